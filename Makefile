@@ -1,0 +1,53 @@
+# Two commands on a machine with nothing but Python 3.11 and make: `make lab` and `make test`.
+# Each makes its own .venv and installs what it needs; nothing outside this folder changes.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV   := .venv
+BIN    := $(VENV)/bin
+JOBS   ?= auto
+
+.PHONY: lab test lint types docs corpus-table clean help
+
+help:             ## what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 16
+
+lab: $(VENV)/.lab ## train a digit classifier, save it as MATLAB would, prune it, and write the report
+	$(BIN)/python examples/mnist_lab.py --out lab
+
+test: $(VENV)/.dev ## the whole test suite
+	$(BIN)/python -m pytest -n $(JOBS)
+
+lint: $(VENV)/.dev ## style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev ## types
+	$(BIN)/mypy
+
+docs: $(VENV)/.docs ## the documentation, as a site
+	$(BIN)/mkdocs build --strict
+
+corpus-table: $(VENV)/.dev ## docs/corpus.md, where the files are at hand
+	$(BIN)/python -m tests.corpus_table
+
+clean:            ## what was made
+	rm -rf $(VENV) lab site build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "No Python found: install Python 3.11 or newer, or say make PYTHON=/path/to/python" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than Python 3.11: say make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+# One stamp a set of extras: installing again only where pyproject.toml has changed.
+$(VENV)/.lab: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable ".[tensorflow,examples]"
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable ".[docs]"
+	@touch $@

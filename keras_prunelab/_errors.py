@@ -1,0 +1,50 @@
+"""Every error that keras_prunelab raises on purpose, in one tree.
+
+    PruneLabError
+    ├── InvalidSparsityError (ValueError)      a sparsity outside [0, 1), or levels that are none
+    ├── InvalidModelError (ValueError)         not built, or weights that are not finite
+    ├── NothingToPruneError (ValueError)       no variable is left to prune
+    ├── InvalidMaskError (ValueError)          masks that do not fit their model
+    ├── InvalidDataError (ValueError)          data of the wrong shape, or missing where a score needs it
+    ├── UnknownNameError (ValueError)          a score, scope or convention that does not exist
+    ├── NoTradeOffError (ValueError)           no point of a sweep meets the condition
+    └── MissingBackendError (ImportError)      Keras has no backend installed
+"""
+
+from __future__ import annotations
+
+
+class PruneLabError(Exception):
+    """The root of every error that `keras_prunelab` raises on purpose."""
+
+
+class InvalidSparsityError(PruneLabError, ValueError):
+    """A sparsity outside [0, 1), or a list of levels that is none."""
+
+
+class InvalidModelError(PruneLabError, ValueError):
+    """A model that is not built, or whose weights are not finite."""
+
+
+class NothingToPruneError(PruneLabError, ValueError):
+    """The model has no prunable variable, or the filters leave none."""
+
+
+class InvalidMaskError(PruneLabError, ValueError):
+    """Masks that do not fit the model they are applied to."""
+
+
+class InvalidDataError(PruneLabError, ValueError):
+    """Data of the wrong shape, or missing where a score or a sweep needs it."""
+
+
+class UnknownNameError(PruneLabError, ValueError):
+    """A score, scope, convention or other choice that does not exist."""
+
+
+class NoTradeOffError(PruneLabError, ValueError):
+    """No point of a sweep meets the condition."""
+
+
+class MissingBackendError(PruneLabError, ImportError):
+    """Keras has no backend: neither TensorFlow, JAX nor torch is installed."""

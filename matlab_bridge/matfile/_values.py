@@ -1,0 +1,104 @@
+"""What MATLAB's types become in Python: one set of values, whatever the version of the file.
+
+| MATLAB                          | Python                                                              |
+|---------------------------------|---------------------------------------------------------------------|
+| double, single, int*, uint*     | `numpy.ndarray` of that dtype, in MATLAB's shape (at least 2-D)     |
+| complex                         | the same, complex128 or complex64                                   |
+| logical                         | `numpy.ndarray` of bool                                             |
+| char row                        | `str`; a char matrix is an (n,) array of `str`, one a row           |
+| string                          | array of `numpy.dtypes.StringDType`, in MATLAB's shape              |
+| cell                            | array of object, in MATLAB's shape                                  |
+| struct, 1x1                     | `dict`                                                              |
+| struct array                    | `StructArray`: an array of `dict`, with `.fields`                   |
+| categorical                     | `pandas.Categorical` for a vector, `CategoricalArray` otherwise     |
+| table, timetable                | `pandas.DataFrame`                                                  |
+| datetime, duration              | arrays of datetime64, timedelta64                                   |
+| sparse                          | `scipy.sparse.csc_array`                                            |
+| containers.Map                  | `dict`                                                              |
+| function handle                 | `FunctionHandle`: its text, never evaluated                         |
+| any other object                | `MatlabObject`; an array of them is an `ObjectArray`                |
+| enumeration                     | `Enumeration`                                                       |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+class StructArray(np.ndarray):  # type: ignore[type-arg]  # dtype is always object
+    """A MATLAB struct array that is not 1x1: an object array of `dict`, all with the same keys.
+
+    `fields` are known even where the array is empty.
+    """
+
+    fields: tuple[str, ...]
+
+    def __new__(cls, elements: Any, fields: tuple[str, ...]) -> StructArray:
+        array = np.asarray(elements, dtype=object).view(cls)
+        array.fields = tuple(fields)
+        return array
+
+    def __array_finalize__(self, source: Any) -> None:
+        self.fields = getattr(source, "fields", ())
+
+
+@dataclass(frozen=True, slots=True)
+class MatlabObject:
+    """An object of a MATLAB class that has no Python type of its own.
+
+    Attributes:
+        class_name: MATLAB's name of the class, such as `"nnet.cnn.layer.ReLULayer"`.
+        properties: what MATLAB stored, by property name. A class with a `saveobj` method stores one property `any`.
+        old_style: whether the class is of MATLAB's older kind (a folder `@network`), whose fields are stored as a struct.
+    """
+
+    class_name: str
+    properties: dict[str, Any] = field(repr=False)
+    old_style: bool = False
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The properties, with the struct that a `saveobj` method returned laid open among them."""
+        saved = self.properties.get("any")
+        return {**self.properties, **saved} if isinstance(saved, dict) else dict(self.properties)
+
+
+class ObjectArray(np.ndarray):  # type: ignore[type-arg]  # dtype is always object
+    """An array of `MatlabObject` in MATLAB's shape; `class_name` is the class that all of them share (a root class, often)."""
+
+    class_name: str
+
+    def __new__(cls, elements: Any, class_name: str) -> ObjectArray:
+        array = np.asarray(elements, dtype=object).view(cls)
+        array.class_name = class_name
+        return array
+
+    def __array_finalize__(self, source: Any) -> None:
+        self.class_name = getattr(source, "class_name", "")
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionHandle:
+    """A MATLAB function handle as an opaque value: its text, such as `"@(x)2*x"`, which is never evaluated."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Enumeration:
+    """Members of a MATLAB enumeration class: `names` has MATLAB's shape."""
+
+    class_name: str
+    names: Any
+
+
+@dataclass(frozen=True, slots=True)
+class CategoricalArray:
+    """A categorical that is no vector: `codes` (0 = `<undefined>`, 1 = the first category) in MATLAB's shape."""
+
+    codes: Any
+    categories: tuple[str, ...]
+    ordered: bool = False

@@ -1,0 +1,204 @@
+"""The neutral form of a network: its layers in MATLAB's own words and layout, and how they are connected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .._errors import InvalidNetworkError
+
+if TYPE_CHECKING:
+    import keras
+
+Array = npt.NDArray[Any]
+
+
+def _frozen(values: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    return MappingProxyType(dict(values or {}))
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer as MATLAB describes it.
+
+    Attributes:
+        name: the layer's name in MATLAB.
+        class_name: the full class name, such as `"nnet.cnn.layer.Convolution2DLayer"`.
+        settings: hyper-parameters by MATLAB's property name (`Stride`, `PaddingMode`, ...), as `matfile` gives them.
+        learnables: `Weights`, `Bias`, `Scale`, ... in MATLAB's layout, trailing singleton dimensions dropped as MATLAB does.
+            An untrained learnable is an empty array.
+        state: `TrainedMean`, `TrainedVariance` and the like, in MATLAB's layout.
+    """
+
+    name: str
+    class_name: str
+    settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    learnables: Mapping[str, Array] = field(default_factory=dict, repr=False)
+    state: Mapping[str, Array] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("settings", "learnables", "state"):
+            object.__setattr__(self, name, _frozen(getattr(self, name)))
+
+    @property
+    def kind(self) -> str:
+        """The class name without its package: `"Convolution2DLayer"`."""
+        return self.class_name.rpartition(".")[2]
+
+    @property
+    def parameters(self) -> dict[str, Array]:
+        """Learnables and state together, by name."""
+        return {**self.learnables, **self.state}
+
+
+@dataclass(frozen=True, order=True)
+class Connection:
+    """From an output of one layer to an input of another; an empty port is a layer's only one."""
+
+    source: str
+    destination: str
+    source_port: str = ""
+    destination_port: str = ""
+
+    @classmethod
+    def parse(cls, source: str, destination: str) -> Connection:
+        """A connection from MATLAB's end points, such as `"pool/indices"` and `"add/in2"`."""
+        (start, _, out), (end, _, into) = source.partition("/"), destination.partition("/")
+        return cls(start, end, out, into)
+
+    def __str__(self) -> str:
+        """MATLAB's way to write it."""
+        start = f"{self.source}/{self.source_port}" if self.source_port else self.source
+        end = f"{self.destination}/{self.destination_port}" if self.destination_port else self.destination
+        return f"{start} -> {end}"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a network was read: a file, the path inside it (`"net"`, `"agent.Actor.Network"`), and the class."""
+
+    path: Path
+    variable: str
+    class_name: str
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network in neutral form: what MATLAB saved, before anything of Keras.
+
+    Attributes:
+        layers: in the order in which MATLAB stores them, which need not be the order of execution.
+        connections: empty end points never; a series network has its implied ones written out.
+        class_names: in the order of the network's outputs; empty where the network has none (a `dlnetwork`, a regression).
+        source: the file, or None for a network that was not read from one.
+        class_name: `"SeriesNetwork"`, `"DAGNetwork"`, `"dlnetwork"`, `"nnet.cnn.LayerGraph"` or `"layer array"`.
+        output_names: the layers whose output the network returns; empty means those that feed no other.
+    """
+
+    layers: tuple[Layer, ...]
+    connections: tuple[Connection, ...]
+    class_names: tuple[str, ...] = ()
+    source: Source | None = None
+    class_name: str = "dlnetwork"
+    output_names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [layer.name for layer in self.layers]
+        double = sorted({name for name in names if names.count(name) > 1})
+        if double:
+            raise InvalidNetworkError(
+                f"Layer names must be unique, but {', '.join(map(repr, double))} occurs more than once."
+            )
+        strangers = {end for c in self.connections for end in (c.source, c.destination)} - set(names)
+        if strangers:
+            raise InvalidNetworkError(
+                f"Connections name the layers {sorted(strangers)}, which the network does not have. "
+                f"Its layers are {names}."
+            )
+
+    def __getitem__(self, name: str) -> Layer:
+        return self._by_name[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
+    @cached_property
+    def _by_name(self) -> dict[str, Layer]:
+        return {layer.name: layer for layer in self.layers}
+
+    @cached_property
+    def execution_order(self) -> tuple[Layer, ...]:
+        """The layers sorted so that each comes after those that feed it; ties keep the stored order.
+
+        Raises:
+            InvalidNetworkError: if the connections form a loop.
+        """
+        feeds: dict[str, set[str]] = {layer.name: set() for layer in self.layers}
+        for connection in self.connections:
+            feeds[connection.destination].add(connection.source)
+        try:
+            return tuple(self._by_name[name] for name in TopologicalSorter(feeds).static_order())
+        except CycleError as error:
+            raise InvalidNetworkError(f"The connections form a loop: {' -> '.join(error.args[1])}.") from error
+
+    def inputs_of(self, name: str) -> tuple[Connection, ...]:
+        """The connections into a layer, sorted by port (`in1`, `in2`, ..., `in10`)."""
+
+        def port_order(connection: Connection) -> tuple[str, int]:
+            stem = connection.destination_port.rstrip("0123456789")
+            return stem, int(connection.destination_port[len(stem) :] or 0)
+
+        return tuple(sorted((c for c in self.connections if c.destination == name), key=port_order))
+
+    def with_parameters(self, new: Mapping[tuple[str, str], Array]) -> Network:
+        """A copy in which some learnables or states are others; keys are (layer, parameter)."""
+
+        def changed(layer: Layer) -> Layer:
+            def pick(old: Mapping[str, Array]) -> dict[str, Array]:
+                return {name: new.get((layer.name, name), value) for name, value in old.items()}
+
+            return replace(layer, learnables=pick(layer.learnables), state=pick(layer.state))
+
+        return replace(self, layers=tuple(map(changed, self.layers)))
+
+    def summary(self) -> str:
+        """A table of the layers like the one that MATLAB shows."""
+        from ._summary import layer_table
+
+        return layer_table(self)
+
+    def to_keras(self) -> keras.Model:
+        """The same network as a plain Keras model, channels last.
+
+        Raises:
+            UnsupportedLayerError: for a layer without a conversion, naming it, its class and where it stands.
+            UntrainedNetworkError: where a layer has no weights.
+        """
+        from ._build import to_keras
+
+        return to_keras(self)
+
+
+def series(names: Iterable[str]) -> tuple[Connection, ...]:
+    """The connections of layers that follow each other."""
+    names = list(names)
+    return tuple(Connection(a, b) for a, b in zip(names[:-1], names[1:], strict=True))
+
+
+def column_major(array: Array) -> Array:
+    """A flat view or copy in the order in which MATLAB stores the elements."""
+    return np.asarray(array).ravel(order="F")
+
+
+def padded_shape(array: Array, rank: int) -> Array:
+    """The array with the trailing singleton dimensions that MATLAB drops put back."""
+    array = np.asarray(array)
+    return array.reshape(array.shape + (1,) * max(0, rank - array.ndim))
