@@ -1,0 +1,95 @@
+"""MATLAB's MAT-files: data and networks in, weights and results out, without MATLAB.
+
+Importing this package imports neither Keras nor anything else that takes time: each name is imported when it
+is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ._errors import (
+    BridgeError,
+    DatasetError,
+    DatasetNotFoundError,
+    InvalidNetworkError,
+    LabelMismatchError,
+    LostObjectError,
+    MatFileError,
+    MissingFilesError,
+    NetworkError,
+    NetworkMismatchError,
+    NetworkNotFoundError,
+    NotAMatFileError,
+    TruncatedFileError,
+    UnsafeArchiveError,
+    UnsupportedLayerError,
+    UntrainedNetworkError,
+    UnwritableValueError,
+    VariableNotFoundError,
+)
+
+if TYPE_CHECKING:
+    from .datasets import Dataset, load_dataset
+    from .matfile import info, load, save
+    from .networks._network import Connection, Layer, Network
+    from .networks.read import find_networks, load_network
+    from .networks.write import save_network, save_portable
+    from .results import save_results
+
+__all__ = [
+    "BridgeError",
+    "Connection",
+    "Dataset",
+    "DatasetError",
+    "DatasetNotFoundError",
+    "InvalidNetworkError",
+    "LabelMismatchError",
+    "Layer",
+    "LostObjectError",
+    "MatFileError",
+    "MissingFilesError",
+    "Network",
+    "NetworkError",
+    "NetworkMismatchError",
+    "NetworkNotFoundError",
+    "NotAMatFileError",
+    "TruncatedFileError",
+    "UnsafeArchiveError",
+    "UnsupportedLayerError",
+    "UntrainedNetworkError",
+    "UnwritableValueError",
+    "VariableNotFoundError",
+    "find_networks",
+    "info",
+    "load",
+    "load_dataset",
+    "load_network",
+    "save",
+    "save_network",
+    "save_portable",
+    "save_results",
+]
+
+_HOMES = {
+    "Connection": ".networks._network",
+    "Dataset": ".datasets",
+    "Layer": ".networks._network",
+    "Network": ".networks._network",
+    "find_networks": ".networks.read",
+    "info": ".matfile",
+    "load": ".matfile",
+    "load_dataset": ".datasets",
+    "load_network": ".networks.read",
+    "save": ".matfile",
+    "save_network": ".networks.write",
+    "save_portable": ".networks.write",
+    "save_results": ".results",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name], __name__), name)

@@ -1,0 +1,73 @@
+"""Saying what a file holds when no network in it can be read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from matlab_bridge.matfile._info import FileInfo
+from matlab_bridge.matfile._values import MatlabObject
+
+from ._walk import walk
+
+# The names that people give to the weights of a network they keep as plain matrices.
+_WEIGHT_NAME = re.compile(r"(w|b|theta|weights?|bias(es)?|kernels?|filters?)_?\d*", re.IGNORECASE)
+
+
+def contents(file: FileInfo, values: Mapping[str, Any]) -> str:
+    """List the variables of a file, with a word on those that have to do with networks.
+
+    Args:
+        file: what the headers say.
+        values: the variables that were looked into, by name.
+
+    Returns:
+        A line a variable, such as `"  net: 1x1 network (net is a shallow network ...)"`, and one for them all
+        where they make up a network together.
+    """
+    lines = []
+    for variable in file.variables:
+        found = walk(values.get(variable.name), variable.name, _hint)
+        hints = "; ".join(f"{path} is {hint}" for path, _, hint in found)
+        lines.append(f"  {variable} ({hints})" if hints else f"  {variable}")
+    together = _struct_hint({variable.name: values.get(variable.name) for variable in file.variables})
+    return "\n".join([*lines, f"Together they are {together}."] if together else lines)
+
+
+def _hint(value: Any) -> str | None:
+    """What a value is, if it has to do with a network that this package does not read as one."""
+    if isinstance(value, MatlabObject):
+        return _object_hint(value)
+    if isinstance(value, Mapping):
+        return _struct_hint(value)
+    return None
+
+
+def _object_hint(value: MatlabObject) -> str | None:
+    if value.class_name == "network":
+        return "a shallow network (feedforwardnet, patternnet and their like)"
+    if value.class_name.startswith("nnet.cnn.layer."):
+        return f"a single layer ({value.class_name}), not a network"
+    if value.class_name.startswith("nnet.cnn.TrainingOptions"):
+        return "training options, not a network"
+    return None
+
+
+def _struct_hint(value: Mapping[str, Any]) -> str | None:
+    fields = {str(name).lower() for name in value}
+    if {"layers", "vars", "params"} <= fields:
+        return "a MatConvNet network (DagNN)"
+    if "layers" in fields and _all_have_type(value.get("layers")):
+        return "a MatConvNet network (simplenn)"
+    weights = [name for name in value if _WEIGHT_NAME.fullmatch(str(name))]
+    if len(weights) > 1:
+        return f"weights ({', '.join(weights)}) without the layers that they belong to"
+    return None
+
+
+def _all_have_type(layers: Any) -> bool:
+    elements = list(np.ravel(layers)) if isinstance(layers, np.ndarray) else [layers]
+    return bool(elements) and all(isinstance(layer, Mapping) and "type" in layer for layer in elements)

@@ -1,0 +1,113 @@
+"""Networks saved as objects: SeriesNetwork, DAGNetwork, dlnetwork, LayerGraph, and arrays of layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from matlab_bridge._errors import InvalidNetworkError
+from matlab_bridge.matfile._values import MatlabObject, ObjectArray
+from matlab_bridge.networks._network import Connection, Layer, Network, Source, series
+
+from ._layers import read_layers
+from ._values import columns, texts
+
+NETWORK_CLASSES = frozenset({"SeriesNetwork", "DAGNetwork", "dlnetwork", "nnet.cnn.LayerGraph"})
+
+# Where an output layer keeps its classes: a categorical, in the first versions a cell.
+_CLASS_SETTINGS = ("Categories", "Classes", "ClassNames")
+
+
+def is_network_object(value: Any) -> bool:
+    """Whether a value is an object of one of MATLAB's network classes."""
+    return isinstance(value, MatlabObject) and value.class_name in NETWORK_CLASSES
+
+
+def is_layer_array(value: Any) -> bool:
+    """Whether a value is an array of layers, which MATLAB trains as a series."""
+    return (
+        isinstance(value, ObjectArray)
+        and value.class_name.startswith(("nnet.cnn.layer.", "nnet.layer."))
+        and value.size > 1
+    )
+
+
+def read_network_object(value: Any, source: Source) -> Network:
+    """Read a SeriesNetwork, a DAGNetwork, a dlnetwork or a LayerGraph.
+
+    Args:
+        value: the object. A dlnetwork keeps its layers inside a LayerGraph, the others keep them themselves;
+            one without a table of connections is a series.
+        source: where it stands.
+
+    Returns:
+        The network.
+
+    Raises:
+        InvalidNetworkError: if it holds no layers, or its connections name layers that it does not have.
+    """
+    graph = value.fields.get("LayerGraph", value)
+    fields = graph.fields if isinstance(graph, MatlabObject) else {}
+    if "Layers" not in fields:
+        raise InvalidNetworkError(
+            f"The {value.class_name} {source.variable!r} of {source.path.name} holds no layers: it has the "
+            f"properties {sorted(value.fields)}. Load it in MATLAB and save it again."
+        )
+    layers = read_layers(np.ravel(fields["Layers"], order="F"))
+    table = fields.get("Connections")
+    outputs = texts(value.fields.get("OutputNames"))
+    return Network(
+        layers=layers,
+        connections=series(layer.name for layer in layers) if table is None else _connections(table, layers),
+        class_names=class_names(layers),
+        source=source,
+        class_name=value.class_name,
+        output_names=tuple(_end_point(name, {layer.name for layer in layers})[0] for name in outputs),
+    )
+
+
+def read_layer_array(value: Any, source: Source) -> Network:
+    """Read an array of layers, trained or not, as the series that MATLAB makes of it.
+
+    Args:
+        value: the `ObjectArray`.
+        source: where it stands.
+
+    Returns:
+        The network; its class name is `"layer array"`.
+    """
+    layers = read_layers(np.ravel(value, order="F"))
+    return Network(
+        layers=layers,
+        connections=series(layer.name for layer in layers),
+        class_names=class_names(layers),
+        source=source,
+        class_name="layer array",
+    )
+
+
+def class_names(layers: tuple[Layer, ...]) -> tuple[str, ...]:
+    """The classes of the first layer that has any, in the order of its scores; empty before training."""
+    for layer in layers:
+        for setting in _CLASS_SETTINGS:
+            # Before training MATLAB writes the word "auto" in place of the classes.
+            if not isinstance(layer.settings.get(setting, ""), str):
+                return texts(layer.settings[setting])
+    return ()
+
+
+def _connections(table: Any, layers: tuple[Layer, ...]) -> tuple[Connection, ...]:
+    names = {layer.name for layer in layers}
+    sources, destinations = columns(table, "Source", "Destination")
+    ends = zip(sources, destinations, strict=True)
+    parsed = ((_end_point(start, names), _end_point(end, names)) for start, end in ends)
+    return tuple(Connection(start, end, out, into) for (start, out), (end, into) in parsed)
+
+
+def _end_point(text: str, names: set[str]) -> tuple[str, str]:
+    """The layer and the port of an end point such as `"unpool/size"`; a layer's name may have slashes."""
+    if text in names:
+        return text, ""
+    layer, _, port = text.rpartition("/")
+    return (layer, port) if layer in names else (text, "")
