@@ -1,0 +1,245 @@
+"""From a `Network` to a Keras model, and parameters forth and back between the two."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+
+import keras
+import numpy as np
+
+from .._errors import InvalidNetworkError, NetworkMismatchError, UnsupportedLayerError
+from ._network import Array, Layer, Network
+from ._normalization import Normalization
+from ._rules import (
+    LayerNames,
+    LayerRule,
+    Parameter,
+    Site,
+    Tensor,
+    column_major_reshape,
+    keras_name,
+    rule_for,
+)
+from ._sidecar import Sidecar, attach
+
+
+def to_keras(network: Network) -> keras.Model:
+    """The same network as a plain Keras model, channels last.
+
+    Layers keep their MATLAB names, `"/"` replaced by `"_"`; layers that are needed beside them carry a suffix, such
+    as `"conv1_padding"`. Outputs that are images of 1x1 pixels are vectors (N, C). Layers without weights, as in a
+    network that was never trained, start with Keras' initial ones, and a warning names them. Class names and the
+    source stand on the model's side-car: `matlab_bridge.sidecar(model)`.
+
+    Args:
+        network: from `load_network`, or made by hand.
+
+    Returns:
+        A functional model: images (N, H, W, C), features (N, D) or sequences (N, T, D) in; a list of outputs where
+        the network has several.
+
+    Raises:
+        UnsupportedLayerError: for layers without a conversion, naming each, its class and where it stands.
+        InvalidNetworkError: if the layers do not fit together, or there is no input layer.
+    """
+    rules = _rules_of(network)
+    names = LayerNames(network)
+    tensors: dict[str, Tensor] = {}
+    for layer in network.execution_order:
+        inputs = tuple(tensors[connection.source] for connection in network.inputs_of(layer.name))
+        tensors[layer.name] = _built(network, Site(layer, inputs, names), rules[layer.name])
+    model = keras.Model(*_ends(network, rules, names, tensors), name=_model_name(network))
+    untrained = _load(network, rules, names, model)
+    if untrained:
+        warnings.warn(
+            f"{_model_name(network)!r} was saved before it was trained: {', '.join(map(repr, untrained))} "
+            f"have no values yet, and start with Keras' initial ones.",
+            stacklevel=2,
+        )
+    attach(model, Sidecar.of(network, untrained))
+    return model
+
+
+def to_matlab(network: Network, values: Mapping[str, Array]) -> dict[tuple[str, str], Array]:
+    """Arrays of a converted model in MATLAB's layout: its weights, or masks over them.
+
+    Args:
+        network: the network that the model was made of.
+        values: arrays of any dtype by `variable.path` (`"conv1/kernel"`), as `model_values` gives them; those that
+            are no parameters of MATLAB's, such as an optimizer's, are left out.
+
+    Returns:
+        (layer name, parameter name) to the array, in the shape in which MATLAB stores it; what `values` does not
+        have is left out.
+
+    Raises:
+        NetworkMismatchError: if an array has not the size of MATLAB's.
+    """
+    names = LayerNames(network)
+    arrays: dict[tuple[str, str], Array] = {}
+    for layer, parameter in _parameters(network):
+        path = f"{names[layer.name]}/{parameter.keras}"
+        if path in values:
+            arrays[layer.name, parameter.matlab] = _in_matlab_layout(layer, parameter, values[path])
+    return arrays
+
+
+def model_values(model: keras.Model) -> dict[str, Array]:
+    """The values of all variables of a model, by path.
+
+    Args:
+        model: any built Keras model.
+
+    Returns:
+        `variable.path` to its value.
+    """
+    return {variable.path: keras.ops.convert_to_numpy(variable.value) for variable in model.variables}
+
+
+def variable_paths(network: Network) -> dict[str, tuple[str, str]]:
+    """Which variable of the converted model is which parameter of MATLAB's.
+
+    Args:
+        network: the network that the model is made of.
+
+    Returns:
+        `variable.path` (`"conv1/kernel"`) to (layer name, parameter name), in the order of the layers.
+    """
+    names = LayerNames(network)
+    return {
+        f"{names[layer.name]}/{parameter.keras}": (layer.name, parameter.matlab)
+        for layer, parameter in _parameters(network)
+    }
+
+
+def _rules_of(network: Network) -> dict[str, LayerRule]:
+    """The rule of each layer; all layers that have none are named in one error."""
+    rules: dict[str, LayerRule] = {}
+    objections: dict[str, str] = {}
+    for layer in network.layers:
+        rule = rule_for(layer)
+        objection = "its class has no conversion" if rule is None else rule.objection(layer)
+        if rule is not None and objection is None:
+            rules[layer.name] = rule
+        else:
+            objections[layer.name] = objection or ""
+    if objections:
+        raise _unsupported(network, objections)
+    return rules
+
+
+def _unsupported(network: Network, objections: Mapping[str, str]) -> UnsupportedLayerError:
+    lines = [
+        f"  {name!r} ({network[name].class_name}), {_place(network, name)}: {reason}"
+        for name, reason in objections.items()
+    ]
+    count = "1 layer" if len(lines) == 1 else f"{len(lines)} layers"
+    return UnsupportedLayerError(
+        "\n".join([f"{count} of {len(network.layers)} cannot be converted to Keras:", *lines])
+        + "\nThe network itself is loaded: summary() shows its layers, and each layer holds its parameters. "
+        "Remove such a layer in MATLAB, or register a conversion with matlab_bridge.register_layer."
+    )
+
+
+def _place(network: Network, name: str) -> str:
+    position = [layer.name for layer in network.layers].index(name) + 1
+    before = [repr(connection.source) for connection in network.inputs_of(name)]
+    return f"layer {position} of {len(network.layers)}" + (
+        f", after {' and '.join(before)}" if before else ""
+    )
+
+
+def _built(network: Network, site: Site, rule: LayerRule) -> Tensor:
+    if not site.inputs and not rule.is_input:
+        raise InvalidNetworkError(
+            f"Nothing feeds the layer {site.layer.name!r} ({site.layer.kind}), and it is no input layer. A network "
+            f"without an input layer has no input size: add one (imageInputLayer, featureInputLayer, "
+            f"sequenceInputLayer) in MATLAB and save it again."
+        )
+    try:
+        return rule.build(site)
+    except UnsupportedLayerError as error:
+        raise _unsupported(network, {site.layer.name: str(error)}) from error
+    except InvalidNetworkError:
+        raise
+    except ValueError as error:  # Keras' word for shapes that do not fit
+        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in site.inputs) or "nothing"
+        raise InvalidNetworkError(
+            f"The layer {site.layer.name!r} ({site.layer.kind}), {_place(network, site.layer.name)}, cannot be "
+            f"built on inputs of shape {shapes}: {error}"
+        ) from error
+
+
+def _ends(
+    network: Network, rules: Mapping[str, LayerRule], names: LayerNames, tensors: Mapping[str, Tensor]
+) -> tuple[list[Tensor] | Tensor, list[Tensor] | Tensor]:
+    """The inputs and the outputs of the model; one alone is not in a list."""
+    sources = {connection.source for connection in network.connections}
+    ends = network.output_names or [layer.name for layer in network.layers if layer.name not in sources]
+    outputs = [Site(network[name], (), names).as_vector(tensors[name]) for name in ends]
+    inputs = [
+        keras.utils.get_source_inputs(tensors[layer.name])[0]
+        for layer in network.layers
+        if rules[layer.name].is_input
+    ]
+    return (inputs[0] if len(inputs) == 1 else inputs), (outputs[0] if len(outputs) == 1 else outputs)
+
+
+def _model_name(network: Network) -> str:
+    return keras_name(network.source.variable) if network.source else "network"
+
+
+def _load(
+    network: Network, rules: Mapping[str, LayerRule], names: LayerNames, model: keras.Model
+) -> tuple[str, ...]:
+    """Give the model MATLAB's parameters; returns the layers that have none yet."""
+    untrained = [
+        layer.name
+        for layer in network.layers
+        if rules[layer.name].is_input and not Normalization.of(layer).is_trained
+    ]
+    for layer, parameter in _parameters(network):
+        variable = getattr(model.get_layer(names[layer.name]), parameter.keras)
+        array = layer.parameters.get(parameter.matlab, np.empty(0))
+        if array.size == 0:
+            untrained.append(layer.name)
+        else:
+            variable.assign(_in_keras_layout(layer, parameter, array, tuple(variable.shape)))
+    return tuple(dict.fromkeys(untrained))
+
+
+def _parameters(network: Network) -> Iterator[tuple[Layer, Parameter]]:
+    for layer in network.layers:
+        rule = rule_for(layer)
+        for parameter in rule.parameters(layer) if rule else ():
+            yield layer, parameter
+
+
+def _in_keras_layout(layer: Layer, parameter: Parameter, array: Array, shape: tuple[int, ...]) -> Array:
+    if array.size != np.prod(shape):
+        raise InvalidNetworkError(
+            f"{parameter.matlab} of the layer {layer.name!r} ({layer.kind}) has the shape {array.shape}, "
+            f"and its settings and inputs ask for {int(np.prod(shape))} elements ({shape} in Keras)."
+        )
+    return column_major_reshape(parameter.to_keras(np.asarray(array)), shape)
+
+
+def _in_matlab_layout(layer: Layer, parameter: Parameter, values: Array) -> Array:
+    stored = layer.parameters.get(parameter.matlab, np.empty(0))
+    values = np.asarray(values)
+    if stored.size not in (0, values.size):
+        raise NetworkMismatchError(
+            f"{parameter.matlab} of the layer {layer.name!r} has {stored.size} elements in MATLAB, shape "
+            f"{stored.shape}, and {values.size}, shape {values.shape}, were given. Is the model made of this network?"
+        )
+    array = parameter.to_matlab(values)
+    return column_major_reshape(array, stored.shape) if stored.size else _without_trailing_ones(array)
+
+
+def _without_trailing_ones(array: Array) -> Array:
+    """As MATLAB keeps arrays: at least two dimensions, and no last one of size 1 beyond them."""
+    shape = array.shape
+    while len(shape) > 2 and shape[-1] == 1:
+        shape = shape[:-1]
+    return array.reshape(shape)

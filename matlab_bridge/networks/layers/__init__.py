@@ -1,0 +1,14 @@
+"""The layers that convert, one file a family; importing this package registers their rules."""
+
+from . import activation, combination, convolution, dense, inputs, normalization, output, pooling
+
+__all__ = [
+    "activation",
+    "combination",
+    "convolution",
+    "dense",
+    "inputs",
+    "normalization",
+    "output",
+    "pooling",
+]

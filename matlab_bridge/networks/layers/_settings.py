@@ -1,0 +1,56 @@
+"""Reading the settings of a layer, which MATLAB stores as (1, 1) and (1, n) doubles, chars and logicals."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..._errors import InvalidNetworkError
+from .._network import Layer
+
+
+def is_given(layer: Layer, name: str) -> bool:
+    """Whether the layer has the setting, and not as MATLAB's empty array."""
+    value = layer.settings.get(name)
+    return value is not None and np.size(value) > 0
+
+
+def numbers(layer: Layer, name: str, default: tuple[float, ...] | None = None) -> tuple[float, ...]:
+    """All elements of a numeric setting.
+
+    Raises:
+        InvalidNetworkError: if it is missing or empty and has no default.
+    """
+    if is_given(layer, name):
+        return tuple(float(value) for value in np.ravel(layer.settings[name]))
+    if default is None:
+        raise InvalidNetworkError(
+            f"Layer {layer.name!r} ({layer.kind}) has no setting {name!r}; it has {sorted(layer.settings)}."
+        )
+    return default
+
+
+def number(layer: Layer, name: str, default: float | None = None) -> float:
+    """A numeric setting with one element."""
+    return numbers(layer, name, None if default is None else (default,))[0]
+
+
+def integer(layer: Layer, name: str, default: int | None = None) -> int:
+    """A numeric setting that is a whole number."""
+    return int(number(layer, name, default))
+
+
+def pair(layer: Layer, name: str, default: int | None = None) -> tuple[int, int]:
+    """A setting `[vertical horizontal]`; one number stands for both."""
+    vertical, *rest = numbers(layer, name, None if default is None else (default,))
+    return int(vertical), int(rest[0] if rest else vertical)
+
+
+def text(layer: Layer, name: str, default: str = "") -> str:
+    """A setting that is a word; the default where it is missing or a number."""
+    first = np.ravel(np.asarray(layer.settings[name], dtype=object))[0] if is_given(layer, name) else default
+    return first if isinstance(first, str) else default
+
+
+def flag(layer: Layer, name: str) -> bool:
+    """A logical setting; false where it is missing."""
+    return bool(number(layer, name, 0))

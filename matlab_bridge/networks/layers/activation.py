@@ -1,0 +1,191 @@
+"""Activations, and the layers that act at training time only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, final
+
+import keras
+import numpy as np
+
+from .._network import Layer
+from .._rules import LayerRule, Site, register
+from ._settings import number
+
+
+def _scalar(value: float) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.array([[value]], dtype=float)
+
+
+def _does(layer: keras.layers.Layer, function: str) -> bool:
+    """Whether a Keras `Activation` layer applies the function of that name."""
+    return bool(keras.activations.serialize(layer.activation) == function)
+
+
+@register("nnet.cnn.layer.ReLULayer")
+@final
+class ReLU(LayerRule):
+    """`reluLayer`."""
+
+    keras_classes = ("ReLU", "Activation")
+
+    def build(self, site: Site) -> keras.KerasTensor:
+        """Keras' layer of the same name."""
+        return keras.layers.ReLU(name=site.name)(site.input)
+
+    def settings_of(self, layer: keras.layers.Layer) -> Mapping[str, Any] | None:
+        """No settings: Keras' other forms of ReLU are other classes in MATLAB."""
+        if isinstance(layer, keras.layers.Activation):
+            return {} if _does(layer, "relu") else None
+        is_plain = layer.max_value is None and layer.negative_slope == 0 and layer.threshold == 0
+        return {} if is_plain else None
+
+
+@register("nnet.cnn.layer.LeakyReLULayer")
+@final
+class LeakyReLU(LayerRule):
+    """`leakyReluLayer`: negative values times `Scale`."""
+
+    keras_classes = ("LeakyReLU", "ReLU")
+
+    def build(self, site: Site) -> keras.KerasTensor:
+        """Keras' layer of the same name."""
+        scale = number(site.layer, "Scale", 0.01)
+        return keras.layers.LeakyReLU(negative_slope=scale, name=site.name)(site.input)
+
+    def settings_of(self, layer: keras.layers.Layer) -> Mapping[str, Any] | None:
+        """`Scale` is the negative slope."""
+        if isinstance(layer, keras.layers.ReLU) and (layer.max_value is not None or layer.threshold != 0):
+            return None
+        return {"Scale": _scalar(float(layer.negative_slope))}
+
+
+@register("nnet.cnn.layer.ClippedReLULayer")
+@final
+class ClippedReLU(LayerRule):
+    """`clippedReluLayer`: not above `Ceiling`."""
+
+    keras_classes = ("ReLU", "Activation")
+
+    def build(self, site: Site) -> keras.KerasTensor:
+        """Keras' ReLU with a maximum."""
+        return keras.layers.ReLU(max_value=number(site.layer, "Ceiling"), name=site.name)(site.input)
+
+    def settings_of(self, layer: keras.layers.Layer) -> Mapping[str, Any] | None:
+        """`Ceiling` is the maximum."""
+        if isinstance(layer, keras.layers.Activation):
+            return {"Ceiling": _scalar(6)} if _does(layer, "relu6") else None
+        if layer.max_value is None or layer.negative_slope != 0 or layer.threshold != 0:
+            return None
+        return {"Ceiling": _scalar(layer.max_value)}
+
+
+@register("nnet.cnn.layer.ELULayer")
+@final
+class ELU(LayerRule):
+    """`eluLayer`: negative values become `Alpha` * (exp(x) - 1)."""
+
+    keras_classes = ("ELU", "Activation")
+
+    def build(self, site: Site) -> keras.KerasTensor:
+        """Keras' layer of the same name."""
+        return keras.layers.ELU(alpha=number(site.layer, "Alpha", 1), name=site.name)(site.input)
+
+    def settings_of(self, layer: keras.layers.Layer) -> Mapping[str, Any] | None:
+        """`Alpha` is Keras' alpha."""
+        if isinstance(layer, keras.layers.Activation):
+            return {"Alpha": _scalar(1)} if _does(layer, "elu") else None
+        return {"Alpha": _scalar(float(layer.alpha))}
+
+
+@register("nnet.cnn.layer.TanhLayer")
+@final
+class Tanh(LayerRule):
+    """`tanhLayer`."""
+
+    keras_classes = ("Activation",)
+
+    def build(self, site: Site) -> keras.KerasTensor:
+        """Keras' activation of the same name."""
+        return keras.layers.Activation("tanh", name=site.name)(site.input)
+
+    def settings_of(self, layer: keras.layers.Layer) -> Mapping[str, Any] | None:
+        """No settings."""
+        return {} if _does(layer, "tanh") else None
+
+
+@register("nnet.cnn.layer.SigmoidLayer")
+@final
+class Sigmoid(LayerRule):
+    """`sigmoidLayer`."""
+
+    keras_classes = ("Activation",)
+
+    def build(self, site: Site) -> keras.KerasTensor:
+        """Keras' activation of the same name."""
+        return keras.layers.Activation("sigmoid", name=site.name)(site.input)
+
+    def settings_of(self, layer: keras.layers.Layer) -> Mapping[str, Any] | None:
+        """No settings."""
+        return {} if _does(layer, "sigmoid") else None
+
+
+@register("nnet.cnn.layer.SoftmaxLayer")
+@final
+class Softmax(LayerRule):
+    """`softmaxLayer`: over the channels."""
+
+    keras_classes = ("Softmax", "Activation")
+
+    def build(self, site: Site) -> keras.KerasTensor:
+        """Keras' layer; the scores of 1x1 pixels become a vector before it, so that it stays the last layer."""
+        return keras.layers.Softmax(name=site.name)(site.as_vector(site.input))
+
+    def settings_of(self, layer: keras.layers.Layer) -> Mapping[str, Any] | None:
+        """No settings; Keras' other axes have no counterpart."""
+        if isinstance(layer, keras.layers.Activation):
+            return {} if _does(layer, "softmax") else None
+        return {} if layer.axis in (-1, len(layer.input.shape) - 1) else None
+
+
+@register("nnet.cnn.layer.DropoutLayer")
+@final
+class Dropout(LayerRule):
+    """`dropoutLayer`: acts at training time only, and scales what it keeps, as Keras does."""
+
+    keras_classes = ("Dropout",)
+
+    def build(self, site: Site) -> keras.KerasTensor:
+        """Keras' layer of the same name."""
+        return keras.layers.Dropout(number(site.layer, "Probability", 0.5), name=site.name)(site.input)
+
+    def settings_of(self, layer: keras.layers.Layer) -> Mapping[str, Any]:
+        """`Probability` is the rate; a noise shape has no counterpart, and no effect after training."""
+        return {"Probability": _scalar(layer.rate)}
+
+
+@register("nnet.cnn.layer.IdentityLayer")
+@final
+class Identity(LayerRule):
+    """`identityLayer`."""
+
+    keras_classes = ("Identity", "Activation")
+
+    def build(self, site: Site) -> keras.KerasTensor:
+        """Keras' layer of the same name."""
+        return keras.layers.Identity(name=site.name)(site.input)
+
+    def settings_of(self, layer: keras.layers.Layer) -> Mapping[str, Any] | None:
+        """No settings."""
+        return {} if not isinstance(layer, keras.layers.Activation) or _does(layer, "linear") else None
+
+
+def keeps_element_order(layer: Layer) -> bool:
+    """Whether a layer treats each element by itself, so that their order does not matter to it."""
+    return layer.class_name in _ELEMENTWISE
+
+
+_ELEMENTWISE = frozenset(
+    f"nnet.cnn.layer.{kind}Layer"
+    for kind in ("ReLU", "LeakyReLU", "ClippedReLU", "ELU", "Tanh", "Sigmoid", "Dropout", "Identity")
+)

@@ -1,0 +1,83 @@
+"""Layers with several inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, final
+
+import keras
+import numpy as np
+
+from ..._errors import UnsupportedLayerError
+from .._rules import LayerRule, Site, register
+from ._settings import integer
+
+
+def _of_one_rank(site: Site) -> list[keras.KerasTensor]:
+    """The inputs, vectors made images of 1x1 pixels where others are images."""
+    if any(len(tensor.shape) == 4 for tensor in site.inputs):
+        return [site.as_image(tensor) for tensor in site.inputs]
+    return list(site.inputs)
+
+
+def _input_count(layer: keras.layers.Layer) -> Any:
+    return np.array([[len(layer.input)]], dtype=float)
+
+
+@register("nnet.cnn.layer.AdditionLayer")
+@final
+class Addition(LayerRule):
+    """`additionLayer`."""
+
+    keras_classes = ("Add",)
+
+    def build(self, site: Site) -> keras.KerasTensor:
+        """Keras' layer of the same meaning."""
+        return keras.layers.Add(name=site.name)(_of_one_rank(site))
+
+    def settings_of(self, layer: keras.layers.Layer) -> Mapping[str, Any]:
+        """The number of inputs."""
+        return {"NumInputs": _input_count(layer)}
+
+
+@register("nnet.cnn.layer.DepthConcatenationLayer")
+@final
+class DepthConcatenation(LayerRule):
+    """`depthConcatenationLayer`: along the channels."""
+
+    keras_classes = ("Concatenate",)
+
+    def build(self, site: Site) -> keras.KerasTensor:
+        """Keras' concatenation along the last axis."""
+        return keras.layers.Concatenate(axis=-1, name=site.name)(_of_one_rank(site))
+
+    def settings_of(self, layer: keras.layers.Layer) -> Mapping[str, Any] | None:
+        """The number of inputs; other axes, and vectors, are `concatenationLayer`'s."""
+        rank = len(layer.output.shape)
+        return {"NumInputs": _input_count(layer)} if rank == 4 and layer.axis in (-1, 3) else None
+
+
+@register("nnet.cnn.layer.ConcatenationLayer")
+@final
+class Concatenation(LayerRule):
+    """`concatenationLayer`: along `Dim`, which counts rows, columns, channels; of vectors, the channels are first."""
+
+    keras_classes = ("Concatenate",)
+
+    def build(self, site: Site) -> keras.KerasTensor:
+        """Keras' concatenation along the axis that `Dim` means."""
+        dim, tensors = integer(site.layer, "Dim"), _of_one_rank(site)
+        rank = len(tensors[0].shape)
+        axes = {4: {1: 1, 2: 2, 3: 3}, 2: {1: 1, 3: 1}, 3: {1: 2}}[rank]
+        if dim not in axes:
+            raise UnsupportedLayerError(f"its Dim is {dim}, and inputs of shape {tensors[0].shape} reach it")
+        return keras.layers.Concatenate(axis=axes[dim], name=site.name)(tensors)
+
+    def settings_of(self, layer: keras.layers.Layer) -> Mapping[str, Any] | None:
+        """The number of inputs and the dimension."""
+        rank = len(layer.output.shape)
+        axis = layer.axis % rank
+        dim = {4: axis, 2: 1, 3: 1 if axis == 2 else None}.get(rank)
+        if dim is None or axis == 0:
+            return None
+        return {"NumInputs": _input_count(layer), "Dim": np.array([[dim]], dtype=float)}

@@ -1,0 +1,91 @@
+"""Fully connected layers, and the flatten before them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, final
+
+import keras
+import numpy as np
+
+from .._network import Array, Layer, padded_shape
+from .._rules import LayerRule, Parameter, Site, register
+from ._settings import numbers
+
+
+def _flatten_column_major(site: Site, tensor: keras.KerasTensor) -> keras.KerasTensor:
+    """Images as vectors in MATLAB's order: the rows run fastest, then the columns, then the channels."""
+    _, height, width, _ = tensor.shape
+    if (height, width) != (1, 1):
+        tensor = keras.layers.Permute((3, 2, 1), name=site.helper("permute"))(tensor)
+    return keras.layers.Flatten(name=site.helper("flatten"))(tensor)
+
+
+def _is_spatial(layer: Layer) -> bool:
+    """Whether the weights are stored H x W x C x O, not O x N; a dropped last dimension must not deceive."""
+    weights, outputs = layer.learnables.get("Weights", np.empty(0)), _output_size(layer)
+    if weights.ndim > 2:
+        return True
+    is_image = len(numbers(layer, "InputSize", (0,))) == 3
+    return is_image and outputs == 1 and weights.size > 0 and weights.shape[0] != 1
+
+
+def _output_size(layer: Layer) -> int:
+    """O: stored as `[1 1 O]` or as `O`."""
+    return int(numbers(layer, "OutputSize")[-1])
+
+
+@register("nnet.cnn.layer.FullyConnectedLayer")
+@final
+class FullyConnected(LayerRule):
+    """`fullyConnectedLayer`: weights O x N, or H x W x C x O after an image; on sequences it acts at each step."""
+
+    keras_classes = ("Dense",)
+
+    def build(self, site: Site) -> keras.KerasTensor:
+        """A dense layer after a flatten, in the order in which the weights are stored."""
+        layer, tensor = site.layer, site.input
+        if len(tensor.shape) == 4:
+            if _is_spatial(layer):
+                tensor = keras.layers.Flatten(name=site.helper("flatten"))(tensor)
+            else:
+                tensor = _flatten_column_major(site, tensor)
+        return keras.layers.Dense(_output_size(layer), name=site.name)(tensor)
+
+    def parameters(self, layer: Layer) -> tuple[Parameter, ...]:
+        """O x N is Keras' kernel transposed; H x W x C x O is the kernel with its rows in Keras' own order."""
+        bias = Parameter("Bias", "bias", to_matlab=lambda bias: bias.reshape(-1, 1))
+        if not _is_spatial(layer):
+            return Parameter("Weights", "kernel", np.transpose, np.transpose), bias
+        shape = padded_shape(layer.learnables["Weights"], 4).shape
+
+        def to_keras(weights: Array) -> Array:
+            return weights.reshape(-1, shape[-1])
+
+        def to_matlab(kernel: Array) -> Array:
+            return kernel.reshape(shape)
+
+        return Parameter("Weights", "kernel", to_keras, to_matlab), bias
+
+    def settings_of(self, layer: keras.layers.Layer) -> Mapping[str, Any]:
+        """The same layer in MATLAB's words."""
+        inputs, outputs = layer.kernel.shape
+        return {
+            "InputSize": np.array([[inputs]], dtype=float),
+            "OutputSize": np.array([[outputs]], dtype=float),
+        }
+
+
+@register("nnet.cnn.layer.FlattenLayer")
+@final
+class Flatten(LayerRule):
+    """`flattenLayer`: the spatial dimensions into the channels, column-major; vectors and sequences stay."""
+
+    keras_classes = ("Flatten",)
+
+    def build(self, site: Site) -> keras.KerasTensor:
+        """A permutation to MATLAB's order, then Keras' flatten."""
+        if len(site.input.shape) != 4:
+            return keras.layers.Identity(name=site.name)(site.input)
+        images = keras.layers.Permute((3, 2, 1), name=site.helper("permute"))(site.input)
+        return keras.layers.Flatten(name=site.name)(images)

@@ -1,0 +1,23 @@
+"""Output layers: they hold the loss and the class names, and pass their input through."""
+
+from __future__ import annotations
+
+from typing import final
+
+import keras
+
+from .._rules import LayerRule, Site, register
+
+
+@register(
+    "nnet.cnn.layer.ClassificationOutputLayer",
+    "nnet.cnn.layer.RegressionOutputLayer",
+    "nnet.cnn.layer.PixelClassificationLayer",
+)
+@final
+class Output(LayerRule):
+    """`classificationLayer`, `regressionLayer`, `pixelClassificationLayer`: no arithmetic at prediction."""
+
+    def build(self, site: Site) -> keras.KerasTensor:
+        """The input itself."""
+        return site.input
