@@ -1,0 +1,28 @@
+"""MATLAB's .mat files of every version: read, described and written with one set of Python values."""
+
+from __future__ import annotations
+
+from ._file import MatFile, info, load
+from ._info import FileInfo, VariableInfo
+from ._values import (
+    CategoricalArray,
+    Enumeration,
+    FunctionHandle,
+    MatlabObject,
+    ObjectArray,
+    StructArray,
+)
+
+__all__ = [
+    "CategoricalArray",
+    "Enumeration",
+    "FileInfo",
+    "FunctionHandle",
+    "MatFile",
+    "MatlabObject",
+    "ObjectArray",
+    "StructArray",
+    "VariableInfo",
+    "info",
+    "load",
+]

@@ -1,0 +1,135 @@
+"""From raw forms to the Python values that `_values` describes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ._characters import text_of
+from ._known_classes import CONVERSIONS
+from ._raw import Array, Function, Marker, OldObject, is_enumeration, is_marker, marker_ids, marker_shape
+from ._values import Enumeration, FunctionHandle, MatlabObject, ObjectArray, StructArray
+
+if TYPE_CHECKING:
+    from ._mend import Subsystem
+
+
+class Converter:
+    """Turns raw forms into values. Objects that are met twice become one value.
+
+    Args:
+        subsystem: gives the contents of the file's objects; called when the first object is met.
+    """
+
+    def __init__(self, subsystem: Callable[[], Subsystem]) -> None:
+        self._subsystem = subsystem
+        self._objects: dict[int, Any] = {}
+
+    def value(self, raw: Any) -> Any:
+        """The value of a raw form."""
+        return self._value(raw, within_object=False)
+
+    def _value(self, raw: Any, *, within_object: bool) -> Any:
+        match raw:
+            case Marker():
+                return self._opaque(raw)
+            case OldObject():
+                return self._old_object(raw, within_object=within_object)
+            case Function():
+                return self._function(raw)
+            case np.ndarray():
+                return self._array(raw, within_object=within_object)
+        return raw  # sparse
+
+    def _array(self, raw: Array, *, within_object: bool) -> Any:
+        if raw.dtype.kind == "U":
+            return text_of(raw)
+        if raw.dtype.names is not None or raw.dtype.kind == "V":
+            if within_object and is_enumeration(raw):
+                return self._enumeration(raw)
+            return self._struct(raw, within_object=within_object)
+        if raw.dtype.kind == "O":
+            cell = np.empty(raw.shape, dtype=object)
+            for index in np.ndindex(raw.shape):
+                cell[index] = self._value(raw[index], within_object=within_object)
+            return cell
+        if within_object and is_marker(raw):
+            # Within the contents of objects, a marker is a plain array of numbers.
+            return self._objects_of(raw)
+        # Readers give views on the bytes of the file; users may want to write into theirs.
+        return raw if raw.flags.writeable else raw.copy(order="K")
+
+    def _struct(self, raw: Array, *, within_object: bool) -> dict[str, Any] | StructArray:
+        names = raw.dtype.names or ()
+        elements = np.empty(raw.shape, dtype=object)
+        for index in np.ndindex(raw.shape):
+            elements[index] = {
+                name: self._value(raw[index][name], within_object=within_object) for name in names
+            }
+        if raw.shape == (1, 1):
+            only: dict[str, Any] = elements[0, 0]
+            return only
+        return StructArray(elements, names)
+
+    def _old_object(self, raw: OldObject, *, within_object: bool) -> MatlabObject | ObjectArray:
+        fields = self._struct(raw.fields, within_object=within_object)
+        if isinstance(fields, dict):
+            return MatlabObject(raw.class_name, fields, old_style=True)
+        objects = np.empty(fields.shape, dtype=object)
+        for index in np.ndindex(fields.shape):
+            objects[index] = MatlabObject(raw.class_name, fields[index], old_style=True)
+        return ObjectArray(objects, raw.class_name)
+
+    def _function(self, raw: Function) -> FunctionHandle:
+        fields = raw.fields
+        # A function handle is described by a struct, and in it by a struct of the same name.
+        while fields.dtype.names and "function_handle" in fields.dtype.names and fields.size:
+            fields = fields.ravel()[0]["function_handle"]
+        if not fields.size or not fields.dtype.names or "function" not in fields.dtype.names:
+            return FunctionHandle("")
+        text = str(self.value(fields.ravel()[0]["function"]))
+        return FunctionHandle(text if text.startswith("@") or not text else "@" + text)
+
+    def _opaque(self, marker: Marker) -> Any:
+        if marker.type_system != "MCOS":
+            return MatlabObject(marker.class_name, {"data": self.value(marker.metadata)})
+        if is_enumeration(marker.metadata):
+            return self._enumeration(marker.metadata)
+        if not is_marker(marker.metadata):
+            return MatlabObject(marker.class_name, {"data": self.value(marker.metadata)})
+        return self._objects_of(marker.metadata)
+
+    def _objects_of(self, metadata: Array) -> Any:
+        ids, class_id = marker_ids(metadata)
+        shape = marker_shape(metadata)
+        if shape == (1, 1):
+            return self._object(ids[0])
+        objects = np.empty(len(ids), dtype=object)
+        for i, object_id in enumerate(ids):
+            objects[i] = self._object(object_id)
+        return ObjectArray(objects.reshape(shape, order="F"), self._subsystem().class_name(class_id))
+
+    def _object(self, object_id: int) -> Any:
+        if object_id in self._objects:
+            return self._objects[object_id]
+        subsystem = self._subsystem()
+        class_name = subsystem.object_class(object_id)
+        properties: dict[str, Any] = {}
+        found = MatlabObject(class_name, properties)
+        # Kept before its properties are read: they may refer back to it.
+        self._objects[object_id] = found
+        for name, raw in subsystem.properties(object_id).items():
+            properties[name] = self._value(raw, within_object=True)
+        if class_name in CONVERSIONS:
+            self._objects[object_id] = CONVERSIONS[class_name](found)
+        return self._objects[object_id]
+
+    def _enumeration(self, raw: Array) -> Enumeration:
+        members, subsystem = raw[0, 0], self._subsystem()
+        names = np.array(
+            [subsystem.name(int(index)) for index in members["ValueNames"].ravel()], dtype=np.str_
+        )
+        class_name = subsystem.class_name(int(members["ClassName"].ravel()[0]))
+        return Enumeration(class_name, names[members["ValueIndices"].astype(np.intp)])

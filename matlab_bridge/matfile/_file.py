@@ -1,0 +1,184 @@
+"""A MAT-file as a mapping: `load` and `info`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+import zlib
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .._errors import MatFileError, TruncatedFileError, VariableNotFoundError
+from ._convert import Converter
+from ._header import Header, read_header
+from ._info import FileInfo, VariableInfo
+
+if TYPE_CHECKING:
+    from ._mend import Subsystem
+    from ._raw import Array
+
+# What damaged bytes lead to in NumPy, SciPy, h5py, zlib and mat-io.
+_SYMPTOMS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+
+
+class _Container(Protocol):
+    """What the readers of the versions have in common."""
+
+    @property
+    def variables(self) -> tuple[VariableInfo, ...]: ...
+
+    @property
+    def subsystem(self) -> Array: ...
+
+    def read(self, name: str) -> Any: ...
+
+
+class MatFile(Mapping[str, Any]):
+    """The variables of a MAT-file by name, in the order of the file.
+
+    A variable is read when it is first asked for, and then kept. The values are those that the table at the top of
+    `matlab_bridge.matfile._values` lists, whatever the version of the file.
+
+    Attributes:
+        info: what the headers say of the file and its variables.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path)
+        header = read_header(self._path)
+        with _damage_reported(self._path, "its list of variables"):
+            self._container = _container(self._path, header)
+        variables = self._container.variables
+        self.info = FileInfo(self._path, header.version, header.created, header.platform, variables)
+        self._values: dict[str, Any] = {variable.name: None for variable in variables}
+        self._read: set[str] = set()
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._values:
+            names = ", ".join(self._values) or "none"
+            raise VariableNotFoundError(f"{self._path} has no variable {name!r}. Its variables: {names}.")
+        if name not in self._read:
+            with _damage_reported(self._path, f"the variable {name!r}"):
+                self._values[name] = self._converter.value(self._container.read(name))
+            self._read.add(name)
+        return self._values[name]
+
+    def __contains__(self, name: object) -> bool:
+        # Mapping's own would read the variable.
+        return name in self._values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"MatFile {self.info}"
+
+    @cached_property
+    def _converter(self) -> Converter:
+        return Converter(lambda: self._subsystem)
+
+    @cached_property
+    def _subsystem(self) -> Subsystem:
+        from ._mend import Subsystem  # noqa: PLC0415  # mat-io takes half a second, and few files have objects
+
+        return Subsystem(self._container.subsystem)
+
+
+def load(path: str | os.PathLike[str]) -> MatFile:
+    """Open a MAT-file of any version; its variables are read when they are asked for.
+
+    Args:
+        path: a file that MATLAB's `save` wrote: v4, v5, v6, v7 or v7.3.
+
+    Returns:
+        A read-only mapping from names to values.
+
+    Raises:
+        NotAMatFileError: the file is something else; the message says what.
+        TruncatedFileError: the file is cut short or damaged. Damage to one variable is found when it is read.
+        LostObjectError: at reading an object whose contents the file does not have.
+        FileNotFoundError, IsADirectoryError, PermissionError: as Python raises them.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from matlab_bridge.matfile import load, save
+        >>> path = Path(tempfile.mkdtemp()) / "lab.mat"
+        >>> save(path, {"x": np.eye(2), "note": "two by two"})
+        >>> load(path)["note"]
+        'two by two'
+    """
+    return MatFile(path)
+
+
+def info(path: str | os.PathLike[str]) -> FileInfo:
+    """Describe a MAT-file by its headers; no data is read.
+
+    Args:
+        path: a MAT-file of any version.
+
+    Returns:
+        Its version, writer, date, and the name, class and size of each variable.
+
+    Raises:
+        NotAMatFileError, TruncatedFileError, OSError: as `load` does.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from matlab_bridge.matfile import info, save
+        >>> path = Path(tempfile.mkdtemp()) / "lab.mat"
+        >>> save(path, {"x": np.zeros((3, 2))})
+        >>> print(info(path).variables[0])
+        x: 3x2 double
+    """
+    return MatFile(path).info
+
+
+def _container(path: Path, header: Header) -> _Container:
+    if header.version == "v4":
+        from ._level4 import Level4File  # noqa: PLC0415
+
+        return Level4File(path, header)
+    if header.version == "v7":
+        from ._level5 import Level5File  # noqa: PLC0415
+
+        return Level5File(path, header)
+    from ._level73 import Level73File  # noqa: PLC0415  # h5py takes a quarter of a second
+
+    return Level73File(path, header)
+
+
+@contextlib.contextmanager
+def _damage_reported(path: Path, part: str) -> Iterator[None]:
+    """Name the file, and turn what damaged bytes lead to into one error."""
+    try:
+        yield
+    except MatFileError as error:
+        raise type(error)(f"{path}: cannot read {part}: {str(error).rstrip('.')}.") from error
+    except (FileNotFoundError, PermissionError):
+        raise
+    except _SYMPTOMS as error:
+        raise TruncatedFileError(
+            f"{path}: cannot read {part}: the file is cut short or damaged "
+            f"({type(error).__name__}: {str(error).rstrip('.')}). Fetch or save it again."
+        ) from error

@@ -1,0 +1,121 @@
+"""MAT-files of version 4: a run of matrices, each behind a header of 20 bytes.
+
+The format is described in MATLAB's "MAT-File Format" (chapter "Level 4 MAT-File Format"). Every number in it
+is a double for MATLAB, however narrowly it is stored.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import scipy.sparse
+
+from .._errors import TruncatedFileError
+from ._characters import characters
+from ._header import ByteOrder, Header, level4_byte_order
+from ._info import VariableInfo
+
+_PRECISIONS = ("f8", "f4", "i4", "i2", "u2", "u1")
+_KINDS: tuple[Literal["double", "char", "sparse"], ...] = ("double", "char", "sparse")
+
+
+@dataclass(frozen=True, slots=True)
+class _Matrix:
+    name: str
+    kind: Literal["double", "char", "sparse"]
+    dtype: np.dtype[Any]
+    shape: tuple[int, int]
+    is_complex: bool
+    offset: int
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize * (2 if self.is_complex else 1)
+
+
+class Level4File:
+    """The variables of a v4 file, each read when it is asked for."""
+
+    def __init__(self, path: Path, header: Header) -> None:
+        self._path = path
+        self._matrices = {matrix.name: matrix for matrix in _matrices(path, header.byte_order)}
+        self.variables = tuple(self._describe(matrix) for matrix in self._matrices.values())
+
+    def read(self, name: str) -> Any:
+        """Read a variable: a numeric or sparse matrix, or an array of characters."""
+        matrix = self._matrices[name]
+        stored = self._stored(matrix)
+        if matrix.kind == "char":
+            return characters(stored.astype(np.uint16))
+        return _sparse(stored) if matrix.kind == "sparse" else stored
+
+    def _stored(self, matrix: _Matrix) -> np.ndarray[Any, Any]:
+        with self._path.open("rb") as file:
+            file.seek(matrix.offset)
+            numbers = np.frombuffer(file.read(matrix.nbytes), matrix.dtype).astype(np.float64)
+        if matrix.is_complex:
+            real, imaginary = np.split(numbers, 2)
+            numbers = real + 1j * imaginary
+        return numbers.reshape(matrix.shape, order="F")
+
+    def _describe(self, matrix: _Matrix) -> VariableInfo:
+        if matrix.kind != "sparse":
+            return VariableInfo(matrix.name, matrix.kind, matrix.shape, is_complex=matrix.is_complex)
+        rows, columns = matrix.shape
+        shape = [self._number(matrix, (column + 1) * rows - 1) for column in range(2)]
+        return VariableInfo(matrix.name, "double", tuple(shape), is_complex=columns == 4, is_sparse=True)
+
+    def _number(self, matrix: _Matrix, position: int) -> int:
+        with self._path.open("rb") as file:
+            file.seek(matrix.offset + position * matrix.dtype.itemsize)
+            return int(np.frombuffer(file.read(matrix.dtype.itemsize), matrix.dtype)[0])
+
+
+def _matrices(path: Path, order: ByteOrder) -> list[_Matrix]:
+    found = []
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        offset = 0
+        while offset < size:
+            file.seek(offset)
+            start = file.read(20)
+            if level4_byte_order(start) != order:
+                raise TruncatedFileError(
+                    f"{path} breaks at byte {offset} of {size}: no v4 variable begins there. "
+                    "The file may be cut short or damaged; fetch or save it again."
+                )
+            kind, rows, columns, imaginary, name_length = struct.unpack(order + "5i", start)
+            matrix = _Matrix(
+                name=file.read(name_length).split(b"\x00")[0].decode("latin-1"),
+                kind=_KINDS[kind % 10],
+                dtype=np.dtype(order + _PRECISIONS[kind // 10 % 10]),
+                shape=(rows, columns),
+                is_complex=bool(imaginary),
+                offset=offset + 20 + name_length,
+            )
+            offset = matrix.offset + matrix.nbytes
+            if offset > size:
+                raise TruncatedFileError(
+                    f"{path} is cut short: the variable {matrix.name!r} ({rows}x{columns}) needs {offset - size} bytes "
+                    f"more than the file's {size}. Fetch or save it again."
+                )
+            if matrix.kind == "sparse" and (rows < 1 or columns not in (3, 4)):
+                raise TruncatedFileError(
+                    f"{path} is damaged: the sparse variable {matrix.name!r} is {rows}x{columns}."
+                )
+            found.append(matrix)
+    return found
+
+
+def _sparse(triplets: np.ndarray[Any, Any]) -> scipy.sparse.csc_array[Any]:
+    # One row (row, column, real[, imaginary]) a value, counted from 1; the last row holds the shape.
+    row, column = (triplets[:, i].astype(np.int64) - 1 for i in range(2))
+    values = triplets[:-1, 2] + 1j * triplets[:-1, 3] if triplets.shape[1] == 4 else triplets[:-1, 2]
+    shape = (int(row[-1]) + 1, int(column[-1]) + 1)
+    return scipy.sparse.csc_array((values, (row[:-1], column[:-1])), shape=shape)

@@ -1,0 +1,141 @@
+"""MAT-files of versions 5, 6 and 7: the Level 5 format of MATLAB's "MAT-File Format".
+
+Why not `scipy.io.loadmat`, nor mat-io's copy of it: their compiled parser trusts the type numbers and sizes that
+the file states (a damaged file can end the process instead of raising), drops the shape of char arrays and the
+fields of empty structs, and reads all objects of a file at once. The format is small, so it is read here; SciPy
+is what the tests compare with.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from .._errors import LostObjectError, TruncatedFileError
+from ._header import HEADER_BYTES, ByteOrder, Header
+from ._info import VariableInfo
+from ._matrix5 import MATRIX, MatrixReader
+from ._raw import Array
+
+_COMPRESSED = 15
+_TAG_BYTES = 8
+# Class, size and name of a variable fit in this many of its first bytes, deflated or not.
+_PREFIX_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class _Element:
+    """A data element of the file: its kind, and where its bytes are."""
+
+    kind: int
+    offset: int
+    nbytes: int
+
+
+class Level5File:
+    """The variables of a v5, v6 or v7 file, each read when it is asked for."""
+
+    def __init__(self, path: Path, header: Header) -> None:
+        self._path = path
+        self._header = header
+        self._elements: dict[str, _Element] = {}
+        described: dict[str, VariableInfo] = {}
+        with path.open("rb") as file:
+            for element in self._walk(file):
+                info = self._describe(file, element)
+                if info.name:  # the contents of objects come last, and have no name
+                    self._elements[info.name] = element
+                    described[info.name] = info
+        self.variables = tuple(described.values())
+
+    def read(self, name: str) -> Any:
+        """Read a variable in its raw form."""
+        with self._path.open("rb") as file:
+            return self._matrix(file, self._elements[name])
+
+    @cached_property
+    def subsystem(self) -> Array:
+        """The struct that holds the contents of all objects.
+
+        Raises:
+            LostObjectError: the file has none.
+        """
+        offset = self._header.subsystem_offset
+        if offset == 0:
+            raise LostObjectError(
+                "it is an object, and the file holds no more of it than a marker: its writer left the contents "
+                "of all objects out (subsystem offset 0). Save the variable again in MATLAB"
+            )
+        with self._path.open("rb") as file:
+            stream = self._matrix(file, self._element(file, offset))
+        # A MAT-file within the MAT-file, whose header is cut down to version, byte order and four bytes of padding.
+        content = memoryview(np.asarray(stream, dtype=np.uint8).tobytes())
+        order: ByteOrder = "<" if content[2:4] == b"IM" else ">"
+        found: Array = MatrixReader(content[8:], order).matrix()
+        return found
+
+    def _walk(self, file: BinaryIO) -> Iterator[_Element]:
+        size = file.seek(0, os.SEEK_END)
+        offset = HEADER_BYTES
+        while offset < size:
+            element = self._element(file, offset)
+            yield element
+            offset = element.offset + element.nbytes
+        if self._header.subsystem_offset >= size:
+            raise TruncatedFileError(
+                f"the contents of its objects begin at byte {self._header.subsystem_offset} of {size}"
+            )
+
+    def _element(self, file: BinaryIO, offset: int) -> _Element:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(offset)
+        tag = file.read(_TAG_BYTES)
+        if len(tag) < _TAG_BYTES:
+            raise TruncatedFileError(f"the file ends at byte {size}, where a variable begins")
+        kind, nbytes = struct.unpack(self._header.byte_order + "2I", tag)
+        if kind not in (MATRIX, _COMPRESSED):
+            raise TruncatedFileError(f"no variable begins at byte {offset} of {size}")
+        missing = offset + _TAG_BYTES + nbytes - size
+        if missing > 0:
+            raise TruncatedFileError(f"a variable needs {missing} bytes more than the file's {size}")
+        return _Element(kind, offset + _TAG_BYTES, nbytes)
+
+    def _describe(self, file: BinaryIO, element: _Element) -> VariableInfo:
+        file.seek(element.offset)
+        start = file.read(min(element.nbytes, _PREFIX_BYTES))
+        if element.kind == _COMPRESSED:
+            start = zlib.decompressobj().decompress(start, _PREFIX_BYTES)[_TAG_BYTES:]
+        header = MatrixReader(memoryview(start), self._header.byte_order).header()
+        if not header.is_opaque:
+            return header.info(header.shape)
+        # The size of an array of objects is in its marker; that is read whole, for it is small but may exceed the prefix.
+        return header.info(self._matrix(file, element).shape if header.name else ())
+
+    def _matrix(self, file: BinaryIO, element: _Element) -> Any:
+        file.seek(element.offset)
+        data = file.read(element.nbytes)
+        if element.kind == _COMPRESSED:
+            data = self._inflated(data)[_TAG_BYTES:]
+        return MatrixReader(memoryview(data), self._header.byte_order).contents(len(data))
+
+    def _inflated(self, deflated: bytes) -> memoryview:
+        inflater = zlib.decompressobj()
+        tag = inflater.decompress(deflated, _TAG_BYTES)
+        if len(tag) < _TAG_BYTES:
+            raise TruncatedFileError("a compressed variable ends before its contents do")
+        kind, nbytes = struct.unpack(self._header.byte_order + "2I", tag)
+        if kind != MATRIX:
+            raise TruncatedFileError(f"a compressed variable begins with an element of kind {kind}")
+        # zlib allocates as it goes, so a wrong length costs no memory; one byte more makes it check its sum.
+        data = inflater.decompress(inflater.unconsumed_tail, nbytes + 1)
+        if len(data) < nbytes or not inflater.eof:
+            raise TruncatedFileError("a compressed variable ends before its contents do")
+        return memoryview(tag + data)

@@ -1,0 +1,270 @@
+"""One matrix of the Level 5 format, from its bytes to its raw form.
+
+Every size is checked against the bytes that are there before anything is allocated.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+from .._errors import TruncatedFileError
+from ._characters import characters, units_of
+from ._header import ByteOrder
+from ._info import VariableInfo
+from ._raw import DTYPES, Array, Function, Marker, OldObject, sparse_matrix
+
+MATRIX = 14
+
+_UINT16, _UTF8, _UTF16, _UTF32 = 4, 16, 17, 18
+_NUMBERS = {
+    **{1: "i1", 2: "u1", 3: "i2", _UINT16: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"},
+    **{_UTF8: "u1", _UTF16: "u2", _UTF32: "u4"},
+}
+_CELL, _STRUCT, _OBJECT, _CHAR, _SPARSE, _FUNCTION, _OPAQUE = 1, 2, 3, 4, 5, 16, 17
+_NUMERIC = ("double", "single", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
+_CLASS_NAMES = {
+    **dict(enumerate(_NUMERIC, start=6)),
+    **{_CELL: "cell", _STRUCT: "struct", _CHAR: "char", _SPARSE: "double", _FUNCTION: "function_handle"},
+}
+_TAG_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixHeader:
+    """What comes before the data of a matrix. An opaque object has no shape here."""
+
+    kind: int
+    name: str
+    class_name: str
+    type_system: str = ""
+    shape: tuple[int, ...] = ()
+    is_complex: bool = False
+    is_global: bool = False
+
+    @property
+    def is_opaque(self) -> bool:
+        """Whether the data is but the marker of an object."""
+        return self.kind == _OPAQUE
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return math.prod(self.shape)
+
+    def info(self, shape: tuple[int, ...]) -> VariableInfo:
+        """The same for the outside."""
+        is_sparse = self.kind == _SPARSE
+        return VariableInfo(self.name, self.class_name, shape, self.is_complex, is_sparse, self.is_global)
+
+
+class MatrixReader:
+    """Reads matrices and their parts from bytes, one after the other.
+
+    Args:
+        data: the bytes, beginning where a matrix or its contents begin.
+        byte_order: of the numbers in them.
+    """
+
+    def __init__(self, data: memoryview, byte_order: ByteOrder) -> None:
+        self._data = data
+        self._position = 0
+        self._order = byte_order
+        self._tag = struct.Struct(byte_order + "2I")
+        self._dtypes = {kind: np.dtype(byte_order + code) for kind, code in _NUMBERS.items()}
+
+    def matrix(self) -> Any:
+        """The matrix that begins here with its tag, in its raw form."""
+        kind, nbytes = self._tag.unpack(self._take(_TAG_BYTES))
+        if kind != MATRIX:
+            raise TruncatedFileError(f"a matrix was expected, and an element of kind {kind} found")
+        if nbytes == 0:
+            return np.empty((0, 0))  # a cell or a field that was never set
+        end = self._position + nbytes
+        if end > len(self._data):
+            raise self._too_short(nbytes)
+        return self.contents(end)
+
+    def contents(self, end: int) -> Any:
+        """The raw form of a matrix whose tag is behind, and which ends at the byte `end`."""
+        header = self.header()
+        if header.kind == _OPAQUE:
+            value: Any = Marker(header.class_name, header.type_system, self.matrix())
+        elif header.kind == _FUNCTION:
+            value = Function(self.matrix() if self._position < end else np.empty(header.shape, dtype=[]))
+        elif header.kind == _OBJECT:
+            value = OldObject(header.class_name, self._struct(header))
+        elif header.kind == _STRUCT:
+            value = self._struct(header)
+        elif header.kind == _CELL:
+            value = self._cell(header)
+        elif header.kind == _CHAR:
+            value = self._char(header)
+        elif header.kind == _SPARSE:
+            value = self._sparse(header)
+        else:
+            value = self._numeric(header)
+        self._position = end
+        return value
+
+    def header(self) -> MatrixHeader:
+        """Class, name and size of the matrix whose tag is behind."""
+        flags = int(self._integers(2)[0])
+        kind = flags & 0xFF
+        is_logical, is_global, is_complex = (bool(flags >> bit & 1) for bit in (9, 10, 11))
+        if kind == _OPAQUE:
+            name, type_system, class_name = self._text(), self._text(), self._text()
+            return MatrixHeader(kind, name, class_name, type_system, is_global=is_global)
+        shape = tuple(self._integers())
+        if len(shape) < 2 or min(shape) < 0:
+            raise TruncatedFileError(f"the size of a matrix is stated as {shape}")
+        name = self._text()
+        class_name = self._text() if kind == _OBJECT else _CLASS_NAMES.get(kind, "")
+        if not class_name:
+            raise TruncatedFileError(f"the class of the matrix {name!r} is stated as number {kind}")
+        return MatrixHeader(
+            kind, name, "logical" if is_logical else class_name, "", shape, is_complex, is_global
+        )
+
+    # The parts of a matrix.
+
+    def _numeric(self, header: MatrixHeader) -> Array:
+        dtype = DTYPES[header.class_name]
+        values = self._numbers(header.size).astype(dtype)
+        if header.is_complex:
+            # NumPy has no complex integers.
+            values = values + 1j * self._numbers(header.size).astype(values.dtype)
+            values = values.astype(np.complex64 if dtype == np.float32 else np.complex128, copy=False)
+        return values.reshape(header.shape, order="F")
+
+    def _char(self, header: MatrixHeader) -> Array:
+        kind, data = self._element()
+        if not data.nbytes:
+            # Some writers leave the characters of a char array of blanks out.
+            return characters(np.empty((0, 0), np.uint16))
+        if kind not in (1, 2, _UINT16, _UTF8, _UTF16, _UTF32):
+            raise TruncatedFileError(f"characters were expected, and an element of kind {kind} found")
+        units = np.frombuffer(data, self._dtypes[kind])
+        if units.itemsize == 1 and units.size and units.max() > 127:
+            units = units_of(bytes(data).decode("utf-8", "replace"))
+        elif kind == _UINT16 and header.shape[0] == 1 and units.max() > 127:
+            units = _unpacked(units)
+        elif kind == _UTF32:
+            units = units_of(
+                bytes(data).decode("utf-32-" + ("le" if self._order == "<" else "be"), "replace")
+            )
+        if units.size == header.size:
+            return characters(units).reshape(header.shape, order="F")
+        if header.shape[0] == 1:
+            return characters(units).reshape(1, -1)  # the stated length counts bytes, or packed characters
+        raise TruncatedFileError(f"a char array of size {header.shape} has {units.size} characters")
+
+    def _cell(self, header: MatrixHeader) -> Array:
+        self._check_room(header.size * _TAG_BYTES)
+        cell = np.empty(header.size, dtype=object)
+        for i in range(header.size):
+            cell[i] = self.matrix()
+        return cell.reshape(header.shape, order="F")
+
+    def _struct(self, header: MatrixHeader) -> Array:
+        (width,) = self._integers(1)
+        kind, data = self._element()
+        if width < 1 or data.nbytes % width:
+            raise TruncatedFileError(f"field names of {width} bytes each do not fill {data.nbytes} bytes")
+        table = bytes(data)
+        names = [_ascii(table[i : i + width]) for i in range(0, len(table), width)]
+        self._check_room(header.size * len(names) * _TAG_BYTES)
+        # Without fields the dtype has no bytes, and an array of it no memory, however large its size.
+        array = np.empty(header.size, dtype=[(name, object) for name in names])
+        for i in range(header.size if names else 0):
+            array[i] = tuple(self.matrix() for _ in names)
+        return array.reshape(header.shape, order="F")
+
+    def _sparse(self, header: MatrixHeader) -> scipy.sparse.csc_array[Any]:
+        rows = self._numbers()
+        starts = self._numbers()[: header.shape[1] + 1]
+        if len(header.shape) != 2 or starts.size != header.shape[1] + 1:
+            raise TruncatedFileError(
+                f"a sparse matrix of size {header.shape} has {starts.size} column starts"
+            )
+        count = int(starts[-1])
+        dtype = DTYPES[header.class_name]
+        values = self._sparse_values(count).astype(dtype)
+        if header.is_complex:
+            values = values + 1j * self._sparse_values(count).astype(dtype)
+        return sparse_matrix(values, rows[:count], starts, (header.shape[0], header.shape[1]))
+
+    def _sparse_values(self, count: int) -> Array:
+        kind, data = self._element()
+        # The values of a sparse logical matrix are bytes, whatever the tag says.
+        dtype = np.dtype(np.uint8) if data.nbytes == count else self._dtype(kind)
+        return np.frombuffer(data, dtype, count)
+
+    # Elements: a tag of kind and length, then the bytes.
+
+    def _element(self) -> tuple[int, memoryview]:
+        tag = self._take(_TAG_BYTES)
+        kind, nbytes = self._tag.unpack(tag)
+        if kind >> 16:  # a short element: length and kind share the first four bytes, the data are the others
+            kind, nbytes = kind & 0xFFFF, kind >> 16
+            if nbytes > 4:
+                raise TruncatedFileError(
+                    f"a short element is stated to have {nbytes} bytes instead of 4 at most"
+                )
+            return kind, tag[4 : 4 + nbytes]
+        data = self._take(nbytes)
+        # Elements begin at multiples of eight; the last one may lack its padding.
+        self._position = min(self._position + -nbytes % 8, len(self._data))
+        return kind, data
+
+    def _numbers(self, size: int | None = None) -> Array:
+        kind, data = self._element()
+        dtype = self._dtype(kind)
+        if size is not None and data.nbytes != size * dtype.itemsize:
+            raise TruncatedFileError(
+                f"a matrix of {size} elements has {data.nbytes} bytes instead of {size * dtype.itemsize}"
+            )
+        return np.frombuffer(data, dtype)
+
+    def _integers(self, size: int | None = None) -> list[int]:
+        return [int(n) for n in self._numbers(size)]
+
+    def _text(self) -> str:
+        return _ascii(bytes(self._element()[1]))
+
+    def _dtype(self, kind: int) -> np.dtype[Any]:
+        if kind not in self._dtypes:
+            raise TruncatedFileError(f"numbers were expected, and an element of kind {kind} found")
+        return self._dtypes[kind]
+
+    def _take(self, nbytes: int) -> memoryview:
+        self._check_room(nbytes)
+        start = self._position
+        self._position += nbytes
+        return self._data[start : self._position]
+
+    def _check_room(self, nbytes: int) -> None:
+        if nbytes > len(self._data) - self._position:
+            raise self._too_short(nbytes)
+
+    def _too_short(self, nbytes: int) -> TruncatedFileError:
+        there = len(self._data) - self._position
+        return TruncatedFileError(f"{nbytes} bytes are needed where {there} are left")
+
+
+def _ascii(name: bytes) -> str:
+    return name.split(b"\x00")[0].decode("utf-8", "replace")
+
+
+def _unpacked(units: Array) -> Array:
+    """UTF-16 units of characters that MATLAB may have stored as UTF-8, two bytes a unit, zeros left out."""
+    packed = bytes(byte for unit in units.tolist() for byte in divmod(unit, 256) if byte)
+    try:
+        return units_of(packed.decode("utf-8"))
+    except UnicodeDecodeError:
+        return units

@@ -1,0 +1,140 @@
+"""MATLAB's tables and timetables as pandas frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ._raw import Array
+from ._values import CategoricalArray, MatlabObject, StructArray
+
+
+def table(properties: Mapping[str, Any]) -> pd.DataFrame:
+    """The frame of a table; row names become the index."""
+    extra = properties.get("props")
+    extra = extra if isinstance(extra, dict) else {}
+    names = _chosen(properties["varnames"], extra, "VariableNames")
+    rows = int(np.ravel(properties["nrows"])[0])
+    row_names = _texts(properties.get("rownames"))
+    index = pd.Index(row_names, dtype=object) if rows and len(row_names) == rows else pd.RangeIndex(rows)
+    return _frame(properties["data"], names, index)
+
+
+def timetable(stored: Mapping[str, Any]) -> pd.DataFrame:
+    """The frame of a timetable; the times of the rows become the index."""
+    names = _chosen(stored["varNames"], stored, "varNames", "VarNames")
+    rows = int(np.ravel(stored["numRows"])[0])
+    dimensions = _texts(stored.get("dimNames"))
+    times = _row_times(stored["rowTimes"], rows)
+    index = pd.Index(times, name=dimensions[0] if dimensions else "Time")
+    return _frame(stored["data"], names, index)
+
+
+def _chosen(names: Any, extra: Mapping[str, Any], prefix: str, flag: str | None = None) -> list[str]:
+    # Names that are no identifiers, or longer than 63 characters, are stored beside shortened ones.
+    flag = flag or prefix
+    for suffix in ("2048", "Original", "Orig"):
+        used, full = extra.get(f"use{flag}{suffix}"), extra.get(f"{prefix}{suffix}")
+        if used is not None and np.size(used) and bool(np.ravel(used)[0]) and np.size(full):
+            return _texts(full)
+    return _texts(names)
+
+
+def _texts(cell: Any) -> list[str]:
+    if isinstance(cell, str):
+        return [cell] if cell else []
+    return [str(name) for name in np.ravel(cell)] if cell is not None else []
+
+
+def _frame(data: Any, names: list[str], index: pd.Index[Any]) -> pd.DataFrame:
+    cells = data.ravel(order="F") if isinstance(data, np.ndarray) else [data]
+    columns: dict[str, Any] = {}
+    for name, values in zip(names, cells, strict=True):
+        for suffix, column in _columns(values, len(index)):
+            columns[_free(name + suffix, columns, names if suffix else [])] = column
+    return pd.DataFrame(columns, index=index)
+
+
+def _free(name: str, *taken: Any) -> str:
+    free, number = name, 0
+    while any(free in names for names in taken):
+        number += 1
+        free = f"{name}_{number}"
+    return free
+
+
+def _columns(values: Any, rows: int) -> Iterator[tuple[str, Any]]:
+    """The columns that a variable of a table has, each with what is added to its name (MATLAB's `splitvars`)."""
+    if isinstance(values, pd.DataFrame):
+        for name in values.columns:
+            yield f"_{name}", values[name].to_numpy()
+    elif isinstance(values, pd.Categorical):
+        yield "", values
+    elif isinstance(values, CategoricalArray) and values.codes.ndim == 2:
+        for i in range(values.codes.shape[1]):
+            yield (
+                f"_{i + 1}",
+                pd.Categorical.from_codes(
+                    values.codes[:, i] - 1, list(values.categories), ordered=values.ordered
+                ),
+            )
+    elif not isinstance(values, np.ndarray) or values.ndim < 2:
+        yield "", _one_a_row(values, rows)
+    elif values.ndim > 2:
+        yield "", _objects(list(values))
+    elif values.shape[1] == 1:
+        yield "", _column(values[:, 0])
+    else:
+        for i in range(values.shape[1]):
+            yield f"_{i + 1}", _column(values[:, i])
+
+
+def _column(values: Array) -> Any:
+    if values.dtype.kind == "T":
+        texts = [text if isinstance(text, str) else None for text in values.tolist()]
+        return pd.array(texts, dtype="string")  # cellstr columns stay objects: the two differ in MATLAB
+    return pd.Series(values, dtype=object).to_numpy() if values.dtype.kind == "O" else values
+
+
+def _one_a_row(values: Any, rows: int) -> Any:
+    if isinstance(values, np.ndarray) and len(values) == rows:
+        return _objects(list(values))  # the rows of a char matrix
+    return _objects([values] * rows)
+
+
+def _objects(values: list[Any]) -> Array:
+    column = np.empty(len(values), dtype=object)
+    for i, value in enumerate(values):
+        column[i] = value
+    return column
+
+
+def _row_times(stored: Any, rows: int) -> Array:
+    """Row times: given one by one, or as a start and either a step or a rate."""
+    if not isinstance(stored, dict):
+        return np.asarray(stored).ravel()
+    start = np.asarray(stored["origin"]).ravel()[0]
+    if np.ravel(stored["specifiedAsRate"])[0]:
+        rate = float(np.ravel(stored["sampleRate"])[0])
+        steps: Any = np.round(np.arange(rows) * (1e9 / rate)).astype("timedelta64[ns]")
+        return np.asarray(start + steps)
+    step = stored["stepSize"]
+    if isinstance(step, MatlabObject):
+        return _calendar_times(start, step, rows)
+    return np.asarray(start + np.asarray(step).ravel()[0] * np.arange(rows))
+
+
+def _calendar_times(start: Any, step: MatlabObject, rows: int) -> Array:
+    """Times that are calendar durations apart: months, then days, then a time."""
+    parts = step.properties["components"]
+    months, days, millis = (
+        float(np.ravel(parts[name])[0]) if np.size(parts[name]) else 0.0
+        for name in ("months", "days", "millis")
+    )
+    offset = pd.DateOffset(months=int(months), days=int(days))
+    first = pd.Timestamp(start)
+    times = [first + offset * i + pd.Timedelta(milliseconds=millis * i) for i in range(rows)]
+    return np.array(times, dtype="datetime64[ns]")
