@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 import keras
 import numpy as np
 
-from .._errors import InvalidNetworkError, NetworkMismatchError, UnsupportedLayerError
+from matlab_bridge._errors import InvalidNetworkError, NetworkMismatchError, UnsupportedLayerError
+
 from ._network import Array, Layer, Network
 from ._normalization import Normalization
 from ._rules import (
@@ -27,17 +28,17 @@ from ._sidecar import Sidecar, attach
 def to_keras(network: Network) -> keras.Model:
     """The same network as a plain Keras model, channels last.
 
-    Layers keep their MATLAB names, `"/"` replaced by `"_"`; layers that are needed beside them carry a suffix, such
-    as `"conv1_padding"`. Outputs that are images of 1x1 pixels are vectors (N, C). Layers without weights, as in a
-    network that was never trained, start with Keras' initial ones, and a warning names them. Class names and the
-    source stand on the model's side-car: `matlab_bridge.sidecar(model)`.
+    Layers keep their MATLAB names, `"/"` replaced by `"_"`; layers that are needed beside them carry a
+    suffix, such as `"conv1_padding"`. Outputs that are images of 1x1 pixels are vectors (N, C). Layers
+    without weights, as in a network that was never trained, start with Keras' initial ones, and a warning
+    names them. Class names and the source stand on the model's side-car: `matlab_bridge.sidecar(model)`.
 
     Args:
         network: from `load_network`, or made by hand.
 
     Returns:
-        A functional model: images (N, H, W, C), features (N, D) or sequences (N, T, D) in; a list of outputs where
-        the network has several.
+        A functional model: images (N, H, W, C), features (N, D) or sequences (N, T, D) in; a list of
+        outputs where the network has several.
 
     Raises:
         UnsupportedLayerError: for layers without a conversion, naming each, its class and where it stands.
@@ -66,12 +67,12 @@ def to_matlab(network: Network, values: Mapping[str, Array]) -> dict[tuple[str, 
 
     Args:
         network: the network that the model was made of.
-        values: arrays of any dtype by `variable.path` (`"conv1/kernel"`), as `model_values` gives them; those that
-            are no parameters of MATLAB's, such as an optimizer's, are left out.
+        values: arrays of any dtype by `variable.path` (`"conv1/kernel"`), as `model_values` gives them;
+            those that are no parameters of MATLAB's, such as an optimizer's, are left out.
 
     Returns:
-        (layer name, parameter name) to the array, in the shape in which MATLAB stores it; what `values` does not
-        have is left out.
+        (layer name, parameter name) to the array, in the shape in which MATLAB stores it; what `values`
+        does not have is left out.
 
     Raises:
         NetworkMismatchError: if an array has not the size of MATLAB's.
@@ -153,9 +154,9 @@ def _place(network: Network, name: str) -> str:
 def _built(network: Network, site: Site, rule: LayerRule) -> Tensor:
     if not site.inputs and not rule.is_input:
         raise InvalidNetworkError(
-            f"Nothing feeds the layer {site.layer.name!r} ({site.layer.kind}), and it is no input layer. A network "
-            f"without an input layer has no input size: add one (imageInputLayer, featureInputLayer, "
-            f"sequenceInputLayer) in MATLAB and save it again."
+            f"Nothing feeds the layer {site.layer.name!r} ({site.layer.kind}), and it is no input layer. "
+            "A network without an input layer has no input size: add an imageInputLayer, a featureInputLayer "
+            "or a sequenceInputLayer in MATLAB and save it again."
         )
     try:
         return rule.build(site)
@@ -166,8 +167,8 @@ def _built(network: Network, site: Site, rule: LayerRule) -> Tensor:
     except ValueError as error:  # Keras' word for shapes that do not fit
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in site.inputs) or "nothing"
         raise InvalidNetworkError(
-            f"The layer {site.layer.name!r} ({site.layer.kind}), {_place(network, site.layer.name)}, cannot be "
-            f"built on inputs of shape {shapes}: {error}"
+            f"The layer {site.layer.name!r} ({site.layer.kind}), {_place(network, site.layer.name)}, "
+            f"cannot be built on inputs of shape {shapes}: {error}"
         ) from error
 
 
@@ -231,7 +232,8 @@ def _in_matlab_layout(layer: Layer, parameter: Parameter, values: Array) -> Arra
     if stored.size not in (0, values.size):
         raise NetworkMismatchError(
             f"{parameter.matlab} of the layer {layer.name!r} has {stored.size} elements in MATLAB, shape "
-            f"{stored.shape}, and {values.size}, shape {values.shape}, were given. Is the model made of this network?"
+            f"{stored.shape}, and {values.size}, shape {values.shape}, were given. "
+            "Is the model made of this network?"
         )
     array = parameter.to_matlab(values)
     return column_major_reshape(array, stored.shape) if stored.size else _without_trailing_ones(array)

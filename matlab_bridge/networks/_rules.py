@@ -1,7 +1,8 @@
 """How one MATLAB layer class becomes Keras layers, and the registry of all such rules.
 
-A rule states how it builds Keras tensors, and which parameter of MATLAB's layer is which variable of the Keras
-layer. Everything else, for weights as for masks and in both directions, is a loop over those statements.
+A rule states how it builds Keras tensors, and which parameter of MATLAB's layer is which variable of the
+Keras layer. Everything else, for weights as for masks and in both directions, is a loop over those
+statements.
 """
 
 from __future__ import annotations
@@ -9,20 +10,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
 import numpy as np
 
-from .._errors import UnsupportedLayerError
+from matlab_bridge._errors import UnsupportedLayerError
+
 from ._network import Array, Layer, Network
 
 if TYPE_CHECKING:
     import keras
 
-    Tensor = keras.KerasTensor
-else:
-    Tensor = Any
-
+Tensor: TypeAlias = Any  # a keras.KerasTensor; Keras has no type information
 Rule = TypeVar("Rule", bound="type[LayerRule]")
 Transform = Callable[[Array], Array]
 
@@ -35,8 +34,9 @@ def _unchanged(array: Array) -> Array:
 class Parameter:
     """One parameter of a MATLAB layer and the Keras variable that holds the same numbers.
 
-    After `to_keras` the array is reshaped to the variable's shape, and after `to_matlab` to the stored array's
-    shape, both in column-major order; so a transform is needed only where the order of the elements differs.
+    After `to_keras` the array is reshaped to the variable's shape, and after `to_matlab` to the stored
+    array's shape, both in column-major order; so a transform is needed only where the order of the elements
+    differs.
 
     Attributes:
         matlab: the name in MATLAB, such as `"Weights"`.
@@ -52,7 +52,7 @@ class Parameter:
 
 
 class LayerNames:
-    """The Keras names of a network's layers, and of the helper layers that a conversion adds; all are unique."""
+    """The Keras names of a network's layers and of the helpers that a conversion adds; all are unique."""
 
     def __init__(self, network: Network) -> None:
         self._of_layer: dict[str, str] = {}
@@ -152,8 +152,8 @@ class Site:
 class LayerRule(ABC):
     """The pair of conversions for one MATLAB layer class.
 
-    A subclass says how the layer is built of Keras layers, and, where it has weights, which is which. A rule that
-    names `keras_classes` also describes such a Keras layer in MATLAB's words.
+    A subclass says how the layer is built of Keras layers, and, where it has weights, which is which. A
+    rule that names `keras_classes` also describes such a Keras layer in MATLAB's words.
 
     Example:
         >>> import keras, matlab_bridge as mb
@@ -182,8 +182,8 @@ class LayerRule(ABC):
         """Why this one layer cannot be converted although its class can, or None."""
         return None
 
-    def settings_of(self, layer: keras.layers.Layer) -> Mapping[str, Any] | None:  # noqa: ARG002
-        """MATLAB's settings for a Keras layer of one of `keras_classes`; None if another rule's class is meant.
+    def settings_of(self, layer: keras.layers.Layer) -> Mapping[str, Any] | None:
+        """MATLAB's settings for a Keras layer of one of `keras_classes`; None if it is another rule's.
 
         Raises:
             UnsupportedLayerError: with the reason only, if MATLAB's layer cannot do the same.
@@ -195,7 +195,7 @@ _RULES: dict[str, LayerRule] = {}
 
 
 def register(*class_names: str) -> Callable[[Rule], Rule]:
-    """Make a rule the conversion of one or more MATLAB layer classes; a later registration replaces an earlier one.
+    """Make a rule the conversion of MATLAB layer classes, in place of any earlier one.
 
     Args:
         *class_names: full MATLAB class names, such as `"nnet.cnn.layer.ReLULayer"` or `"myLayer"`.

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .._atomic import replacing
+from matlab_bridge._atomic import replacing
+
 from ._network import Network
 
 if TYPE_CHECKING:

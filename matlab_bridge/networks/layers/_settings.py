@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..._errors import InvalidNetworkError
-from .._network import Layer
+from matlab_bridge._errors import InvalidNetworkError
+from matlab_bridge.networks._network import Layer
 
 
 def is_given(layer: Layer, name: str) -> bool:

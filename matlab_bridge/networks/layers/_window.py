@@ -7,9 +7,10 @@ from typing import Any
 
 import keras
 
-from ..._errors import InvalidNetworkError, UnsupportedLayerError
-from .._network import Layer
-from .._rules import Site
+from matlab_bridge._errors import InvalidNetworkError, UnsupportedLayerError
+from matlab_bridge.networks._network import Layer
+from matlab_bridge.networks._rules import Site, Tensor
+
 from ._settings import is_given, numbers, text
 
 Pair = tuple[int, int]
@@ -56,9 +57,10 @@ class Window:
 
 
 def same_padding(image: Pair, window: Window) -> Margins:
-    """The padding that makes the output ceil(image / stride); an odd row or column goes to the bottom or right.
+    """The padding for outputs of ceil(image / stride); an odd row or column goes to the bottom or right.
 
-    Source: https://www.mathworks.com/help/deeplearning/ref/nnet.cnn.layer.convolution2dlayer.html, "PaddingMode"
+    Source: https://www.mathworks.com/help/deeplearning/ref/nnet.cnn.layer.convolution2dlayer.html,
+        "PaddingMode"
     """
 
     def split(length: int, extent: int, stride: int) -> Pair:
@@ -91,7 +93,7 @@ def padding_of(layer: Layer, image: Pair, window: Window) -> Margins:
 
 
 def manual_margins(layer: Layer, *names: str) -> Margins:
-    """`[top bottom left right]`, or `[vertical horizontal]` as before R2017b, or one number, of the first name given."""
+    """The first setting given, `[top bottom left right]`; old files have `[vertical horizontal]`."""
     sizes = tuple(map(int, numbers(layer, next((n for n in names if is_given(layer, n)), names[0]), (0,))))
     match sizes:
         case (around,):
@@ -106,12 +108,12 @@ def manual_margins(layer: Layer, *names: str) -> Margins:
     )
 
 
-def image_size(tensor: keras.KerasTensor) -> Pair:
+def image_size(tensor: Tensor) -> Pair:
     """H and W of images (N, H, W, C)."""
     return int(tensor.shape[1]), int(tensor.shape[2])
 
 
-def padded(site: Site, images: keras.KerasTensor, margins: Margins, value: Any = 0.0) -> keras.KerasTensor:
+def padded(site: Site, images: Tensor, margins: Margins, value: Any = 0.0) -> Tensor:
     """Images with margins of a constant, or mirrored at the edge.
 
     Raises:

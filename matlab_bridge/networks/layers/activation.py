@@ -8,8 +8,9 @@ from typing import Any, final
 import keras
 import numpy as np
 
-from .._network import Layer
-from .._rules import LayerRule, Site, register
+from matlab_bridge.networks._network import Layer
+from matlab_bridge.networks._rules import LayerRule, Site, Tensor, register
+
 from ._settings import number
 
 
@@ -29,7 +30,7 @@ class ReLU(LayerRule):
 
     keras_classes = ("ReLU", "Activation")
 
-    def build(self, site: Site) -> keras.KerasTensor:
+    def build(self, site: Site) -> Tensor:
         """Keras' layer of the same name."""
         return keras.layers.ReLU(name=site.name)(site.input)
 
@@ -48,7 +49,7 @@ class LeakyReLU(LayerRule):
 
     keras_classes = ("LeakyReLU", "ReLU")
 
-    def build(self, site: Site) -> keras.KerasTensor:
+    def build(self, site: Site) -> Tensor:
         """Keras' layer of the same name."""
         scale = number(site.layer, "Scale", 0.01)
         return keras.layers.LeakyReLU(negative_slope=scale, name=site.name)(site.input)
@@ -67,7 +68,7 @@ class ClippedReLU(LayerRule):
 
     keras_classes = ("ReLU", "Activation")
 
-    def build(self, site: Site) -> keras.KerasTensor:
+    def build(self, site: Site) -> Tensor:
         """Keras' ReLU with a maximum."""
         return keras.layers.ReLU(max_value=number(site.layer, "Ceiling"), name=site.name)(site.input)
 
@@ -87,7 +88,7 @@ class ELU(LayerRule):
 
     keras_classes = ("ELU", "Activation")
 
-    def build(self, site: Site) -> keras.KerasTensor:
+    def build(self, site: Site) -> Tensor:
         """Keras' layer of the same name."""
         return keras.layers.ELU(alpha=number(site.layer, "Alpha", 1), name=site.name)(site.input)
 
@@ -105,7 +106,7 @@ class Tanh(LayerRule):
 
     keras_classes = ("Activation",)
 
-    def build(self, site: Site) -> keras.KerasTensor:
+    def build(self, site: Site) -> Tensor:
         """Keras' activation of the same name."""
         return keras.layers.Activation("tanh", name=site.name)(site.input)
 
@@ -121,7 +122,7 @@ class Sigmoid(LayerRule):
 
     keras_classes = ("Activation",)
 
-    def build(self, site: Site) -> keras.KerasTensor:
+    def build(self, site: Site) -> Tensor:
         """Keras' activation of the same name."""
         return keras.layers.Activation("sigmoid", name=site.name)(site.input)
 
@@ -137,8 +138,8 @@ class Softmax(LayerRule):
 
     keras_classes = ("Softmax", "Activation")
 
-    def build(self, site: Site) -> keras.KerasTensor:
-        """Keras' layer; the scores of 1x1 pixels become a vector before it, so that it stays the last layer."""
+    def build(self, site: Site) -> Tensor:
+        """Keras' layer; 1x1 pixels become a vector before it, so that it stays the last layer."""
         return keras.layers.Softmax(name=site.name)(site.as_vector(site.input))
 
     def settings_of(self, layer: keras.layers.Layer) -> Mapping[str, Any] | None:
@@ -155,7 +156,7 @@ class Dropout(LayerRule):
 
     keras_classes = ("Dropout",)
 
-    def build(self, site: Site) -> keras.KerasTensor:
+    def build(self, site: Site) -> Tensor:
         """Keras' layer of the same name."""
         return keras.layers.Dropout(number(site.layer, "Probability", 0.5), name=site.name)(site.input)
 
@@ -171,7 +172,7 @@ class Identity(LayerRule):
 
     keras_classes = ("Identity", "Activation")
 
-    def build(self, site: Site) -> keras.KerasTensor:
+    def build(self, site: Site) -> Tensor:
         """Keras' layer of the same name."""
         return keras.layers.Identity(name=site.name)(site.input)
 

@@ -8,12 +8,13 @@ from typing import Any, final
 import keras
 import numpy as np
 
-from ..._errors import UnsupportedLayerError
-from .._rules import LayerRule, Site, register
+from matlab_bridge._errors import UnsupportedLayerError
+from matlab_bridge.networks._rules import LayerRule, Site, Tensor, register
+
 from ._settings import integer
 
 
-def _of_one_rank(site: Site) -> list[keras.KerasTensor]:
+def _of_one_rank(site: Site) -> list[Tensor]:
     """The inputs, vectors made images of 1x1 pixels where others are images."""
     if any(len(tensor.shape) == 4 for tensor in site.inputs):
         return [site.as_image(tensor) for tensor in site.inputs]
@@ -31,7 +32,7 @@ class Addition(LayerRule):
 
     keras_classes = ("Add",)
 
-    def build(self, site: Site) -> keras.KerasTensor:
+    def build(self, site: Site) -> Tensor:
         """Keras' layer of the same meaning."""
         return keras.layers.Add(name=site.name)(_of_one_rank(site))
 
@@ -47,7 +48,7 @@ class DepthConcatenation(LayerRule):
 
     keras_classes = ("Concatenate",)
 
-    def build(self, site: Site) -> keras.KerasTensor:
+    def build(self, site: Site) -> Tensor:
         """Keras' concatenation along the last axis."""
         return keras.layers.Concatenate(axis=-1, name=site.name)(_of_one_rank(site))
 
@@ -60,11 +61,11 @@ class DepthConcatenation(LayerRule):
 @register("nnet.cnn.layer.ConcatenationLayer")
 @final
 class Concatenation(LayerRule):
-    """`concatenationLayer`: along `Dim`, which counts rows, columns, channels; of vectors, the channels are first."""
+    """`concatenationLayer`: along `Dim` of rows, columns, channels; vectors have channels only."""
 
     keras_classes = ("Concatenate",)
 
-    def build(self, site: Site) -> keras.KerasTensor:
+    def build(self, site: Site) -> Tensor:
         """Keras' concatenation along the axis that `Dim` means."""
         dim, tensors = integer(site.layer, "Dim"), _of_one_rank(site)
         rank = len(tensors[0].shape)

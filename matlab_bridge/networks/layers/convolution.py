@@ -8,10 +8,11 @@ from typing import Any, final
 import keras
 import numpy as np
 
-from ..._errors import UnsupportedLayerError
-from .._network import Array, Layer
-from .._rules import LayerRule, Parameter, Site, column_major_reshape, register
-from ._settings import integer, is_given, number, numbers, pair, text
+from matlab_bridge._errors import UnsupportedLayerError
+from matlab_bridge.networks._network import Array, Layer
+from matlab_bridge.networks._rules import LayerRule, Parameter, Site, Tensor, column_major_reshape, register
+
+from ._settings import integer, number, numbers, pair, text
 from ._window import (
     Margins,
     Window,
@@ -37,7 +38,7 @@ def _padding_value(layer: Layer) -> float | str:
     return text(layer, "PaddingValue") or number(layer, "PaddingValue", 0)
 
 
-def _convolve(site: Site, filters: int, groups: int) -> keras.KerasTensor:
+def _convolve(site: Site, filters: int, groups: int) -> Tensor:
     """A convolution with MATLAB's padding, by Keras' own `"same"` where the two agree."""
     layer, images = site.layer, site.image
     stride, dilation = pair(layer, "Stride", 1), pair(layer, "DilationFactor", 1)
@@ -81,7 +82,7 @@ class Convolution2D(LayerRule):
 
     keras_classes = ("Conv2D",)
 
-    def build(self, site: Site) -> keras.KerasTensor:
+    def build(self, site: Site) -> Tensor:
         """One Keras convolution, padded first where Keras cannot."""
         filters = numbers(site.layer, "NumFilters")
         return _convolve(site, int(sum(filters)), groups=len(filters))
@@ -108,7 +109,7 @@ class GroupedConvolution2D(LayerRule):
 
     keras_classes = ("Conv2D",)
 
-    def build(self, site: Site) -> keras.KerasTensor:
+    def build(self, site: Site) -> Tensor:
         """One Keras convolution with groups."""
         layer = site.layer
         channel_wise = text(layer, "NumGroups") == "channel-wise"
@@ -156,7 +157,7 @@ class TransposedConvolution2D(LayerRule):
             )
         return None
 
-    def build(self, site: Site) -> keras.KerasTensor:
+    def build(self, site: Site) -> Tensor:
         """A transposed convolution, then the cropping where Keras' own `"same"` is another."""
         layer, images = site.layer, site.image
         window = Window(pair(layer, "FilterSize"), pair(layer, "Stride", 1))
@@ -171,7 +172,7 @@ class TransposedConvolution2D(LayerRule):
             padding="same" if is_same and not crop.are_empty else "valid",
             name=site.name,
         )(images)
-        if is_same or crop.are_empty and min(same.top, same.left) >= 0:
+        if is_same or (crop.are_empty and min(same.top, same.left) >= 0):
             return outputs
         # Keras' output is never shorter than image * stride: where a filter is shorter than the stride, Keras
         # adds rows of bias at the end that are beyond stride * (image - 1) + filter.

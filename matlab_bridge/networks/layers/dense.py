@@ -8,12 +8,13 @@ from typing import Any, final
 import keras
 import numpy as np
 
-from .._network import Array, Layer, padded_shape
-from .._rules import LayerRule, Parameter, Site, register
+from matlab_bridge.networks._network import Array, Layer, padded_shape
+from matlab_bridge.networks._rules import LayerRule, Parameter, Site, Tensor, register
+
 from ._settings import numbers
 
 
-def _flatten_column_major(site: Site, tensor: keras.KerasTensor) -> keras.KerasTensor:
+def _flatten_column_major(site: Site, tensor: Tensor) -> Tensor:
     """Images as vectors in MATLAB's order: the rows run fastest, then the columns, then the channels."""
     _, height, width, _ = tensor.shape
     if (height, width) != (1, 1):
@@ -38,11 +39,11 @@ def _output_size(layer: Layer) -> int:
 @register("nnet.cnn.layer.FullyConnectedLayer")
 @final
 class FullyConnected(LayerRule):
-    """`fullyConnectedLayer`: weights O x N, or H x W x C x O after an image; on sequences it acts at each step."""
+    """`fullyConnectedLayer`: weights O x N, or H x W x C x O after an image; on sequences, each step."""
 
     keras_classes = ("Dense",)
 
-    def build(self, site: Site) -> keras.KerasTensor:
+    def build(self, site: Site) -> Tensor:
         """A dense layer after a flatten, in the order in which the weights are stored."""
         layer, tensor = site.layer, site.input
         if len(tensor.shape) == 4:
@@ -53,7 +54,7 @@ class FullyConnected(LayerRule):
         return keras.layers.Dense(_output_size(layer), name=site.name)(tensor)
 
     def parameters(self, layer: Layer) -> tuple[Parameter, ...]:
-        """O x N is Keras' kernel transposed; H x W x C x O is the kernel with its rows in Keras' own order."""
+        """O x N is Keras' kernel transposed; H x W x C x O is the kernel with its rows in Keras' order."""
         bias = Parameter("Bias", "bias", to_matlab=lambda bias: bias.reshape(-1, 1))
         if not _is_spatial(layer):
             return Parameter("Weights", "kernel", np.transpose, np.transpose), bias
@@ -83,7 +84,7 @@ class Flatten(LayerRule):
 
     keras_classes = ("Flatten",)
 
-    def build(self, site: Site) -> keras.KerasTensor:
+    def build(self, site: Site) -> Tensor:
         """A permutation to MATLAB's order, then Keras' flatten."""
         if len(site.input.shape) != 4:
             return keras.layers.Identity(name=site.name)(site.input)

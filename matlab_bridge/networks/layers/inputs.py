@@ -7,9 +7,10 @@ from typing import final
 import keras
 import numpy as np
 
-from .._network import Array, Layer
-from .._normalization import Normalization
-from .._rules import LayerRule, Site, register
+from matlab_bridge.networks._network import Array, Layer
+from matlab_bridge.networks._normalization import Normalization
+from matlab_bridge.networks._rules import LayerRule, Site, Tensor, register
+
 from ._settings import flag, integer, numbers
 
 _KINDS = ("none", "zerocenter", "zscore", "rescale")
@@ -18,8 +19,8 @@ _KINDS = ("none", "zerocenter", "zscore", "rescale")
 def _gain_and_offset(normalization: Normalization) -> tuple[Array, Array]:
     """Any normalization as `x * gain + offset`; arrays that broadcast against one observation.
 
-    A statistic without spread (a standard deviation of 0, a maximum that is the minimum) only shifts: a division
-    by zero would make every output NaN.
+    A statistic without spread (a standard deviation of 0, a maximum that is the minimum) only shifts: a
+    division by zero would make every output NaN.
     """
     one = np.ones(1)
     if normalization.type == "rescale":
@@ -39,11 +40,11 @@ def _without_zeros(spread: Array) -> Array:
     return np.where(spread == 0, 1, spread)
 
 
-def _normalized(site: Site, tensor: keras.KerasTensor) -> keras.KerasTensor:
+def _normalized(site: Site, tensor: Tensor) -> Tensor:
     """The input after its normalization: plain Keras layers that any copy of the model keeps.
 
-    `keras.layers.Normalization` is not among them: it takes its statistics when it is built or loaded, so that a
-    model cloned and given the same weights would silently not normalize.
+    `keras.layers.Normalization` is not among them: it takes its statistics when it is built or loaded, so
+    that a model cloned and given the same weights would silently not normalize.
     """
     normalization = Normalization.of(site.layer)
     if normalization.type == "none" or not normalization.is_trained:
@@ -82,7 +83,7 @@ class ImageInput(LayerRule):
         """Complex inputs are not split, and functions of the user's are not run."""
         return _objection(layer)
 
-    def build(self, site: Site) -> keras.KerasTensor:
+    def build(self, site: Site) -> Tensor:
         """The input and its normalization."""
         height, width, *channels = (int(size) for size in numbers(site.layer, "InputSize"))
         shape = (height, width, channels[0] if channels else 1)
@@ -100,7 +101,7 @@ class FeatureInput(LayerRule):
         """Complex inputs are not split, and functions of the user's are not run."""
         return _objection(layer)
 
-    def build(self, site: Site) -> keras.KerasTensor:
+    def build(self, site: Site) -> Tensor:
         """The input and its normalization."""
         return _normalized(site, keras.Input((integer(site.layer, "InputSize"),), name=site.name))
 
@@ -115,9 +116,9 @@ class SequenceInput(LayerRule):
     def objection(self, layer: Layer) -> str | None:
         """Sequences of images are a later step."""
         if len(numbers(layer, "InputSize")) > 1:
-            return f"it takes sequences of images of size {numbers(layer, 'InputSize')}; sequences of vectors convert"
+            return f"it takes sequences of images (InputSize {numbers(layer, 'InputSize')}), not of vectors"
         return _objection(layer)
 
-    def build(self, site: Site) -> keras.KerasTensor:
+    def build(self, site: Site) -> Tensor:
         """The input and its normalization."""
         return _normalized(site, keras.Input((None, integer(site.layer, "InputSize")), name=site.name))

@@ -8,9 +8,10 @@ from typing import Any, final
 import keras
 import numpy as np
 
-from ..._errors import UnsupportedLayerError
-from .._network import Array, Layer
-from .._rules import LayerRule, Parameter, Site, register
+from matlab_bridge._errors import UnsupportedLayerError
+from matlab_bridge.networks._network import Array, Layer
+from matlab_bridge.networks._rules import LayerRule, Parameter, Site, Tensor, register
+
 from ._settings import integer, number
 
 
@@ -25,8 +26,8 @@ class BatchNormalization(LayerRule):
 
     keras_classes = ("BatchNormalization",)
 
-    def build(self, site: Site) -> keras.KerasTensor:
-        """Keras' layer over the channels, with MATLAB's `Epsilon` and the momentum that is 1 - `MeanDecay`."""
+    def build(self, site: Site) -> Tensor:
+        """Keras' layer over the channels, with MATLAB's `Epsilon`; the momentum is 1 - `MeanDecay`."""
         layer = site.layer
         return keras.layers.BatchNormalization(
             epsilon=number(layer, "Epsilon", 1e-5),
@@ -63,13 +64,13 @@ class BatchNormalization(LayerRule):
 class CrossChannelNormalization(LayerRule):
     """`crossChannelNormalizationLayer`: y = x / (K + Alpha * ss / WindowChannelSize) ** Beta.
 
-    ss is the sum of the squares in a window of channels around each; an even window reaches one channel further
-    ahead than back. Channels beyond the ends count as zeros.
+    ss is the sum of the squares in a window of channels around each; an even window reaches one channel
+    further ahead than back. Channels beyond the ends count as zeros.
 
     Source: https://www.mathworks.com/help/deeplearning/ref/nnet.cnn.layer.crosschannelnormalizationlayer.html
     """
 
-    def build(self, site: Site) -> keras.KerasTensor:
+    def build(self, site: Site) -> Tensor:
         """A mean pooling along the channels of the squares, which is ss / WindowChannelSize."""
         layer, images = site.layer, site.image
         window = integer(layer, "WindowChannelSize")

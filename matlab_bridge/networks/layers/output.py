@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import final
 
-import keras
-
-from .._rules import LayerRule, Site, register
+from matlab_bridge.networks._rules import LayerRule, Site, Tensor, register
 
 
 @register(
@@ -18,6 +16,6 @@ from .._rules import LayerRule, Site, register
 class Output(LayerRule):
     """`classificationLayer`, `regressionLayer`, `pixelClassificationLayer`: no arithmetic at prediction."""
 
-    def build(self, site: Site) -> keras.KerasTensor:
+    def build(self, site: Site) -> Tensor:
         """The input itself."""
         return site.input

@@ -8,8 +8,9 @@ from typing import Any, final
 import keras
 import numpy as np
 
-from .._network import Layer
-from .._rules import LayerRule, Site, register
+from matlab_bridge.networks._network import Layer
+from matlab_bridge.networks._rules import LayerRule, Site, Tensor, register
+
 from ._settings import flag, pair, text
 from ._window import Window, image_size, padded, padding_of, same_padding
 
@@ -43,7 +44,7 @@ class MaxPooling2D(LayerRule):
             )
         return None
 
-    def build(self, site: Site) -> keras.KerasTensor:
+    def build(self, site: Site) -> Tensor:
         """One Keras pooling, padded with -Inf first where its own `"same"` is another."""
         images, window = site.image, _window(site.layer)
         margins = padding_of(site.layer, image_size(images), window)
@@ -65,8 +66,8 @@ class AveragePooling2D(LayerRule):
 
     keras_classes = ("AveragePooling2D",)
 
-    def build(self, site: Site) -> keras.KerasTensor:
-        """A mean over zero-padded images; Keras' own `"same"` leaves the padding out, which is `"mean"` here."""
+    def build(self, site: Site) -> Tensor:
+        """A mean over zero-padded images; Keras' own `"same"` leaves the padding out, as `"mean"` does."""
         images, window = site.image, _window(site.layer)
         margins = padding_of(site.layer, image_size(images), window)
         leaves_out = text(site.layer, "PaddingValue") == "mean"
@@ -96,7 +97,7 @@ class GlobalAveragePooling2D(LayerRule):
 
     keras_classes = ("GlobalAveragePooling2D",)
 
-    def build(self, site: Site) -> keras.KerasTensor:
+    def build(self, site: Site) -> Tensor:
         """Keras' layer, its pixels kept."""
         return keras.layers.GlobalAveragePooling2D(keepdims=True, name=site.name)(site.image)
 
@@ -108,6 +109,6 @@ class GlobalMaxPooling2D(LayerRule):
 
     keras_classes = ("GlobalMaxPooling2D",)
 
-    def build(self, site: Site) -> keras.KerasTensor:
+    def build(self, site: Site) -> Tensor:
         """Keras' layer, its pixels kept."""
         return keras.layers.GlobalMaxPooling2D(keepdims=True, name=site.name)(site.image)
