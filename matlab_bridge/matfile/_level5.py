@@ -134,8 +134,9 @@ class Level5File:
         kind, nbytes = struct.unpack(self._header.byte_order + "2I", tag)
         if kind != MATRIX:
             raise TruncatedFileError(f"a compressed variable begins with an element of kind {kind}")
-        # zlib allocates as it goes, so a wrong length costs no memory; one byte more makes it check its sum.
+        # zlib allocates as it goes, so a wrong length costs no memory. One byte more than that makes it check its sum,
+        # where there is one: MATLAB leaves the end of some streams out.
         data = inflater.decompress(inflater.unconsumed_tail, nbytes + 1)
-        if len(data) < nbytes or not inflater.eof:
+        if len(data) < nbytes:
             raise TruncatedFileError("a compressed variable ends before its contents do")
         return memoryview(tag + data)

@@ -109,7 +109,7 @@ class _Reader:
         if isinstance(item, h5py.Dataset):  # without elements or without fields: the dataset is the size
             return np.empty(_size(item), dtype=dtype)
         fields = [item[name] for name in names]
-        if not fields or not all(_is_references(field) for field in fields):
+        if not fields or not all(_is_field_of_many(field) for field in fields):
             array = np.empty((1, 1), dtype=dtype)
             array[0, 0] = tuple(self.value(field) for field in fields)
             return array
@@ -173,7 +173,7 @@ def _describe(name: str, item: Any) -> VariableInfo:
         return VariableInfo(name, class_name, _marker_shape(item), is_global=is_global)
     if hasattr(item, "keys"):
         first = next(iter(item.values()), None)
-        shape = first.shape[::-1] if first is not None and _is_references(first) else (1, 1)
+        shape = first.shape[::-1] if first is not None and _is_field_of_many(first) else (1, 1)
         return VariableInfo(name, class_name, shape, is_global=is_global)
     return VariableInfo(name, class_name, item.shape[::-1], item.dtype.names is not None, is_global=is_global)
 
@@ -231,6 +231,11 @@ def _is_references(item: Any) -> bool:
     import h5py  # noqa: PLC0415
 
     return isinstance(item, h5py.Dataset) and h5py.check_ref_dtype(item.dtype) is not None
+
+
+def _is_field_of_many(item: Any) -> bool:
+    # A field of a struct array is references to its values; a cell is as well, but has a class.
+    return _is_references(item) and "MATLAB_class" not in item.attrs
 
 
 def _address(item: Any) -> int:
