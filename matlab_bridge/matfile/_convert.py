@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from ._characters import text_of
 from ._known_classes import CONVERSIONS
-from ._raw import Array, Function, Marker, OldObject, is_enumeration, is_marker, marker_ids, marker_shape
+from ._raw import MARKER_MAGIC, Array, Function, Marker, OldObject, is_enumeration, is_marker, marker_ids, marker_shape
 from ._values import Enumeration, FunctionHandle, MatlabObject, ObjectArray, StructArray
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class Converter:
                 return self._enumeration(raw)
             return self._struct(raw, within_object=within_object)
         if raw.dtype.kind == "O":
+            if within_object and _is_function(raw):
+                return self._function(Function(raw[1, 0]))
             cell = np.empty(raw.shape, dtype=object)
             for index in np.ndindex(raw.shape):
                 cell[index] = self._value(raw[index], within_object=within_object)
@@ -89,7 +92,8 @@ class Converter:
             fields = fields.ravel()[0]["function_handle"]
         if not fields.size or not fields.dtype.names or "function" not in fields.dtype.names:
             return FunctionHandle("")
-        text = str(self.value(fields.ravel()[0]["function"]))
+        # An anonymous function may be marked with the number of the place in the file that defines it.
+        text = re.sub(r"^sf%\d+", "", str(self.value(fields.ravel()[0]["function"])))
         return FunctionHandle(text if text.startswith("@") or not text else "@" + text)
 
     def _opaque(self, marker: Marker) -> Any:
@@ -133,3 +137,12 @@ class Converter:
         )
         class_name = subsystem.class_name(int(members["ClassName"].ravel()[0]))
         return Enumeration(class_name, names[members["ValueIndices"].astype(np.intp)])
+
+
+def _is_function(cell: Array) -> bool:
+    """Whether a cell among the properties of an object is a function handle: `{marker; description}`."""
+    if cell.shape != (2, 1) or not all(isinstance(part, np.ndarray) for part in cell.flat):
+        return False
+    mark, description = cell.flat
+    is_marked = mark.dtype == np.uint32 and mark.size == 1 and mark.flat[0] == MARKER_MAGIC
+    return is_marked and "function_handle" in (description.dtype.names or ())

@@ -13,15 +13,21 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from ._raw import Array, Marker
+from ._raw import MARKER_MAGIC, Array, Marker
 
 _OPTION = "future.infer_string"
 with warnings.catch_warnings(action="ignore"), pd.option_context(_OPTION, pd.get_option(_OPTION)):
     # At its import mat-io sets this option of pandas for the whole program, and a newer pandas warns of that.
     from matio.subsystem import MatSubsystem
-    from matio.utils.matclass import MatReadWarning
+    from matio.utils.matclass import (
+        DYNAMIC_PROPERTY_PREFIX,
+        MatlabOpaqueProperty,
+        MatReadWarning,
+        PropertyType,
+    )
 
 
 class Subsystem:
@@ -52,17 +58,40 @@ class Subsystem:
     def properties(self, object_id: int) -> dict[str, Any]:
         """The properties of one object, in raw form; a deleted handle object has none."""
         with _unknown_fields_ignored():
-            return dict(self._tables.get_properties(object_id) or {})
+            found = self._tables.get_properties(object_id) or {}
+        return {name: _plain(value) for name, value in found.items()}
 
     def name(self, index: int) -> str:
         """A name of the file's table of names, counted from 1."""
         return str(self._tables.mcos_names[index - 1])
 
 
+def _plain(value: Any) -> Any:
+    if not isinstance(value, MatlabOpaqueProperty):
+        return value
+    # Small values are kept among the numbers of the tables: names of enumeration members, flags, and a few integers.
+    if value.ptype == PropertyType.MATLAB_ENUMERATION:
+        return np.array([list(str(value))])
+    number = int(value)
+    return np.array([[bool(number)]]) if number in (0, 1) else np.array([[number]], dtype=np.int32)
+
+
 class _Tables(MatSubsystem):  # type: ignore[misc]  # mat-io has no types
     def check_prop_for_opaque(self, prop: Any) -> Any:
         """Leave markers as they are; mat-io would replace them in place."""
         return prop
+
+    def get_dynamic_properties(self, dep_id: int) -> dict[str, Any]:
+        """Markers of the properties that were added to one object; mat-io would read them here."""
+        if self.dynprop_metadata.size == 0:
+            return {}
+        offset = self.get_record_offset("dynprop", self.dynprop_metadata, dep_id, 1, 0)
+        ids = self.dynprop_metadata[offset + 1 : offset + 1 + self.dynprop_metadata[offset]]
+        return {f"{DYNAMIC_PROPERTY_PREFIX}{i}": self._marker(int(n)) for i, n in enumerate(ids, start=1)}
+
+    def _marker(self, object_id: int) -> Array:
+        class_id = self.get_object_metadata(object_id)[0]
+        return np.array([[MARKER_MAGIC], [2], [1], [1], [object_id], [class_id]], dtype=np.uint32)
 
     def check_unknowns(self, cell2: Any) -> None:
         """Accept contents that mat-io has no name for; nothing that is read here depends on them."""
