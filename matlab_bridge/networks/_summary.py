@@ -10,6 +10,9 @@ from ._network import Layer, Network
 from ._normalization import Normalization
 from .read._objects import class_names
 
+# A network for ImageNet has a thousand.
+_CLASSES_SHOWN = 10
+
 
 def layer_table(network: Network) -> str:
     """Show the layers of a network as MATLAB does, with the number of learnables of each.
@@ -18,20 +21,18 @@ def layer_table(network: Network) -> str:
         network: any network; its layers need not be convertible.
 
     Returns:
-        A heading, the classes if it has any, and one line a layer in the stored order: number, name, type,
-        description, learnables.
+        A heading, the inputs, the classes if there are any, and one line a layer in the stored order: number,
+        name, type, description, learnables.
     """
-    rows = [("", "Name", "Type", "Description", "Learnables")]
-    for number, layer in enumerate(network.layers, start=1):
-        rows.append(
-            (str(number), layer.name, layer_type(layer), description(layer), f"{learnables(layer):,}")
-        )
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for number, *middle, count in rows:
-        cells = [text.ljust(width) for text, width in zip(middle, widths[1:-1], strict=True)]
-        lines.append("  ".join([number.rjust(widths[0]), *cells, count.rjust(widths[-1])]))
-    return "\n".join([*_heading(network), "", *lines])
+    heads = ("", "Name", "Type", "Description", "Learnables")
+    rows = [
+        (str(number), layer.name, layer_type(layer), description(layer), f"{learnables(layer):,}")
+        for number, layer in enumerate(network.layers, start=1)
+    ]
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    # The columns of numbers, the first and the last, are flush right.
+    line = "{0:>{5}}  {1:<{6}}  {2:<{7}}  {3:<{8}}  {4:>{9}}"
+    return "\n".join([*_heading(network), "", *(line.format(*row, *widths) for row in (heads, *rows))])
 
 
 def layer_type(layer: Layer) -> str:
@@ -53,17 +54,17 @@ def learnables(layer: Layer) -> int:
 
 
 def _heading(network: Network) -> list[str]:
-    source = network.source
-    title = (
-        f"{network.class_name} {source.variable!r} of {source.path.name}" if source else network.class_name
-    )
-    total = sum(map(learnables, network.layers))
-    lines = [f"{title}: {_count(len(network.layers), 'layer')}, {_count(total, 'learnable')}"]
-    if network.class_names:
-        lines.append(
-            f"{_count(len(network.class_names), 'class', 'classes')}: {', '.join(network.class_names)}"
-        )
-    return lines
+    where = f" {network.source.variable!r} of {network.source.path.name}" if network.source else ""
+    total = _count(sum(map(learnables, network.layers)), "learnable")
+    heading = [f"{network.class_name}{where}: {_count(len(network.layers), 'layer')}, {total}"]
+    heading += [
+        f"Input: {description(layer)}" for layer in network.layers if layer.kind.endswith("InputLayer")
+    ]
+    names = network.class_names
+    if names:
+        shown = ", ".join(names[:_CLASSES_SHOWN]) + (", ..." if len(names) > _CLASSES_SHOWN else "")
+        heading.append(f"{_count(len(names), 'class', 'classes')}: {shown}")
+    return heading
 
 
 def _count(number: int, one: str, many: str = "") -> str:

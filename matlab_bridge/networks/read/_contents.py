@@ -25,14 +25,14 @@ def contents(file: FileInfo, values: Mapping[str, Any]) -> str:
         values: the variables that were looked into, by name.
 
     Returns:
-        A line a variable, such as `"  net: 1x1 network (net is a shallow network ...)"`, and one for them all
+        A line a variable, such as `"  lab: 1x1 struct, lab.net is a shallow network"`, and one for them all
         where they make up a network together.
     """
     lines = []
     for variable in file.variables:
         found = walk(values.get(variable.name), variable.name, _hint)
-        hints = "; ".join(f"{path} is {hint}" for path, _, hint in found)
-        lines.append(f"  {variable} ({hints})" if hints else f"  {variable}")
+        hints = (hint if path == variable.name else f"{path} is {hint}" for path, _, hint in found)
+        lines.append(", ".join([f"  {variable}", *hints]))
     together = _struct_hint({variable.name: values.get(variable.name) for variable in file.variables})
     return "\n".join([*lines, f"Together they are {together}."] if together else lines)
 
@@ -48,7 +48,7 @@ def _hint(value: Any) -> str | None:
 
 def _object_hint(value: MatlabObject) -> str | None:
     if value.class_name == "network":
-        return "a shallow network (feedforwardnet, patternnet and their like)"
+        return "a shallow network (feedforwardnet, patternnet and the like)"
     if value.class_name.startswith("nnet.cnn.layer."):
         return f"a single layer ({value.class_name}), not a network"
     if value.class_name.startswith("nnet.cnn.TrainingOptions"):
@@ -64,7 +64,7 @@ def _struct_hint(value: Mapping[str, Any]) -> str | None:
         return "a MatConvNet network (simplenn)"
     weights = [name for name in value if _WEIGHT_NAME.fullmatch(str(name))]
     if len(weights) > 1:
-        return f"weights ({', '.join(weights)}) without the layers that they belong to"
+        return f"weights by their names ({', '.join(weights)}), without the layers that they belong to"
     return None
 
 

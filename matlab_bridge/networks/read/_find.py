@@ -5,20 +5,19 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from matlab_bridge._errors import NetworkNotFoundError
-from matlab_bridge.matfile import info, load
-from matlab_bridge.networks._network import Network, Source
+from matlab_bridge._errors import MatFileError, NetworkError, NetworkNotFoundError
+from matlab_bridge.matfile import MatFile, load
+from matlab_bridge.networks._network import Layer, Network, Source
 
 from ._contents import contents
-from ._registry import Reader, reader_of
+from ._objects import NETWORK_CLASSES
+from ._registry import reader_of
 from ._values import numeric
 from ._walk import walk
 
@@ -36,8 +35,8 @@ def find_networks(path: str | os.PathLike[str]) -> tuple[Source, ...]:
         path: a `.mat` file.
 
     Returns:
-        Where each stands, in the order of the file: `source.variable` is what `load_network` takes to load
-        it, such as `"net"`, `"models{2}.net"` or `"agent.Actor.Network"`. Empty where there is none.
+        Where each stands, variables that are networks first: `source.variable` is what `load_network` takes
+        to load it, such as `"net"`, `"models{2}.net"` or `"agent.Actor.Network"`. Empty where there is none.
 
     Raises:
         MatFileError: if the file cannot be read.
@@ -46,7 +45,7 @@ def find_networks(path: str | os.PathLike[str]) -> tuple[Source, ...]:
         >>> [source.variable for source in mb.find_networks("agent.mat")]  # doctest: +SKIP
         ['agent.Actor.Network', 'agent.Critic.Network']
     """
-    return tuple(candidate.source for candidate in _candidates(Path(path), _values(Path(path))))
+    return tuple(candidate.source for candidate in _everywhere(Path(path), load(path)))
 
 
 def load_network(path: str | os.PathLike[str], variable: str | None = None) -> Network:
@@ -79,55 +78,58 @@ def load_network(path: str | os.PathLike[str], variable: str | None = None) -> N
         >>> model = net.to_keras()  # doctest: +SKIP
     """
     path = Path(path)
-    if variable is None:
-        values = _values(path)
-        candidates = _candidates(path, values)
-        if not candidates:
-            raise NetworkNotFoundError(
-                f"{path.name} holds no network that can be read. It holds:\n{contents(info(path), values)}\n"
-                "A SeriesNetwork, DAGNetwork, dlnetwork, LayerGraph or an array of layers is needed; "
-                "in MATLAB, save the network itself: save('net.mat', 'net')."
-            )
-    else:
-        top = re.split(r"[.({]", variable, maxsplit=1)[0]
-        values = {top: load(path)[top]}
-        everything = _candidates(path, values)
-        candidates = [c for c in everything if c.is_at_or_inside(variable)]
-        if not candidates:
-            there = f" It holds:\n{_listing(everything)}" if everything else ""
-            raise NetworkNotFoundError(f"{path.name} holds no network at {variable!r}.{there}")
+    file = load(path)
+    candidates = _everywhere(path, file) if variable is None else _those_at(path, file, variable)
+    if not candidates:
+        values = {name: file[name] for name in _searched(file)}
+        raise NetworkNotFoundError(
+            f"{path.name} holds no network that can be read. It holds:\n{contents(file.info, values)}\n"
+            "A SeriesNetwork, a DAGNetwork, a dlnetwork, a LayerGraph or an array of layers is needed: "
+            "in MATLAB, save('net.mat', 'net') where net is one."
+        )
     chosen = _preferred(candidates)
     if len(chosen) > 1:
         raise NetworkNotFoundError(
             f"{path.name} holds {len(chosen)} networks. Name the one to load:\n{_listing(chosen)}"
         )
-    return chosen[0].network
+    network = chosen[0].network
+    if isinstance(network, NetworkError):
+        raise network
+    return network
 
 
 @dataclass(frozen=True)
 class _Candidate:
-    source: Source
-    value: Any
-    reader: Reader
+    """A network of the file: as it was read, or the reason why it cannot be."""
 
-    @cached_property
-    def network(self) -> Network:
-        return self.reader.read(self.value, self.source)
+    source: Source
+    network: Network | NetworkError
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        return self.network.layers if isinstance(self.network, Network) else ()
 
     @property
     def is_variable(self) -> bool:
         return self.source.variable.isidentifier()
 
-    @cached_property
+    @property
     def is_trained(self) -> bool:
-        learnables = [array for layer in self.network.layers for array in layer.learnables.values()]
+        learnables = [array for layer in self.layers for array in layer.learnables.values()]
         return bool(learnables) and all(array.size > 0 for array in learnables)
 
-    @cached_property
+    @property
+    def description(self) -> str:
+        if isinstance(self.network, NetworkError):
+            return f"{self.source.class_name}, damaged"
+        state = "" if self.is_trained else ", untrained"
+        return f"{self.source.class_name}, {len(self.layers)} layers{state}"
+
+    @property
     def fingerprint(self) -> str:
         """Equal for copies of one network, whatever wraps them."""
         digest = hashlib.sha256()
-        for layer in self.network.layers:
+        for layer in self.layers:
             digest.update(f"{layer.name}\0{layer.class_name}\0".encode())
             for name, value in {**layer.settings, **layer.parameters}.items():
                 array = numeric(value)
@@ -140,19 +142,50 @@ class _Candidate:
         return self.source.variable.startswith(path) and (not rest or rest[0] in ".({")
 
 
-def _values(path: Path) -> dict[str, Any]:
-    """The variables that may hold a network."""
-    names = [variable.name for variable in info(path).variables if variable.class_name not in _DATA_CLASSES]
-    file = load(path)
-    return {name: file[name] for name in names}
+def _searched(file: MatFile) -> list[str]:
+    """The names of the variables that may hold a network."""
+    variables = [variable for variable in file.info.variables if variable.class_name not in _DATA_CLASSES]
+    # Those that are networks come first, so that it is their damage which is told of.
+    variables.sort(key=lambda variable: variable.class_name not in NETWORK_CLASSES)
+    return [variable.name for variable in variables]
+
+
+def _everywhere(path: Path, file: MatFile) -> list[_Candidate]:
+    """All networks of a file; damage to a variable is raised only if none is found in the others."""
+    values: dict[str, Any] = {}
+    damage: list[MatFileError] = []
+    for name in _searched(file):
+        try:
+            values[name] = file[name]
+        except MatFileError as error:
+            damage.append(error)
+    candidates = _candidates(path, values)
+    if damage and not candidates:
+        raise damage[0]
+    return candidates
+
+
+def _those_at(path: Path, file: MatFile, variable: str) -> list[_Candidate]:
+    top = re.split(r"[.({]", variable, maxsplit=1)[0]
+    values = {top: file[top]}
+    everything = _candidates(path, values)
+    candidates = [candidate for candidate in everything if candidate.is_at_or_inside(variable)]
+    if not candidates:
+        there = _listing(everything) if everything else contents(file.info, values)
+        raise NetworkNotFoundError(f"{path.name} holds no network at {variable!r}. It holds:\n{there}")
+    return candidates
 
 
 def _candidates(path: Path, values: dict[str, Any]) -> list[_Candidate]:
-    found = (item for name, value in values.items() for item in walk(value, name, reader_of))
-    return [
-        _Candidate(Source(path, where, reader.class_name(value)), value, reader)
-        for where, value, reader in found
-    ]
+    candidates = []
+    for name, value in values.items():
+        for where, found, reader in walk(value, name, reader_of):
+            source = Source(path, where, reader.class_name(found))
+            try:
+                candidates.append(_Candidate(source, reader.read(found, source)))
+            except NetworkError as error:
+                candidates.append(_Candidate(source, error))
+    return candidates
 
 
 def _preferred(candidates: list[_Candidate]) -> list[_Candidate]:
@@ -167,14 +200,9 @@ def _preferred(candidates: list[_Candidate]) -> list[_Candidate]:
     return list(different.values())
 
 
-def _listing(candidates: Iterable[_Candidate]) -> str:
-    rows = [
-        (
-            f"  load_network(path, {candidate.source.variable!r})",
-            f"{candidate.source.class_name}, {len(candidate.network.layers)} layers"
-            + ("" if candidate.is_trained else ", untrained"),
-        )
-        for candidate in candidates
-    ]
-    width = max(len(call) for call, _ in rows)
-    return "\n".join(f"{call:<{width}}  {what}" for call, what in rows)
+def _listing(candidates: list[_Candidate]) -> str:
+    calls = [f"  load_network(path, {candidate.source.variable!r})" for candidate in candidates]
+    width = max(map(len, calls))
+    return "\n".join(
+        f"{call:<{width}}  {candidate.description}" for call, candidate in zip(calls, candidates, strict=True)
+    )

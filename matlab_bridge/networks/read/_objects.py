@@ -59,11 +59,13 @@ def read_network_object(value: Any, source: Source) -> Network:
     outputs = texts(value.fields.get("OutputNames"))
     return Network(
         layers=layers,
-        connections=series(layer.name for layer in layers) if table is None else _connections(table, layers),
+        connections=series(layer.name for layer in layers)
+        if table is None
+        else read_connections(table, layers),
         class_names=class_names(layers),
         source=source,
         class_name=value.class_name,
-        output_names=tuple(_end_point(name, {layer.name for layer in layers})[0] for name in outputs),
+        output_names=tuple(end_point(name, {layer.name for layer in layers})[0] for name in outputs),
     )
 
 
@@ -97,15 +99,16 @@ def class_names(layers: tuple[Layer, ...]) -> tuple[str, ...]:
     return ()
 
 
-def _connections(table: Any, layers: tuple[Layer, ...]) -> tuple[Connection, ...]:
+def read_connections(table: Any, layers: tuple[Layer, ...]) -> tuple[Connection, ...]:
+    """The connections of a table, or a struct, with the columns Source and Destination."""
     names = {layer.name for layer in layers}
     sources, destinations = columns(table, "Source", "Destination")
     ends = zip(sources, destinations, strict=True)
-    parsed = ((_end_point(start, names), _end_point(end, names)) for start, end in ends)
+    parsed = ((end_point(start, names), end_point(end, names)) for start, end in ends)
     return tuple(Connection(start, end, out, into) for (start, out), (end, into) in parsed)
 
 
-def _end_point(text: str, names: set[str]) -> tuple[str, str]:
+def end_point(text: str, names: set[str]) -> tuple[str, str]:
     """The layer and the port of an end point such as `"unpool/size"`; a layer's name may have slashes."""
     if text in names:
         return text, ""

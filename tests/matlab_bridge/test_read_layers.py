@@ -1,0 +1,108 @@
+"""What of a stored layer is a setting, a learnable, or a state."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from matlab_bridge.matfile._values import MatlabObject
+from matlab_bridge.networks.read._layers import read_layer
+
+from .objects_by_hand import EMPTY, cell, layer, learnable, row, untrained
+
+
+def test_learnables_are_the_values_as_stored() -> None:
+    weights = np.arange(12, dtype=np.float32).reshape(2, 2, 3, order="F")
+    read = read_layer(
+        layer(
+            "Convolution2DLayer",
+            "conv",
+            FilterSize=row(2, 2),
+            PaddingMode="same",
+            CudnnGPUAlgoForward=row(-1),
+            Weights={"Version": row(2), **learnable(weights), "Initializer": {"Class": "Glorot"}},
+            Bias=learnable([[[0.5]]]),
+        )
+    )
+    assert (read.name, read.kind) == ("conv", "Convolution2DLayer")
+    assert set(read.settings) == {"FilterSize", "PaddingMode"}
+    assert read.state == {}
+    assert list(read.learnables) == ["Weights", "Bias"]
+    np.testing.assert_array_equal(read.learnables["Weights"], weights)
+    assert read.learnables["Weights"].dtype == np.float32
+    assert read.learnables["Bias"].shape == (1, 1, 1)
+
+
+def test_the_padding_of_the_first_versions_is_kept_as_stored() -> None:
+    read = read_layer(layer("Convolution2DLayer", "conv", Padding=row(2, 2), Stride=row(1, 1)))
+    assert set(read.settings) == {"Padding", "Stride"}
+    np.testing.assert_array_equal(read.settings["Padding"], [[2, 2]])
+
+
+def test_an_untrained_learnable_is_empty() -> None:
+    read = read_layer(layer("FullyConnectedLayer", "fc", Weights=untrained(), Bias=untrained()))
+    assert {name: array.shape for name, array in read.learnables.items()} == {
+        "Weights": (0, 0),
+        "Bias": (0, 0),
+    }
+
+
+def test_statistics_and_recurrent_states_are_state() -> None:
+    mean, variance = np.full((1, 1, 2), 3, np.float32), np.full((1, 1, 2), 4, np.float32)
+    normalization = read_layer(
+        layer(
+            "BatchNormalizationLayer",
+            "norm",
+            Epsilon=row(1e-5),
+            TrainedMean=mean,
+            TrainedVariance=variance,
+            Offset=learnable([[[0.0, 1.0]]]),
+            Scale=learnable([[[2.0, 3.0]]]),
+        )
+    )
+    assert set(normalization.settings) == {"Epsilon"}
+    assert set(normalization.learnables) == {"Offset", "Scale"}
+    np.testing.assert_array_equal(normalization.state["TrainedMean"], mean)
+    np.testing.assert_array_equal(normalization.state["TrainedVariance"], variance)
+
+    state = np.array([[0.25], [0.5]], np.float32)
+    lstm = read_layer(
+        layer(
+            "LSTMLayer",
+            "lstm",
+            NumHiddenUnits=row(2),
+            HiddenState={"Value": state, "Remember": np.array([[True]])},
+            InitialHiddenState=2 * state,
+        )
+    )
+    assert set(lstm.settings) == {"NumHiddenUnits"}
+    np.testing.assert_array_equal(lstm.state["HiddenState"], state)
+    np.testing.assert_array_equal(lstm.state["InitialHiddenState"], 2 * state)
+
+
+def test_a_scale_that_is_no_learnable_is_a_setting() -> None:
+    read = read_layer(layer("LeakyReLULayer", "leaky", Scale=row(0.01)))
+    assert set(read.settings) == {"Scale"}
+    assert read.learnables == {}
+
+
+def test_a_layer_of_the_users_own_is_stored_plainly() -> None:
+    alpha = np.array([[0.5, 0.25]], np.float32)
+    own = MatlabObject(
+        "preluLayer",
+        {
+            "Name": "prelu",
+            "Description": "PReLU with 2 channels",
+            "nnet.layer.Layer.PrivateInputs": cell("in"),
+            "nnet.cnn.layer.mixin.Learnable.LearnRateFactor": EMPTY,
+            "Version": row(1),
+            "PrivateNumStates": row(0),
+            "Slope": row(2),
+            "Alpha": alpha,
+            "Gain": MatlabObject("dlarray", {"Data": 2 * alpha, "Format": "CB"}),
+        },
+    )
+    read = read_layer(own)
+    assert (read.name, read.class_name) == ("prelu", "preluLayer")
+    assert set(read.settings) == {"Description", "Slope"}
+    np.testing.assert_array_equal(read.learnables["Alpha"], alpha)
+    np.testing.assert_array_equal(read.learnables["Gain"], 2 * alpha)
