@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import keras
 
 Tensor: TypeAlias = Any  # a keras.KerasTensor; Keras has no type information
+Shapes: TypeAlias = tuple[tuple[int | None, ...], ...]
 Rule = TypeVar("Rule", bound="type[LayerRule]")
 Transform = Callable[[Array], Array]
 
@@ -32,7 +33,7 @@ def _unchanged(array: Array) -> Array:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter of a MATLAB layer and the Keras variable that holds the same numbers.
+    """One parameter of a MATLAB layer, and the Keras variable that holds the same numbers.
 
     After `to_keras` the array is reshaped to the variable's shape, and after `to_matlab` to the stored
     array's shape, both in column-major order; so a transform is needed only where the order of the elements
@@ -43,12 +44,16 @@ class Parameter:
         keras: the attribute of the Keras layer, such as `"kernel"`.
         to_keras: from MATLAB's layout (trailing singleton dimensions may be missing) to Keras'.
         to_matlab: from Keras' layout to MATLAB's.
+        is_state: whether training estimates it from the data (`TrainedMean`), and no gradient goes to it.
+        absent: its value where the Keras layer goes without the variable, as with `use_bias=False`.
     """
 
     matlab: str
     keras: str
     to_keras: Transform = _unchanged
     to_matlab: Transform = _unchanged
+    is_state: bool = False
+    absent: float = 0.0
 
 
 class LayerNames:
@@ -182,8 +187,12 @@ class LayerRule(ABC):
         """Why this one layer cannot be converted although its class can, or None."""
         return None
 
-    def settings_of(self, layer: keras.layers.Layer) -> Mapping[str, Any] | None:
+    def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any] | None:
         """MATLAB's settings for a Keras layer of one of `keras_classes`; None if it is another rule's.
+
+        Args:
+            layer: the built Keras layer.
+            shapes: the shapes of its inputs, each with the batch first.
 
         Raises:
             UnsupportedLayerError: with the reason only, if MATLAB's layer cannot do the same.

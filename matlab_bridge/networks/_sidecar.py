@@ -105,6 +105,6 @@ def read_sidecar(model_path: str | os.PathLike[str]) -> Sidecar:
     if not path.is_file():
         return Sidecar(convention="paper")
     stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return Sidecar(
-        **{key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()}
-    )
+    for key in ("class_names", "untrained"):
+        stored[key] = tuple(stored[key])
+    return Sidecar(**stored)

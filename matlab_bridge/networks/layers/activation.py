@@ -8,8 +8,7 @@ from typing import Any, final
 import keras
 import numpy as np
 
-from matlab_bridge.networks._network import Layer
-from matlab_bridge.networks._rules import LayerRule, Site, Tensor, register
+from matlab_bridge.networks._rules import LayerRule, Shapes, Site, Tensor, register
 
 from ._settings import number
 
@@ -34,7 +33,7 @@ class ReLU(LayerRule):
         """Keras' layer of the same name."""
         return keras.layers.ReLU(name=site.name)(site.input)
 
-    def settings_of(self, layer: keras.layers.Layer) -> Mapping[str, Any] | None:
+    def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any] | None:
         """No settings: Keras' other forms of ReLU are other classes in MATLAB."""
         if isinstance(layer, keras.layers.Activation):
             return {} if _does(layer, "relu") else None
@@ -54,7 +53,7 @@ class LeakyReLU(LayerRule):
         scale = number(site.layer, "Scale", 0.01)
         return keras.layers.LeakyReLU(negative_slope=scale, name=site.name)(site.input)
 
-    def settings_of(self, layer: keras.layers.Layer) -> Mapping[str, Any] | None:
+    def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any] | None:
         """`Scale` is the negative slope."""
         if isinstance(layer, keras.layers.ReLU) and (layer.max_value is not None or layer.threshold != 0):
             return None
@@ -72,7 +71,7 @@ class ClippedReLU(LayerRule):
         """Keras' ReLU with a maximum."""
         return keras.layers.ReLU(max_value=number(site.layer, "Ceiling"), name=site.name)(site.input)
 
-    def settings_of(self, layer: keras.layers.Layer) -> Mapping[str, Any] | None:
+    def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any] | None:
         """`Ceiling` is the maximum."""
         if isinstance(layer, keras.layers.Activation):
             return {"Ceiling": _scalar(6)} if _does(layer, "relu6") else None
@@ -92,7 +91,7 @@ class ELU(LayerRule):
         """Keras' layer of the same name."""
         return keras.layers.ELU(alpha=number(site.layer, "Alpha", 1), name=site.name)(site.input)
 
-    def settings_of(self, layer: keras.layers.Layer) -> Mapping[str, Any] | None:
+    def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any] | None:
         """`Alpha` is Keras' alpha."""
         if isinstance(layer, keras.layers.Activation):
             return {"Alpha": _scalar(1)} if _does(layer, "elu") else None
@@ -110,7 +109,7 @@ class Tanh(LayerRule):
         """Keras' activation of the same name."""
         return keras.layers.Activation("tanh", name=site.name)(site.input)
 
-    def settings_of(self, layer: keras.layers.Layer) -> Mapping[str, Any] | None:
+    def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any] | None:
         """No settings."""
         return {} if _does(layer, "tanh") else None
 
@@ -126,7 +125,7 @@ class Sigmoid(LayerRule):
         """Keras' activation of the same name."""
         return keras.layers.Activation("sigmoid", name=site.name)(site.input)
 
-    def settings_of(self, layer: keras.layers.Layer) -> Mapping[str, Any] | None:
+    def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any] | None:
         """No settings."""
         return {} if _does(layer, "sigmoid") else None
 
@@ -142,11 +141,11 @@ class Softmax(LayerRule):
         """Keras' layer; 1x1 pixels become a vector before it, so that it stays the last layer."""
         return keras.layers.Softmax(name=site.name)(site.as_vector(site.input))
 
-    def settings_of(self, layer: keras.layers.Layer) -> Mapping[str, Any] | None:
+    def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any] | None:
         """No settings; Keras' other axes have no counterpart."""
         if isinstance(layer, keras.layers.Activation):
             return {} if _does(layer, "softmax") else None
-        return {} if layer.axis in (-1, len(layer.input.shape) - 1) else None
+        return {} if layer.axis in (-1, len(shapes[0]) - 1) else None
 
 
 @register("nnet.cnn.layer.DropoutLayer")
@@ -160,7 +159,7 @@ class Dropout(LayerRule):
         """Keras' layer of the same name."""
         return keras.layers.Dropout(number(site.layer, "Probability", 0.5), name=site.name)(site.input)
 
-    def settings_of(self, layer: keras.layers.Layer) -> Mapping[str, Any]:
+    def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any]:
         """`Probability` is the rate; a noise shape has no counterpart, and no effect after training."""
         return {"Probability": _scalar(layer.rate)}
 
@@ -176,17 +175,6 @@ class Identity(LayerRule):
         """Keras' layer of the same name."""
         return keras.layers.Identity(name=site.name)(site.input)
 
-    def settings_of(self, layer: keras.layers.Layer) -> Mapping[str, Any] | None:
+    def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any] | None:
         """No settings."""
         return {} if not isinstance(layer, keras.layers.Activation) or _does(layer, "linear") else None
-
-
-def keeps_element_order(layer: Layer) -> bool:
-    """Whether a layer treats each element by itself, so that their order does not matter to it."""
-    return layer.class_name in _ELEMENTWISE
-
-
-_ELEMENTWISE = frozenset(
-    f"nnet.cnn.layer.{kind}Layer"
-    for kind in ("ReLU", "LeakyReLU", "ClippedReLU", "ELU", "Tanh", "Sigmoid", "Dropout", "Identity")
-)

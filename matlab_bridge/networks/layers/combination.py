@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from matlab_bridge._errors import UnsupportedLayerError
-from matlab_bridge.networks._rules import LayerRule, Site, Tensor, register
+from matlab_bridge.networks._rules import LayerRule, Shapes, Site, Tensor, register
 
 from ._settings import integer
 
@@ -21,8 +21,8 @@ def _of_one_rank(site: Site) -> list[Tensor]:
     return list(site.inputs)
 
 
-def _input_count(layer: keras.layers.Layer) -> Any:
-    return np.array([[len(layer.input)]], dtype=float)
+def _count(shapes: Shapes) -> Any:
+    return np.array([[len(shapes)]], dtype=float)
 
 
 @register("nnet.cnn.layer.AdditionLayer")
@@ -36,9 +36,9 @@ class Addition(LayerRule):
         """Keras' layer of the same meaning."""
         return keras.layers.Add(name=site.name)(_of_one_rank(site))
 
-    def settings_of(self, layer: keras.layers.Layer) -> Mapping[str, Any]:
+    def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any]:
         """The number of inputs."""
-        return {"NumInputs": _input_count(layer)}
+        return {"NumInputs": _count(shapes)}
 
 
 @register("nnet.cnn.layer.DepthConcatenationLayer")
@@ -52,10 +52,10 @@ class DepthConcatenation(LayerRule):
         """Keras' concatenation along the last axis."""
         return keras.layers.Concatenate(axis=-1, name=site.name)(_of_one_rank(site))
 
-    def settings_of(self, layer: keras.layers.Layer) -> Mapping[str, Any] | None:
-        """The number of inputs; other axes, and vectors, are `concatenationLayer`'s."""
-        rank = len(layer.output.shape)
-        return {"NumInputs": _input_count(layer)} if rank == 4 and layer.axis in (-1, 3) else None
+    def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any] | None:
+        """The number of inputs; other axes, and sequences, are `concatenationLayer`'s."""
+        rank = len(shapes[0])
+        return {"NumInputs": _count(shapes)} if rank != 3 and layer.axis % rank == rank - 1 else None
 
 
 @register("nnet.cnn.layer.ConcatenationLayer")
@@ -74,11 +74,11 @@ class Concatenation(LayerRule):
             raise UnsupportedLayerError(f"its Dim is {dim}, and inputs of shape {tensors[0].shape} reach it")
         return keras.layers.Concatenate(axis=axes[dim], name=site.name)(tensors)
 
-    def settings_of(self, layer: keras.layers.Layer) -> Mapping[str, Any] | None:
+    def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any] | None:
         """The number of inputs and the dimension."""
-        rank = len(layer.output.shape)
+        rank = len(shapes[0])
         axis = layer.axis % rank
-        dim = {4: axis, 2: 1, 3: 1 if axis == 2 else None}.get(rank)
-        if dim is None or axis == 0:
-            return None
-        return {"NumInputs": _input_count(layer), "Dim": np.array([[dim]], dtype=float)}
+        dim = axis if rank == 4 else 1
+        if axis == 0 or (rank == 3 and axis == 1):
+            raise UnsupportedLayerError(f"it concatenates along axis {layer.axis}, the batch or the time")
+        return {"NumInputs": _count(shapes), "Dim": np.array([[dim]], dtype=float)}

@@ -10,7 +10,15 @@ import numpy as np
 
 from matlab_bridge._errors import UnsupportedLayerError
 from matlab_bridge.networks._network import Array, Layer
-from matlab_bridge.networks._rules import LayerRule, Parameter, Site, Tensor, column_major_reshape, register
+from matlab_bridge.networks._rules import (
+    LayerRule,
+    Parameter,
+    Shapes,
+    Site,
+    Tensor,
+    column_major_reshape,
+    register,
+)
 
 from ._settings import integer, number, numbers, pair, text
 from ._window import (
@@ -91,7 +99,7 @@ class Convolution2D(LayerRule):
         """`Weights` in Keras' own order, and `Bias`."""
         return _WEIGHTS, _BIAS
 
-    def settings_of(self, layer: keras.layers.Layer) -> Mapping[str, Any] | None:
+    def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any] | None:
         """The same convolution in MATLAB's words."""
         if layer.groups != 1:
             return None
@@ -130,7 +138,7 @@ class GroupedConvolution2D(LayerRule):
             Parameter("Bias", "bias", to_matlab=lambda bias: split(bias.reshape(1, 1, -1))),
         )
 
-    def settings_of(self, layer: keras.layers.Layer) -> Mapping[str, Any] | None:
+    def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any] | None:
         """The same convolution in MATLAB's words."""
         if layer.groups == 1:
             return None
@@ -189,7 +197,7 @@ class TransposedConvolution2D(LayerRule):
         """`Weights` in Keras' own order, and `Bias`."""
         return _WEIGHTS, _BIAS
 
-    def settings_of(self, layer: keras.layers.Layer) -> Mapping[str, Any]:
+    def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any]:
         """The same convolution in MATLAB's words."""
         if layer.output_padding is not None or tuple(layer.dilation_rate) != (1, 1):
             raise UnsupportedLayerError(

@@ -8,8 +8,9 @@ from typing import Any, final
 import keras
 import numpy as np
 
+from matlab_bridge._errors import UnsupportedLayerError
 from matlab_bridge.networks._network import Array, Layer, padded_shape
-from matlab_bridge.networks._rules import LayerRule, Parameter, Site, Tensor, register
+from matlab_bridge.networks._rules import LayerRule, Parameter, Shapes, Site, Tensor, register
 
 from ._settings import numbers
 
@@ -68,8 +69,12 @@ class FullyConnected(LayerRule):
 
         return Parameter("Weights", "kernel", to_keras, to_matlab), bias
 
-    def settings_of(self, layer: keras.layers.Layer) -> Mapping[str, Any]:
+    def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any]:
         """The same layer in MATLAB's words."""
+        if len(shapes[0]) == 4:
+            raise UnsupportedLayerError(
+                "it acts on each pixel by itself; a 1x1 convolution does that in MATLAB"
+            )
         inputs, outputs = layer.kernel.shape
         return {
             "InputSize": np.array([[inputs]], dtype=float),

@@ -10,7 +10,7 @@ import numpy as np
 
 from matlab_bridge._errors import UnsupportedLayerError
 from matlab_bridge.networks._network import Array, Layer
-from matlab_bridge.networks._rules import LayerRule, Parameter, Site, Tensor, register
+from matlab_bridge.networks._rules import LayerRule, Parameter, Shapes, Site, Tensor, register
 
 from ._settings import integer, number
 
@@ -37,23 +37,22 @@ class BatchNormalization(LayerRule):
 
     def parameters(self, layer: Layer) -> tuple[Parameter, ...]:
         """`TrainedVariance` is a variance, as in Keras."""
-        pairs = {
-            "Offset": "beta",
-            "Scale": "gamma",
-            "TrainedMean": "moving_mean",
-            "TrainedVariance": "moving_variance",
-        }
-        return tuple(Parameter(matlab, keras, to_matlab=_per_channel) for matlab, keras in pairs.items())
+        return (
+            Parameter("Offset", "beta", to_matlab=_per_channel),
+            Parameter("Scale", "gamma", to_matlab=_per_channel, absent=1.0),
+            Parameter("TrainedMean", "moving_mean", to_matlab=_per_channel, is_state=True),
+            Parameter("TrainedVariance", "moving_variance", to_matlab=_per_channel, is_state=True),
+        )
 
-    def settings_of(self, layer: keras.layers.Layer) -> Mapping[str, Any]:
+    def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any]:
         """The same normalization in MATLAB's words."""
-        rank = len(layer.input.shape)
+        rank = len(shapes[0])
         axis = layer.axis if isinstance(layer.axis, int) else layer.axis[0]
         if axis not in (-1, rank - 1):
             raise UnsupportedLayerError(f"it normalizes along axis {axis}; MATLAB's goes along the channels")
         return {
             "Epsilon": np.array([[layer.epsilon]]),
-            "NumChannels": np.array([[layer.input.shape[-1]]], dtype=float),
+            "NumChannels": np.array([[shapes[0][-1]]], dtype=float),
             "MeanDecay": np.array([[1 - layer.momentum]]),
             "VarianceDecay": np.array([[1 - layer.momentum]]),
         }

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from matlab_bridge.networks._network import Layer
-from matlab_bridge.networks._rules import LayerRule, Site, Tensor, register
+from matlab_bridge.networks._rules import LayerRule, Shapes, Site, Tensor, register
 
 from ._settings import flag, pair, text
 from ._window import Window, image_size, padded, padding_of, same_padding
@@ -54,7 +54,7 @@ class MaxPooling2D(LayerRule):
         padding = "same" if is_same else "valid"
         return keras.layers.MaxPooling2D(window.size, window.stride, padding, name=site.name)(images)
 
-    def settings_of(self, layer: keras.layers.Layer) -> Mapping[str, Any]:
+    def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any]:
         """The same pooling in MATLAB's words."""
         return {**_settings(layer), "HasUnpoolingOutputs": np.zeros((1, 1), dtype=bool)}
 
@@ -84,7 +84,7 @@ class AveragePooling2D(LayerRule):
         share = keras.layers.AveragePooling2D(window.size, window.stride, name=site.helper("share"))
         return keras.ops.divide(means, share(padding_layer(keras.ops.ones_like(images))))
 
-    def settings_of(self, layer: keras.layers.Layer) -> Mapping[str, Any]:
+    def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any]:
         """The same pooling in MATLAB's words."""
         padding_value = "mean" if layer.padding == "same" else np.zeros((1, 1))
         return {**_settings(layer), "PaddingValue": padding_value}

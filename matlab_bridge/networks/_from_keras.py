@@ -1,0 +1,325 @@
+"""From a Keras model that never was a MATLAB network to the network that MATLAB can build."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import keras
+import numpy as np
+
+from matlab_bridge._errors import UnsupportedLayerError
+
+from ._keras_graph import Call, calls
+from ._network import Array, Connection, Layer, Network
+from ._rules import LayerRule, registered
+from .layers._window import Margins, Window, same_padding
+
+_PREFIX = "nnet.cnn.layer."
+
+# Keras layers that do, or can be made to do, the same with the elements of a vector in any order.
+_ANY_ORDER = frozenset(
+    {
+        "Activation",
+        "Add",
+        "BatchNormalization",
+        "Concatenate",
+        "Dense",
+        "Dropout",
+        "ELU",
+        "Identity",
+        "LeakyReLU",
+        "ReLU",
+        "Softmax",
+    }
+)
+
+# Of these, the layers with weights along the vector, and which.
+_FOLLOW_FLATTEN = {
+    "Dense": ("kernel",),
+    "BatchNormalization": ("beta", "gamma", "moving_mean", "moving_variance"),
+}
+
+
+def from_keras(model: keras.Model, *, class_names: tuple[str, ...] = ()) -> Network:
+    """A Keras model in MATLAB's words, with its weights in MATLAB's layout.
+
+    A flatten runs column-major in MATLAB: the weights of the layers after it are reordered, so that the
+    network gives the same outputs. A fused activation becomes a layer of its own (`"conv1_relu"`), a
+    `ZeroPadding2D` becomes the padding of the layer after it, and a `Rescaling` or `Normalization` after an
+    input its normalization.
+
+    Args:
+        model: a built Sequential or functional model, channels last, whose layers are called once each.
+        class_names: the classes in the order of the scores.
+
+    Returns:
+        A network of class `"dlnetwork"` whose `to_keras` gives the outputs of the model.
+
+    Raises:
+        UnsupportedLayerError: for a layer that MATLAB's layers cannot express, naming it and its class.
+
+    Example:
+        >>> import keras
+        >>> model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(4, 3, activation="relu")])
+        >>> [layer.kind for layer in from_keras(model).layers]
+        ['ImageInputLayer', 'Convolution2DLayer', 'ReLULayer']
+    """
+    return _Translation(model).network(class_names)
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """What a tensor of the Keras graph is in MATLAB's.
+
+    Attributes:
+        layer: the layer that gives it.
+        order: for flattened images, the elements of the Keras vector in MATLAB's order; None where they agree.
+        margins: zeros around the image that the layer after it must add.
+    """
+
+    layer: str
+    order: Array | None = None
+    margins: Margins | None = None
+
+
+class _Translation:
+    """The walk over one Keras model; it fills the lists of MATLAB layers and connections."""
+
+    def __init__(self, model: keras.Model) -> None:
+        self._model = model
+        self._calls = list(calls(model))
+        self._uses = Counter(id(tensor) for call in self._calls for tensor in call.inputs)
+        self._ends: dict[int, _End] = {}
+        self._layers: dict[str, Layer] = {}
+        self._connections: list[Connection] = []
+
+    def network(self, class_names: tuple[str, ...]) -> Network:
+        uses = Counter(call.operation.name for call in self._calls)
+        for call in self._calls:
+            if uses[call.operation.name] > 1:
+                raise call.unsupported(
+                    "the model calls it more than once, and MATLAB's layers stand in one place"
+                )
+            translate = _SPECIAL.get(call.kind, _Translation._plain)
+            self._ends[id(call.output)] = translate(self, call)
+        outputs = [self._ends[id(tensor)] for tensor in self._model.outputs]
+        for end, tensor in zip(outputs, self._model.outputs, strict=True):
+            if end.order is not None or end.margins is not None:
+                raise UnsupportedLayerError(
+                    f"The model returns {tensor.name!r}, images that are flattened or padded but reach no further "
+                    "layer. Return the images themselves, or put a layer after them."
+                )
+        return Network(
+            layers=tuple(self._layers.values()),
+            connections=tuple(self._connections),
+            class_names=tuple(class_names),
+            output_names=tuple(end.layer for end in outputs),
+        )
+
+    # Keras layers that are no layer of their own in MATLAB, or more than one.
+
+    def _input(self, call: Call) -> _End:
+        shape = call.output.shape
+        kinds = {4: "ImageInputLayer", 3: "SequenceInputLayer", 2: "FeatureInputLayer"}
+        if len(shape) not in kinds or (len(shape) == 4 and None in shape[1:]):
+            raise call.unsupported(
+                f"its shape is {shape}; images (N, H, W, C), sequences and features convert"
+            )
+        size = shape[1:] if len(shape) == 4 else shape[-1:]
+        settings = {"InputSize": np.array([size], dtype=float), "Normalization": "none"}
+        return self._add(Layer(call.operation.name, _PREFIX + kinds[len(shape)], settings), ())
+
+    def _rescaling(self, call: Call) -> _End:
+        scale, offset = (
+            np.asarray(value, dtype=float) for value in (call.operation.scale, call.operation.offset)
+        )
+        return self._normalize_input(call, mean=-offset / scale, deviation=1 / scale)
+
+    def _normalization(self, call: Call) -> _End:
+        if call.operation.invert:
+            raise call.unsupported("it inverts a normalization")
+        mean, variance = (
+            keras.ops.convert_to_numpy(value).astype(float)[0]
+            for value in (call.operation.mean, call.operation.variance)
+        )
+        return self._normalize_input(call, mean, np.maximum(np.sqrt(variance), keras.config.epsilon()))
+
+    def _normalize_input(self, call: Call, mean: Array, deviation: Array) -> _End:
+        end = self._ends[id(call.inputs[0])]
+        source = self._layers[end.layer]
+        is_free = end.margins is None and source.settings.get("Normalization") == "none"
+        if not is_free or self._uses[id(call.inputs[0])] > 1:
+            raise call.unsupported(
+                "it normalizes, which MATLAB's input layers do; it must follow an input alone"
+            )
+        rank = np.size(source.settings["InputSize"])
+        statistics = {"Mean": mean, "StandardDeviation": deviation}
+        # As MATLAB has them: 1x1xC or HxWxC for images, Dx1 for features and sequences.
+        shaped = {
+            name: array.reshape((1,) * (rank - array.ndim) + array.shape)
+            if rank > 1
+            else array.reshape(-1, 1)
+            for name, array in statistics.items()
+        }
+        settings = {**source.settings, "Normalization": "zscore", **shaped}
+        self._layers[source.name] = replace(source, settings=settings)
+        return end
+
+    def _padding(self, call: Call) -> _End:
+        (top, bottom), (left, right) = call.operation.padding
+        end = self._ends[id(call.inputs[0])]
+        if end.margins is not None:
+            raise call.unsupported("it follows another padding; one that adds both converts")
+        return replace(end, margins=Margins(top, bottom, left, right))
+
+    def _flatten(self, call: Call) -> _End:
+        shape = call.inputs[0].shape
+        if len(shape) == 3:
+            raise call.unsupported("it flattens sequences, whose length MATLAB keeps")
+        end = self._ends[id(call.inputs[0])]
+        if len(shape) == 2:
+            return end
+        order = np.arange(np.prod(shape[1:])).reshape(shape[1:]).ravel(order="F")
+        flat = self._plain(call)
+        return flat if np.array_equal(order, np.arange(order.size)) else replace(flat, order=order)
+
+    def _depthwise(self, call: Call) -> _End:
+        layer = call.operation
+        kernel = keras.ops.convert_to_numpy(layer.kernel)
+        filters = kernel.shape[2] * kernel.shape[3]
+        # A grouped convolution with one channel a group is the same, and has a rule.
+        grouped = keras.layers.Conv2D(
+            filters,
+            layer.kernel_size,
+            strides=layer.strides,
+            padding=layer.padding,
+            dilation_rate=layer.dilation_rate,
+            groups=kernel.shape[2],
+            activation=layer.activation,
+            use_bias=layer.use_bias,
+            name=layer.name,
+        )
+        grouped.build(call.inputs[0].shape)
+        grouped.kernel.assign(kernel.reshape(grouped.kernel.shape))
+        if layer.use_bias:
+            grouped.bias.assign(layer.bias)
+        return self._plain(replace(call, operation=grouped))
+
+    # All others.
+
+    def _plain(self, call: Call) -> _End:
+        """A layer with a rule, and its fused activation as a layer after it."""
+        ends = [self._ends[id(tensor)] for tensor in call.inputs]
+        class_name, rule, settings = _described(call)
+        settings = _with_margins(call, settings, next((end.margins for end in ends if end.margins), None))
+        order = _joint_order(call, ends)
+        layer = _with_parameters(Layer(call.operation.name, class_name, settings), rule, call, order)
+        if order is not None and call.kind not in _ANY_ORDER:
+            raise call.unsupported("it acts on flattened images, whose elements MATLAB has in another order")
+        end = replace(self._add(layer, ends), order=None if call.kind == "Dense" else order)
+        activation = getattr(call.operation, "activation", None)
+        if call.kind == "Activation" or activation in (None, keras.activations.linear):
+            return end
+        return self._activated(call, end, activation)
+
+    def _activated(self, call: Call, end: _End, activation: Any) -> _End:
+        if not isinstance(activation, keras.layers.Layer):
+            activation = keras.layers.Activation(activation)
+        word = getattr(getattr(activation, "activation", None), "__name__", type(activation).__name__.lower())
+        name = f"{call.operation.name}_{word}"
+        class_name, _, settings = _described(Call(activation, (call.output,), call.output))
+        return replace(self._add(Layer(name, class_name, settings), [end]), order=end.order)
+
+    def _add(self, layer: Layer, sources: Sequence[_End]) -> _End:
+        if layer.name in self._layers:
+            raise UnsupportedLayerError(f"Two layers would be called {layer.name!r} in MATLAB; rename one.")
+        self._layers[layer.name] = layer
+        several = len(sources) > 1
+        for number, end in enumerate(sources, start=1):
+            port = f"in{number}" if several else ""
+            self._connections.append(Connection(end.layer, layer.name, "", port))
+        return _End(layer.name)
+
+
+_SPECIAL = {
+    "DepthwiseConv2D": _Translation._depthwise,
+    "Flatten": _Translation._flatten,
+    "InputLayer": _Translation._input,
+    "Normalization": _Translation._normalization,
+    "Rescaling": _Translation._rescaling,
+    "ZeroPadding2D": _Translation._padding,
+}
+
+
+def _described(call: Call) -> tuple[str, LayerRule, Mapping[str, Any]]:
+    """The MATLAB class, its rule and its settings for a Keras layer."""
+    if getattr(call.operation, "data_format", None) == "channels_first":
+        raise call.unsupported("its channels come first; build the model with data_format='channels_last'")
+    for class_name, rule in registered().items():
+        if call.kind not in rule.keras_classes:
+            continue
+        try:
+            settings = rule.settings_of(call.operation, call.shapes)
+        except UnsupportedLayerError as error:
+            raise call.unsupported(str(error)) from error
+        if settings is not None:
+            return class_name, rule, settings
+    what = (
+        "this form of it"
+        if any(call.kind in rule.keras_classes for rule in registered().values())
+        else "its class"
+    )
+    raise call.unsupported(f"no rule describes {what}")
+
+
+def _with_margins(call: Call, settings: Mapping[str, Any], margins: Margins | None) -> Mapping[str, Any]:
+    """The settings of a layer after a `ZeroPadding2D`, with that padding as its own."""
+    if margins is None:
+        return settings
+    if call.kind not in ("Conv2D", "AveragePooling2D") or (
+        call.kind == "AveragePooling2D" and call.operation.padding == "same"
+    ):
+        raise call.unsupported("a ZeroPadding2D stands before it, and it cannot pad with zeros itself")
+    own = Margins(0, 0, 0, 0)
+    if call.operation.padding == "same":
+        layer, image = call.operation, call.inputs[0].shape[1:3]
+        own = same_padding(image, Window(layer.kernel_size, layer.strides, layer.dilation_rate))
+    sizes = [getattr(margins, side) + getattr(own, side) for side in ("top", "bottom", "left", "right")]
+    return {**settings, "PaddingMode": "manual", "PaddingSize": np.array([sizes], dtype=float)}
+
+
+def _joint_order(call: Call, ends: list[_End]) -> Array | None:
+    """The order of the elements of all inputs together."""
+    orders = [end.order for end in ends]
+    if all(order is None for order in orders):
+        return None
+    if call.kind == "Concatenate":
+        sizes = [tensor.shape[-1] for tensor in call.inputs]
+        starts = np.cumsum([0, *sizes[:-1]])
+        parts = [
+            np.arange(size) if order is None else order for size, order in zip(sizes, orders, strict=True)
+        ]
+        return np.concatenate([start + part for start, part in zip(starts, parts, strict=True)])
+    first = orders[0]
+    if any(order is None or first is None or not np.array_equal(order, first) for order in orders):
+        raise call.unsupported("it joins flattened images with vectors of another order")
+    return first
+
+
+def _with_parameters(layer: Layer, rule: LayerRule, call: Call, order: Array | None) -> Layer:
+    """The layer with the values of the Keras layer's variables in MATLAB's layout."""
+    learnables: dict[str, Array] = {}
+    state: dict[str, Array] = {}
+    for parameter in rule.parameters(layer):
+        variable = getattr(call.operation, parameter.keras, None)
+        if variable is None:
+            values = np.full(call.output.shape[-1], parameter.absent, dtype=np.float32)
+        else:
+            values = keras.ops.convert_to_numpy(variable.value)
+        if order is not None and parameter.keras in _FOLLOW_FLATTEN.get(call.kind, ()):
+            values = values[order]
+        (state if parameter.is_state else learnables)[parameter.matlab] = parameter.to_matlab(values)
+    return replace(layer, learnables=learnables, state=state)
