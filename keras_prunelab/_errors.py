@@ -1,14 +1,14 @@
 """Every error that keras_prunelab raises on purpose, in one tree.
 
-    PruneLabError
-    ├── InvalidSparsityError (ValueError)      a sparsity outside [0, 1), or levels that are none
-    ├── InvalidModelError (ValueError)         not built, or weights that are not finite
-    ├── NothingToPruneError (ValueError)       no variable is left to prune
-    ├── InvalidMaskError (ValueError)          masks that do not fit their model
-    ├── InvalidDataError (ValueError)          data of the wrong shape, or missing where a score needs it
-    ├── UnknownNameError (ValueError)          a score, scope or convention that does not exist
-    ├── NoTradeOffError (ValueError)           no point of a sweep meets the condition
-    └── MissingBackendError (ImportError)      Keras has no backend installed
+PruneLabError
+├── InvalidSparsityError (ValueError)      a sparsity outside [0, 1), or levels that are none
+├── InvalidModelError (ValueError)         not built, or weights that are not finite
+├── NothingToPruneError (ValueError)       no variable is left to prune
+├── InvalidMaskError (ValueError)          masks that do not fit their model
+├── InvalidDataError (ValueError)          data of the wrong shape, or missing where a score needs it
+├── UnknownNameError (ValueError)          a score, scope or convention that does not exist
+├── NoTradeOffError (ValueError)           no point of a sweep meets the condition
+└── MissingBackendError (ImportError)      Keras has no backend installed
 """
 
 from __future__ import annotations

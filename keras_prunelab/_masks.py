@@ -1,0 +1,217 @@
+"""Which weights are kept: a boolean array for every pruned variable."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from ._atomic import replacing
+from ._errors import InvalidMaskError, NothingToPruneError
+from ._prunable import Prunable, Prunables, prunable
+
+_FORMAT = "keras_prunelab masks 1"
+
+
+class MaskSet(Mapping[str, NDArray[np.bool_]]):
+    """The masks of a model's variables: `True` where a weight is kept.
+
+    A mapping from variable path to a boolean array of the variable's shape. It cannot be changed.
+
+    Args:
+        masks: boolean arrays by variable path, such as `{"conv1/kernel": ...}`.
+
+    Raises:
+        InvalidMaskError: a mask is not boolean.
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_prunelab import MaskSet
+        >>> masks = MaskSet({"dense/kernel": np.array([[True, False], [False, False]])})
+        >>> masks.zeros, masks.total, masks.sparsity
+        (3, 4, 0.75)
+    """
+
+    def __init__(self, masks: Mapping[str, NDArray[np.bool_]]) -> None:
+        self._masks: dict[str, NDArray[np.bool_]] = {}
+        for path, mask in masks.items():
+            array = np.array(mask)
+            if array.dtype != np.bool_:
+                raise InvalidMaskError(
+                    f"The mask of {path!r} is of type {array.dtype}; masks are boolean, True where a weight is "
+                    "kept. Write `weights != 0` for the non-zero ones."
+                )
+            array.flags.writeable = False
+            self._masks[path] = array
+
+    def __getitem__(self, path: str) -> NDArray[np.bool_]:
+        return self._masks[path]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._masks)
+
+    def __len__(self) -> int:
+        return len(self._masks)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, MaskSet):
+            return NotImplemented
+        return self.keys() == other.keys() and all(np.array_equal(self[path], other[path]) for path in self)
+
+    __hash__ = None  # type: ignore[assignment] # compared by value, and too large to hash at every look-up
+
+    def __repr__(self) -> str:
+        return f"<MaskSet of {len(self)} variables: {self.zeros} of {self.total} weights pruned ({self.sparsity:.2%})>"
+
+    def __and__(self, other: MaskSet) -> MaskSet:
+        """Keep what both keep; a variable that only one of them has keeps that one's mask."""
+        return self._combined(other, np.logical_and)
+
+    def __or__(self, other: MaskSet) -> MaskSet:
+        """Keep what either keeps; a variable that only one of them has is not pruned by the other: all is kept."""
+        return self._combined(other, np.logical_or)
+
+    def _combined(self, other: MaskSet, combine: Callable[..., NDArray[np.bool_]]) -> MaskSet:
+        if not isinstance(other, MaskSet):
+            return NotImplemented
+        combined = {}
+        for path in {**self._masks, **other._masks}:
+            one, two = self._masks.get(path, np.True_), other._masks.get(path, np.True_)
+            if np.ndim(one) and np.ndim(two) and np.shape(one) != np.shape(two):
+                raise InvalidMaskError(
+                    f"The masks of {path!r} have the shapes {np.shape(one)} and {np.shape(two)}; only masks of the "
+                    "same model can be combined."
+                )
+            combined[path] = combine(one, two)
+        return MaskSet(combined)
+
+    @property
+    def total(self) -> int:
+        """The number of weights."""
+        return sum(mask.size for mask in self._masks.values())
+
+    @property
+    def zeros(self) -> int:
+        """The number of pruned weights."""
+        return self.total - sum(int(np.count_nonzero(mask)) for mask in self._masks.values())
+
+    @property
+    def sparsity(self) -> float:
+        """The pruned share of the weights, in [0, 1]."""
+        return self.zeros / self.total if self.total else 0.0
+
+    @property
+    def density(self) -> float:
+        """The kept share of the weights, in [0, 1]."""
+        return 1.0 - self.sparsity
+
+    @classmethod
+    def from_zeros(cls, model: keras.Model, prunables: Prunables | None = None) -> MaskSet:
+        """Read the masks off a model that is already sparse: what is not zero is kept.
+
+        Args:
+            model: a built model.
+            prunables: the variables to look at; by default `prunable(model)`.
+
+        Returns:
+            The masks.
+        """
+        found = prunable(model) if prunables is None else prunables
+        return cls({path: value != 0 for path, value in found.values().items()})
+
+    def variables(self, model: keras.Model) -> dict[str, Prunable]:
+        """Find the variable of each mask in a model.
+
+        Args:
+            model: a built model.
+
+        Returns:
+            The variables, by path.
+
+        Raises:
+            InvalidMaskError: the model lacks a variable, or one has another shape.
+        """
+        try:
+            candidates = {item.path: item for item in prunable(model, learnables="all")}
+        except NothingToPruneError:
+            candidates = {}
+        missing = [path for path in self if path not in candidates]
+        if missing:
+            raise InvalidMaskError(
+                f"Model {model.name!r} has no trainable variable {', '.join(map(repr, missing))}; it has "
+                f"{', '.join(map(repr, candidates))}. Masks fit the model they were made for and its copies with "
+                "the same layer names."
+            )
+        for path, mask in self.items():
+            if candidates[path].shape != mask.shape:
+                raise InvalidMaskError(
+                    f"The mask of {path!r} has shape {mask.shape}, but in model {model.name!r} the variable has "
+                    f"shape {candidates[path].shape}."
+                )
+        return {path: candidates[path] for path in self}
+
+    def apply(self, model: keras.Model) -> None:
+        """Write zeros into a model's weights, in place, where the masks are `False`.
+
+        Args:
+            model: a built model that has the masks' variables.
+
+        Raises:
+            InvalidMaskError: the masks do not fit the model, which is then left as it was.
+        """
+        for path, item in self.variables(model).items():
+            value = keras.ops.convert_to_numpy(item.variable)
+            # Not a product: -1.0 * False is -0.0, which is not the zero that a file should hold.
+            item.variable.assign(np.where(self[path], value, np.zeros((), value.dtype)))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the masks to a NumPy `.npz` file, one bit a weight.
+
+        Args:
+            path: the file to write; its ending should be `.npz`. Replaced only once the new one is whole.
+        """
+        header = json.dumps({"format": _FORMAT, "shapes": {name: mask.shape for name, mask in self.items()}})
+        flat = [mask.reshape(-1) for mask in self.values()]
+        bits = np.packbits(np.concatenate(flat) if flat else np.zeros(0, np.bool_))
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, header=np.array(header), bits=bits)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> MaskSet:
+        """Read masks that `save` wrote.
+
+        Args:
+            path: the file.
+
+        Returns:
+            The masks.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            InvalidMaskError: the file does not hold masks.
+        """
+        try:
+            with np.load(Path(path), allow_pickle=False) as file:
+                header, bits = json.loads(str(file["header"])), file["bits"]
+            shapes = {name: tuple(shape) for name, shape in header["shapes"].items()}
+            sizes = [int(np.prod(shape, dtype=np.int64)) for shape in shapes.values()]
+            flat = np.unpackbits(bits, count=sum(sizes)).astype(np.bool_)
+            pieces = np.split(flat, np.cumsum(sizes)[:-1]) if sizes else []
+            masks = {name: part.reshape(shapes[name]) for name, part in zip(shapes, pieces, strict=True)}
+            known: Literal[True] | Any = header["format"] == _FORMAT
+        except (KeyError, TypeError, ValueError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+            raise InvalidMaskError(
+                f"{os.fspath(path)} is not a file of masks that MaskSet.save wrote."
+            ) from error
+        if not known:
+            raise InvalidMaskError(
+                f"{os.fspath(path)} is of the format {header['format']!r}; this version reads {_FORMAT!r}."
+            )
+        return cls(masks)

@@ -1,0 +1,339 @@
+"""Which variables of a model can be pruned, and what their axes mean."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias, overload
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from ._errors import InvalidModelError, NothingToPruneError, UnknownNameError
+
+Role: TypeAlias = Literal["kernel", "bias", "gamma", "beta", "embedding", "other"]
+AxisRole: TypeAlias = Literal["space", "input", "output", "other"]
+Learnables: TypeAlias = Literal["weights", "all"]
+
+# The last word of a variable's name ("recurrent_kernel") tells its role, in Keras' own layers and most others.
+_ROLES: dict[str, Role] = {
+    "kernel": "kernel",
+    "bias": "bias",
+    "gamma": "gamma",
+    "scale": "gamma",
+    "beta": "beta",
+    "embeddings": "embedding",
+    "alpha": "other",
+}
+_TRANSPOSED = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose)
+_DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
+
+
+@dataclass(frozen=True)
+class Prunable:
+    """One variable that can be pruned.
+
+    Attributes:
+        path: the variable's path, such as `"conv1/kernel"`; where two variables of a model have the same
+            path, the later one gets `"#2"` at its end.
+        within: the names of the layers that the variable stands in, from the outermost to its owner, such as
+            `("encoder", "attention", "query")`.
+        role: what the variable does.
+        shape: its shape.
+        axes: what each axis counts. A kernel's `"output"` axes count the channels (filters, units) that it makes.
+        variable: the Keras variable itself.
+    """
+
+    path: str
+    within: tuple[str, ...]
+    role: Role
+    shape: tuple[int, ...]
+    axes: tuple[AxisRole, ...]
+    variable: Any = field(repr=False, compare=False)
+    containers: tuple[Any, ...] = field(repr=False, compare=False)
+
+    @property
+    def layer(self) -> str:
+        """The name of the layer that owns the variable."""
+        return self.within[-1]
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def output_axes(self) -> tuple[int, ...]:
+        """The axes that count output channels."""
+        return tuple(index for index, axis in enumerate(self.axes) if axis == "output")
+
+    def value(self) -> NDArray[np.floating[Any]]:
+        """A copy of the variable's value; 16-bit types come as float32.
+
+        Raises:
+            InvalidModelError: a value is not finite.
+        """
+        # A copy, because on torch the array that Keras gives shares its memory with the variable.
+        value = np.array(keras.ops.convert_to_numpy(self.variable))
+        value = value.astype(np.float64 if value.dtype == np.float64 else np.float32, copy=False)
+        if not np.isfinite(value).all():
+            bad = int(np.size(value) - np.count_nonzero(np.isfinite(value)))
+            raise InvalidModelError(
+                f"{self.path} has {bad} values that are NaN or infinite, which cannot be ranked. Was the training "
+                "stable? Load weights from before it diverged, or leave the variable out with exclude=."
+            )
+        return value
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """One variable that is left alone, and why."""
+
+    path: str
+    layer: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Prunables(Sequence[Prunable]):
+    """The prunable variables of a model, in the model's order, and those that were skipped.
+
+    Attributes:
+        items: the prunable variables.
+        skipped: every other variable of the model's layers, with its reason.
+        learnables: which roles were asked for.
+    """
+
+    items: tuple[Prunable, ...]
+    skipped: tuple[Skipped, ...]
+    learnables: Learnables
+
+    @overload
+    def __getitem__(self, index: int) -> Prunable: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Prunable, ...]: ...
+    def __getitem__(self, index: int | slice) -> Prunable | tuple[Prunable, ...]:
+        return self.items[index]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[Prunable]:
+        return iter(self.items)
+
+    @property
+    def total(self) -> int:
+        """The number of weights in all variables together: the N of every sparsity."""
+        return sum(item.size for item in self.items)
+
+    def values(self) -> dict[str, NDArray[np.floating[Any]]]:
+        """Copies of the values, by path.
+
+        Raises:
+            InvalidModelError: a value is not finite.
+        """
+        return {item.path: item.value() for item in self.items}
+
+
+Filter: TypeAlias = "str | type | keras.layers.Layer | keras.Variable | Callable[[Prunable], bool]"
+Filters: TypeAlias = "Filter | Iterable[Filter] | None"
+
+
+def prunable(
+    model: keras.Model,
+    include: Filters = None,
+    exclude: Filters = None,
+    *,
+    learnables: Learnables = "weights",
+) -> Prunables:
+    """Find the variables of a model that can be pruned.
+
+    The search goes by variable, not by layer class: kernels inside attention, recurrent cells, wrappers,
+    nested models and custom layers are found too, each once, however often its layer is shared. Frozen layers
+    count like any other.
+
+    A filter is a layer, a variable, a layer class, a function of a `Prunable` that returns a bool, a string,
+    or a list of these. A string is a layer's name, a variable's path, or a pattern of either (`"conv*"`). A
+    layer stands for all variables inside it.
+
+    Args:
+        model: a built model.
+        include: only what matches one of these.
+        exclude: nothing that matches one of these.
+        learnables: `"weights"` for kernels only; `"all"` for every trainable variable: kernels, biases, the gamma
+            and beta of normalizations, embeddings. These are MATLAB's `Learnables`.
+
+    Returns:
+        The prunable variables, with those that were skipped and why.
+
+    Raises:
+        InvalidModelError: `model` is not a Keras model, or not built.
+        UnknownNameError: a name, layer or variable of a filter is not in the model.
+        NothingToPruneError: no variable is left.
+
+    Example:
+        >>> import keras
+        >>> import keras_prunelab as kpl
+        >>> layers = [keras.Input((4,)), keras.layers.Dense(3, name="hidden"), keras.layers.Dense(2, name="out")]
+        >>> found = kpl.prunable(keras.Sequential(layers), exclude="out")
+        >>> [(item.path, item.shape) for item in found]
+        [('hidden/kernel', (4, 3))]
+        >>> found.skipped[0].reason
+        "a bias; learnables='all' prunes it too"
+    """
+    if learnables not in ("weights", "all"):
+        raise UnknownNameError(f"learnables={learnables!r} is unknown; it is 'weights' or 'all'.")
+    candidates, untrained = _candidates(model)
+    included = _matcher(include, candidates, "include")
+    excluded = _matcher(exclude, candidates, "exclude")
+    items: list[Prunable] = []
+    skipped: list[Skipped] = []
+    for item in candidates:
+        reason = _reason_to_skip(item, learnables)
+        if reason is None and include is not None and not included(item):
+            reason = "not among what include= names"
+        if reason is None and excluded(item):
+            reason = "matches exclude="
+        if reason is None:
+            items.append(item)
+        else:
+            skipped.append(Skipped(item.path, item.layer, reason))
+    skipped += [Skipped(item.path, item.layer, "a state of its layer, not trained") for item in untrained]
+    if not items:
+        reasons = "; ".join(f"{skip.path}: {skip.reason}" for skip in skipped[:8])
+        raise NothingToPruneError(
+            f"Model {model.name!r} has no weight to prune with learnables={learnables!r}, include={include!r}, "
+            f"exclude={exclude!r}. Skipped: {reasons or 'nothing; the model has no variables'}."
+        )
+    return Prunables(tuple(items), tuple(skipped), learnables)
+
+
+def _candidates(model: keras.Model) -> tuple[list[Prunable], list[Prunable]]:
+    """Every variable of the model's layers: those that are trained, and the other ones."""
+    if not isinstance(model, keras.Model):
+        raise InvalidModelError(
+            f"A keras.Model was expected, not {type(model).__name__}. Load a file with keras.saving.load_model."
+        )
+    if not model.built:
+        raise InvalidModelError(
+            f"Model {model.name!r} is not built, so it has no weights yet. Call it once on data, call its "
+            "build(input_shape), or give it a keras.Input first."
+        )
+    chains: dict[int, list[Any]] = {}  # by the variable's id: its owners' chain, then all that contain it
+    order: list[tuple[Any, tuple[Any, ...], bool]] = []
+
+    def visit(layer: Any, chain: tuple[Any, ...]) -> None:
+        for variables, trained in (
+            (layer._trainable_variables, True),
+            (layer._non_trainable_variables, False),
+        ):
+            for variable in variables:
+                if id(variable) not in chains:
+                    chains[id(variable)] = []
+                    order.append((variable, chain or (layer,), trained))
+                chains[id(variable)] += chain
+        for sublayer in layer._flatten_layers(include_self=False, recursive=False):
+            if sublayer not in chain:
+                visit(sublayer, (*chain, sublayer))
+
+    visit(model, ())
+    seen: dict[str, int] = {}
+    found: tuple[list[Prunable], list[Prunable]] = ([], [])
+    for variable, chain, trained in order:
+        seen[variable.path] = count = seen.get(variable.path, 0) + 1
+        role, shape = _role(variable), tuple(int(length) for length in variable.shape)
+        item = Prunable(
+            path=variable.path if count == 1 else f"{variable.path}#{count}",
+            within=tuple(layer.name for layer in chain),
+            role=role,
+            shape=shape,
+            axes=_axes(chain[-1], role, shape, variable.name),
+            variable=variable,
+            containers=tuple(chains[id(variable)]),
+        )
+        found[0 if trained else 1].append(item)
+    return found
+
+
+def _role(variable: keras.Variable) -> Role:
+    role = _ROLES.get(variable.name.rpartition("_")[2])
+    if role is not None:
+        return role
+    # A custom layer may call its matrix anything; a vector of an unknown name could be a scale or an offset.
+    return "kernel" if len(variable.shape) >= 2 else "other"
+
+
+def _axes(layer: Any, role: Role, shape: tuple[int, ...], name: str) -> tuple[AxisRole, ...]:
+    rank = len(shape)
+    if role in ("bias", "gamma", "beta"):
+        return ("output",) * rank
+    if role == "embedding" and rank == 2:
+        return ("input", "output")
+    if role != "kernel" or rank < 2:
+        return ("other",) * rank
+    if isinstance(layer, keras.layers.EinsumDense):
+        left, output = layer.equation.split("->")
+        letters = left.split(",")[1]
+        return tuple("output" if letter in output else "input" for letter in letters)
+    if isinstance(layer, _TRANSPOSED):
+        return (*("space",) * (rank - 2), "output", "input")
+    if isinstance(layer, _DEPTHWISE) or name == "depthwise_kernel":
+        # Every pair (input channel, multiplier) makes a channel of its own.
+        return (*("space",) * (rank - 2), "output", "output")
+    return (*("space",) * (rank - 2), "input", "output")
+
+
+def _reason_to_skip(item: Prunable, learnables: Learnables) -> str | None:
+    if not keras.backend.is_float_dtype(item.variable.dtype):
+        return f"its values are {item.variable.dtype}; prune before quantizing"
+    if learnables == "all" or item.role == "kernel":
+        return None
+    kind = {
+        "bias": "a bias",
+        "gamma": "the scale of a normalization",
+        "beta": "the offset of a normalization",
+        "embedding": "an embedding table",
+        "other": "neither a kernel nor of a known role",
+    }[item.role]
+    return f"{kind}; learnables='all' prunes it too"
+
+
+def _matcher(filters: Filters, candidates: Sequence[Prunable], argument: str) -> Callable[[Prunable], bool]:
+    """One predicate for all filters of an argument; names and objects that are not in the model are refused."""
+    if filters is None:
+        return lambda item: False
+    several = isinstance(filters, Iterable) and not isinstance(filters, (str, keras.Variable))
+    predicates = []
+    for one in filters if several else (filters,):  # type: ignore[union-attr]
+        predicate = _predicate(one, argument)
+        named = isinstance(one, (str, keras.layers.Layer, keras.Variable))
+        if named and not any(map(predicate, candidates)):
+            names = ", ".join(dict.fromkeys(item.layer for item in candidates))
+            given = one if isinstance(one, str) else getattr(one, "path", one)
+            raise UnknownNameError(
+                f"{argument}={given!r} matches no layer and no variable with trainable values of the model. "
+                f"Its layers with such variables are: {names}."
+            )
+        predicates.append(predicate)
+    return lambda item: any(predicate(item) for predicate in predicates)
+
+
+def _predicate(one: Any, argument: str) -> Callable[[Prunable], bool]:
+    if isinstance(one, str):
+        return lambda item: any(
+            fnmatch.fnmatchcase(name, one) for name in (item.path, *(layer.name for layer in item.containers))
+        )
+    if isinstance(one, type):
+        return lambda item: any(isinstance(layer, one) for layer in item.containers)
+    if isinstance(one, keras.layers.Layer):
+        return lambda item: any(layer is one for layer in item.containers)
+    if isinstance(one, keras.Variable):
+        return lambda item: item.variable is one
+    if callable(one):
+        return lambda item: bool(one(item))
+    raise UnknownNameError(
+        f"{argument} holds {one!r} of type {type(one).__name__}; a filter is a layer, a variable, a layer class, "
+        "a name or pattern, or a function of a Prunable."
+    )

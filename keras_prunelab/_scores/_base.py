@@ -1,0 +1,102 @@
+"""What a score is, and what it is told."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self, TypeVar, cast
+
+import keras
+from numpy.typing import NDArray
+
+from .._prunable import Prunables
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class ScoreContext:
+    """What a score may look at.
+
+    Attributes:
+        model: the model. A score does not change it.
+        prunables: the variables to score.
+        values: their weights by path, with zeros where the masks have already pruned some.
+        data: what the score's caller gave: inputs, or (inputs, labels), or nothing.
+    """
+
+    model: keras.Model
+    prunables: Prunables
+    values: Mapping[str, NDArray[Any]]
+    data: Any = None
+    _kept: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def at(self, values: Mapping[str, NDArray[Any]]) -> ScoreContext:
+        """The same context with other weights; what `once` keeps is shared."""
+        return dataclasses.replace(self, values=values)
+
+    def once(self, key: str, make: Callable[[], T]) -> T:
+        """Make something at the first use, such as a compiled function, and give it again at every later one."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        return cast("T", self._kept[key])
+
+
+class Score(ABC):
+    """How much each weight matters: a class with one method to write, `__call__`.
+
+    Attributes:
+        name: what results call it, and what `get` finds it by once it is registered.
+        needs_data: whether the context must have inputs.
+        needs_labels: whether the context must have labels too.
+        follows_masks: whether the scores change as weights go, so that they are computed anew as the
+            `Convention` says. Scores that do not are computed once, on the dense network.
+        rounds: in how many rounds a score that follows the masks goes to a sparsity, where the convention
+            computes it in rounds.
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_prunelab import scores
+        >>> class Squared(scores.Score):
+        ...     name = "squared"
+        ...     def __call__(self, context):
+        ...         return {path: np.square(value) for path, value in context.values.items()}
+    """
+
+    name: ClassVar[str]
+    needs_data: ClassVar[bool] = False
+    needs_labels: ClassVar[bool] = False
+    follows_masks: ClassVar[bool] = False
+    rounds: int = 1
+
+    @abstractmethod
+    def __call__(self, context: ScoreContext) -> dict[str, NDArray[Any]]:
+        """Score the weights.
+
+        Args:
+            context: the model, its prunable variables and their weights.
+
+        Returns:
+            One finite array a path of `context.values`, of the variable's shape. Low scores go first.
+        """
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make this score again, all JSON values."""
+        return {}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Make a score from what `get_config` returned."""
+        return cls(**config)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.get_config() == cast("Score", other).get_config()
+
+    def __hash__(self) -> int:
+        return hash((type(self), repr(sorted(self.get_config().items()))))
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self.get_config().items())
+        return f"{type(self).__name__}({arguments})"

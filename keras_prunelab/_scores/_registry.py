@@ -1,0 +1,122 @@
+"""Scores by name: the trio `serialize`, `deserialize`, `get`, and `register` for scores of one's own."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, TypeAlias, TypeVar, final
+
+from numpy.typing import NDArray
+
+from .._errors import UnknownNameError
+from ._base import Score, ScoreContext
+from ._magnitude import Magnitude
+from ._random import Random
+from ._synflow import SynFlow
+
+ScoreFunction: TypeAlias = Callable[[ScoreContext], dict[str, NDArray[Any]]]
+ScoreLike: TypeAlias = "str | Score | type[Score] | ScoreFunction | Mapping[str, Any]"
+S = TypeVar("S", bound=type[Score])
+
+_SCORES: dict[str, type[Score]] = {score.name: score for score in (Magnitude, Random, SynFlow)}
+
+
+def register(score: S) -> S:
+    """Make a `Score` class known by its `name`; usable as a decorator.
+
+    Args:
+        score: the class. A later one of the same name takes its place.
+
+    Returns:
+        The class.
+    """
+    _SCORES[score.name] = score
+    return score
+
+
+def serialize(score: Score) -> dict[str, Any]:
+    """Turn a score into JSON values.
+
+    Args:
+        score: a score of a registered class.
+
+    Returns:
+        `{"name": ..., "config": ...}`.
+
+    Raises:
+        UnknownNameError: the class is not registered, so that `deserialize` would not find it.
+    """
+    if _SCORES.get(score.name) is not type(score):
+        raise UnknownNameError(
+            f"{score!r} cannot be written down: its class is not registered. Decorate a Score class with "
+            "keras_prunelab.scores.register; a plain function has no name to find it by."
+        )
+    return {"name": score.name, "config": score.get_config()}
+
+
+def deserialize(config: Mapping[str, Any]) -> Score:
+    """Make a score from what `serialize` returned.
+
+    Args:
+        config: `{"name": ..., "config": ...}`.
+
+    Returns:
+        The score.
+
+    Raises:
+        UnknownNameError: no score of that name is registered.
+    """
+    name = config.get("name")
+    if name not in _SCORES:
+        known = ", ".join(map(repr, _SCORES))
+        raise UnknownNameError(
+            f"score={name!r} is unknown; it is one of {known}, a Score, or a function of a ScoreContext."
+        )
+    return _SCORES[name].from_config(dict(config.get("config", {})))
+
+
+def get(score: ScoreLike) -> Score:
+    """Find or make a score.
+
+    Args:
+        score: a registered name, a `Score` or a class of them, what `serialize` returned, or a function
+            that takes a `ScoreContext` and returns an array a path.
+
+    Returns:
+        The score.
+
+    Raises:
+        UnknownNameError: it is none of these.
+    """
+    if isinstance(score, Score):
+        return score
+    if isinstance(score, str):
+        return deserialize({"name": score})
+    if isinstance(score, Mapping):
+        return deserialize(score)
+    if inspect.isclass(score) and issubclass(score, Score):
+        return score()
+    if callable(score):
+        return _FunctionScore(score)
+    raise UnknownNameError(
+        f"score={score!r} of type {type(score).__name__} is no score; give a name such as 'magnitude', a Score, or a "
+        "function of a ScoreContext."
+    )
+
+
+@final
+class _FunctionScore(Score):
+    """A user's function, computed once on the dense network."""
+
+    name: ClassVar[str] = "function"
+
+    def __init__(self, function: ScoreFunction) -> None:
+        self.function = function
+        # Results show the function's own name.
+        self.name = getattr(function, "__name__", type(function).__name__)  # type: ignore[misc]
+
+    def __call__(self, context: ScoreContext) -> dict[str, NDArray[Any]]:
+        return self.function(context)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"function": self.function}
