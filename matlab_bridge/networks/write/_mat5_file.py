@@ -1,0 +1,128 @@
+"""The arrays of a MAT-file of version 5, 6 or 7: a header, then one element a variable, deflated mostly."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast, final
+
+from matlab_bridge._errors import TruncatedFileError
+from matlab_bridge.matfile._header import HEADER_BYTES, ByteOrder, Header
+
+from ._array_file import ArrayFile, Place, Vector
+from ._mat5 import MI_COMPRESSED, NumericArray, numeric_arrays, replaced
+
+_SUBSYSTEM_OFFSET = 116  # where in the header the offset of the subsystem stands
+
+
+@dataclass(frozen=True, slots=True)
+class TopLevelElement:
+    """A variable, or the subsystem, in the bytes of the file: from its tag at `start` to `stop`."""
+
+    start: int
+    stop: int
+    is_compressed: bool
+
+    def raw(self, file: BinaryIO) -> bytes:
+        """Its bytes as they stand in the file."""
+        file.seek(self.start)
+        return file.read(self.stop - self.start)
+
+    def content(self, file: BinaryIO) -> bytes:
+        """The element itself: tag and data, inflated.
+
+        A deflated stream that lacks its end is accepted here, for MATLAB writes one now and then; numbers
+        that are missing are noticed when the content is walked.
+        """
+        raw = self.raw(file)
+        if not self.is_compressed:
+            return raw
+        try:
+            return zlib.decompressobj().decompress(memoryview(raw)[8:])
+        except zlib.error as error:
+            raise TruncatedFileError(
+                f"The MAT-file is damaged: the variable at byte {self.start} does not inflate ({error}). "
+                "Copy or download the file again, or save it again in MATLAB."
+            ) from error
+
+    def packed(self, content: bytes, order: ByteOrder) -> bytes:
+        """Other content in the form of this element."""
+        if not self.is_compressed:
+            return content
+        deflated = zlib.compress(content)
+        return struct.pack(order + "II", MI_COMPRESSED, len(deflated)) + deflated
+
+
+@dataclass(frozen=True, slots=True)
+class Mat5Place:
+    """An array of a top-level element; offsets of `array` count in the inflated element."""
+
+    element: TopLevelElement
+    array: NumericArray
+
+
+@final
+class Mat5File(ArrayFile):
+    """A MAT-file of version 5, 6 or 7, of either byte order.
+
+    Args:
+        path: the file.
+        header: what its first bytes say.
+    """
+
+    def __init__(self, path: Path, header: Header) -> None:
+        super().__init__(path)
+        self._order = header.byte_order
+        self._subsystem = header.subsystem_offset
+        with path.open("rb") as file:
+            self._elements = tuple(self._index(file))
+
+    def _index(self, file: BinaryIO) -> Iterator[TopLevelElement]:
+        start, end = HEADER_BYTES, self.path.stat().st_size
+        while start < end:
+            file.seek(start)
+            tag = file.read(8)
+            kind, nbytes = struct.unpack(self._order + "II", tag) if len(tag) == 8 else (0, 0)
+            stop = start + 8 + nbytes
+            if len(tag) < 8 or stop > end:
+                raise TruncatedFileError(
+                    f"{self.path} is cut off: the variable at byte {start} should end at byte {stop}, but "
+                    f"the file ends at {end}. Copy or download the file again, or save it again in MATLAB."
+                )
+            yield TopLevelElement(start, stop, kind == MI_COMPRESSED)
+            start = stop
+
+    def arrays(self, sizes: Collection[int]) -> Iterator[tuple[Place, Vector]]:
+        with self.path.open("rb") as file:
+            for element in self._elements:
+                content = element.content(file)
+                for array in numeric_arrays(content, self._order, subsystem=element.start == self._subsystem):
+                    if array.dtype.kind == "f" and array.size in sizes:
+                        yield Mat5Place(element, array), array.values(content)
+
+    def write(self, target: Path, changes: Mapping[Place, Vector]) -> None:
+        changed: defaultdict[TopLevelElement, dict[NumericArray, Vector]] = defaultdict(dict)
+        for place, values in cast(Mapping[Mat5Place, Vector], changes).items():
+            changed[place.element][place.array] = values
+        with self.path.open("rb") as source, target.open("wb") as copy:
+            copy.write(source.read(HEADER_BYTES))
+            for element in self._elements:
+                start = copy.tell()
+                if element in changed:
+                    content = replaced(element.content(source), changed[element])
+                    copy.write(element.packed(content, self._order))
+                else:
+                    copy.write(element.raw(source))
+                if element.start == self._subsystem != start:
+                    _write_at(copy, _SUBSYSTEM_OFFSET, struct.pack(self._order + "Q", start))
+
+
+def _write_at(file: BinaryIO, offset: int, data: bytes) -> None:
+    end = file.tell()
+    file.seek(offset)
+    file.write(data)
+    file.seek(end)
