@@ -1,0 +1,294 @@
+"""Which variables are the data of a network: found by shape, class names and the words in their names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .._errors import BridgeError, DatasetNotFoundError
+from ..matfile._values import CategoricalArray, MatlabObject
+from ..networks._network import Network
+from ..networks.read._values import numeric
+from ._arrays import readings
+from ._dataset import size_text
+from ._datastore import is_datastore, read_datastore
+from ._expected import Expected, expected_of
+from ._labels import as_text, encoded, label_counts
+from ._names import is_prediction, names_inputs, names_labels, split_of
+from ._paths import resolve
+
+_MOST_ELEMENTS = 50  # of a struct array or cell that are looked into
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A variable that could be inputs or labels.
+
+    Attributes:
+        name: its path, as `load_dataset` takes it.
+        class_name: what it is in MATLAB's words.
+        size: in MATLAB's way.
+        reason: why it fits.
+        observations: each number of observations that it can be read as.
+        rank: the lower the likelier, among candidates that fit.
+    """
+
+    name: str
+    class_name: str
+    size: tuple[int, ...]
+    reason: str
+    observations: tuple[int, ...]
+    rank: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.name} ({size_text(self.size)} {self.class_name}): {self.reason}"
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The variables that could be inputs, and those that could be labels."""
+
+    inputs: tuple[Candidate, ...]
+    labels: tuple[Candidate, ...]
+
+    def pairs(self) -> list[tuple[Candidate, Candidate]]:
+        """Inputs and labels that fit each other, of the best rank only."""
+        fitting = [
+            (x, y)
+            for x in self.inputs
+            for y in self.labels
+            if x.name != y.name
+            and not set(x.observations).isdisjoint(y.observations)
+            and split_of(x.name) == split_of(y.name)
+            and (not y.name.endswith(".Labels") or y.name == f"{x.name}.Labels")
+        ]
+        if not fitting:
+            return []
+        best = min(_pair_rank(x, y) for x, y in fitting)
+        return [(x, y) for x, y in fitting if _pair_rank(x, y) == best]
+
+
+def _pair_rank(x: Candidate, y: Candidate) -> tuple[Any, ...]:
+    return split_of(x.name), x.rank, y.rank
+
+
+def candidates(path: str | Path, network: Network | None = None) -> Candidates:
+    """What in a MAT-file could be the data of a network.
+
+    Args:
+        path: a MAT-file of any version.
+        network: decides what fits; the network's own variable is never a candidate.
+
+    Returns:
+        Inputs and labels, each with the reason.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from matlab_bridge import matfile
+        >>> path = Path(tempfile.mkdtemp()) / "week2.mat"
+        >>> matfile.save(path, {"XTest": np.zeros((8, 8, 1, 5)), "YTest": np.array([[1.0, 2, 1, 2, 2]])})
+        >>> print(*candidates(path).inputs)
+        XTest (8 x 8 x 1 x 5 double): height x width x channels x observations
+    """
+    from ..matfile import load
+
+    return candidates_in(load(path), network, Path(path))
+
+
+def candidates_in(variables: Mapping[str, Any], network: Network | None, path: Path) -> Candidates:
+    """As `candidates`, of variables that are open already."""
+    expected = expected_of(network)
+    source = network.source if network is not None else None
+    skipped = source.variable if source is not None and Path(source.path) == path else None
+    leaves = [leaf for leaf in _leaves(variables) if leaf[0] != skipped]
+    inputs = tuple(c for name, value in leaves for c in _input_candidates(name, value, expected))
+    counts = {count for candidate in inputs for count in candidate.observations}
+    labels = tuple(c for name, value in leaves for c in _label_candidates(name, value, expected, counts))
+    return Candidates(inputs, labels)
+
+
+def the_pair(found: Candidates, path: Path) -> tuple[str, str]:
+    """The names of the only inputs and labels that fit.
+
+    Raises:
+        DatasetNotFoundError: if there are none, or several; it lists them.
+    """
+    pairs = found.pairs()
+    if len(pairs) == 1:
+        return pairs[0][0].name, pairs[0][1].name
+    if pairs:
+        choices = "\n".join(f"  inputs={x.name!r}, labels={y.name!r}" for x, y in pairs)
+        raise DatasetNotFoundError(
+            f"{path} holds several pairs of inputs and labels that fit. Pass the one that is "
+            f"meant:\n{choices}\n{listed(found)}"
+        )
+    raise DatasetNotFoundError(
+        f"{path} holds no inputs with labels that fit each other and the network. Pass inputs= and labels=, "
+        "or the file, "
+        f"folder or zip that holds the data.\n{listed(found)}"
+    )
+
+
+def completed(
+    inputs: str | None,
+    labels: str | None,
+    found: Candidates,
+    variables: Mapping[str, Any],
+    expected: Expected,
+    path: Path,
+) -> tuple[str, str | None]:
+    """The names of inputs and labels where one or both were not given.
+
+    Returns:
+        Both names; no labels where nothing could be the labels of the given inputs.
+
+    Raises:
+        DatasetNotFoundError: if several variables could be what was not given, or there are no inputs.
+    """
+    if inputs is None and labels is None:
+        return the_pair(found, path)
+    if inputs is not None:
+        given, missing, offered = inputs, "labels", found.labels
+        value = resolve(variables, inputs)
+        if is_datastore(value):
+            return inputs, None
+        counts = {reading.observations for reading in readings(value, expected)}
+    else:
+        given, missing, offered = str(labels), "inputs", found.inputs
+        counts = label_counts(resolve(variables, given))
+    fitting = [c for c in offered if c.name != given and not counts.isdisjoint(c.observations)]
+    alike = [candidate for candidate in fitting if split_of(candidate.name) == split_of(given)]
+    best = [candidate for candidate in alike if candidate.rank == min(c.rank for c in alike)]
+    if len(best) == 1:
+        return (given, best[0].name) if inputs is not None else (best[0].name, given)
+    if inputs is not None and not fitting:
+        return inputs, None
+    raise DatasetNotFoundError(
+        f"{path}: it is not clear which {missing} belong to {given!r}; pass {missing}=.\n{listed(found)}"
+    )
+
+
+def listed(found: Candidates) -> str:
+    """Candidates as lines of a message."""
+    lines = ["Could be inputs:", *(f"  {c}" for c in found.inputs or ("nothing",))]
+    return "\n".join([*lines, "Could be labels:", *(f"  {c}" for c in found.labels or ("nothing",))])
+
+
+def _leaves(variables: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The values that could be data, with their paths: variables, and what structs and tables hold."""
+    for name in variables:
+        try:
+            value = variables[name]
+        except BridgeError:
+            continue  # a variable that cannot be read is no candidate, and keeps nobody from the others
+        yield from _inside(name, value)
+
+
+def _inside(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        if not _is_network(value):
+            for field, child in value.items():
+                yield from _inside(f"{name}.{field}", child)
+    elif isinstance(value, np.ndarray) and value.dtype == object and _holds_structs(value):
+        for number, element in enumerate(value.ravel(order="F")[:_MOST_ELEMENTS], start=1):
+            yield from _inside(f"{name}({number})", element)
+    else:
+        yield name, value
+        if isinstance(value, pd.DataFrame):
+            yield from ((f"{name}.{column}", value[column]) for column in value.columns)
+
+
+def _is_network(value: Mapping[str, Any]) -> bool:
+    return any(str(field).lower() == "layers" for field in value)
+
+
+def _holds_structs(value: Any) -> bool:
+    return bool(value.size) and all(isinstance(element, Mapping) for element in value.ravel())
+
+
+def _input_candidates(name: str, value: Any, expected: Expected) -> Iterator[Candidate]:
+    if is_datastore(value):
+        if expected.kind not in {"image", "unknown"}:
+            return
+        try:
+            store = read_datastore(value, name)
+        except BridgeError:
+            return
+        size = store.preprocessing.size
+        if size is not None and expected.kind == "image" and size != expected.size[:2]:
+            return
+        reason = f"{len(store.files)} image files" + (f", resized to {size_text(size)}" if size else "")
+        # A datastore that brings images to the network's size is the one that the network was given.
+        yield _candidate(name, value, reason, (len(store.files),), (0, 0 if size else 1))
+        return
+    if isinstance(value, MatlabObject) and numeric(value) is None:
+        return
+    is_vector = max(np.shape(value), default=0) == np.size(value)
+    if expected.kind == "unknown" and is_vector and numeric(value) is not None:
+        return  # without a network, a vector is more likely to be labels
+    found = readings(value, expected)
+    if found:
+        reason = " or ".join(reading.text for reading in found)
+        rank = (int(is_prediction(name)), 0 if names_inputs(name) else 1)
+        yield _candidate(name, value, reason, tuple(reading.observations for reading in found), rank)
+
+
+def _label_candidates(name: str, value: Any, expected: Expected, counts: set[int]) -> Iterator[Candidate]:
+    """Labels must have as many elements, rows or columns as some inputs have observations."""
+    if is_datastore(value):
+        try:
+            store = read_datastore(value, name)
+        except BridgeError:
+            return
+        if store.labels is not None:
+            yield from _label_candidates(f"{name}.Labels", store.labels, expected, {len(store.files)})
+        return
+    for count in sorted(label_counts(value) & counts):
+        try:
+            labels = encoded(value, expected, count)
+            names = as_text(value) is not None
+        except BridgeError:
+            continue
+        if not labels.class_names and expected.kind == "unknown":
+            continue  # without a network, any numbers could be responses
+        rank = (int(is_prediction(name)), 0 if names else 1, 0 if names_labels(name) else 1)
+        yield _candidate(name, value, labels.note, (count,), rank)
+        return
+
+
+def _candidate(
+    name: str, value: Any, reason: str, observations: tuple[int, ...], rank: tuple[int, ...]
+) -> Candidate:
+    return Candidate(name, matlab_class(value), _size(value), reason, observations, rank)
+
+
+def matlab_class(value: Any) -> str:
+    """What MATLAB's `class` says of a value."""
+    if isinstance(value, MatlabObject):
+        return value.class_name
+    if isinstance(value, pd.DataFrame):
+        return "table"
+    if isinstance(value, CategoricalArray | pd.Categorical) or (
+        isinstance(value, pd.Series) and isinstance(value.dtype, pd.CategoricalDtype)
+    ):
+        return "categorical"
+    dtype = getattr(value, "dtype", None)
+    kinds = {"O": "cell", "T": "string", "U": "char", "b": "logical"}
+    names = {"float64": "double", "float32": "single"}
+    return kinds.get(getattr(dtype, "kind", ""), names.get(str(dtype), str(dtype)))
+
+
+def _size(value: Any) -> tuple[int, ...]:
+    if isinstance(value, CategoricalArray):
+        return tuple(np.shape(value.codes))
+    if isinstance(value, MatlabObject):
+        return (1, 1)
+    shape = tuple(np.shape(value))
+    return (*shape, 1) if len(shape) == 1 else shape

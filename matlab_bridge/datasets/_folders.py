@@ -1,0 +1,182 @@
+"""Folders and zip archives of images whose labels are the names of the folders that they lie in."""
+
+from __future__ import annotations
+
+import re
+import stat
+import zipfile
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from .._errors import DatasetError, DatasetNotFoundError, UnsafeArchiveError
+from ._dataset import shortened
+from ._images import EXTENSIONS, ImageFile
+from ._names import SPLITS, split_of
+
+_CHUNK = 1 << 20
+# Deflate cannot do better than about 1 : 1,032; a nested or overlapping archive can.
+_LARGEST_RATIO = 1100
+
+
+def folder_images(folder: Path) -> dict[tuple[str, ...], ImageFile]:
+    """The images in a folder and its subfolders.
+
+    Args:
+        folder: its hidden files and folders are left out.
+
+    Returns:
+        Images by the parts of their path inside the folder, sorted as `imageDatastore` does: by the code of
+        each character.
+    """
+    found = {
+        path.relative_to(folder).parts: ImageFile.of(path) for path in folder.rglob("*") if path.is_file()
+    }
+    return _sorted_images(found)
+
+
+def zip_images(archive: zipfile.ZipFile, max_bytes: int) -> dict[tuple[str, ...], ImageFile]:
+    """The images in an archive; nothing is written to disk.
+
+    Args:
+        archive: an open archive, which must stay open until the images are read.
+        max_bytes: the most that its members may take, uncompressed.
+
+    Returns:
+        As `folder_images`.
+
+    Raises:
+        UnsafeArchiveError: for members with absolute paths or `..`, for symbolic links, and for too much
+            data.
+    """
+    members = [member for member in archive.infolist() if not member.is_dir()]
+    for member in members:
+        _check_member(member)
+    total = sum(member.file_size for member in members)
+    if total > max_bytes:
+        raise UnsafeArchiveError(
+            f"{archive.filename} would grow to {total} bytes, more than the {max_bytes} that are allowed. "
+            "If you trust it, pass max_bytes=."
+        )
+    return _sorted_images(
+        {
+            PurePosixPath(member.filename.replace("\\", "/")).parts: ImageFile(
+                f"{archive.filename}/{member.filename}", partial(_member_bytes, archive, member)
+            )
+            for member in members
+        }
+    )
+
+
+def labelled(
+    images: dict[tuple[str, ...], ImageFile], where: str, subfolder: str | None, class_names: Sequence[str]
+) -> tuple[list[ImageFile], list[str] | None, str]:
+    """Images with the name of the folder each lies in.
+
+    Args:
+        images: by the parts of their path.
+        where: the folder or archive, for messages.
+        subfolder: only the images under this folder, such as `"test"`; None chooses among train, validation
+            and test.
+        class_names: the network's; a folder that holds images itself gives labels only if it is one of them.
+
+    Returns:
+        The images, their labels or None where there are no folders, and a sentence.
+
+    Raises:
+        DatasetNotFoundError: if there are no images.
+    """
+    text = ""
+    if subfolder is None:
+        subfolder = _validation_folder(images)
+        text = (
+            f" Of the folders for training, validation and test, {subfolder!r} is taken." if subfolder else ""
+        )
+    if subfolder is not None:
+        steps = PurePosixPath(subfolder).parts
+        images = {
+            parts: image
+            for parts, image in images.items()
+            if any(parts[i : i + len(steps)] == steps for i in range(len(parts) - len(steps)))
+        }
+    if not images:
+        inside = f" under {subfolder!r}" if subfolder else ""
+        raise DatasetNotFoundError(
+            f"{where} holds no images{inside}. Images end in {', '.join(sorted(EXTENSIONS))}; a folder of "
+            "them for each class, "
+            "named like the class, gives the labels."
+        )
+    names = [parts[-2] if len(parts) > 1 else "" for parts in images]
+    classes = sorted(set(names))
+    if len(classes) == 1 and classes[0] not in class_names:
+        text += " All of them lie in one folder, which is no label."
+        return list(images.values()), None, text.strip()
+    if "" in classes:
+        raise DatasetNotFoundError(
+            f"{where} holds images beside the folders {shortened(name for name in classes if name)}, and "
+            "those have no label. "
+            "Move them into a folder of their class."
+        )
+    text = f"The labels are the names of the folders: {shortened(classes)}.{text}"
+    return list(images.values()), names, text
+
+
+def _validation_folder(images: dict[tuple[str, ...], ImageFile]) -> str | None:
+    """The folder for validation or test, where the first level that branches is made of such folders."""
+    depth = 0
+    while True:
+        level = {parts[depth] for parts in images if len(parts) > depth + 1}
+        if len(level) != 1 or any(len(parts) == depth + 1 for parts in images):
+            break
+        depth += 1
+    ranked = sorted((split_of(name), name) for name in level)
+    if len(ranked) > 1 and all(SPLITS[rank] for rank, _ in ranked) and ranked[0][0] < ranked[1][0]:
+        return ranked[0][1]
+    return None
+
+
+def _sorted_images(found: dict[tuple[str, ...], ImageFile]) -> dict[tuple[str, ...], ImageFile]:
+    def is_wanted(parts: tuple[str, ...]) -> bool:
+        hidden = any(part.startswith((".", "__MACOSX")) for part in parts)
+        return not hidden and PurePosixPath(parts[-1]).suffix.lower() in EXTENSIONS
+
+    return {parts: found[parts] for parts in sorted(filter(is_wanted, found))}
+
+
+def _check_member(member: zipfile.ZipInfo) -> None:
+    name = member.filename.replace("\\", "/")
+    parts = PurePosixPath(name).parts
+    reason = None
+    if name.startswith("/") or re.match(r"[A-Za-z]:", name):
+        reason = "has an absolute path"
+    elif ".." in parts:
+        reason = "leaves the folder of the archive"
+    elif stat.S_ISLNK(member.external_attr >> 16):
+        reason = "is a symbolic link"
+    elif member.file_size > _LARGEST_RATIO * max(member.compress_size, 1):
+        reason = f"claims to grow from {member.compress_size} to {member.file_size} bytes"
+    if reason:
+        raise UnsafeArchiveError(
+            f"The archive's member {member.filename!r} {reason}. Make the archive anew without it."
+        )
+    if member.flag_bits & 1:
+        raise DatasetError(
+            f"The archive's member {member.filename!r} is encrypted. Make the archive without a password."
+        )
+
+
+def _member_bytes(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """A member's bytes, counted while they are inflated: the size that an archive claims need not be true."""
+    chunks, total = [], 0
+    try:
+        with archive.open(member) as stream:
+            while chunk := stream.read(_CHUNK):
+                total += len(chunk)
+                if total > member.file_size:
+                    raise UnsafeArchiveError(
+                        f"The archive's member {member.filename!r} is larger than it claims."
+                    )
+                chunks.append(chunk)
+    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+        raise DatasetError(f"The archive's member {member.filename!r} cannot be read: {error}") from error
+    return b"".join(chunks)

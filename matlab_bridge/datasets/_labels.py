@@ -1,0 +1,290 @@
+"""Labels of every kind that MATLAB users keep, as class indices in the order of a network's outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from .._errors import DatasetError, LabelMismatchError
+from ..matfile._values import CategoricalArray
+from ..networks.read._values import numeric
+from ._dataset import Array, Sequences, shortened, size_text
+from ._expected import Expected
+from ._numbers import NumberLabels, Predictions, choose, name_of, number_readings
+
+Names = npt.NDArray[np.object_]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Labels in the order of the observations.
+
+    Attributes:
+        values: class indices, responses, or a list of either with one array a sequence.
+        class_names: of the indices; empty for responses.
+        note: how the labels were matched to the classes.
+    """
+
+    values: Array | Sequences
+    class_names: tuple[str, ...]
+    note: str
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """How to decide what numbers mean.
+
+    Attributes:
+        number_labels: `"auto"`, or what the user says they are.
+        predictions: asks the network about a sample.
+    """
+
+    number_labels: NumberLabels = "auto"
+    predictions: Callable[[], Predictions | None] | None = None
+
+
+@dataclass(frozen=True)
+class Text:
+    """Labels that are names, with the categories in MATLAB's order where they had any."""
+
+    names: Names
+    categories: tuple[str, ...] = ()
+
+
+def encoded(value: Any, expected: Expected, observations: int, doubt: Doubt = Doubt()) -> Labels:
+    """Labels as class indices, or as responses where the network is a regression.
+
+    Names are matched to the network's classes by name; what numbers mean, `_numbers.py` decides.
+
+    Args:
+        value: a categorical, strings, a cell of char rows, a char matrix, numbers, logicals, one-hot rows or
+            columns, or a cell with one of these a sequence.
+        expected: the network's class names and the number of its outputs.
+        observations: how many inputs there are.
+        doubt: how to decide what numbers mean where they can be names or indices.
+
+    Returns:
+        The labels.
+
+    Raises:
+        LabelMismatchError: if labels and classes differ; both are listed.
+        DatasetError: if there are more or fewer labels than observations.
+    """
+    steps = _steps(value, observations)
+    if steps is not None:
+        return _encoded_steps(steps, expected, doubt)
+    text = as_text(value)
+    if text is not None:
+        _check_count(len(text.names), observations)
+        return _from_text(text, expected)
+    array = numeric(value)
+    if array is None:
+        raise DatasetError(
+            f"The labels are a {getattr(value, 'class_name', type(value).__name__)}. Labels are a "
+            "categorical, strings, "
+            "a cell of char rows, numbers, logicals or a one-hot matrix."
+        )
+    if array.ndim == 2 and 1 not in array.shape:
+        return _from_matrix(array, expected, observations)
+    _check_count(array.size, observations)
+    return _from_numbers(array.ravel(order="F"), expected, doubt)
+
+
+def as_text(value: Any) -> Text | None:
+    """Labels that are names, or None for a value of another kind.
+
+    Raises:
+        LabelMismatchError: if an element of a categorical is `<undefined>`.
+    """
+    if isinstance(value, pd.Series):
+        value = value.array if isinstance(value.dtype, pd.CategoricalDtype) else value.to_numpy()
+    if isinstance(value, pd.Categorical):
+        codes, categories = np.asarray(value.codes), tuple(str(name) for name in value.categories)
+        return Text(_names(codes, categories), categories)
+    if isinstance(value, CategoricalArray):
+        codes = np.ravel(value.codes, order="F").astype(np.int64) - 1
+        return Text(_names(codes, value.categories), value.categories)
+    if isinstance(value, str):
+        return Text(np.array([value.rstrip()], dtype=object))
+    if isinstance(value, np.ndarray) and value.dtype.kind in "OTU" and value.size:
+        elements = list(value.ravel(order="F"))
+        if all(isinstance(element, str) for element in elements):
+            # A char matrix pads its rows with blanks.
+            return Text(np.array([str(element).rstrip() for element in elements], dtype=object))
+    return None
+
+
+def label_counts(value: Any) -> set[int]:
+    """For how many observations a value can hold labels: its elements, or the rows or columns of a matrix."""
+    if isinstance(value, pd.Categorical | pd.Series):
+        return {len(value)}
+    if isinstance(value, CategoricalArray):
+        return {int(np.size(value.codes))}
+    if isinstance(value, np.ndarray) and value.ndim <= 2:
+        return {int(value.size)} if value.ndim < 2 or 1 in value.shape else set(value.shape)
+    return set()
+
+
+def is_one_hot(array: Array) -> bool:
+    """Whether each row of a matrix is a single one among zeros."""
+    return bool(np.isin(array, (0, 1)).all() and (np.count_nonzero(array, axis=1) == 1).all())
+
+
+def _names(codes: Array, categories: tuple[str, ...]) -> Names:
+    undefined = int(np.count_nonzero(codes < 0))
+    if undefined:
+        raise LabelMismatchError(
+            f"{undefined} of {len(codes)} labels are <undefined>. Remove those observations in MATLAB, "
+            "with ~isundefined(labels), or give them a category."
+        )
+    return np.array(categories, dtype=object)[codes]
+
+
+def _check_count(labels: int, observations: int) -> None:
+    if labels != observations:
+        raise DatasetError(
+            f"There are {observations} observations but {labels} labels. Name the labels that belong to the "
+            "inputs "
+            "with labels=."
+        )
+
+
+def _from_text(text: Text, expected: Expected) -> Labels:
+    used = sorted(set(text.names))
+    if expected.class_names:
+        order, note = expected.class_names, "The labels are matched to the network's classes by name."
+        if not set(used) <= set(order):
+            raise _mismatch(used, expected)
+    else:
+        order, note = _own_order(text, used, expected)
+    indices = {name: index for index, name in enumerate(order)}
+    return Labels(np.array([indices[name] for name in text.names], dtype=np.int64), order, note)
+
+
+def _own_order(text: Text, used: list[str], expected: Expected) -> tuple[tuple[str, ...], str]:
+    """The order of classes for a network without class names."""
+    wanted = expected.outputs
+    kept = tuple(name for name in text.categories if name in set(used))
+    for order, words in (
+        (text.categories, "the categorical's categories"),
+        (kept, "the categories that occur, in the categorical's order"),
+        (tuple(used), "the labels sorted by name"),
+    ):
+        if order and _fits(len(order), wanted):
+            return order, f"The classes are {words}: {shortened(order)}."
+    raise _mismatch(used, expected)
+
+
+def _fits(classes: int, outputs: int | None) -> bool:
+    # A single sigmoid output tells two classes apart.
+    return outputs is None or classes == outputs or (classes, outputs) == (2, 1)
+
+
+def _from_numbers(numbers: Array, expected: Expected, doubt: Doubt) -> Labels:
+    if _are_responses(numbers, expected):
+        return Labels(
+            _responses(numbers[:, np.newaxis]), (), "The labels are numbers and are read as responses."
+        )
+    values, where = np.unique(numbers, return_inverse=True)
+    where = where.ravel()
+    found = number_readings(values, expected, logical=numbers.dtype.kind == "b")
+    if not found:
+        raise _mismatch([name_of(value) for value in values], expected)
+    reading = choose(found, where, doubt.number_labels, doubt.predictions)
+    indices = np.array(reading.indices, dtype=np.int64)
+    return Labels(indices[where], reading.class_names, f"The labels are numbers, read as {reading.note}.")
+
+
+def _are_responses(numbers: Array, expected: Expected) -> bool:
+    if expected.regression or expected.class_names:
+        return expected.regression
+    if expected.outputs == 1:
+        return not set(np.unique(numbers).tolist()) <= {0, 1}
+    return not bool(np.all(np.equal(np.mod(numbers, 1), 0)))
+
+
+def _from_matrix(matrix: Array, expected: Expected, observations: int) -> Labels:
+    if observations not in matrix.shape:
+        raise DatasetError(
+            f"There are {observations} observations, but the labels are {size_text(matrix.shape)}."
+        )
+    as_rows = matrix.shape[0] == observations
+    if as_rows and matrix.shape[1] == observations and expected.outputs != observations:
+        raise DatasetError(
+            f"The labels are {size_text(matrix.shape)}, and neither dimension is the number of classes."
+        )
+    rows, side = (matrix, "rows") if as_rows else (matrix.T, "columns")
+    if not expected.regression and is_one_hot(rows):
+        count = rows.shape[1]
+        if not _fits(count, expected.outputs):
+            raise _mismatch([str(number + 1) for number in range(count)], expected)
+        order = expected.class_names or tuple(str(number + 1) for number in range(count))
+        return Labels(rows.argmax(axis=1).astype(np.int64), order, f"The labels are one-hot {side}.")
+    if expected.class_names:
+        raise LabelMismatchError(
+            f"The labels are {size_text(matrix.shape)} numbers that are not one-hot, but the network has the "
+            "classes "
+            f"{shortened(expected.class_names)}. Pass one label an observation."
+        )
+    return Labels(_responses(rows), (), f"The labels are responses, one observation in each of the {side}.")
+
+
+def _steps(value: Any, observations: int) -> list[Any] | None:
+    """The labels of the time steps of each sequence, where a cell holds them."""
+    if not (isinstance(value, np.ndarray) and value.dtype == object and value.size == observations):
+        return None
+    elements = list(value.ravel(order="F"))
+    if all(isinstance(element, str) for element in elements):
+        return None
+    return elements
+
+
+def _encoded_steps(steps: list[Any], expected: Expected, doubt: Doubt) -> Labels:
+    """All sequences at once, so that they share one order of classes, then apart again."""
+    texts = [as_text(step) for step in steps]
+    if all(text is not None for text in texts):
+        lengths = [len(text.names) for text in texts if text is not None]
+        categories = tuple(dict.fromkeys(name for text in texts if text for name in text.categories))
+        joined = _from_text(
+            Text(np.concatenate([t.names for t in texts if t is not None]), categories), expected
+        )
+    else:
+        arrays = [array for array in map(numeric, steps) if array is not None]
+        if len(arrays) != len(steps):
+            raise DatasetError("The labels are a cell whose elements are neither names nor numbers.")
+        if not all(1 in array.shape for array in arrays):
+            rows = [_responses(array.T) for array in arrays]
+            return Labels(rows, (), "The labels are responses at each time step, channels x time.")
+        lengths = [array.size for array in arrays]
+        joined = _from_numbers(np.concatenate([array.ravel() for array in arrays]), expected, doubt)
+    if set(lengths) == {1}:
+        return joined
+    apart = np.split(np.asarray(joined.values), np.cumsum(lengths)[:-1])
+    return Labels(apart, joined.class_names, f"{joined.note} Each time step has its own label.")
+
+
+def _responses(array: Array) -> Array:
+    return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def _mismatch(labels: list[str], expected: Expected) -> LabelMismatchError:
+    if not expected.class_names:
+        return LabelMismatchError(
+            f"There are {len(labels)} different labels ({shortened(labels)}), but the network has "
+            f"{expected.outputs} outputs "
+            "and no class names. Pass the labels that it was trained with."
+        )
+    strange = [name for name in labels if name not in expected.class_names]
+    unused = [name for name in expected.class_names if name not in labels]
+    return LabelMismatchError(
+        f"The labels and the network's classes differ. Only among the labels: {shortened(strange)}. Only "
+        "among the classes: "
+        f"{shortened(unused)}. All labels: {shortened(labels)}; all classes: "
+        f"{shortened(expected.class_names)}. "
+        "Pass the labels that the network was trained with, or rename them in MATLAB with renamecats."
+    )

@@ -1,0 +1,186 @@
+"""`load_dataset`: data for a network from a MAT-file, a folder or a zip of images."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .._errors import DatasetError, MissingFilesError
+from ..networks._network import Network
+from ._arrays import arranged
+from ._dataset import Array, Dataset, Sequences
+from ._datastore import Datastore, is_datastore, located, read_datastore
+from ._expected import Expected, expected_of
+from ._find import candidates_in, completed
+from ._folders import folder_images, labelled, zip_images
+from ._images import ImageFile, Preprocessing, stacked
+from ._labels import Doubt, Labels, encoded, label_counts
+from ._numbers import NumberLabels
+from ._paths import resolve
+from ._predictions import predictions_of
+
+_FOUR_GIBIBYTES = 4 << 30
+
+
+def load_dataset(
+    path: str | Path,
+    inputs: str | None = None,
+    labels: str | None = None,
+    *,
+    network: Network | None = None,
+    image_root: str | Path | None = None,
+    number_labels: NumberLabels = "auto",
+    max_bytes: int = _FOUR_GIBIBYTES,
+) -> Dataset:
+    """The observations and labels of a MAT-file, or of a folder or zip of images, as Keras takes them.
+
+    What is not named is found by shape, by class names, and by the words in variable names, where validation
+    goes before test and test before training. The numbers stay as they are: a network's own input layer
+    normalizes them.
+
+    Args:
+        path: a MAT-file of any version; a folder, or a zip, of PNG, JPEG, BMP or TIFF images that lie in one
+            folder a class.
+        inputs: the variable with the observations, written as in MATLAB: `"XTest"`, `"data.XTest"`,
+            `"s(2).x"`, `"c{1}"`; it may be an `imageDatastore`. Of a folder or zip: the subfolder to take,
+            such as `"test"`.
+        labels: the variable with the labels. A datastore brings its own.
+        network: decides how arrays lie (its input size) and the order of the classes (its class names).
+        image_root: where the images of a datastore are on this machine: their stored paths are looked for
+            here by their longest existing end, whichever system wrote them.
+        number_labels: whether labels that are numbers are `"names"` of classes or their `"indices"`. With
+            `"auto"`, what fits is taken; where both fit, what the network agrees with on a sample.
+        max_bytes: the most that a zip may take, uncompressed.
+
+    Returns:
+        The data; `description` says how it was read.
+
+    Raises:
+        DatasetNotFoundError: if nothing fits, or several variables do; they are listed.
+        VariableNotFoundError: if there is no variable of that name.
+        LabelMismatchError: if the labels are not the network's classes; both are listed.
+        MissingFilesError: if images of a datastore are not there; they are counted.
+        UnsafeArchiveError: if a zip would leave its folder, or is too large.
+        DatasetError: if the data do not fit the network.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from matlab_bridge import matfile
+        >>> path = Path(tempfile.mkdtemp()) / "week2.mat"
+        >>> letters = np.array([["b"], ["a"], ["b"]], dtype=object)
+        >>> matfile.save(path, {"XTest": np.zeros((8, 8, 1, 3)), "YTest": letters})
+        >>> data = load_dataset(path, "XTest", "YTest")
+        >>> data.inputs.shape, data.labels.tolist(), data.class_names
+        ((3, 8, 8, 1), [1, 0, 1], ('a', 'b'))
+    """
+    path = Path(path)
+    root = Path(image_root) if image_root is not None else None
+    request = _Request(path, network, expected_of(network), number_labels, root)
+    if path.is_dir():
+        return _from_images(request, folder_images(path), inputs, labels)
+    if path.suffix.lower() == ".zip":
+        try:
+            with zipfile.ZipFile(path) as archive:
+                return _from_images(request, zip_images(archive, max_bytes), inputs, labels, max_bytes)
+        except zipfile.BadZipFile as error:
+            raise DatasetError(f"{path} is no zip archive, or a broken one: {error}.") from error
+    return _from_mat_file(request, inputs, labels)
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What `load_dataset` was asked for, apart from the names of variables."""
+
+    path: Path
+    network: Network | None
+    expected: Expected
+    number_labels: NumberLabels
+    image_root: Path | None
+
+    def encoded(self, raw: Any, inputs: Array | Sequences) -> Labels | None:
+        if raw is None:
+            return None
+        doubt = Doubt(self.number_labels, predictions_of(self.network, inputs))
+        return encoded(raw, self.expected, len(inputs), doubt)
+
+    def dataset(self, inputs: Array | Sequences, labels: Labels | None, notes: list[str]) -> Dataset:
+        if labels is None:
+            return Dataset(
+                inputs, None, self.expected.class_names, "\n".join([*notes, "There are no labels."])
+            )
+        return Dataset(inputs, labels.values, labels.class_names, "\n".join([*notes, labels.note]))
+
+
+def _from_images(
+    request: _Request,
+    images: dict[tuple[str, ...], ImageFile],
+    subfolder: str | None,
+    labels: str | None,
+    limit: int | None = None,
+) -> Dataset:
+    path, expected = request.path, request.expected
+    if labels is not None:
+        raise DatasetError(f"labels={labels!r} names a variable, but the folders of {path} are its labels.")
+    if expected.kind not in {"image", "unknown"}:
+        raise DatasetError(f"{path} holds images, but the network takes {expected}.")
+    files, names, text = labelled(images, str(path), subfolder, expected.class_names)
+    # The labels first: they tell of a mistake before thousands of images are read.
+    found = None if names is None else encoded(np.array(names, dtype=object), expected, len(names))
+    pixels, done = stacked(files, expected, Preprocessing(), limit)
+    return request.dataset(pixels, found, [f"{path.name}: {done}", text])
+
+
+def _from_mat_file(request: _Request, inputs: str | None, labels: str | None) -> Dataset:
+    from ..matfile import load
+
+    path, expected = request.path, request.expected
+    variables = load(path)
+    notes = []
+    if inputs is None or labels is None:
+        found = candidates_in(variables, request.network, path)
+        inputs, labels = completed(inputs, labels, found, variables, expected, path)
+        notes.append(f"In {path.name}, the inputs are {inputs}, the labels {labels or 'absent'}.")
+    value = resolve(variables, inputs)
+    if is_datastore(value):
+        store = read_datastore(value, inputs)
+        own = labels in {None, f"{inputs}.Labels"}
+        return _from_datastore(
+            request, store, store.labels if own else resolve(variables, str(labels)), notes
+        )
+    raw = resolve(variables, labels) if labels is not None else None
+    if isinstance(value, pd.DataFrame) and labels is not None and labels.startswith(f"{inputs}."):
+        value = value.drop(columns=labels.removeprefix(f"{inputs}."))
+    data, text = arranged(value, expected, inputs, label_counts(raw) if raw is not None else None)
+    if raw is not None and isinstance(data, list) and len(data) == 1:
+        raw = _in_a_cell(raw)  # the labels are those of the time steps of the only sequence
+    return request.dataset(data, request.encoded(raw, data), [*notes, text])
+
+
+def _from_datastore(request: _Request, store: Datastore, raw: Any, notes: list[str]) -> Dataset:
+    expected, image_root = request.expected, request.image_root
+    if image_root is not None and not image_root.is_dir():
+        raise MissingFilesError(f"image_root={str(image_root)!r} is no folder.")
+    # The labels first: they tell of a mistake before thousands of images are read.
+    if raw is not None:
+        encoded(raw, expected, len(store.files))
+    # Without image_root, the images may have moved together with the MAT-file.
+    roots = [image_root if image_root is not None else request.path.resolve().parent]
+    pixels, done = stacked(located(store.files, roots, image_root), expected, store.preprocessing)
+    return request.dataset(
+        pixels, request.encoded(raw, pixels), [*notes, f"A datastore of {done}{store.notes}"]
+    )
+
+
+def _in_a_cell(value: Any) -> Any:
+    if isinstance(value, np.ndarray) and value.dtype == object:
+        return value
+    cell = np.empty((1, 1), dtype=object)
+    cell[0, 0] = value
+    return cell

@@ -1,0 +1,85 @@
+"""Values inside the variables of a file, by the path that one would write in MATLAB."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .._errors import VariableNotFoundError
+from ..matfile._values import MatlabObject
+
+_STEP = re.compile(r"\.?(?P<name>[A-Za-z]\w*)|(?P<bracket>[({])(?P<index>\d+(?:\s*,\s*\d+)*)[)}]")
+
+
+def resolve(variables: Mapping[str, Any], path: str) -> Any:
+    """The value at a path such as `"XTest"`, `"data.XTest"`, `"s(2).x"` or `"c{1}"`.
+
+    Args:
+        variables: the variables of a file, by name.
+        path: names of fields after dots, 1-based indices in round or curly brackets.
+
+    Returns:
+        The value.
+
+    Raises:
+        VariableNotFoundError: if there is no such value; it lists what there is at the place where the path
+            breaks.
+    """
+    value: Any = variables
+    position = 0
+    while position < len(path):
+        step = _STEP.match(path, position)
+        if step is None or (position == 0 and step["name"] is None):
+            raise VariableNotFoundError(
+                f"{path!r} is no path to a variable. Write it as in MATLAB: 'XTest', 'data.XTest', 's(2).x' "
+                f"or 'c{{1}}'."
+            )
+        value = (
+            _field(value, step["name"], path[:position])
+            if step["name"]
+            else _element(value, step, path, position)
+        )
+        position = step.end()
+    return value
+
+
+def fields(value: Any) -> Mapping[str, Any]:
+    """What can stand after a dot: fields of a struct, columns of a table, properties of an object."""
+    if isinstance(value, MatlabObject):
+        return value.fields
+    if isinstance(value, pd.DataFrame):
+        return {str(name): value[name] for name in value.columns}
+    return value if isinstance(value, Mapping) else {}
+
+
+def _field(value: Any, name: str, path: str) -> Any:
+    if isinstance(value, np.ndarray) and value.dtype == object and value.size == 1:
+        value = value.ravel()[0]  # MATLAB lets one leave out the (1) of a single element
+    found = fields(value)
+    if name not in found:
+        where = f"{path!r} has no field {name!r}" if path else f"There is no variable {name!r}"
+        raise VariableNotFoundError(f"{where}. There are: {', '.join(found) or 'none'}.")
+    return found[name]
+
+
+def _element(value: Any, step: re.Match[str], path: str, position: int) -> Any:
+    numbers = [int(number) for number in step["index"].split(",")]
+    array = value if isinstance(value, np.ndarray) else np.array([[None]], dtype=object)
+    if not isinstance(value, np.ndarray):
+        array[0, 0] = value  # a 1x1 struct or object is not held in an array
+    try:
+        if min(numbers) < 1:
+            raise IndexError
+        if len(numbers) == 1:
+            return array.ravel(order="F")[numbers[0] - 1]
+        return array[tuple(number - 1 for number in numbers)]
+    except IndexError:
+        raise VariableNotFoundError(
+            f"{path[: step.end()]!r} is outside of {path[:position]!r}, whose size is "
+            f"{'x'.join(map(str, array.shape))} "
+            "(indices begin at 1)."
+        ) from None
