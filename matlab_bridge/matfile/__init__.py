@@ -12,6 +12,7 @@ from ._values import (
     ObjectArray,
     StructArray,
 )
+from ._write import save
 
 __all__ = [
     "CategoricalArray",
@@ -25,4 +26,5 @@ __all__ = [
     "VariableInfo",
     "info",
     "load",
+    "save",
 ]

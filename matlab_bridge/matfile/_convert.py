@@ -10,7 +10,17 @@ import numpy as np
 
 from ._characters import text_of
 from ._known_classes import CONVERSIONS
-from ._raw import MARKER_MAGIC, Array, Function, Marker, OldObject, is_enumeration, is_marker, marker_ids, marker_shape
+from ._raw import (
+    MARKER_MAGIC,
+    Array,
+    Function,
+    Marker,
+    OldObject,
+    is_enumeration,
+    is_marker,
+    marker_ids,
+    marker_shape,
+)
 from ._values import Enumeration, FunctionHandle, MatlabObject, ObjectArray, StructArray
 
 if TYPE_CHECKING:

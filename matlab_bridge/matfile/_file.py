@@ -11,7 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .._errors import MatFileError, TruncatedFileError, VariableNotFoundError
+from matlab_bridge._errors import MatFileError, TruncatedFileError, VariableNotFoundError
+
 from ._convert import Converter
 from ._header import Header, read_header
 from ._info import FileInfo, VariableInfo
@@ -96,7 +97,7 @@ class MatFile(Mapping[str, Any]):
 
     @cached_property
     def _subsystem(self) -> Subsystem:
-        from ._mend import Subsystem  # noqa: PLC0415  # mat-io takes half a second, and few files have objects
+        from ._mend import Subsystem  # mat-io takes half a second, and few files have objects
 
         return Subsystem(self._container.subsystem)
 
@@ -156,14 +157,14 @@ def info(path: str | os.PathLike[str]) -> FileInfo:
 
 def _container(path: Path, header: Header) -> _Container:
     if header.version == "v4":
-        from ._level4 import Level4File  # noqa: PLC0415
+        from ._level4 import Level4File
 
         return Level4File(path, header)
     if header.version == "v7":
-        from ._level5 import Level5File  # noqa: PLC0415
+        from ._level5 import Level5File
 
         return Level5File(path, header)
-    from ._level73 import Level73File  # noqa: PLC0415  # h5py takes a quarter of a second
+    from ._level73 import Level73File  # h5py takes a quarter of a second
 
     return Level73File(path, header)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from .._errors import NotAMatFileError, TruncatedFileError
+from matlab_bridge._errors import NotAMatFileError, TruncatedFileError
 
 Version = Literal["v4", "v7", "v7.3"]
 ByteOrder = Literal["<", ">"]

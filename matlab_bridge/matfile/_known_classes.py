@@ -48,7 +48,7 @@ def _string_array(texts: list[str | None]) -> Array:
 
 def to_categorical(found: MatlabObject) -> Any:
     """A categorical: codes counted from 1 (0 is undefined) and the names of the categories."""
-    import pandas as pd  # noqa: PLC0415  # takes half a second, and few files need it
+    import pandas as pd  # takes half a second, and few files need it
 
     codes = np.asarray(found.properties["codes"]).astype(np.int64)
     categories = tuple(str(name) for name in np.ravel(found.properties["categoryNames"]))
@@ -96,14 +96,14 @@ def to_mapping(found: MatlabObject) -> Any:
 
 def to_table(found: MatlabObject) -> Any:
     """A table: its variables in a cell, their names, and names of rows."""
-    from ._tables import table  # noqa: PLC0415  # imports pandas
+    from ._tables import table  # imports pandas
 
     return table(found.properties)
 
 
 def to_timetable(found: MatlabObject) -> Any:
     """A timetable: its variables in a cell, their names, and the times of the rows."""
-    from ._tables import timetable  # noqa: PLC0415  # imports pandas
+    from ._tables import timetable  # imports pandas
 
     stored = found.properties.get("any")
     return timetable(stored) if isinstance(stored, dict) else found

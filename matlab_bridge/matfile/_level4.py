@@ -16,7 +16,8 @@ from typing import Any, Literal
 import numpy as np
 import scipy.sparse
 
-from .._errors import TruncatedFileError
+from matlab_bridge._errors import TruncatedFileError
+
 from ._characters import characters
 from ._header import ByteOrder, Header, level4_byte_order
 from ._info import VariableInfo

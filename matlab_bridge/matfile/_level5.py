@@ -19,7 +19,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from .._errors import LostObjectError, TruncatedFileError
+from matlab_bridge._errors import LostObjectError, TruncatedFileError
+
 from ._header import HEADER_BYTES, ByteOrder, Header
 from ._info import VariableInfo
 from ._matrix5 import MATRIX, MatrixReader

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse
 
-from .._errors import LostObjectError, TruncatedFileError
+from matlab_bridge._errors import LostObjectError, TruncatedFileError
+
 from ._characters import characters
 from ._header import Header
 from ._info import VariableInfo
@@ -65,7 +66,7 @@ class Level73File:
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[h5py.File]:
-        import h5py  # noqa: PLC0415
+        import h5py
 
         with h5py.File(self._path, "r") as file:
             yield file
@@ -92,7 +93,7 @@ class _Reader:
             return Function(self.struct(item))
         if class_name == "struct":
             return self.struct(item)
-        if "MATLAB_empty" in attributes and attributes["MATLAB_empty"]:
+        if attributes.get("MATLAB_empty"):
             return _empty(item, class_name)
         if class_name == "cell":
             return self._cell(item)
@@ -102,7 +103,7 @@ class _Reader:
 
     def struct(self, item: Any) -> Array:
         """A struct: a group with a dataset or group for each field."""
-        import h5py  # noqa: PLC0415
+        import h5py
 
         names = self._field_names(item)
         dtype = [(name, object) for name in names]
@@ -127,7 +128,7 @@ class _Reader:
         return cell.T
 
     def _opaque(self, item: Any, class_name: str) -> Any:
-        import h5py  # noqa: PLC0415
+        import h5py
 
         if isinstance(item, h5py.Group):
             metadata: Any = self.struct(item)
@@ -216,7 +217,7 @@ def _size(item: Any) -> tuple[int, ...]:
 
 
 def _stored(item: Any) -> Array:
-    import h5py  # noqa: PLC0415
+    import h5py
 
     if not isinstance(item, h5py.Dataset):
         raise TruncatedFileError(f"{item.name} is a group where a dataset was expected")
@@ -228,7 +229,7 @@ def _stored(item: Any) -> Array:
 
 
 def _is_references(item: Any) -> bool:
-    import h5py  # noqa: PLC0415
+    import h5py
 
     return isinstance(item, h5py.Dataset) and h5py.check_ref_dtype(item.dtype) is not None
 
@@ -239,6 +240,6 @@ def _is_field_of_many(item: Any) -> bool:
 
 
 def _address(item: Any) -> int:
-    import h5py  # noqa: PLC0415
+    import h5py
 
     return int(h5py.h5o.get_info(item.id).addr)

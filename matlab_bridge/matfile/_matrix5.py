@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from .._errors import TruncatedFileError
+from matlab_bridge._errors import TruncatedFileError
+
 from ._characters import characters, units_of
 from ._header import ByteOrder
 from ._info import VariableInfo
@@ -23,14 +24,29 @@ MATRIX = 14
 
 _UINT16, _UTF8, _UTF16, _UTF32 = 4, 16, 17, 18
 _NUMBERS = {
-    **{1: "i1", 2: "u1", 3: "i2", _UINT16: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"},
-    **{_UTF8: "u1", _UTF16: "u2", _UTF32: "u4"},
+    1: "i1",
+    2: "u1",
+    3: "i2",
+    _UINT16: "u2",
+    5: "i4",
+    6: "u4",
+    7: "f4",
+    9: "f8",
+    12: "i8",
+    13: "u8",
+    _UTF8: "u1",
+    _UTF16: "u2",
+    _UTF32: "u4",
 }
 _CELL, _STRUCT, _OBJECT, _CHAR, _SPARSE, _FUNCTION, _OPAQUE = 1, 2, 3, 4, 5, 16, 17
 _NUMERIC = ("double", "single", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
 _CLASS_NAMES = {
     **dict(enumerate(_NUMERIC, start=6)),
-    **{_CELL: "cell", _STRUCT: "struct", _CHAR: "char", _SPARSE: "double", _FUNCTION: "function_handle"},
+    _CELL: "cell",
+    _STRUCT: "struct",
+    _CHAR: "char",
+    _SPARSE: "double",
+    _FUNCTION: "function_handle",
 }
 _TAG_BYTES = 8
 

@@ -14,20 +14,15 @@ import warnings
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
+from ._matio import (
+    DYNAMIC_PROPERTY_PREFIX,
+    MatlabOpaqueProperty,
+    MatReadWarning,
+    MatSubsystem,
+    PropertyType,
+)
 from ._raw import MARKER_MAGIC, Array, Marker
-
-_OPTION = "future.infer_string"
-with warnings.catch_warnings(action="ignore"), pd.option_context(_OPTION, pd.get_option(_OPTION)):
-    # At its import mat-io sets this option of pandas for the whole program, and a newer pandas warns of that.
-    from matio.subsystem import MatSubsystem
-    from matio.utils.matclass import (
-        DYNAMIC_PROPERTY_PREFIX,
-        MatlabOpaqueProperty,
-        MatReadWarning,
-        PropertyType,
-    )
 
 
 class Subsystem:

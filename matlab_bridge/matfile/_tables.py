@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ._raw import Array
-from ._values import CategoricalArray, MatlabObject, StructArray
+from ._values import CategoricalArray, MatlabObject
 
 
 def table(properties: Mapping[str, Any]) -> pd.DataFrame:
@@ -54,7 +54,9 @@ def _frame(data: Any, names: list[str], index: pd.Index[Any]) -> pd.DataFrame:
     columns: dict[str, Any] = {}
     for name, values in zip(names, cells, strict=True):
         for suffix, column in _columns(values, len(index)):
-            columns[_free(name + suffix, columns, names if suffix else [])] = column
+            # A series, lest pandas take an object column of text for one of its strings: the two differ in MATLAB.
+            kept = pd.Series(column, index=index, dtype=getattr(column, "dtype", object))
+            columns[_free(name + suffix, columns, names if suffix else [])] = kept
     return pd.DataFrame(columns, index=index)
 
 
@@ -95,8 +97,8 @@ def _columns(values: Any, rows: int) -> Iterator[tuple[str, Any]]:
 def _column(values: Array) -> Any:
     if values.dtype.kind == "T":
         texts = [text if isinstance(text, str) else None for text in values.tolist()]
-        return pd.array(texts, dtype="string")  # cellstr columns stay objects: the two differ in MATLAB
-    return pd.Series(values, dtype=object).to_numpy() if values.dtype.kind == "O" else values
+        return pd.array(texts, dtype="string")
+    return values
 
 
 def _one_a_row(values: Any, rows: int) -> Any:

@@ -1,0 +1,42 @@
+"""What is used of mat-io, imported without what its import changes elsewhere."""
+
+from __future__ import annotations
+
+import warnings
+
+import pandas as pd
+
+_OPTION = "future.infer_string"
+
+with warnings.catch_warnings(action="ignore"), pd.option_context(_OPTION, pd.get_option(_OPTION)):
+    # At its import mat-io sets this option of pandas for the whole program, and a newer pandas warns of that.
+    from matio.subsystem import MatSubsystem
+    from matio.utils.converters.mattables import make_table_props, make_timetable_props
+    from matio.utils.matclass import (
+        DYNAMIC_PROPERTY_PREFIX,
+        EmptyMatStruct,
+        MatlabObject,
+        MatlabOpaque,
+        MatlabOpaqueProperty,
+        MatReadWarning,
+        MatWriteError,
+        PropertyType,
+    )
+    from matio.v5 import matwriter5
+    from matio.v7 import matwriter7
+
+__all__ = [
+    "DYNAMIC_PROPERTY_PREFIX",
+    "EmptyMatStruct",
+    "MatReadWarning",
+    "MatSubsystem",
+    "MatWriteError",
+    "MatlabObject",
+    "MatlabOpaque",
+    "MatlabOpaqueProperty",
+    "PropertyType",
+    "make_table_props",
+    "make_timetable_props",
+    "matwriter5",
+    "matwriter7",
+]

@@ -1,0 +1,71 @@
+"""`save`: MAT-files of v7 and v7.3, through mat-io's writers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from matlab_bridge._atomic import replacing
+
+from ._names import checked_name
+
+
+def save(
+    path: str | os.PathLike[str],
+    variables: Mapping[str, Any],
+    *,
+    version: Literal["v7", "v7.3"] = "v7",
+    compress: bool = True,
+) -> None:
+    """Write variables to a MAT-file that MATLAB's `load` reads.
+
+    The file appears, or replaces the old one, only when it is whole.
+
+    | Python | MATLAB |
+    |---|---|
+    | `str` | char row |
+    | list of `str`, array of `<U` | cell of char rows (1-D: a column) |
+    | array of `StringDType` | string |
+    | `bool`, `int`, `float`, `complex` | logical, double, double, complex double scalar |
+    | numeric array | its own class; 1-D is a column, float16 becomes single |
+    | `dict`; list of `dict`, `StructArray` | struct; struct array |
+    | list, tuple, array of object | cell (1-D: a column) |
+    | `None` | `[]` |
+    | SciPy sparse matrix | sparse double or logical |
+    | datetime64, timedelta64 | datetime, duration |
+    | `pandas.Categorical`, `CategoricalArray` | categorical |
+    | `pandas.DataFrame` | table; with times as its index, timetable |
+
+    Args:
+        path: the file to write.
+        variables: values by name. Names of variables and fields are those that MATLAB accepts: letters, digits and
+            underscores, beginning with a letter, at most 63 characters, no keyword.
+        version: `"v7"`, which every MATLAB since 2005 and GNU Octave read, at most 2 GiB a variable; or `"v7.3"` (HDF5).
+        compress: whether to deflate the data.
+
+    Raises:
+        UnwritableValueError: MATLAB has no type for a value, or cannot have a name; nothing is written then.
+        FileNotFoundError: the folder of `path` does not exist.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from matlab_bridge.matfile import load, save
+        >>> path = Path(tempfile.mkdtemp()) / "lab.mat"
+        >>> save(path, {"accuracy": 0.5, "classes": ["cat", "dog"]})
+        >>> load(path)["classes"].tolist()
+        [['cat'], ['dog']]
+    """
+    if version not in ("v7", "v7.3"):
+        raise ValueError(f"version is {version!r}; 'v7' and 'v7.3' can be written.")
+    # pandas and mat-io take half a second to import, and readers do without.
+    from ._encode import encoded
+    from ._writers import write_level5, write_level73
+
+    forms = {checked_name(name, "A variable"): encoded(value, name) for name, value in variables.items()}
+    with replacing(path) as temporary:
+        if version == "v7":
+            write_level5(temporary, forms, compress=compress)
+        else:
+            write_level73(temporary, forms, compress=compress)

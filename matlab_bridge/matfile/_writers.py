@@ -1,0 +1,151 @@
+"""mat-io's writers of both formats, with what they lack: complex single, names of many fields, a choice to compress."""
+
+from __future__ import annotations
+
+import io
+import struct
+import sys
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from matlab_bridge._errors import UnwritableValueError
+
+from ._matio import MatSubsystem, MatWriteError, matwriter5, matwriter7
+from ._raw import Array
+
+_COMPRESSED = 15
+_SINGLE_CLASS, _SINGLE_DATA = 7, 7
+_MOST_BYTES = 2**31  # MATLAB's own limit for a variable of v7, though the format could hold twice that
+_ORDER = "<" if sys.byteorder == "little" else ">"
+
+
+def write_level5(path: Path, forms: Mapping[str, Any], *, compress: bool) -> None:
+    """Write a v7 file.
+
+    Args:
+        path: where to.
+        forms: values by name, as `_encode` gives them.
+        compress: whether to deflate them.
+    """
+    with path.open("wb") as file:
+        matwriter5.write_file_header(file, version=matwriter5.MAT_FILE_VERSIONS.V5)
+        writer = _Level5Writer(file, _new_subsystem())
+        for name, form in forms.items():
+            _append(file, writer.matrix(form, name), name, compress=compress)
+        contents = writer.subsystem.set_subsystem()
+        if contents is not None:
+            offset = file.tell()
+            stream = matwriter5.write_subsystem(contents, "col")
+            _append(file, writer.matrix(stream, ""), "the contents of all objects", compress=compress)
+            matwriter5.write_subsystem_offset(file, offset)
+
+
+def write_level73(path: Path, forms: Mapping[str, Any], *, compress: bool) -> None:
+    """Write a v7.3 file; the arguments are those of `write_level5`."""
+    with h5py.File(path, "w", userblock_size=512) as file:
+        writer = _Level73Writer(file, compress=compress)
+        writer.subsystem = _new_subsystem()
+        for name, form in forms.items():
+            writer.write_variable(name, form)
+        contents = writer.subsystem.set_subsystem()
+        if contents is not None:
+            writer.write_struct_array(file, "#subsystem#", contents)
+    with path.open("r+b") as file:
+        matwriter7.write_file_header(file, version=matwriter7.MAT_FILE_VERSIONS.HDF)
+
+
+def _new_subsystem() -> Any:
+    subsystem = MatSubsystem(_ORDER)
+    subsystem.init_save()
+    return subsystem
+
+
+def _append(file: io.BufferedWriter, matrix: bytes, what: str, *, compress: bool) -> None:
+    if len(matrix) > _MOST_BYTES:
+        raise _too_large(what, len(matrix))
+    if not compress:
+        file.write(matrix)
+        return
+    deflated = zlib.compress(matrix)
+    file.write(struct.pack("=2I", _COMPRESSED, len(deflated)))
+    file.write(deflated)
+
+
+def _too_large(what: str, nbytes: int) -> UnwritableValueError:
+    return UnwritableValueError(
+        f"{what} takes {nbytes / 2**30:.1f} GiB, and a variable of a v7 file at most 2 GiB. Save it with version='v7.3'."
+    )
+
+
+class _Level5Writer(matwriter5.VarWriter5):  # type: ignore[misc]  # mat-io has no types
+    """Writes one matrix at a time to memory."""
+
+    def __init__(self, file: io.BufferedWriter, subsystem: Any) -> None:
+        file_writer = matwriter5.MatFile5Writer(file, oned_as="col")
+        file_writer.subsystem = subsystem
+        super().__init__(file_writer)
+
+    def matrix(self, form: Any, name: str) -> bytes:
+        """The bytes of a matrix, its tag included."""
+        self.file_stream = io.BytesIO()
+        nbytes = getattr(form, "nbytes", 0)
+        if nbytes > _MOST_BYTES:
+            raise _too_large(name, nbytes)
+        try:
+            self.write_top(form, name.encode("ascii"), False)  # mat-io's signature
+        except MatWriteError as error:
+            raise _too_large(name, self.file_stream.tell()) from error
+        return self.file_stream.getvalue()
+
+    def write_numeric(self, arr: Array) -> None:
+        """Keep complex single, which mat-io widens to double."""
+        if arr.dtype != np.complex64:
+            super().write_numeric(arr)
+            return
+        self.write_header(arr.shape, _SINGLE_CLASS, is_complex=True)
+        self.write_element(np.asarray(arr.real), _SINGLE_DATA)
+        self.write_element(np.asarray(arr.imag), _SINGLE_DATA)
+
+
+class _Level73Writer(matwriter7.MatWrite7):  # type: ignore[misc]  # mat-io has no types
+    """Writes variables to an HDF5 file."""
+
+    def __init__(self, file: h5py.File, *, compress: bool) -> None:
+        super().__init__(file)
+        self._compress = compress
+
+    def get_compression_kwargs(self, data: Array) -> dict[str, Any]:
+        """How to store a dataset."""
+        return super().get_compression_kwargs(data) if self._compress else {}
+
+    def write_numeric_dset(self, parent: h5py.Group, var_name: str, data: Array) -> h5py.Dataset:
+        """Keep complex single, which mat-io widens to double."""
+        if data.dtype != np.complex64:
+            return super().write_numeric_dset(parent, var_name, data)
+        if not data.size:  # is stored as its size and class alone
+            return super().write_numeric_dset(parent, var_name, data.real)
+        parts = np.empty(data.shape, dtype=[("real", np.float32), ("imag", np.float32)])
+        parts["real"], parts["imag"] = data.real, data.imag
+        dataset = parent.create_dataset(var_name, data=parts.T, **self.get_compression_kwargs(parts))
+        self.add_classname_attr(dataset, "single")
+        return dataset
+
+    def write_struct_array(
+        self, parent: h5py.Group, var_name: str, data: Array, object_decode: int = 0
+    ) -> h5py.Group:
+        """Refer to the names of very many fields, which mat-io writes but does not refer to."""
+        group = super().write_struct_array(parent, var_name, data, object_decode)
+        if "MATLAB_fields" not in group.attrs and data.dtype.names:
+            names = np.empty(len(data.dtype.names), dtype=h5py.vlen_dtype(np.dtype("S1")))
+            for i, name in enumerate(data.dtype.names):
+                names[i] = np.array([*name], dtype="S1")
+            stored = self.h5file.require_group(self.refs_group).create_dataset(
+                self._next_refname(), data=names
+            )
+            group.attrs["MATLAB_fields"] = stored.ref
+        return group
