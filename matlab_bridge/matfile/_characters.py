@@ -20,7 +20,7 @@ def units_of(text: str) -> Array:
 
 
 def text_of(array: Array) -> str | Array:
-    """The text of a char array: a `str` for a row or an empty array, else an array of `str` without the second axis.
+    """The text of a char array: `str` for a row or nothing, else an array of `str`, one for each row.
 
     Args:
         array: one-character strings, as `characters` gives them, in MATLAB's shape.

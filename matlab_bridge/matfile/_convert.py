@@ -92,7 +92,7 @@ class Converter:
             return MatlabObject(raw.class_name, fields, old_style=True)
         objects = np.empty(fields.shape, dtype=object)
         for index in np.ndindex(fields.shape):
-            objects[index] = MatlabObject(raw.class_name, fields[index], old_style=True)
+            objects[index] = MatlabObject(raw.class_name, dict(fields[index]), old_style=True)
         return ObjectArray(objects, raw.class_name)
 
     def _function(self, raw: Function) -> FunctionHandle:

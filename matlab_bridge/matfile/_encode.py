@@ -1,9 +1,10 @@
-"""From Python values to the forms that mat-io writes: the way back of `_convert`."""
+"""From Python values to the forms that mat-io writes: `_convert` backwards."""
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import Mapping, Sequence
+import datetime as dt
+from collections.abc import Callable, Mapping
+from functools import singledispatch
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,8 @@ import scipy.sparse
 from matlab_bridge._errors import UnwritableValueError
 
 from . import _encode_classes as classes
-from ._matio import EmptyMatStruct
-from ._matio import MatlabObject as MatioObject
+from ._matio import EmptyMatStruct, MatlabOpaque
+from ._matio import MatlabObject as OldObject
 from ._names import checked_name
 from ._raw import Array
 from ._values import CategoricalArray, MatlabObject, ObjectArray, StructArray
@@ -23,6 +24,7 @@ from ._values import CategoricalArray, MatlabObject, ObjectArray, StructArray
 _EXACT = 2**53
 
 
+@singledispatch
 def encoded(value: Any, where: str) -> Any:
     """The form of a value that mat-io writes.
 
@@ -33,77 +35,138 @@ def encoded(value: Any, where: str) -> Any:
     Raises:
         UnwritableValueError: MATLAB has no type for the value.
     """
-    match value:
-        case None:
-            return np.empty((0, 0))
-        case str():
-            return _row(value, where)
-        case bool() | np.bool_():
-            return np.array([[value]])
-        case int() if not isinstance(value, np.generic):
-            return _integer(value, where)
-        case float() | complex() if not isinstance(value, np.generic):
-            return np.array([[value]])
-        case pd.DataFrame():
-            return classes.frame(value, where, encoded)
-        case pd.Series() | pd.Index():
-            return encoded(classes.column(value, where, encoded), where)
-        case pd.Categorical():
-            return classes.categorical(value)
-        case CategoricalArray():
-            return classes.categorical_array(value)
-        case pd.Timestamp() | pd.Timedelta():
-            return encoded(value.to_numpy(), where)
-        case datetime.datetime() | datetime.timedelta():
-            return encoded(pd.Series([value]).to_numpy(), where)
-        case MatlabObject(old_style=True):
-            return _old_object(value, where)
-        case Mapping():
-            return _structs(np.array([[value]], dtype=object), tuple(value), where)
-        case list() | tuple():
-            return _sequence(value, where)
-        case np.ndarray() | np.generic():
-            return _array(np.asanyarray(value), where)
-        case classes.Encoded():
-            return value
-    if scipy.sparse.issparse(value):
-        return _sparse(value, where)
     raise UnwritableValueError(
-        f"{where} is a {type(value).__name__}, for which MATLAB has no type here. Numbers, text, arrays, lists, "
-        "dicts, sparse matrices and pandas frames can be written."
+        f"{where} is a {type(value).__name__}, for which there is no type of MATLAB to write. "
+        "Numbers, text, arrays, lists, dicts, sparse matrices and pandas frames can be written."
     )
 
 
-def _array(array: Array, where: str) -> Any:
-    if isinstance(array, ObjectArray):
+@encoded.register(MatlabOpaque)
+def _as_it_is(value: Any, where: str) -> Any:
+    del where
+    return value
+
+
+@encoded.register(type(None))
+def _nothing(value: None, where: str) -> Array:
+    del value, where
+    return np.empty((0, 0))
+
+
+@encoded.register(bool)
+@encoded.register(float)
+@encoded.register(complex)
+def _scalar(value: complex, where: str) -> Array:
+    del where
+    return np.array([[value]])
+
+
+@encoded.register(int)
+def _integer(value: int, where: str) -> Array:
+    if abs(value) > _EXACT and int(float(value)) != value:
         raise UnwritableValueError(
-            f"{where} is an array of objects of the class {array.class_name}, which only MATLAB can write."
+            f"{where} is the integer {value}, which no double equals. "
+            f"Give it as np.int64({value}) or as text to keep it exact."
         )
+    return np.array([[float(value)]])
+
+
+@encoded.register(str)
+def _text(value: str, where: str) -> Array:
+    try:
+        value.encode("utf-16-le")
+    except UnicodeEncodeError as error:
+        raise UnwritableValueError(f"{where} is text that is not Unicode: {error}.") from error
+    if "\x00" in value:
+        raise UnwritableValueError(
+            f"{where} is text with a NUL character; remove it with text.replace('\\0', '')."
+        )
+    return np.array([value]) if value else np.empty((0, 0), dtype=np.str_)
+
+
+@encoded.register(dt.datetime)
+@encoded.register(dt.timedelta)
+def _instant(value: Any, where: str) -> Any:
+    return encoded(pd.Series([value]), where)
+
+
+@encoded.register(pd.DataFrame)
+def _frame(value: pd.DataFrame, where: str) -> Any:
+    return classes.frame(value, where, encoded)
+
+
+@encoded.register(pd.Series)
+@encoded.register(pd.Index)
+def _column(value: Any, where: str) -> Any:
+    return encoded(classes.column(value, where), where)
+
+
+@encoded.register(pd.Categorical)
+def _categorical(value: Any, where: str) -> Any:
+    del where
+    return classes.categorical(value)
+
+
+@encoded.register(CategoricalArray)
+def _categorical_array(value: CategoricalArray, where: str) -> Any:
+    del where
+    return classes.categorical_array(value)
+
+
+@encoded.register(MatlabObject)
+def _object(value: MatlabObject, where: str) -> Any:
+    if not value.old_style:
+        raise _only_matlab(value.class_name, where)
+    fields = _structs(np.array([[value.properties]], dtype=object), tuple(value.properties), where)
+    return OldObject(fields, value.class_name)
+
+
+@encoded.register(Mapping)
+def _struct(value: Mapping[Any, Any], where: str) -> Array:
+    return _structs(np.array([[value]], dtype=object), tuple(value), where)
+
+
+@encoded.register(list)
+@encoded.register(tuple)
+def _sequence(value: Any, where: str) -> Any:
+    array = np.empty((len(value), 1), dtype=object)
+    for i, element in enumerate(value):
+        array[i, 0] = element
+    if value and all(isinstance(element, Mapping) for element in value):
+        return _structs(array, tuple(value[0]), where)
+    return _cell(array, where)
+
+
+@encoded.register(scipy.sparse.sparray)
+@encoded.register(scipy.sparse.spmatrix)
+def _sparse(value: Any, where: str) -> Any:
+    if value.ndim != 2:
+        raise UnwritableValueError(
+            f"{where} is sparse with {value.ndim} axes; MATLAB's sparse matrices have two."
+        )
+    columns = scipy.sparse.csc_array(value)
+    columns.sum_duplicates()
+    # MATLAB knows sparse matrices of double and logical only.
+    kind = columns.dtype.kind
+    return columns if kind == "b" else columns.astype(np.complex128 if kind == "c" else np.float64)
+
+
+@encoded.register(np.ndarray)
+@encoded.register(np.generic)
+def _array(value: Any, where: str) -> Any:
+    array: Array = np.asanyarray(value)
     if array.ndim == 0 and array.dtype.kind in "UO":
         return encoded(array.item(), where)
     if array.ndim < 2:
-        # One axis is a column in MATLAB.
-        array = array.reshape(array.size, 1)
+        array = array.reshape(array.size, 1)  # one axis is a column in MATLAB
+    if isinstance(array, ObjectArray):
+        raise _only_matlab(array.class_name, where)
     if isinstance(array, StructArray):
         return _structs(array, array.fields, where)
     if array.dtype.names is not None:
-        rows = np.empty(array.shape, dtype=object)
-        for index in np.ndindex(array.shape):
-            rows[index] = dict(zip(array.dtype.names, array[index].tolist(), strict=True))
-        return _structs(rows, array.dtype.names, where)
-    match array.dtype.kind:
-        case "b":
-            return array
-        case "i" | "u" | "f" | "c":
-            return _numbers(array, where)
-        case "T":
-            return classes.strings(array)
-        case "M":
-            return classes.datetimes(array)
-        case "m":
-            return classes.durations(array)
-        case "O" | "U":
-            return _cell(array, where)
+        return _records(array, where)
+    if array.dtype.kind in _ENCODINGS:
+        return _ENCODINGS[array.dtype.kind](array, where)
     raise UnwritableValueError(
         f"{where} is an array of dtype {array.dtype}, for which MATLAB has no type. Convert it, for example "
         "with array.astype(str) or array.astype(float)."
@@ -122,34 +185,6 @@ def _numbers(array: Array, where: str) -> Array:
     return native
 
 
-def _integer(value: int, where: str) -> Array:
-    if abs(value) > _EXACT and int(float(value)) != value:
-        raise UnwritableValueError(
-            f"{where} is the integer {value}, which no double is. Give it as np.int64({value}) to keep it exact."
-        )
-    return np.array([[float(value)]])
-
-
-def _row(text: str, where: str) -> Array:
-    try:
-        text.encode("utf-16-le")
-    except UnicodeEncodeError as error:
-        raise UnwritableValueError(f"{where} is text that is not Unicode: {error}.") from error
-    if text.endswith("\x00"):
-        raise UnwritableValueError(
-            f"{where} is text that ends with a NUL character; remove it with text.rstrip('\\0')."
-        )
-    return np.array([text]) if text else np.empty((0, 0), dtype=np.str_)
-
-
-def _sequence(values: Sequence[Any], where: str) -> Any:
-    array = np.empty((len(values), 1), dtype=object)
-    array[:, 0] = [*values]
-    if values and all(isinstance(value, Mapping) for value in values):
-        return _structs(array, tuple(values[0]), where)
-    return _cell(array, where)
-
-
 def _cell(array: Array, where: str) -> Array:
     cell = np.empty(array.shape, dtype=object)
     for index in np.ndindex(array.shape):
@@ -157,38 +192,47 @@ def _cell(array: Array, where: str) -> Array:
     return cell
 
 
+_ENCODINGS: dict[str, Callable[[Array, str], Any]] = {
+    "b": lambda array, _: array,
+    **dict.fromkeys("iufc", _numbers),
+    **dict.fromkeys("OU", _cell),
+    "T": lambda array, _: classes.strings(array),
+    "M": lambda array, _: classes.datetimes(array),
+    "m": lambda array, _: classes.durations(array),
+}
+
+
+def _records(array: Array, where: str) -> Array:
+    names = array.dtype.names or ()
+    elements = np.empty(array.shape, dtype=object)
+    for index in np.ndindex(array.shape):
+        elements[index] = {name: array[index][name] for name in names}
+    return _structs(elements, names, where)
+
+
 def _structs(array: Array, fields: tuple[Any, ...], where: str) -> Array:
     names = [checked_name(name, f"A field of {where}") for name in fields]
-    if not names:
-        empty: Array = EmptyMatStruct(np.empty(array.shape, dtype=object))
-        return empty
     structs = np.empty(array.shape, dtype=[(name, object) for name in names])
     for index in np.ndindex(array.shape):
         element, place = array[index], where if array.size == 1 else f"{where}{_place(index)}"
         if set(element) != set(names):
             raise UnwritableValueError(
-                f"{place} has the fields {sorted(map(str, element))}, others of the same array {sorted(names)}. The elements "
-                "of a struct array have the same fields; give a cell (an object array) to keep different ones."
+                f"{place} has the fields {sorted(map(str, element))}, others of the array {sorted(names)}. "
+                "All elements of a struct array have the same fields; a cell (an array of object) may mix."
             )
-        structs[index] = tuple(encoded(element[name], f"{place}.{name}") for name in names)
-    return structs
+        if names:
+            structs[index] = tuple(encoded(element[name], f"{place}.{name}") for name in names)
+    if names:
+        return structs
+    empty: Array = EmptyMatStruct(np.empty(array.shape, dtype=object))
+    return empty
 
 
-def _old_object(value: MatlabObject, where: str) -> Any:
-    fields = _structs(np.array([[value.properties]], dtype=object), tuple(value.properties), where)
-    return MatioObject(fields, value.class_name)
-
-
-def _sparse(matrix: Any, where: str) -> Any:
-    if matrix.ndim != 2:
-        raise UnwritableValueError(
-            f"{where} is sparse with {matrix.ndim} axes; MATLAB's sparse matrices have two."
-        )
-    columns = scipy.sparse.csc_array(matrix)
-    columns.sum_duplicates()
-    # MATLAB knows sparse matrices of double and logical only.
-    kind = columns.dtype.kind
-    return columns if kind == "b" else columns.astype(np.complex128 if kind == "c" else np.float64)
+def _only_matlab(class_name: str, where: str) -> UnwritableValueError:
+    return UnwritableValueError(
+        f"{where} is an object of the class {class_name}, which only MATLAB can write. Give what is in it: "
+        "its `properties`, or numbers and text."
+    )
 
 
 def _place(index: tuple[int, ...]) -> str:

@@ -1,4 +1,4 @@
-"""MATLAB's own classes from Python values: the properties that MATLAB stores, the way back of `_known_classes`."""
+"""MATLAB's own classes from Python values, as the properties that it stores: `_known_classes` backwards."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from matlab_bridge._errors import UnwritableValueError
 
 from ._characters import units_of
 from ._known_classes import MISSING_STRING, STRING_VERSION
-from ._matio import MatlabOpaque as Encoded
-from ._matio import make_table_props, make_timetable_props
+from ._matio import MatlabOpaque, make_table_props, make_timetable_props
 from ._names import checked_name
 from ._raw import Array
 from ._values import CategoricalArray
@@ -29,7 +28,7 @@ def strings(array: Array) -> Any:
     packed = np.concatenate([np.empty(0, np.uint16), *units])
     packed = np.append(packed, np.zeros(-packed.size % 4, np.uint16)).astype("<u2").view("<u8")
     head = np.array([STRING_VERSION, array.ndim, *array.shape, *lengths], dtype=np.uint64)
-    return Encoded({"any": np.concatenate([head, packed.astype(np.uint64)])[np.newaxis]}, "string")
+    return MatlabOpaque({"any": np.concatenate([head, packed.astype(np.uint64)])[np.newaxis]}, "string")
 
 
 def categorical(values: Any) -> Any:
@@ -44,7 +43,7 @@ def categorical_array(array: CategoricalArray) -> Any:
 
 
 def _categorical(codes: Array, categories: list[str], ordered: bool) -> Any:
-    return Encoded(
+    return MatlabOpaque(
         {
             "categoryNames": _cellstr(categories, (-1, 1)),
             "codes": codes.astype(np.min_scalar_type(len(categories))),
@@ -57,13 +56,15 @@ def _categorical(codes: Array, categories: list[str], ordered: bool) -> Any:
 
 def datetimes(array: Array) -> Any:
     """A datetime without a time zone."""
-    return Encoded({"data": _milliseconds(array, "datetime64"), "tz": _NO_TEXT, "fmt": _NO_TEXT}, "datetime")
+    return MatlabOpaque(
+        {"data": _milliseconds(array, "datetime64"), "tz": _NO_TEXT, "fmt": _NO_TEXT}, "datetime"
+    )
 
 
 def durations(array: Array) -> Any:
     """A duration, shown in seconds."""
     millis = _milliseconds(array, "timedelta64")
-    return Encoded({"millis": millis.real, "fmt": np.array(["s"])}, "duration")
+    return MatlabOpaque({"millis": millis.real, "fmt": np.array(["s"])}, "duration")
 
 
 def _milliseconds(array: Array, kind: str) -> Array:
@@ -76,7 +77,9 @@ def _milliseconds(array: Array, kind: str) -> Array:
     # What a double cannot hold of the sum goes into the imaginary part, as MATLAB does.
     lost = rest - (millis - exact)
     millis[missing] = np.nan
-    return millis + 1j * np.where(missing, 0, lost) if np.any(lost[~missing]) else millis
+    if np.any(lost[~missing]):
+        millis = millis + 1j * np.where(missing, 0, lost)
+    return np.asarray(millis)
 
 
 def frame(table: pd.DataFrame, where: str, encode: Callable[[Any, str], Any]) -> Any:
@@ -86,7 +89,7 @@ def frame(table: pd.DataFrame, where: str, encode: Callable[[Any, str], Any]) ->
         raise UnwritableValueError(f"The table {where} has two variables of the same name: {names}.")
     data = np.empty((1, len(names)), dtype=object)
     for i, name in enumerate(names):
-        data[0, i] = encode(column(table.iloc[:, i], f"{where}.{name}", encode), f"{where}.{name}")
+        data[0, i] = encode(table.iloc[:, i], f"{where}.{name}")
     if isinstance(table.index, (pd.DatetimeIndex, pd.TimedeltaIndex)):
         return _timetable(table, names, data, where, encode)
     has_names = not isinstance(table.index, pd.RangeIndex)
@@ -101,7 +104,7 @@ def frame(table: pd.DataFrame, where: str, encode: Callable[[Any, str], Any]) ->
         "varnames": _cellstr(names, (1, -1)),
         "props": make_table_props(),
     }
-    return Encoded(properties, "table")
+    return MatlabOpaque(properties, "table")
 
 
 def _timetable(
@@ -125,10 +128,10 @@ def _timetable(
     }
     stored = np.empty((1, 1), dtype=[(name, object) for name in parts])
     stored[0, 0] = tuple(parts.values())
-    return Encoded({"any": stored}, "timetable")
+    return MatlabOpaque({"any": stored}, "timetable")
 
 
-def column(values: pd.Series[Any] | pd.Index[Any], where: str, encode: Callable[[Any, str], Any]) -> Any:
+def column(values: pd.Series[Any] | pd.Index[Any], where: str) -> Any:
     """What a column of a frame is as a value on its own."""
     dtype = values.dtype
     if isinstance(dtype, pd.CategoricalDtype):
@@ -144,7 +147,7 @@ def column(values: pd.Series[Any] | pd.Index[Any], where: str, encode: Callable[
         return values.to_numpy(
             dtype=np.float64, na_value=np.nan
         )  # pandas' own integers and flags can be missing
-    return values.to_numpy(dtype=getattr(dtype, "numpy_dtype", dtype))
+    return values.to_numpy(dtype=dtype if isinstance(dtype, np.dtype) else None)
 
 
 def _cellstr(texts: list[str], shape: tuple[int, int]) -> Array:

@@ -51,8 +51,8 @@ class _Container(Protocol):
 class MatFile(Mapping[str, Any]):
     """The variables of a MAT-file by name, in the order of the file.
 
-    A variable is read when it is first asked for, and then kept. The values are those that the table at the top of
-    `matlab_bridge.matfile._values` lists, whatever the version of the file.
+    A variable is read when it is first asked for, and then kept. The values are those that the table at the
+    top of `matlab_bridge.matfile._values` lists, whatever the version of the file.
 
     Attributes:
         info: what the headers say of the file and its variables.

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ._raw import Array
 from ._values import CategoricalArray, MatlabObject
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # The number of characters that MATLAB states for a missing string.
 MISSING_STRING = 2**64 - 1
@@ -48,20 +51,25 @@ def _string_array(texts: list[str | None]) -> Array:
 
 def to_categorical(found: MatlabObject) -> Any:
     """A categorical: codes counted from 1 (0 is undefined) and the names of the categories."""
-    import pandas as pd  # takes half a second, and few files need it
-
     codes = np.asarray(found.properties["codes"]).astype(np.int64)
     categories = tuple(str(name) for name in np.ravel(found.properties["categoryNames"]))
     ordered = _flag(found.properties.get("isOrdinal"))
     if codes.ndim == 2 and (1 in codes.shape or codes.shape == (0, 0)):
-        return pd.Categorical.from_codes(
-            (codes.ravel() - 1).tolist(), pd.Index(categories, dtype=object), ordered=ordered
-        )
+        return categorical(codes.ravel(), categories, ordered=ordered)
     return CategoricalArray(codes, categories, ordered)
 
 
+def categorical(codes: Array, categories: tuple[str, ...], *, ordered: bool) -> pd.Categorical:
+    """A categorical of pandas; its categories stay plain `str`."""
+    import pandas as pd  # takes half a second, and few files need it
+
+    return pd.Categorical.from_codes(
+        (codes - 1).tolist(), pd.Index(categories, dtype=object), ordered=ordered
+    )
+
+
 def to_datetimes(found: MatlabObject) -> Any:
-    """A datetime: milliseconds since 1970, in UTC where it has a time zone; the imaginary part refines them."""
+    """A datetime: milliseconds since 1970, in UTC if it has a time zone; the imaginary part refines them."""
     data = np.asarray(found.properties.get("data", np.empty((0, 0))))
     return _instants(data.real.astype(np.float64), data.imag.astype(np.float64), "datetime64")
 

@@ -16,11 +16,12 @@ from typing import Any, Literal
 import numpy as np
 import scipy.sparse
 
-from matlab_bridge._errors import TruncatedFileError
+from matlab_bridge._errors import LostObjectError, TruncatedFileError
 
 from ._characters import characters
 from ._header import ByteOrder, Header, level4_byte_order
 from ._info import VariableInfo
+from ._raw import Array
 
 _PRECISIONS = ("f8", "f4", "i4", "i2", "u2", "u1")
 _KINDS: tuple[Literal["double", "char", "sparse"], ...] = ("double", "char", "sparse")
@@ -48,6 +49,11 @@ class Level4File:
         self._matrices = {matrix.name: matrix for matrix in _matrices(path, header.byte_order)}
         self.variables = tuple(self._describe(matrix) for matrix in self._matrices.values())
 
+    @property
+    def subsystem(self) -> Array:
+        """Version 4 is older than objects."""
+        raise LostObjectError("version 4 has no objects")
+
     def read(self, name: str) -> Any:
         """Read a variable: a numeric or sparse matrix, or an array of characters."""
         matrix = self._matrices[name]
@@ -56,7 +62,7 @@ class Level4File:
             return characters(stored.astype(np.uint16))
         return _sparse(stored) if matrix.kind == "sparse" else stored
 
-    def _stored(self, matrix: _Matrix) -> np.ndarray[Any, Any]:
+    def _stored(self, matrix: _Matrix) -> Array:
         with self._path.open("rb") as file:
             file.seek(matrix.offset)
             numbers = np.frombuffer(file.read(matrix.nbytes), matrix.dtype).astype(np.float64)
@@ -87,10 +93,7 @@ def _matrices(path: Path, order: ByteOrder) -> list[_Matrix]:
             file.seek(offset)
             start = file.read(20)
             if level4_byte_order(start) != order:
-                raise TruncatedFileError(
-                    f"{path} breaks at byte {offset} of {size}: no v4 variable begins there. "
-                    "The file may be cut short or damaged; fetch or save it again."
-                )
+                raise TruncatedFileError(f"no variable begins at byte {offset} of {size}")
             kind, rows, columns, imaginary, name_length = struct.unpack(order + "5i", start)
             matrix = _Matrix(
                 name=file.read(name_length).split(b"\x00")[0].decode("latin-1"),
@@ -103,8 +106,8 @@ def _matrices(path: Path, order: ByteOrder) -> list[_Matrix]:
             offset = matrix.offset + matrix.nbytes
             if offset > size:
                 raise TruncatedFileError(
-                    f"{path} is cut short: the variable {matrix.name!r} ({rows}x{columns}) needs {offset - size} bytes "
-                    f"more than the file's {size}. Fetch or save it again."
+                    f"the variable {matrix.name!r} ({rows}x{columns}) needs {offset - size} bytes "
+                    f"more than the file's {size}"
                 )
             if matrix.kind == "sparse" and (rows < 1 or columns not in (3, 4)):
                 raise TruncatedFileError(
@@ -114,7 +117,7 @@ def _matrices(path: Path, order: ByteOrder) -> list[_Matrix]:
     return found
 
 
-def _sparse(triplets: np.ndarray[Any, Any]) -> scipy.sparse.csc_array[Any]:
+def _sparse(triplets: Array) -> scipy.sparse.csc_array[Any]:
     # One row (row, column, real[, imaginary]) a value, counted from 1; the last row holds the shape.
     row, column = (triplets[:, i].astype(np.int64) - 1 for i in range(2))
     values = triplets[:-1, 2] + 1j * triplets[:-1, 3] if triplets.shape[1] == 4 else triplets[:-1, 2]

@@ -1,9 +1,9 @@
 """MAT-files of versions 5, 6 and 7: the Level 5 format of MATLAB's "MAT-File Format".
 
-Why not `scipy.io.loadmat`, nor mat-io's copy of it: their compiled parser trusts the type numbers and sizes that
-the file states (a damaged file can end the process instead of raising), drops the shape of char arrays and the
-fields of empty structs, and reads all objects of a file at once. The format is small, so it is read here; SciPy
-is what the tests compare with.
+Why not `scipy.io.loadmat`, nor mat-io's copy of it: their compiled parser trusts the type numbers and sizes
+that the file states (a damaged file can end the process instead of raising), drops the shape of char arrays
+and the fields of empty structs, and lets objects of one file replace each other. The format is small, so it
+is read here; SciPy is what the tests compare with.
 """
 
 from __future__ import annotations
@@ -72,15 +72,15 @@ class Level5File:
         offset = self._header.subsystem_offset
         if offset == 0:
             raise LostObjectError(
-                "it is an object, and the file holds no more of it than a marker: its writer left the contents "
-                "of all objects out (subsystem offset 0). Save the variable again in MATLAB"
+                "it is an object, and the file holds no more of it than a marker: its writer left the "
+                "contents of all objects out (subsystem offset 0). Save the variable again in MATLAB"
             )
         with self._path.open("rb") as file:
             stream = self._matrix(file, self._element(file, offset))
-        # A MAT-file within the MAT-file, whose header is cut down to version, byte order and four bytes of padding.
-        content = memoryview(np.asarray(stream, dtype=np.uint8).tobytes())
+        # A MAT-file within the MAT-file, its header cut down to version, byte order and four more bytes.
+        content = np.asarray(stream, dtype=np.uint8).tobytes()
         order: ByteOrder = "<" if content[2:4] == b"IM" else ">"
-        found: Array = MatrixReader(content[8:], order).matrix()
+        found: Array = MatrixReader(memoryview(content)[8:], order).matrix()
         return found
 
     def _walk(self, file: BinaryIO) -> Iterator[_Element]:
@@ -117,17 +117,17 @@ class Level5File:
         header = MatrixReader(memoryview(start), self._header.byte_order).header()
         if not header.is_opaque:
             return header.info(header.shape)
-        # The size of an array of objects is in its marker; that is read whole, for it is small but may exceed the prefix.
+        # The size of an array of objects is in its marker, which is small, but may be longer than the prefix.
         return header.info(self._matrix(file, element).shape if header.name else ())
 
     def _matrix(self, file: BinaryIO, element: _Element) -> Any:
         file.seek(element.offset)
         data = file.read(element.nbytes)
         if element.kind == _COMPRESSED:
-            data = self._inflated(data)[_TAG_BYTES:]
+            data = self._inflated(data)
         return MatrixReader(memoryview(data), self._header.byte_order).contents(len(data))
 
-    def _inflated(self, deflated: bytes) -> memoryview:
+    def _inflated(self, deflated: bytes) -> bytes:
         inflater = zlib.decompressobj()
         tag = inflater.decompress(deflated, _TAG_BYTES)
         if len(tag) < _TAG_BYTES:
@@ -135,9 +135,9 @@ class Level5File:
         kind, nbytes = struct.unpack(self._header.byte_order + "2I", tag)
         if kind != MATRIX:
             raise TruncatedFileError(f"a compressed variable begins with an element of kind {kind}")
-        # zlib allocates as it goes, so a wrong length costs no memory. One byte more than that makes it check its sum,
-        # where there is one: MATLAB leaves the end of some streams out.
+        # zlib allocates as it goes, so a wrong length costs no memory. One byte more than that makes it check
+        # its sum, where there is one: MATLAB leaves the end of some streams out.
         data = inflater.decompress(inflater.unconsumed_tail, nbytes + 1)
         if len(data) < nbytes:
             raise TruncatedFileError("a compressed variable ends before its contents do")
-        return memoryview(tag + data)
+        return data

@@ -1,4 +1,4 @@
-"""MAT-files of version 7.3: HDF5 files behind a MAT-file header of 512 bytes, with MATLAB's classes as attributes."""
+"""MAT-files of version 7.3: HDF5 behind a MAT-file header, with MATLAB's classes as attributes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SUBSYSTEM = "#subsystem#"
 # MATLAB_object_decode says which kind of object a dataset or a group is.
 _FUNCTION, _OLD_OBJECT, _OPAQUE = 1, 2, 3
 _LOGICAL = 1  # MATLAB_int_decode
-# Data this large must have at least the bytes that deflating zeros leaves of it: a wrong size would be allocated.
+# Data this large must have the bytes that deflating zeros leaves of it, lest a wrong size be allocated.
 _LARGE = 2**30
 _MOST_INFLATION = 1032
 
@@ -38,10 +38,8 @@ class Level73File:
         del header  # HDF5 keeps the byte order with the data
         self._path = path
         with self._opened() as file:
-            # HDF5 lists names by the alphabet; where they stand in the file is the order of writing.
-            names = sorted(
-                (name for name in file if not name.startswith("#")), key=lambda name: _address(file[name])
-            )
+            # HDF5 lists names by the alphabet, unless the writer had it keep their order.
+            names = [name for name in file if not name.startswith("#")]
             self.variables = tuple(_describe(name, file[name]) for name in names)
 
     def read(self, name: str) -> Any:
@@ -59,8 +57,8 @@ class Level73File:
         with self._opened() as file:
             if _SUBSYSTEM not in file:
                 raise LostObjectError(
-                    "it is an object, and the file holds no more of it than a marker: its writer left the contents "
-                    "of all objects out (no group #subsystem#). Save the variable again in MATLAB"
+                    "it is an object, and the file holds no more of it than a marker: its writer left the "
+                    "contents of all objects out (no group #subsystem#). Save the variable again in MATLAB"
                 )
             return _Reader(file).struct(file[_SUBSYSTEM])
 
@@ -111,7 +109,7 @@ class _Reader:
             return np.empty(_size(item), dtype=dtype)
         fields = [item[name] for name in names]
         if not fields or not all(_is_field_of_many(field) for field in fields):
-            array = np.empty((1, 1), dtype=dtype)
+            array: Array = np.empty((1, 1), dtype=dtype)
             array[0, 0] = tuple(self.value(field) for field in fields)
             return array
         columns = [self._cell(field) for field in fields]
@@ -154,7 +152,7 @@ class _Reader:
     def _field_names(self, item: Any) -> list[str]:
         stored = item.attrs.get("MATLAB_fields")
         if stored is None:
-            return sorted(item, key=lambda name: _address(item[name])) if hasattr(item, "keys") else []
+            return list(item) if hasattr(item, "keys") else []
         if not isinstance(stored, np.ndarray):  # a list too long for an attribute is kept elsewhere
             stored = self._file[stored][()]
         return [b"".join(name).decode("ascii") for name in stored]
@@ -237,9 +235,3 @@ def _is_references(item: Any) -> bool:
 def _is_field_of_many(item: Any) -> bool:
     # A field of a struct array is references to its values; a cell is as well, but has a class.
     return _is_references(item) and "MATLAB_class" not in item.attrs
-
-
-def _address(item: Any) -> int:
-    import h5py
-
-    return int(h5py.h5o.get_info(item.id).addr)

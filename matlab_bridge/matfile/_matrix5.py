@@ -189,7 +189,7 @@ class MatrixReader:
 
     def _struct(self, header: MatrixHeader) -> Array:
         (width,) = self._integers(1)
-        kind, data = self._element()
+        data = self._element()[1]
         if width < 1 or data.nbytes % width:
             raise TruncatedFileError(f"field names of {width} bytes each do not fill {data.nbytes} bytes")
         table = bytes(data)

@@ -1,9 +1,9 @@
 """mat-io's reading of the contents of objects, with every element of an object array given its own class.
 
-mat-io 1.0.2 gives all elements of a heterogeneous array the class of the array (`nnet.cnn.layer.Layer`), so that
-layers cannot be told apart. `Subsystem` uses mat-io's tables, but looks the class of each object up by the
-object's own id. It also leaves nested markers alone, for the conversion to follow: so objects that refer to each
-other are met once, and an object that cannot be read is an error instead of a warning.
+mat-io 1.0.2 gives all elements of a heterogeneous array the class of the array (`nnet.cnn.layer.Layer`), so
+that layers cannot be told apart. `Subsystem` uses mat-io's tables, but looks the class of each object up by
+the object's own id. It also leaves nested markers alone, for the conversion to follow: so objects that refer
+to each other are met once, and an object that cannot be read is an error instead of a warning.
 
 A test tells when a newer mat-io gives elements their classes itself.
 """
@@ -64,7 +64,7 @@ class Subsystem:
 def _plain(value: Any) -> Any:
     if not isinstance(value, MatlabOpaqueProperty):
         return value
-    # Small values are kept among the numbers of the tables: names of enumeration members, flags, and a few integers.
+    # Small values are kept among the numbers of the tables: names of enumeration members, flags, integers.
     if value.ptype == PropertyType.MATLAB_ENUMERATION:
         return np.array([list(str(value))])
     number = int(value)

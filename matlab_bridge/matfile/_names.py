@@ -53,8 +53,8 @@ def checked_name(name: Any, what: str) -> str:
         raise UnwritableValueError(f"{what} is named {name!r}, a keyword of MATLAB; {name + '_'!r} would do.")
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) or len(name) > MAX_LENGTH:
         raise UnwritableValueError(
-            f"{what} is named {name!r}. A name in MATLAB is letters, digits and underscores, begins with a letter, and has "
-            f"at most {MAX_LENGTH} characters; {_similar(name)!r} would do."
+            f"{what} is named {name!r}. A name in MATLAB is letters, digits and underscores, begins with a "
+            f"letter, and has at most {MAX_LENGTH} characters; {_similar(name)!r} would do."
         )
     return name
 

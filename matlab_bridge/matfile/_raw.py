@@ -27,7 +27,7 @@ Array = np.ndarray[Any, Any]
 
 MARKER_MAGIC = 0xDD000000
 
-DTYPES = {
+DTYPES: dict[str, np.dtype[Any]] = {
     "double": np.dtype("f8"),
     "single": np.dtype("f4"),
     "logical": np.dtype("?"),
@@ -123,5 +123,5 @@ def sparse_matrix(
         rows.size and not 0 <= rows.min() <= rows.max() < shape[0]
     ):
         raise ValueError(f"the row indices of a sparse matrix do not fit its size {shape}")
-    index = np.int32 if max(*shape, rows.size) < 2**31 else np.int64
-    return scipy.sparse.csc_array((values, rows.astype(index), starts.astype(index)), shape=shape)
+    parts: Any = (values, rows.astype(np.int64), starts.astype(np.int64))
+    return scipy.sparse.csc_array(parts, shape=shape)

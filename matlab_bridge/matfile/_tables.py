@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ._known_classes import categorical
 from ._raw import Array
 from ._values import CategoricalArray, MatlabObject
 
@@ -38,7 +39,7 @@ def _chosen(names: Any, extra: Mapping[str, Any], prefix: str, flag: str | None 
     flag = flag or prefix
     for suffix in ("2048", "Original", "Orig"):
         used, full = extra.get(f"use{flag}{suffix}"), extra.get(f"{prefix}{suffix}")
-        if used is not None and np.size(used) and bool(np.ravel(used)[0]) and np.size(full):
+        if used is not None and full is not None and np.size(used) and np.ravel(used)[0]:
             return _texts(full)
     return _texts(names)
 
@@ -54,7 +55,7 @@ def _frame(data: Any, names: list[str], index: pd.Index[Any]) -> pd.DataFrame:
     columns: dict[str, Any] = {}
     for name, values in zip(names, cells, strict=True):
         for suffix, column in _columns(values, len(index)):
-            # A series, lest pandas take an object column of text for one of its strings: the two differ in MATLAB.
+            # A series, lest pandas make strings of an object column of text: the two differ in MATLAB.
             kept = pd.Series(column, index=index, dtype=getattr(column, "dtype", object))
             columns[_free(name + suffix, columns, names if suffix else [])] = kept
     return pd.DataFrame(columns, index=index)
@@ -69,7 +70,7 @@ def _free(name: str, *taken: Any) -> str:
 
 
 def _columns(values: Any, rows: int) -> Iterator[tuple[str, Any]]:
-    """The columns that a variable of a table has, each with what is added to its name (MATLAB's `splitvars`)."""
+    """The columns of a variable of a table, each with what is added to its name (as `splitvars` does)."""
     if isinstance(values, pd.DataFrame):
         for name in values.columns:
             yield f"_{name}", values[name].to_numpy()
@@ -77,12 +78,7 @@ def _columns(values: Any, rows: int) -> Iterator[tuple[str, Any]]:
         yield "", values
     elif isinstance(values, CategoricalArray) and values.codes.ndim == 2:
         for i in range(values.codes.shape[1]):
-            yield (
-                f"_{i + 1}",
-                pd.Categorical.from_codes(
-                    values.codes[:, i] - 1, list(values.categories), ordered=values.ordered
-                ),
-            )
+            yield f"_{i + 1}", categorical(values.codes[:, i], values.categories, ordered=values.ordered)
     elif not isinstance(values, np.ndarray) or values.ndim < 2:
         yield "", _one_a_row(values, rows)
     elif values.ndim > 2:

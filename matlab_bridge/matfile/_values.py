@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 
-class StructArray(np.ndarray):  # type: ignore[type-arg]  # dtype is always object
+class StructArray(np.ndarray[Any, Any]):
     """A MATLAB struct array that is not 1x1: an object array of `dict`, all with the same keys.
 
     `fields` are known even where the array is empty.
@@ -51,8 +51,8 @@ class MatlabObject:
 
     Attributes:
         class_name: MATLAB's name of the class, such as `"nnet.cnn.layer.ReLULayer"`.
-        properties: what MATLAB stored, by property name. A class with a `saveobj` method stores one property `any`.
-        old_style: whether the class is of MATLAB's older kind (a folder `@network`), whose fields are stored as a struct.
+        properties: what MATLAB stored, by property name. A class with a `saveobj` method stores one, `any`.
+        old_style: whether the class is of MATLAB's older kind (a folder `@network`), stored as a struct.
     """
 
     class_name: str
@@ -66,8 +66,8 @@ class MatlabObject:
         return {**self.properties, **saved} if isinstance(saved, dict) else dict(self.properties)
 
 
-class ObjectArray(np.ndarray):  # type: ignore[type-arg]  # dtype is always object
-    """An array of `MatlabObject` in MATLAB's shape; `class_name` is the class that all of them share (a root class, often)."""
+class ObjectArray(np.ndarray[Any, Any]):
+    """An array of `MatlabObject` in MATLAB's shape; `class_name` is a class that all of them share."""
 
     class_name: str
 
@@ -82,7 +82,7 @@ class ObjectArray(np.ndarray):  # type: ignore[type-arg]  # dtype is always obje
 
 @dataclass(frozen=True, slots=True)
 class FunctionHandle:
-    """A MATLAB function handle as an opaque value: its text, such as `"@(x)2*x"`, which is never evaluated."""
+    """A MATLAB function handle: its text, such as `"@(x)2*x"` or `"@sin"`, which is never evaluated."""
 
     text: str
 
@@ -97,7 +97,7 @@ class Enumeration:
 
 @dataclass(frozen=True, slots=True)
 class CategoricalArray:
-    """A categorical that is no vector: `codes` (0 = `<undefined>`, 1 = the first category) in MATLAB's shape."""
+    """A categorical that is no vector: `codes` in MATLAB's shape, 0 for `<undefined>`, 1 the first category."""
 
     codes: Any
     categories: tuple[str, ...]

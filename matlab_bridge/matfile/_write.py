@@ -39,9 +39,10 @@ def save(
 
     Args:
         path: the file to write.
-        variables: values by name. Names of variables and fields are those that MATLAB accepts: letters, digits and
-            underscores, beginning with a letter, at most 63 characters, no keyword.
-        version: `"v7"`, which every MATLAB since 2005 and GNU Octave read, at most 2 GiB a variable; or `"v7.3"` (HDF5).
+        variables: values by name. Names of variables and fields are those that MATLAB accepts: letters,
+            digits and underscores, beginning with a letter, at most 63 characters, no keyword.
+        version: `"v7"`, which every MATLAB since 2005 and GNU Octave read, at most 2 GiB a variable; or
+            `"v7.3"` (HDF5).
         compress: whether to deflate the data.
 
     Raises:

@@ -1,4 +1,4 @@
-"""mat-io's writers of both formats, with what they lack: complex single, names of many fields, a choice to compress."""
+"""mat-io's writers of both formats, and what they lack: complex single, many fields, a choice to compress."""
 
 from __future__ import annotations
 
@@ -78,7 +78,8 @@ def _append(file: io.BufferedWriter, matrix: bytes, what: str, *, compress: bool
 
 def _too_large(what: str, nbytes: int) -> UnwritableValueError:
     return UnwritableValueError(
-        f"{what} takes {nbytes / 2**30:.1f} GiB, and a variable of a v7 file at most 2 GiB. Save it with version='v7.3'."
+        f"{what} takes {nbytes / 2**30:.1f} GiB, and a variable of a v7 file at most 2 GiB. "
+        "Save it with version='v7.3'."
     )
 
 
