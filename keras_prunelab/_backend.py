@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,27 +14,40 @@ from ._errors import MissingBackendError
 _BACKENDS = ("tensorflow", "jax", "torch")
 
 
-def _missing(name: str) -> NoReturn:
+def import_keras() -> Any:
+    """Import Keras, which imports its backend.
+
+    Returns:
+        The module `keras`.
+
+    Raises:
+        MissingBackendError: the backend that Keras is to run on is not installed.
+    """
+    try:
+        import keras
+    except ModuleNotFoundError as error:
+        if error.name not in _BACKENDS:
+            raise
+        raise _missing(error.name) from None
+    except ValueError as error:
+        if "Unable to import backend" not in str(error):
+            raise
+        raise _missing(os.environ.get("KERAS_BACKEND", "")) from None
+    return keras
+
+
+def _missing(name: str) -> MissingBackendError:
     wanted = os.environ.get("KERAS_BACKEND")
-    extra = name if name in _BACKENDS else "tensorflow"
-    why = f" (the environment variable KERAS_BACKEND asks for {wanted!r})" if wanted else ""
-    raise MissingBackendError(
-        f"Keras cannot run on the backend {name!r}{why}. Install it:\n"
+    why = f", which the environment variable KERAS_BACKEND asks for," if wanted else ""
+    extra = name if name in _BACKENDS else _BACKENDS[0]
+    return MissingBackendError(
+        f"The backend {name!r}{why} is not installed, or not one that networks can be pruned on. Install one:\n"
         f'    pip install "keras-prunelab[{extra}]"\n'
-        f"or set KERAS_BACKEND to one of {', '.join(_BACKENDS)} that is installed."
-    ) from None
+        f"or set KERAS_BACKEND to another of {', '.join(_BACKENDS)} that is installed."
+    )
 
 
-try:
-    import keras
-except ModuleNotFoundError as _error:
-    if _error.name not in _BACKENDS:
-        raise
-    _missing(_error.name)
-except ValueError as _error:
-    if "backend" not in str(_error):
-        raise
-    _missing(os.environ.get("KERAS_BACKEND", "tensorflow"))
+keras = import_keras()
 
 Gradients = Callable[[Sequence[NDArray[Any]]], list[NDArray[Any]]]
 
@@ -100,7 +113,9 @@ def compiled_forward(model: keras.Model) -> Callable[[Any], Any]:
 
 def _dispatch(**makers: Callable[[Any], Callable[[Any], Any]]) -> Callable[[Any], Callable[[Any], Any]]:
     backend = keras.config.backend()
-    return makers[backend] if backend in makers else _missing(backend)
+    if backend not in makers:
+        raise _missing(backend)
+    return makers[backend]
 
 
 def _tensorflow_gradients(at: Callable[[Sequence[Any]], Any]) -> Callable[[Any], Any]:

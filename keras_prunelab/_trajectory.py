@@ -16,9 +16,8 @@ from ._conventions import Convention
 from ._errors import InvalidDataError, InvalidModelError, UnknownNameError
 from ._masks import MaskSet
 from ._prunable import Prunables, prunable
-from ._scores import Score, ScoreContext
+from ._scores import Score, ScoreContext, ScoreLike
 from ._scores import get as get_score
-from ._scores._registry import ScoreLike
 from ._selection import Levels, Scope, checked_sparsities, pruned_count, removal_levels
 
 Progress: TypeAlias = Callable[[int, int], None]

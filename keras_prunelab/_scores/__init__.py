@@ -5,7 +5,7 @@ from __future__ import annotations
 from ._base import Score, ScoreContext
 from ._magnitude import Magnitude
 from ._random import Random
-from ._registry import deserialize, get, register, serialize
+from ._registry import ScoreLike, deserialize, get, register, serialize
 from ._synflow import SynFlow
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Random",
     "Score",
     "ScoreContext",
+    "ScoreLike",
     "SynFlow",
     "deserialize",
     "get",

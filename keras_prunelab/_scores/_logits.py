@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from .._errors import InvalidDataError, InvalidModelError
+from keras_prunelab._errors import InvalidDataError, InvalidModelError
 
 # Operations by class name: a Softmax at the end may be a layer or, as keras.ops.softmax, a bare operation.
 _SQUASHING = ("softmax", "log_softmax", "sigmoid")

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeAlias, TypeVar, final
 
 from numpy.typing import NDArray
 
-from .._errors import UnknownNameError
+from keras_prunelab._errors import UnknownNameError
 from ._base import Score, ScoreContext
 from ._magnitude import Magnitude
 from ._random import Random

@@ -8,9 +8,9 @@ from typing import Any, TypeAlias, final
 import numpy as np
 from numpy.typing import NDArray
 
-from .._backend import gradients
-from .._errors import InvalidModelError
-from .._prunable import prunable
+from keras_prunelab._backend import gradients
+from keras_prunelab._errors import InvalidModelError
+from keras_prunelab._prunable import prunable
 from ._base import Score, ScoreContext
 from ._logits import sum_of_logits
 

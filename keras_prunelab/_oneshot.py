@@ -1,0 +1,151 @@
+"""Prune a trained model once, into a new model."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from . import _conventions
+from ._conventions import Convention
+from ._errors import InvalidModelError
+from ._masks import MaskSet
+from ._prunable import Filters, prunable
+from ._scores import ScoreLike
+from ._selection import Scope
+from ._trajectory import trajectory
+
+
+def prune(
+    model: keras.Model,
+    sparsity: float,
+    score: ScoreLike = "magnitude",
+    *,
+    scope: Scope = "global",
+    convention: str | Convention = "paper",
+    include: Filters = None,
+    exclude: Filters = None,
+) -> keras.Model:
+    """Make a sparse copy of a model.
+
+    The model itself is only read. The copy has the same layers, names and compiled state.
+
+    Args:
+        model: a built model: Sequential, functional, or a subclass that Keras can save.
+        sparsity: the share of the prunable weights to set to zero, in [0, 1). Exactly round(s N) of them go,
+            halves rounded up; with `convention="matlab"` all that tie with the last of these go too.
+        score: what decides which go first: `"magnitude"`, `"synflow"`, `"random"`, a `Score`, or a function.
+        scope: `"global"` ranks all weights together; `"layer"` prunes the same share of each layer.
+        convention: `"paper"` prunes kernels; `"matlab"` follows MATLAB's example: all learnables.
+        include: only what matches one of these; see `prunable`.
+        exclude: nothing that matches one of these.
+
+    Returns:
+        The sparse copy.
+
+    Raises:
+        InvalidSparsityError: the sparsity is outside [0, 1).
+        UnknownNameError: there is no such score, scope, convention, or layer of a filter.
+        NothingToPruneError: no weight is left to prune.
+        InvalidModelError: the model is not built, has weights that are not finite, or cannot be copied.
+
+    Example:
+        >>> import keras
+        >>> import keras_prunelab as kpl
+        >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(10)])
+        >>> pruned = kpl.prune(model, 0.9)
+        >>> kpl.sparsity(pruned), kpl.sparsity(model)
+        (0.9, 0.0)
+    """
+    rules = _conventions.get(convention)
+    found = prunable(model, include, exclude, learnables=rules.learnables)
+    masks = trajectory(model, sparsity, score, scope=scope, convention=rules, prunables=found).masks(0)
+    pruned = _copy(model)
+    # By position: the path of a variable without a name of its own counts up from copy to copy.
+    pairs = zip(prunable(model, learnables="all"), prunable(pruned, learnables="all"), strict=True)
+    MaskSet({its.path: masks[item.path] for item, its in pairs if item.path in masks}).apply(pruned)
+    return pruned
+
+
+def sparsity(
+    model: keras.Model,
+    *,
+    convention: str | Convention = "paper",
+    include: Filters = None,
+    exclude: Filters = None,
+) -> float:
+    """Measure the share of a model's prunable weights that are zero.
+
+    Args:
+        model: a built model.
+        convention: which weights count: kernels with `"paper"`, all learnables with `"matlab"`.
+        include: only what matches one of these; see `prunable`.
+        exclude: nothing that matches one of these.
+
+    Returns:
+        Zeros divided by weights, in [0, 1].
+
+    Raises:
+        NothingToPruneError: no variable is left.
+        InvalidModelError: the model is not built.
+
+    Example:
+        >>> import keras
+        >>> import keras_prunelab as kpl
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+        >>> model.layers[0].set_weights([np.float32([[1, 0], [2, 3]]), np.float32([0, 0])])
+        >>> kpl.sparsity(model)
+        0.25
+    """
+    learnables = _conventions.get(convention).learnables
+    return MaskSet.from_zeros(model, prunable(model, include, exclude, learnables=learnables)).sparsity
+
+
+def _copy(model: keras.Model) -> keras.Model:
+    """Copy a model as saving and loading it would, in memory, with its compiled state and what hangs on it."""
+    try:
+        with _known_classes(model), warnings.catch_warnings():
+            # An optimizer that was never run has fewer variables in the original than in the copy.
+            warnings.filterwarnings("ignore", message="Skipping variable loading for optimizer")
+            make, arguments = model.__reduce__()
+            copy = make(*arguments)
+        equal = _same_weights(model, copy)
+    except (TypeError, ValueError, NotImplementedError, AttributeError, KeyError, OSError) as error:
+        raise InvalidModelError(_uncopyable(model, str(error).splitlines()[0] if str(error) else "")) from error
+    if not equal:
+        raise InvalidModelError(_uncopyable(model, "The weights of the copy differ."))
+    for name, value in vars(model).items():
+        if not name.startswith("_") and name not in vars(copy) and not isinstance(value, keras.layers.Layer):
+            setattr(copy, name, value)  # what its maker hung on it, such as the names of its classes
+    return copy
+
+
+def _same_weights(model: keras.Model, copy: keras.Model) -> bool:
+    return len(model.weights) == len(copy.weights) and all(
+        np.array_equal(keras.ops.convert_to_numpy(one), keras.ops.convert_to_numpy(other), equal_nan=True)
+        for one, other in zip(model.weights, copy.weights, strict=True)
+    )
+
+
+def _uncopyable(model: keras.Model, why: str) -> str:
+    return (
+        f"Model {model.name!r} of class {type(model).__name__} cannot be copied, because Keras cannot save and load "
+        f"it. {why} Write its get_config and from_config, or build it from keras.Input; or prune it in place: "
+        "masks = keras_prunelab.trajectory(model, sparsity).masks(0), then masks.apply(model)."
+    )
+
+
+@contextlib.contextmanager
+def _known_classes(model: keras.Model) -> Iterator[None]:
+    """Let Keras find the classes and functions that the model is made of, registered or not."""
+    compiled = model._compile_config.config.values() if model.compiled else ()
+    objects: list[Any] = [type(layer) for layer in model._flatten_layers()]
+    for value in keras.tree.flatten(list(compiled)):
+        objects.append(value if callable(value) and hasattr(value, "__name__") else type(value))
+    custom = {one.__name__: one for one in objects if not one.__module__.startswith(("keras.", "builtins"))}
+    with keras.saving.custom_object_scope(custom):
+        yield
