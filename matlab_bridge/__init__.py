@@ -31,9 +31,11 @@ from ._errors import (
 )
 
 if TYPE_CHECKING:
+    from ._toolbox import toolbox_path
     from .datasets import Dataset, load_dataset
     from .matfile import info, load, save
-    from .networks._network import Connection, Layer, Network
+    from .networks._network import Connection, Layer, Network, Source
+    from .networks._sidecar import Sidecar, sidecar
     from .networks.read import find_networks, load_network
     from .networks.write import save_network, save_portable
     from .results import save_results
@@ -55,6 +57,8 @@ __all__ = [
     "NetworkMismatchError",
     "NetworkNotFoundError",
     "NotAMatFileError",
+    "Sidecar",
+    "Source",
     "TruncatedFileError",
     "UnsafeArchiveError",
     "UnsupportedLayerError",
@@ -70,6 +74,8 @@ __all__ = [
     "save_network",
     "save_portable",
     "save_results",
+    "sidecar",
+    "toolbox_path",
 ]
 
 _HOMES = {
@@ -77,6 +83,8 @@ _HOMES = {
     "Dataset": ".datasets",
     "Layer": ".networks._network",
     "Network": ".networks._network",
+    "Sidecar": ".networks._sidecar",
+    "Source": ".networks._network",
     "find_networks": ".networks.read",
     "info": ".matfile",
     "load": ".matfile",
@@ -86,6 +94,8 @@ _HOMES = {
     "save_network": ".networks.write",
     "save_portable": ".networks.write",
     "save_results": ".results",
+    "sidecar": ".networks._sidecar",
+    "toolbox_path": "._toolbox",
 }
 
 

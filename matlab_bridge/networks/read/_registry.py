@@ -10,6 +10,7 @@ from matlab_bridge.matfile._values import MatlabObject
 from matlab_bridge.networks._network import Network, Source
 
 from ._objects import is_layer_array, is_network_object, read_layer_array, read_network_object
+from ._portable import is_portable, read_portable
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Reader:
 READERS: list[Reader] = [
     Reader("network object", is_network_object, read_network_object),
     Reader("layer array", is_layer_array, read_layer_array),
+    Reader("portable network", is_portable, read_portable),
 ]
 
 

@@ -1,0 +1,170 @@
+"""The portable form: written, read, and carried through Octave."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+
+import matlab_bridge as mb
+from matlab_bridge import InvalidNetworkError, Layer, Network
+from matlab_bridge.matfile import FunctionHandle, MatlabObject
+from matlab_bridge.networks._public import public_layer
+from matlab_bridge.networks.read._portable import is_portable, read_portable
+from matlab_bridge.networks.write._portable import portable_struct
+
+from . import octave
+from .networks_by_hand import NNET, branching, row
+
+
+def assert_same(got: Network, expected: Network) -> None:
+    """Equal in every field, the layers in their public form."""
+    assert [layer.name for layer in got.layers] == [layer.name for layer in expected.layers]
+    assert got.connections == expected.connections
+    assert got.class_names == expected.class_names
+    assert got.output_names == expected.output_names
+    assert got.class_name == expected.class_name
+    for one, other in zip(got.layers, map(public_layer, expected.layers), strict=True):
+        assert one.class_name == other.class_name
+        for part in ("settings", "learnables", "state"):
+            mine, theirs = getattr(one, part), getattr(other, part)
+            assert mine.keys() == theirs.keys(), (one.name, part)
+            for name, value in theirs.items():
+                np.testing.assert_array_equal(
+                    squeezed(mine[name]), squeezed(value), err_msg=f"{one.name}.{name}"
+                )
+                if not isinstance(value, str):
+                    assert mine[name].dtype == value.dtype, (one.name, name)
+
+
+def squeezed(value: Any) -> Any:
+    return value if isinstance(value, str) else np.squeeze(value)
+
+
+@pytest.mark.parametrize("version", ["v7", "v7.3"])
+def test_round_trip(version: Literal["v7", "v7.3"], tmp_path: Path) -> None:
+    path = tmp_path / "net.mat"
+    mb.save_portable(path, branching(), version=version)
+    network = mb.load_network(path)
+    assert_same(network, branching())
+    assert network.source is not None
+    assert (network.source.path, network.source.variable) == (path, "net")
+
+
+@pytest.mark.octave
+def test_through_octave(tmp_path: Path) -> None:
+    mb.save_portable(tmp_path / "a.mat", branching(), name="mine")
+    octave.run("load('a.mat'); save('-v7', 'b.mat', 'mine');", tmp_path)
+    assert_same(mb.load_network(tmp_path / "b.mat"), branching())
+
+
+def test_further_variables_and_class_names(tmp_path: Path) -> None:
+    path = tmp_path / "lab.mat"
+    images = np.arange(24, dtype=np.uint8).reshape(2, 3, 1, 4)
+    mb.save_portable(path, branching(), class_names=("x", "y", "z"), variables={"XValidation": images})
+    assert mb.load_network(path).class_names == ("x", "y", "z")
+    np.testing.assert_array_equal(mb.load(path)["XValidation"], images)
+
+
+def test_the_networks_variable_cannot_be_given_twice(tmp_path: Path) -> None:
+    with pytest.raises(InvalidNetworkError, match="both named 'net'"):
+        mb.save_portable(tmp_path / "lab.mat", branching(), variables={"net": 1})
+    assert not (tmp_path / "lab.mat").exists()
+
+
+def test_ports_and_slashes_in_names_survive() -> None:
+    layers = (Layer("block/pool", "a.MaxPooling2DLayer"), Layer("unpool", "a.MaxUnpooling2DLayer"))
+    connections = (
+        mb.Connection("block/pool", "unpool", "out", "in"),
+        mb.Connection("block/pool", "unpool", "indices", "indices"),
+    )
+    struct = portable_struct(Network(layers, connections))
+    assert struct["Connections"]["Source"].ravel().tolist() == ["block/pool/out", "block/pool/indices"]
+    assert read_portable(struct).connections == connections
+
+
+def test_function_handles_become_text_and_objects_are_left_out() -> None:
+    settings = {
+        "PredictFcn": FunctionHandle("@(x)2*x"),
+        "Other": MatlabObject("my.Class", {}),
+        "Size": row(2),
+    }
+    with pytest.warns(UserWarning, match="'Other' of the layer 'f'"):
+        struct = portable_struct(Network((Layer("f", f"{NNET}FunctionLayer", settings),), ()))
+    assert struct["Layers"][0, 0]["Settings"].keys() == {"PredictFcn", "Size"}
+    assert struct["Layers"][0, 0]["Settings"]["PredictFcn"] == "@(x)2*x"
+
+
+def test_empty_states_are_left_out() -> None:
+    layer = Layer("n", f"{NNET}BatchNormalizationLayer", state={"TrainedMean": np.zeros((0, 0))})
+    assert portable_struct(Network((layer,), ()))["Layers"][0, 0]["State"] == {}
+
+
+@pytest.mark.parametrize("value", [3, "text", {}, {"Format": "another"}, None])
+def test_other_values_are_no_networks(value: Any) -> None:
+    assert not is_portable(value)
+
+
+def drop(name: str) -> Any:
+    return lambda struct: struct.pop(name)
+
+
+def change(name: str, value: Any) -> Any:
+    return lambda struct: struct.update({name: value})
+
+
+def in_layer(edit: Any) -> Any:
+    return lambda struct: edit(struct["Layers"][1, 0])
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (drop("FormatVersion"), "it has no field FormatVersion"),
+        (change("FormatVersion", row(2)), "the field FormatVersion is 2, and this release reads up to 1"),
+        (change("FormatVersion", "1"), "the field FormatVersion is str, and a number was expected"),
+        (change("Class", row(1)), "the field Class is ndarray of size 1x1, and text was expected"),
+        (drop("Layers"), "it has no field Layers"),
+        (change("Layers", np.empty((0, 0))), "the field Layers is ndarray of size 0x0"),
+        (in_layer(drop("Name")), r"the field Layers\{2\} has no field Name"),
+        (in_layer(change("Name", "")), r"the field Layers\{2\}.Name is str, and text was expected"),
+        (
+            in_layer(change("Settings", "x")),
+            r"the field Layers\{2\}.Settings is str, and a struct was expected",
+        ),
+        (
+            in_layer(change("Learnables", {"Weights": "x"})),
+            r"the field Layers\{2\}.Learnables.Weights is str, and a numeric array was expected",
+        ),
+        (drop("Connections"), "it has no field Connections"),
+        (
+            change("Connections", {"Source": np.array(["in"], object)}),
+            "the field Connections has no field Destination",
+        ),
+        (
+            change("Connections", {"Source": np.array(["in"], object), "Destination": np.array([], object)}),
+            "1 elements in Source and 0 in Destination",
+        ),
+        (change("ClassNames", np.array([1, 2])), "the field ClassNames is ndarray of size 2"),
+    ],
+)
+def test_errors_name_the_field(edit: Any, message: str) -> None:
+    struct = portable_struct(branching())
+    edit(struct)
+    with pytest.raises(InvalidNetworkError, match=message):
+        read_portable(struct)
+
+
+def test_connections_to_nowhere_are_refused() -> None:
+    struct = portable_struct(branching())
+    struct["Connections"]["Destination"][0, 0] = "nowhere"
+    with pytest.raises(InvalidNetworkError, match="nowhere"):
+        read_portable(struct)
+
+
+def test_layers_may_be_a_struct_without_fields_where_octave_makes_it_empty() -> None:
+    struct = portable_struct(branching())
+    struct["Layers"][3, 0]["Settings"] = np.empty((0, 0))
+    assert dict(read_portable(struct)["relu"].settings) == {}
