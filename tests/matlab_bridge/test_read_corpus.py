@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 import matlab_bridge as mb
-
-from ..conftest import CORPUS
+from tests.conftest import CORPUS
 
 pytestmark = pytest.mark.corpus
 
