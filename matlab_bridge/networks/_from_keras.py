@@ -76,7 +76,7 @@ class _End:
 
     Attributes:
         layer: the layer that gives it.
-        order: for flattened images, the elements of the Keras vector in MATLAB's order; None where they agree.
+        order: for flattened images, the Keras vector's elements in MATLAB's order; None where they agree.
         margins: zeros around the image that the layer after it must add.
     """
 
@@ -109,7 +109,7 @@ class _Translation:
         for end, tensor in zip(outputs, self._model.outputs, strict=True):
             if end.order is not None or end.margins is not None:
                 raise UnsupportedLayerError(
-                    f"The model returns {tensor.name!r}, images that are flattened or padded but reach no further "
+                    f"The model returns {tensor.name!r}, flattened or padded images that reach no further "
                     "layer. Return the images themselves, or put a layer after them."
                 )
         return Network(

@@ -203,6 +203,10 @@ class TransposedConvolution2D(LayerRule):
             raise UnsupportedLayerError(
                 "MATLAB's transposed convolution has no output padding and no dilation"
             )
+        if any(size < step for size, step in zip(layer.kernel_size, layer.strides, strict=True)):
+            raise UnsupportedLayerError(
+                "its filter is smaller than its stride, and Keras pads the output then"
+            )
         return {
             "FilterSize": np.array([layer.kernel_size], dtype=float),
             "NumChannels": np.array([[layer.kernel.shape[3]]], dtype=float),

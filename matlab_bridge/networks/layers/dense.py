@@ -72,9 +72,7 @@ class FullyConnected(LayerRule):
     def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any]:
         """The same layer in MATLAB's words."""
         if len(shapes[0]) == 4:
-            raise UnsupportedLayerError(
-                "it acts on each pixel by itself; a 1x1 convolution does that in MATLAB"
-            )
+            raise UnsupportedLayerError("it acts on each pixel; in MATLAB a 1x1 convolution does")
         inputs, outputs = layer.kernel.shape
         return {
             "InputSize": np.array([[inputs]], dtype=float),

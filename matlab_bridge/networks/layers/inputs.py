@@ -28,7 +28,7 @@ def _gain_and_offset(normalization: Normalization) -> tuple[Array, Array]:
         gain = (normalization.target_max - normalization.target_min) / _without_zeros(high - low)
         return gain, normalization.target_min - low * gain
     mean = _float(normalization.mean)
-    gain = one if normalization.std is None else one / _without_zeros(_float(normalization.std))
+    gain = one / _without_zeros(_float(normalization.std)) if normalization.type == "zscore" else one
     return gain, -mean * gain
 
 

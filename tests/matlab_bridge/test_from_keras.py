@@ -1,0 +1,199 @@
+"""Keras models in MATLAB's words: what they become, and that the outputs stay."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import layers as kl
+
+from matlab_bridge import UnsupportedLayerError
+from matlab_bridge.networks._build import to_keras
+from matlab_bridge.networks._from_keras import from_keras
+from matlab_bridge.networks._network import Network
+
+from .layer_tools import assert_close, normal
+
+ACTIVATIONS = st.sampled_from([None, "relu", "relu6", "elu", "tanh", "sigmoid", "softmax"])
+
+
+def randomized(model: keras.Model) -> keras.Model:
+    """Random values for all variables, so that no two could be swapped unseen; variances positive."""
+    for seed, variable in enumerate(model.variables):
+        values = normal(seed, *variable.shape)
+        variable.assign(np.abs(values) + 0.1 if variable.path.endswith("variance") else values)
+    return model
+
+
+def assert_same(model: keras.Model) -> Network:
+    """The network gives the outputs of the model."""
+    network = from_keras(randomized(model))
+    data = [
+        normal(99 + n, 2, *(size or 5 for size in tensor.shape[1:])) for n, tensor in enumerate(model.inputs)
+    ]
+    data = data[0] if len(data) == 1 else data
+    expected, actual = model(data), to_keras(network)(data)
+    for ours, theirs in zip(
+        *([each] if not isinstance(each, list) else each for each in (actual, expected)), strict=True
+    ):
+        assert_close(np.asarray(ours), np.asarray(theirs))
+    return network
+
+
+def sequential(shape, *layers):
+    return keras.Sequential([keras.Input(shape), *layers])
+
+
+def image_stack(draw):
+    """A few random layers on images, then the way to a vector, then a dense layer."""
+    shape = (draw(st.integers(5, 8)), draw(st.integers(5, 8)), draw(st.sampled_from([1, 2, 4])))
+    tensor = inputs = keras.Input(shape)
+    for _ in range(draw(st.integers(1, 3))):
+        window, stride = draw(st.tuples(st.integers(1, 3), st.integers(1, 3))), draw(st.integers(1, 2))
+        padding = draw(st.sampled_from(["same", "valid"]))
+        if padding == "valid" and min(tensor.shape[1:3]) < 3:
+            padding = "same"
+        layer = draw(
+            st.sampled_from(
+                [
+                    lambda: kl.Conv2D(
+                        4, window, stride, padding, activation=draw(ACTIVATIONS), use_bias=draw(st.booleans())
+                    ),
+                    lambda: kl.DepthwiseConv2D(window, stride, padding, depth_multiplier=2),
+                    lambda: kl.MaxPooling2D(window, stride, padding),
+                    lambda: kl.AveragePooling2D(window, stride, padding),
+                    lambda: kl.BatchNormalization(scale=draw(st.booleans()), center=draw(st.booleans())),
+                    lambda: kl.LeakyReLU(0.3),
+                    lambda: kl.Conv2DTranspose(4, 3, stride, padding),
+                    lambda: kl.Dropout(0.5),
+                ]
+            )
+        )()
+        tensor = layer(tensor)
+    if draw(st.booleans()):
+        tensor = kl.Flatten()(tensor)
+        for _ in range(draw(st.integers(0, 2))):
+            tensor = draw(
+                st.sampled_from([kl.BatchNormalization, kl.ReLU, kl.Softmax, lambda: kl.Dropout(0.2)])
+            )()(tensor)
+    else:
+        tensor = kl.GlobalAveragePooling2D()(tensor)
+    return keras.Model(inputs, kl.Dense(3, activation=draw(ACTIVATIONS))(tensor))
+
+
+@given(st.data())
+@settings(max_examples=40)
+def test_random_stacks_keep_their_outputs(data):
+    assert_same(image_stack(data.draw))
+
+
+def test_what_a_small_classifier_becomes():
+    network = assert_same(
+        sequential(
+            (8, 8, 1),
+            kl.Rescaling(1 / 255),
+            kl.Conv2D(4, 3, padding="same", activation="relu", name="conv1"),
+            kl.MaxPooling2D(2),
+            kl.Flatten(),
+            kl.Dropout(0.5),
+            kl.Dense(10, activation="softmax", name="fc"),
+        )
+    )
+    assert [(each.kind, each.name) for each in network.layers][1:3] == [
+        ("Convolution2DLayer", "conv1"),
+        ("ReLULayer", "conv1_relu"),
+    ]
+    assert [each.kind for each in network.layers][3:] == [
+        "MaxPooling2DLayer",
+        "FlattenLayer",
+        "DropoutLayer",
+        "FullyConnectedLayer",
+        "SoftmaxLayer",
+    ]
+    assert network.layers[0].settings["Normalization"] == "zscore"
+    assert network["conv1"].learnables["Weights"].shape == (3, 3, 1, 4)
+    assert network["fc"].learnables["Weights"].shape == (10, 64)
+    assert network.output_names == ("fc_softmax",)
+
+
+def test_dense_weights_after_a_flatten_run_column_major():
+    model = randomized(sequential((3, 4, 2), kl.Flatten(), kl.Dense(5, name="fc")))
+    image = normal(1, 3, 4, 2)
+    weights = from_keras(model)["fc"].learnables["Weights"]
+    expected = np.asarray(model(image[None]))[0] - np.asarray(model.get_layer("fc").bias)
+    assert_close(weights.astype(float) @ image.ravel(order="F"), expected)
+
+
+def test_branches_with_flattened_images_of_several_orders():
+    image = keras.Input((4, 3, 2))
+    left, right = kl.Flatten()(kl.Conv2D(3, 1)(image)), kl.Flatten()(kl.Conv2D(3, 1)(image))
+    both = kl.Concatenate()(
+        [kl.Add()([left, right]), kl.Flatten()(kl.MaxPooling2D(2)(image)), kl.Dense(4)(left)]
+    )
+    assert_same(
+        keras.Model(image, [kl.Dense(2)(kl.BatchNormalization()(both)), kl.GlobalMaxPooling2D()(image)])
+    )
+
+
+def test_zero_padding_becomes_the_padding_of_the_next_layer():
+    image = keras.Input((7, 6, 2))
+    padded = kl.ZeroPadding2D(((1, 0), (0, 2)))(image)
+    ends = [
+        kl.Conv2D(3, 3, strides=2, name="conv")(padded),
+        kl.Conv2D(3, 3, padding="same", dilation_rate=2, name="both")(padded),
+        kl.AveragePooling2D(3, 1)(padded),
+    ]
+    network = assert_same(keras.Model(image, ends))
+    np.testing.assert_array_equal(network["conv"].settings["PaddingSize"], [[1, 0, 0, 2]])
+    np.testing.assert_array_equal(network["both"].settings["PaddingSize"], [[3, 2, 2, 4]])
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis"),
+    [((4, 3, 2), -1), ((4, 3, 2), (1, 2, 3)), ((4, 3, 2), None), ((5,), -1), ((None, 5), -1)],
+)
+def test_an_adapted_normalization_becomes_the_input_layers(shape, axis):
+    norm = kl.Normalization(axis=axis)
+    norm.adapt(normal(1, 8, *(size or 6 for size in shape)) * 3 + 1)
+    inputs = keras.Input(shape)
+    model = keras.Model(inputs, kl.ReLU()(norm(inputs)))
+    data = normal(2, 2, *(size or 6 for size in shape))
+    network = from_keras(model)
+    assert [each.kind for each in network.layers][1:] == ["ReLULayer"]
+    assert_close(np.asarray(to_keras(network)(data)), np.asarray(model(data)))
+
+
+def test_sequences_are_dense_step_by_step():
+    network = assert_same(sequential((None, 5), kl.Dense(4, activation="tanh"), kl.Dropout(0.1), kl.Dense(2)))
+    assert network.layers[0].kind == "SequenceInputLayer"
+
+
+@pytest.mark.parametrize(
+    ("shape", "layers", "reason"),
+    [
+        ((4, 4, 2), [kl.Dense(3)], r"\(Dense\).* acts on each pixel"),
+        ((4, 4, 2), [kl.Flatten()], "flattened or padded"),
+        ((4, 4, 2), [kl.ReLU(), kl.Rescaling(2.0)], r"\(Rescaling\).* must follow an input"),
+        (
+            (4, 4, 2),
+            [kl.ZeroPadding2D(1), kl.MaxPooling2D(2)],
+            r"\(MaxPooling2D\).* ZeroPadding2D stands before",
+        ),
+        ((4, 4, 2), [kl.SeparableConv2D(3, 2)], r"\(SeparableConv2D\).* no rule describes its class"),
+        ((4, 4, 2), [kl.Conv2DTranspose(2, 2, strides=3)], "smaller than its stride"),
+        ((4, 4, 2), [kl.Activation("gelu")], "no rule describes this form of it"),
+        ((4, 4, 2), [kl.BatchNormalization(axis=1)], "along axis 1"),
+        ((6, 3), [kl.Flatten()], "flattens sequences"),
+    ],
+)
+def test_what_matlab_cannot_do_is_refused_with_the_reason(shape, layers, reason):
+    with pytest.raises(UnsupportedLayerError, match=reason):
+        from_keras(sequential(shape, *layers))
+
+
+def test_a_layer_that_is_called_twice_is_refused():
+    inputs, dense = keras.Input((3,)), kl.Dense(3, name="twice")
+    with pytest.raises(UnsupportedLayerError, match="'twice'.* more than once"):
+        from_keras(keras.Model(inputs, dense(dense(inputs))))

@@ -1,0 +1,75 @@
+"""Layers with several inputs, in the order of their ports."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from matlab_bridge import UnsupportedLayerError
+from matlab_bridge.networks._build import to_keras
+from matlab_bridge.networks._network import Connection, Network
+
+from .layer_tools import assert_close, feature_input, image_input, layer, normal, sequence_input
+from .networks_by_hand import row
+
+
+def joined(first, last, count=2):
+    """`count` inputs of one kind, connected to a layer in reverse order of the ports."""
+    layers = [layer(f"input{n}", first.kind, first.settings) for n in range(1, count + 1)]
+    connections = [Connection(f"input{n}", last.name, "", f"in{n}") for n in range(count, 0, -1)]
+    return Network((*layers, last), tuple(connections))
+
+
+def test_addition():
+    model = to_keras(joined(image_input((3, 4, 2)), layer("add", "AdditionLayer", {"NumInputs": row(3)}), 3))
+    data = [normal(seed, 2, 3, 4, 2) for seed in range(3)]
+    assert_close(np.asarray(model(data)), sum(data))
+
+
+def test_depth_concatenation_follows_the_ports():
+    network = joined(
+        image_input((3, 4, 2)), layer("cat", "DepthConcatenationLayer", {"NumInputs": row(11)}), 11
+    )
+    data = [normal(seed, 2, 3, 4, 2) for seed in range(11)]
+    assert_close(np.asarray(to_keras(network)(data)), np.concatenate(data, axis=-1))
+
+
+@pytest.mark.parametrize(
+    ("first", "shape", "dim", "axis"),
+    [
+        (image_input((3, 4, 2)), (2, 3, 4, 2), 1, 1),
+        (image_input((3, 4, 2)), (2, 3, 4, 2), 2, 2),
+        (image_input((3, 4, 2)), (2, 3, 4, 2), 3, 3),
+        (feature_input(5), (2, 5), 1, 1),
+        (sequence_input(5), (2, 6, 5), 1, 2),
+    ],
+)
+def test_concatenation_along_a_dimension(first, shape, dim, axis):
+    network = joined(first, layer("cat", "ConcatenationLayer", {"NumInputs": row(2), "Dim": row(dim)}))
+    data = [normal(seed, *shape) for seed in range(2)]
+    assert_close(np.asarray(to_keras(network)(data)), np.concatenate(data, axis=axis))
+
+
+def test_concatenation_along_a_dimension_that_is_not_there():
+    network = joined(
+        feature_input(5), layer("cat", "ConcatenationLayer", {"NumInputs": row(2), "Dim": row(2)})
+    )
+    with pytest.raises(UnsupportedLayerError, match=r"'cat' .*, after 'input1' and 'input2': its Dim is 2"):
+        to_keras(network)
+
+
+def test_a_vector_and_one_pixel_are_added():
+    layers = (
+        image_input((3, 4, 2)),
+        layer("pool", "GlobalAveragePooling2DLayer"),
+        layer("features", "FeatureInputLayer", {"InputSize": row(2)}),
+        layer("add", "AdditionLayer", {"NumInputs": row(2)}),
+    )
+    connections = (
+        Connection("input", "pool"),
+        Connection("pool", "add", "", "in1"),
+        Connection("features", "add", "", "in2"),
+    )
+    images, features = normal(1, 2, 3, 4, 2), normal(2, 2, 2)
+    model = to_keras(Network(layers, connections))
+    assert_close(np.asarray(model([images, features])), images.mean(axis=(1, 2)) + features)
