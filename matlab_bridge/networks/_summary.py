@@ -43,7 +43,8 @@ def layer_type(layer: Layer) -> str:
 def description(layer: Layer) -> str:
     """What a layer does, in MATLAB's words: `"2x2 max pooling with stride [2 2] and padding [0 0 0 0]"`."""
     if layer.kind in _TYPES:
-        return _TYPES[layer.kind][1](layer)
+        # A layer made by hand may lack a setting, and then the blank around it is one too many.
+        return " ".join(_TYPES[layer.kind][1](layer).split())
     own = layer.settings.get("Description", "")
     return own if isinstance(own, str) and own else layer.kind
 
@@ -120,7 +121,7 @@ def _input(what: str) -> Callable[[Layer], str]:
 
 def _convolution(layer: Layer) -> str:
     # The first versions stored a convolution in two groups as one layer: NumFilters is 128 128.
-    number = np.sum(layer.settings["NumFilters"])
+    number = np.sum(layer.settings.get("NumFilters", ()))
     filters = f"{number:g} {_size(layer, 'FilterSize')}{_channels(layer)}"
     return _sliding(layer, f"{filters} convolutions")
 
@@ -138,7 +139,7 @@ def _transposed_convolution(layer: Layer) -> str:
 
 def _fully_connected(layer: Layer) -> str:
     # An older form writes the size of the output as that of an image: 1 1 10.
-    return f"{_numbers(layer, 'OutputSize')[-1]} fully connected layer"
+    return " ".join([*_numbers(layer, "OutputSize")[-1:], "fully connected layer"])
 
 
 def _pooling(kind: str) -> Callable[[Layer], str]:
@@ -178,7 +179,7 @@ def _words(text: str) -> Callable[[Layer], str]:
 
 
 def _dropout(layer: Layer) -> str:
-    return f"{100 * float(np.ravel(layer.settings['Probability'])[0]):g}% dropout"
+    return " ".join([*(f"{100 * float(part):g}%" for part in _numbers(layer, "Probability")), "dropout"])
 
 
 def _classes(loss: str) -> Callable[[Layer], str]:

@@ -207,8 +207,8 @@ def test_what_the_file_holds_instead_is_told(file: Callable[..., Path]) -> None:
         "  vgg: 1x1 struct, a MatConvNet network (simplenn)\n"
         "  dag: 1x1 struct, a MatConvNet network (DagNN)\n"
         "  plain: 1x1 struct, weights by their names (W1, b1), without the layers that they belong to\n"
-        "A SeriesNetwork, a DAGNetwork, a dlnetwork, a LayerGraph or an array of layers is needed: "
-        "in MATLAB, save('net.mat', 'net') where net is one."
+        "A SeriesNetwork, a DAGNetwork, a dlnetwork, a LayerGraph, an array of layers or a portable "
+        "network is needed: in MATLAB, save('net.mat', 'net') where net is one."
     )
 
 

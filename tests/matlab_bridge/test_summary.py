@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from matlab_bridge.networks._network import Layer, Network, series
-from matlab_bridge.networks._summary import description, layer_type
+from matlab_bridge.networks._summary import _TYPES, description, layer_type
 from matlab_bridge.networks.read._objects import read_network_object
 
 from .objects_by_hand import EMPTY, SOURCE, cell, fully_connected, layer, row, series_network
@@ -145,6 +145,13 @@ IMAGES = {"InputSize": row(28, 28, 1)}
 )
 def test_a_layer_is_described_in_the_words_of_matlab(part: Layer, words: str) -> None:
     assert description(part) == words
+
+
+@pytest.mark.parametrize("kind", sorted(_TYPES))
+def test_a_layer_without_its_settings_is_described_all_the_same(kind: str) -> None:
+    words = description(of(kind))
+    assert words
+    assert words == " ".join(words.split())
 
 
 def test_a_class_without_a_name_of_its_own_is_named_in_full() -> None:

@@ -42,8 +42,14 @@ def find_networks(path: str | os.PathLike[str]) -> tuple[Source, ...]:
         MatFileError: if the file cannot be read.
 
     Example:
-        >>> [source.variable for source in mb.find_networks("agent.mat")]  # doctest: +SKIP
-        ['agent.Actor.Network', 'agent.Critic.Network']
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import matlab_bridge as mb
+        >>> net = mb.Network((mb.Layer("relu", "nnet.cnn.layer.ReLULayer"),), ())
+        >>> path = Path(tempfile.mkdtemp()) / "lab.mat"
+        >>> mb.save_portable(path, net, name="trained")
+        >>> [source.variable for source in mb.find_networks(path)]
+        ['trained']
     """
     return tuple(candidate.source for candidate in _everywhere(Path(path), load(path)))
 
@@ -74,8 +80,14 @@ def load_network(path: str | os.PathLike[str], variable: str | None = None) -> N
         InvalidNetworkError: if the layers and connections of the network do not fit together.
 
     Example:
-        >>> net = mb.load_network("trained.mat")  # doctest: +SKIP
-        >>> model = net.to_keras()  # doctest: +SKIP
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import matlab_bridge as mb
+        >>> net = mb.Network((mb.Layer("relu", "nnet.cnn.layer.ReLULayer"),), ())
+        >>> path = Path(tempfile.mkdtemp()) / "lab.mat"
+        >>> mb.save_portable(path, net)
+        >>> mb.load_network(path).layers
+        (Layer(name='relu', class_name='nnet.cnn.layer.ReLULayer'),)
     """
     path = Path(path)
     file = load(path)
@@ -84,8 +96,8 @@ def load_network(path: str | os.PathLike[str], variable: str | None = None) -> N
         values = {name: file[name] for name in _searched(file)}
         raise NetworkNotFoundError(
             f"{path.name} holds no network that can be read. It holds:\n{contents(file.info, values)}\n"
-            "A SeriesNetwork, a DAGNetwork, a dlnetwork, a LayerGraph or an array of layers is needed: "
-            "in MATLAB, save('net.mat', 'net') where net is one."
+            "A SeriesNetwork, a DAGNetwork, a dlnetwork, a LayerGraph, an array of layers or a portable "
+            "network is needed: in MATLAB, save('net.mat', 'net') where net is one."
         )
     chosen = _preferred(candidates)
     if len(chosen) > 1:
