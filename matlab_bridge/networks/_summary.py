@@ -9,6 +9,7 @@ import numpy as np
 from ._network import Layer, Network
 from ._normalization import Normalization
 from .read._objects import class_names
+from .read._values import texts
 
 # A network for ImageNet has a thousand.
 _CLASSES_SHOWN = 10
@@ -45,8 +46,7 @@ def description(layer: Layer) -> str:
     if layer.kind in _TYPES:
         # A layer made by hand may lack a setting, and then the blank around it is one too many.
         return " ".join(_TYPES[layer.kind][1](layer).split())
-    own = layer.settings.get("Description", "")
-    return own if isinstance(own, str) and own else layer.kind
+    return " ".join(texts(layer.settings.get("Description"))) or layer.kind
 
 
 def learnables(layer: Layer) -> int:
@@ -146,6 +146,13 @@ def _pooling(kind: str) -> Callable[[Layer], str]:
     return lambda layer: _sliding(layer, f"{_size(layer, 'PoolSize')} {kind} pooling")
 
 
+def _pooling_1d(kind: str) -> Callable[[Layer], str]:
+    return lambda layer: (
+        f"{kind} pooling with pool size {_size(layer, 'PoolSize')}, stride {_size(layer, 'Stride')}, "
+        f"and padding {_edges(layer, 'Padding')}"
+    )
+
+
 def _recurrent(kind: str) -> Callable[[Layer], str]:
     return lambda layer: f"{kind} with {_size(layer, 'NumHiddenUnits')} hidden units"
 
@@ -196,7 +203,7 @@ def _classes(loss: str) -> Callable[[Layer], str]:
 
 _TYPES: dict[str, tuple[str, Callable[[Layer], str]]] = {
     "AdditionLayer": ("Addition", _joining("Element-wise addition")),
-    "AveragePooling1DLayer": ("1-D Average Pooling", _pooling("average")),
+    "AveragePooling1DLayer": ("1-D Average Pooling", _pooling_1d("Average")),
     "AveragePooling2DLayer": ("2-D Average Pooling", _pooling("average")),
     "BatchNormalizationLayer": ("Batch Normalization", _normalization("Batch")),
     "BiLSTMLayer": ("BiLSTM", _recurrent("BiLSTM")),
@@ -227,7 +234,7 @@ _TYPES: dict[str, tuple[str, Callable[[Layer], str]]] = {
     "LeakyReLULayer": ("Leaky ReLU", _setting("Leaky ReLU with scale", "Scale")),
     "LSTMLayer": ("LSTM", _recurrent("LSTM")),
     "LSTMProjectedLayer": ("Projected LSTM", _projected),
-    "MaxPooling1DLayer": ("1-D Max Pooling", _pooling("max")),
+    "MaxPooling1DLayer": ("1-D Max Pooling", _pooling_1d("Max")),
     "MaxPooling2DLayer": ("2-D Max Pooling", _pooling("max")),
     "MaxUnpooling2DLayer": ("2-D Max Unpooling", _words("2-D max unpooling")),
     "MultiplicationLayer": ("Multiplication", _joining("Element-wise multiplication")),

@@ -109,6 +109,11 @@ def test_a_table_of_connections_may_be_empty() -> None:
     assert read_network_object(graph, SOURCE).connections == ()
 
 
+def test_a_single_layer_is_not_stored_as_an_array() -> None:
+    graph = saved("nnet.cnn.LayerGraph", Layers=layer("ReLULayer", "a"), Connections=connections())
+    assert [part.name for part in read_network_object(graph, SOURCE).layers] == ["a"]
+
+
 def test_a_layer_with_a_slash_in_its_name_is_not_split() -> None:
     graph = layer_graph(
         layer("ReLULayer", "block/relu"),

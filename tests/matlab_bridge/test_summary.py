@@ -104,6 +104,16 @@ IMAGES = {"InputSize": row(28, 28, 1)}
             of("AveragePooling2DLayer", PoolSize=row(3, 3), Stride=row(1, 1), PaddingMode="same"),
             "3x3 average pooling with stride [1 1] and padding 'same'",
         ),
+        (
+            of(
+                "MaxPooling1DLayer",
+                PoolSize=row(2),
+                Stride=row(1),
+                PaddingMode="manual",
+                PaddingSize=row(0, 0),
+            ),
+            "Max pooling with pool size 2, stride 1, and padding [0 0]",
+        ),
         (of("BatchNormalizationLayer", NumChannels=row(20)), "Batch normalization with 20 channels"),
         (of("BatchNormalizationLayer", NumChannels=EMPTY), "Batch normalization"),
         (
@@ -140,7 +150,8 @@ IMAGES = {"InputSize": row(28, 28, 1)}
         ),
         (of("ClassificationOutputLayer", Categories="auto"), "crossentropyex"),
         (of("FunctionLayer", Description="@(x).001*x"), "@(x).001*x"),
-        (of("mysteryLayer"), "mysteryLayer"),
+        (of("spikingLayer", Description=np.array([["Spikes"]], np.dtypes.StringDType())), "Spikes"),
+        (of("mysteryLayer", Description=""), "mysteryLayer"),
     ],
 )
 def test_a_layer_is_described_in_the_words_of_matlab(part: Layer, words: str) -> None:
