@@ -171,12 +171,20 @@ def test_only_networks_are_taken_for_networks() -> None:
     assert not is_layer_array(cell("a", "b"))
 
 
-def test_a_network_without_layers_says_so() -> None:
+@pytest.mark.parametrize(
+    ("value", "properties"),
+    [
+        (MatlabObject("dlnetwork", {"Version": row(1)}), "['Version']"),
+        (dlnetwork(table=connections()), "['Connections', 'Layers', 'Version']"),
+    ],
+    ids=["lost", "empty"],
+)
+def test_a_network_without_layers_says_so(value: MatlabObject, properties: str) -> None:
     with pytest.raises(InvalidNetworkError) as caught:
-        read_network_object(MatlabObject("SeriesNetwork", {"Version": row(1)}), SOURCE)
+        read_network_object(value, SOURCE)
     assert str(caught.value) == (
-        "The SeriesNetwork 'net' of trained.mat holds no layers: it has the properties ['Version']. "
-        "Load it in MATLAB and save it again."
+        f"The dlnetwork 'net' of trained.mat holds no layers: it has the properties {properties}. "
+        "Load it in MATLAB, add its layers, and save it again."
     )
 
 
