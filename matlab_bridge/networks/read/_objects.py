@@ -50,9 +50,10 @@ def read_network_object(value: Any, source: Source) -> Network:
     graph = value.fields.get("LayerGraph", value)
     fields = graph.fields if isinstance(graph, MatlabObject) else {}
     if np.size(fields.get("Layers", ())) == 0:
+        properties = sorted(fields.keys() - {"any"})
         raise InvalidNetworkError(
             f"The {value.class_name} {source.variable!r} of {source.path.name} holds no layers: it has the "
-            f"properties {sorted(fields.keys() - {'any'})}. Load it in MATLAB, add its layers, and save it again."
+            f"properties {properties}. Load it in MATLAB, add its layers, and save it again."
         )
     layers = read_layers(np.ravel(fields["Layers"], order="F"))
     table = fields.get("Connections")
