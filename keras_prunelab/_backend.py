@@ -121,16 +121,34 @@ def _dispatch(**makers: Callable[[Any], Callable[[Any], Any]]) -> Callable[[Any]
 def _tensorflow_gradients(at: Callable[[Sequence[Any]], Any]) -> Callable[[Any], Any]:
     import tensorflow as tf
 
-    # Without XLA: on CPUs it makes convolutions slower.
-    @tf.function(autograph=False, jit_compile=False)  # type: ignore[untyped-decorator]
-    def compiled(values: Any) -> Any:
+    def slopes(values: Any) -> Any:
         with tf.GradientTape() as tape:
             tape.watch(values)
             result = at(values)
-        slopes = tape.gradient(result, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        return [tf.convert_to_tensor(slope) for slope in slopes]  # embeddings have sparse ones
+        found = tape.gradient(result, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return [tf.convert_to_tensor(slope) for slope in found]  # embeddings have sparse ones
 
-    return compiled  # type: ignore[no-any-return]
+    return _tensorflow_traced(slopes)
+
+
+def _tensorflow_traced(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Trace a function of tensors once for each set of shapes."""
+    import tensorflow as tf
+
+    # Without XLA: on CPUs it makes convolutions slower.
+    compiled = tf.function(function, autograph=False, jit_compile=False)
+    # Called by hand, because TensorFlow counts the traces of one line of source and warns at the sixth, though
+    # here each belongs to another model.
+    traced: dict[tuple[Any, ...], Any] = {}
+
+    def call(inputs: Any) -> Any:
+        tensors = keras.tree.map_structure(tf.convert_to_tensor, inputs)
+        key = tuple((tuple(tensor.shape), tensor.dtype) for tensor in keras.tree.flatten(tensors))
+        if key not in traced:
+            traced[key] = compiled.get_concrete_function(tensors)
+        return traced[key](tensors)
+
+    return call
 
 
 def _jax_gradients(at: Callable[[Sequence[Any]], Any]) -> Callable[[Any], Any]:
@@ -155,13 +173,7 @@ def _torch_gradients(at: Callable[[Sequence[Any]], Any]) -> Callable[[Any], Any]
 
 
 def _tensorflow_forward(model: keras.Model) -> Callable[[Any], Any]:
-    import tensorflow as tf
-
-    @tf.function(autograph=False, jit_compile=False)  # type: ignore[untyped-decorator]
-    def forward(inputs: Any) -> Any:
-        return model(inputs, training=False)
-
-    return forward  # type: ignore[no-any-return]
+    return _tensorflow_traced(lambda inputs: model(inputs, training=False))
 
 
 def _jax_forward(model: keras.Model) -> Callable[[Any], Any]:

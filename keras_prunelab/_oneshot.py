@@ -115,7 +115,9 @@ def _copy(model: keras.Model) -> keras.Model:
             copy = make(*arguments)
         equal = _same_weights(model, copy)
     except (TypeError, ValueError, NotImplementedError, AttributeError, KeyError, OSError) as error:
-        raise InvalidModelError(_uncopyable(model, str(error).splitlines()[0] if str(error) else "")) from error
+        raise InvalidModelError(
+            _uncopyable(model, str(error).splitlines()[0] if str(error) else "")
+        ) from error
     if not equal:
         raise InvalidModelError(_uncopyable(model, "The weights of the copy differ."))
     for name, value in vars(model).items():

@@ -311,7 +311,7 @@ def _matcher(filters: Filters, candidates: Sequence[Prunable], argument: str) ->
         named = isinstance(one, (str, keras.layers.Layer, keras.Variable))
         if named and not any(map(predicate, candidates)):
             names = ", ".join(dict.fromkeys(item.layer for item in candidates))
-            given = one if isinstance(one, str) else getattr(one, "path", one)
+            given = one if isinstance(one, str) else one.name
             raise UnknownNameError(
                 f"{argument}={given!r} matches no layer and no variable with trainable values of the model. "
                 f"Its layers with such variables are: {names}."

@@ -123,8 +123,9 @@ def _by_position(
     for part in _chunks(scores.size):
         level, values = first[part], scores[part]
         tied = np.flatnonzero(values == padded[level])
-        for index in np.unique(level[tied]):
-            where = tied[level[tied] == index]
+        met = level[tied]  # a copy: the levels change below
+        for index in np.unique(met):
+            where = tied[met == index]
             ranks = below[index] + np.arange(where.size)
             level[where] = np.searchsorted(counts, ranks, side="right")
             below[index] += where.size

@@ -140,4 +140,4 @@ def _ones_of_subclassed(model: keras.Model, data: Any) -> Any:
             f"The input shape of model {model.name!r}, a subclass of keras.Model, is not known. Give data=, or "
             "build the model from keras.Input."
         )
-    return _ones(shape, "float32")
+    return _ones((None, *shape[1:]), "float32")  # the batch that it was built with is no part of the model

@@ -86,7 +86,9 @@ def synflow(steps: Sequence[Step], weights: Weights, states: Weights, x: Array) 
     for step, x in zip(reversed(steps), reversed(kept), strict=True):
         if step.kind == "conv":
             kernel = w[f"{step.name}/kernel"]
-            slope, slopes[f"{step.name}/kernel"], slopes[f"{step.name}/bias"] = convolve_backward(x, kernel, slope)
+            slope, slopes[f"{step.name}/kernel"], slopes[f"{step.name}/bias"] = convolve_backward(
+                x, kernel, slope
+            )
         elif step.kind == "dense":
             slopes[f"{step.name}/kernel"], slopes[f"{step.name}/bias"] = np.outer(x, slope), slope
             slope = w[f"{step.name}/kernel"] @ slope
