@@ -67,17 +67,17 @@ end
 function known = constructors()
 % A row a class: its public function, the settings it takes in order, and those it takes by name.
 % 'Padding' and 'Cropping' stand for a mode and a size.
-input = {'Normalization', 'NormalizationDimension', 'Mean', 'StandardDeviation', 'Min', 'Max'};
-sequence = [input {'MinLength'}];
+normalization = {'Normalization', 'NormalizationDimension', 'Mean', 'StandardDeviation', 'Min', 'Max'};
+sequence = [normalization {'MinLength'}];
 convolution = {'NumChannels', 'Stride', 'DilationFactor', 'Padding', 'PaddingValue'};
 pooling = {'Stride', 'Padding'};
 batch = {'Epsilon', 'MeanDecay', 'VarianceDecay'};
 memory = {'OutputMode', 'StateActivationFunction', 'GateActivationFunction'};
-gated = {'OutputMode', 'StateActivationFunction', 'GateActivationFunction', 'ResetGateMode'};
+gated = [memory {'ResetGateMode'}];
 resize = {'Scale', 'OutputSize', 'Method', 'GeometricTransformMode', 'NearestRoundingMode'};
 known = {
-    'ImageInputLayer',                'imageInputLayer',                {'InputSize'},                input
-    'FeatureInputLayer',              'featureInputLayer',              {'InputSize'},                input
+    'ImageInputLayer',                'imageInputLayer',                {'InputSize'},                normalization
+    'FeatureInputLayer',              'featureInputLayer',              {'InputSize'},                normalization
     'SequenceInputLayer',             'sequenceInputLayer',             {'InputSize'},                sequence
     'Convolution1DLayer',             'convolution1dLayer',             {'FilterSize', 'NumFilters'}, convolution
     'Convolution2DLayer',             'convolution2dLayer',             {'FilterSize', 'NumFilters'}, convolution
@@ -124,19 +124,19 @@ function layer = makeLayer(described, row)
 % Call a layer's public function with the settings that the struct has.
 settings = described.Settings;
 ordered = row{3};
-arguments = cell(1, numel(ordered));
+inputs = cell(1, numel(ordered));
 for i = 1:numel(ordered)
     if ~isfield(settings, ordered{i})
         error('networkFromStruct:missingSetting', ...
             'Layer ''%s'' of class %s has no setting %s, which %s needs.', ...
             described.Name, described.Class, ordered{i}, row{2});
     end
-    arguments{i} = settings.(ordered{i});
+    inputs{i} = settings.(ordered{i});
 end
 for option = row{4}
     value = optionValue(settings, option{1});
     if ~isempty(value) && ~isDefault(option{1}, value)
-        arguments = [arguments, option, {value}]; %#ok<AGROW>
+        inputs = [inputs, option, {value}]; %#ok<AGROW>
     end
 end
 if isfield(settings, 'Normalization') && strncmp(settings.Normalization, '@', 1)
@@ -145,7 +145,7 @@ if isfield(settings, 'Normalization') && strncmp(settings.Normalization, '@', 1)
         'Set its Normalization to ''none'' and normalize the data yourself.'], ...
         described.Name, settings.Normalization);
 end
-layer = feval(row{2}, arguments{:}, 'Name', described.Name);
+layer = feval(row{2}, inputs{:}, 'Name', described.Name);
 end
 
 

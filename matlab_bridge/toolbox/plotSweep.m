@@ -20,10 +20,10 @@ if nargin < 1
     error('plotSweep:noResults', 'Pass the name of a results file, such as plotSweep(''results.mat'').');
 end
 if ischar(source) || isa(source, 'string')
-    names = {'sweep', 'choice', 'about'};
+    wanted = {'sweep', 'choice', 'about'};
     available = whos('-file', char(source));
-    names = names(ismember(names, {available.name}));
-    source = load(char(source), '-mat', names{:});
+    wanted = wanted(ismember(wanted, {available.name}));
+    source = load(char(source), '-mat', wanted{:});
 end
 if ~isstruct(source) || ~isfield(source, 'sweep') || ~isfield(source, 'about')
     error('plotSweep:notResults', ...
@@ -49,20 +49,21 @@ for i = 1:numel(scores)
     rows = find(strcmp(scores{i}, sweep.Score));
     [~, order] = sort(sparsity(rows));
     rows = rows(order);
-    plot(sparsity(rows), values(rows), '.-', 'DisplayName', scores{i});
+    plot(sparsity(rows), values(rows), '.-');
 end
-plot([min(sparsity) max(sparsity)], [dense dense], 'k--', 'DisplayName', 'dense');
+plot([min(sparsity) max(sparsity)], [dense dense], 'k--');
+names = [reshape(scores, 1, []) {'dense'}];
 if isfield(source, 'choice')
     point = source.choice.Row;
-    name = sprintf('choice: %s, %.1f %%', source.choice.Score, 100 * source.choice.Sparsity);
-    plot(sparsity(point), values(point), 'ko', 'MarkerSize', 10, 'DisplayName', name);
+    plot(sparsity(point), values(point), 'ko', 'MarkerSize', 10);
+    names{end+1} = sprintf('choice: %s, %.1f %%', source.choice.Score, 100 * source.choice.Sparsity);
 end
 hold off
 grid on
 xlabel('Sparsity (%)');
 ylabel(label);
 title(sprintf('Convention: %s', source.about.Convention), 'Interpreter', 'none');
-legend('show', 'Location', 'southwest');
+legend(names, 'Location', 'southwest', 'Interpreter', 'none');
 if nargout > 0
     ax = gca;
 end

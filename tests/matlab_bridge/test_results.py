@@ -171,12 +171,11 @@ def test_octave_reads_the_structs(results: Path) -> None:
 @pytest.mark.octave
 def test_the_toolbox_reads_the_file(results: Path) -> None:
     """`plotSweep` and `applyPrunedWeights`; nothing is drawn, and a struct stands in for the network."""
-    for name in ("figure", "hold", "grid", "xlabel", "ylabel", "title", "legend"):
-        (results.parent / f"{name}.m").write_text(f"function {name}(varargin)\nend\n", encoding="utf-8")
-    (results.parent / "plot.m").write_text(
-        "function plot(x, y, varargin)\nprintf('%s: %s\\n', varargin{end}, mat2str([x(:) y(:)]));\nend\n",
-        encoding="utf-8",
-    )
+    functions = dict.fromkeys(("figure", "hold", "grid", "xlabel", "ylabel", "title"), "(varargin)")
+    functions["plot"] = "(x, y, varargin)\nprintf('%s\\n', mat2str([x(:) y(:)]));"
+    functions["legend"] = "(names, varargin)\nprintf('%s\\n', names{:});"
+    for name, code in functions.items():
+        (results.parent / f"{name}.m").write_text(f"function {name}{code}\nend\n", encoding="utf-8")
     printed = octave.run(
         "plotSweep('results.mat');"
         "net.Learnables.Layer = {'fc'}; net.Learnables.Parameter = {'Weights'};"
@@ -187,10 +186,11 @@ def test_the_toolbox_reads_the_file(results: Path) -> None:
         results.parent,
     )
     assert printed.splitlines() == [
-        "magnitude: [25 87.5;50 75]",
-        "synflow: [50 87.5]",
-        "dense: [25 93.75;50 93.75]",
-        "choice: synflow, 50.0 %: [50 87.5]",
+        "[25 87.5;50 75]",
+        "[50 87.5]",
+        "[25 93.75;50 93.75]",
+        "[50 87.5]",
+        *("magnitude", "synflow", "dense", "choice: synflow, 50.0 %"),
         f"{np.sum(~some_masks()['fc/kernel'])} of 144",
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -498,15 +499,11 @@ class TestPlotSweep:
             f"global CALLS; CALLS = {{}}; {self.RESULTS} {script} save('-v7', 'calls.mat', 'CALLS');", folder
         )
         calls = load(folder / "calls.mat")["CALLS"]
-        lines = [
-            (call[-1], np.ravel(call[1]).tolist(), np.ravel(call[2]).tolist())
-            for call in calls
-            if isinstance(call, np.ndarray) and call[0] == "plot"
-        ]
-        texts = {
-            call[0]: call[1] for call in calls if isinstance(call, np.ndarray) and isinstance(call[1], str)
-        }
-        return lines, texts
+        calls = [call for call in calls if isinstance(call, np.ndarray)]
+        names = next(call[1] for call in calls if call[0] == "legend")
+        lines = [tuple(np.ravel(part).tolist() for part in call[1:3]) for call in calls if call[0] == "plot"]
+        texts = {call[0]: call[1] for call in calls if isinstance(call[1], str)}
+        return [(name, *line) for name, line in zip(names, lines, strict=True)], texts
 
     def test_a_line_a_score_the_dense_network_and_the_choice(self, desk: Path) -> None:
         script = "save('-v7', 'results.mat', 'sweep', 'choice', 'about'); plotSweep('results.mat');"
@@ -533,3 +530,18 @@ class TestPlotSweep:
     def test_other_things_are_refused(self, tmp_path: Path) -> None:
         printed = octave.run("try, plotSweep(3); catch e, disp(e.message); end", tmp_path)
         assert "save_results" in printed
+
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+@pytest.mark.parametrize("page", ["portable-form.md", "matlab-side.md"])
+def test_the_matlab_code_of_the_documentation_parses(page: str, tmp_path: Path) -> None:
+    blocks = re.findall(
+        r"^```matlab\n(.*?)^```", (DOCS / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    assert blocks
+    for number, block in enumerate(blocks):
+        path = tmp_path / f"block{number}.m"
+        path.write_text(f"function block{number}()\n{block}\nend\n", encoding="utf-8")
+        octave.run(f"__parse_file__('{path.as_posix()}');", tmp_path)
