@@ -195,3 +195,20 @@ def test_connections_to_nowhere_are_refused() -> None:
     assert str(caught.value) == (
         "Connections name the layers ['b'], which the network does not have. Its layers are ['a']."
     )
+
+
+@pytest.mark.parametrize(
+    ("table", "fault"),
+    [
+        (pd.DataFrame({"Source": ["a"], "Target": ["b"]}), "'Destination'"),
+        ({"Source": cell("a", "b"), "Destination": cell("b")}, "zip() argument 2 is shorter than argument 1"),
+    ],
+)
+def test_connections_that_are_no_table_are_refused(table: Any, fault: str) -> None:
+    graph = layer_graph(layer("ReLULayer", "a"), layer("ReLULayer", "b"), table=table)
+    with pytest.raises(InvalidNetworkError) as caught:
+        read_network_object(graph, SOURCE)
+    assert str(caught.value) == (
+        f"The connections are no table with a Source and a Destination in each row: {fault}. "
+        "Load the network in MATLAB and save it again."
+    )

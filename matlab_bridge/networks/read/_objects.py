@@ -49,13 +49,15 @@ def read_network_object(value: Any, source: Source) -> Network:
     """
     graph = value.fields.get("LayerGraph", value)
     fields = graph.fields if isinstance(graph, MatlabObject) else {}
-    if np.size(fields.get("Layers", ())) == 0:
+    stored = np.ravel(fields.get("Layers", ()), order="F")
+    objects = [element for element in stored if isinstance(element, MatlabObject)]
+    if not objects:
         properties = sorted(fields.keys() - {"any"})
         raise InvalidNetworkError(
             f"The {value.class_name} {source.variable!r} of {source.path.name} holds no layers: it has the "
             f"properties {properties}. Load it in MATLAB, add its layers, and save it again."
         )
-    layers = read_layers(np.ravel(fields["Layers"], order="F"))
+    layers = read_layers(objects)
     table = fields.get("Connections")
     outputs = texts(value.fields.get("OutputNames"))
     return Network(
@@ -101,10 +103,26 @@ def class_names(layers: tuple[Layer, ...]) -> tuple[str, ...]:
 
 
 def read_connections(table: Any, layers: tuple[Layer, ...]) -> tuple[Connection, ...]:
-    """The connections of a table, or a struct, with the columns Source and Destination."""
+    """Read a table of connections.
+
+    Args:
+        table: a table, a struct of cells or a struct array, with the columns Source and Destination.
+        layers: the layers that they connect.
+
+    Returns:
+        One connection a row.
+
+    Raises:
+        InvalidNetworkError: if a column is missing, or the two differ in length.
+    """
     names = {layer.name for layer in layers}
-    sources, destinations = columns(table, "Source", "Destination")
-    ends = zip(sources, destinations, strict=True)
+    try:
+        ends = list(zip(*columns(table, "Source", "Destination"), strict=True))
+    except (LookupError, TypeError, ValueError) as error:
+        raise InvalidNetworkError(
+            f"The connections are no table with a Source and a Destination in each row: {error}. "
+            "Load the network in MATLAB and save it again."
+        ) from error
     parsed = ((end_point(start, names), end_point(end, names)) for start, end in ends)
     return tuple(Connection(start, end, out, into) for (start, out), (end, into) in parsed)
 
