@@ -13,7 +13,7 @@ import pytest
 import matlab_bridge as mb
 from matlab_bridge.matfile import FileInfo, VariableInfo
 from matlab_bridge.matfile._values import MatlabObject, StructArray
-from matlab_bridge.networks.read import _find
+from matlab_bridge.networks.read import Reader, _find
 
 from .objects_by_hand import (
     EMPTY,
@@ -238,3 +238,17 @@ def test_a_damaged_network_does_not_hide_a_sound_one(file: Callable[..., Path]) 
     assert network.source.variable == "net"
     with pytest.raises(mb.InvalidNetworkError, match=r"^The SeriesNetwork 'old' of lab\.mat holds no layers"):
         mb.load_network(path, "old")
+
+
+def test_a_further_kind_of_network_takes_one_reader(
+    file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def matches(value: Any) -> bool:
+        return isinstance(value, MatlabObject) and value.class_name == "network"
+
+    def read(value: Any, source: mb.Source) -> mb.Network:
+        return mb.Network((mb.Layer("hidden", "tansig"),), (), source=source)
+
+    monkeypatch.setattr("matlab_bridge.networks.read._registry.READERS", [Reader("shallow", matches, read)])
+    network = mb.load_network(file(s={"net": MatlabObject("network", {}, old_style=True)}))
+    assert network.source == mb.Source(Path("lab.mat"), "s.net", "network")
