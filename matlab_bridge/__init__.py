@@ -34,8 +34,10 @@ if TYPE_CHECKING:
     from ._toolbox import toolbox_path
     from .datasets import Dataset, load_dataset
     from .matfile import info, load, save
+    from .networks._from_keras import from_keras
     from .networks._network import Connection, Layer, Network, Source
-    from .networks._sidecar import Sidecar, sidecar
+    from .networks._rules import LayerRule, Parameter, Site, register_layer
+    from .networks._sidecar import Sidecar, read_sidecar, sidecar, write_sidecar
     from .networks.read import find_networks, load_network
     from .networks.write import save_network, save_portable
     from .results import save_results
@@ -49,6 +51,7 @@ __all__ = [
     "InvalidNetworkError",
     "LabelMismatchError",
     "Layer",
+    "LayerRule",
     "LostObjectError",
     "MatFileError",
     "MissingFilesError",
@@ -57,7 +60,9 @@ __all__ = [
     "NetworkMismatchError",
     "NetworkNotFoundError",
     "NotAMatFileError",
+    "Parameter",
     "Sidecar",
+    "Site",
     "Source",
     "TruncatedFileError",
     "UnsafeArchiveError",
@@ -66,36 +71,47 @@ __all__ = [
     "UnwritableValueError",
     "VariableNotFoundError",
     "find_networks",
+    "from_keras",
     "info",
     "load",
     "load_dataset",
     "load_network",
+    "read_sidecar",
+    "register_layer",
     "save",
     "save_network",
     "save_portable",
     "save_results",
     "sidecar",
     "toolbox_path",
+    "write_sidecar",
 ]
 
 _HOMES = {
     "Connection": ".networks._network",
     "Dataset": ".datasets",
     "Layer": ".networks._network",
+    "LayerRule": ".networks._rules",
     "Network": ".networks._network",
+    "Parameter": ".networks._rules",
     "Sidecar": ".networks._sidecar",
+    "Site": ".networks._rules",
     "Source": ".networks._network",
     "find_networks": ".networks.read",
+    "from_keras": ".networks._from_keras",
     "info": ".matfile",
     "load": ".matfile",
     "load_dataset": ".datasets",
     "load_network": ".networks.read",
+    "read_sidecar": ".networks._sidecar",
+    "register_layer": ".networks._rules",
     "save": ".matfile",
     "save_network": ".networks.write",
     "save_portable": ".networks.write",
     "save_results": ".results",
     "sidecar": ".networks._sidecar",
     "toolbox_path": "._toolbox",
+    "write_sidecar": ".networks._sidecar",
 }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .._errors import InvalidNetworkError
+from matlab_bridge._errors import InvalidNetworkError
 
 if TYPE_CHECKING:
     import keras
@@ -32,9 +33,9 @@ class Layer:
     Attributes:
         name: the layer's name in MATLAB.
         class_name: the full class name, such as `"nnet.cnn.layer.Convolution2DLayer"`.
-        settings: hyper-parameters by MATLAB's property name (`Stride`, `PaddingMode`, ...), as `matfile` gives them.
-        learnables: `Weights`, `Bias`, `Scale`, ... in MATLAB's layout, trailing singleton dimensions dropped as MATLAB does.
-            An untrained learnable is an empty array.
+        settings: hyper-parameters by MATLAB's property name (`Stride`, ...), as `matfile` gives them.
+        learnables: `Weights`, `Bias`, `Scale`, ... in MATLAB's layout, trailing singleton dimensions dropped
+            as MATLAB does. An untrained learnable is an empty array.
         state: `TrainedMean`, `TrainedVariance` and the like, in MATLAB's layout.
     """
 
@@ -83,7 +84,7 @@ class Connection:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a network was read: a file, the path inside it (`"net"`, `"agent.Actor.Network"`), and the class."""
+    """Where a network was read: a file, the path inside it (`"agent.Actor.Network"`), and the class."""
 
     path: Path
     variable: str
@@ -97,9 +98,11 @@ class Network:
     Attributes:
         layers: in the order in which MATLAB stores them, which need not be the order of execution.
         connections: empty end points never; a series network has its implied ones written out.
-        class_names: in the order of the network's outputs; empty where the network has none (a `dlnetwork`, a regression).
+        class_names: in the order of the network's outputs; empty where the network has none (a `dlnetwork`, a
+            regression).
         source: the file, or None for a network that was not read from one.
-        class_name: `"SeriesNetwork"`, `"DAGNetwork"`, `"dlnetwork"`, `"nnet.cnn.LayerGraph"` or `"layer array"`.
+        class_name: `"SeriesNetwork"`, `"DAGNetwork"`, `"dlnetwork"`, `"nnet.cnn.LayerGraph"` or
+            `"layer array"`.
         output_names: the layers whose output the network returns; empty means those that feed no other.
     """
 
@@ -147,7 +150,9 @@ class Network:
         try:
             return tuple(self._by_name[name] for name in TopologicalSorter(feeds).static_order())
         except CycleError as error:
-            raise InvalidNetworkError(f"The connections form a loop: {' -> '.join(error.args[1])}.") from error
+            raise InvalidNetworkError(
+                f"The connections form a loop: {' -> '.join(error.args[1])}."
+            ) from error
 
     def inputs_of(self, name: str) -> tuple[Connection, ...]:
         """The connections into a layer, sorted by port (`in1`, `in2`, ..., `in10`)."""
@@ -178,9 +183,13 @@ class Network:
     def to_keras(self) -> keras.Model:
         """The same network as a plain Keras model, channels last.
 
+        Returns:
+            A functional model with MATLAB's layer names. Layers without weights start with Keras' own; a
+            warning names them.
+
         Raises:
-            UnsupportedLayerError: for a layer without a conversion, naming it, its class and where it stands.
-            UntrainedNetworkError: where a layer has no weights.
+            UnsupportedLayerError: for layers without a conversion, naming each, its class and its place.
+            InvalidNetworkError: if the layers do not fit together, or there is no input layer.
         """
         from ._build import to_keras
 
@@ -189,8 +198,7 @@ class Network:
 
 def series(names: Iterable[str]) -> tuple[Connection, ...]:
     """The connections of layers that follow each other."""
-    names = list(names)
-    return tuple(Connection(a, b) for a, b in zip(names[:-1], names[1:], strict=True))
+    return tuple(Connection(a, b) for a, b in pairwise(names))
 
 
 def column_major(array: Array) -> Array:

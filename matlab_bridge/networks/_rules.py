@@ -203,7 +203,7 @@ class LayerRule(ABC):
 _RULES: dict[str, LayerRule] = {}
 
 
-def register(*class_names: str) -> Callable[[Rule], Rule]:
+def register_layer(*class_names: str) -> Callable[[Rule], Rule]:
     """Make a rule the conversion of MATLAB layer classes, in place of any earlier one.
 
     Args:

@@ -12,7 +12,7 @@ import pytest
 from matlab_bridge import InvalidNetworkError, NetworkMismatchError, UnsupportedLayerError
 from matlab_bridge.networks._build import model_values, to_keras, to_matlab, variable_paths
 from matlab_bridge.networks._network import Connection, Layer, Network, Source, series
-from matlab_bridge.networks._rules import LayerNames, LayerRule, Site, keras_name, register, registered
+from matlab_bridge.networks._rules import LayerNames, LayerRule, Site, keras_name, register_layer, registered
 from matlab_bridge.networks._sidecar import Sidecar, read_sidecar, sidecar, write_sidecar
 
 from .layer_tools import assert_close, chain, feature_input, image_input, layer, normal, outputs
@@ -90,7 +90,7 @@ def test_several_inputs_and_outputs_come_in_the_order_that_matlab_names():
 def test_every_layer_without_a_conversion_is_named_in_one_error():
     network = chain(
         feature_input(4),
-        Layer("lstm_1", "nnet.cnn.layer.UnheardOfLayer"),
+        Layer("odd", "nnet.cnn.layer.UnheardOfLayer"),
         layer("relu_1", "ReLULayer"),
         Layer("mine", "sigmoidLayer"),
     )
@@ -98,7 +98,7 @@ def test_every_layer_without_a_conversion_is_named_in_one_error():
         to_keras(network)
     assert str(caught.value).splitlines()[:3] == [
         "2 layers of 4 cannot be converted to Keras:",
-        "  'lstm_1' (nnet.cnn.layer.UnheardOfLayer), layer 2 of 4, after 'input': its class has no conversion",
+        "  'odd' (nnet.cnn.layer.UnheardOfLayer), layer 2 of 4, after 'input': its class has no conversion",
         "  'mine' (sigmoidLayer), layer 4 of 4, after 'relu_1': its class has no conversion",
     ]
     assert "register_layer" in str(caught.value)
@@ -132,7 +132,7 @@ def test_an_image_layer_on_sequences():
 
 
 def test_a_registered_rule_converts_a_layer_of_the_users():
-    @register("doubleLayer")
+    @register_layer("doubleLayer")
     class Double(LayerRule):
         def build(self, site: Site):
             return keras.layers.Rescaling(2.0, name=site.name)(site.input)

@@ -120,7 +120,15 @@ def test_a_mean_image_survives_saving_loading_and_cloning(tmp_path):
     clone.set_weights(model.get_weights())
     for each in (model, loaded, clone):
         assert_close(np.asarray(each(images)), expected)
-        assert each.trainable_variables == []
+
+
+def test_a_mean_image_stays_as_it_is_while_the_network_trains():
+    model, images = to_keras(chain(mean_image((4, 3, 1)))), normal(2, 2, 4, 3, 1)
+    assert model.trainable_variables == []
+    model.trainable = True
+    assert model.trainable_variables == []
+    model(images, training=True)
+    assert_close(np.asarray(model(images)), images - normal(1, 4, 3, 1))
 
 
 def test_a_mean_image_is_no_text(tmp_path):

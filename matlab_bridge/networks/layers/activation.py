@@ -8,7 +8,7 @@ from typing import Any, final
 import keras
 import numpy as np
 
-from matlab_bridge.networks._rules import LayerRule, Shapes, Site, Tensor, register
+from matlab_bridge.networks._rules import LayerRule, Shapes, Site, Tensor, register_layer
 
 from ._settings import number
 
@@ -22,7 +22,7 @@ def _does(layer: keras.layers.Layer, function: str) -> bool:
     return bool(keras.activations.serialize(layer.activation) == function)
 
 
-@register("nnet.cnn.layer.ReLULayer")
+@register_layer("nnet.cnn.layer.ReLULayer")
 @final
 class ReLU(LayerRule):
     """`reluLayer`."""
@@ -41,7 +41,7 @@ class ReLU(LayerRule):
         return {} if is_plain else None
 
 
-@register("nnet.cnn.layer.LeakyReLULayer")
+@register_layer("nnet.cnn.layer.LeakyReLULayer")
 @final
 class LeakyReLU(LayerRule):
     """`leakyReluLayer`: negative values times `Scale`."""
@@ -60,7 +60,7 @@ class LeakyReLU(LayerRule):
         return {"Scale": _scalar(float(layer.negative_slope))}
 
 
-@register("nnet.cnn.layer.ClippedReLULayer")
+@register_layer("nnet.cnn.layer.ClippedReLULayer")
 @final
 class ClippedReLU(LayerRule):
     """`clippedReluLayer`: not above `Ceiling`."""
@@ -80,7 +80,7 @@ class ClippedReLU(LayerRule):
         return {"Ceiling": _scalar(layer.max_value)}
 
 
-@register("nnet.cnn.layer.ELULayer")
+@register_layer("nnet.cnn.layer.ELULayer")
 @final
 class ELU(LayerRule):
     """`eluLayer`: negative values become `Alpha` * (exp(x) - 1)."""
@@ -98,7 +98,7 @@ class ELU(LayerRule):
         return {"Alpha": _scalar(float(layer.alpha))}
 
 
-@register("nnet.cnn.layer.TanhLayer")
+@register_layer("nnet.cnn.layer.TanhLayer")
 @final
 class Tanh(LayerRule):
     """`tanhLayer`."""
@@ -114,7 +114,7 @@ class Tanh(LayerRule):
         return {} if _does(layer, "tanh") else None
 
 
-@register("nnet.cnn.layer.SigmoidLayer")
+@register_layer("nnet.cnn.layer.SigmoidLayer")
 @final
 class Sigmoid(LayerRule):
     """`sigmoidLayer`."""
@@ -130,7 +130,7 @@ class Sigmoid(LayerRule):
         return {} if _does(layer, "sigmoid") else None
 
 
-@register("nnet.cnn.layer.SoftmaxLayer")
+@register_layer("nnet.cnn.layer.SoftmaxLayer")
 @final
 class Softmax(LayerRule):
     """`softmaxLayer`: over the channels."""
@@ -148,7 +148,7 @@ class Softmax(LayerRule):
         return {} if layer.axis in (-1, len(shapes[0]) - 1) else None
 
 
-@register("nnet.cnn.layer.DropoutLayer")
+@register_layer("nnet.cnn.layer.DropoutLayer")
 @final
 class Dropout(LayerRule):
     """`dropoutLayer`: acts at training time only, and scales what it keeps, as Keras does."""
@@ -164,7 +164,7 @@ class Dropout(LayerRule):
         return {"Probability": _scalar(layer.rate)}
 
 
-@register("nnet.cnn.layer.IdentityLayer")
+@register_layer("nnet.cnn.layer.IdentityLayer")
 @final
 class Identity(LayerRule):
     """`identityLayer`."""

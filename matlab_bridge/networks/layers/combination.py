@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from matlab_bridge._errors import UnsupportedLayerError
-from matlab_bridge.networks._rules import LayerRule, Shapes, Site, Tensor, register
+from matlab_bridge.networks._rules import LayerRule, Shapes, Site, Tensor, register_layer
 
 from ._settings import integer
 
@@ -25,7 +25,7 @@ def _count(shapes: Shapes) -> Any:
     return np.array([[len(shapes)]], dtype=float)
 
 
-@register("nnet.cnn.layer.AdditionLayer")
+@register_layer("nnet.cnn.layer.AdditionLayer")
 @final
 class Addition(LayerRule):
     """`additionLayer`."""
@@ -41,7 +41,7 @@ class Addition(LayerRule):
         return {"NumInputs": _count(shapes)}
 
 
-@register("nnet.cnn.layer.DepthConcatenationLayer")
+@register_layer("nnet.cnn.layer.DepthConcatenationLayer")
 @final
 class DepthConcatenation(LayerRule):
     """`depthConcatenationLayer`: along the channels."""
@@ -58,7 +58,7 @@ class DepthConcatenation(LayerRule):
         return {"NumInputs": _count(shapes)} if rank != 3 and layer.axis % rank == rank - 1 else None
 
 
-@register("nnet.cnn.layer.ConcatenationLayer")
+@register_layer("nnet.cnn.layer.ConcatenationLayer")
 @final
 class Concatenation(LayerRule):
     """`concatenationLayer`: along `Dim` of rows, columns, channels; vectors have channels only."""

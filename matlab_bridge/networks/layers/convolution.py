@@ -17,7 +17,7 @@ from matlab_bridge.networks._rules import (
     Site,
     Tensor,
     column_major_reshape,
-    register,
+    register_layer,
 )
 
 from ._settings import integer, number, numbers, pair, text
@@ -83,7 +83,7 @@ def _window_settings(layer: keras.layers.Layer) -> dict[str, Any]:
     }
 
 
-@register("nnet.cnn.layer.Convolution2DLayer")
+@register_layer("nnet.cnn.layer.Convolution2DLayer")
 @final
 class Convolution2D(LayerRule):
     """`convolution2dLayer`; networks of R2016 write two groups as `NumFilters` of two numbers."""
@@ -110,7 +110,7 @@ class Convolution2D(LayerRule):
         }
 
 
-@register("nnet.cnn.layer.GroupedConvolution2DLayer")
+@register_layer("nnet.cnn.layer.GroupedConvolution2DLayer")
 @final
 class GroupedConvolution2D(LayerRule):
     """`groupedConvolution2dLayer`: weights FH x FW x C/g x K/g x g, or FH x FW x 1 x K channel by channel."""
@@ -150,7 +150,7 @@ class GroupedConvolution2D(LayerRule):
         }
 
 
-@register("nnet.cnn.layer.TransposedConvolution2DLayer")
+@register_layer("nnet.cnn.layer.TransposedConvolution2DLayer")
 @final
 class TransposedConvolution2D(LayerRule):
     """`transposedConv2dLayer`: weights FH x FW x K x C, Keras' own order."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from matlab_bridge._errors import UnsupportedLayerError
 from matlab_bridge.networks._network import Array, Layer, padded_shape
-from matlab_bridge.networks._rules import LayerRule, Parameter, Shapes, Site, Tensor, register
+from matlab_bridge.networks._rules import LayerRule, Parameter, Shapes, Site, Tensor, register_layer
 
 from ._settings import numbers
 
@@ -37,7 +37,7 @@ def _output_size(layer: Layer) -> int:
     return int(numbers(layer, "OutputSize")[-1])
 
 
-@register("nnet.cnn.layer.FullyConnectedLayer")
+@register_layer("nnet.cnn.layer.FullyConnectedLayer")
 @final
 class FullyConnected(LayerRule):
     """`fullyConnectedLayer`: weights O x N, or H x W x C x O after an image; on sequences, each step."""
@@ -80,7 +80,7 @@ class FullyConnected(LayerRule):
         }
 
 
-@register("nnet.cnn.layer.FlattenLayer")
+@register_layer("nnet.cnn.layer.FlattenLayer")
 @final
 class Flatten(LayerRule):
     """`flattenLayer`: the spatial dimensions into the channels, column-major; vectors and sequences stay."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from matlab_bridge.networks._network import Array, Layer
 from matlab_bridge.networks._normalization import Normalization
-from matlab_bridge.networks._rules import LayerRule, Site, Tensor, register
+from matlab_bridge.networks._rules import LayerRule, Site, Tensor, register_layer
 
 from ._settings import flag, integer, numbers
 
@@ -54,14 +54,24 @@ def _normalized(site: Site, tensor: Tensor) -> Tensor:
     if all(array.size == array.shape[-1] for array in (gain, offset)):
         scales = (array.item() if array.size == 1 else array.ravel().tolist() for array in (gain, offset))
         return keras.layers.Rescaling(*scales, name=name)(tensor)
-    # One gain and one offset for each element belong into weights, not into the text of the configuration.
-    axes = "hwc"[-len(tensor.shape) + 1 :]
-    layer = keras.layers.EinsumDense(
-        f"b{axes},{axes}->b{axes}", tensor.shape[1:], bias_axes=axes, trainable=False, name=name
+    return _normalized_by_element(site, tensor, gain, offset)
+
+
+def _normalized_by_element(site: Site, images: Tensor, gain: Array, offset: Array) -> Tensor:
+    """A gain and an offset for each element of an image: too many for the text of a configuration.
+
+    A batch normalization of the flattened image holds them as weights that are no learnables, so that nothing
+    trains, prunes or counts them. It is frozen, and its statistics would not move even if it were not.
+    """
+    shape = tuple(images.shape[1:])
+    norm = keras.layers.BatchNormalization(
+        center=False, scale=False, epsilon=0, momentum=1, trainable=False, name=site.helper("normalization")
     )
-    outputs = layer(tensor)
-    layer.set_weights([np.broadcast_to(array, tensor.shape[1:]) for array in (gain, offset)])
-    return outputs
+    elements = norm(keras.layers.Flatten(name=site.helper("elements"))(images))
+    gain, offset = (np.broadcast_to(array, shape).ravel() for array in (gain, offset))
+    norm.moving_mean.assign(-offset / gain)
+    norm.moving_variance.assign(1 / gain**2)
+    return keras.layers.Reshape(shape, name=site.helper("image"))(elements)
 
 
 def _objection(layer: Layer) -> str | None:
@@ -72,7 +82,7 @@ def _objection(layer: Layer) -> str | None:
     return None
 
 
-@register("nnet.cnn.layer.ImageInputLayer")
+@register_layer("nnet.cnn.layer.ImageInputLayer")
 @final
 class ImageInput(LayerRule):
     """`imageInputLayer`: (N, H, W, C); augmentations of old releases act at training time only."""
@@ -90,7 +100,7 @@ class ImageInput(LayerRule):
         return _normalized(site, keras.Input(shape, name=site.name))
 
 
-@register("nnet.cnn.layer.FeatureInputLayer")
+@register_layer("nnet.cnn.layer.FeatureInputLayer")
 @final
 class FeatureInput(LayerRule):
     """`featureInputLayer`: (N, D)."""
@@ -106,7 +116,7 @@ class FeatureInput(LayerRule):
         return _normalized(site, keras.Input((integer(site.layer, "InputSize"),), name=site.name))
 
 
-@register("nnet.cnn.layer.SequenceInputLayer")
+@register_layer("nnet.cnn.layer.SequenceInputLayer")
 @final
 class SequenceInput(LayerRule):
     """`sequenceInputLayer` of vectors: (N, T, D), of any length T."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from matlab_bridge._errors import UnsupportedLayerError
 from matlab_bridge.networks._network import Array, Layer
-from matlab_bridge.networks._rules import LayerRule, Parameter, Shapes, Site, Tensor, register
+from matlab_bridge.networks._rules import LayerRule, Parameter, Shapes, Site, Tensor, register_layer
 
 from ._settings import integer, number
 
@@ -19,7 +19,7 @@ def _per_channel(array: Array) -> Array:
     return array.reshape(1, 1, -1)
 
 
-@register("nnet.cnn.layer.BatchNormalizationLayer")
+@register_layer("nnet.cnn.layer.BatchNormalizationLayer")
 @final
 class BatchNormalization(LayerRule):
     """`batchNormalizationLayer`: statistics 1x1xC after images, in some releases 1xC after vectors."""
@@ -58,7 +58,7 @@ class BatchNormalization(LayerRule):
         }
 
 
-@register("nnet.cnn.layer.CrossChannelNormalizationLayer")
+@register_layer("nnet.cnn.layer.CrossChannelNormalizationLayer")
 @final
 class CrossChannelNormalization(LayerRule):
     """`crossChannelNormalizationLayer`: y = x / (K + Alpha * ss / WindowChannelSize) ** Beta.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import final
 
-from matlab_bridge.networks._rules import LayerRule, Site, Tensor, register
+from matlab_bridge.networks._rules import LayerRule, Site, Tensor, register_layer
 
 
-@register(
+@register_layer(
     "nnet.cnn.layer.ClassificationOutputLayer",
     "nnet.cnn.layer.RegressionOutputLayer",
     "nnet.cnn.layer.PixelClassificationLayer",

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from matlab_bridge.networks._network import Layer
-from matlab_bridge.networks._rules import LayerRule, Shapes, Site, Tensor, register
+from matlab_bridge.networks._rules import LayerRule, Shapes, Site, Tensor, register_layer
 
 from ._settings import flag, pair, text
 from ._window import Window, image_size, padded, padding_of, same_padding
@@ -29,7 +29,7 @@ def _settings(layer: keras.layers.Layer) -> dict[str, Any]:
     }
 
 
-@register("nnet.cnn.layer.MaxPooling2DLayer")
+@register_layer("nnet.cnn.layer.MaxPooling2DLayer")
 @final
 class MaxPooling2D(LayerRule):
     """`maxPooling2dLayer`: padding never wins, as though it were -Inf."""
@@ -59,7 +59,7 @@ class MaxPooling2D(LayerRule):
         return {**_settings(layer), "HasUnpoolingOutputs": np.zeros((1, 1), dtype=bool)}
 
 
-@register("nnet.cnn.layer.AveragePooling2DLayer")
+@register_layer("nnet.cnn.layer.AveragePooling2DLayer")
 @final
 class AveragePooling2D(LayerRule):
     """`averagePooling2dLayer`: padding counts as zeros, or not at all where `PaddingValue` is `"mean"`."""
@@ -90,7 +90,7 @@ class AveragePooling2D(LayerRule):
         return {**_settings(layer), "PaddingValue": padding_value}
 
 
-@register("nnet.cnn.layer.GlobalAveragePooling2DLayer")
+@register_layer("nnet.cnn.layer.GlobalAveragePooling2DLayer")
 @final
 class GlobalAveragePooling2D(LayerRule):
     """`globalAveragePooling2dLayer`: the mean of each channel, an image of 1x1 pixels."""
@@ -102,7 +102,7 @@ class GlobalAveragePooling2D(LayerRule):
         return keras.layers.GlobalAveragePooling2D(keepdims=True, name=site.name)(site.image)
 
 
-@register("nnet.cnn.layer.GlobalMaxPooling2DLayer")
+@register_layer("nnet.cnn.layer.GlobalMaxPooling2DLayer")
 @final
 class GlobalMaxPooling2D(LayerRule):
     """`globalMaxPooling2dLayer`: the maximum of each channel, an image of 1x1 pixels."""
