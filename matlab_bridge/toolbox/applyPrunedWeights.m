@@ -102,9 +102,13 @@ if isDescription(source)
         layer = source.Layers{i};
         for kind = {'Learnables', 'State'}
             for parameter = reshape(fieldnames(layer.(kind{1})), 1, [])
-                values.Layer{end+1, 1} = layer.Name;
-                values.Parameter{end+1, 1} = parameter{1};
-                values.Value{end+1, 1} = layer.(kind{1}).(parameter{1});
+                value = layer.(kind{1}).(parameter{1});
+                % An untrained layer has empty values: the network keeps its initial ones.
+                if ~isempty(value)
+                    values.Layer{end+1, 1} = layer.Name;
+                    values.Parameter{end+1, 1} = parameter{1};
+                    values.Value{end+1, 1} = value;
+                end
             end
         end
     end

@@ -458,6 +458,15 @@ class TestApplyPrunedWeights:
         result = self.applied("[net, report] = applyPrunedWeights(net, 'pruned.mat');", net)
         np.testing.assert_array_equal(values_of(result["net"]["Learnables"])["fc", "Weights"], weights)
 
+    def test_an_untrained_network_changes_nothing(self, net: Path) -> None:
+        layer = Layer(
+            "fc", f"{NNET}FullyConnectedLayer", {"OutputSize": row(2)}, {"Weights": np.zeros((0, 0))}
+        )
+        save_portable(net / "untrained.mat", Network((layer,), ()))
+        report = self.applied("[net, report] = applyPrunedWeights(net, 'untrained.mat');", net)["report"]
+        assert report["NumApplied"] == 0
+        assert report["Unmatched"].size == 0
+
     def test_a_warning_in_place_of_the_report(self, net: Path) -> None:
         printed = octave.run(
             "warning('on', 'applyPrunedWeights:unmatched'); net = dlnetwork(layerGraph());"

@@ -114,7 +114,7 @@ def _layer_struct(layer: Layer) -> dict[str, Any]:
         "Class": layer.class_name,
         "Settings": _settings(layer),
         "Learnables": dict(layer.learnables),
-        "State": {name: value for name, value in layer.state.items() if value.size > 0},
+        "State": dict(layer.state),
     }
 
 
@@ -130,13 +130,17 @@ def _settings(layer: Layer) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Numbers and text as they are, categories and strings as cells of text; None for anything else."""
+    """Numbers and char as they are, a string as char, categories and strings as a cell; else None."""
     if isinstance(value, FunctionHandle):
         return value.text
     if isinstance(value, str | bool | int | float):
         return value
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         return value
+    if isinstance(value, np.ndarray) and value.dtype.kind == "T" and value.size == 1:
+        return str(value.item())
+    if isinstance(value, np.ndarray | pd.Categorical) and value.size == 0:
+        return _cell(())
     if isinstance(value, np.ndarray | pd.Categorical | CategoricalArray):
         return _cell(names) if (names := texts(value)) else None
     return None
