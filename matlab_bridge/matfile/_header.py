@@ -110,7 +110,7 @@ def _level5_byte_order(start: bytes) -> ByteOrder | None:
 
 def _level5_header(path: Path, start: bytes, order: ByteOrder, block_at_512: bytes) -> Header:
     major = struct.unpack(order + "H", start[124:126])[0] >> 8
-    text = start[:116].rstrip(b"\x00 ").decode("utf-8", "replace")
+    text = _text(start[:116].rstrip(b"\x00 "))
     if major == 2:
         if block_at_512 != _HDF5_SIGNATURE:
             raise TruncatedFileError(
@@ -125,6 +125,14 @@ def _level5_header(path: Path, start: bytes, order: ByteOrder, block_at_512: byt
     raw_offset = start[116:124]
     offset = 0 if raw_offset.strip(b" ") == b"" else struct.unpack(order + "Q", raw_offset)[0]
     return Header("v7", order, text, offset)
+
+
+def _text(written: bytes) -> str:
+    # The date is in the language, and in the encoding, of the computer that wrote it.
+    try:
+        return written.decode("utf-8")
+    except UnicodeDecodeError:
+        return written.decode("latin-1")
 
 
 def level4_byte_order(start: bytes) -> ByteOrder | None:

@@ -21,9 +21,11 @@ from matlab_bridge._errors import LostObjectError, TruncatedFileError
 from ._characters import characters
 from ._header import ByteOrder, Header, level4_byte_order
 from ._info import VariableInfo
-from ._raw import Array
+from ._raw import Array, complex_array
 
 _PRECISIONS = ("f8", "f4", "i4", "i2", "u2", "u1")
+# A sparse matrix by columns takes memory for each, and a damaged file may state any number.
+_MOST_COLUMNS = 2**27
 _KINDS: tuple[Literal["double", "char", "sparse"], ...] = ("double", "char", "sparse")
 
 
@@ -68,7 +70,7 @@ class Level4File:
             numbers = np.frombuffer(file.read(matrix.nbytes), matrix.dtype).astype(np.float64)
         if matrix.is_complex:
             real, imaginary = np.split(numbers, 2)
-            numbers = real + 1j * imaginary
+            numbers = complex_array(real, imaginary)
         return numbers.reshape(matrix.shape, order="F")
 
     def _describe(self, matrix: _Matrix) -> VariableInfo:
@@ -119,7 +121,11 @@ def _matrices(path: Path, order: ByteOrder) -> list[_Matrix]:
 
 def _sparse(triplets: Array) -> scipy.sparse.csc_array[Any]:
     # One row (row, column, real[, imaginary]) a value, counted from 1; the last row holds the shape.
+    if not np.all((triplets[:, :2] >= 0) & (triplets[:, :2] < _MOST_COLUMNS)):
+        raise TruncatedFileError("the indices of a sparse matrix are no indices")
     row, column = (triplets[:, i].astype(np.int64) - 1 for i in range(2))
-    values = triplets[:-1, 2] + 1j * triplets[:-1, 3] if triplets.shape[1] == 4 else triplets[:-1, 2]
+    values = triplets[:-1, 2]
+    if triplets.shape[1] == 4:
+        values = complex_array(values, triplets[:-1, 3])
     shape = (int(row[-1]) + 1, int(column[-1]) + 1)
     return scipy.sparse.csc_array((values, (row[:-1], column[:-1])), shape=shape)

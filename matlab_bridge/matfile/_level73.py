@@ -17,7 +17,7 @@ from matlab_bridge._errors import LostObjectError, TruncatedFileError
 from ._characters import characters
 from ._header import Header
 from ._info import VariableInfo
-from ._raw import DTYPES, Array, Function, Marker, OldObject, is_enumeration, sparse_matrix
+from ._raw import DTYPES, Array, Function, Marker, OldObject, complex_array, is_enumeration, sparse_matrix
 
 if TYPE_CHECKING:
     import h5py
@@ -204,8 +204,7 @@ def _numeric(item: Any, class_name: str, attributes: dict[str, Any]) -> Array:
             f"{item.name} has the class {class_name!r}, which no MAT-file of MATLAB's has"
         )
     if values.dtype.names is not None:
-        dtype = np.complex64 if class_name == "single" else np.complex128
-        return (values["real"] + 1j * values["imag"]).astype(dtype).T
+        return complex_array(values["real"], values["imag"]).T
     is_logical = attributes.get("MATLAB_int_decode") == _LOGICAL and class_name == "logical"
     return values.astype(np.bool_ if is_logical else DTYPES[class_name], copy=False).T
 

@@ -18,7 +18,7 @@ from matlab_bridge._errors import TruncatedFileError
 from ._characters import characters, units_of
 from ._header import ByteOrder
 from ._info import VariableInfo
-from ._raw import DTYPES, Array, Function, Marker, OldObject, sparse_matrix
+from ._raw import DTYPES, Array, Function, Marker, OldObject, complex_array, sparse_matrix
 
 MATRIX = 14
 
@@ -48,6 +48,7 @@ _CLASS_NAMES = {
     _SPARSE: "double",
     _FUNCTION: "function_handle",
 }
+_INTEGERS = {5: "i", 6: "I"}
 _TAG_BYTES = 8
 
 
@@ -130,13 +131,13 @@ class MatrixReader:
 
     def header(self) -> MatrixHeader:
         """Class, name and size of the matrix whose tag is behind."""
-        flags = int(self._integers(2)[0])
+        flags, _ = self._integers(2)
         kind = flags & 0xFF
         is_logical, is_global, is_complex = (bool(flags >> bit & 1) for bit in (9, 10, 11))
         if kind == _OPAQUE:
             name, type_system, class_name = self._text(), self._text(), self._text()
             return MatrixHeader(kind, name, class_name, type_system, is_global=is_global)
-        shape = tuple(self._integers())
+        shape = self._integers()
         if len(shape) < 2 or min(shape) < 0:
             raise TruncatedFileError(f"the size of a matrix is stated as {shape}")
         name = self._text()
@@ -153,9 +154,7 @@ class MatrixReader:
         dtype = DTYPES[header.class_name]
         values = self._numbers(header.size).astype(dtype)
         if header.is_complex:
-            # NumPy has no complex integers.
-            values = values + 1j * self._numbers(header.size).astype(values.dtype)
-            values = values.astype(np.complex64 if dtype == np.float32 else np.complex128, copy=False)
+            values = complex_array(values, self._numbers(header.size))
         return values.reshape(header.shape, order="F")
 
     def _char(self, header: MatrixHeader) -> Array:
@@ -212,7 +211,7 @@ class MatrixReader:
         dtype = DTYPES[header.class_name]
         values = self._sparse_values(count).astype(dtype)
         if header.is_complex:
-            values = values + 1j * self._sparse_values(count).astype(dtype)
+            values = complex_array(values, self._sparse_values(count))
         return sparse_matrix(values, rows[:count], starts, (header.shape[0], header.shape[1]))
 
     def _sparse_values(self, count: int) -> Array:
@@ -247,8 +246,14 @@ class MatrixReader:
             )
         return np.frombuffer(data, dtype)
 
-    def _integers(self, size: int | None = None) -> list[int]:
-        return [int(n) for n in self._numbers(size)]
+    def _integers(self, size: int | None = None) -> tuple[int, ...]:
+        kind, data = self._element()
+        count = len(data) // 4
+        if kind not in _INTEGERS or size not in (None, count):
+            raise TruncatedFileError(
+                f"{size or 'some'} integers were expected, and {count} of kind {kind} found"
+            )
+        return struct.unpack(f"{self._order}{count}{_INTEGERS[kind]}", data[: 4 * count])
 
     def _text(self) -> str:
         return _ascii(bytes(self._element()[1]))

@@ -113,6 +113,14 @@ def is_enumeration(value: Any) -> bool:
     )
 
 
+def complex_array(real: Array, imaginary: Array) -> Array:
+    """A complex array of two parts: complex64 of singles, else complex128 (there are no complex integers)."""
+    # Not real + 1j * imaginary: that makes NaN of an infinite part.
+    array = np.empty(real.shape, np.complex64 if real.dtype == np.float32 else np.complex128)
+    array.real, array.imag = real, imaginary
+    return array
+
+
 def sparse_matrix(
     values: Array, rows: Array, starts: Array, shape: tuple[int, int]
 ) -> scipy.sparse.csc_array[Any]:

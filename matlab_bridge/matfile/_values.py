@@ -97,7 +97,10 @@ class Enumeration:
 
 @dataclass(frozen=True, slots=True)
 class CategoricalArray:
-    """A categorical that is no vector: `codes` in MATLAB's shape, 0 for `<undefined>`, 1 the first category."""
+    """A categorical that is no vector: its `codes` in MATLAB's shape.
+
+    A code of 0 is `<undefined>`, 1 the first category.
+    """
 
     codes: Any
     categories: tuple[str, ...]

@@ -1,0 +1,188 @@
+"""Files that are cut short, damaged, or no MAT-files at all: always one of our own errors, in words."""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.io
+import scipy.sparse
+
+from matlab_bridge import BridgeError, NotAMatFileError, TruncatedFileError
+from matlab_bridge.matfile import info, load, save
+from tests.matlab_bridge.matfiles import element, level5_file, level5_matrix
+
+VERSIONS = ["v4", "v7", "v7 uncompressed", "v7.3"]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "x.mat"
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """A small file of each version with values of many types."""
+    folder = tmp_path_factory.mktemp("whole")
+    sparse = scipy.sparse.csc_array(np.eye(3))
+    values = {
+        "text": "héllo",
+        "numbers": np.arange(40, dtype=np.float32).reshape(5, 8),
+        "cell": ["a", [1.0, "b"], None],
+        "struct": [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}],
+        "sparse": sparse,
+        "table": pd.DataFrame({"x": [1.0, 2.0], "c": pd.Categorical(["u", None])}),
+        "strings": np.array(["one", "two"], dtype=np.dtypes.StringDType()),
+    }
+    scipy.io.savemat(folder / "v4.mat", {"x": np.eye(3), "s": "hello", "p": sparse}, format="4")
+    save(folder / "v7.mat", values)
+    save(folder / "v7 uncompressed.mat", values, compress=False)
+    save(folder / "v7.3.mat", values, version="v7.3")
+    return {version: (folder / f"{version}.mat").read_bytes() for version in VERSIONS}
+
+
+def read_everything(path: Path) -> None:
+    file = load(path)
+    for name in file:
+        file[name]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_cut_short_at_many_places(files, path, version):
+    whole = files[version]
+    # Objects come last in v7, and an HDF5 file knows its length: no cut goes unnoticed. A v4 file is a row of
+    # matrices that says nowhere how many there are, so that a cut between two is no damage.
+    boundaries = {20 + 2 + 72, 20 + 2 + 72 + 20 + 2 + 5} if version == "v4" else set()
+    step = 1 if len(whole) < 500 else len(whole) // 120
+    for cut in set(range(0, len(whole), step)) - boundaries:
+        path.write_bytes(whole[:cut])
+        with pytest.raises((TruncatedFileError, NotAMatFileError), match=r"x\.mat"):
+            read_everything(path)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_bytes_that_are_wrong(files, path, version):
+    chance = np.random.default_rng(1)
+    for _ in range(100):
+        damaged = bytearray(files[version])
+        for position in chance.integers(len(damaged), size=chance.integers(1, 5)):
+            damaged[position] = chance.choice([0, 0x7F, 0xFF, chance.integers(256)])
+        path.write_bytes(damaged)
+        try:
+            read_everything(path)
+        except BridgeError as error:
+            assert "x.mat" in str(error)  # noqa: PT017  # values that are wrong but possible raise nothing
+
+
+HUGE = 2**31 - 1
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        level5_matrix(6, (HUGE, HUGE), element(9, bytes(8))),
+        level5_matrix(1, (HUGE, HUGE)),
+        level5_matrix(2, (HUGE, 1), element(5, bytes([1, 0, 0, 0])), element(1, b"a")),
+        level5_matrix(4, (HUGE, HUGE), element(4, bytes(8))),
+        level5_matrix(5, (HUGE, HUGE), element(5, bytes(4)), element(5, bytes(4)), element(9, bytes(8))),
+        level5_matrix(6, (2, 2), struct.pack("<2I", 9, 2**32 - 1)),
+    ],
+    ids=["double", "cell", "struct", "char", "sparse", "element"],
+)
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_wrong_size_allocates_nothing(path, matrix, compressed):
+    path.write_bytes(level5_file(matrix, compressed=compressed))
+    with pytest.raises(TruncatedFileError, match="cannot read the variable 'x'"):
+        load(path)["x"]
+
+
+def test_a_wrong_size_in_hdf5_allocates_nothing(path):
+    save(path, {"x": np.eye(2)}, version="v7.3")
+    with h5py.File(path, "r+") as file:
+        attributes = dict(file["x"].attrs)
+        del file["x"]
+        file.create_dataset("x", shape=(2**20, 2**20), dtype="f8", chunks=(64, 64)).attrs.update(attributes)
+    with pytest.raises(TruncatedFileError, match="which the file cannot hold"):
+        load(path)["x"]
+
+
+@pytest.mark.parametrize("rows", [[5, 1], [-1, 1]], ids=["beyond", "negative"])
+def test_sparse_indices_outside_the_matrix(path, rows):
+    parts = [element(5, np.array(n, "<i4").tobytes()) for n in (rows, [0, 1, 2])]
+    path.write_bytes(level5_file(level5_matrix(5, (2, 2), *parts, element(9, bytes(16)))))
+    with pytest.raises(TruncatedFileError, match="row indices"):
+        load(path)["x"]
+
+
+def test_a_deflated_stream_that_does_not_inflate(path):
+    path.write_bytes(level5_file(struct.pack("<2I", 15, 40) + b"\x78\x9c" + b"\xff" * 38))
+    with pytest.raises(TruncatedFileError, match="cannot read its list of variables"):
+        load(path)
+
+
+def test_cells_nested_without_end(path):
+    matrix = level5_matrix(6, (0, 0), element(9, b""), name="")
+    for _ in range(3000):
+        matrix = level5_matrix(1, (1, 1), matrix)
+    path.write_bytes(level5_file(matrix))
+    with pytest.raises(TruncatedFileError, match="RecursionError"):
+        load(path)["x"]
+
+
+LOOKS = {
+    "text": (b"x = 3;\ny = 4;\n" * 20, "text, beginning 'x = 3;'"),
+    "YAML": (b"%YAML 1.1\n%TAG !u! tag:unity3d.com,2011:\n" * 9, "a YAML document"),
+    "PNG": (b"\x89PNG\r\n\x1a\n" + bytes(200), "a PNG image"),
+    "LFS": (
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n",
+        "a Git LFS pointer.*git lfs pull",
+    ),
+    "npy": (b"\x93NUMPY\x01\x00" + bytes(200), "a NumPy .npy array"),
+    "web page": (b"<!DOCTYPE html><html>" + b" " * 200, "a web page"),
+    "bytes": (bytes(range(128, 256)) * 3, "binary data of an unknown kind"),
+    "Octave": (b"# Created by Octave 7.3.0, Mon\n# name: x\n" * 9, "Octave's own text format"),
+    "nothing": (b"", r"is empty \(0 bytes\)"),
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("reader", [load, info])
+def test_what_a_file_looks_like_that_is_no_mat_file(path, look, reader):
+    content, description = LOOKS[look]
+    path.write_bytes(content)
+    with pytest.raises(NotAMatFileError, match=description):
+        reader(path)
+
+
+def test_a_zip_archive(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", "{}" * 200)
+    with pytest.raises(NotAMatFileError, match="a zip archive"):
+        load(path)
+
+
+def test_hdf5_without_a_header_of_matlab(path):
+    with h5py.File(path, "w") as file:
+        file["x"] = np.eye(2)
+    with pytest.raises(NotAMatFileError, match="an HDF5 file without MATLAB's header"):
+        load(path)
+
+
+def test_an_unknown_version(path):
+    content = bytearray(level5_file())
+    content[125] = 7
+    path.write_bytes(content)
+    with pytest.raises(NotAMatFileError, match="of version 7"):
+        load(path)
+
+
+def test_errors_of_the_file_system_are_pythons(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        load(tmp_path / "missing.mat")
+    with pytest.raises(IsADirectoryError, match=r"is a folder; give the path of a \.mat file"):
+        load(tmp_path)
