@@ -1,6 +1,6 @@
 """Prune any built Keras 3 model, on TensorFlow, JAX or torch.
 
-Names are imported when they are first used: the errors need no Keras, and neither does the command line's help.
+Names are imported when they are first used: the errors need no Keras, nor does the command line's help.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def __dir__() -> list[str]:
 
 
 class _Package(ModuleType):
-    """Keeps `keras_prunelab.sweep` the function, whenever Python imports the package `keras_prunelab.sweep`."""
+    """Keeps `keras_prunelab.sweep` the function when Python imports the package `keras_prunelab.sweep`."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not (name in _HOMES and isinstance(value, ModuleType)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,16 +38,19 @@ def import_keras() -> Any:
 
 def _missing(name: str) -> MissingBackendError:
     wanted = os.environ.get("KERAS_BACKEND")
-    why = f", which the environment variable KERAS_BACKEND asks for," if wanted else ""
+    why = ", which the environment variable KERAS_BACKEND asks for," if wanted else ""
     extra = name if name in _BACKENDS else _BACKENDS[0]
     return MissingBackendError(
-        f"The backend {name!r}{why} is not installed, or not one that networks can be pruned on. Install one:\n"
+        f"The backend {name!r}{why} is not installed, or cannot run gradients. Install one:\n"
         f'    pip install "keras-prunelab[{extra}]"\n'
         f"or set KERAS_BACKEND to another of {', '.join(_BACKENDS)} that is installed."
     )
 
 
-keras = import_keras()
+if TYPE_CHECKING:
+    import keras
+else:
+    keras = import_keras()
 
 Gradients = Callable[[Sequence[NDArray[Any]]], list[NDArray[Any]]]
 
@@ -99,8 +102,8 @@ def compiled_forward(model: keras.Model) -> Callable[[Any], Any]:
         model: a built model.
 
     Returns:
-        A function from a batch (arrays or tensors) to the model's output tensors in inference mode. It sees every
-        later change of the weights, and compiles once for each shape of a batch.
+        A function from a batch (arrays or tensors) to the model's output tensors in inference mode. It sees
+        every later change of the weights, and compiles once for each shape of a batch.
 
     Raises:
         MissingBackendError: Keras runs on a backend other than TensorFlow, JAX and torch.
@@ -137,8 +140,8 @@ def _tensorflow_traced(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
     # Without XLA: on CPUs it makes convolutions slower.
     compiled = tf.function(function, autograph=False, jit_compile=False)
-    # Called by hand, because TensorFlow counts the traces of one line of source and warns at the sixth, though
-    # here each belongs to another model.
+    # Traced by hand, because TensorFlow counts the traces of one line of source and warns at the sixth,
+    # though here each belongs to another model.
     traced: dict[tuple[Any, ...], Any] = {}
 
     def call(inputs: Any) -> Any:

@@ -45,7 +45,7 @@ MATLAB = Convention(
     learnables="all",
     ties="matlab",
     rescoring="levels",
-    source="MathWorks, Parameter Pruning and Quantization of Image Classification Network (documentation example)",
+    source="MathWorks, example Parameter Pruning and Quantization of Image Classification Network",
 )
 
 _CONVENTIONS = {convention.name: convention for convention in (PAPER, MATLAB)}

@@ -45,8 +45,8 @@ class MaskSet(Mapping[str, NDArray[np.bool_]]):
             array = np.array(mask)
             if array.dtype != np.bool_:
                 raise InvalidMaskError(
-                    f"The mask of {path!r} is of type {array.dtype}; masks are boolean, True where a weight is "
-                    "kept. Write `weights != 0` for the non-zero ones."
+                    f"The mask of {path!r} is of type {array.dtype}; masks are boolean, True where a weight "
+                    "is kept. Write `weights != 0` for the non-zero ones."
                 )
             array.flags.writeable = False
             self._masks[path] = array
@@ -68,14 +68,15 @@ class MaskSet(Mapping[str, NDArray[np.bool_]]):
     __hash__ = None  # type: ignore[assignment] # compared by value, and too large to hash at every look-up
 
     def __repr__(self) -> str:
-        return f"<MaskSet of {len(self)} variables: {self.zeros} of {self.total} weights pruned ({self.sparsity:.2%})>"
+        counts = f"{self.zeros} of {self.total} weights pruned ({self.sparsity:.2%})"
+        return f"<MaskSet of {len(self)} variables: {counts}>"
 
     def __and__(self, other: MaskSet) -> MaskSet:
         """Keep what both keep; a variable that only one of them has keeps that one's mask."""
         return self._combined(other, np.logical_and)
 
     def __or__(self, other: MaskSet) -> MaskSet:
-        """Keep what either keeps; a variable that only one of them has is not pruned by the other: all is kept."""
+        """Keep what either keeps; of a variable that only one of them has, the other keeps everything."""
         return self._combined(other, np.logical_or)
 
     def _combined(self, other: MaskSet, combine: Callable[..., NDArray[np.bool_]]) -> MaskSet:
@@ -86,8 +87,8 @@ class MaskSet(Mapping[str, NDArray[np.bool_]]):
             one, two = self._masks.get(path, np.True_), other._masks.get(path, np.True_)
             if np.ndim(one) and np.ndim(two) and np.shape(one) != np.shape(two):
                 raise InvalidMaskError(
-                    f"The masks of {path!r} have the shapes {np.shape(one)} and {np.shape(two)}; only masks of the "
-                    "same model can be combined."
+                    f"The masks of {path!r} have the shapes {np.shape(one)} and {np.shape(two)}; only masks "
+                    "of the same model can be combined."
                 )
             combined[path] = combine(one, two)
         return MaskSet(combined)
@@ -146,14 +147,14 @@ class MaskSet(Mapping[str, NDArray[np.bool_]]):
         if missing:
             raise InvalidMaskError(
                 f"Model {model.name!r} has no trainable variable {', '.join(map(repr, missing))}; it has "
-                f"{', '.join(map(repr, candidates))}. Masks fit the model they were made for and its copies with "
-                "the same layer names."
+                f"{', '.join(map(repr, candidates))}. Masks fit the model they were made for and its copies "
+                "with the same layer names."
             )
         for path, mask in self.items():
             if candidates[path].shape != mask.shape:
                 raise InvalidMaskError(
-                    f"The mask of {path!r} has shape {mask.shape}, but in model {model.name!r} the variable has "
-                    f"shape {candidates[path].shape}."
+                    f"The mask of {path!r} has shape {mask.shape}, but in model {model.name!r} the variable "
+                    f"has shape {candidates[path].shape}."
                 )
         return {path: candidates[path] for path in self}
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import warnings
 from collections.abc import Iterator
-from typing import Any
 
 import keras
 import numpy as np
@@ -95,6 +95,7 @@ def sparsity(
 
     Example:
         >>> import keras
+        >>> import numpy as np
         >>> import keras_prunelab as kpl
         >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
         >>> model.layers[0].set_weights([np.float32([[1, 0], [2, 3]]), np.float32([0, 0])])
@@ -106,18 +107,19 @@ def sparsity(
 
 
 def _copy(model: keras.Model) -> keras.Model:
-    """Copy a model as saving and loading it would, in memory, with its compiled state and what hangs on it."""
+    """Copy a model as saving and loading it would, in memory, with its compiled state and attributes."""
     try:
-        with _known_classes(model), warnings.catch_warnings():
+        with _known_objects(model), warnings.catch_warnings():
             # An optimizer that was never run has fewer variables in the original than in the copy.
             warnings.filterwarnings("ignore", message="Skipping variable loading for optimizer")
+            # Unsafe in a file that anybody may have written, not in the memory of one process.
+            warnings.filterwarnings("ignore", message="The object being serialized includes a `lambda`")
             make, arguments = model.__reduce__()
             copy = make(*arguments)
         equal = _same_weights(model, copy)
     except (TypeError, ValueError, NotImplementedError, AttributeError, KeyError, OSError) as error:
-        raise InvalidModelError(
-            _uncopyable(model, str(error).splitlines()[0] if str(error) else "")
-        ) from error
+        why = f"{error}".partition("\n")[0]
+        raise InvalidModelError(_uncopyable(model, why)) from error
     if not equal:
         raise InvalidModelError(_uncopyable(model, "The weights of the copy differ."))
     for name, value in vars(model).items():
@@ -135,19 +137,20 @@ def _same_weights(model: keras.Model, copy: keras.Model) -> bool:
 
 def _uncopyable(model: keras.Model, why: str) -> str:
     return (
-        f"Model {model.name!r} of class {type(model).__name__} cannot be copied, because Keras cannot save and load "
-        f"it. {why} Write its get_config and from_config, or build it from keras.Input; or prune it in place: "
-        "masks = keras_prunelab.trajectory(model, sparsity).masks(0), then masks.apply(model)."
+        f"Model {model.name!r} of class {type(model).__name__} cannot be copied, because Keras cannot save "
+        f"and load it. {why} Write its get_config and from_config, or build it from keras.Input; or prune it "
+        "in place: masks = keras_prunelab.trajectory(model, sparsity).masks(0), then masks.apply(model)."
     )
 
 
 @contextlib.contextmanager
-def _known_classes(model: keras.Model) -> Iterator[None]:
+def _known_objects(model: keras.Model) -> Iterator[None]:
     """Let Keras find the classes and functions that the model is made of, registered or not."""
-    compiled = model._compile_config.config.values() if model.compiled else ()
-    objects: list[Any] = [type(layer) for layer in model._flatten_layers()]
-    for value in keras.tree.flatten(list(compiled)):
-        objects.append(value if callable(value) and hasattr(value, "__name__") else type(value))
+    layers = model._flatten_layers()
+    parts = [*layers, *(value for layer in layers for value in vars(layer).values())]
+    if model.compiled:
+        parts += keras.tree.flatten(list(model._compile_config.config.values()))
+    objects = [part if inspect.isfunction(part) or inspect.isclass(part) else type(part) for part in parts]
     custom = {one.__name__: one for one in objects if not one.__module__.startswith(("keras.", "builtins"))}
     with keras.saving.custom_object_scope(custom):
         yield

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, overload
+from typing import Any, Literal, TypeAlias, cast, overload
 
 import keras
 import numpy as np
@@ -17,7 +17,7 @@ Role: TypeAlias = Literal["kernel", "bias", "gamma", "beta", "embedding", "other
 AxisRole: TypeAlias = Literal["space", "input", "output", "other"]
 Learnables: TypeAlias = Literal["weights", "all"]
 
-# The last word of a variable's name ("recurrent_kernel") tells its role, in Keras' own layers and most others.
+# The last word of a variable's name ("recurrent_kernel") tells its role, in Keras' layers and most others.
 _ROLES: dict[str, Role] = {
     "kernel": "kernel",
     "bias": "bias",
@@ -42,7 +42,8 @@ class Prunable:
             `("encoder", "attention", "query")`.
         role: what the variable does.
         shape: its shape.
-        axes: what each axis counts. A kernel's `"output"` axes count the channels (filters, units) that it makes.
+        axes: what each axis counts. A kernel's `"output"` axes count the channels (filters, units) that it
+            makes.
         variable: the Keras variable itself.
     """
 
@@ -81,8 +82,8 @@ class Prunable:
         if not np.isfinite(value).all():
             bad = int(np.size(value) - np.count_nonzero(np.isfinite(value)))
             raise InvalidModelError(
-                f"{self.path} has {bad} values that are NaN or infinite, which cannot be ranked. Was the training "
-                "stable? Load weights from before it diverged, or leave the variable out with exclude=."
+                f"{self.path} has {bad} values that are NaN or infinite, which cannot be ranked. Was the "
+                "training stable? Load weights from before it diverged, or leave it out with exclude=."
             )
         return value
 
@@ -162,8 +163,8 @@ def prunable(
         model: a built model.
         include: only what matches one of these.
         exclude: nothing that matches one of these.
-        learnables: `"weights"` for kernels only; `"all"` for every trainable variable: kernels, biases, the gamma
-            and beta of normalizations, embeddings. These are MATLAB's `Learnables`.
+        learnables: `"weights"` for kernels only; `"all"` for every trainable variable: kernels, biases, the
+            gamma and beta of normalizations, embeddings. These are MATLAB's `Learnables`.
 
     Returns:
         The prunable variables, with those that were skipped and why.
@@ -176,10 +177,11 @@ def prunable(
     Example:
         >>> import keras
         >>> import keras_prunelab as kpl
-        >>> layers = [keras.Input((4,)), keras.layers.Dense(3, name="hidden"), keras.layers.Dense(2, name="out")]
-        >>> found = kpl.prunable(keras.Sequential(layers), exclude="out")
+        >>> hidden, out = keras.layers.Dense(3, name="hidden"), keras.layers.Dense(2, name="out")
+        >>> model = keras.Sequential([keras.Input((4,)), hidden, out], name="net")
+        >>> found = kpl.prunable(model, exclude="out")
         >>> [(item.path, item.shape) for item in found]
-        [('hidden/kernel', (4, 3))]
+        [('net/hidden/kernel', (4, 3))]
         >>> found.skipped[0].reason
         "a bias; learnables='all' prunes it too"
     """
@@ -204,8 +206,9 @@ def prunable(
     if not items:
         reasons = "; ".join(f"{skip.path}: {skip.reason}" for skip in skipped[:8])
         raise NothingToPruneError(
-            f"Model {model.name!r} has no weight to prune with learnables={learnables!r}, include={include!r}, "
-            f"exclude={exclude!r}. Skipped: {reasons or 'nothing; the model has no variables'}."
+            f"Model {model.name!r} has no weight to prune with learnables={learnables!r}, "
+            f"include={include!r}, exclude={exclude!r}. "
+            f"Skipped: {reasons or 'nothing; the model has no variables'}."
         )
     return Prunables(tuple(items), tuple(skipped), learnables)
 
@@ -214,7 +217,7 @@ def _candidates(model: keras.Model) -> tuple[list[Prunable], list[Prunable]]:
     """Every variable of the model's layers: those that are trained, and the other ones."""
     if not isinstance(model, keras.Model):
         raise InvalidModelError(
-            f"A keras.Model was expected, not {type(model).__name__}. Load a file with keras.saving.load_model."
+            f"A keras.Model was expected, not {type(model).__name__}; keras.saving.load_model loads a file."
         )
     if not model.built:
         raise InvalidModelError(
@@ -267,22 +270,22 @@ def _role(variable: keras.Variable) -> Role:
 
 def _axes(layer: Any, role: Role, shape: tuple[int, ...], name: str) -> tuple[AxisRole, ...]:
     rank = len(shape)
-    if role in ("bias", "gamma", "beta"):
-        return ("output",) * rank
+    one_space: AxisRole = "space"
+    space = (one_space,) * (rank - 2)
+    every: AxisRole = "output" if role in ("bias", "gamma", "beta") else "other"
     if role == "embedding" and rank == 2:
         return ("input", "output")
     if role != "kernel" or rank < 2:
-        return ("other",) * rank
+        return (every,) * rank
     if isinstance(layer, keras.layers.EinsumDense):
         left, output = layer.equation.split("->")
-        letters = left.split(",")[1]
-        return tuple("output" if letter in output else "input" for letter in letters)
+        return tuple("output" if letter in output else "input" for letter in left.split(",")[1])
     if isinstance(layer, _TRANSPOSED):
-        return (*("space",) * (rank - 2), "output", "input")
+        return (*space, "output", "input")
     if isinstance(layer, _DEPTHWISE) or name == "depthwise_kernel":
         # Every pair (input channel, multiplier) makes a channel of its own.
-        return (*("space",) * (rank - 2), "output", "output")
-    return (*("space",) * (rank - 2), "input", "output")
+        return (*space, "output", "output")
+    return (*space, "input", "output")
 
 
 def _reason_to_skip(item: Prunable, learnables: Learnables) -> str | None:
@@ -301,12 +304,13 @@ def _reason_to_skip(item: Prunable, learnables: Learnables) -> str | None:
 
 
 def _matcher(filters: Filters, candidates: Sequence[Prunable], argument: str) -> Callable[[Prunable], bool]:
-    """One predicate for all filters of an argument; names and objects that are not in the model are refused."""
+    """One predicate for all filters of an argument; names and objects not in the model are refused."""
     if filters is None:
-        return lambda item: False
+        return lambda _: False
     several = isinstance(filters, Iterable) and not isinstance(filters, (str, keras.Variable))
     predicates = []
-    for one in filters if several else (filters,):  # type: ignore[union-attr]
+    one: Any
+    for one in cast("Iterable[Any]", filters) if several else (filters,):
         predicate = _predicate(one, argument)
         named = isinstance(one, (str, keras.layers.Layer, keras.Variable))
         if named and not any(map(predicate, candidates)):
@@ -334,6 +338,6 @@ def _predicate(one: Any, argument: str) -> Callable[[Prunable], bool]:
     if callable(one):
         return lambda item: bool(one(item))
     raise UnknownNameError(
-        f"{argument} holds {one!r} of type {type(one).__name__}; a filter is a layer, a variable, a layer class, "
-        "a name or pattern, or a function of a Prunable."
+        f"{argument} holds {one!r} of type {type(one).__name__}; a filter is a layer, a variable, a layer "
+        "class, a name or pattern, or a function of a Prunable."
     )

@@ -1,8 +1,8 @@
 """From scores to masks: which weights go at each of many sparsities, by exact count.
 
-The number of weights that go is k = round(s N), with halves rounded up, as MATLAB's `round` does for positive
-numbers. All levels come from one `np.partition`; the work goes by chunks, so that beside the scores themselves (one
-array of the weights' size) there is never more than 1.5 times their memory.
+The number of weights that go is k = round(s N), with halves rounded up, as MATLAB's `round` does for
+positive numbers. All levels come from one `np.partition`; the work goes by chunks, so that beside the scores
+themselves (one array of the weights' size) there is never more than 1.5 times their memory.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def pruned_count(sparsity: float, total: int) -> int:
         >>> pruned_count(0.5, 5), pruned_count(0.145, 100)
         (3, 15)
     """
-    # 0.145 * 100 is 14.499999999999998 in binary, but 14.5 to who wrote it: six decimals settle what a half is.
+    # 0.145 * 100 is 14.499999999999998 in binary, but 14.5 to its writer: six decimals settle what a half is.
     return math.floor(round(sparsity * total, 6) + 0.5)
 
 
@@ -79,8 +79,8 @@ def removal_levels(scores: NDArray[np.floating[Any]], counts: Sequence[int], tie
         scores: one score a weight, flat, finite. The lowest go first.
         counts: how many weights go at each level, ascending.
         ties: `"exact"` removes exactly that many, of equal scores those that stand first; `"matlab"` removes
-            every weight whose score is not above the highest removed one, or not above 0 where the count is 0,
-            as MATLAB's example does.
+            every weight whose score is not above the highest removed one, or not above 0 where the count is
+            0, as MATLAB's example does.
 
     Returns:
         The index of the first level at which the weight is gone, `len(counts)` where it stays at all of them.
@@ -110,7 +110,7 @@ def _by_position(
     thresholds: NDArray[np.floating[Any]],
     counts: NDArray[np.int64],
 ) -> Levels:
-    """Among weights with the score of a threshold, let only as many go as its count allows, the first ones."""
+    """Among weights with a threshold's own score, let only as many go as its count allows, the first ones."""
     last = len(thresholds)
     padded = np.append(thresholds, np.asarray([np.inf], thresholds.dtype))
     below = np.zeros(last + 1, np.int64)  # how many scores are below each threshold

@@ -47,7 +47,8 @@ class _NestedMasks:
     def _zeros(self) -> NDArray[np.int64]:
         longest = 1 + max(int(gone_at.max(initial=0)) for gone_at in self.removal.values())
         counts = [np.bincount(gone_at.reshape(-1), minlength=longest) for gone_at in self.removal.values()]
-        return np.sum(counts, axis=0, dtype=np.int64)
+        total: NDArray[np.int64] = np.sum(counts, axis=0, dtype=np.int64)
+        return total
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ class Trajectory:
         score: the name of the score.
         scope: `"global"` or `"layer"`.
         convention: the name of the convention.
-        sparsities: the levels that were asked for, ascending, each once; `masks` and `zeros` count along them.
+        sparsities: the levels that were asked for, ascending, each once; `masks` and `zeros` count along
+            them.
         total: N, the number of prunable weights.
     """
 
@@ -238,7 +240,7 @@ class _Search:
         pruned = {path: np.where(mask, self.dense.values[path], 0) for path, mask in kept.items()}
         scores = self._scores(pruned)
         if exact:
-            # What is gone stays gone, even where what is kept scores zero. MATLAB's rule sees to it by itself.
+            # What is gone stays gone, even where what is kept scores zero. MATLAB's rule sees to that itself.
             scores = {path: np.where(kept[path], values, -1) for path, values in scores.items()}
         return {path: gone_at > 0 for path, gone_at in self._removal(scores, [sparsity]).items()}
 
@@ -283,16 +285,18 @@ class _Search:
                 path for path in given.keys() | expected.keys() if given.get(path) != expected.get(path)
             )
             raise InvalidDataError(
-                f"The score {self.score.name!r} must return one array a path, of the variable's shape; for {wrong[0]!r} "
-                f"it returned {given.get(wrong[0], 'nothing')}, where {expected.get(wrong[0], 'nothing')} was expected."
+                f"The score {self.score.name!r} must return one array a path, of the variable's shape; for "
+                f"{wrong[0]!r} it returned {given.get(wrong[0], 'nothing')}, where "
+                f"{expected.get(wrong[0], 'nothing')} was expected."
             )
         for path, values in scores.items():
             if not np.isfinite(values).all():
                 raise InvalidModelError(
-                    f"The score {self.score.name!r} gave NaN or infinite scores for {path!r}; they cannot be ranked."
+                    f"The score {self.score.name!r} gave NaN or infinite scores for {path!r}, which cannot "
+                    "be ranked."
                 )
             if self.convention.ties == "matlab" and values.size and values.min() < 0:
                 raise InvalidDataError(
-                    f"The score {self.score.name!r} is negative for weights of {path!r}; MATLAB's threshold of 0 at "
-                    "sparsity 0 is for scores that are not. Use convention='paper'."
+                    f"The score {self.score.name!r} is negative for weights of {path!r}; MATLAB's "
+                    "threshold of 0 at sparsity 0 is for scores that are not. Use convention='paper'."
                 )

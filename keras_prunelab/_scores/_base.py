@@ -38,7 +38,7 @@ class ScoreContext:
         return dataclasses.replace(self, values=values)
 
     def once(self, key: str, make: Callable[[], T]) -> T:
-        """Make something at the first use, such as a compiled function, and give it again at every later one."""
+        """Make something at its first use, such as a compiled function, and give it again at every later."""
         if key not in self._kept:
             self._kept[key] = make()
         return cast("T", self._kept[key])
@@ -92,7 +92,9 @@ class Score(ABC):
         return cls(**config)
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.get_config() == cast("Score", other).get_config()
+        return (
+            isinstance(other, Score) and type(self) is type(other) and self.get_config() == other.get_config()
+        )
 
     def __hash__(self) -> int:
         return hash((type(self), repr(sorted(self.get_config().items()))))

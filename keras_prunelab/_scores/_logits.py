@@ -43,8 +43,8 @@ def sum_of_logits(model: keras.Model, data: Any = None) -> Callable[[], Any]:
         squashing = model.layers[-1:]
         if squashing and type(squashing[0]).__name__ in _SQUASHING_OPERATIONS:
             raise InvalidModelError(
-                f"Model {model.name!r} is a subclass of keras.Model whose last layer is {squashing[0].name!r}. Its "
-                "softmax cannot be taken off from outside: let the model return logits, or build it from "
+                f"Model {model.name!r} is subclassed, and its last layer is {squashing[0].name!r}. "
+                "Its softmax cannot be taken off from outside: let the model return logits, or build it from "
                 "keras.Input."
             )
 
@@ -119,8 +119,8 @@ def _without_activation(layers: Sequence[Any]) -> Iterator[None]:
 def _ones(shape: Sequence[int | None], dtype: str) -> Any:
     if dtype == "string":
         raise InvalidModelError(
-            "The model takes strings, and there is no all-ones string; score the part of the model behind its text "
-            "layers."
+            "The model takes strings, and there is no all-ones string; score the part of the model behind "
+            "its text layers."
         )
     batch, *rest = shape
     return keras.ops.ones((batch or 1, *(length or _UNKNOWN_LENGTH for length in rest)), dtype=dtype)
@@ -137,7 +137,7 @@ def _ones_of_subclassed(model: keras.Model, data: Any) -> Any:
     shape = (model.get_build_config() or {}).get("input_shape")
     if not isinstance(shape, (tuple, list)) or any(isinstance(part, (tuple, list, dict)) for part in shape):
         raise InvalidModelError(
-            f"The input shape of model {model.name!r}, a subclass of keras.Model, is not known. Give data=, or "
-            "build the model from keras.Input."
+            f"The input shape of model {model.name!r}, a subclass of keras.Model, is not known. Give data=, "
+            "or build the model from keras.Input."
         )
     return _ones((None, *shape[1:]), "float32")  # the batch that it was built with is no part of the model

@@ -14,8 +14,8 @@ from ._base import Score, ScoreContext
 class Random(Score):
     """A uniform random number a weight: the baseline of every comparison.
 
-    The numbers come from NumPy, keyed by the seed and the variable's position among the prunable ones: they are the
-    same on every backend.
+    The numbers come from NumPy, keyed by the seed and the variable's position among the prunable ones: they
+    are the same on every backend.
 
     Args:
         seed: a non-negative integer; another seed draws other weights.

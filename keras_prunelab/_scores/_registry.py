@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeAlias, TypeVar, final
 
 from numpy.typing import NDArray
 
 from keras_prunelab._errors import UnknownNameError
+
 from ._base import Score, ScoreContext
 from ._magnitude import Magnitude
 from ._random import Random
@@ -94,13 +94,13 @@ def get(score: ScoreLike) -> Score:
         return deserialize({"name": score})
     if isinstance(score, Mapping):
         return deserialize(score)
-    if inspect.isclass(score) and issubclass(score, Score):
+    if isinstance(score, type) and issubclass(score, Score):
         return score()
-    if callable(score):
+    if callable(score) and not isinstance(score, type):
         return _FunctionScore(score)
     raise UnknownNameError(
-        f"score={score!r} of type {type(score).__name__} is no score; give a name such as 'magnitude', a Score, or a "
-        "function of a ScoreContext."
+        f"score={score!r} of type {type(score).__name__} is no score; give a name such as 'magnitude', a "
+        "Score, or a function of a ScoreContext."
     )
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from keras_prunelab._backend import gradients
 from keras_prunelab._errors import InvalidModelError
 from keras_prunelab._prunable import prunable
+
 from ._base import Score, ScoreContext
 from ._logits import sum_of_logits
 
@@ -21,14 +22,15 @@ _Flow: TypeAlias = Callable[[Mapping[str, NDArray[Any]]], dict[str, NDArray[Any]
 class SynFlow(Score):
     """The synaptic flow through a weight: |dR/d|w| * |w||, which needs no data.
 
-    R is the sum of the logits on an all-ones input, in inference mode, with every learnable of the model replaced by
-    its absolute value: kernels, biases, and the gamma and beta of normalizations, which keep their own moving
-    statistics. The model itself is not written to.
+    R is the sum of the logits on an all-ones input, in inference mode, with every learnable of the model
+    replaced by its absolute value: kernels, biases, and the gamma and beta of normalizations, which keep
+    their own moving statistics. The model itself is not written to. Open dimensions of the input, such as the
+    time of a sequence, are taken as 64.
 
-    Tanaka et al., Pruning neural networks without any data by iteratively conserving synaptic flow, NeurIPS 2020,
-    https://arxiv.org/abs/2006.05467. With `convention="paper"` a sparsity s is reached in `rounds` rounds, at
-    round r of n with a share (1 - s)^(r / n) of the weights left; with `convention="matlab"` the score is computed
-    once at each level of a sweep, on the network pruned so far.
+    Tanaka et al., Pruning neural networks without any data by iteratively conserving synaptic flow, NeurIPS
+    2020, https://arxiv.org/abs/2006.05467. With `convention="paper"` a sparsity s is reached in `rounds`
+    rounds, at round r of n with a share (1 - s)^(r / n) of the weights left; with `convention="matlab"` the
+    score is computed once at each level of a sweep, on the network pruned so far.
 
     Args:
         rounds: the paper's number of iterations, 100 by default.
@@ -58,8 +60,8 @@ class SynFlow(Score):
         for path, score in scores.items():
             if not np.isfinite(score).all():
                 raise InvalidModelError(
-                    f"SynFlow's scores of {path!r} overflow {score.dtype}: the sum of all paths through this deep "
-                    "or wide network is too large a number. Build the model again after "
+                    f"SynFlow's scores of {path!r} overflow {score.dtype}: the sum of all paths through this "
+                    "deep or wide network is too large a number. Build the model again after "
                     "keras.config.set_dtype_policy('float64'), load its weights, and score that, or use "
                     "score='magnitude'. Masks fit either model."
                 )

@@ -67,42 +67,46 @@ def pool_backward(x: Array, where: NDArray[np.int64], slope: Array) -> Array:
 def synflow(steps: Sequence[Step], weights: Weights, states: Weights, x: Array) -> dict[str, Array]:
     """|dR/d|w| * |w|| for every learnable; R is the sum of the outputs at the input x."""
     w = {path: np.abs(value) for path, value in weights.items()}
-    kept: list[Array] = []
+    inputs: list[Array] = []
     for step in steps:
-        kept.append(x)
-        if step.kind == "conv":
-            x = convolve(x, w[f"{step.name}/kernel"], w[f"{step.name}/bias"])
-        elif step.kind == "dense":
-            x = x @ w[f"{step.name}/kernel"] + w[f"{step.name}/bias"]
-        elif step.kind == "norm":
-            x = _standardized(step, states, x) * w[f"{step.name}/gamma"] + w[f"{step.name}/beta"]
-        elif step.kind == "relu":
-            x = np.maximum(x, 0)
-        elif step.kind == "pool":
-            x, _ = pool(x)
-        elif step.kind == "flatten":
-            x = x.reshape(-1)
+        inputs.append(x)
+        x = forward(step, w, states, x)
     slope, slopes = np.ones_like(x), {}
-    for step, x in zip(reversed(steps), reversed(kept), strict=True):
-        if step.kind == "conv":
-            kernel = w[f"{step.name}/kernel"]
-            slope, slopes[f"{step.name}/kernel"], slopes[f"{step.name}/bias"] = convolve_backward(
-                x, kernel, slope
-            )
-        elif step.kind == "dense":
-            slopes[f"{step.name}/kernel"], slopes[f"{step.name}/bias"] = np.outer(x, slope), slope
-            slope = w[f"{step.name}/kernel"] @ slope
-        elif step.kind == "norm":
-            slopes[f"{step.name}/gamma"] = (slope * _standardized(step, states, x)).sum(axis=(0, 1))
-            slopes[f"{step.name}/beta"] = slope.sum(axis=(0, 1))
-            slope = slope * w[f"{step.name}/gamma"] / _deviation(step, states)
-        elif step.kind == "relu":
-            slope = slope * (x > 0)
-        elif step.kind == "pool":
-            slope = pool_backward(x, pool(x)[1], slope)
-        elif step.kind == "flatten":
-            slope = slope.reshape(x.shape)
+    for step, x in zip(reversed(steps), reversed(inputs), strict=True):
+        slope, of_step = backward(step, w, states, x, slope)
+        slopes |= {f"{step.name}/{name}": value for name, value in of_step.items()}
     return {path: np.abs(slopes[path] * w[path]) for path in weights}
+
+
+def forward(step: Step, w: Weights, states: Weights, x: Array) -> Array:
+    """The output of one layer."""
+    if step.kind == "conv":
+        return convolve(x, w[f"{step.name}/kernel"], w[f"{step.name}/bias"])
+    if step.kind == "dense":
+        return x @ w[f"{step.name}/kernel"] + w[f"{step.name}/bias"]
+    if step.kind == "norm":
+        return _standardized(step, states, x) * w[f"{step.name}/gamma"] + w[f"{step.name}/beta"]
+    return {"relu": lambda: np.maximum(x, 0), "pool": lambda: pool(x)[0], "flatten": lambda: x.reshape(-1)}[
+        step.kind
+    ]()
+
+
+def backward(
+    step: Step, w: Weights, states: Weights, x: Array, slope: Array
+) -> tuple[Array, dict[str, Array]]:
+    """The gradients of a layer's input and of its variables."""
+    if step.kind == "conv":
+        d_x, d_kernel, d_bias = convolve_backward(x, w[f"{step.name}/kernel"], slope)
+        return d_x, {"kernel": d_kernel, "bias": d_bias}
+    if step.kind == "dense":
+        return w[f"{step.name}/kernel"] @ slope, {"kernel": np.outer(x, slope), "bias": slope}
+    if step.kind == "norm":
+        d_gamma = (slope * _standardized(step, states, x)).sum(axis=(0, 1))
+        d_x = slope * w[f"{step.name}/gamma"] / _deviation(step, states)
+        return d_x, {"gamma": d_gamma, "beta": slope.sum(axis=(0, 1))}
+    if step.kind == "relu":
+        return slope * (x > 0), {}
+    return (pool_backward(x, pool(x)[1], slope) if step.kind == "pool" else slope.reshape(x.shape)), {}
 
 
 def _deviation(step: Step, states: Weights) -> Array:

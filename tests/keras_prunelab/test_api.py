@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import doctest
 import importlib
 import subprocess
 import sys
@@ -40,3 +41,16 @@ def test_import_does_not_import_keras() -> None:
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, encoding="utf-8", check=True)
     assert run.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("_backend", "_masks", "_oneshot", "_prunable", "_selection"),
+        *("_scores._base", "_scores._magnitude", "_scores._synflow"),
+    ],
+)
+def test_examples_in_docstrings_run(name: str) -> None:
+    module = importlib.import_module(f"keras_prunelab.{name}")
+    assert doctest.testmod(module).attempted > 0
+    assert doctest.testmod(module).failed == 0

@@ -69,6 +69,21 @@ def custom() -> keras.Model:
     return keras.Sequential([keras.Input((6,)), Scaled(2.0), L.Lambda(lambda x: x + 1), L.Dense(2)])
 
 
+def own_functions() -> keras.Model:
+    def twice(x: object) -> object:
+        return 2 * x  # type: ignore[operator]
+
+    class Noughts(keras.regularizers.Regularizer):
+        def __call__(self, x: object) -> object:
+            return keras.ops.sum(x)
+
+        def get_config(self) -> dict[str, object]:
+            return {}
+
+    layer = L.Dense(3, activation=twice, kernel_regularizer=Noughts())
+    return keras.Sequential([keras.Input((6,)), layer, L.Dense(2, activation=lambda x: x + 1)])
+
+
 def adapted() -> keras.Model:
     normalization = L.Normalization()
     normalization.adapt(np.random.default_rng(0).normal(3, 2, (50, 6)).astype("float32"))
@@ -89,7 +104,7 @@ def built(make: object) -> keras.Model:
 X = np.random.default_rng(0).random((10, 6)).astype("float32")
 
 
-@pytest.mark.parametrize("make", [sequential, nested, custom, adapted, subclassed])
+@pytest.mark.parametrize("make", [sequential, nested, custom, own_functions, adapted, subclassed])
 @pytest.mark.parametrize("convention", ["paper", "matlab"])
 def test_the_copy_is_sparse_and_the_model_is_untouched(make: object, convention: str) -> None:
     model = built(make)
