@@ -58,7 +58,7 @@ def to_keras(network: Network) -> keras.Model:
             f"have no values yet, and start with Keras' initial ones.",
             stacklevel=2,
         )
-    attach(model, Sidecar.of(network, untrained))
+    attach(model, Sidecar.of(network, untrained), network)
     return model
 
 

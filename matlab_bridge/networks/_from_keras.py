@@ -10,11 +10,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from matlab_bridge._errors import UnsupportedLayerError
+from matlab_bridge._errors import NetworkMismatchError, UnsupportedLayerError
 
+from ._build import model_values, to_matlab, variable_paths
 from ._keras_graph import Call, calls
 from ._network import Array, Connection, Layer, Network
 from ._rules import LayerRule, registered
+from ._sidecar import origin
 from .layers._window import Margins, Window, same_padding
 
 _PREFIX = "nnet.cnn.layer."
@@ -51,9 +53,11 @@ def from_keras(model: keras.Model, *, class_names: tuple[str, ...] = ()) -> Netw
     `ZeroPadding2D` becomes the padding of the layer after it, and a `Rescaling` or `Normalization` after an
     input its normalization.
 
+    A model that `to_keras` made, or a pruned copy of it, gives its own network back, with the new weights.
+
     Args:
         model: a built Sequential or functional model, channels last, whose layers are called once each.
-        class_names: the classes in the order of the scores.
+        class_names: the classes in the order of the scores; by default those of the model's own network.
 
     Returns:
         A network of class `"dlnetwork"` whose `to_keras` gives the outputs of the model.
@@ -63,11 +67,27 @@ def from_keras(model: keras.Model, *, class_names: tuple[str, ...] = ()) -> Netw
 
     Example:
         >>> import keras
+        >>> import matlab_bridge as mb
         >>> model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(4, 3, activation="relu")])
-        >>> [layer.kind for layer in from_keras(model).layers]
+        >>> [layer.kind for layer in mb.from_keras(model).layers]
         ['ImageInputLayer', 'Convolution2DLayer', 'ReLULayer']
     """
-    return _Translation(model).network(class_names)
+    network = _own_network(model) or _Translation(model).network()
+    return replace(network, class_names=tuple(class_names)) if class_names else network
+
+
+def _own_network(model: keras.Model) -> Network | None:
+    """The network that the model was converted from, with the model's weights, if it is still the same."""
+    network = origin(model)
+    if network is None:
+        return None
+    values = model_values(model)
+    if not variable_paths(network).keys() <= values.keys():
+        return None
+    try:
+        return network.with_parameters(to_matlab(network, values))
+    except NetworkMismatchError:  # it has been cut down since
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +116,7 @@ class _Translation:
         self._layers: dict[str, Layer] = {}
         self._connections: list[Connection] = []
 
-    def network(self, class_names: tuple[str, ...]) -> Network:
+    def network(self) -> Network:
         uses = Counter(call.operation.name for call in self._calls)
         for call in self._calls:
             if uses[call.operation.name] > 1:
@@ -115,7 +135,6 @@ class _Translation:
         return Network(
             layers=tuple(self._layers.values()),
             connections=tuple(self._connections),
-            class_names=tuple(class_names),
             output_names=tuple(end.layer for end in outputs),
         )
 

@@ -15,7 +15,7 @@ from ._network import Network
 if TYPE_CHECKING:
     import keras
 
-_ATTRIBUTE = "matlab"
+_FACTS, _NETWORK = "matlab", "matlab_network"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,22 @@ class Sidecar:
         )
 
 
-def attach(model: keras.Model, facts: Sidecar) -> None:
-    """Make the facts part of a model in memory; `keras.Model.save` leaves them out, see `write_sidecar`."""
-    setattr(model, _ATTRIBUTE, facts)
+def attach(model: keras.Model, facts: Sidecar, network: Network | None = None) -> None:
+    """Hang the facts, and the network itself, on a model in memory.
+
+    Args:
+        model: the converted model. `keras.Model.save` leaves out what hangs on it; see `write_sidecar`.
+        facts: its side-car.
+        network: what it was converted from.
+    """
+    setattr(model, _FACTS, facts)
+    setattr(model, _NETWORK, network)
+
+
+def origin(model: keras.Model) -> Network | None:
+    """The network that a model in memory was converted from; None for any other model."""
+    network = getattr(model, _NETWORK, None)
+    return network if isinstance(network, Network) else None
 
 
 def sidecar(model: keras.Model) -> Sidecar:
@@ -65,7 +78,7 @@ def sidecar(model: keras.Model) -> Sidecar:
     Returns:
         Its facts; empty ones for a model that did not come from MATLAB.
     """
-    facts = getattr(model, _ATTRIBUTE, None)
+    facts = getattr(model, _FACTS, None)
     return facts if isinstance(facts, Sidecar) else Sidecar(convention="paper")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -14,7 +16,8 @@ from matlab_bridge.networks._build import to_keras
 from matlab_bridge.networks._from_keras import from_keras
 from matlab_bridge.networks._network import Network
 
-from .layer_tools import assert_close, normal
+from .layer_tools import assert_close, chain, dropped, feature_input, image_input, layer, normal
+from .networks_by_hand import row
 
 ACTIVATIONS = st.sampled_from([None, "relu", "relu6", "elu", "tanh", "sigmoid", "softmax"])
 
@@ -186,6 +189,33 @@ def test_sequences_are_dense_step_by_step():
 def test_what_matlab_cannot_do_is_refused_with_the_reason(shape, layers, reason):
     with pytest.raises(UnsupportedLayerError, match=reason):
         from_keras(sequential(shape, *layers))
+
+
+def test_a_converted_model_gives_its_own_network_back():
+    first = image_input(
+        (4, 3, 2), Normalization={"Type": "zerocenter", "AverageImage": dropped(normal(1, 4, 3, 2))}
+    )
+    lrn = layer("lrn", "CrossChannelNormalizationLayer", {"WindowChannelSize": row(2)})
+    weights = {"Weights": normal(2, 5, 24), "Bias": normal(3, 5, 1)}
+    network = replace(
+        chain(first, lrn, layer("fc", "FullyConnectedLayer", {"OutputSize": row(5)}, weights)),
+        class_names=tuple("abcde"),
+    )
+    model = to_keras(network)
+    model.get_layer("fc").kernel.assign(model.get_layer("fc").kernel * 0)
+    again = from_keras(model)
+    assert [each.class_name for each in again.layers] == [each.class_name for each in network.layers]
+    assert again.class_names == network.class_names
+    np.testing.assert_array_equal(again["fc"].learnables["Weights"], np.zeros((5, 24)))
+    np.testing.assert_array_equal(again["fc"].learnables["Bias"], network["fc"].learnables["Bias"])
+
+
+def test_part_of_a_converted_model_is_translated_by_itself():
+    weights = {"Weights": normal(2, 5, 3), "Bias": normal(3, 5, 1)}
+    fc = layer("fc", "FullyConnectedLayer", {"OutputSize": row(5)}, weights)
+    model = to_keras(chain(feature_input(3), fc, layer("prob", "SoftmaxLayer")))
+    logits = keras.Model(model.inputs, model.get_layer("fc").output)
+    assert [each.name for each in from_keras(logits).layers] == ["input", "fc"]
 
 
 def test_a_layer_that_is_called_twice_is_refused():
