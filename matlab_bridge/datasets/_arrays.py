@@ -229,11 +229,23 @@ def _single(array: Array, text: str) -> Reading:
 
 
 def _table_numbers(table: pd.DataFrame) -> Array:
-    """The numeric columns of a table side by side; a variable of a table may itself have several columns."""
-    columns = [table[name].to_numpy() for name in table.columns]
-    numbers = [np.stack(c.tolist()) if c.dtype == object and len(c) and np.ndim(c[0]) else c for c in columns]
-    numbers = [column for column in numbers if column.dtype.kind in "fiub"]
-    return np.column_stack(numbers) if numbers else np.empty((0, 0))
+    """The numeric variables of a table side by side."""
+    columns = [_column_numbers(table[name]) for name in table.columns]
+    numbers = [column for column in columns if column is not None]
+    return np.hstack(numbers) if numbers else np.empty((0, 0))
+
+
+def _column_numbers(column: pd.Series[Any]) -> Array | None:
+    """A variable of a table as `(rows, columns)`: it may have several columns of its own."""
+    if column.dtype != object:
+        return column.to_numpy()[:, np.newaxis] if column.dtype.kind in "fiub" else None
+    rows = [numeric(element) for element in column]
+    sizes = {row.size if row is not None else None for row in rows}
+    return (
+        np.stack([np.ravel(row) for row in rows if row is not None])
+        if len(sizes) == 1 and None not in sizes
+        else None
+    )
 
 
 def _describe(value: Any) -> str:
@@ -252,7 +264,6 @@ def _remedy(value: Any, expected: Expected) -> str:
     if expected.kind == "image" and array is not None and array.ndim >= 3:
         return (
             "Save them as height x width x channels x observations of that size; imresize(X, [H W]) changes "
-            "the size in "
-            "MATLAB, cat(3, X, X, X) makes three channels of gray, im2gray one of colour."
+            "the size in MATLAB, cat(3, X, X, X) makes three channels of gray, im2gray one of colour."
         )
     return "Name another variable with inputs=, or another network."

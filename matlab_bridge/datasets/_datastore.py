@@ -23,6 +23,7 @@ from ..networks.read._values import numeric
 from ._dataset import shortened
 from ._fileset import file_names, is_file_set
 from ._images import EXTENSIONS, ImageFile, Preprocessing
+from ._labels import as_text
 
 # augmentedImageSource is the name that R2017b gave to what R2018a calls augmentedImageDatastore.
 _CLASSES = re.compile(r"(^|\.)(ImageDatastore|imageDatastore|augmentedImageDatastore|augmentedImageSource)$")
@@ -68,8 +69,8 @@ def read_datastore(value: MatlabObject, name: str) -> Datastore:
     if not lists:
         raise DatasetError(
             f"{name} is a {value.class_name}, but no list of image files was found in it. Save the names "
-            "beside it in MATLAB, "
-            f"files = {name}.Files; labels = {name}.Labels; or pass the folder of the images."
+            f"beside it in MATLAB, files = {name}.Files; labels = {name}.Labels; or pass the folder of the "
+            "images."
         )
     files = max(lists, key=len)
     labels = next(
@@ -78,7 +79,19 @@ def read_datastore(value: MatlabObject, name: str) -> Datastore:
     notes = ""
     if any(key == "IsReadFcnDefault" and not bool(np.all(part)) for key, part in parts):
         notes = " It has a ReadFcn of its own, which is not run: the images are read as imread does."
-    return Datastore(files, labels, _preprocessing(parts), notes)
+    return Datastore(files, labels, _preprocessing(parts), notes + _doubt(files, labels))
+
+
+def _doubt(files: tuple[str, ...], labels: Any) -> str:
+    """A word of warning where labels seem to be the names of folders, but not for every file."""
+    text = as_text(labels)
+    folders = [re.split(r"[\\/]+", name)[-2:-1] for name in files]
+    if text is None or not {(name,) for name in text.names} <= set(map(tuple, folders)):
+        return ""
+    strange = sum([name] != folder for name, folder in zip(text.names, folders, strict=True))
+    return (
+        f" {strange} labels are not the names of their files' folders, as the others are." if strange else ""
+    )
 
 
 def _walk(value: Any) -> Iterator[tuple[str, Any]]:
@@ -175,15 +188,14 @@ def located(files: Iterable[str], roots: list[Path], image_root: Path | None) ->
         )
         raise MissingFilesError(
             f"{len(missing)} of {len(files)} images are missing, {where}; the first: "
-            f"{shortened(missing, 3)}. "
-            "Pass image_root=, the folder that holds them or the folders of their classes."
+            f"{shortened(missing, 3)}. Pass image_root=, the folder that holds them or the folders of their "
+            "classes."
         )
     paths = [path for path in found if path is not None]
     if len(set(paths)) < len(set(files)):
         raise DatasetError(
             f"The datastore's {len(set(files))} images lead to only {len(set(paths))} files, since files of "
-            "the same name lie in "
-            "different folders. Pass as image_root= the folder that holds those folders."
+            "the same name lie in different folders. Pass as image_root= the folder that holds those folders."
         )
     return [ImageFile.of(path) for path in paths]
 

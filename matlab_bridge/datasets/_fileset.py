@@ -23,13 +23,17 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from .._errors import DatasetError
 
 _LARGEST = 1 << 30  # bytes of file names: millions of files
+
+
+# A character, or what follows a 0 and what follows a 1.
+_Huffman: TypeAlias = "str | tuple[_Huffman, _Huffman]"
 
 
 @dataclass
@@ -85,12 +89,12 @@ def file_names(stored: Mapping[str, Any]) -> tuple[str, ...]:
         DatasetError: if the bytes are not as described above.
     """
     source = _Bytes(_inflated(np.asarray(stored["PathTree"], dtype=np.uint8).tobytes()))
-    codes = _huffman_codes(_text(stored["StringTree"]), iter(source.bits(source.number())))
+    characters = _huffman_tree(_text(stored["StringTree"]), source.bits(source.number()))
     shape = source.take(source.number())
     count, kind = source.number(), source.number(0)
     if count != len(shape):
         raise _unreadable(f"it has {len(shape)} nodes, but {count} names")
-    names = [_decoded(codes, source.bits(source.number(kind))) for _ in range(count)]
+    names = [_decoded(characters, source.bits(source.number(kind))) for _ in range(count)]
     root = _tree(shape, names)
     separator = _text(stored.get("OriginalFileSep", "/")) or "/"
     files = list(_in_order(root, source, separator))
@@ -114,33 +118,31 @@ def _inflated(data: bytes) -> bytes:
     return inflated
 
 
-def _huffman_codes(characters: str, shape: Iterator[int]) -> dict[tuple[int, ...], str]:
-    """The code of each character."""
-    codes: dict[tuple[int, ...], str] = {}
-    letters = iter(characters)
-    waiting: list[tuple[int, ...]] = [()]
-    for is_leaf in shape:
-        if not waiting:
-            break
-        code = waiting.pop()
-        if is_leaf:
-            codes[code] = next(letters, "\N{REPLACEMENT CHARACTER}")
-        else:
-            waiting += [(*code, 1), (*code, 0)]
-    if waiting or len(codes) != len(characters):
-        raise _unreadable(f"its {len(characters)} characters do not fit its tree of {len(codes)} codes")
-    return codes
+def _huffman_tree(characters: str, shape: list[int]) -> _Huffman:
+    """The tree whose leaves are the characters; a branch is the pair of what follows a 0 and a 1."""
+    if sum(shape) != len(characters) or len(shape) != 2 * len(characters) - 1:
+        raise _unreadable(f"its {len(characters)} characters do not fit its tree of {len(shape)} nodes")
+    # Backwards, what a branch consists of is complete before the branch itself.
+    complete: list[_Huffman] = []
+    letters = reversed(characters)
+    for is_leaf in reversed(shape):
+        if not is_leaf and len(complete) < 2:
+            raise _unreadable("the tree of its characters has a branch without an end")
+        complete.append(next(letters) if is_leaf else (complete.pop(), complete.pop()))
+    return complete.pop()
 
 
-def _decoded(codes: dict[tuple[int, ...], str], bits: list[int]) -> str:
-    name, code = [], []
+def _decoded(tree: _Huffman, bits: list[int]) -> str:
+    if isinstance(tree, str):
+        raise _unreadable("it has a single character")
+    name = []
+    place: _Huffman = tree
     for bit in bits:
-        code.append(bit)
-        character = codes.get(tuple(code))
-        if character is not None:
-            name.append(character)
-            code.clear()
-    if code:
+        place = place[bit]
+        if isinstance(place, str):
+            name.append(place)
+            place = tree
+    if place is not tree:
         raise _unreadable("a file name ends within a character")
     return "".join(name)
 
@@ -206,8 +208,8 @@ def _text(value: Any) -> str:
 def _unreadable(reason: str) -> DatasetError:
     return DatasetError(
         f"The list of files of an image datastore cannot be read: {reason}. In MATLAB, save the names "
-        "themselves beside it, "
-        "files = imds.Files; labels = imds.Labels; or pass the folder of the images instead of the MAT-file."
+        "themselves beside it, files = imds.Files; labels = imds.Labels; or pass the folder of the images "
+        "instead of the MAT-file."
     )
 
 

@@ -20,7 +20,7 @@ from ._datastore import is_datastore, read_datastore
 from ._expected import Expected, expected_of
 from ._labels import as_text, encoded, label_counts
 from ._names import is_prediction, names_inputs, names_labels, split_of
-from ._paths import resolve
+from ._paths import fields, resolve
 
 _MOST_ELEMENTS = 50  # of a struct array or cell that are looked into
 
@@ -66,6 +66,7 @@ class Candidates:
             and not set(x.observations).isdisjoint(y.observations)
             and split_of(x.name) == split_of(y.name)
             and (not y.name.endswith(".Labels") or y.name == f"{x.name}.Labels")
+            and not is_prediction(y.name)  # a network always agrees with what it said itself
         ]
         if not fitting:
             return []
@@ -106,12 +107,20 @@ def candidates_in(variables: Mapping[str, Any], network: Network | None, path: P
     """As `candidates`, of variables that are open already."""
     expected = expected_of(network)
     source = network.source if network is not None else None
-    skipped = source.variable if source is not None and Path(source.path) == path else None
+    same_file = source is not None and Path(source.path).resolve() == Path(path).resolve()
+    skipped = source.variable if source is not None and same_file else None
     leaves = [leaf for leaf in _leaves(variables) if leaf[0] != skipped]
-    inputs = tuple(c for name, value in leaves for c in _input_candidates(name, value, expected))
+    stores = [
+        pair for name, value in leaves if is_datastore(value) for pair in _datastores(name, value, expected)
+    ]
+    arrays = [leaf for leaf in leaves if not is_datastore(leaf[1])]
+    inputs = [c for name, value in arrays for c in _input_candidates(name, value, expected)]
+    inputs += [candidate for candidate, _ in stores]
     counts = {count for candidate in inputs for count in candidate.observations}
-    labels = tuple(c for name, value in leaves for c in _label_candidates(name, value, expected, counts))
-    return Candidates(inputs, labels)
+    labels = [c for name, value in arrays for c in _label_candidates(name, value, expected, counts)]
+    for candidate, own in stores:
+        labels += _label_candidates(f"{candidate.name}.Labels", own, expected, set(candidate.observations))
+    return Candidates(tuple(inputs), tuple(labels))
 
 
 def the_pair(found: Candidates, path: Path) -> tuple[str, str]:
@@ -131,8 +140,7 @@ def the_pair(found: Candidates, path: Path) -> tuple[str, str]:
         )
     raise DatasetNotFoundError(
         f"{path} holds no inputs with labels that fit each other and the network. Pass inputs= and labels=, "
-        "or the file, "
-        f"folder or zip that holds the data.\n{listed(found)}"
+        f"or the file, folder or zip that holds the data.\n{listed(found)}"
     )
 
 
@@ -202,7 +210,7 @@ def _inside(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     else:
         yield name, value
         if isinstance(value, pd.DataFrame):
-            yield from ((f"{name}.{column}", value[column]) for column in value.columns)
+            yield from ((f"{name}.{column}", child) for column, child in fields(value).items())
 
 
 def _is_network(value: Mapping[str, Any]) -> bool:
@@ -213,21 +221,23 @@ def _holds_structs(value: Any) -> bool:
     return bool(value.size) and all(isinstance(element, Mapping) for element in value.ravel())
 
 
-def _input_candidates(name: str, value: Any, expected: Expected) -> Iterator[Candidate]:
-    if is_datastore(value):
-        if expected.kind not in {"image", "unknown"}:
-            return
-        try:
-            store = read_datastore(value, name)
-        except BridgeError:
-            return
-        size = store.preprocessing.size
-        if size is not None and expected.kind == "image" and size != expected.size[:2]:
-            return
-        reason = f"{len(store.files)} image files" + (f", resized to {size_text(size)}" if size else "")
-        # A datastore that brings images to the network's size is the one that the network was given.
-        yield _candidate(name, value, reason, (len(store.files),), (0, 0 if size else 1))
+def _datastores(name: str, value: MatlabObject, expected: Expected) -> Iterator[tuple[Candidate, Any]]:
+    """A datastore whose images could be inputs, with its labels."""
+    if expected.kind not in {"image", "unknown"}:
         return
+    try:
+        store = read_datastore(value, name)
+    except BridgeError:
+        return
+    size = store.preprocessing.size
+    if size is not None and expected.kind == "image" and size != expected.size[:2]:
+        return
+    reason = f"{len(store.files)} image files" + (f", resized to {size_text(size)}" if size else "")
+    # A datastore that brings images to the network's size is the one that the network was given.
+    yield _candidate(name, value, reason, (len(store.files),), (0, 0 if size else 1)), store.labels
+
+
+def _input_candidates(name: str, value: Any, expected: Expected) -> Iterator[Candidate]:
     if isinstance(value, MatlabObject) and numeric(value) is None:
         return
     is_vector = max(np.shape(value), default=0) == np.size(value)
@@ -242,25 +252,23 @@ def _input_candidates(name: str, value: Any, expected: Expected) -> Iterator[Can
 
 def _label_candidates(name: str, value: Any, expected: Expected, counts: set[int]) -> Iterator[Candidate]:
     """Labels must have as many elements, rows or columns as some inputs have observations."""
-    if is_datastore(value):
-        try:
-            store = read_datastore(value, name)
-        except BridgeError:
-            return
-        if store.labels is not None:
-            yield from _label_candidates(f"{name}.Labels", store.labels, expected, {len(store.files)})
-        return
     for count in sorted(label_counts(value) & counts):
         try:
             labels = encoded(value, expected, count)
             names = as_text(value) is not None
         except BridgeError:
             continue
-        if not labels.class_names and expected.kind == "unknown":
-            continue  # without a network, any numbers could be responses
-        rank = (int(is_prediction(name)), 0 if names else 1, 0 if names_labels(name) else 1)
-        yield _candidate(name, value, labels.note, (count,), rank)
+        if not labels.class_names and not _are_responses(labels.data, expected):
+            continue
+        kind = 0 if names else 1 if labels.class_names else 2
+        yield _candidate(name, value, labels.note, (count,), (kind, 0 if names_labels(name) else 1))
         return
+
+
+def _are_responses(data: Any, expected: Expected) -> bool:
+    """Whether an observation has as many numbers as the network gives; without a network, any would do."""
+    widths = {np.shape(element)[-1] for element in (data if isinstance(data, list) else [data])}
+    return expected.kind != "unknown" and expected.outputs in {None, *widths}
 
 
 def _candidate(
@@ -275,9 +283,7 @@ def matlab_class(value: Any) -> str:
         return value.class_name
     if isinstance(value, pd.DataFrame):
         return "table"
-    if isinstance(value, CategoricalArray | pd.Categorical) or (
-        isinstance(value, pd.Series) and isinstance(value.dtype, pd.CategoricalDtype)
-    ):
+    if isinstance(value, CategoricalArray | pd.Categorical):
         return "categorical"
     dtype = getattr(value, "dtype", None)
     kinds = {"O": "cell", "T": "string", "U": "char", "b": "logical"}

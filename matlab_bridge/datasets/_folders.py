@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import lzma
 import re
 import stat
 import zipfile
+import zlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -55,8 +57,8 @@ def zip_images(archive: zipfile.ZipFile, max_bytes: int) -> dict[tuple[str, ...]
     total = sum(member.file_size for member in members)
     if total > max_bytes:
         raise UnsafeArchiveError(
-            f"{archive.filename} would grow to {total} bytes, more than the {max_bytes} that are allowed. "
-            "If you trust it, pass max_bytes=."
+            f"{archive.filename} would grow to {total} bytes, more than the {max_bytes} that are allowed. If "
+            "you trust it, pass max_bytes=."
         )
     return _sorted_images(
         {
@@ -103,8 +105,7 @@ def labelled(
         inside = f" under {subfolder!r}" if subfolder else ""
         raise DatasetNotFoundError(
             f"{where} holds no images{inside}. Images end in {', '.join(sorted(EXTENSIONS))}; a folder of "
-            "them for each class, "
-            "named like the class, gives the labels."
+            "them for each class, named like the class, gives the labels."
         )
     names = [parts[-2] if len(parts) > 1 else "" for parts in images]
     classes = sorted(set(names))
@@ -114,8 +115,7 @@ def labelled(
     if "" in classes:
         raise DatasetNotFoundError(
             f"{where} holds images beside the folders {shortened(name for name in classes if name)}, and "
-            "those have no label. "
-            "Move them into a folder of their class."
+            "those have no label. Move them into a folder of their class."
         )
     text = f"The labels are the names of the folders: {shortened(classes)}.{text}"
     return list(images.values()), names, text
@@ -177,6 +177,6 @@ def _member_bytes(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
                         f"The archive's member {member.filename!r} is larger than it claims."
                     )
                 chunks.append(chunk)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, NotImplementedError) as error:
         raise DatasetError(f"The archive's member {member.filename!r} cannot be read: {error}") from error
     return b"".join(chunks)

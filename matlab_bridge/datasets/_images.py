@@ -207,14 +207,12 @@ def _check_sizes(images: list[Array], expected: Expected) -> None:
     if expected.kind != "image":
         raise DatasetError(
             f"The images have several sizes: {found}. Pass network=, whose input size says which is right, "
-            "or "
-            "resize them."
+            "or resize them."
         )
     raise DatasetError(
         f"The images are {found}, but the network takes {expected}. Resize the files; or let MATLAB do it "
-        "with "
-        f"augimds = augmentedImageDatastore([{wanted[0]} {wanted[1]}], imds) and save augimds; or save the "
-        "images as an array."
+        f"with augimds = augmentedImageDatastore([{wanted[0]} {wanted[1]}], imds) and save augimds; or save "
+        "the images as an array."
     )
 
 

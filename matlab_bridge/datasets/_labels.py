@@ -15,7 +15,7 @@ from ..matfile._values import CategoricalArray
 from ..networks.read._values import numeric
 from ._dataset import Array, Sequences, shortened, size_text
 from ._expected import Expected
-from ._numbers import NumberLabels, Predictions, choose, name_of, number_readings
+from ._numbers import NumberLabels, Predictions, are_whole, choose, name_of, number_readings
 
 Names = npt.NDArray[np.object_]
 
@@ -25,12 +25,12 @@ class Labels:
     """Labels in the order of the observations.
 
     Attributes:
-        values: class indices, responses, or a list of either with one array a sequence.
+        data: class indices, responses, or a list of either with one array a sequence.
         class_names: of the indices; empty for responses.
         note: how the labels were matched to the classes.
     """
 
-    values: Array | Sequences
+    data: Array | Sequences
     class_names: tuple[str, ...]
     note: str
 
@@ -86,8 +86,7 @@ def encoded(value: Any, expected: Expected, observations: int, doubt: Doubt = Do
     if array is None:
         raise DatasetError(
             f"The labels are a {getattr(value, 'class_name', type(value).__name__)}. Labels are a "
-            "categorical, strings, "
-            "a cell of char rows, numbers, logicals or a one-hot matrix."
+            "categorical, strings, a cell of char rows, numbers, logicals or a one-hot matrix."
         )
     if array.ndim == 2 and 1 not in array.shape:
         return _from_matrix(array, expected, observations)
@@ -101,8 +100,6 @@ def as_text(value: Any) -> Text | None:
     Raises:
         LabelMismatchError: if an element of a categorical is `<undefined>`.
     """
-    if isinstance(value, pd.Series):
-        value = value.array if isinstance(value.dtype, pd.CategoricalDtype) else value.to_numpy()
     if isinstance(value, pd.Categorical):
         codes, categories = np.asarray(value.codes), tuple(str(name) for name in value.categories)
         return Text(_names(codes, categories), categories)
@@ -121,7 +118,7 @@ def as_text(value: Any) -> Text | None:
 
 def label_counts(value: Any) -> set[int]:
     """For how many observations a value can hold labels: its elements, or the rows or columns of a matrix."""
-    if isinstance(value, pd.Categorical | pd.Series):
+    if isinstance(value, pd.Categorical):
         return {len(value)}
     if isinstance(value, CategoricalArray):
         return {int(np.size(value.codes))}
@@ -139,8 +136,8 @@ def _names(codes: Array, categories: tuple[str, ...]) -> Names:
     undefined = int(np.count_nonzero(codes < 0))
     if undefined:
         raise LabelMismatchError(
-            f"{undefined} of {len(codes)} labels are <undefined>. Remove those observations in MATLAB, "
-            "with ~isundefined(labels), or give them a category."
+            f"{undefined} of {len(codes)} labels are <undefined>. Remove those observations in MATLAB, with "
+            "~isundefined(labels), or give them a category."
         )
     return np.array(categories, dtype=object)[codes]
 
@@ -149,8 +146,7 @@ def _check_count(labels: int, observations: int) -> None:
     if labels != observations:
         raise DatasetError(
             f"There are {observations} observations but {labels} labels. Name the labels that belong to the "
-            "inputs "
-            "with labels=."
+            "inputs with labels=."
         )
 
 
@@ -205,7 +201,7 @@ def _are_responses(numbers: Array, expected: Expected) -> bool:
         return expected.regression
     if expected.outputs == 1:
         return not set(np.unique(numbers).tolist()) <= {0, 1}
-    return not bool(np.all(np.equal(np.mod(numbers, 1), 0)))
+    return not are_whole(numbers)
 
 
 def _from_matrix(matrix: Array, expected: Expected, observations: int) -> Labels:
@@ -228,8 +224,7 @@ def _from_matrix(matrix: Array, expected: Expected, observations: int) -> Labels
     if expected.class_names:
         raise LabelMismatchError(
             f"The labels are {size_text(matrix.shape)} numbers that are not one-hot, but the network has the "
-            "classes "
-            f"{shortened(expected.class_names)}. Pass one label an observation."
+            f"classes {shortened(expected.class_names)}. Pass one label an observation."
         )
     return Labels(_responses(rows), (), f"The labels are responses, one observation in each of the {side}.")
 
@@ -264,7 +259,7 @@ def _encoded_steps(steps: list[Any], expected: Expected, doubt: Doubt) -> Labels
         joined = _from_numbers(np.concatenate([array.ravel() for array in arrays]), expected, doubt)
     if set(lengths) == {1}:
         return joined
-    apart = np.split(np.asarray(joined.values), np.cumsum(lengths)[:-1])
+    apart = np.split(np.asarray(joined.data), np.cumsum(lengths)[:-1])
     return Labels(apart, joined.class_names, f"{joined.note} Each time step has its own label.")
 
 
@@ -276,15 +271,13 @@ def _mismatch(labels: list[str], expected: Expected) -> LabelMismatchError:
     if not expected.class_names:
         return LabelMismatchError(
             f"There are {len(labels)} different labels ({shortened(labels)}), but the network has "
-            f"{expected.outputs} outputs "
-            "and no class names. Pass the labels that it was trained with."
+            f"{expected.outputs} outputs and no class names. Pass the labels that it was trained with."
         )
     strange = [name for name in labels if name not in expected.class_names]
     unused = [name for name in expected.class_names if name not in labels]
     return LabelMismatchError(
         f"The labels and the network's classes differ. Only among the labels: {shortened(strange)}. Only "
-        "among the classes: "
-        f"{shortened(unused)}. All labels: {shortened(labels)}; all classes: "
-        f"{shortened(expected.class_names)}. "
-        "Pass the labels that the network was trained with, or rename them in MATLAB with renamecats."
+        f"among the classes: {shortened(unused)}. All labels: {shortened(labels)}; all classes: "
+        f"{shortened(expected.class_names)}. Pass the labels that the network was trained with, or rename "
+        "them in MATLAB with renamecats."
     )

@@ -115,7 +115,7 @@ class _Request:
             return Dataset(
                 inputs, None, self.expected.class_names, "\n".join([*notes, "There are no labels."])
             )
-        return Dataset(inputs, labels.values, labels.class_names, "\n".join([*notes, labels.note]))
+        return Dataset(inputs, labels.data, labels.class_names, "\n".join([*notes, labels.note]))
 
 
 def _from_images(

@@ -8,7 +8,7 @@ sample, because a trained network agrees with its own labels.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -40,11 +40,21 @@ class NumberReading:
     indices: tuple[int, ...]
     note: str
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether each class is named by one of the numbers, which leaves no doubt."""
+        return self.kind == "names" and set(self.indices) == set(range(len(self.class_names)))
+
 
 def name_of(number: Any) -> str:
     """The name that MATLAB's `categorical` gives a number: `"3"` for 3.0, `"0.5"` for 0.5."""
     value = float(number)
     return str(int(value)) if value.is_integer() else f"{value:.5g}"
+
+
+def are_whole(numbers: Array) -> bool:
+    """Whether numbers have no fractions, and are numbers at all."""
+    return bool(np.all(np.isfinite(numbers)) and np.all(numbers == np.floor(numbers)))
 
 
 def number_readings(values: Array, expected: Expected, *, logical: bool) -> tuple[NumberReading, ...]:
@@ -56,20 +66,15 @@ def number_readings(values: Array, expected: Expected, *, logical: bool) -> tupl
         logical: whether they were logical values.
 
     Returns:
-        Readings that differ; none where the numbers fit in no way.
+        The readings; none where the numbers fit in no way.
     """
-    by_name = _by_name(values, expected, logical=logical)
-    if by_name is not None and set(by_name.indices) == set(range(len(by_name.class_names))):
-        return (by_name,)  # each class is named by a number: no doubt is left
-    found = [by_name] if by_name is not None else []
+    found = [_by_name(values, expected, logical=logical)]
     # MATLAB counts from 1; a logical value counts from 0.
-    for first in (0,) if logical else (1, 0):
-        found += [reading for reading in [_by_index(values, expected, first)] if reading is not None]
-    if not logical and len(values) > 1 and values[0] == 0 and expected.class_names:
+    found += [_by_index(values, expected, first) for first in ((0,) if logical else (1, 0))]
+    if not logical and len(values) > 1 and values[0] == 0 and expected.outputs:
         # Some people mark what was classified wrongly, or not at all, with 0.
-        found += [reading for reading in [_by_index(values, expected, 1, zero=True)] if reading is not None]
-    distinct = {reading.indices: reading for reading in reversed(found)}
-    return tuple(reading for reading in found if distinct[reading.indices] is reading)
+        found.append(_by_index(values, expected, 1, zero=True))
+    return tuple(reading for reading in found if reading is not None)
 
 
 def choose(
@@ -87,34 +92,32 @@ def choose(
         predictions: asks the network; None where there is none to ask.
 
     Returns:
-        What was asked for; else the only reading; else the one that the network agrees with most; else the
-        first.
+        Of those that were asked for, the one that the network agrees with most; without a network, or where
+        the numbers name every class, the first.
 
     Raises:
         DatasetError: if none is of the kind that was asked for.
     """
-    if asked != "auto":
-        of_kind = [reading for reading in readings if reading.kind == asked]
-        if not of_kind:
-            raise DatasetError(
-                f"number_labels={asked!r}, but the labels fit the network only as {readings[0].kind}: "
-                f"{readings[0].note}"
-            )
-        return of_kind[0]
-    answer = predictions() if len(readings) > 1 and predictions is not None else None
+    offered = [reading for reading in readings if asked in {"auto", reading.kind}]
+    if not offered:
+        raise DatasetError(
+            f"number_labels={asked!r}, but the labels fit the network only as {readings[0].note}."
+        )
+    first = offered[0]
+    differ = len({reading.indices for reading in offered}) > 1
+    answer = predictions() if differ and not first.is_complete and predictions is not None else None
     if answer is None:
-        return readings[0]
+        return first
     positions, predicted = answer
-    agreement = [float(np.mean(np.array(r.indices)[where[positions]] == predicted)) for r in readings]
-    best = int(np.argmax(agreement))
+    agreement = [float(np.mean(np.array(r.indices)[where[positions]] == predicted)) for r in offered]
+    best = offered[int(np.argmax(agreement))]
     others = " and ".join(
         f"{share:.1%} as {reading.note}"
-        for share, reading in zip(agreement, readings, strict=True)
-        if reading is not readings[best]
+        for share, reading in zip(agreement, offered, strict=True)
+        if reading.indices != best.indices
     )
-    chosen = readings[best]
-    note = f"{chosen.note}; the network agrees with {agreement[best]:.1%} of a sample read so, with {others}"
-    return NumberReading(chosen.kind, chosen.class_names, chosen.indices, note)
+    note = f"{best.note}; the network agrees with {max(agreement):.1%} of a sample read so, with {others}"
+    return replace(best, note=note)
 
 
 def _by_name(values: Array, expected: Expected, *, logical: bool) -> NumberReading | None:
@@ -151,5 +154,4 @@ def _by_index(values: Array, expected: Expected, first: int, *, zero: bool = Fal
 
 
 def _are_indices(values: Array, first: int, count: int) -> bool:
-    whole = bool(np.all(np.equal(np.mod(values, 1), 0)))
-    return whole and bool(values[0] >= first and values[-1] < first + count)
+    return are_whole(values) and bool(values[0] >= first and values[-1] < first + count)

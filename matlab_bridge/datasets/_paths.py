@@ -52,8 +52,13 @@ def fields(value: Any) -> Mapping[str, Any]:
     if isinstance(value, MatlabObject):
         return value.fields
     if isinstance(value, pd.DataFrame):
-        return {str(name): value[name] for name in value.columns}
+        return {str(name): _column(value[name]) for name in value.columns}
     return value if isinstance(value, Mapping) else {}
+
+
+def _column(column: pd.Series[Any]) -> Any:
+    """A variable of a table as it would be on its own."""
+    return column.array if isinstance(column.dtype, pd.CategoricalDtype) else column.to_numpy()
 
 
 def _field(value: Any, name: str, path: str) -> Any:
@@ -80,6 +85,5 @@ def _element(value: Any, step: re.Match[str], path: str, position: int) -> Any:
     except IndexError:
         raise VariableNotFoundError(
             f"{path[: step.end()]!r} is outside of {path[:position]!r}, whose size is "
-            f"{'x'.join(map(str, array.shape))} "
-            "(indices begin at 1)."
+            f"{'x'.join(map(str, array.shape))} (indices begin at 1)."
         ) from None
