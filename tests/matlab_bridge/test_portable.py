@@ -192,3 +192,21 @@ def test_real_networks_survive(file: str, corpus: Path, tmp_path: Path) -> None:
             assert_same(mb.load_network(tmp_path / "net.mat"), network)
             count += 1
     assert count
+
+
+def test_a_keras_model(tmp_path: Path) -> None:
+    import keras
+
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="fc")])
+    kernel, bias = np.arange(6, dtype=np.float32).reshape(3, 2), np.array([7, 8], dtype=np.float32)
+    model.set_weights([kernel, bias])
+    mb.save_portable(tmp_path / "net.mat", model, class_names=["no", "yes"])
+    network = mb.load_network(tmp_path / "net.mat")
+    np.testing.assert_array_equal(network["fc"].learnables["Weights"], kernel.T)
+    np.testing.assert_array_equal(network["fc"].learnables["Bias"], bias.reshape(2, 1))
+    assert network.class_names == ("no", "yes")
+
+
+def test_a_converted_model_keeps_its_class_names(tmp_path: Path) -> None:
+    mb.save_portable(tmp_path / "net.mat", branching().to_keras())
+    assert mb.load_network(tmp_path / "net.mat").class_names == ("cat", "dog", "fox")

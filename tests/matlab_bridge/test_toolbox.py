@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from matlab_bridge import Layer, Network, save_portable, toolbox_path
+from matlab_bridge import Layer, Network, load_network, save_portable, toolbox_path
 from matlab_bridge.networks._network import series
 
 from . import octave
@@ -372,6 +372,21 @@ class TestNetworkToStruct:
         assert list(norm["State"]) == ["TrainedMean"]
         assert norm["Settings"] == {"Epsilon": 1e-5}
         assert add["Settings"] == {"NumInputs": 2}
+
+    def test_python_reads_what_octave_described(self, desk: Path) -> None:
+        octave.run(
+            self.LAYERS
+            + "net = SeriesNetwork(); net.Layers = layerArray(c, l); net.OutputNames = {'leaky'};"
+            + "s = networkToStruct(net, {'no'; 'yes'}); save('-v7', 's.mat', 's');",
+            desk,
+        )
+        network = load_network(desk / "s.mat")
+        assert network.class_name == "SeriesNetwork"
+        assert network.connections == series(["conv", "leaky"])
+        assert network.class_names == ("no", "yes")
+        assert network.output_names == ("leaky",)
+        assert network["conv"].learnables["Weights"].shape == (3, 3, 1, 2)
+        assert network["leaky"].settings["Scale"].item() == 0.1
 
     def test_dlnetwork_takes_the_values_of_its_tables(self, desk: Path) -> None:
         octave.run(
