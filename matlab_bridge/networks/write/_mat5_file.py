@@ -16,6 +16,8 @@ from matlab_bridge.matfile._header import HEADER_BYTES, ByteOrder, Header
 from ._array_file import ArrayFile, Place, Vector
 from ._mat5 import MI_COMPRESSED, NumericArray, numeric_arrays, replaced
 
+# Weights of which half are zero deflate in half the time of zlib's default level, to 2 % more bytes.
+_LEVEL = 4
 _SUBSYSTEM_OFFSET = 116  # where in the header the offset of the subsystem stands
 
 
@@ -53,7 +55,7 @@ class TopLevelElement:
         """Other content in the form of this element."""
         if not self.is_compressed:
             return content
-        deflated = zlib.compress(content)
+        deflated = zlib.compress(content, _LEVEL)
         return struct.pack(order + "II", MI_COMPRESSED, len(deflated)) + deflated
 
 

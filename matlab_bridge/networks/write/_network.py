@@ -119,7 +119,7 @@ def _variable_of(model: Model) -> str:
 def _parameters_of(model: Model, network: Network) -> dict[Parameter, Array]:
     """The numbers of a model in MATLAB's layout."""
     if isinstance(model, Network):
-        _demand_all(
+        _demand_same_names(
             {layer.name for layer in network.layers}, {layer.name for layer in model.layers}, "layers"
         )
         return {
@@ -139,11 +139,11 @@ def _parameters_of(model: Model, network: Network) -> dict[Parameter, Array]:
     values, paths = model_values(model), variable_paths(network)
     # Variables that are not trained - seeds, the statistics of an input - need no counterpart in MATLAB.
     own = {variable.path for variable in model.trainable_variables} | (paths.keys() & values.keys())
-    _demand_all(paths.keys(), own, "variables")
+    _demand_same_names(paths.keys(), own, "variables")
     return to_matlab(network, values)
 
 
-def _demand_all(expected: Set[str], given: Set[str], what: str) -> None:
+def _demand_same_names(expected: Set[str], given: Set[str], what: str) -> None:
     lacking, strange = sorted(expected - given), sorted(given - expected)
     if lacking or strange:
         raise NetworkMismatchError(
