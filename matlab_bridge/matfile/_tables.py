@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy.sparse
 
 from ._known_classes import categorical
 from ._raw import Array
@@ -51,10 +52,11 @@ def _texts(cell: Any) -> list[str]:
 
 
 def _frame(data: Any, names: list[str], index: pd.Index[Any]) -> pd.DataFrame:
-    cells = data.ravel(order="F") if isinstance(data, np.ndarray) else [data]
+    cells = data.ravel(order="F").tolist() if isinstance(data, np.ndarray) else [data]
     columns: dict[str, Any] = {}
     for name, values in zip(names, cells, strict=True):
-        for suffix, column in _columns(values, len(index)):
+        full = values.toarray() if isinstance(values, scipy.sparse.csc_array) else values
+        for suffix, column in _columns(full, len(index)):
             # A series, lest pandas make strings of an object column of text: the two differ in MATLAB.
             kept = pd.Series(column, index=index, dtype=getattr(column, "dtype", object))
             columns[_free(name + suffix, columns, names if suffix else [])] = kept

@@ -156,6 +156,35 @@ def _compared_cells(found: np.ndarray, expected: np.ndarray) -> int:
     return compared
 
 
+def test_tables_are_those_of_mat_io(corpus):
+    with warnings.catch_warnings(action="ignore"):
+        import matio
+
+        compared = 0
+        for entry, path in files(corpus):
+            if "bildiriciEthem" in entry["file"]:
+                continue  # lost its objects
+            file = load(path)
+            tables = [v.name for v in file.info.variables if v.class_name in ("table", "timetable")]
+            expected = matio.load_from_mat(path, variable_names=list(tables)) if tables else {}
+            for name in tables:
+                _compare_frames(file[name], expected[name])
+                compared += 1
+    assert compared > 20
+
+
+def _compare_frames(found: pd.DataFrame, expected: pd.DataFrame) -> None:
+    assert list(found.columns) == list(expected.columns)
+    assert found.index.name == expected.index.name
+    if found.index.dtype.kind in "mM":
+        np.testing.assert_array_equal(
+            found.index.to_numpy(), expected.index.to_numpy().astype(found.index.dtype)
+        )
+    for name in found.columns:
+        if found[name].dtype.kind in "fiub":
+            np.testing.assert_array_equal(found[name], expected[name])
+
+
 def test_layers_have_their_own_classes(corpus):
     for entry, path in files(corpus):
         if not entry["layer_classes"]:

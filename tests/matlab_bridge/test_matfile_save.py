@@ -164,11 +164,17 @@ def test_a_frame_of_plain_text_is_a_table_of_text(path, version):
 
 
 def test_mat_io_reads_what_was_written(path, version):
-    save(
-        path,
-        {"c": pd.Categorical(["b", "a"]), "t": FRAMES["row names"], "z": np.array([[1 + 2j]], np.complex64)},
-        version=version,
-    )
+    times, waits = np.array([[1_234_567, 5]], "M8[ns]"), np.array([[2_500_000_000, 5]], "m8[ns]")
+    variables = {
+        "c": pd.Categorical(["b", "a"]),
+        "t": FRAMES["row names"],
+        "z": np.array([[1 + 2j]], np.complex64),
+        "s": np.array([["p", "中😀"]], STRING),
+        "when": times,
+        "wait": waits,
+        "tt": FRAMES["times"],
+    }
+    save(path, variables, version=version)
     with warnings.catch_warnings(action="ignore"):
         import matio
 
@@ -176,6 +182,10 @@ def test_mat_io_reads_what_was_written(path, version):
     assert found["c"].ravel().tolist() == ["b", "a"]
     assert found["t"]["x"].to_dict() == {"first": 1.0, "second": 2.0}
     assert found["z"].item() == 1 + 2j
+    assert found["s"].tolist() == [["p", "中😀"]]
+    np.testing.assert_array_equal(found["when"], times)
+    np.testing.assert_array_equal(found["wait"], waits)
+    pd.testing.assert_frame_equal(found["tt"], FRAMES["times"], check_column_type=False)
 
 
 def test_scipy_reads_what_was_written(path):
