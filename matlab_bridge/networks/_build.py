@@ -23,6 +23,7 @@ from ._rules import (
     rule_for,
 )
 from ._sidecar import Sidecar, attach
+from .layers.output import Output, is_output_of_ones_own
 
 
 def to_keras(network: Network) -> keras.Model:
@@ -118,8 +119,11 @@ def _rules_of(network: Network) -> dict[str, LayerRule]:
     """The rule of each layer; all layers that have none are named in one error."""
     rules: dict[str, LayerRule] = {}
     objections: dict[str, str] = {}
+    sources = {connection.source for connection in network.connections}
     for layer in network.layers:
         rule = rule_for(layer)
+        if rule is None and layer.name not in sources and is_output_of_ones_own(layer):
+            rule = Output()
         objection = "its class has no conversion" if rule is None else rule.objection(layer)
         if rule is not None and objection is None:
             rules[layer.name] = rule
