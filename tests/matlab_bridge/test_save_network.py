@@ -175,7 +175,7 @@ def test_the_subsystem_is_found_again_where_a_variable_before_it_has_another_len
     offsets = [
         struct.unpack_from("<Q", (tmp_path / name).read_bytes(), 116)[0] for name in ("both.mat", "out.mat")
     ]
-    assert offsets[1] < offsets[0]
+    assert offsets[1] != offsets[0]
     assert_same_parameters(
         mb.load_network(tmp_path / "out.mat", "object"), parameters(mb.load_network(source, "object"))
     )
