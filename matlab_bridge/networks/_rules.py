@@ -161,7 +161,8 @@ class LayerRule(ABC):
     rule that names `keras_classes` also describes such a Keras layer in MATLAB's words.
 
     Example:
-        >>> import keras, matlab_bridge as mb
+        >>> import keras
+        >>> import matlab_bridge as mb
         >>> @mb.register_layer("swishLayer")
         ... class Swish(mb.LayerRule):
         ...     def build(self, site):

@@ -192,15 +192,14 @@ def test_what_matlab_cannot_do_is_refused_with_the_reason(shape, layers, reason)
 
 
 def test_a_converted_model_gives_its_own_network_back():
-    first = image_input(
-        (4, 3, 2), Normalization={"Type": "zerocenter", "AverageImage": dropped(normal(1, 4, 3, 2))}
-    )
-    lrn = layer("lrn", "CrossChannelNormalizationLayer", {"WindowChannelSize": row(2)})
+    mean = {"Type": "zerocenter", "AverageImage": dropped(normal(1, 4, 3, 2))}
     weights = {"Weights": normal(2, 5, 24), "Bias": normal(3, 5, 1)}
-    network = replace(
-        chain(first, lrn, layer("fc", "FullyConnectedLayer", {"OutputSize": row(5)}, weights)),
-        class_names=tuple("abcde"),
+    layers = (
+        image_input((4, 3, 2), Normalization=mean),
+        layer("lrn", "CrossChannelNormalizationLayer", {"WindowChannelSize": row(2)}),
+        layer("fc", "FullyConnectedLayer", {"OutputSize": row(5)}, weights),
     )
+    network = replace(chain(*layers), class_names=tuple("abcde"))
     model = to_keras(network)
     model.get_layer("fc").kernel.assign(model.get_layer("fc").kernel * 0)
     again = from_keras(model)
