@@ -34,7 +34,7 @@ class Candidate:
         class_name: what it is in MATLAB's words.
         size: in MATLAB's way.
         reason: why it fits.
-        observations: each number of observations that it can be read as.
+        observations: each number of observations, or of their labels, that it can be read as.
         rank: the lower the likelier, among candidates that fit.
     """
 
@@ -167,7 +167,7 @@ def completed(
         value = resolve(variables, inputs)
         if is_datastore(value):
             return inputs, None
-        counts = {reading.observations for reading in readings(value, expected)}
+        counts = _label_numbers(value, expected)
     else:
         given, missing, offered = str(labels), "inputs", found.inputs
         counts = label_counts(resolve(variables, given))
@@ -238,7 +238,7 @@ def _datastores(name: str, value: MatlabObject, expected: Expected) -> Iterator[
 
 
 def _input_candidates(name: str, value: Any, expected: Expected) -> Iterator[Candidate]:
-    if isinstance(value, MatlabObject) and numeric(value) is None:
+    if (isinstance(value, MatlabObject) and numeric(value) is None) or _is_scalar(value):
         return
     is_vector = max(np.shape(value), default=0) == np.size(value)
     if expected.kind == "unknown" and is_vector and numeric(value) is not None:
@@ -247,11 +247,27 @@ def _input_candidates(name: str, value: Any, expected: Expected) -> Iterator[Can
     if found:
         reason = " or ".join(reading.text for reading in found)
         rank = (int(is_prediction(name)), 0 if names_inputs(name) else 1)
-        yield _candidate(name, value, reason, tuple(reading.observations for reading in found), rank)
+        yield _candidate(name, value, reason, tuple(sorted(_label_numbers(value, expected))), rank)
+
+
+def _label_numbers(value: Any, expected: Expected) -> set[int]:
+    """How many labels inputs can have: one an observation, or one a time step of a single sequence."""
+    counts = {reading.observations for reading in readings(value, expected)}
+    array = numeric(value)
+    if counts and expected.kind == "sequence" and array is not None and array.ndim == 2:
+        counts.add(array.size // expected.size[0])
+    return counts
+
+
+def _is_scalar(value: Any) -> bool:
+    array = numeric(value)
+    return array is not None and array.size == 1
 
 
 def _label_candidates(name: str, value: Any, expected: Expected, counts: set[int]) -> Iterator[Candidate]:
     """Labels must have as many elements, rows or columns as some inputs have observations."""
+    if _is_scalar(value):
+        return
     for count in sorted(label_counts(value) & counts):
         try:
             labels = encoded(value, expected, count)

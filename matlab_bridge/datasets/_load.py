@@ -159,7 +159,7 @@ def _from_mat_file(request: _Request, inputs: str | None, labels: str | None) ->
         value = value.drop(columns=labels.removeprefix(f"{inputs}."))
     data, text = arranged(value, expected, inputs, label_counts(raw) if raw is not None else None)
     if raw is not None and isinstance(data, list) and len(data) == 1:
-        raw = _in_a_cell(raw)  # the labels are those of the time steps of the only sequence
+        raw = _in_a_cell(raw, len(data[0]))
     return request.dataset(data, request.encoded(raw, data), [*notes, text])
 
 
@@ -178,9 +178,11 @@ def _from_datastore(request: _Request, store: Datastore, raw: Any, notes: list[s
     )
 
 
-def _in_a_cell(value: Any) -> Any:
-    if isinstance(value, np.ndarray) and value.dtype == object:
+def _in_a_cell(value: Any, steps: int) -> Any:
+    """The labels of the time steps of the only sequence, as those of several sequences are stored."""
+    if isinstance(value, np.ndarray) and (value.dtype == object or value.size == 1):
         return value
     cell = np.empty((1, 1), dtype=object)
-    cell[0, 0] = value
+    in_columns = np.ndim(value) == 2 and value.shape[0] == steps != value.shape[1]
+    cell[0, 0] = value.T if in_columns else value
     return cell

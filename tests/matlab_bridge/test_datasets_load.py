@@ -108,10 +108,21 @@ def test_sequences(write):
 def test_one_sequence_with_responses_at_each_step(write):
     net = network("Sequence", 4, outputs=2, regression=True)
     x, y = np.random.default_rng(0).normal(size=(4, 20)), np.random.default_rng(1).normal(size=(2, 20))
-    data = load_dataset(write(X=x, Y=y), "X", "Y", network=net)
-    assert len(data) == len(data.labels) == 1
-    assert (data.inputs[0] == x.T.astype(np.float32)).all()
-    assert (data.labels[0] == y.T.astype(np.float32)).all()
+    for variables in ({"X": x, "Y": y}, {"X": x.T, "Y": y.T}, {"X": x, "Y": cell(y)}):
+        data = load_dataset(write(**variables, gain=np.array([[2.0]])), network=net)
+        assert len(data) == len(data.labels) == 1
+        assert (data.inputs[0] == x.T.astype(np.float32)).all()
+        assert (data.labels[0] == y.T.astype(np.float32)).all()
+
+
+def test_one_sequence_with_one_label(write):
+    data = load_dataset(
+        write(X=np.zeros((4, 20)), Y=pd.Categorical(["cat"])),
+        "X",
+        "Y",
+        network=network("Sequence", 4, class_names=PETS),
+    )
+    assert data.labels.tolist() == [1]
 
 
 def test_classes_that_differ(write):
