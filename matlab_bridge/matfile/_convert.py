@@ -118,12 +118,14 @@ class Converter:
     def _objects_of(self, metadata: Array) -> Any:
         ids, class_id = marker_ids(metadata)
         shape = marker_shape(metadata)
-        if shape == (1, 1):
-            return self._object(ids[0])
+        class_name = self._subsystem().class_name(class_id)
         objects = np.empty(len(ids), dtype=object)
         for i, object_id in enumerate(ids):
-            objects[i] = self._object(object_id)
-        return ObjectArray(objects.reshape(shape, order="F"), self._subsystem().class_name(class_id))
+            # The id of a handle object that was deleted is 0.
+            objects[i] = self._object(object_id) if object_id else MatlabObject(class_name, {})
+        if shape == (1, 1):
+            return objects[0]
+        return ObjectArray(objects.reshape(shape, order="F"), class_name)
 
     def _object(self, object_id: int) -> Any:
         if object_id in self._objects:
@@ -134,10 +136,14 @@ class Converter:
         found = MatlabObject(class_name, properties)
         # Kept before its properties are read: they may refer back to it.
         self._objects[object_id] = found
-        for name, raw in subsystem.properties(object_id).items():
-            properties[name] = self._value(raw, within_object=True)
-        if class_name in CONVERSIONS:
-            self._objects[object_id] = CONVERSIONS[class_name](found)
+        try:
+            for name, raw in subsystem.properties(object_id).items():
+                properties[name] = self._value(raw, within_object=True)
+            if class_name in CONVERSIONS:
+                self._objects[object_id] = CONVERSIONS[class_name](found)
+        except Exception:
+            del self._objects[object_id]  # it is not whole
+            raise
         return self._objects[object_id]
 
     def _enumeration(self, raw: Array) -> Enumeration:

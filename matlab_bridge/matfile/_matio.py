@@ -18,6 +18,7 @@ with warnings.catch_warnings(action="ignore"), pd.option_context(_OPTION, pd.get
         MatlabObject,
         MatlabOpaque,
         MatlabOpaqueProperty,
+        MatReadError,
         MatReadWarning,
         MatWriteError,
         PropertyType,
@@ -28,6 +29,7 @@ with warnings.catch_warnings(action="ignore"), pd.option_context(_OPTION, pd.get
 __all__ = [
     "DYNAMIC_PROPERTY_PREFIX",
     "EmptyMatStruct",
+    "MatReadError",
     "MatReadWarning",
     "MatSubsystem",
     "MatWriteError",

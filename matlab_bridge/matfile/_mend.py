@@ -15,9 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from matlab_bridge._errors import MatFileError
+
 from ._matio import (
     DYNAMIC_PROPERTY_PREFIX,
     MatlabOpaqueProperty,
+    MatReadError,
     MatReadWarning,
     MatSubsystem,
     PropertyType,
@@ -38,7 +41,13 @@ class Subsystem:
         # The tables are bytes that hold integers; the first one is a small version number.
         byte_order = "<" if int.from_bytes(cells[0, 0][:4].tobytes(), "little") < 2**16 else ">"
         self._tables = _Tables(byte_order, raw_data=True)
-        self._tables.load_mcos_data(cells)
+        try:
+            self._tables.load_mcos_data(cells)
+        except MatReadError as error:
+            raise MatFileError(
+                f"its objects are stored in a way that the installed mat-io does not know ({error}); "
+                "a newer one may: pip install --upgrade mat-io"
+            ) from error
 
     def object_class(self, object_id: int) -> str:
         """The class of one object: its own, not that of the array it stands in."""

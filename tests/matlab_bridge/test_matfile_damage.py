@@ -101,6 +101,13 @@ def test_a_wrong_size_allocates_nothing(path, matrix, compressed):
         load(path)["x"]
 
 
+@pytest.mark.parametrize("kind", [0, 8, 10, 11, 21, 50, 200, 5000, 60000])
+def test_an_unknown_kind_of_element_does_not_end_the_process(path, kind):
+    path.write_bytes(level5_file(level5_matrix(6, (1, 1), element(kind, bytes(8)))))
+    with pytest.raises(TruncatedFileError, match=f"an element of kind {kind} found"):
+        load(path)["x"]
+
+
 def test_a_wrong_size_in_hdf5_allocates_nothing(path):
     save(path, {"x": np.eye(2)}, version="v7.3")
     with h5py.File(path, "r+") as file:

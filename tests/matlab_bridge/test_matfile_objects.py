@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from matlab_bridge import MatFileError, TruncatedFileError
 from matlab_bridge.matfile import Enumeration, FunctionHandle, MatlabObject, ObjectArray, info, load
 from matlab_bridge.matfile._matio import MatlabOpaque
 from matlab_bridge.matfile._writers import write_level5, write_level73
@@ -81,6 +82,34 @@ def test_objects_within_objects(path, write):
     found = load(path)["x"]
     assert found.fields["field"].class_name == "Inner"
     assert found.fields["field"] is found.fields["again"]
+
+
+def test_a_deleted_object_has_no_properties(path, write):
+    write({"x": MatlabOpaque(None, "Handle"), "y": MatlabOpaque({"Value": np.array([[1.0]])}, "Other")})
+    assert load(path)["x"] == MatlabObject("Handle", {})
+
+
+def test_an_object_that_cannot_be_read_is_an_error_every_time(path, write):
+    broken = np.array([[9, 2, 1, 1]], np.uint64)  # codes without categories
+    write({"x": MatlabOpaque({"codes": broken}, "categorical")})
+    file = load(path)
+    for _ in range(2):
+        with pytest.raises(
+            TruncatedFileError, match=r"cannot read the variable 'x'.*KeyError: 'categoryNames'"
+        ):
+            file["x"]
+
+
+def test_objects_stored_in_an_unknown_way(path):
+    write_level5(path, {"x": MatlabOpaque({"Value": np.array([[1.0]])}, "Class1")}, compress=False)
+    content = path.read_bytes()
+    tables = (
+        content.index(b"Value\x00") - 40
+    )  # the table of names follows ten integers, the first the version
+    assert content[tables : tables + 4] == bytes([4, 0, 0, 0])
+    path.write_bytes(content[:tables] + bytes([9, 0, 0, 0]) + content[tables + 4 :])
+    with pytest.raises(MatFileError, match=r"version 9 is not supported.*pip install --upgrade mat-io"):
+        load(path)["x"]
 
 
 def test_an_array_of_no_objects(path, write):
