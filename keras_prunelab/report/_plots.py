@@ -1,0 +1,237 @@
+"""The plots of a sweep: accuracy against sparsity, and what is left of each layer and block at the choice."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from .._atomic import replacing
+from ..sweep._metric import percent
+from ._findings import Findings
+from ._style import FONT, HEIGHT, LIGHT, MARKERS, Theme, new_figure, percent_axis
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..sweep._choice import Choice
+    from ..sweep._result import SweepResult
+
+MAX_MARKERS = 40
+"""Points on a curve up to which each gets a marker; beyond that they would run together."""
+MAX_BARS = 40
+"""Bars up to which each is labelled with its value."""
+
+
+def accuracy_figure(result: SweepResult, choice: Choice | None = None, theme: Theme = LIGHT) -> Figure:
+    """Accuracy against sparsity, one curve for each score."""
+    figure, axes = new_figure(theme)
+    draw_accuracy(axes, result, choice, theme)
+    return figure
+
+
+def draw_accuracy(
+    axes: Axes, result: SweepResult, choice: Choice | None = None, theme: Theme = LIGHT
+) -> None:
+    """Draw accuracy against sparsity on axes of your own: the dense value as a line, the choice as a ring."""
+    metric = result.metric.name
+    for index, score in enumerate(result.scores):
+        points = result.table[result.table["score"] == score].sort_values("sparsity", kind="stable")
+        axes.plot(
+            points["sparsity"],
+            points[metric],
+            color=theme.series[index % len(theme.series)],
+            marker=MARKERS[index % len(MARKERS)] if len(points) <= MAX_MARKERS else None,
+            markersize=4.5,
+            linewidth=1.8,
+            linestyle="-" if index % 2 == 0 else (0, (5, 1.5)),  # told apart without colour as well
+            label=score,
+        )
+    axes.axhline(
+        result.dense,
+        color=theme.text,
+        linewidth=1.2,
+        linestyle=":",
+        label=f"dense network, {result.metric.text(result.dense)}",
+    )
+    percent_axis(axes, "x")
+    axes.set_xlabel("sparsity (% of prunable weights that are zero)")
+    if metric == "accuracy":
+        percent_axis(axes, "y")
+    axes.set_ylabel("accuracy (%)" if metric == "accuracy" else "RMSE (units of the responses)")
+    if choice is not None:
+        _mark(axes, result, choice, theme)
+    legend = axes.legend(
+        loc="lower left" if result.metric.higher_is_better else "upper left",
+        fontsize=FONT - 1,
+        labelcolor=theme.text,
+    )
+    legend.get_frame().set(facecolor=theme.background, edgecolor=theme.faint)
+
+
+def bar_figure(groups: pd.DataFrame, what: str, theme: Theme = LIGHT) -> Figure:
+    """The sparsity of each layer or block as bars, early ones on top.
+
+    Args:
+        groups: a per-layer or per-block table.
+        what: `"layer"` or `"block"`, the column with the names.
+        theme: the colours.
+    """
+    figure, axes = new_figure(theme, _height(len(groups)))
+    values = groups["sparsity"].to_numpy(dtype=float)
+    axes.barh(np.arange(len(values)), values, color=theme.series[0])
+    if len(values) <= MAX_BARS:
+        for at, value in enumerate(values):
+            _label(axes, at, value, percent(value), theme)
+    _name_bars(axes, groups[what])
+    percent_axis(axes, "x")
+    axes.set_xlim(0, 1.14)
+    axes.set_xticks(np.linspace(0, 1, 6))
+    axes.set_xlabel(f"sparsity of each {what} (%), early {what}s on top")
+    return figure
+
+
+def filter_figure(layers: pd.DataFrame, theme: Theme = LIGHT) -> Figure:
+    """Removed and remaining filters (units in fully connected layers) of each layer as stacked bars."""
+    layers = layers[layers["filters"].notna()]
+    removed = layers["filters_removed"].to_numpy(dtype=float)
+    remaining = layers["filters"].to_numpy(dtype=float) - removed
+    figure, axes = new_figure(theme, _height(len(layers)))
+    place = np.arange(len(layers))
+    axes.barh(place, remaining, color=theme.series[0], label="remaining")
+    axes.barh(
+        place,
+        removed,
+        left=remaining,
+        color=theme.faint,
+        hatch="///",
+        edgecolor=theme.text,
+        linewidth=0.5,
+        label="removed",
+    )
+    for at, (gone, left) in enumerate(zip(removed, remaining, strict=True)):
+        if len(layers) <= MAX_BARS:
+            _label(axes, at, gone + left, f"{gone:.0f} of {gone + left:.0f} removed", theme)
+    _name_bars(axes, layers["layer"])
+    axes.set_xlabel("filters of convolutions, units of fully connected layers")
+    axes.set_xlim(0, 1.32 * max((removed + remaining).max(initial=0), 1))
+    legend = axes.legend(
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1.0),
+        ncols=2,
+        fontsize=FONT - 1,
+        frameon=False,
+        labelcolor=theme.text,
+    )
+    legend.set_in_layout(True)
+    return figure
+
+
+def save_plots(result: SweepResult, choice: Choice, folder: str | os.PathLike[str]) -> list[Path]:
+    """Write every plot as a PNG of 200 dots per inch, for a document of your own.
+
+    Args:
+        result: a sweep.
+        choice: the chosen point.
+        folder: where to write; made where it does not exist.
+
+    Returns:
+        The paths: `accuracy.png`, `layers.png`, `filters.png` (where there are filters) and `blocks.png`.
+
+    Example:
+        `kpl.save_plots(result, result.choose(max_drop=0.01), "plots")`
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, draw in figures(Findings.of(result, choice)).items():
+        paths.append(folder / f"{name}.png")
+        write_figure(draw(LIGHT), paths[-1])
+    return paths
+
+
+def figures(findings: Findings) -> dict[str, Callable[[Theme], Figure]]:
+    """Every plot of a choice, by name, to be drawn in a theme."""
+    layers, blocks = findings.layers, findings.blocks
+    plots: dict[str, Callable[[Theme], Figure]] = {
+        "accuracy": lambda theme: accuracy_figure(findings.result, findings.choice, theme),
+        "layers": lambda theme: bar_figure(layers, "layer", theme),
+        "filters": lambda theme: filter_figure(layers, theme),
+        "blocks": lambda theme: bar_figure(blocks, "block", theme),
+    }
+    if not layers["filters"].notna().any():
+        del plots["filters"]
+    return plots
+
+
+def write_figure(figure: Figure, path: Path) -> None:
+    """Write a figure in the format that the ending of `path` says, replacing `path` when it is whole."""
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=200)
+
+
+def svg(figure: Figure) -> bytes:
+    """The figure as SVG, with its letters as outlines, so that it looks the same everywhere."""
+    content = io.BytesIO()
+    figure.savefig(content, format="svg", metadata={"Date": None})
+    return content.getvalue()
+
+
+def _mark(axes: Axes, result: SweepResult, choice: Choice, theme: Theme) -> None:
+    axes.plot(
+        [choice.sparsity], [choice.accuracy], marker="o", markersize=11, markerfacecolor="none",
+        markeredgecolor=theme.text, markeredgewidth=1.8, linestyle="none", label="_choice",
+    )  # fmt: skip
+    left, right = axes.get_xlim()
+    bottom, top = axes.get_ylim()
+    beside = -1 if (choice.sparsity - left) > 0.5 * (right - left) else 1
+    under = -1 if (choice.accuracy - bottom) > 0.5 * (top - bottom) else 1
+    axes.annotate(
+        f"{choice.score}: {percent(choice.sparsity)} sparse,\n{result.metric.label} "
+        f"{result.metric.text(choice.accuracy)}",
+        (choice.sparsity, choice.accuracy),
+        xytext=(beside * 28, under * 38),
+        textcoords="offset points",
+        ha="right" if beside < 0 else "left",
+        va="top" if under < 0 else "bottom",
+        fontsize=FONT - 1,
+        color=theme.text,
+        bbox={"boxstyle": "round,pad=0.3", "facecolor": theme.background, "edgecolor": theme.faint},
+        arrowprops={"arrowstyle": "-", "color": theme.text, "shrinkB": 6},
+    )
+
+
+def _height(bars: int) -> float:
+    """Inches: as much as the names need, up to a page."""
+    return min(max(HEIGHT * 0.5, 1.1 + 0.27 * bars), 9.5)
+
+
+def _name_bars(axes: Axes, names: pd.Series) -> None:
+    crowded = len(names) > MAX_BARS
+    axes.set_yticks(
+        range(len(names)), [_shortened(name) for name in names], fontsize=5 if crowded else FONT - 2
+    )
+    axes.set_ylim(len(names) - 0.4, -0.6)  # the first layer on top
+    axes.grid(visible=False, axis="y")
+
+
+def _label(axes: Axes, at: int, value: float, text: str, theme: Theme) -> None:
+    axes.annotate(
+        text,
+        (value, at),
+        xytext=(4, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=FONT - 2,
+        color=theme.text,
+    )
+
+
+def _shortened(name: str, length: int = 28) -> str:
+    return name if len(name) <= length else f"{name[: length // 2]}…{name[-length // 2 + 1 :]}"

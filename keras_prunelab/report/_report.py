@@ -1,0 +1,223 @@
+"""`report`: a sweep and its choice as one HTML file that follows a lab sheet question by question."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from .._atomic import replacing
+from ..sweep._metric import percent
+from . import _answers, _html
+from ._findings import Findings
+from ._plots import figures, svg
+from ._questions import questions
+from ._style import DARK, LIGHT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ..sweep._choice import Choice
+    from ..sweep._result import SweepResult
+
+
+def report(
+    result: SweepResult,
+    choice: Choice,
+    path: str | os.PathLike[str],
+    *,
+    title: str = "Pruning report",
+    network_summary: str | pd.DataFrame | None = None,
+    notes: Sequence[str] = (),
+) -> Path:
+    """Write a report of a sweep as one HTML file that needs nothing else: no network, no fonts, no scripts.
+
+    It has the choice and its reason, the graph, the trade-off, a comparison of the scores, the sparsity of
+    each layer and block with sentences computed from them, open questions with the numbers that bear on them,
+    and an appendix with all tables. It prints on A4 and follows the screen's light or dark setting.
+
+    Args:
+        result: a sweep.
+        choice: a point of it, from `result.choose`.
+        path: the file to write; replaced only when the new one is whole. Its folder is made where needed.
+        title: the heading.
+        network_summary: the layers of the network for the appendix, as text or as a table.
+        notes: paragraphs of your own, such as where the data comes from.
+
+    Returns:
+        The path.
+
+    Example:
+        `kpl.report(result, result.choose(max_drop=0.01), "lab.html", title="Lab 5", notes=["Group 7"])`
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    findings = Findings.of(result, choice)
+    sections = (
+        *_headline(findings, title, notes),
+        *_graph_and_trade_off(findings),
+        *_inside(findings),
+        *_appendix(findings, network_summary),
+    )
+    with replacing(target) as temporary:
+        temporary.write_text(_html.page(title, sections), encoding="utf-8")
+    return target
+
+
+def _headline(findings: Findings, title: str, notes: Sequence[str]) -> Iterator[str]:
+    result, choice, metric = findings.result, findings.choice, findings.result.metric
+    facts = result.metadata
+    yield _html.heading(title, 1)
+    about = [f"network {facts['model']}"] if "model" in facts else []
+    about += [f"{int(facts['samples']):,} observations"] if "samples" in facts else []
+    about += [f"{len(result.class_names)} classes"] if result.class_names else []
+    about += [f"{result.convention} convention", f"scope {facts.get('scope', 'global')}"]
+    yield _html.paragraph(", ".join(about), "meta")
+    if not result.complete:
+        yield _html.paragraph(
+            f"This sweep was stopped before its end, after {len(result.table)} measured points.",
+            "warning",
+        )
+    numbers = {
+        f"sparsity, by {choice.score}": percent(choice.sparsity),
+        f"{metric.label} (dense {metric.text(choice.dense_accuracy)})": metric.text(choice.accuracy),
+        "fewer weights": f"{result.table['compression_ratio'].iloc[choice.index]:.3g} times",
+    }
+    total, kept, _ = findings.macs
+    if total:
+        numbers["of the multiply-adds remain"] = percent(kept / total)
+    yield _html.headline(numbers, choice.reason)
+    yield from map(_html.paragraph, notes)
+
+
+def _graph_and_trade_off(findings: Findings) -> Iterator[str]:
+    result, choice, metric = findings.result, findings.choice, findings.result.metric
+    label = metric.label[0].upper() + metric.label[1:]
+    sparsity = result.table["sparsity"]
+    yield _html.heading(f"1. {label} against sparsity")
+    yield _plot(
+        findings,
+        "accuracy",
+        f"Line plot of {metric.label} against sparsity for {', '.join(result.scores)}, from "
+        f"{percent(sparsity.min())} to {percent(sparsity.max())}; the dense network has "
+        f"{metric.text(result.dense)}. {choice.reason}",
+        f"{label} against sparsity, {len(result.table)} points; the ring marks the choice.",
+    )
+    yield _html.heading("2. The trade-off")
+    yield _html.paragraph(choice.reason)
+    yield _html.bullets(_answers.trade_off(findings))
+    yield _html.heading("3. A second method")
+    yield _html.paragraph(_answers.comparison_sentence(findings))
+    if len(result.scores) > 1:
+        yield _html.table(
+            _answers.comparison(findings), f"The scores at the level nearest to {percent(choice.sparsity)}."
+        )
+
+
+def _inside(findings: Findings) -> Iterator[str]:
+    layers, blocks = findings.layers, findings.blocks
+    yield _html.heading("4. Inside the network at the choice")
+    yield _html.bullets(
+        [
+            _answers.depth_trend(blocks, "block"),
+            _answers.family_sentence(findings),
+            _answers.extremes_sentence(layers),
+            _answers.filter_sentence(findings),
+            _answers.macs_sentence(findings),
+        ]
+    )
+    rule = str(blocks.attrs["rule"])
+    yield _html.heading("Sparsity of each block", 3)
+    yield _plot(
+        findings,
+        "blocks",
+        f"Bar chart of the sparsity of each block: {_listed(blocks, 'block')}.",
+        f"Early blocks are on top. {rule[0].upper()}{rule[1:]}.",
+    )
+    yield _html.table(blocks.drop(columns="types"), "The blocks.", {"sparsity": percent})
+    yield _html.heading("Sparsity of each layer", 3)
+    yield _plot(
+        findings,
+        "layers",
+        f"Bar chart of the sparsity of each layer: {_listed(layers, 'layer')}.",
+        "Early layers are on top.",
+    )
+    if layers["filters"].notna().any():
+        yield _html.heading("Whole filters", 3)
+        yield _plot(
+            findings,
+            "filters",
+            f"Stacked bar chart of filters for each layer. {_answers.filter_sentence(findings)}",
+            "Remaining and removed filters of each layer (units in fully connected layers).",
+        )
+    yield _html.heading("5. Open questions")
+    yield _html.questions(questions(findings))
+
+
+def _appendix(findings: Findings, network_summary: str | pd.DataFrame | None) -> Iterator[str]:
+    result = findings.result
+    metric, facts = result.metric, result.metadata
+    yield _html.heading("Appendix")
+    yield _html.heading("How sparsity was counted", 3)
+    yield _html.paragraph(
+        _answers.CONVENTIONS.get(result.convention, f"The sweep used the {result.convention} convention.")
+    )
+    if facts.get("convention_source"):
+        yield _html.paragraph(f"Source: {facts['convention_source']}.", "meta")
+    yield _html.heading("Layers at the choice", 3)
+    yield _html.table(findings.layers, "", {"sparsity": percent})
+    yield _html.paragraph(
+        "parameters: weights that the convention counts; zeros: those of them that are zero; macs: "
+        "multiply-adds for one observation.",
+        "meta",
+    )
+    if network_summary is not None:
+        yield _html.heading("The network", 3)
+        if isinstance(network_summary, str):
+            yield _html.preformatted(network_summary)
+        else:
+            yield _html.table(network_summary)
+    yield _html.heading("All points", 3)
+    points = result.table.drop(columns=["convention", "scope", "total"])
+    formats: dict[str, Callable[[float], str]] = {
+        "sparsity_target": percent,
+        "sparsity": lambda value: percent(value, 2),
+        metric.name: metric.text,
+    }
+    yield _html.details(f"{len(points)} measured points", _html.table(points, "", formats))
+    yield _html.heading("How to repeat this", 3)
+    yield _html.preformatted(_repeat(result))
+    run = [
+        (name.replace("_", " "), str(value)) for name, value in facts.items() if name != "convention_source"
+    ]
+    yield _html.table(pd.DataFrame(run, columns=["run", "value"]))
+    if result.class_names:
+        yield _html.paragraph(
+            f"Classes, in the order of the outputs: {', '.join(result.class_names)}.", "meta"
+        )
+
+
+def _repeat(result: SweepResult) -> str:
+    """The call that made the sweep."""
+    levels = [f"{level:g}" for level in np.unique(result.table["sparsity_target"])]
+    lines = [", ".join(levels[start : start + 12]) for start in range(0, len(levels), 12)]
+    scope = result.metadata.get("scope", "global")
+    return (
+        f"import keras_prunelab as kpl\n\nlevels = [{(',' + chr(10) + ' ' * 10).join(lines)}]\n"
+        f"result = kpl.sweep(model, data, levels, {list(result.scores)},\n"
+        f"                   convention={result.convention!r}, scope={scope!r})"
+    )
+
+
+def _listed(groups: pd.DataFrame, name: str) -> str:
+    pairs = zip(groups[name], groups["sparsity"], strict=True)
+    return ", ".join(f"{group} {percent(sparsity)}" for group, sparsity in pairs)
+
+
+def _plot(findings: Findings, name: str, alternative: str, caption: str) -> str:
+    draw = figures(findings)[name]
+    return _html.plot(svg(draw(LIGHT)), svg(draw(DARK)), alternative, caption)

@@ -1,0 +1,69 @@
+"""The look of the plots: colours that colour-blind readers tell apart, on paper and on a dark screen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+FONT = 11.0
+"""Points; a figure is printed at its own size, 17 cm wide on A4."""
+WIDTH, HEIGHT = 6.9, 3.9
+"""Inches."""
+MARKERS = "osD^vPX"
+
+
+@dataclass(frozen=True)
+class Theme:
+    """The colours of a figure.
+
+    Attributes:
+        background: behind everything.
+        text: words, ticks and the frame.
+        faint: grid lines, and the share that is not the point of a bar.
+        series: one colour for each curve. Light: Okabe and Ito 2008, *Color Universal Design*; dark: the
+            lighter ones of the same set first.
+    """
+
+    background: str
+    text: str
+    faint: str
+    series: tuple[str, ...]
+
+
+LIGHT = Theme(
+    "#ffffff", "#1f2328", "#d0d7de", ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9")
+)
+DARK = Theme(
+    "#0d1117", "#e6edf3", "#3d444d", ("#56b4e9", "#e69f00", "#2fc99b", "#e39fc4", "#f0e442", "#d55e00")
+)
+
+
+def new_figure(theme: Theme = LIGHT, height: float = HEIGHT) -> tuple[Figure, Axes]:
+    """A figure with one axes. No pyplot, so nothing is global and no window opens."""
+    figure = Figure(figsize=(WIDTH, height), layout="constrained", facecolor=theme.background)
+    axes = figure.subplots()
+    dress(axes, theme)
+    return figure, axes
+
+
+def dress(axes: Axes, theme: Theme) -> None:
+    """Give axes the colours and font sizes of the theme."""
+    axes.set_facecolor(theme.background)
+    axes.tick_params(labelsize=FONT - 1, color=theme.text, labelcolor=theme.text)
+    for label in (axes.title, axes.xaxis.label, axes.yaxis.label):
+        label.set_color(theme.text)
+        label.set_fontsize(FONT)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in {"left", "bottom"})
+        spine.set_color(theme.text)
+    axes.grid(visible=True, color=theme.faint, linewidth=0.7)
+    axes.set_axisbelow(True)
+
+
+def percent_axis(axes: Axes, which: str) -> None:
+    """Label an axis of fractions in percent."""
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{round(100 * value, 6):g}"))

@@ -1,0 +1,199 @@
+"""The trade-off: one point of a sweep, chosen by a condition, with the reason in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .._errors import InvalidSparsityError, NoTradeOffError, UnknownNameError
+from ._metric import Metric, percent
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One point of a sweep, and why it was chosen.
+
+    Attributes:
+        score: the name of the score.
+        sparsity: the fraction of the prunable weights that are zero, as measured.
+        sparsity_target: the level that was asked for; it differs where the convention prunes ties.
+        accuracy: the metric's value at this point: a fraction of right answers, or the RMSE in regression.
+        dense_accuracy: the same of the network before pruning.
+        reason: one or two sentences, ready for a report.
+        index: the row of `SweepResult.table`.
+    """
+
+    score: str
+    sparsity: float
+    sparsity_target: float
+    accuracy: float
+    dense_accuracy: float
+    reason: str
+    index: int
+
+
+@dataclass(frozen=True)
+class TradeOffs:
+    """The points of a sweep, seen as candidates for a choice.
+
+    Attributes:
+        table: the long-form table of a `SweepResult`.
+        dense: the metric of the network before pruning.
+        metric: what was measured.
+    """
+
+    table: pd.DataFrame
+    dense: float
+    metric: Metric
+
+    def within_drop(self, max_drop: float, score: str | None = None) -> Choice:
+        """The sparsest point whose metric is within `max_drop` of the dense network's."""
+        if not 0 <= max_drop < float("inf"):
+            raise NoTradeOffError(
+                "max_drop is the accuracy that may be lost, as a fraction from 0 (0.01 is one point), but "
+                f"got {max_drop!r}."
+            )
+        limit = self.metric.limit(self.dense, max_drop)
+        allowance = (
+            f"{100 * max_drop:g} {'point' if max_drop == 0.01 else 'points'}"
+            if self.metric.higher_is_better
+            else percent(max_drop)
+        )
+        condition = f"is within {allowance} of the dense {self.metric.text(self.dense)}"
+        return self._sparsest(limit, condition, score)
+
+    def at_least(self, min_accuracy: float, score: str | None = None) -> Choice:
+        """The sparsest point whose accuracy is at least `min_accuracy`."""
+        if not self.metric.higher_is_better:
+            raise NoTradeOffError(
+                "min_accuracy asks for a classifier's accuracy, but this sweep measured the RMSE of a "
+                "regression. "
+                "Use max_drop=0.05, which allows an error 5 % above the dense network's."
+            )
+        if not 0 <= min_accuracy <= 1:
+            raise NoTradeOffError(
+                f"min_accuracy is a fraction from 0 to 1 (0.98 is 98 %), but got {min_accuracy!r}."
+            )
+        return self._sparsest(min_accuracy, f"is at least {self.metric.text(min_accuracy)}", score)
+
+    def at_knee(self, score: str | None = None) -> Choice:
+        """The point where the curve bends most, furthest above the line from dense to worst.
+
+        Sparsity and metric are scaled to [0, 1] over the dense network and all points, as in Satopää et al.
+        2011, *Finding a "Kneedle" in a Haystack*; the knee has the largest sum of both. Of equal ones the
+        sparsest wins.
+        """
+        points = self._of(score)
+        goodness = np.array([self.metric.goodness(value) for value in points[self.metric.name]])
+        sparsity = points["sparsity"].to_numpy(dtype=float)
+        dense = self.metric.goodness(self.dense)
+        worst, best = min(goodness.min(), dense), max(goodness.max(), dense)
+        height = (goodness - worst) / (best - worst) if best > worst else np.ones_like(goodness)
+        bend = height + sparsity / (sparsity.max() or 1.0)
+        place = int(np.lexsort((goodness, sparsity, np.round(bend, 12)))[-1])
+        row = points.iloc[place]
+        return self._choice(
+            row,
+            f"{row['score']} at {percent(row['sparsity'])} is the knee of the curve: the point furthest "
+            "above the straight "
+            f"line from the dense network to the worst point, with {self._of_dense(row)}.",
+        )
+
+    def nearest(self, sparsity: float, score: str | None = None) -> Choice:
+        """The point whose measured sparsity is nearest to `sparsity`, chosen by hand."""
+        if not 0 <= sparsity < 1:
+            raise InvalidSparsityError(f"A sparsity is a fraction from 0 to below 1, but got {sparsity!r}.")
+        points = self._of(score)
+        distance = (points["sparsity"] - sparsity).abs().round(12)
+        goodness = points[self.metric.name].map(self.metric.goodness)
+        row = points.iloc[int(np.lexsort((-goodness, distance))[0])]
+        return self._choice(
+            row,
+            f"{row['score']} at {percent(row['sparsity'])} is the tested level nearest to the wanted "
+            f"{percent(sparsity)}, with {self._of_dense(row)}.",
+        )
+
+    def _sparsest(self, limit: float, condition: str, score: str | None) -> Choice:
+        points = self._of(score)
+        passing = points[points[self.metric.name].map(self._passes(limit))]
+        if passing.empty:
+            goodness = points[self.metric.name].map(self.metric.goodness)
+            best = points.iloc[int(np.lexsort((points["sparsity"], goodness))[-1])]
+            raise NoTradeOffError(
+                f"No tested level has a {self.metric.label} that {condition}. The best is {best['score']} at "
+                f"{percent(best['sparsity'])} with {self.metric.text(best[self.metric.name])}. "
+                "Allow more, or test lower sparsities."
+            )
+        goodness = passing[self.metric.name].map(self.metric.goodness)
+        row = passing.iloc[int(np.lexsort((goodness, passing["sparsity"]))[-1])]
+        value = self.metric.text(row[self.metric.name])
+        return self._choice(
+            row,
+            f"{row['score']} at {percent(row['sparsity'])} is the sparsest level whose "
+            f"{self.metric.label}, {value}, {condition}{self._next(row)}.{self._dip(row, limit)}",
+        )
+
+    def _next(self, row: pd.Series) -> str:
+        """What happens one level further on the same curve."""
+        sparser = self._of(row["score"])
+        sparser = sparser[sparser["sparsity"] > row["sparsity"]]
+        if sparser.empty:
+            return "; it is the sparsest level that was tested"
+        following = sparser.iloc[int(sparser["sparsity"].argmin())]
+        verb = "falls" if self.metric.higher_is_better else "rises"
+        value = self.metric.text(following[self.metric.name])
+        return f"; the next level, {percent(following['sparsity'])}, {verb} to {value}"
+
+    def _dip(self, row: pd.Series, limit: float) -> str:
+        """A warning where the curve had already left the limit below the chosen level."""
+        below = self._of(row["score"])
+        below = below[below["sparsity"] < row["sparsity"]].sort_values("sparsity")
+        failing = below[~below[self.metric.name].map(self._passes(limit))]
+        if failing.empty:
+            return ""
+        first = failing.iloc[0]
+        unbroken = below[below["sparsity"] < first["sparsity"]]
+        until = "it does not hold before"
+        if len(unbroken):
+            until = f"it holds without a break up to {percent(unbroken['sparsity'].max())}"
+        return (
+            f" The curve is not monotonic: at {percent(first['sparsity'])} it is "
+            f"{self.metric.text(first[self.metric.name])}, outside the limit; {until}."
+        )
+
+    def _passes(self, limit: float) -> Callable[[float], bool]:
+        return lambda value: self.metric.meets(value, limit)
+
+    def _of_dense(self, row: pd.Series) -> str:
+        value = self.metric.text(row[self.metric.name])
+        return f"{self.metric.label} {value} of the dense {self.metric.text(self.dense)}"
+
+    def _of(self, score: str | None) -> pd.DataFrame:
+        names = list(dict.fromkeys(self.table["score"]))
+        if score is not None and score not in names:
+            raise UnknownNameError(
+                f"The sweep has no score {score!r}; it has {', '.join(names) or 'no points'}."
+            )
+        points = self.table if score is None else self.table[self.table["score"] == score]
+        if points.empty:
+            raise NoTradeOffError(
+                "The sweep was stopped before its first point: there is nothing to choose from."
+            )
+        return points
+
+    def _choice(self, row: pd.Series, reason: str) -> Choice:
+        return Choice(
+            score=str(row["score"]),
+            sparsity=float(row["sparsity"]),
+            sparsity_target=float(row["sparsity_target"]),
+            accuracy=float(row[self.metric.name]),
+            dense_accuracy=float(self.dense),
+            reason=reason,
+            index=int(str(row.name)),
+        )

@@ -1,0 +1,213 @@
+"""What a result remembers of its model: the layers in order, and how often each weight is used."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from .._prunable import Prunable, Role, prunable
+
+if TYPE_CHECKING:
+    import keras
+
+Family = Literal[
+    "convolution", "fully connected", "recurrent", "normalization", "pooling", "addition", "flatten", "other"
+]
+Masks = Mapping[str, NDArray[np.bool_]]
+"""The masks of a network: `True` where a weight is kept, by the path of its variable."""
+
+_POOLING = ("MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool", "AdaptiveMax", "AdaptiveAverage")
+_RECURRENT = ("LSTM", "GRU", "RNN", "Bidirectional")
+
+
+@dataclass(frozen=True)
+class VariableOutline:
+    """A variable of a layer.
+
+    Attributes:
+        path: the key of its mask.
+        role: what it does, such as `"kernel"`.
+        shape: its shape in Keras' layout.
+        output_axes: the axes that count filters or units.
+        uses: in how many multiply-adds one element takes part for one observation: 0 for biases and scales,
+            None where the layer's type or a free dimension leaves it unknown.
+    """
+
+    path: str
+    role: Role
+    shape: tuple[int, ...]
+    output_axes: tuple[int, ...]
+    uses: int | None
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return math.prod(self.shape)
+
+    def by_filter(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """The variable's mask as a matrix with one column per filter."""
+        filters = math.prod(self.shape[axis] for axis in self.output_axes)
+        ends = range(-len(self.output_axes), 0)
+        return np.moveaxis(mask, self.output_axes, tuple(ends)).reshape(-1, filters)
+
+
+@dataclass(frozen=True)
+class LayerOutline:
+    """A layer of the model, with or without variables, in the order of the computation.
+
+    Attributes:
+        name: the layer's name.
+        kind: its Keras class, such as `"Conv2D"`.
+        variables: those that training changes, of layers inside it too.
+    """
+
+    name: str
+    kind: str
+    variables: tuple[VariableOutline, ...] = ()
+
+    @property
+    def family(self) -> Family:
+        """The sort of layer, as reports speak of it."""
+        kind = self.kind
+        if "Conv" in kind and "LSTM" not in kind:
+            return "convolution"
+        if kind.endswith("Normalization"):
+            return "normalization"
+        if kind.startswith(_POOLING):
+            return "pooling"
+        if kind in {"Dense", "EinsumDense"}:
+            return "fully connected"
+        if any(part in kind for part in _RECURRENT):
+            return "recurrent"
+        return {"Add": "addition", "Flatten": "flatten"}.get(kind, "other")  # type: ignore[return-value]
+
+    def filters_kept(self, masks: Masks) -> NDArray[np.bool_] | None:
+        """Which filters (of a convolution) or units (of a fully connected layer) are left.
+
+        A filter is gone when every learnable of it that the masks cover is zero: its weights and its bias
+        where biases are pruned, its weights alone where the convention leaves biases out.
+        """
+        if self.family not in {"convolution", "fully connected"}:
+            return None
+        covered = [variable for variable in self.variables if variable.path in masks]
+        kernels = [variable for variable in covered if variable.role == "kernel" and variable.output_axes]
+        if not kernels:
+            return None
+        # The last kernel makes the output: in a separable convolution the pointwise one.
+        kept = np.asarray(kernels[-1].by_filter(masks[kernels[-1].path]).any(axis=0))
+        for variable in covered:
+            if variable.role == "bias" and variable.size == kept.size:
+                kept |= masks[variable.path].ravel()
+        return kept
+
+
+@dataclass(frozen=True)
+class Outline:
+    """The layers of a model, early to late."""
+
+    layers: tuple[LayerOutline, ...]
+
+    def table(self, masks: Masks) -> pd.DataFrame:
+        """One row for each layer that the masks cover, with the columns of `SweepResult.layers`."""
+        rows = [
+            self._row(layer, masks) for layer in self.layers if any(v.path in masks for v in layer.variables)
+        ]
+        counts = ["filters", "filters_removed", "macs", "macs_kept"]
+        return pd.DataFrame(rows).astype(dict.fromkeys(counts, "Int64"))
+
+    def macs(self, masks: Masks) -> tuple[int, int, tuple[str, ...]]:
+        """Multiply-adds of the whole model, those that are left, and the layers that could not be counted."""
+        counted = [(layer, _macs(layer, masks)) for layer in self.layers if layer.variables]
+        unknown = tuple(layer.name for layer, (total, _) in counted if total is None)
+        return (
+            sum(total or 0 for _, (total, _) in counted),
+            sum(kept or 0 for _, (_, kept) in counted),
+            unknown,
+        )
+
+    @staticmethod
+    def _row(layer: LayerOutline, masks: Masks) -> dict[str, object]:
+        covered = [variable for variable in layer.variables if variable.path in masks]
+        parameters = sum(variable.size for variable in covered)
+        zeros = parameters - sum(int(np.count_nonzero(masks[variable.path])) for variable in covered)
+        filters = layer.filters_kept(masks)
+        total, kept = _macs(layer, masks)
+        return {
+            "layer": layer.name,
+            "type": layer.kind,
+            "parameters": parameters,
+            "zeros": zeros,
+            "sparsity": zeros / parameters,
+            "filters": None if filters is None else filters.size,
+            "filters_removed": None if filters is None else int(filters.size - np.count_nonzero(filters)),
+            "macs": total,
+            "macs_kept": kept,
+        }
+
+
+def _macs(layer: LayerOutline, masks: Masks) -> tuple[int, int] | tuple[None, None]:
+    total = kept = 0
+    for variable in layer.variables:
+        if variable.uses is None:
+            return None, None
+        mask = masks.get(variable.path)
+        total += variable.uses * variable.size
+        kept += variable.uses * (variable.size if mask is None else int(np.count_nonzero(mask)))
+    return total, kept
+
+
+def outline(model: keras.Model) -> Outline:
+    """The outline of a built model.
+
+    Multiply-adds are counted for one observation, as one per weight of a kernel and position at which it is
+    used; biases, normalization, activations and pooling are not counted.
+    """
+    items = {id(item.variable): item for item in prunable(model, learnables="all")}
+    layers = []
+    for layer in _leaves(model):
+        owned = [items.pop(id(weight)) for weight in layer.weights if id(weight) in items]
+        variables = (VariableOutline(o.path, o.role, o.shape, o.output_axes, _uses(layer, o)) for o in owned)
+        layers.append(LayerOutline(layer.name, type(layer).__name__, tuple(variables)))
+    return Outline(tuple(layers))
+
+
+def _leaves(model: Any) -> Iterator[Any]:
+    """The layers, with those of nested models in their place."""
+    for layer in model.layers:
+        if hasattr(layer, "layers") and hasattr(layer, "get_layer"):
+            yield from _leaves(layer)
+        else:
+            yield layer
+
+
+def _uses(layer: Any, item: Prunable) -> int | None:
+    if item.role != "kernel":
+        # In a layer of somebody's own, multiply-adds may hide behind any name.
+        return (
+            0
+            if type(layer).__module__.startswith("keras.") or item.role in ("bias", "gamma", "beta")
+            else None
+        )
+    kind = type(layer).__name__
+    try:
+        inputs, outputs = layer.input.shape, layer.output.shape
+    except (AttributeError, ValueError):  # called several times, or inside a subclassed model
+        return None
+    channels_first = getattr(layer, "data_format", None) == "channels_first"
+    if any(part in kind for part in _RECURRENT):
+        positions = inputs[1:2] if "ConvLSTM" not in kind else (None,)
+    elif kind.endswith("Transpose"):
+        positions = inputs[2:] if channels_first else inputs[1:-1]
+    elif "Conv" in kind:
+        positions = outputs[2:] if channels_first else outputs[1:-1]
+    elif kind == "Dense":
+        positions = outputs[1:-1]
+    else:
+        return None
+    return None if None in positions else math.prod(positions)

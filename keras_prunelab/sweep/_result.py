@@ -1,0 +1,211 @@
+"""The result of a sweep: the measured points, and the masks and layers behind each of them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
+
+import pandas as pd
+
+from .._atomic import replacing
+from .._errors import NoTradeOffError
+from .._masks import MaskSet
+from ._blocks import blocks_of
+from ._choice import Choice, TradeOffs
+from ._metric import ACCURACY, Metric
+from ._outline import Outline
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+class MaskSource(Protocol):
+    """What gives the masks of the levels of one score: a `Trajectory`."""
+
+    def masks(self, index: int, /) -> MaskSet:
+        """The masks at one level."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class SweepResult:
+    """Accuracy against sparsity, for one network and several scores.
+
+    Attributes:
+        table: one row for each point, in the order of measurement. Columns: `score`; `convention`; `scope`;
+            `sparsity_target`, the level asked for, a fraction; `sparsity`, zeros / total, a fraction;
+            `accuracy`, the fraction of right answers (in regression `rmse` instead, in the units of the
+            responses); `zeros`, `kept` and `total`, numbers of weights; `compression_ratio`, total / kept.
+        dense: the metric of the network before pruning.
+        outline: the layers of the network.
+        sources: what holds the masks, by score.
+        metric: what was measured.
+        class_names: the names of the classes in their order, empty where they are not known.
+        metadata: the name of the model, the number of observations, versions, seconds, and the like.
+        complete: False where the sweep was interrupted; the points up to then are there.
+    """
+
+    table: pd.DataFrame
+    dense: float
+    outline: Outline = field(repr=False)
+    sources: Mapping[str, MaskSource] = field(repr=False)
+    metric: Metric = ACCURACY
+    class_names: tuple[str, ...] = ()
+    metadata: Mapping[str, str | int | float] = field(default_factory=dict)
+    complete: bool = True
+
+    @property
+    def scores(self) -> tuple[str, ...]:
+        """The names of the scores that have points."""
+        return tuple(dict.fromkeys(self.table["score"]))
+
+    @property
+    def convention(self) -> str:
+        """The convention by which sparsity was counted and weights were chosen."""
+        return str(self.metadata.get("convention", ""))
+
+    def choose(
+        self,
+        *,
+        max_drop: float | None = None,
+        min_accuracy: float | None = None,
+        knee: bool = False,
+        sparsity: float | None = None,
+        score: str | None = None,
+    ) -> Choice:
+        """Choose a trade-off by one condition; with none, by `max_drop=0.01`.
+
+        The sparsest point that meets the condition is chosen, of all scores; of equally sparse ones the most
+        accurate. Where the curve is not monotonic, a lower level may fail although the chosen one passes: the
+        reason then says so, and up to which level the condition holds without a break.
+
+        Args:
+            max_drop: the loss that is allowed against the dense network, from 0: for accuracy in absolute
+                fractions (0.01 is one point), for the error of a regression relative to the dense one.
+            min_accuracy: the least accuracy, a fraction from 0 to 1.
+            knee: the point where the curve bends most, after Satopää et al. 2011.
+            sparsity: the tested level nearest to this fraction, a choice by hand.
+            score: consider this score only.
+
+        Returns:
+            The choice, with its reason in words.
+
+        Raises:
+            NoTradeOffError: no point meets the condition; the message names the best one.
+            UnknownNameError: the sweep has no such score.
+
+        Example:
+            >>> import keras, numpy as np
+            >>> import keras_prunelab as kpl
+            >>> keras.utils.set_random_seed(0)
+            >>> x = np.eye(3, dtype="float32")
+            >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3, use_bias=False)])
+            >>> model.layers[0].set_weights([np.eye(3) + 0.1])
+            >>> kpl.sweep(model, (x, np.arange(3)), [0.5, 0.6, 0.7]).choose(max_drop=0).sparsity_target
+            0.7
+        """
+        conditions = [max_drop is not None, min_accuracy is not None, knee, sparsity is not None]
+        if sum(conditions) > 1:
+            raise NoTradeOffError(
+                "A choice has one condition, but several were given: pass max_drop, min_accuracy, knee or "
+                "sparsity."
+            )
+        points = TradeOffs(self.table, self.dense, self.metric)
+        if min_accuracy is not None:
+            return points.at_least(min_accuracy, score)
+        if knee:
+            return points.at_knee(score)
+        if sparsity is not None:
+            return points.nearest(sparsity, score)
+        return points.within_drop(0.01 if max_drop is None else max_drop, score)
+
+    def masks(self, choice: Choice) -> MaskSet:
+        """The masks at a choice; `masks.apply(model)` prunes the model."""
+        levels = self.table["score"].eq(choice.score)
+        return self.sources[choice.score].masks(int(levels.iloc[: choice.index].sum()))
+
+    def layers(self, choice: Choice) -> pd.DataFrame:
+        """What is left of each layer at a choice.
+
+        Returns:
+            One row for each layer with pruned variables, early to late. Columns: `layer`; `type`, the Keras
+            class; `parameters`, the number of its weights that the convention counts; `zeros`; `sparsity`,
+            zeros / parameters; `filters`, of a convolution its filters, of a fully connected layer its units;
+            `filters_removed`, those of which every counted weight and bias is zero; `macs`, multiply-adds for
+            one observation (one per kernel weight and position); `macs_kept`, those with a weight that is
+            left. What does not apply or cannot be counted is missing.
+        """
+        return self.outline.table(self.masks(choice))
+
+    def blocks(self, choice: Choice, blocks: Mapping[str, Collection[str]] | None = None) -> pd.DataFrame:
+        """What is left of each block, a group of layers, at a choice.
+
+        By default layers with the same numbered prefix in their names are a block (conv1_1 and conv1_2 are
+        conv1); where names tell nothing, a block ends at each pooling, addition or flattening.
+
+        Args:
+            choice: a point of this sweep.
+            blocks: a grouping of your own: the names of the layers of each block, by the block's name.
+
+        Returns:
+            The columns of `layers`, summed over each block, with `block` and the names of its `layers` and
+            their `types`. `attrs["rule"]` says how the blocks were found.
+
+        Raises:
+            UnknownNameError: `blocks` names a layer that was not pruned, or one layer twice.
+        """
+        layers = self.layers(choice)
+        return blocks_of(self.outline, list(layers["layer"]), blocks).table(layers)
+
+    def macs(self, choice: Choice) -> tuple[int, int, tuple[str, ...]]:
+        """Multiply-adds for one observation: of the dense network, those left, and the layers not counted."""
+        return self.outline.macs(self.masks(choice))
+
+    def plot(
+        self, target: str | os.PathLike[str] | Axes | None = None, choice: Choice | None = None
+    ) -> Figure:
+        """Plot accuracy against sparsity.
+
+        Args:
+            target: a file to write (its ending says the format), axes to draw on, or None.
+            choice: a point to mark.
+
+        Returns:
+            The figure. In a notebook it shows itself.
+        """
+        from ..report._plots import draw_accuracy, write_figure
+        from ..report._style import new_figure
+
+        if target is None or isinstance(target, str | os.PathLike):
+            figure, axes = new_figure()
+            draw_accuracy(axes, self, choice)
+            if target is not None:
+                write_figure(figure, Path(target))
+            return figure
+        draw_accuracy(target, self, choice)
+        return cast("Figure", target.get_figure(root=True))  # axes that are drawn on have one
+
+    def to_csv(self, path: str | os.PathLike[str]) -> Path:
+        """Write the table as CSV, with a point as the decimal mark, replacing `path` when it is whole."""
+        with replacing(path) as temporary:
+            self.table.to_csv(temporary, index=False, encoding="utf-8")
+        return Path(path)
+
+    def to_json(self, path: str | os.PathLike[str]) -> Path:
+        """Write all but the masks and layers as JSON, replacing `path` when it is whole."""
+        content = {
+            "metric": self.metric.name,
+            "dense": self.dense,
+            "complete": self.complete,
+            "class_names": list(self.class_names),
+            "metadata": dict(self.metadata),
+            "points": self.table.to_dict("records"),
+        }
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        return Path(path)

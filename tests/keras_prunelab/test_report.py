@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+import keras_prunelab as kpl
+from keras_prunelab.report import _answers, _plots
+from keras_prunelab.report._findings import Findings
+from keras_prunelab.report._questions import questions
+from keras_prunelab.report._style import DARK, LIGHT, new_figure
+from keras_prunelab.sweep._metric import RMSE
+
+from .results_by_hand import FALLING, OUTLINE, result
+
+
+class _Tags(HTMLParser):
+    """Every tag of a page with its attributes, and the tags that are open."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+        if tag not in {"meta", "img", "source", "br"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data.replace("\N{NO-BREAK SPACE}", " ")
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    swept = result(FALLING, class_names=("cat & dog", "<b>bird</b>"))
+    folder = tmp_path_factory.mktemp("report")
+    path = kpl.report(
+        swept,
+        swept.choose(max_drop=0.01),
+        folder / "new" / "lab.html",
+        title="Lab <script>alert(1)</script>",
+        network_summary=pd.DataFrame({"Name": ["conv<1>"], "Learnables": [12_345]}),
+        notes=['Noise "5 %" & more'],
+    )
+    assert [file.name for file in path.parent.iterdir()] == ["lab.html"]
+    return path.read_text(encoding="utf-8")
+
+
+def test_the_page_loads_nothing_from_anywhere(page):
+    tags = _Tags(page)
+    assert tags.open == []
+    for tag, attributes in tags.found:
+        assert tag not in {"script", "link", "iframe", "object", "embed", "base", "form"}
+        for name in {"src", "srcset", "href", "data", "action"} & attributes.keys():
+            assert str(attributes[name]).startswith("data:image/svg+xml;base64,")
+    assert not re.search(r"url\(|@import|https?://", page)
+    assert "default-src 'none'" in page
+
+
+def test_every_text_is_escaped(page):
+    assert "<script" not in page
+    assert "<b>bird" not in page
+    text = _Tags(page).text
+    for expected in (
+        "Lab <script>alert(1)</script>",
+        "<b>bird</b>",
+        "cat & dog",
+        'Noise "5 %" & more',
+        "conv<1>",
+        "12,345",
+    ):
+        assert expected in text
+
+
+def test_the_page_has_the_sections_of_the_sheet_and_the_choice(page):
+    text = _Tags(page).text
+    for heading in ("1. Accuracy against sparsity", "2. The trade-off", "3. A second method",
+                    "4. Inside the network at the choice", "5. Open questions", "Appendix"):  # fmt: skip
+        assert heading in text
+    assert (
+        text.count("synflow at 91.4 % is the sparsest level whose accuracy, 98.20 %, is within 1 point") == 2
+    )
+    assert "The matlab convention follows MathWorks' example" in text
+
+
+def test_every_plot_has_an_alternative_text_and_a_dark_twin(page):
+    tags = _Tags(page).found
+    images = [attributes for tag, attributes in tags if tag == "img"]
+    assert len(images) == 4
+    assert all(len(image["alt"]) > 40 for image in images)
+    assert [a["media"] for tag, a in tags if tag == "source"] == [
+        "screen and (prefers-color-scheme: dark)"
+    ] * 4
+
+
+def test_a_sweep_that_was_stopped_says_so(tmp_path):
+    swept = result({"magnitude": [(0.5, 0.99)]}, complete=False)
+    text = _Tags(kpl.report(swept, swept.choose(), tmp_path / "r.html").read_text(encoding="utf-8")).text
+    assert "stopped before its end, after 1 measured points" in text
+    assert "Only magnitude was swept" in text
+
+
+def test_a_regression_is_reported_in_its_own_units(tmp_path):
+    swept = result({"magnitude": [(0.5, 2.0), (0.7, 2.1), (0.8, 9.0)]}, dense=2.0, metric=RMSE)
+    text = _Tags(
+        kpl.report(swept, swept.choose(max_drop=0.1), tmp_path / "r.html").read_text(encoding="utf-8")
+    ).text
+    assert "1. RMSE against sparsity" in text
+    assert "magnitude at 70.0 %" in text
+    assert "accuracy" not in text.lower()
+
+
+def test_answers_are_computed():
+    swept = result(FALLING)
+    findings = Findings.of(swept, swept.choose(max_drop=0.01))
+    # By hand from the masks: 7 of 9 convolution learnables and 9 of 20 weights are zero.
+    assert _answers.family_sentence(findings) == (
+        "Zeros by type of layer: convolutional layers 77.8 % (7 of 9), against fully connected layers 45.0 % (9 of 20)."
+    )
+    assert (
+        _answers.depth_trend(findings.blocks, "block")
+        == "The early block is pruned more: conv1 77.8 %, fc2 45.0 %."
+    )
+    assert _answers.filter_sentence(findings) == (
+        "Removed as a whole: 1 of 3 convolution filters and 1 of 4 units of fully connected layers (one is gone when "
+        "all its weights are zero, and its bias)."
+    )
+    assert _answers.macs_sentence(findings).startswith(
+        "17.9 % of the multiply-adds have a weight that is left: 111 of 620"
+    )
+    # sqrt(0.982 * 0.018 / 500) = 0.0059
+    assert (
+        "standard error of about 0.59 points; the loss against the dense network is 0.80 points"
+        in " ".join(_answers.trade_off(findings))
+    )
+    assert (
+        "synflow has accuracy 98.20 % and magnitude 98.10 %; synflow is the better of the two at 3 of the 5"
+        in (_answers.comparison_sentence(findings))
+    )
+    steepest = questions(findings)[0].known
+    assert "from 91.6 %, accuracy 97.90 %, to 95.0 %, 70.00 %" in steepest
+
+
+@pytest.mark.parametrize(
+    ("sparsities", "expected"),
+    [
+        ([0.1, 0.5, 0.6, 0.9], "Early blocks are pruned less than late ones: b0 10.0 %, b3 90.0 % (rank correlation of "
+                               "depth and sparsity +1.00, over 4 blocks)."),
+        ([0.9, 0.6, 0.5, 0.1], "Early blocks are pruned more than late ones: b0 90.0 %, b3 10.0 % (rank correlation of "
+                               "depth and sparsity \N{MINUS SIGN}1.00, over 4 blocks)."),
+        ([0.5, 0.1, 0.9, 0.4], "Neither early nor late blocks are pruned clearly more: b0 50.0 %, b3 40.0 % (rank "
+                               "correlation of depth and sparsity +0.00, over 4 blocks)."),
+        ([0.5, 0.5, 0.5], "Every block has the same sparsity, 50.0 %."),
+        ([0.5], "There is one block: b0 50.0 %."),
+    ],
+)  # fmt: skip
+def test_the_trend_with_depth(sparsities, expected):
+    table = pd.DataFrame({"block": [f"b{index}" for index in range(len(sparsities))], "sparsity": sparsities})
+    assert _answers.depth_trend(table, "block") == expected
+
+
+def test_the_plot_has_every_point_the_dense_line_and_the_choice():
+    swept = result(FALLING)
+    choice = swept.choose(max_drop=0.01)
+    figure, axes = new_figure()
+    _plots.draw_accuracy(axes, swept, choice)
+    lines = {line.get_label(): line for line in axes.get_lines()}
+    for score, points in FALLING.items():
+        np.testing.assert_array_equal(lines[score].get_xydata(), points)
+    assert set(lines["dense network, 99.00 %"].get_ydata()) == {0.99}
+    np.testing.assert_array_equal(lines["_choice"].get_xydata(), [(0.914, 0.982)])
+    assert "synflow: 91.4 % sparse" in axes.texts[0].get_text()
+    figure.draw_without_rendering()
+    labels = [tick.get_text() for tick in axes.get_yticklabels()]
+    assert "90" in labels  # percent, not fractions
+
+
+def test_bars_have_the_lengths_of_the_table():
+    swept = result(FALLING)
+    findings = Findings.of(swept, swept.choose())
+    bars = _plots.bar_figure(findings.layers, "layer").axes[0].patches
+    np.testing.assert_allclose([bar.get_width() for bar in bars], [7 / 9, 9 / 20])
+    stacked = _plots.filter_figure(findings.layers).axes[0].patches
+    assert [bar.get_width() for bar in stacked] == [2, 3, 1, 1]
+
+
+def test_plots_are_written_as_png(tmp_path):
+    swept = result(FALLING)
+    paths = kpl.save_plots(swept, swept.choose(), tmp_path / "plots")
+    assert [path.name for path in paths] == ["accuracy.png", "layers.png", "filters.png", "blocks.png"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
+    assert len(list((tmp_path / "plots").iterdir())) == 4
+
+
+def test_a_result_plots_itself(tmp_path):
+    swept = result(FALLING)
+    assert isinstance(swept.plot(), Figure)
+    swept.plot(tmp_path / "curve.svg")
+    assert b"<svg" in (tmp_path / "curve.svg").read_bytes()
+    figure, axes = new_figure()
+    assert swept.plot(axes) is figure
+    assert len(axes.get_lines()) == 3
+
+
+def _luminance(colour: str) -> float:
+    """Relative luminance, after WCAG 2.2."""
+    channels = np.array([int(colour[place : place + 2], 16) for place in (1, 3, 5)]) / 255
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
+def test_words_and_the_first_curves_stand_out_from_the_background(theme):
+    behind = _luminance(theme.background)
+    for colour, least in [(theme.text, 7.0), *((curve, 3.0) for curve in theme.series[:3])]:
+        bright, dark = sorted([_luminance(colour), behind], reverse=True)
+        assert (bright + 0.05) / (dark + 0.05) >= least
+
+
+def test_the_layers_of_the_outline_are_in_the_appendix(page):
+    text = _Tags(page).text
+    assert all(layer.name in text for layer in OUTLINE.layers if layer.variables)
