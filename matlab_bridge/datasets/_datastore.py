@@ -110,13 +110,18 @@ def _walk(value: Any) -> Iterator[tuple[str, Any]]:
         elif isinstance(current, np.ndarray) and current.dtype == object:
             elements = list(current.ravel(order="F"))
             if elements and all(isinstance(element, Mapping) for element in elements):
-                # A struct array: each field is a list.
-                for field in elements[0]:
-                    column = np.empty(len(elements), dtype=object)
-                    column[:] = [element.get(field) for element in elements]
-                    waiting.append((str(field), column))
+                waiting.extend(_columns(elements))
             else:
                 waiting.extend((name, element) for element in elements if not isinstance(element, str))
+
+
+def _columns(elements: list[Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """The fields of a struct array, each as the list of its values."""
+    for field in elements[0]:
+        column = np.empty(len(elements), dtype=object)
+        for index, element in enumerate(elements):
+            column[index] = element.get(field)
+        yield str(field), column
 
 
 def _files(value: Any) -> tuple[str, ...]:

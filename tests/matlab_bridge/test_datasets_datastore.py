@@ -154,7 +154,7 @@ def test_a_list_that_cannot_be_read_says_what_to_do_in_matlab(stored):
                     "splitter",
                     {
                         "Splits": StructArray(
-                            [{"Filename": f, "FileIndex": 1.0} for f in WINDOWS], ("Filename",)
+                            [{"Filename": f, "FileIndex": np.ones((1, 1))} for f in WINDOWS], ("Filename",)
                         )
                     },
                 ),
