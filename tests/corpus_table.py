@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import matlab_bridge as mb
 from matlab_bridge._atomic import replacing
@@ -37,23 +36,23 @@ their {networks} networks {converted} become Keras models{remainder}
 
 @dataclass(frozen=True)
 class Row:
-    """One network of the corpus."""
+    """One network of the corpus, and whether it becomes a Keras model, or why not."""
 
     file: str
-    source: mb.Source
-    layers: str
-    layer_count: int
-    learnables: int
+    network: mb.Network
     outcome: str
 
     def __str__(self) -> str:
+        network = self.network
+        assert network.source is not None
+        kinds = Counter(layer.kind.removesuffix("Layer") for layer in network.layers)
         cells = (
             self.file,
-            f"`{self.source.variable}`",
-            self.source.class_name,
-            str(self.layer_count),
-            f"{self.learnables:,}",
-            self.layers,
+            f"`{network.source.variable}`",
+            network.source.class_name,
+            str(len(network.layers)),
+            f"{sum(array.size for layer in network.layers for array in layer.learnables.values()):,}",
+            ", ".join(kind if count == 1 else f"{count} {kind}" for kind, count in kinds.items()),
             self.outcome,
         )
         return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
@@ -65,19 +64,8 @@ def rows(corpus: Path) -> Iterator[Row]:
         if entry["layer_classes"]:
             path = corpus / entry["file"]
             for source in mb.find_networks(path):
-                yield row(entry, mb.load_network(path, source.variable), source)
-
-
-def row(entry: dict[str, Any], network: mb.Network, source: mb.Source) -> Row:
-    kinds = Counter(layer.kind.removesuffix("Layer") for layer in network.layers)
-    return Row(
-        file=f"{entry['repo']}: {entry['path']}",
-        source=source,
-        layers=", ".join(kind if count == 1 else f"{count} {kind}" for kind, count in kinds.items()),
-        layer_count=len(network.layers),
-        learnables=sum(array.size for layer in network.layers for array in layer.learnables.values()),
-        outcome=outcome(network),
-    )
+                network = mb.load_network(path, source.variable)
+                yield Row(f"{entry['repo']}: {entry['path']}", network, outcome(network))
 
 
 def outcome(network: mb.Network) -> str:
