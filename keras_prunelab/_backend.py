@@ -48,7 +48,7 @@ def _missing(name: str) -> MissingBackendError:
 
 
 if TYPE_CHECKING:
-    import keras
+    import keras as keras  # exported: whoever takes it from here gets the error above
 else:
     keras = import_keras()
 
