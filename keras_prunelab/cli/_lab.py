@@ -1,0 +1,80 @@
+"""`prunelab lab`: the whole lab, from a saved workspace to a report and a pruned network for MATLAB."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from . import _console, _options
+from ._levels import DEFAULT_LEVELS, parse_levels
+
+if TYPE_CHECKING:
+    import keras_prunelab as kpl
+
+    from ._inputs import OpenedModel
+
+EXAMPLES = """\
+Examples:
+
+    prunelab lab lab5.mat
+
+    prunelab lab net.mat --data images.zip --scores magnitude,synflow --max-drop 0.02 --out report
+
+    prunelab lab workspace.mat --image-root D:/digits --inputs imdsValidation --sparsities 0.8:0.98:0.002
+"""
+
+
+def command(
+    workspace: Annotated[
+        Path, typer.Argument(metavar="WORKSPACE", help="The .mat file with the network (or a .keras file).")
+    ],
+    network: _options.Network = None,
+    data: _options.Data = None,
+    image_root: _options.ImageRoot = None,
+    inputs: _options.Inputs = None,
+    labels: _options.Labels = None,
+    sparsities: _options.Sparsities = DEFAULT_LEVELS,
+    scores: _options.Scores = "magnitude,synflow",
+    max_drop: _options.MaxDrop = 0.01,
+    convention: _options.Convention = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder for what is written.")] = Path("lab"),
+) -> None:
+    """Sweep the sparsity, choose a trade-off, and write the report and the pruned network.
+
+    Writes to the folder of --out: report.html (one file: plots, tables, the choice and its reason, the sparsity of each
+    block), the plots as PNG, sweep.csv, results.mat (the sweep as MATLAB variables), pruned.mat (the same network object
+    with zeros in it, for a network that came from MATLAB) and pruned.keras. What is not named is found by its size and
+    by the names of the classes.
+    """
+    from ._inputs import open_data, open_model
+    from ._outputs import make_folder
+    from ._sweep import run_sweep
+
+    levels = parse_levels(sparsities)
+    opened = open_model(workspace, network)
+    dataset = open_data(opened, data or workspace, inputs, labels, image_root)
+    make_folder(out)
+    result = run_sweep(opened, dataset, levels, scores, convention=convention)
+    result.to_csv(out / "sweep.csv")
+    choice = result.choose(max_drop=max_drop)
+    _console.say(f"Choice: {choice.reason}")
+    write_outputs(opened, result, choice, out)
+    _console.say(f"Report: {(out / 'report.html').resolve()}")
+
+
+def write_outputs(opened: OpenedModel, result: kpl.SweepResult, choice: kpl.Choice, out: Path) -> None:
+    """The report, the plots, the results and the pruned network, in formats for MATLAB and for Keras."""
+    import keras_prunelab as kpl
+    import matlab_bridge as bridge
+
+    from ._outputs import save_keras
+
+    kpl.report(result, choice, out / "report.html")
+    kpl.save_plots(result, choice, out)
+    bridge.save_results(out / "results.mat", result, choice=choice, network=opened.network)
+    result.masks(choice).apply(opened.model)
+    if opened.network is not None:
+        bridge.save_network(out / "pruned.mat", opened.model, like=opened.path, variable=opened.variable)
+    save_keras(opened, out / "pruned.keras")

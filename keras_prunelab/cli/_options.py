@@ -1,0 +1,59 @@
+"""The options that several commands share, each described once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Network = Annotated[
+    str | None,
+    typer.Option("--network", metavar="NAME", help="The variable that holds the network, where there are several."),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="DATA",
+        help="Where the data is, if not in the same file: a .mat, a folder or a .zip of images.",
+    ),
+]
+ImageRoot = Annotated[
+    Path | None,
+    typer.Option(
+        "--image-root",
+        metavar="DIR",
+        help="The folder under which the images of an imageDatastore are on this machine.",
+    ),
+]
+Inputs = Annotated[str | None, typer.Option("--inputs", metavar="X", help="The variable that holds the inputs.")]
+Labels = Annotated[str | None, typer.Option("--labels", metavar="Y", help="The variable that holds the labels.")]
+Sparsities = Annotated[
+    str,
+    typer.Option(
+        "--sparsities",
+        metavar="LEVELS",
+        help="Fractions and ranges start:stop:step (MATLAB's start:step:stop too), with commas between.",
+    ),
+]
+Scores = Annotated[
+    str,
+    typer.Option("--scores", metavar="NAMES", help="The saliency scores to compare: magnitude, synflow, random."),
+]
+Scope = Annotated[
+    Literal["global", "layer"],
+    typer.Option("--scope", help="Where weights compete: global, over the whole network, or layer."),
+]
+MaxDrop = Annotated[
+    float,
+    typer.Option("--max-drop", metavar="FRACTION", help="The accuracy that may be lost: 0.01 is one point."),
+]
+Convention = Annotated[
+    Literal["matlab", "paper"] | None,
+    typer.Option(
+        "--convention",
+        help="matlab counts all learnables, biases too, as MathWorks' example does (the default for a network "
+        "from MATLAB); paper counts weights alone, as the papers do.",
+    ),
+]

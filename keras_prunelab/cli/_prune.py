@@ -1,0 +1,61 @@
+"""`prunelab prune`: one network, one sparsity."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import _console, _options
+
+EXAMPLES = """\
+Examples:
+
+    prunelab prune net.mat --sparsity 0.9 --out pruned.mat
+
+    prunelab prune model.keras --sparsity 0.95 --score synflow --scope layer --out pruned.keras
+"""
+
+
+def command(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A .mat file with a network, or a .keras file.")],
+    sparsity: Annotated[
+        float, typer.Option(metavar="FRACTION", help="The fraction to set to zero, from 0 to below 1.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The file to write: .mat like the source, or .keras.")],
+    score: Annotated[
+        str, typer.Option(metavar="NAME", help="The saliency score: magnitude, synflow or random.")
+    ] = "magnitude",
+    scope: _options.Scope = "global",
+    network: _options.Network = None,
+    convention: _options.Convention = None,
+) -> None:
+    """Set the least important weights of a network to zero."""
+    from dataclasses import replace
+
+    import keras_prunelab as kpl
+    import matlab_bridge as bridge
+
+    from ._inputs import open_model
+    from ._outputs import make_folder, save_keras
+
+    to_matlab = out.suffix.lower() == ".mat"
+    if not to_matlab and out.suffix.lower() != ".keras":
+        raise kpl.InvalidModelError(f"--out is a .mat or a .keras file, but got {str(out)!r}.")
+    opened = open_model(model, network)
+    if to_matlab and opened.network is None:
+        raise kpl.InvalidModelError(
+            f"{model.name} is no MATLAB file, so there is no MATLAB network to write zeros into. Write a .keras file, "
+            "or use matlab_bridge.save_portable, whose struct MATLAB's networkFromStruct turns into a dlnetwork."
+        )
+    used = convention or opened.convention
+    pruned = kpl.prune(opened.model, sparsity, score, scope=scope, convention=used)
+    make_folder(out.parent)
+    if to_matlab:
+        bridge.save_network(out, pruned, like=opened.path, variable=opened.variable)
+    else:
+        save_keras(replace(opened, model=pruned), out)
+    _console.say(
+        f"Wrote {out}: {kpl.sparsity(pruned, convention=used):.2%} of the weights are zero ({used} convention)."
+    )

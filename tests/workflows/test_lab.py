@@ -1,0 +1,149 @@
+"""The lab, end to end, as a student runs it: every file is there, and they agree with each other."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+import matlab_bridge as mb
+from keras_prunelab.cli import main
+
+LEVELS = "0:0.9:0.1"
+
+
+def run(*arguments: str | Path) -> int:
+    with pytest.raises(SystemExit) as end:
+        main([str(argument) for argument in arguments])
+    return int(end.value.code or 0)
+
+
+@pytest.fixture(scope="module")
+def lab(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that `prunelab lab` has written."""
+    out = tmp_path_factory.mktemp("lab")
+    shutil.copy(workspace, out / "lab5.mat")
+    assert run("lab", out / "lab5.mat", "--sparsities", LEVELS, "--max-drop", "0.05", "--out", out / "report") == 0
+    return out / "report"
+
+
+def test_writes_what_the_readme_lists(lab: Path) -> None:
+    names = {path.name for path in lab.iterdir()}
+    assert names >= {"report.html", "sweep.csv", "results.mat", "pruned.mat", "pruned.keras", "accuracy.png"}
+    assert not [name for name in names if name.startswith(".")]
+
+
+def test_the_source_is_untouched(lab: Path, workspace: Path) -> None:
+    assert (lab.parent / "lab5.mat").read_bytes() == workspace.read_bytes()
+
+
+def test_keras_and_matlab_get_the_same_zeros(lab: Path) -> None:
+    choice, masks = (mb.load(lab / "results.mat")[name] for name in ("choice", "masks"))
+    network = mb.load_network(lab / "pruned.mat")
+    arrays = [array for layer in network.layers for array in layer.learnables.values()]
+    zeros, total = sum(int((array == 0).sum()) for array in arrays), sum(array.size for array in arrays)
+    assert zeros / total == pytest.approx(choice["Sparsity"].item(), abs=1e-12)
+    assert sum(int((~mask).sum()) for mask in masks["Value"].flat) == zeros
+    model = keras.saving.load_model(lab / "pruned.keras")
+    weights = [weight.numpy() for weight in model.trainable_weights]
+    assert sum(int((weight == 0).sum()) for weight in weights) == zeros
+    images = np.random.default_rng(0).integers(0, 256, (5, 28, 28, 1)).astype(np.float32)
+    assert np.array_equal(network.to_keras().predict(images, verbose=0), model.predict(images, verbose=0))
+
+
+def test_the_choice_is_a_row_of_the_table_and_its_accuracy_is_that_of_the_pruned_network(lab: Path) -> None:
+    choice = mb.load(lab / "results.mat")["choice"]
+    table = pd.read_csv(lab / "sweep.csv")
+    row = table.iloc[int(choice["Row"].item()) - 1]
+    assert row["score"] == choice["Score"]
+    assert row["accuracy"] == choice["Accuracy"].item()
+    assert set(table["convention"]) == {"matlab"}
+    network = mb.load_network(lab / "pruned.mat")
+    data = mb.load_dataset(lab.parent / "lab5.mat", network=network)
+    outputs = network.to_keras().predict(np.asarray(data.inputs, dtype=np.float32), verbose=0)
+    assert float((outputs.argmax(axis=1) == data.labels).mean()) == pytest.approx(row["accuracy"], abs=1e-12)
+
+
+def test_prune_convert_and_sweep(workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("convert", workspace, tmp_path / "net.keras") == 0
+    assert run("prune", tmp_path / "net.keras", "--sparsity", "0.5", "--out", tmp_path / "half.keras") == 0
+    assert run("prune", workspace, "--sparsity", "0.5", "--out", tmp_path / "half.mat") == 0
+    assert "50.00% of the weights are zero (matlab convention)" in capsys.readouterr().out
+    sweep = [
+        "sweep",
+        tmp_path / "half.keras",
+        "--data",
+        workspace,
+        "--sparsities",
+        "0,0.5,0.9",
+        "--scores",
+        "random",
+    ]
+    assert run(*sweep, "--out", tmp_path / "sweep.csv") == 0
+    table = pd.read_csv(tmp_path / "sweep.csv")
+    assert table["sparsity"].tolist() == pytest.approx([0, 0.5, 0.9], abs=1e-4)
+    assert set(table["convention"]) == {"paper"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["info", "missing.mat"], 3, "missing.mat"),
+        (["convert", "README.md", "out.keras"], 3, "convert reads a .mat and writes a .keras file"),
+        (["lab", "text.mat"], 3, "text"),
+        (["lab", "{workspace}", "--sparsities", "80:98:2"], 3, "Write fractions: 80 % is 0.8."),
+        (["lab", "{workspace}", "--network", "nett"], 3, "nett"),
+        (["lab", "{workspace}", "--scores", "magnitud"], 3, "magnitud"),
+        (["lab", "{workspace}", "--labels", "YTest"], 3, "YTest"),
+        (["prune", "{workspace}", "--sparsity", "1.5", "--out", "p.mat"], 3, "1.5"),
+        (["prune", "{workspace}", "--sparsity", "0.5", "--out", "{workspace}"], 3, "is never written"),
+        (["lab"], 2, ""),
+        (["labb", "x.mat"], 2, "labb"),
+    ],
+)
+def test_typical_mistakes_end_in_one_paragraph(
+    arguments: list[str],
+    code: int,
+    message: str,
+    workspace: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("text.mat").write_text("just text", encoding="utf-8")
+    before = workspace.read_bytes()
+    assert run(*(argument.format(workspace=workspace) for argument in arguments)) == code
+    shown = capsys.readouterr().err
+    assert message in " ".join(shown.split())
+    assert "Traceback" not in shown
+    assert workspace.read_bytes() == before
+
+
+def test_no_level_is_good_enough(workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert run("lab", workspace, "--sparsities", "0.97,0.98", "--scores", "magnitude", "--out", out) == 4
+    assert "Allow more, or test lower sparsities." in " ".join(capsys.readouterr().err.split())
+    assert len(pd.read_csv(out / "sweep.csv")) == 2
+
+
+def test_debug_shows_the_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("info", tmp_path / "missing.mat", "--debug") == 3
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_info_answers_without_keras(workspace: Path) -> None:
+    script = (
+        "import sys\nfrom keras_prunelab.cli import main\n"
+        f"try:\n    main(['info', {str(workspace)!r}])\nexcept SystemExit as end:\n    assert end.code == 0\n"
+        "assert not {'keras', 'tensorflow', 'jax', 'torch', 'matplotlib'} & set(sys.modules), 'imported'\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "XValidation" in done.stdout
