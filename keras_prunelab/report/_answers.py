@@ -159,7 +159,7 @@ def filter_sentence(findings: Findings) -> str:
     dense = counted["type"].isin(["Dense", "EinsumDense"])
     groups = {"convolution filters": counted[~dense], "units of fully connected layers": counted[dense]}
     parts = [
-        f"{int(rows['filters_removed'].sum())} of {int(rows['filters'].sum())} {what}"
+        f"{int(rows['filters_removed'].sum()):,} of {int(rows['filters'].sum()):,} {what}"
         for what, rows in groups.items()
         if len(rows)
     ]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from .._atomic import replacing
 from ..sweep._metric import percent
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 MAX_MARKERS = 40
 """Points on a curve up to which each gets a marker; beyond that they would run together."""
-MAX_BARS = 40
-"""Bars up to which each is labelled with its value."""
+MAX_BARS = 60
+"""Bars up to which each is labelled with its value; with more layers, normalizations are left out first."""
 
 
 def accuracy_figure(result: SweepResult, choice: Choice | None = None, theme: Theme = LIGHT) -> Figure:
@@ -86,9 +87,7 @@ def bar_figure(groups: pd.DataFrame, what: str, theme: Theme = LIGHT) -> Figure:
     figure, axes = new_figure(theme, _height(len(groups)))
     values = groups["sparsity"].to_numpy(dtype=float)
     axes.barh(np.arange(len(values)), values, color=theme.series[0])
-    if len(values) <= MAX_BARS:
-        for at, value in enumerate(values):
-            _label(axes, at, value, percent(value), theme)
+    _label_bars(axes, values, [percent(value) for value in values], theme)
     _name_bars(axes, groups[what])
     percent_axis(axes, "x")
     axes.set_xlim(0, 1.14)
@@ -115,9 +114,10 @@ def filter_figure(layers: pd.DataFrame, theme: Theme = LIGHT) -> Figure:
         linewidth=0.5,
         label="removed",
     )
-    for at, (gone, left) in enumerate(zip(removed, remaining, strict=True)):
-        if len(layers) <= MAX_BARS:
-            _label(axes, at, gone + left, f"{gone:.0f} of {gone + left:.0f} removed", theme)
+    counts = zip(layers["filters_removed"], layers["filters"], strict=True)
+    _label_bars(
+        axes, removed + remaining, [f"{gone} of {all_of_them} removed" for gone, all_of_them in counts], theme
+    )
     _name_bars(axes, layers["layer"])
     axes.set_xlabel("filters of convolutions, units of fully connected layers")
     axes.set_xlim(0, 1.32 * max((removed + remaining).max(initial=0), 1))
@@ -161,13 +161,17 @@ def figures(findings: Findings) -> dict[str, Callable[[Theme], Figure]]:
     layers, blocks = findings.layers, findings.blocks
     plots: dict[str, Callable[[Theme], Figure]] = {
         "accuracy": lambda theme: accuracy_figure(findings.result, findings.choice, theme),
-        "layers": lambda theme: bar_figure(layers, "layer", theme),
+        "layers": lambda theme: bar_figure(_worth_a_bar(layers), "layer", theme),
         "filters": lambda theme: filter_figure(layers, theme),
         "blocks": lambda theme: bar_figure(blocks, "block", theme),
     }
     if not layers["filters"].notna().any():
         del plots["filters"]
     return plots
+
+
+def _worth_a_bar(layers: pd.DataFrame) -> pd.DataFrame:
+    return layers if len(layers) <= MAX_BARS else layers[~layers["type"].str.endswith("Normalization")]
 
 
 def write_figure(figure: Figure, path: Path) -> None:
@@ -212,25 +216,30 @@ def _height(bars: int) -> float:
     return min(max(HEIGHT * 0.5, 1.1 + 0.27 * bars), 9.5)
 
 
+def _font(bars: int) -> float:
+    """Points: as large as the space of a bar allows."""
+    return min(FONT - 2, 0.75 * 72 * (_height(bars) - 1.1) / bars)
+
+
 def _name_bars(axes: Axes, names: pd.Series) -> None:
-    crowded = len(names) > MAX_BARS
-    axes.set_yticks(
-        range(len(names)), [_shortened(name) for name in names], fontsize=5 if crowded else FONT - 2
-    )
+    axes.set_yticks(range(len(names)), [_shortened(name) for name in names], fontsize=_font(len(names)))
     axes.set_ylim(len(names) - 0.4, -0.6)  # the first layer on top
     axes.grid(visible=False, axis="y")
 
 
-def _label(axes: Axes, at: int, value: float, text: str, theme: Theme) -> None:
-    axes.annotate(
-        text,
-        (value, at),
-        xytext=(4, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=FONT - 2,
-        color=theme.text,
-    )
+def _label_bars(axes: Axes, ends: NDArray[np.float64], texts: Sequence[str], theme: Theme) -> None:
+    if len(texts) > MAX_BARS:
+        return
+    for at, (end, text) in enumerate(zip(ends, texts, strict=True)):
+        axes.annotate(
+            text,
+            (end, at),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=_font(len(texts)),
+            color=theme.text,
+        )
 
 
 def _shortened(name: str, length: int = 28) -> str:

@@ -14,7 +14,7 @@ from .._atomic import replacing
 from ..sweep._metric import percent
 from . import _answers, _html
 from ._findings import Findings
-from ._plots import figures, svg
+from ._plots import MAX_BARS, figures, svg
 from ._questions import questions
 from ._style import DARK, LIGHT
 
@@ -138,13 +138,13 @@ def _inside(findings: Findings) -> Iterator[str]:
         f"Bar chart of the sparsity of each block: {_listed(blocks, 'block')}.",
         f"Early blocks are on top. {rule[0].upper()}{rule[1:]}.",
     )
-    yield _html.table(blocks.drop(columns="types"), "The blocks.", {"sparsity": percent})
+    yield _html.table(_block_table(blocks), "The blocks, early to late.", {"sparsity": percent})
     yield _html.heading("Sparsity of each layer", 3)
     yield _plot(
         findings,
         "layers",
         f"Bar chart of the sparsity of each layer: {_listed(layers, 'layer')}.",
-        "Early layers are on top.",
+        "Early layers are on top" + (", without normalizations." if len(layers) > MAX_BARS else "."),
     )
     if layers["filters"].notna().any():
         yield _html.heading("Whole filters", 3)
@@ -211,6 +211,27 @@ def _repeat(result: SweepResult) -> str:
         f"result = kpl.sweep(model, data, levels, {list(result.scores)},\n"
         f"                   convention={result.convention!r}, scope={scope!r})"
     )
+
+
+def _block_table(blocks: pd.DataFrame) -> pd.DataFrame:
+    """The blocks with their counts put together, so that the table fits a page."""
+    table = blocks[["block", "layers", "parameters", "zeros", "sparsity"]].copy()
+    table["layers"] = table["layers"].map(_abridged)
+    for heading, part, whole in (
+        ("filters removed", blocks["filters_removed"], blocks["filters"]),
+        ("multiply-adds kept", blocks["macs_kept"], blocks["macs"]),
+    ):
+        table[heading] = [
+            pd.NA if pd.isna(count) else f"{count:,} of {total:,}"
+            for count, total in zip(part, whole, strict=True)
+        ]
+    return table
+
+
+def _abridged(names: str) -> str:
+    """The names of a block's layers, or of many its first and last."""
+    several = names.split(", ")
+    return names if len(several) <= 3 else f"{several[0]} to {several[-1]} ({len(several)} layers)"
 
 
 def _listed(groups: pd.DataFrame, name: str) -> str:

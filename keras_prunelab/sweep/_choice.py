@@ -102,7 +102,7 @@ class TradeOffs:
             row,
             f"{row['score']} at {percent(row['sparsity'])} is the knee of the curve: the point furthest "
             "above the straight "
-            f"line from the dense network to the worst point, with {self._of_dense(row)}.",
+            f"line from the dense network to the worst point, with {self._beside_dense(row)}.",
         )
 
     def nearest(self, sparsity: float, score: str | None = None) -> Choice:
@@ -116,7 +116,7 @@ class TradeOffs:
         return self._choice(
             row,
             f"{row['score']} at {percent(row['sparsity'])} is the tested level nearest to the wanted "
-            f"{percent(sparsity)}, with {self._of_dense(row)}.",
+            f"{percent(sparsity)}, with {self._beside_dense(row)}.",
         )
 
     def _sparsest(self, limit: float, condition: str, score: str | None) -> Choice:
@@ -170,9 +170,9 @@ class TradeOffs:
     def _passes(self, limit: float) -> Callable[[float], bool]:
         return lambda value: self.metric.meets(value, limit)
 
-    def _of_dense(self, row: pd.Series) -> str:
+    def _beside_dense(self, row: pd.Series) -> str:
         value = self.metric.text(row[self.metric.name])
-        return f"{self.metric.label} {value} of the dense {self.metric.text(self.dense)}"
+        return f"{self.metric.label} {value} (dense {self.metric.text(self.dense)})"
 
     def _of(self, score: str | None) -> pd.DataFrame:
         names = list(dict.fromkeys(self.table["score"]))

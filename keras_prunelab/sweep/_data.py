@@ -176,8 +176,8 @@ def _responses(model: keras.Model, labels: Array, observation: tuple[int, ...], 
     if not _fits(observation, output):
         raise InvalidDataError(
             f"Labels of {labels.dtype} are responses, and model {model.name!r} answers with shape "
-            f"{_text(output)}, but they have shape {observation} each. Class indices are integers from 0: use "
-            "y.astype(int)."
+            f"{_text(output)}, but they have shape {observation} each. Class indices are integers from 0: "
+            "use y.astype(int)."
         )
     return labels
 

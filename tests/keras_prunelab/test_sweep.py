@@ -204,7 +204,7 @@ def test_one_sigmoid_output_tells_two_classes_apart():
     model = keras.Sequential([keras.Input((6,)), layers.Dense(1, activation="sigmoid")])
     assert kpl.sweep(model, (x, y), [0.5]).dense == np.mean((model.predict(x, verbose=0)[:, 0] > 0.5) == y)
     linear = keras.Sequential([keras.Input((6,)), layers.Dense(1)])
-    with pytest.raises(InvalidDataError, match="y.astype"):
+    with pytest.raises(InvalidDataError, match=r"y\.astype"):
         kpl.sweep(linear, (x, y), [0.5])
 
 

@@ -41,7 +41,7 @@ def test_a_normalization_belongs_to_what_it_follows():
 def test_names_that_keras_made_tell_nothing_so_poolings_end_a_block():
     blocks = blocks_of(
         *_named(
-            ("Conv2D", "conv2d"), ("Conv2D", "conv2d_1"), ("MaxPooling2D", "max_pooling2d"), ("Conv2D", "conv2d_2"),
+            ("Conv2D", "conv2d"), ("Conv2D", "conv2d_1"), ("MaxPooling2D", "pool"), ("Conv2D", "conv2d_2"),
             ("Flatten", "flatten"), ("Dense", "dense"), ("Dense", "dense_1"),
         )
     )  # fmt: skip
@@ -95,7 +95,8 @@ def test_the_outline_counts_positions_filters_and_nested_layers():
     )
     masks = MaskSet({item.path: np.ones(item.shape, bool) for item in prunable(model)})
     table = outline(model).table(masks).set_index("layer")
-    # conv: 6 x 5 outputs; dw: 4 x 3 outputs; up: every weight meets each of 4 x 3 inputs; sep: 8 x 6 -> 6 x 4 outputs.
+    # conv: 6 x 5 outputs; dw: 4 x 3 outputs; up: every weight meets each of 4 x 3 inputs;
+    # sep: 6 x 4 outputs, which are the 24 steps of what follows.
     expected = {
         "conv": 3 * 3 * 3 * 4 * 30,
         "dw": 3 * 3 * 4 * 2 * 12,

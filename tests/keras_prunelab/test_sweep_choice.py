@@ -17,8 +17,8 @@ def test_the_sparsest_level_within_the_drop_wins_and_the_reason_says_what_comes_
         0.99,
     )
     assert choice.reason == (
-        "magnitude at 91.4 % is the sparsest level whose accuracy, 98.10 %, is within 1 point of the dense 99.00 %; "
-        "the next level, 91.6 %, falls to 97.00 %."
+        "magnitude at 91.4 % is the sparsest level whose accuracy, 98.10 %, is within 1 point of the dense "
+        "99.00 %; the next level, 91.6 %, falls to 97.00 %."
     )
 
 
@@ -99,7 +99,7 @@ def test_wrong_questions_are_refused():
         swept.choose(score="taylor")
     with pytest.raises(NoTradeOffError, match="one condition"):
         swept.choose(max_drop=0.01, knee=True)
-    with pytest.raises(NoTradeOffError, match="0.98 is 98 %"):
+    with pytest.raises(NoTradeOffError, match=r"0\.98 is 98 %"):
         swept.choose(min_accuracy=98)
     with pytest.raises(NoTradeOffError, match="max_drop"):
         swept.choose(max_drop=-0.1)
