@@ -65,7 +65,7 @@ def convolution(weights, bias, *, stride=(1, 1), dilation=(1, 1), kind="Convolut
 
 
 @given(SIZES, PAIRS, PAIRS, st.tuples(st.integers(1, 2), st.integers(1, 2)), SIDES, st.integers(1, 3))
-@settings(max_examples=30)
+@settings(max_examples=25)
 def test_a_convolution_with_unequal_padding_stride_and_dilation(
     size, window, stride, dilation, sides, channels
 ):
@@ -88,7 +88,7 @@ def test_a_convolution_with_unequal_padding_stride_and_dilation(
 
 
 @given(SIZES, PAIRS, PAIRS, st.tuples(st.integers(1, 2), st.integers(1, 2)))
-@settings(max_examples=30)
+@settings(max_examples=25)
 def test_same_padding_puts_an_odd_pixel_at_the_bottom_and_right(size, window, stride, dilation):
     images, weights, bias = normal(1, 2, *size, 2), normal(2, *window, 2, 3), normal(3, 3)
     network = chain(
@@ -247,7 +247,7 @@ def transposed(weights, bias, stride, **cropping):
     SIDES,
     st.integers(1, 3),
 )
-@settings(max_examples=30)
+@settings(max_examples=25)
 def test_a_transposed_convolution_with_unequal_cropping(size, window, stride, sides, channels):
     images, weights, bias = normal(1, 2, *size, channels), normal(2, *window, 3, channels), normal(3, 3)
     full = spread(images, weights, bias, stride)

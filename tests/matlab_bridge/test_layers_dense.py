@@ -31,7 +31,7 @@ def fully_connected(weights, bias, input_size, output_size=None):
 
 
 @given(SIZES, st.integers(1, 4))
-@settings(max_examples=30)
+@settings(max_examples=25)
 def test_weights_of_four_dimensions_after_an_image(size, count):
     images, weights, bias = normal(1, 2, *size), normal(2, *size, count), normal(3, count)
     network = chain(image_input(size), fully_connected(weights, bias, size, row(1, 1, count)))
@@ -40,7 +40,7 @@ def test_weights_of_four_dimensions_after_an_image(size, count):
 
 
 @given(SIZES, st.integers(1, 4))
-@settings(max_examples=30)
+@settings(max_examples=25)
 def test_weights_of_two_dimensions_after_an_image_run_column_major(size, count):
     elements = int(np.prod(size))
     images, weights, bias = normal(1, 2, *size), normal(2, count, elements), normal(3, count)

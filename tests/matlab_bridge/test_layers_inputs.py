@@ -53,7 +53,7 @@ def statistics(shape):
     st.tuples(st.integers(1, 5), st.integers(1, 5), st.integers(1, 3)),
     st.booleans(),
 )
-@settings(max_examples=40)
+@settings(max_examples=25)
 def test_normalization_of_images(kind, dimension, size, as_struct):
     shape = {"element": size, "channel": (1, 1, size[2]), "scalar": (1, 1, 1)}[dimension]
     known = statistics(shape)
