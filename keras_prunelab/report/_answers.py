@@ -14,6 +14,7 @@ from ..sweep._metric import percent
 from ._findings import Findings
 
 if TYPE_CHECKING:
+    from ..sweep._choice import Choice
     from ..sweep._result import SweepResult
 
 CONVENTIONS = {
@@ -99,6 +100,12 @@ def comparison_sentence(findings: Findings) -> str:
     )
 
 
+def collapses(findings: Findings) -> list[str]:
+    """The scores that leave a layer without any weight: why a curve is low, or falls at once."""
+    found = (_collapse(findings, score) for score in findings.result.scores)
+    return [sentence for sentence in found if sentence]
+
+
 def depth_trend(groups: pd.DataFrame, name: str) -> str:
     """Whether early or late layers (or blocks) are pruned more, by Spearman's rank correlation.
 
@@ -181,6 +188,34 @@ def macs_sentence(findings: Findings) -> str:
         f"biases and normalization.{left_out} Scattered zeros save this work only with sparse arithmetic; in "
         "dense arithmetic only whole filters that are cut out save time (Li et al. 2017, Pruning Filters for "
         "Efficient ConvNets)."
+    )
+
+
+def _collapse(findings: Findings, score: str) -> str:
+    """The layers that a score empties at its lowest level, or else at the chosen sparsity."""
+    result = findings.result
+    lowest = result.table.loc[result.table["score"] == score, "sparsity"].min()
+    for sparsity in (lowest, findings.choice.sparsity):
+        point = result.choose(sparsity=sparsity, score=score)
+        layers = result.layers(point)
+        emptied = layers.loc[layers["zeros"] == layers["parameters"], "layer"].tolist()
+        if emptied:
+            return (
+                f"Layer collapse: {score} has emptied {', '.join(emptied)} at {percent(point.sparsity)} (level "
+                f"{percent(point.sparsity_target)}); what passes through there no longer depends on the "
+                f"input.{_why_at_once(result, point)}"
+            )
+    return ""
+
+
+def _why_at_once(result: SweepResult, point: Choice) -> str:
+    """What makes weights go beyond the level that was asked for."""
+    if result.convention != "matlab" or point.sparsity <= point.sparsity_target + SAME:
+        return ""
+    return (
+        " More went than the level asks for, because in the matlab convention weights with a score of zero "
+        "always go; SynFlow scores are zero where its all-ones input, normalized like any other, does not get "
+        "through."
     )
 
 

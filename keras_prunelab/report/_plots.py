@@ -69,7 +69,7 @@ def draw_accuracy(
     if choice is not None:
         _mark(axes, result, choice, theme)
     legend = axes.legend(
-        loc="lower left" if result.metric.higher_is_better else "upper left",
+        loc="best",
         fontsize=FONT - 1,
         labelcolor=theme.text,
     )

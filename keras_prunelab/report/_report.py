@@ -112,6 +112,7 @@ def _graph_and_trade_off(findings: Findings) -> Iterator[str]:
     yield _html.bullets(_answers.trade_off(findings))
     yield _html.heading("3. A second method")
     yield _html.paragraph(_answers.comparison_sentence(findings))
+    yield from map(_html.paragraph, _answers.collapses(findings))
     if len(result.scores) > 1:
         yield _html.table(
             _answers.comparison(findings), f"The scores at the level nearest to {percent(choice.sparsity)}."

@@ -39,8 +39,11 @@ MASKS = MaskSet(
 class SameMasks:
     """The same masks at every level."""
 
+    def __init__(self, masks: MaskSet = MASKS) -> None:
+        self._masks = masks
+
     def masks(self, index: int, /) -> MaskSet:
-        return MASKS
+        return self._masks
 
 
 def result(

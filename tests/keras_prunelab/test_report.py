@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import re
 from html.parser import HTMLParser
 
@@ -9,13 +10,14 @@ import pytest
 from matplotlib.figure import Figure
 
 import keras_prunelab as kpl
+from keras_prunelab import MaskSet
 from keras_prunelab.report import _answers, _plots
 from keras_prunelab.report._findings import Findings
 from keras_prunelab.report._questions import questions
 from keras_prunelab.report._style import DARK, LIGHT, new_figure
 from keras_prunelab.sweep._metric import RMSE
 
-from .results_by_hand import FALLING, OUTLINE, result
+from .results_by_hand import FALLING, MASKS, OUTLINE, SameMasks, result
 
 
 class _Tags(HTMLParser):
@@ -227,6 +229,17 @@ def test_words_and_the_first_curves_stand_out_from_the_background(theme):
     for colour, least in [(theme.text, 7.0), *((curve, 3.0) for curve in theme.series[:3])]:
         bright, dark = sorted([_luminance(colour), behind], reverse=True)
         assert (bright + 0.05) / (dark + 0.05) >= least
+
+
+def test_an_emptied_layer_is_named_and_explained():
+    swept = result({"magnitude": [(0.5, 0.99)], "synflow": [(0.5, 0.1), (0.9, 0.1)]})
+    assert _answers.collapses(Findings.of(swept, swept.choose())) == []
+    emptied = MaskSet({path: mask & (path != "fc2/kernel") for path, mask in MASKS.items()})
+    table = swept.table.assign(sparsity_target=[0.5, 0.0, 0.9])
+    swept = dataclasses.replace(swept, table=table, sources={**swept.sources, "synflow": SameMasks(emptied)})
+    (sentence,) = _answers.collapses(Findings.of(swept, swept.choose()))
+    assert sentence.startswith("Layer collapse: synflow has emptied fc2 at 50.0 % (level 0.0 %)")
+    assert "weights with a score of zero always go" in sentence
 
 
 def test_the_layers_of_the_outline_are_in_the_appendix(page):
