@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 import scipy.sparse
 
-from .._errors import DatasetError
-from ..networks.read._values import numeric
+from matlab_bridge._errors import DatasetError
+from matlab_bridge.networks.read._values import numeric
+
 from ._dataset import Array, Sequences, as_input, size_text
 from ._expected import Expected
 

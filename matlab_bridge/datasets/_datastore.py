@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .._errors import DatasetError, MissingFilesError
-from ..matfile._values import CategoricalArray, MatlabObject
-from ..networks.read._values import numeric
+from matlab_bridge._errors import DatasetError, MissingFilesError
+from matlab_bridge.matfile._values import CategoricalArray, MatlabObject
+from matlab_bridge.networks.read._values import numeric
+
 from ._dataset import shortened
 from ._fileset import file_names, is_file_set
 from ._images import EXTENSIONS, ImageFile, Preprocessing

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..networks._network import Layer, Network
+from matlab_bridge.networks._network import Layer, Network
 
 Kind = Literal["image", "feature", "sequence", "unknown"]
 

@@ -27,7 +27,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from .._errors import DatasetError
+from matlab_bridge._errors import DatasetError
 
 _LARGEST = 1 << 30  # bytes of file names: millions of files
 

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .._errors import BridgeError, DatasetNotFoundError
-from ..matfile._values import CategoricalArray, MatlabObject
-from ..networks._network import Network
-from ..networks.read._values import numeric
+from matlab_bridge._errors import BridgeError, DatasetNotFoundError
+from matlab_bridge.matfile._values import CategoricalArray, MatlabObject
+from matlab_bridge.networks._network import Network
+from matlab_bridge.networks.read._values import numeric
+
 from ._arrays import readings
 from ._dataset import size_text
 from ._datastore import is_datastore, read_datastore
@@ -98,7 +99,7 @@ def candidates(path: str | Path, network: Network | None = None) -> Candidates:
         >>> print(*candidates(path).inputs)
         XTest (8 x 8 x 1 x 5 double): height x width x channels x observations
     """
-    from ..matfile import load
+    from matlab_bridge.matfile import load
 
     return candidates_in(load(path), network, Path(path))
 

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from .._errors import DatasetError, DatasetNotFoundError, UnsafeArchiveError
+from matlab_bridge._errors import DatasetError, DatasetNotFoundError, UnsafeArchiveError
+
 from ._dataset import shortened
 from ._images import EXTENSIONS, ImageFile
 from ._names import SPLITS, split_of

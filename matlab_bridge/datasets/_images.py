@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from .._errors import DatasetError, UnsafeArchiveError
+from matlab_bridge._errors import DatasetError, UnsafeArchiveError
+
 from ._dataset import Array, as_input, size_text
 from ._expected import Expected
 

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from .._errors import DatasetError, LabelMismatchError
-from ..matfile._values import CategoricalArray
-from ..networks.read._values import numeric
+from matlab_bridge._errors import DatasetError, LabelMismatchError
+from matlab_bridge.matfile._values import CategoricalArray
+from matlab_bridge.networks.read._values import numeric
+
 from ._dataset import Array, Sequences, shortened, size_text
 from ._expected import Expected
 from ._numbers import NumberLabels, Predictions, are_whole, choose, name_of, number_readings

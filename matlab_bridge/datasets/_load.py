@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .._errors import DatasetError, MissingFilesError
-from ..networks._network import Network
+from matlab_bridge._errors import DatasetError, MissingFilesError
+from matlab_bridge.networks._network import Network
+
 from ._arrays import arranged
 from ._dataset import Array, Dataset, Sequences
 from ._datastore import Datastore, is_datastore, located, read_datastore
@@ -138,7 +139,7 @@ def _from_images(
 
 
 def _from_mat_file(request: _Request, inputs: str | None, labels: str | None) -> Dataset:
-    from ..matfile import load
+    from matlab_bridge.matfile import load
 
     path, expected = request.path, request.expected
     variables = load(path)

@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .._errors import DatasetError
+from matlab_bridge._errors import DatasetError
+
 from ._dataset import Array, shortened
 from ._expected import Expected
 

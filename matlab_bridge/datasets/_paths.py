@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .._errors import VariableNotFoundError
-from ..matfile._values import MatlabObject
+from matlab_bridge._errors import VariableNotFoundError
+from matlab_bridge.matfile._values import MatlabObject
 
 _STEP = re.compile(r"\.?(?P<name>[A-Za-z]\w*)|(?P<bracket>[({])(?P<index>\d+(?:\s*,\s*\d+)*)[)}]")
 

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .._errors import BridgeError
-from ..networks._network import Network
+from matlab_bridge._errors import BridgeError
+from matlab_bridge.networks._network import Network
+
 from ._dataset import Array, Sequences
 from ._numbers import Predictions
 
