@@ -108,9 +108,9 @@ def compiled_forward(model: keras.Model) -> Callable[[Any], Any]:
     Raises:
         MissingBackendError: Keras runs on a backend other than TensorFlow, JAX and torch.
     """
-    forward: Callable[[Any], Any] = _dispatch(
-        tensorflow=_tensorflow_forward, jax=_jax_forward, torch=_torch_forward
-    )(model)
+    forward: Callable[[Any], Any] = _dispatch(tensorflow=_tensorflow_forward, jax=_jax_forward, torch=_torch_forward)(
+        model
+    )
     return forward
 
 
@@ -167,10 +167,7 @@ def _torch_gradients(at: Callable[[Sequence[Any]], Any]) -> Callable[[Any], Any]
         with torch.enable_grad():
             leaves = [value.detach().clone().requires_grad_() for value in values]
             slopes = torch.autograd.grad(at(leaves), leaves, allow_unused=True)
-        return [
-            torch.zeros_like(leaf) if slope is None else slope
-            for leaf, slope in zip(leaves, slopes, strict=True)
-        ]
+        return [torch.zeros_like(leaf) if slope is None else slope for leaf, slope in zip(leaves, slopes, strict=True)]
 
     return run
 

@@ -208,9 +208,7 @@ class MaskSet(Mapping[str, NDArray[np.bool_]]):
             masks = {name: part.reshape(shapes[name]) for name, part in zip(shapes, pieces, strict=True)}
             known: Literal[True] | Any = header["format"] == _FORMAT
         except (KeyError, TypeError, ValueError, AttributeError, EOFError, zipfile.BadZipFile) as error:
-            raise InvalidMaskError(
-                f"{os.fspath(path)} is not a file of masks that MaskSet.save wrote."
-            ) from error
+            raise InvalidMaskError(f"{os.fspath(path)} is not a file of masks that MaskSet.save wrote.") from error
         if not known:
             raise InvalidMaskError(
                 f"{os.fspath(path)} is of the format {header['format']!r}; this version reads {_FORMAT!r}."

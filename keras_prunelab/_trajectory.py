@@ -64,10 +64,7 @@ class _PackedMasks:
         flat = np.unpackbits(self.bits[level], count=sum(sizes)).astype(np.bool_)
         parts = np.split(flat, np.cumsum(sizes)[:-1])
         return MaskSet(
-            {
-                path: part.reshape(shape)
-                for (path, shape), part in zip(self.shapes.items(), parts, strict=True)
-            }
+            {path: part.reshape(shape) for (path, shape), part in zip(self.shapes.items(), parts, strict=True)}
         )
 
     def zeros(self, level: int) -> int:
@@ -219,9 +216,7 @@ class _Search:
             kept = self._all_kept()
             for step in range(1, self.score.rounds + 1):
                 # The last exponent is 1: exactly the asked sparsity.
-                target = (
-                    1 - (1 - sparsity) ** (step / self.score.rounds) if step < self.score.rounds else sparsity
-                )
+                target = 1 - (1 - sparsity) ** (step / self.score.rounds) if step < self.score.rounds else sparsity
                 kept = self._prune_further(kept, target)
             flat = np.concatenate([mask.reshape(-1) for mask in kept.values()])
             bits.append(np.packbits(flat))
@@ -281,9 +276,7 @@ class _Search:
         expected = {path: value.shape for path, value in self.dense.values.items()}
         given = {path: np.shape(values) for path, values in scores.items()}
         if given != expected:
-            wrong = sorted(
-                path for path in given.keys() | expected.keys() if given.get(path) != expected.get(path)
-            )
+            wrong = sorted(path for path in given.keys() | expected.keys() if given.get(path) != expected.get(path))
             raise InvalidDataError(
                 f"The score {self.score.name!r} must return one array a path, of the variable's shape; for "
                 f"{wrong[0]!r} it returned {given.get(wrong[0], 'nothing')}, where "
@@ -292,8 +285,7 @@ class _Search:
         for path, values in scores.items():
             if not np.isfinite(values).all():
                 raise InvalidModelError(
-                    f"The score {self.score.name!r} gave NaN or infinite scores for {path!r}, which cannot "
-                    "be ranked."
+                    f"The score {self.score.name!r} gave NaN or infinite scores for {path!r}, which cannot be ranked."
                 )
             if self.convention.ties == "matlab" and values.size and values.min() < 0:
                 raise InvalidDataError(

@@ -40,9 +40,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     if target.is_dir():
         raise IsADirectoryError(f"{target} is a folder; give the path of a file to write.")
     if not target.parent.is_dir():
-        raise FileNotFoundError(
-            f"The folder {target.parent} does not exist; make it before writing {target.name}."
-        )
+        raise FileNotFoundError(f"The folder {target.parent} does not exist; make it before writing {target.name}.")
     temporary = _empty_file_beside(target)
     try:
         yield temporary

@@ -1,23 +1,23 @@
 """Every error that matlab_bridge raises on purpose, in one tree.
 
-    BridgeError
-    ├── MatFileError (ValueError)
-    │   ├── NotAMatFileError        the bytes are not a MAT-file
-    │   ├── TruncatedFileError      the file ends, or breaks, before its contents do
-    │   ├── LostObjectError         MATLAB wrote a marker, but not the object behind it
-    │   └── UnwritableValueError (TypeError)   MATLAB has no type for this value
-    ├── VariableNotFoundError (KeyError)
-    ├── NetworkError (ValueError)
-    │   ├── NetworkNotFoundError (LookupError)   no network, or more than one, in a file
-    │   ├── InvalidNetworkError     its layers or connections do not fit together
-    │   ├── UntrainedNetworkError   a layer has no weights yet
-    │   ├── UnsupportedLayerError   no conversion for a layer
-    │   └── NetworkMismatchError    a Keras model is not the network of the file it is to be written to
-    └── DatasetError (ValueError)
-        ├── DatasetNotFoundError (LookupError)   nothing fits, or more than one thing does
-        ├── LabelMismatchError      labels and the network's classes differ
-        ├── MissingFilesError (FileNotFoundError)   images that a datastore points at are not there
-        └── UnsafeArchiveError      a zip whose members would leave its folder, or are too large
+BridgeError
+├── MatFileError (ValueError)
+│   ├── NotAMatFileError        the bytes are not a MAT-file
+│   ├── TruncatedFileError      the file ends, or breaks, before its contents do
+│   ├── LostObjectError         MATLAB wrote a marker, but not the object behind it
+│   └── UnwritableValueError (TypeError)   MATLAB has no type for this value
+├── VariableNotFoundError (KeyError)
+├── NetworkError (ValueError)
+│   ├── NetworkNotFoundError (LookupError)   no network, or more than one, in a file
+│   ├── InvalidNetworkError     its layers or connections do not fit together
+│   ├── UntrainedNetworkError   a layer has no weights yet
+│   ├── UnsupportedLayerError   no conversion for a layer
+│   └── NetworkMismatchError    a Keras model is not the network of the file it is to be written to
+└── DatasetError (ValueError)
+    ├── DatasetNotFoundError (LookupError)   nothing fits, or more than one thing does
+    ├── LabelMismatchError      labels and the network's classes differ
+    ├── MissingFilesError (FileNotFoundError)   images that a datastore points at are not there
+    └── UnsafeArchiveError      a zip whose members would leave its folder, or are too large
 """
 
 from __future__ import annotations

@@ -133,9 +133,7 @@ def columns(frame: pd.DataFrame) -> dict[str, Any]:
 def table(frame: pd.DataFrame) -> pd.DataFrame:
     """A table with MATLAB's names and types, which `matfile.save` writes as a MATLAB `table`."""
     # Text stays of type object, which becomes a cell of text: releases before R2016b have no other.
-    return pd.DataFrame(
-        {name: pd.Series(values, dtype=values.dtype) for name, values in _matlab_columns(frame)}
-    )
+    return pd.DataFrame({name: pd.Series(values, dtype=values.dtype) for name, values in _matlab_columns(frame)})
 
 
 def matlab_name(text: str) -> str:

@@ -92,9 +92,7 @@ class Score(ABC):
         return cls(**config)
 
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, Score) and type(self) is type(other) and self.get_config() == other.get_config()
-        )
+        return isinstance(other, Score) and type(self) is type(other) and self.get_config() == other.get_config()
 
     def __hash__(self) -> int:
         return hash((type(self), repr(sorted(self.get_config().items()))))

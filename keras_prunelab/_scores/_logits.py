@@ -130,9 +130,7 @@ def _ones_of_subclassed(model: keras.Model, data: Any) -> Any:
     if data is not None:
         inputs = data[0] if isinstance(data, tuple) else data
         if not all(hasattr(leaf, "shape") for leaf in keras.tree.flatten(inputs)):
-            raise InvalidDataError(
-                f"data is {type(data).__name__}; give an array of inputs, or (inputs, labels)."
-            )
+            raise InvalidDataError(f"data is {type(data).__name__}; give an array of inputs, or (inputs, labels).")
         return keras.tree.map_structure(lambda leaf: keras.ops.ones_like(np.asarray(leaf[:1])), inputs)
     shape = (model.get_build_config() or {}).get("input_shape")
     if not isinstance(shape, (tuple, list)) or any(isinstance(part, (tuple, list, dict)) for part in shape):

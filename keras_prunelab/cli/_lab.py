@@ -43,10 +43,10 @@ def command(
 ) -> None:
     """Sweep the sparsity, choose a trade-off, and write the report and the pruned network.
 
-    Writes to the folder of --out: report.html (one file: plots, tables, the choice and its reason, the sparsity of each
-    block), the plots as PNG, sweep.csv, results.mat (the sweep as MATLAB variables), pruned.mat (the same network object
-    with zeros in it, for a network that came from MATLAB) and pruned.keras. What is not named is found by its size and
-    by the names of the classes.
+    Writes to the folder of --out: report.html (one file: plots, tables, the choice and its reason, the sparsity of
+    each block), the plots as PNG, sweep.csv, results.mat (the sweep as MATLAB variables), pruned.mat (the same network
+    object with zeros in it, for a network that came from MATLAB) and pruned.keras. What is not named is found by its
+    size and by the names of the classes.
     """
     from ._inputs import open_data, open_model
     from ._outputs import make_folder

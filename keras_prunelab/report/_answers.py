@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from .._errors import NoTradeOffError
-from ..sweep._metric import percent
+from keras_prunelab._errors import NoTradeOffError
+from keras_prunelab.sweep._metric import percent
+
 from ._findings import Findings
 
 if TYPE_CHECKING:
-    from ..sweep._choice import Choice
-    from ..sweep._result import SweepResult
+    from keras_prunelab.sweep._choice import Choice
+    from keras_prunelab.sweep._result import SweepResult
 
 CONVENTIONS = {
     "matlab": (
@@ -120,9 +121,7 @@ def depth_trend(groups: pd.DataFrame, name: str) -> str:
     if np.ptp(sparsity) < SAME:
         return f"Every {name} has the same sparsity, {percent(sparsity[0])}."
     if len(groups) == 2:
-        return (
-            f"The early {name} is pruned {'less' if sparsity[0] < sparsity[1] else 'more'}: {first}, {last}."
-        )
+        return f"The early {name} is pruned {'less' if sparsity[0] < sparsity[1] else 'more'}: {first}, {last}."
     rho = float(stats.spearmanr(np.arange(len(sparsity)), sparsity).statistic)
     signed = f"{rho:+.2f}".replace("-", "\N{MINUS SIGN}")
     numbers = f"{first}, {last} (rank correlation of depth and sparsity {signed}, over {len(groups)} {name}s)"

@@ -106,9 +106,7 @@ def questions(pairs: Iterable[tuple[str, str]]) -> str:
 
 def headline(numbers: Mapping[str, str], reason: str) -> str:
     """The main numbers side by side, each over its caption, and a paragraph."""
-    cells = (
-        f"<div><b>{escape(value)}</b><span>{escape(name)}</span></div>" for name, value in numbers.items()
-    )
+    cells = (f"<div><b>{escape(value)}</b><span>{escape(name)}</span></div>" for name, value in numbers.items())
     return f'<div class="headline"><div class="figures">{"".join(cells)}</div>{paragraph(reason)}</div>'
 
 
@@ -128,9 +126,7 @@ def plot(light: bytes, dark: bytes, alternative: str, caption: str) -> str:
     )
 
 
-def table(
-    frame: pd.DataFrame, caption: str = "", formats: Mapping[str, Callable[[Any], str]] | None = None
-) -> str:
+def table(frame: pd.DataFrame, caption: str = "", formats: Mapping[str, Callable[[Any], str]] | None = None) -> str:
     """A table; numbers stand to the right, and missing values are a dash.
 
     Args:

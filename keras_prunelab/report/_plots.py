@@ -13,16 +13,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from .._atomic import replacing
-from ..sweep._metric import percent
+from keras_prunelab._atomic import replacing
+from keras_prunelab.sweep._metric import percent
+
 from ._findings import Findings
 from ._style import FONT, HEIGHT, LIGHT, MARKERS, Theme, new_figure, percent_axis
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..sweep._choice import Choice
-    from ..sweep._result import SweepResult
+    from keras_prunelab.sweep._choice import Choice
+    from keras_prunelab.sweep._result import SweepResult
 
 MAX_MARKERS = 40
 """Points on a curve up to which each gets a marker; beyond that they would run together."""
@@ -37,9 +38,7 @@ def accuracy_figure(result: SweepResult, choice: Choice | None = None, theme: Th
     return figure
 
 
-def draw_accuracy(
-    axes: Axes, result: SweepResult, choice: Choice | None = None, theme: Theme = LIGHT
-) -> None:
+def draw_accuracy(axes: Axes, result: SweepResult, choice: Choice | None = None, theme: Theme = LIGHT) -> None:
     """Draw accuracy against sparsity on axes of your own: the dense value as a line, the choice as a ring."""
     metric = result.metric.name
     for index, score in enumerate(result.scores):
@@ -115,9 +114,7 @@ def filter_figure(layers: pd.DataFrame, theme: Theme = LIGHT) -> Figure:
         label="removed",
     )
     counts = zip(layers["filters_removed"], layers["filters"], strict=True)
-    _label_bars(
-        axes, removed + remaining, [f"{gone} of {all_of_them} removed" for gone, all_of_them in counts], theme
-    )
+    _label_bars(axes, removed + remaining, [f"{gone} of {all_of_them} removed" for gone, all_of_them in counts], theme)
     _name_bars(axes, layers["layer"])
     axes.set_xlabel("filters of convolutions, units of fully connected layers")
     axes.set_xlim(0, 1.32 * max((removed + remaining).max(initial=0), 1))

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..sweep._metric import percent
+from keras_prunelab.sweep._metric import percent
+
 from ._findings import Findings
 
 

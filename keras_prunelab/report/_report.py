@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from .._atomic import replacing
-from ..sweep._metric import percent
+from keras_prunelab._atomic import replacing
+from keras_prunelab.sweep._metric import percent
+
 from . import _answers, _html
 from ._findings import Findings
 from ._plots import MAX_BARS, figures, svg
@@ -21,8 +22,8 @@ from ._style import DARK, LIGHT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ..sweep._choice import Choice
-    from ..sweep._result import SweepResult
+    from keras_prunelab.sweep._choice import Choice
+    from keras_prunelab.sweep._result import SweepResult
 
 
 def report(
@@ -192,14 +193,10 @@ def _appendix(findings: Findings, network_summary: str | pd.DataFrame | None) ->
     yield _html.details(f"{len(points)} measured points", _html.table(points, "", formats))
     yield _html.heading("How to repeat this", 3)
     yield _html.preformatted(_repeat(result))
-    run = [
-        (name.replace("_", " "), str(value)) for name, value in facts.items() if name != "convention_source"
-    ]
+    run = [(name.replace("_", " "), str(value)) for name, value in facts.items() if name != "convention_source"]
     yield _html.table(pd.DataFrame(run, columns=["run", "value"]))
     if result.class_names:
-        yield _html.paragraph(
-            f"Classes, in the order of the outputs: {', '.join(result.class_names)}.", "meta"
-        )
+        yield _html.paragraph(f"Classes, in the order of the outputs: {', '.join(result.class_names)}.", "meta")
 
 
 def _repeat(result: SweepResult) -> str:
@@ -223,8 +220,7 @@ def _block_table(blocks: pd.DataFrame) -> pd.DataFrame:
         ("multiply-adds kept", blocks["macs_kept"], blocks["macs"]),
     ):
         table[heading] = [
-            pd.NA if pd.isna(count) else f"{count:,} of {total:,}"
-            for count, total in zip(part, whole, strict=True)
+            pd.NA if pd.isna(count) else f"{count:,} of {total:,}" for count, total in zip(part, whole, strict=True)
         ]
     return table
 

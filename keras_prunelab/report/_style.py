@@ -33,12 +33,8 @@ class Theme:
     series: tuple[str, ...]
 
 
-LIGHT = Theme(
-    "#ffffff", "#1f2328", "#d0d7de", ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9")
-)
-DARK = Theme(
-    "#0d1117", "#e6edf3", "#3d444d", ("#56b4e9", "#e69f00", "#2fc99b", "#e39fc4", "#f0e442", "#d55e00")
-)
+LIGHT = Theme("#ffffff", "#1f2328", "#d0d7de", ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9"))
+DARK = Theme("#0d1117", "#e6edf3", "#3d444d", ("#56b4e9", "#e69f00", "#2fc99b", "#e39fc4", "#f0e442", "#d55e00"))
 
 
 def new_figure(theme: Theme = LIGHT, height: float = HEIGHT) -> tuple[Figure, Axes]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from .._errors import UnknownNameError
+from keras_prunelab._errors import UnknownNameError
+
 from ._outline import LayerOutline, Outline
 
 _NUMBERED = re.compile(r"([A-Za-z]+(?:[_-]?[A-Za-z]+)*?[_-]?\d+[a-z]?)(?=$|[^A-Za-z0-9])")
@@ -45,9 +46,7 @@ class Blocks:
         return table
 
 
-def blocks_of(
-    outline: Outline, pruned: Sequence[str], blocks: Mapping[str, Collection[str]] | None = None
-) -> Blocks:
+def blocks_of(outline: Outline, pruned: Sequence[str], blocks: Mapping[str, Collection[str]] | None = None) -> Blocks:
     """The blocks of a model.
 
     With no grouping of the user's, the names decide where at least half of the layers carry a number that
@@ -83,14 +82,8 @@ def _given(pruned: Sequence[str], blocks: Mapping[str, Collection[str]]) -> Bloc
         )
     twice = sorted({layer for layer in listed if listed.count(layer) > 1})
     if twice:
-        raise UnknownNameError(
-            f"A layer belongs to one block, but {', '.join(map(repr, twice))} stands in several."
-        )
-    members = {
-        name: tuple(layer for layer in pruned if layer in set(names))
-        for name, names in blocks.items()
-        if names
-    }
+        raise UnknownNameError(f"A layer belongs to one block, but {', '.join(map(repr, twice))} stands in several.")
+    members = {name: tuple(layer for layer in pruned if layer in set(names)) for name, names in blocks.items() if names}
     rest = tuple(layer for layer in pruned if layer not in listed)
     return Blocks(members | ({"other layers": rest} if rest else {}), "the blocks are those that were given")
 
@@ -111,10 +104,7 @@ def _by_name(layers: Mapping[str, LayerOutline]) -> Blocks:
 
 
 def _between_poolings(outline: Outline, layers: Mapping[str, LayerOutline]) -> Blocks:
-    members = {
-        names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}": names
-        for names in _runs(outline, layers)
-    }
+    members = {names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}": names for names in _runs(outline, layers)}
     return Blocks(members, "a block ends at each pooling, addition or flattening")
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._errors import InvalidSparsityError, NoTradeOffError, UnknownNameError
+from keras_prunelab._errors import InvalidSparsityError, NoTradeOffError, UnknownNameError
+
 from ._metric import Metric, percent
 
 if TYPE_CHECKING:
@@ -77,9 +78,7 @@ class TradeOffs:
                 "Use max_drop=0.05, which allows an error 5 % above the dense network's."
             )
         if not 0 <= min_accuracy <= 1:
-            raise NoTradeOffError(
-                f"min_accuracy is a fraction from 0 to 1 (0.98 is 98 %), but got {min_accuracy!r}."
-            )
+            raise NoTradeOffError(f"min_accuracy is a fraction from 0 to 1 (0.98 is 98 %), but got {min_accuracy!r}.")
         return self._sparsest(min_accuracy, f"is at least {self.metric.text(min_accuracy)}", score)
 
     def at_knee(self, score: str | None = None) -> Choice:
@@ -177,14 +176,10 @@ class TradeOffs:
     def _of(self, score: str | None) -> pd.DataFrame:
         names = list(dict.fromkeys(self.table["score"]))
         if score is not None and score not in names:
-            raise UnknownNameError(
-                f"The sweep has no score {score!r}; it has {', '.join(names) or 'no points'}."
-            )
+            raise UnknownNameError(f"The sweep has no score {score!r}; it has {', '.join(names) or 'no points'}.")
         points = self.table if score is None else self.table[self.table["score"] == score]
         if points.empty:
-            raise NoTradeOffError(
-                "The sweep was stopped before its first point: there is nothing to choose from."
-            )
+            raise NoTradeOffError("The sweep was stopped before its first point: there is nothing to choose from.")
         return points
 
     def _choice(self, row: pd.Series, reason: str) -> Choice:

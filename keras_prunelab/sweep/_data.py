@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .._errors import InvalidDataError
+from keras_prunelab._errors import InvalidDataError
+
 from ._metric import ACCURACY, RMSE, Metric
 
 if TYPE_CHECKING:
@@ -83,11 +84,7 @@ def samples(model: keras.Model, data: Any) -> Samples:
         raise InvalidDataError(
             f"Each observation has one label, but got {len(inputs)} inputs and {len(labels)} labels."
         )
-    outputs = (
-        given_out
-        if given_out is not None
-        else tuple(model(np.asarray(inputs[0])[None], training=False).shape)
-    )
+    outputs = given_out if given_out is not None else tuple(model(np.asarray(inputs[0])[None], training=False).shape)
     checked, metric = _labels(model, labels, outputs)
     return Samples(inputs, checked, metric, tuple(map(str, names)) if names is not None else ())
 
@@ -103,18 +100,14 @@ def _unpacked(data: Any) -> tuple[Any, Any]:
             "Of a tf.data.Dataset take the arrays first, for instance with np.concatenate."
         )
     if labels is None:
-        raise InvalidDataError(
-            "The data has no labels, and a sweep compares the network's answers with them."
-        )
+        raise InvalidDataError("The data has no labels, and a sweep compares the network's answers with them.")
     return inputs, labels
 
 
 def _shape(model: keras.Model, which: str) -> Shape | None:
     """The shape of the model's one input or output; None for a subclassed model, which knows none."""
     shape = getattr(model, which, None)
-    if isinstance(shape, dict) or (
-        isinstance(shape, list | tuple) and shape and isinstance(shape[0], tuple | list)
-    ):
+    if isinstance(shape, dict) or (isinstance(shape, list | tuple) and shape and isinstance(shape[0], tuple | list)):
         if len(shape) != 1:
             raise InvalidDataError(
                 f"A sweep measures models with one input and one output, but model {model.name!r} has the "
@@ -148,9 +141,7 @@ def _labels(model: keras.Model, labels: Any, outputs: Shape) -> tuple[Array | li
     inner = outputs[1:]
     checked, metrics = zip(*(_checked(model, part, inner, sequences) for part in parts), strict=True)
     if len(set(metrics)) > 1:
-        raise InvalidDataError(
-            "Some labels are class indices and some are responses; they must be all of one kind."
-        )
+        raise InvalidDataError("Some labels are class indices and some are responses; they must be all of one kind.")
     return (list(checked) if sequences else checked[0]), metrics[0]
 
 
@@ -159,8 +150,7 @@ def _checked(model: keras.Model, labels: Array, output: Shape, sequences: bool) 
     observation = labels.shape if sequences else labels.shape[1:]
     if labels.dtype.kind not in "buif":
         raise InvalidDataError(
-            "Labels are class indices (integers from 0), one-hot rows or responses (floats), but got "
-            f"{labels.dtype}."
+            f"Labels are class indices (integers from 0), one-hot rows or responses (floats), but got {labels.dtype}."
         )
     several = bool(output) and (output[-1] or 0) > 1
     if several and _fits(observation, output) and _is_one_hot(labels):

@@ -11,9 +11,10 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from .._backend import compiled_forward
-from .._masks import MaskSet
-from .._prunable import Prunables
+from keras_prunelab._backend import compiled_forward
+from keras_prunelab._masks import MaskSet
+from keras_prunelab._prunable import Prunables
+
 from ._data import Samples
 
 ACTIVATION_BYTES = 8 * 2**20
@@ -79,8 +80,7 @@ class MaskedWeights:
     def __init__(self, prunables: Prunables) -> None:
         # A copy, because on torch the array that Keras gives shares its memory with the variable.
         self._dense = {
-            item.path: (item.variable, np.array(keras.ops.convert_to_numpy(item.variable)))
-            for item in prunables
+            item.path: (item.variable, np.array(keras.ops.convert_to_numpy(item.variable))) for item in prunables
         }
         self._applied: dict[str, NDArray[np.bool_]] = {}
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .._prunable import Prunable, Role, prunable
+from keras_prunelab._prunable import Prunable, Role, prunable
 
 if TYPE_CHECKING:
     import keras
@@ -115,9 +115,7 @@ class Outline:
 
     def table(self, masks: Masks) -> pd.DataFrame:
         """One row for each layer that the masks cover, with the columns of `SweepResult.layers`."""
-        rows = [
-            self._row(layer, masks) for layer in self.layers if any(v.path in masks for v in layer.variables)
-        ]
+        rows = [self._row(layer, masks) for layer in self.layers if any(v.path in masks for v in layer.variables)]
         counts = ["filters", "filters_removed", "macs", "macs_kept"]
         return pd.DataFrame(rows).astype(dict.fromkeys(counts, "Int64"))
 
@@ -189,11 +187,7 @@ def _leaves(model: Any) -> Iterator[Any]:
 def _uses(layer: Any, item: Prunable) -> int | None:
     if item.role != "kernel":
         # In a layer of somebody's own, multiply-adds may hide behind any name.
-        return (
-            0
-            if type(layer).__module__.startswith("keras.") or item.role in ("bias", "gamma", "beta")
-            else None
-        )
+        return 0 if type(layer).__module__.startswith("keras.") or item.role in ("bias", "gamma", "beta") else None
     kind = type(layer).__name__
     try:
         inputs, outputs = layer.input.shape, layer.output.shape

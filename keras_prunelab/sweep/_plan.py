@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from numpy.typing import ArrayLike
 
-from .._errors import UnknownNameError
-from .._scores import Score, get
-from .._scores._registry import ScoreLike
-from .._selection import checked_sparsities
+from keras_prunelab._errors import UnknownNameError
+from keras_prunelab._scores import Score, get
+from keras_prunelab._scores._registry import ScoreLike
+from keras_prunelab._selection import checked_sparsities
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,7 @@ def plan(sparsities: float | ArrayLike, scores: ScoreLike | Iterable[ScoreLike])
         raise UnknownNameError("scores is empty; name at least one, such as ('magnitude', 'synflow').")
     twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     if twice:
-        raise UnknownNameError(
-            f"Each score is swept once, under its name, but got {', '.join(map(repr, names))}."
-        )
+        raise UnknownNameError(f"Each score is swept once, under its name, but got {', '.join(map(repr, names))}.")
     return Plan(dict(zip(names, found, strict=True)), levels)
 
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 import pandas as pd
 
-from .._atomic import replacing
-from .._errors import NoTradeOffError
-from .._masks import MaskSet
+from keras_prunelab._atomic import replacing
+from keras_prunelab._errors import NoTradeOffError
+from keras_prunelab._masks import MaskSet
+
 from ._blocks import blocks_of
 from ._choice import Choice, TradeOffs
 from ._metric import ACCURACY, Metric
@@ -112,8 +113,7 @@ class SweepResult:
         conditions = [max_drop is not None, min_accuracy is not None, knee, sparsity is not None]
         if sum(conditions) > 1:
             raise NoTradeOffError(
-                "A choice has one condition, but several were given: pass max_drop, min_accuracy, knee or "
-                "sparsity."
+                "A choice has one condition, but several were given: pass max_drop, min_accuracy, knee or sparsity."
             )
         points = TradeOffs(self.table, self.dense, self.metric)
         if min_accuracy is not None:
@@ -166,9 +166,7 @@ class SweepResult:
         """Multiply-adds for one observation: of the dense network, those left, and the layers not counted."""
         return self.outline.macs(self.masks(choice))
 
-    def plot(
-        self, target: str | os.PathLike[str] | Axes | None = None, choice: Choice | None = None
-    ) -> Figure:
+    def plot(self, target: str | os.PathLike[str] | Axes | None = None, choice: Choice | None = None) -> Figure:
         """Plot accuracy against sparsity.
 
         Args:
@@ -178,8 +176,8 @@ class SweepResult:
         Returns:
             The figure. In a notebook it shows itself.
         """
-        from ..report._plots import draw_accuracy, write_figure
-        from ..report._style import new_figure
+        from keras_prunelab.report._plots import draw_accuracy, write_figure
+        from keras_prunelab.report._style import new_figure
 
         if target is None or isinstance(target, str | os.PathLike):
             figure, axes = new_figure()

@@ -14,13 +14,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from .. import _conventions
-from .._conventions import Convention
-from .._prunable import Filters, Prunables, prunable
-from .._scores import Score
-from .._scores._registry import ScoreLike
-from .._selection import Scope
-from .._trajectory import Trajectory, trajectory
+from keras_prunelab import _conventions
+from keras_prunelab._conventions import Convention
+from keras_prunelab._prunable import Filters, Prunables, prunable
+from keras_prunelab._scores import Score
+from keras_prunelab._scores._registry import ScoreLike
+from keras_prunelab._selection import Scope
+from keras_prunelab._trajectory import Trajectory, trajectory
+
 from ._data import Samples, samples
 from ._evaluate import Evaluator, MaskedWeights, masked_weights
 from ._outline import outline
@@ -214,9 +215,7 @@ class _Run:
             scope=self.pruning.scope,
             convention=self.pruning.convention,
             prunables=self.pruning.prunables,
-            data=(self.samples.inputs, self.samples.labels)
-            if score.needs_data or score.needs_labels
-            else None,
+            data=(self.samples.inputs, self.samples.labels) if score.needs_data or score.needs_labels else None,
             on_level=lambda level, levels: self._tell(done, f"{score.name}, masks {level} of {levels}"),
         )
 

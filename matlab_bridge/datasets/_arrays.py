@@ -193,9 +193,7 @@ def _cell_readings(cell: Array, expected: Expected) -> tuple[Reading, ...]:
     if expected.kind == "feature":
         if any(array.size != expected.size[0] for array in arrays):
             return ()
-        return (
-            Reading(len(arrays), "a cell of feature vectors", lambda: as_input([a.ravel() for a in arrays])),
-        )
+        return (Reading(len(arrays), "a cell of feature vectors", lambda: as_input([a.ravel() for a in arrays])),)
     width = expected.size[0] if expected.kind == "sequence" else _common_width(arrays)
     found = []
     if all(array.shape[0] == width for array in arrays):
@@ -243,9 +241,7 @@ def _column_numbers(column: pd.Series[Any]) -> Array | None:
     rows = [numeric(element) for element in column]
     sizes = {row.size if row is not None else None for row in rows}
     return (
-        np.stack([np.ravel(row) for row in rows if row is not None])
-        if len(sizes) == 1 and None not in sizes
-        else None
+        np.stack([np.ravel(row) for row in rows if row is not None]) if len(sizes) == 1 and None not in sizes else None
     )
 
 

@@ -74,9 +74,7 @@ def read_datastore(value: MatlabObject, name: str) -> Datastore:
             "images."
         )
     files = max(lists, key=len)
-    labels = next(
-        (part for key, part in parts if "label" in key.lower() and _length(part) == len(files)), None
-    )
+    labels = next((part for key, part in parts if "label" in key.lower() and _length(part) == len(files)), None)
     notes = ""
     if any(key == "IsReadFcnDefault" and not bool(np.all(part)) for key, part in parts):
         notes = " It has a ReadFcn of its own, which is not run: the images are read as imread does."
@@ -90,9 +88,7 @@ def _doubt(files: tuple[str, ...], labels: Any) -> str:
     if text is None or not {(name,) for name in text.names} <= set(map(tuple, folders)):
         return ""
     strange = sum([name] != folder for name, folder in zip(text.names, folders, strict=True))
-    return (
-        f" {strange} labels are not the names of their files' folders, as the others are." if strange else ""
-    )
+    return f" {strange} labels are not the names of their files' folders, as the others are." if strange else ""
 
 
 def _walk(value: Any) -> Iterator[tuple[str, Any]]:
@@ -188,9 +184,7 @@ def located(files: Iterable[str], roots: list[Path], image_root: Path | None) ->
     missing = [name for name, path in zip(files, found, strict=True) if path is None]
     if missing:
         where = (
-            f"not under image_root={str(image_root)!r}"
-            if image_root
-            else "not where they were when MATLAB saved them"
+            f"not under image_root={str(image_root)!r}" if image_root else "not where they were when MATLAB saved them"
         )
         raise MissingFilesError(
             f"{len(missing)} of {len(files)} images are missing, {where}; the first: "

@@ -97,6 +97,4 @@ def _width(layer: Layer) -> int | None:
 
 
 def _sizes(value: Any) -> tuple[int, ...]:
-    return tuple(
-        int(number) for number in np.ravel(np.asarray(value if value is not None else [], dtype=float))
-    )
+    return tuple(int(number) for number in np.ravel(np.asarray(value if value is not None else [], dtype=float)))

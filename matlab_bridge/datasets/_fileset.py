@@ -172,9 +172,7 @@ def _in_order(root: _Node, source: _Bytes, separator: str) -> Iterator[str]:
     count = source.number()
     number, length = source.number(0), source.number(0)
     begin = 0
-    for end, start in zip(
-        ends, [source.numbers(number, source.number(length)) for _ in range(count)], strict=True
-    ):
+    for end, start in zip(ends, [source.numbers(number, source.number(length)) for _ in range(count)], strict=True):
         yield from _run(root, start, end - begin, separator)
         begin = end
 

@@ -111,9 +111,7 @@ def candidates_in(variables: Mapping[str, Any], network: Network | None, path: P
     same_file = source is not None and Path(source.path).resolve() == Path(path).resolve()
     skipped = source.variable if source is not None and same_file else None
     leaves = [leaf for leaf in _leaves(variables) if leaf[0] != skipped]
-    stores = [
-        pair for name, value in leaves if is_datastore(value) for pair in _datastores(name, value, expected)
-    ]
+    stores = [pair for name, value in leaves if is_datastore(value) for pair in _datastores(name, value, expected)]
     arrays = [leaf for leaf in leaves if not is_datastore(leaf[1])]
     inputs = [c for name, value in arrays for c in _input_candidates(name, value, expected)]
     inputs += [candidate for candidate, _ in stores]
@@ -288,9 +286,7 @@ def _are_responses(data: Any, expected: Expected) -> bool:
     return expected.kind != "unknown" and expected.outputs in {None, *widths}
 
 
-def _candidate(
-    name: str, value: Any, reason: str, observations: tuple[int, ...], rank: tuple[int, ...]
-) -> Candidate:
+def _candidate(name: str, value: Any, reason: str, observations: tuple[int, ...], rank: tuple[int, ...]) -> Candidate:
     return Candidate(name, matlab_class(value), _size(value), reason, observations, rank)
 
 

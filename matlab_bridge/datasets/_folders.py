@@ -32,9 +32,7 @@ def folder_images(folder: Path) -> dict[tuple[str, ...], ImageFile]:
         Images by the parts of their path inside the folder, sorted as `imageDatastore` does: by the code of
         each character.
     """
-    found = {
-        path.relative_to(folder).parts: ImageFile.of(path) for path in folder.rglob("*") if path.is_file()
-    }
+    found = {path.relative_to(folder).parts: ImageFile.of(path) for path in folder.rglob("*") if path.is_file()}
     return _sorted_images(found)
 
 
@@ -92,9 +90,7 @@ def labelled(
     text = ""
     if subfolder is None:
         subfolder = _validation_folder(images)
-        text = (
-            f" Of the folders for training, validation and test, {subfolder!r} is taken." if subfolder else ""
-        )
+        text = f" Of the folders for training, validation and test, {subfolder!r} is taken." if subfolder else ""
     if subfolder is not None:
         steps = PurePosixPath(subfolder).parts
         images = {
@@ -174,9 +170,7 @@ def _member_bytes(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
             while chunk := stream.read(_CHUNK):
                 total += len(chunk)
                 if total > member.file_size:
-                    raise UnsafeArchiveError(
-                        f"The archive's member {member.filename!r} is larger than it claims."
-                    )
+                    raise UnsafeArchiveError(f"The archive's member {member.filename!r} is larger than it claims.")
                 chunks.append(chunk)
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, NotImplementedError) as error:
         raise DatasetError(f"The archive's member {member.filename!r} cannot be read: {error}") from error

@@ -125,9 +125,7 @@ def stacked(
             total += image.nbytes
             if limit is not None and total > limit:
                 pool.shutdown(cancel_futures=True)
-                raise UnsafeArchiveError(
-                    f"Decoded, the images take more than {limit} bytes. max_bytes= allows more."
-                )
+                raise UnsafeArchiveError(f"Decoded, the images take more than {limit} bytes. max_bytes= allows more.")
             images.append(image)
             originals.append(tuple(int(length) for length in shape))
     _check_sizes(images, expected)
@@ -163,9 +161,7 @@ def _resized(image: Array, preprocessing: Preprocessing) -> Array:
         return resize_bilinear(image, size)
     top, left = ((have - want) // 2 for have, want in zip(image.shape[:2], size, strict=True))
     if top < 0 or left < 0:
-        raise DatasetError(
-            f"An image of {size_text(image.shape)} is smaller than the crop of {size_text(size)}."
-        )
+        raise DatasetError(f"An image of {size_text(image.shape)} is smaller than the crop of {size_text(size)}.")
     return image[top : top + size[0], left : left + size[1]]
 
 
@@ -217,22 +213,16 @@ def _check_sizes(images: list[Array], expected: Expected) -> None:
     )
 
 
-def _what_was_done(
-    images: list[Array], originals: list[tuple[int, ...]], preprocessing: Preprocessing
-) -> str:
+def _what_was_done(images: list[Array], originals: list[tuple[int, ...]], preprocessing: Preprocessing) -> str:
     text = f"{len(images)} images of {size_text(images[0].shape)}."
     resized = sum(before[:2] != after.shape[:2] for before, after in zip(originals, images, strict=True))
     if resized:
         how = "resized bilinearly" if preprocessing.mode == "resize" else "cropped at the centre"
         text += f" {resized} of them were {how}, as the datastore says."
-    grayed = sum(
-        len(before) == 3 and after.shape[2] == 1 for before, after in zip(originals, images, strict=True)
-    )
+    grayed = sum(len(before) == 3 and after.shape[2] == 1 for before, after in zip(originals, images, strict=True))
     if grayed:
         text += f" {grayed} of them were converted to gray (rgb2gray)."
-    coloured = sum(
-        len(before) == 2 and after.shape[2] == 3 for before, after in zip(originals, images, strict=True)
-    )
+    coloured = sum(len(before) == 2 and after.shape[2] == 3 for before, after in zip(originals, images, strict=True))
     if coloured:
         text += f" {coloured} of them were gray and are repeated in three channels."
     return text

@@ -184,9 +184,7 @@ def _fits(classes: int, outputs: int | None) -> bool:
 
 def _from_numbers(numbers: Array, expected: Expected, doubt: Doubt) -> Labels:
     if _are_responses(numbers, expected):
-        return Labels(
-            _responses(numbers[:, np.newaxis]), (), "The labels are numbers and are read as responses."
-        )
+        return Labels(_responses(numbers[:, np.newaxis]), (), "The labels are numbers and are read as responses.")
     values, where = np.unique(numbers, return_inverse=True)
     where = where.ravel()
     found = number_readings(values, expected, logical=numbers.dtype.kind == "b")
@@ -207,14 +205,10 @@ def _are_responses(numbers: Array, expected: Expected) -> bool:
 
 def _from_matrix(matrix: Array, expected: Expected, observations: int) -> Labels:
     if observations not in matrix.shape:
-        raise DatasetError(
-            f"There are {observations} observations, but the labels are {size_text(matrix.shape)}."
-        )
+        raise DatasetError(f"There are {observations} observations, but the labels are {size_text(matrix.shape)}.")
     as_rows = matrix.shape[0] == observations
     if as_rows and matrix.shape[1] == observations and expected.outputs != observations:
-        raise DatasetError(
-            f"The labels are {size_text(matrix.shape)}, and neither dimension is the number of classes."
-        )
+        raise DatasetError(f"The labels are {size_text(matrix.shape)}, and neither dimension is the number of classes.")
     rows, side = (matrix, "rows") if as_rows else (matrix.T, "columns")
     if not expected.regression and is_one_hot(rows):
         count = rows.shape[1]
@@ -246,9 +240,7 @@ def _encoded_steps(steps: list[Any], expected: Expected, doubt: Doubt) -> Labels
     if all(text is not None for text in texts):
         lengths = [len(text.names) for text in texts if text is not None]
         categories = tuple(dict.fromkeys(name for text in texts if text for name in text.categories))
-        joined = _from_text(
-            Text(np.concatenate([t.names for t in texts if t is not None]), categories), expected
-        )
+        joined = _from_text(Text(np.concatenate([t.names for t in texts if t is not None]), categories), expected)
     else:
         arrays = [array for array in map(numeric, steps) if array is not None]
         if len(arrays) != len(steps):

@@ -113,9 +113,7 @@ class _Request:
 
     def dataset(self, inputs: Array | Sequences, labels: Labels | None, notes: list[str]) -> Dataset:
         if labels is None:
-            return Dataset(
-                inputs, None, self.expected.class_names, "\n".join([*notes, "There are no labels."])
-            )
+            return Dataset(inputs, None, self.expected.class_names, "\n".join([*notes, "There are no labels."]))
         return Dataset(inputs, labels.data, labels.class_names, "\n".join([*notes, labels.note]))
 
 
@@ -152,9 +150,7 @@ def _from_mat_file(request: _Request, inputs: str | None, labels: str | None) ->
     if is_datastore(value):
         store = read_datastore(value, inputs)
         own = labels in {None, f"{inputs}.Labels"}
-        return _from_datastore(
-            request, store, store.labels if own else resolve(variables, str(labels)), notes
-        )
+        return _from_datastore(request, store, store.labels if own else resolve(variables, str(labels)), notes)
     raw = resolve(variables, labels) if labels is not None else None
     if isinstance(value, pd.DataFrame) and labels is not None and labels.startswith(f"{inputs}."):
         value = value.drop(columns=labels.removeprefix(f"{inputs}."))
@@ -174,9 +170,7 @@ def _from_datastore(request: _Request, store: Datastore, raw: Any, notes: list[s
     # Without image_root, the images may have moved together with the MAT-file.
     roots = [image_root if image_root is not None else request.path.resolve().parent]
     pixels, done = stacked(located(store.files, roots, image_root), expected, store.preprocessing)
-    return request.dataset(
-        pixels, request.encoded(raw, pixels), [*notes, f"A datastore of {done}{store.notes}"]
-    )
+    return request.dataset(pixels, request.encoded(raw, pixels), [*notes, f"A datastore of {done}{store.notes}"])
 
 
 def _in_a_cell(value: Any, steps: int) -> Any:

@@ -101,9 +101,7 @@ def choose(
     """
     offered = [reading for reading in readings if asked in {"auto", reading.kind}]
     if not offered:
-        raise DatasetError(
-            f"number_labels={asked!r}, but the labels fit the network only as {readings[0].note}."
-        )
+        raise DatasetError(f"number_labels={asked!r}, but the labels fit the network only as {readings[0].note}.")
     first = offered[0]
     differ = len({reading.indices for reading in offered}) > 1
     answer = predictions() if differ and not first.is_complete and predictions is not None else None

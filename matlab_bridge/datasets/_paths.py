@@ -38,11 +38,7 @@ def resolve(variables: Mapping[str, Any], path: str) -> Any:
                 f"{path!r} is no path to a variable. Write it as in MATLAB: 'XTest', 'data.XTest', 's(2).x' "
                 f"or 'c{{1}}'."
             )
-        value = (
-            _field(value, step["name"], path[:position])
-            if step["name"]
-            else _element(value, step, path, position)
-        )
+        value = _field(value, step["name"], path[:position]) if step["name"] else _element(value, step, path, position)
         position = step.end()
     return value
 

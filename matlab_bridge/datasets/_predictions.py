@@ -15,9 +15,7 @@ from ._numbers import Predictions
 _SAMPLE = 500
 
 
-def predictions_of(
-    network: Network | None, inputs: Array | Sequences
-) -> Callable[[], Predictions | None] | None:
+def predictions_of(network: Network | None, inputs: Array | Sequences) -> Callable[[], Predictions | None] | None:
     """A question to a network, which is converted to Keras only if it is asked.
 
     Args:
@@ -39,13 +37,9 @@ def predictions_of(
         import keras
 
         positions = np.unique(np.linspace(0, len(inputs) - 1, min(_SAMPLE, len(inputs))).astype(np.intp))
-        scores = np.asarray(
-            keras.ops.convert_to_numpy(model(inputs[positions].astype(np.float32), training=False))
-        )
+        scores = np.asarray(keras.ops.convert_to_numpy(model(inputs[positions].astype(np.float32), training=False)))
         scores = scores.reshape(len(positions), -1)
         # A single sigmoid output tells two classes apart.
-        return positions, scores.argmax(axis=1) if scores.shape[1] > 1 else (scores[:, 0] > 0.5).astype(
-            np.intp
-        )
+        return positions, scores.argmax(axis=1) if scores.shape[1] > 1 else (scores[:, 0] > 0.5).astype(np.intp)
 
     return ask

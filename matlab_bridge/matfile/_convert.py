@@ -78,9 +78,7 @@ class Converter:
         names = raw.dtype.names or ()
         elements = np.empty(raw.shape, dtype=object)
         for index in np.ndindex(raw.shape):
-            elements[index] = {
-                name: self._value(raw[index][name], within_object=within_object) for name in names
-            }
+            elements[index] = {name: self._value(raw[index][name], within_object=within_object) for name in names}
         if raw.shape == (1, 1):
             only: dict[str, Any] = elements[0, 0]
             return only
@@ -148,9 +146,7 @@ class Converter:
 
     def _enumeration(self, raw: Array) -> Enumeration:
         members, subsystem = raw[0, 0], self._subsystem()
-        names = np.array(
-            [subsystem.name(int(index)) for index in members["ValueNames"].ravel()], dtype=np.str_
-        )
+        names = np.array([subsystem.name(int(index)) for index in members["ValueNames"].ravel()], dtype=np.str_)
         class_name = subsystem.class_name(int(members["ClassName"].ravel()[0]))
         return Enumeration(class_name, names[members["ValueIndices"].astype(np.intp)])
 

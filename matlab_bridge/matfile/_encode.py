@@ -78,9 +78,7 @@ def _text(value: str, where: str) -> Array:
     except UnicodeEncodeError as error:
         raise UnwritableValueError(f"{where} is text that is not Unicode: {error}.") from error
     if "\x00" in value:
-        raise UnwritableValueError(
-            f"{where} is text with a NUL character; remove it with text.replace('\\0', '')."
-        )
+        raise UnwritableValueError(f"{where} is text with a NUL character; remove it with text.replace('\\0', '').")
     return np.array([value]) if value else np.empty((0, 0), dtype=np.str_)
 
 
@@ -141,9 +139,7 @@ def _sequence(value: Any, where: str) -> Any:
 @encoded.register(scipy.sparse.spmatrix)
 def _sparse(value: Any, where: str) -> Any:
     if value.ndim != 2:
-        raise UnwritableValueError(
-            f"{where} is sparse with {value.ndim} axes; MATLAB's sparse matrices have two."
-        )
+        raise UnwritableValueError(f"{where} is sparse with {value.ndim} axes; MATLAB's sparse matrices have two.")
     columns = scipy.sparse.csc_array(value)
     columns.sum_duplicates()
     # MATLAB knows sparse matrices of double and logical only.

@@ -56,9 +56,7 @@ def _categorical(codes: Array, categories: list[str], ordered: bool) -> Any:
 
 def datetimes(array: Array) -> Any:
     """A datetime without a time zone."""
-    return MatlabOpaque(
-        {"data": _milliseconds(array, "datetime64"), "tz": _NO_TEXT, "fmt": _NO_TEXT}, "datetime"
-    )
+    return MatlabOpaque({"data": _milliseconds(array, "datetime64"), "tz": _NO_TEXT, "fmt": _NO_TEXT}, "datetime")
 
 
 def durations(array: Array) -> Any:
@@ -97,9 +95,7 @@ def frame(table: pd.DataFrame, where: str, encode: Callable[[Any, str], Any]) ->
         "data": data,
         "ndims": np.array([[2.0]]),
         "nrows": np.array([[float(len(table))]]),
-        "rownames": _cellstr([str(name) for name in table.index], (-1, 1))
-        if has_names
-        else np.empty((0, 0), object),
+        "rownames": _cellstr([str(name) for name in table.index], (-1, 1)) if has_names else np.empty((0, 0), object),
         "nvars": np.array([[float(len(names))]]),
         "varnames": _cellstr(names, (1, -1)),
         "props": make_table_props(),
@@ -144,9 +140,7 @@ def column(values: pd.Series[Any] | pd.Index[Any], where: str) -> Any:
             "Choose the clock to write with .dt.tz_convert('UTC').dt.tz_localize(None)."
         )
     if dtype.kind in "iufb" and values.hasnans:
-        return values.to_numpy(
-            dtype=np.float64, na_value=np.nan
-        )  # pandas' own integers and flags can be missing
+        return values.to_numpy(dtype=np.float64, na_value=np.nan)  # pandas' own integers and flags can be missing
     return values.to_numpy(dtype=dtype if isinstance(dtype, np.dtype) else None)
 
 

@@ -99,8 +99,7 @@ def read_header(path: Path) -> Header:
     if order is not None:
         return Header("v4", order)
     raise NotAMatFileError(
-        f"{path} is not a MAT-file: it looks like {_looks_like(start)}. "
-        "Expected a file that MATLAB's `save` wrote."
+        f"{path} is not a MAT-file: it looks like {_looks_like(start)}. Expected a file that MATLAB's `save` wrote."
     )
 
 
@@ -118,9 +117,7 @@ def _level5_header(path: Path, start: bytes, order: ByteOrder, block_at_512: byt
             )
         return Header("v7.3", order, text)
     if major != 1:
-        raise NotAMatFileError(
-            f"{path} has a MAT-file header of version {major}; known are 1 (v5 to v7) and 2 (v7.3)."
-        )
+        raise NotAMatFileError(f"{path} has a MAT-file header of version {major}; known are 1 (v5 to v7) and 2 (v7.3).")
     # Writers that have no objects leave the field zero, or fill it with spaces.
     raw_offset = start[116:124]
     offset = 0 if raw_offset.strip(b" ") == b"" else struct.unpack(order + "Q", raw_offset)[0]

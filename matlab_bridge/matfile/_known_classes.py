@@ -63,9 +63,7 @@ def categorical(codes: Array, categories: tuple[str, ...], *, ordered: bool) -> 
     """A categorical of pandas; its categories stay plain `str`."""
     import pandas as pd  # takes half a second, and few files need it
 
-    return pd.Categorical.from_codes(
-        (codes - 1).tolist(), pd.Index(categories, dtype=object), ordered=ordered
-    )
+    return pd.Categorical.from_codes((codes - 1).tolist(), pd.Index(categories, dtype=object), ordered=ordered)
 
 
 def to_datetimes(found: MatlabObject) -> Any:

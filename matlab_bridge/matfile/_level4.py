@@ -112,9 +112,7 @@ def _matrices(path: Path, order: ByteOrder) -> list[_Matrix]:
                     f"more than the file's {size}"
                 )
             if matrix.kind == "sparse" and (rows < 1 or columns not in (3, 4)):
-                raise TruncatedFileError(
-                    f"{path} is damaged: the sparse variable {matrix.name!r} is {rows}x{columns}."
-                )
+                raise TruncatedFileError(f"{path} is damaged: the sparse variable {matrix.name!r} is {rows}x{columns}.")
             found.append(matrix)
     return found
 

@@ -130,11 +130,7 @@ class _Reader:
 
         if isinstance(item, h5py.Group):
             metadata: Any = self.struct(item)
-            return (
-                Marker(class_name, "MCOS", metadata)
-                if is_enumeration(metadata)
-                else OldObject(class_name, metadata)
-            )
+            return Marker(class_name, "MCOS", metadata) if is_enumeration(metadata) else OldObject(class_name, metadata)
         if _is_references(item):  # the contents of all objects, or an object that is no object of MATLAB's
             metadata = self._cell(item)
             return metadata if class_name == "FileWrapper__" else Marker(class_name, "handle", metadata)
@@ -200,9 +196,7 @@ def _empty(item: Any, class_name: str) -> Array:
 def _numeric(item: Any, class_name: str, attributes: dict[str, Any]) -> Array:
     values = _stored(item)
     if class_name not in DTYPES:
-        raise TruncatedFileError(
-            f"{item.name} has the class {class_name!r}, which no MAT-file of MATLAB's has"
-        )
+        raise TruncatedFileError(f"{item.name} has the class {class_name!r}, which no MAT-file of MATLAB's has")
     if values.dtype.names is not None:
         return complex_array(values["real"], values["imag"]).T
     is_logical = attributes.get("MATLAB_int_decode") == _LOGICAL and class_name == "logical"

@@ -144,9 +144,7 @@ class MatrixReader:
         class_name = self._text() if kind == _OBJECT else _CLASS_NAMES.get(kind, "")
         if not class_name:
             raise TruncatedFileError(f"the class of the matrix {name!r} is stated as number {kind}")
-        return MatrixHeader(
-            kind, name, "logical" if is_logical else class_name, "", shape, is_complex, is_global
-        )
+        return MatrixHeader(kind, name, "logical" if is_logical else class_name, "", shape, is_complex, is_global)
 
     # The parts of a matrix.
 
@@ -170,9 +168,7 @@ class MatrixReader:
         elif kind == _UINT16 and header.shape[0] == 1 and units.max() > 127:
             units = _unpacked(units)
         elif kind == _UTF32:
-            units = units_of(
-                bytes(data).decode("utf-32-" + ("le" if self._order == "<" else "be"), "replace")
-            )
+            units = units_of(bytes(data).decode("utf-32-" + ("le" if self._order == "<" else "be"), "replace"))
         if units.size == header.size:
             return characters(units).reshape(header.shape, order="F")
         if header.shape[0] == 1:
@@ -204,9 +200,7 @@ class MatrixReader:
         rows = self._numbers()
         starts = self._numbers()[: header.shape[1] + 1]
         if len(header.shape) != 2 or starts.size != header.shape[1] + 1:
-            raise TruncatedFileError(
-                f"a sparse matrix of size {header.shape} has {starts.size} column starts"
-            )
+            raise TruncatedFileError(f"a sparse matrix of size {header.shape} has {starts.size} column starts")
         count = int(starts[-1])
         dtype = DTYPES[header.class_name]
         values = self._sparse_values(count).astype(dtype)
@@ -228,9 +222,7 @@ class MatrixReader:
         if kind >> 16:  # a short element: length and kind share the first four bytes, the data are the others
             kind, nbytes = kind & 0xFFFF, kind >> 16
             if nbytes > 4:
-                raise TruncatedFileError(
-                    f"a short element is stated to have {nbytes} bytes instead of 4 at most"
-                )
+                raise TruncatedFileError(f"a short element is stated to have {nbytes} bytes instead of 4 at most")
             return kind, tag[4 : 4 + nbytes]
         data = self._take(nbytes)
         # Elements begin at multiples of eight; the last one may lack its padding.
@@ -250,9 +242,7 @@ class MatrixReader:
         kind, data = self._element()
         count = len(data) // 4
         if kind not in _INTEGERS or size not in (None, count):
-            raise TruncatedFileError(
-                f"{size or 'some'} integers were expected, and {count} of kind {kind} found"
-            )
+            raise TruncatedFileError(f"{size or 'some'} integers were expected, and {count} of kind {kind} found")
         return struct.unpack(f"{self._order}{count}{_INTEGERS[kind]}", data[: 4 * count])
 
     def _text(self) -> str:

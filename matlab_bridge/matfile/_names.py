@@ -46,9 +46,7 @@ def checked_name(name: Any, what: str) -> str:
         UnwritableValueError: with what is wrong, and a name that would do.
     """
     if not isinstance(name, str):
-        raise UnwritableValueError(
-            f"{what} is named {name!r}, a {type(name).__name__}; MATLAB's names are text (str)."
-        )
+        raise UnwritableValueError(f"{what} is named {name!r}, a {type(name).__name__}; MATLAB's names are text (str).")
     if name in _KEYWORDS:
         raise UnwritableValueError(f"{what} is named {name!r}, a keyword of MATLAB; {name + '_'!r} would do.")
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) or len(name) > MAX_LENGTH:

@@ -97,9 +97,7 @@ def marker_ids(metadata: Array) -> tuple[list[int], int]:
     first = 2 + int(numbers[1])
     count = math.prod(marker_shape(metadata))
     if first + count + 1 != numbers.size:
-        raise ValueError(
-            f"the marker of an object array has {numbers.size} numbers instead of {first + count + 1}"
-        )
+        raise ValueError(f"the marker of an object array has {numbers.size} numbers instead of {first + count + 1}")
     return [int(n) for n in numbers[first:-1]], int(numbers[-1])
 
 
@@ -121,15 +119,11 @@ def complex_array(real: Array, imaginary: Array) -> Array:
     return array
 
 
-def sparse_matrix(
-    values: Array, rows: Array, starts: Array, shape: tuple[int, int]
-) -> scipy.sparse.csc_array[Any]:
+def sparse_matrix(values: Array, rows: Array, starts: Array, shape: tuple[int, int]) -> scipy.sparse.csc_array[Any]:
     """A sparse matrix by columns, its indices checked: SciPy's compiled code trusts them."""
     if starts.size != shape[1] + 1 or starts[0] != 0 or np.any(np.diff(starts.astype(np.int64)) < 0):
         raise ValueError("the column starts of a sparse matrix do not increase from 0")
-    if not values.size == rows.size == starts[-1] or (
-        rows.size and not 0 <= rows.min() <= rows.max() < shape[0]
-    ):
+    if not values.size == rows.size == starts[-1] or (rows.size and not 0 <= rows.min() <= rows.max() < shape[0]):
         raise ValueError(f"the row indices of a sparse matrix do not fit its size {shape}")
     parts: Any = (values, rows.astype(np.int64), starts.astype(np.int64))
     return scipy.sparse.csc_array(parts, shape=shape)

@@ -131,8 +131,7 @@ def _calendar_times(start: Any, step: MatlabObject, rows: int) -> Array:
     """Times that are calendar durations apart: months, then days, then a time."""
     parts = step.properties["components"]
     months, days, millis = (
-        float(np.ravel(parts[name])[0]) if np.size(parts[name]) else 0.0
-        for name in ("months", "days", "millis")
+        float(np.ravel(parts[name])[0]) if np.size(parts[name]) else 0.0 for name in ("months", "days", "millis")
     )
     offset = pd.DateOffset(months=int(months), days=int(days))
     first = pd.Timestamp(start)

@@ -136,17 +136,13 @@ class _Level73Writer(matwriter7.MatWrite7):  # type: ignore[misc]  # mat-io has 
         self.add_classname_attr(dataset, "single")
         return dataset
 
-    def write_struct_array(
-        self, parent: h5py.Group, var_name: str, data: Array, object_decode: int = 0
-    ) -> h5py.Group:
+    def write_struct_array(self, parent: h5py.Group, var_name: str, data: Array, object_decode: int = 0) -> h5py.Group:
         """Refer to the names of very many fields, which mat-io writes but does not refer to."""
         group = super().write_struct_array(parent, var_name, data, object_decode)
         if "MATLAB_fields" not in group.attrs and data.dtype.names:
             names = np.empty(len(data.dtype.names), dtype=h5py.vlen_dtype(np.dtype("S1")))
             for i, name in enumerate(data.dtype.names):
                 names[i] = np.array([*name], dtype="S1")
-            stored = self.h5file.require_group(self.refs_group).create_dataset(
-                self._next_refname(), data=names
-            )
+            stored = self.h5file.require_group(self.refs_group).create_dataset(self._next_refname(), data=names)
             group.attrs["MATLAB_fields"] = stored.ref
         return group

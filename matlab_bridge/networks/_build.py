@@ -150,9 +150,7 @@ def _unsupported(network: Network, objections: Mapping[str, str]) -> Unsupported
 def _place(network: Network, name: str) -> str:
     position = [layer.name for layer in network.layers].index(name) + 1
     before = [repr(connection.source) for connection in network.inputs_of(name)]
-    return f"layer {position} of {len(network.layers)}" + (
-        f", after {' and '.join(before)}" if before else ""
-    )
+    return f"layer {position} of {len(network.layers)}" + (f", after {' and '.join(before)}" if before else "")
 
 
 def _built(network: Network, site: Site, rule: LayerRule) -> Tensor:
@@ -184,9 +182,7 @@ def _ends(
     ends = network.output_names or [layer.name for layer in network.layers if layer.name not in sources]
     outputs = [Site(network[name], (), names).as_vector(tensors[name]) for name in ends]
     inputs = [
-        keras.utils.get_source_inputs(tensors[layer.name])[0]
-        for layer in network.layers
-        if rules[layer.name].is_input
+        keras.utils.get_source_inputs(tensors[layer.name])[0] for layer in network.layers if rules[layer.name].is_input
     ]
     return (inputs[0] if len(inputs) == 1 else inputs), (outputs[0] if len(outputs) == 1 else outputs)
 
@@ -195,14 +191,10 @@ def _model_name(network: Network) -> str:
     return keras_name(network.source.variable) if network.source else "network"
 
 
-def _load(
-    network: Network, rules: Mapping[str, LayerRule], names: LayerNames, model: keras.Model
-) -> tuple[str, ...]:
+def _load(network: Network, rules: Mapping[str, LayerRule], names: LayerNames, model: keras.Model) -> tuple[str, ...]:
     """Give the model MATLAB's parameters; returns the layers that have none yet."""
     untrained = [
-        layer.name
-        for layer in network.layers
-        if rules[layer.name].is_input and not Normalization.of(layer).is_trained
+        layer.name for layer in network.layers if rules[layer.name].is_input and not Normalization.of(layer).is_trained
     ]
     for layer, parameter in _parameters(network):
         variable = getattr(model.get_layer(names[layer.name]), parameter.keras)

@@ -120,9 +120,7 @@ class _Translation:
         uses = Counter(call.operation.name for call in self._calls)
         for call in self._calls:
             if uses[call.operation.name] > 1:
-                raise call.unsupported(
-                    "the model calls it more than once, and MATLAB's layers stand in one place"
-                )
+                raise call.unsupported("the model calls it more than once, and MATLAB's layers stand in one place")
             translate = _SPECIAL.get(call.kind, _Translation._plain)
             self._ends[id(call.output)] = translate(self, call)
         outputs = [self._ends[id(tensor)] for tensor in self._model.outputs]
@@ -144,17 +142,13 @@ class _Translation:
         shape = call.output.shape
         kinds = {4: "ImageInputLayer", 3: "SequenceInputLayer", 2: "FeatureInputLayer"}
         if len(shape) not in kinds or (len(shape) == 4 and None in shape[1:]):
-            raise call.unsupported(
-                f"its shape is {shape}; images (N, H, W, C), sequences and features convert"
-            )
+            raise call.unsupported(f"its shape is {shape}; images (N, H, W, C), sequences and features convert")
         size = shape[1:] if len(shape) == 4 else shape[-1:]
         settings = {"InputSize": np.array([size], dtype=float), "Normalization": "none"}
         return self._add(Layer(call.operation.name, _PREFIX + kinds[len(shape)], settings), ())
 
     def _rescaling(self, call: Call) -> _End:
-        scale, offset = (
-            np.asarray(value, dtype=float) for value in (call.operation.scale, call.operation.offset)
-        )
+        scale, offset = (np.asarray(value, dtype=float) for value in (call.operation.scale, call.operation.offset))
         return self._normalize_input(call, mean=-offset / scale, deviation=1 / scale)
 
     def _normalization(self, call: Call) -> _End:
@@ -171,16 +165,12 @@ class _Translation:
         source = self._layers[end.layer]
         is_free = end.margins is None and source.settings.get("Normalization") == "none"
         if not is_free or self._uses[id(call.inputs[0])] > 1:
-            raise call.unsupported(
-                "it normalizes, which MATLAB's input layers do; it must follow an input alone"
-            )
+            raise call.unsupported("it normalizes, which MATLAB's input layers do; it must follow an input alone")
         rank = np.size(source.settings["InputSize"])
         statistics = {"Mean": mean, "StandardDeviation": deviation}
         # As MATLAB has them: 1x1xC or HxWxC for images, Dx1 for features and sequences.
         shaped = {
-            name: array.reshape((1,) * (rank - array.ndim) + array.shape)
-            if rank > 1
-            else array.reshape(-1, 1)
+            name: array.reshape((1,) * (rank - array.ndim) + array.shape) if rank > 1 else array.reshape(-1, 1)
             for name, array in statistics.items()
         }
         settings = {**source.settings, "Normalization": "zscore", **shaped}
@@ -286,11 +276,7 @@ def _described(call: Call) -> tuple[str, LayerRule, Mapping[str, Any]]:
             raise call.unsupported(str(error)) from error
         if settings is not None:
             return class_name, rule, settings
-    what = (
-        "this form of it"
-        if any(call.kind in rule.keras_classes for rule in registered().values())
-        else "its class"
-    )
+    what = "this form of it" if any(call.kind in rule.keras_classes for rule in registered().values()) else "its class"
     raise call.unsupported(f"no rule describes {what}")
 
 
@@ -318,9 +304,7 @@ def _joint_order(call: Call, ends: list[_End]) -> Array | None:
     if call.kind == "Concatenate":
         sizes = [tensor.shape[-1] for tensor in call.inputs]
         starts = np.cumsum([0, *sizes[:-1]])
-        parts = [
-            np.arange(size) if order is None else order for size, order in zip(sizes, orders, strict=True)
-        ]
+        parts = [np.arange(size) if order is None else order for size, order in zip(sizes, orders, strict=True)]
         return np.concatenate([start + part for start, part in zip(starts, parts, strict=True)])
     first = orders[0]
     if any(order is None or first is None or not np.array_equal(order, first) for order in orders):

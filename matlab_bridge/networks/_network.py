@@ -150,9 +150,7 @@ class Network:
         try:
             return tuple(self._by_name[name] for name in TopologicalSorter(feeds).static_order())
         except CycleError as error:
-            raise InvalidNetworkError(
-                f"The connections form a loop: {' -> '.join(error.args[1])}."
-            ) from error
+            raise InvalidNetworkError(f"The connections form a loop: {' -> '.join(error.args[1])}.") from error
 
     def inputs_of(self, name: str) -> tuple[Connection, ...]:
         """The connections into a layer, sorted by port (`in1`, `in2`, ..., `in10`)."""

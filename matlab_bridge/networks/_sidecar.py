@@ -99,9 +99,7 @@ def write_sidecar(model_path: str | os.PathLike[str], model: keras.Model) -> Pat
     """
     path = sidecar_path(model_path)
     with replacing(path) as temporary:
-        temporary.write_text(
-            json.dumps(asdict(sidecar(model)), indent=2, ensure_ascii=False), encoding="utf-8"
-        )
+        temporary.write_text(json.dumps(asdict(sidecar(model)), indent=2, ensure_ascii=False), encoding="utf-8")
     return path
 
 

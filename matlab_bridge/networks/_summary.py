@@ -58,9 +58,7 @@ def _heading(network: Network) -> list[str]:
     where = f" {network.source.variable!r} of {network.source.path.name}" if network.source else ""
     total = _count(sum(map(learnables, network.layers)), "learnable")
     heading = [f"{network.class_name}{where}: {_count(len(network.layers), 'layer')}, {total}"]
-    heading += [
-        f"Input: {description(layer)}" for layer in network.layers if layer.kind.endswith("InputLayer")
-    ]
+    heading += [f"Input: {description(layer)}" for layer in network.layers if layer.kind.endswith("InputLayer")]
     names = network.class_names
     if names:
         shown = ", ".join(names[:_CLASSES_SHOWN]) + (", ..." if len(names) > _CLASSES_SHOWN else "")
@@ -110,9 +108,7 @@ def _normalized(layer: Layer) -> str:
 def _sliding(layer: Layer, what: str, edges: str = "Padding") -> str:
     dilation = _vector(layer, "DilationFactor") if "DilationFactor" in layer.settings else "1"
     dilated = "" if set(dilation) <= set("[1 ]") else f", dilation factor {dilation},"
-    return (
-        f"{what} with stride {_vector(layer, 'Stride')}{dilated} and {edges.lower()} {_edges(layer, edges)}"
-    )
+    return f"{what} with stride {_vector(layer, 'Stride')}{dilated} and {edges.lower()} {_edges(layer, edges)}"
 
 
 def _input(what: str) -> Callable[[Layer], str]:

@@ -86,14 +86,10 @@ def forward(step: Step, w: Weights, states: Weights, x: Array) -> Array:
         return x @ w[f"{step.name}/kernel"] + w[f"{step.name}/bias"]
     if step.kind == "norm":
         return _standardized(step, states, x) * w[f"{step.name}/gamma"] + w[f"{step.name}/beta"]
-    return {"relu": lambda: np.maximum(x, 0), "pool": lambda: pool(x)[0], "flatten": lambda: x.reshape(-1)}[
-        step.kind
-    ]()
+    return {"relu": lambda: np.maximum(x, 0), "pool": lambda: pool(x)[0], "flatten": lambda: x.reshape(-1)}[step.kind]()
 
 
-def backward(
-    step: Step, w: Weights, states: Weights, x: Array, slope: Array
-) -> tuple[Array, dict[str, Array]]:
+def backward(step: Step, w: Weights, states: Weights, x: Array, slope: Array) -> tuple[Array, dict[str, Array]]:
     """The gradients of a layer's input and of its variables."""
     if step.kind == "conv":
         d_x, d_kernel, d_bias = convolve_backward(x, w[f"{step.name}/kernel"], slope)

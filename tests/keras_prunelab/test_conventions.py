@@ -16,9 +16,7 @@ L = keras.layers
 LEVELS = (*np.linspace(0, 0.9, 10), 0.95, 0.98)
 
 
-def network(
-    filters: tuple[int, ...], size: int, classes: int, *, norm: bool, ending: str = "softmax"
-) -> keras.Model:
+def network(filters: tuple[int, ...], size: int, classes: int, *, norm: bool, ending: str = "softmax") -> keras.Model:
     """Convolutions with ReLU, pooling between them, and a classifier, with random values everywhere."""
     keras.utils.set_random_seed(7)
     x = inputs = keras.Input((size, size, 1))
@@ -34,9 +32,7 @@ def network(
         x = L.Dense(classes, activation="softmax", bias_initializer="normal", name="fc")(x)
     else:
         x = L.Dense(classes, bias_initializer="normal", name="fc")(x)
-        x = {"layer": L.Softmax(), "activation": L.Activation("sigmoid"), "operation": keras.ops.softmax}[
-            ending
-        ](x)
+        x = {"layer": L.Softmax(), "activation": L.Activation("sigmoid"), "operation": keras.ops.softmax}[ending](x)
     model = keras.Model(inputs, x)
     random = np.random.default_rng(7)
     for layer in model.layers:
@@ -112,16 +108,12 @@ def test_matlab_magnitude_masks_are_those_of_numpy(norm: bool) -> None:
     found = kpl.trajectory(model, LEVELS, "magnitude", convention="matlab")
     assert found.total == 21_578 + norm * 2 * (8 + 16 + 32)
     for level, sparsity in enumerate(LEVELS):
-        assert same(
-            found.masks(level), matlab_mask({path: np.abs(w) for path, w in weights.items()}, sparsity)
-        )
+        assert same(found.masks(level), matlab_mask({path: np.abs(w) for path, w in weights.items()}, sparsity))
 
 
 def test_matlab_rule_prunes_zeros_at_sparsity_zero_and_all_ties() -> None:
     model = keras.Sequential([keras.Input((4,)), L.Dense(3, name="fc")])
-    model.layers[0].set_weights(
-        [np.float32([[0, 1, 1], [1, 1, 2], [2, 3, 3], [0, 4, 4]]), np.zeros(3, "float32")]
-    )
+    model.layers[0].set_weights([np.float32([[0, 1, 1], [1, 1, 2], [2, 3, 3], [0, 4, 4]]), np.zeros(3, "float32")])
     found = kpl.trajectory(model, [0.0, 0.4, 0.45], convention="matlab")
     assert [found.zeros(level) for level in range(3)] == [5, 9, 9]  # of 15, k is 0, 6 and 7
     exact = kpl.trajectory(model, [0.0, 0.4, 0.45], convention="paper")

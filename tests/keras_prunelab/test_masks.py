@@ -12,9 +12,7 @@ from numpy.testing import assert_array_equal
 
 from keras_prunelab import InvalidMaskError, MaskSet
 
-MASKS = st.dictionaries(
-    st.text(min_size=1), arrays(np.bool_, array_shapes(min_dims=0, max_dims=3)), max_size=4
-)
+MASKS = st.dictionaries(st.text(min_size=1), arrays(np.bool_, array_shapes(min_dims=0, max_dims=3)), max_size=4)
 
 
 def model() -> keras.Model:
@@ -88,9 +86,7 @@ def test_masks_that_do_not_fit_leave_the_model_as_it_was() -> None:
     net = model()
     before = net.get_weights()
     good = {net.weights[0].path: np.zeros((3, 4), bool)}
-    with pytest.raises(
-        InvalidMaskError, match=r"no trainable variable 'three/kernel'; it has '.*one/kernel'"
-    ):
+    with pytest.raises(InvalidMaskError, match=r"no trainable variable 'three/kernel'; it has '.*one/kernel'"):
         MaskSet({**good, "three/kernel": np.zeros((1,), bool)}).apply(net)
     with pytest.raises(InvalidMaskError, match=r"has shape \(1,\), but .* shape \(4, 2\)"):
         MaskSet({**good, net.weights[2].path: np.zeros((1,), bool)}).apply(net)
@@ -104,9 +100,7 @@ def test_masks_are_boolean() -> None:
 
 
 @given(masks=MASKS)
-def test_saved_masks_load_again(
-    masks: dict[str, np.ndarray], tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_saved_masks_load_again(masks: dict[str, np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("masks") / "masks.npz"
     MaskSet(masks).save(path)
     assert MaskSet.load(path) == MaskSet(masks)

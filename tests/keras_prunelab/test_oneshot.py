@@ -53,9 +53,7 @@ class Unsavable(keras.Model):
 
 
 def sequential() -> keras.Model:
-    return keras.Sequential(
-        [keras.Input((6,)), L.Dense(7), L.BatchNormalization(), L.Dense(3, activation="softmax")]
-    )
+    return keras.Sequential([keras.Input((6,)), L.Dense(7), L.BatchNormalization(), L.Dense(3, activation="softmax")])
 
 
 def nested() -> keras.Model:
@@ -120,9 +118,7 @@ def test_the_copy_is_sparse_and_the_model_is_untouched(make: object, convention:
     learnables = "weights" if convention == "paper" else "all"
     found = kpl.prunable(model, learnables=learnables)
     magnitudes = np.concatenate([np.abs(item.value()).ravel() for item in found])
-    kept = np.concatenate(
-        [np.abs(item.value()).ravel() for item in kpl.prunable(pruned, learnables=learnables)]
-    )
+    kept = np.concatenate([np.abs(item.value()).ravel() for item in kpl.prunable(pruned, learnables=learnables)])
     count = pruned_count(0.5, found.total)
     threshold = np.sort(magnitudes)[count - 1]
     assert_array_equal(kept, np.where(magnitudes > threshold, magnitudes, 0))
@@ -159,9 +155,7 @@ def test_what_hangs_on_the_model_comes_along() -> None:
 def test_a_model_that_cannot_be_copied_says_what_to_do() -> None:
     model = Unsavable(L.Dense(2))
     model(X)
-    with pytest.raises(
-        kpl.InvalidModelError, match=r"class Unsavable cannot be copied.*then masks.apply\(model\)"
-    ):
+    with pytest.raises(kpl.InvalidModelError, match=r"class Unsavable cannot be copied.*then masks.apply\(model\)"):
         kpl.prune(model, 0.5)
     kpl.trajectory(model, 0.5).masks(0).apply(model)
     assert kpl.sparsity(model) == 0.5

@@ -45,10 +45,7 @@ def test_weights_are_kernels_wherever_they_are() -> None:
         ("each", "kernel"),
         ("mixed", "mixing"),
     ]
-    assert (
-        items.total
-        == sum(int(np.prod(v.shape)) for v in model.trainable_variables if "kernel" in v.path) + 18
-    )
+    assert items.total == sum(int(np.prod(v.shape)) for v in model.trainable_variables if "kernel" in v.path) + 18
     assert items[8].within == ("each", "inner", "inside")
     assert items[8].layer == "inside"
     reasons = {skip.path.split("/")[-1]: skip.reason for skip in items.skipped}

@@ -89,9 +89,7 @@ def test_the_page_has_the_sections_of_the_sheet_and_the_choice(page):
     for heading in ("1. Accuracy against sparsity", "2. The trade-off", "3. A second method",
                     "4. Inside the network at the choice", "5. Open questions", "Appendix"):  # fmt: skip
         assert heading in text
-    assert (
-        text.count("synflow at 91.4 % is the sparsest level whose accuracy, 98.20 %, is within 1 point") == 2
-    )
+    assert text.count("synflow at 91.4 % is the sparsest level whose accuracy, 98.20 %, is within 1 point") == 2
     assert "The matlab convention follows MathWorks' example" in text
 
 
@@ -100,9 +98,7 @@ def test_every_plot_has_an_alternative_text_and_a_dark_twin(page):
     images = [attributes for tag, attributes in tags if tag == "img"]
     assert len(images) == 4
     assert all(len(image["alt"]) > 40 for image in images)
-    assert [a["media"] for tag, a in tags if tag == "source"] == [
-        "screen and (prefers-color-scheme: dark)"
-    ] * 4
+    assert [a["media"] for tag, a in tags if tag == "source"] == ["screen and (prefers-color-scheme: dark)"] * 4
 
 
 def test_a_sweep_that_was_stopped_says_so(tmp_path):
@@ -114,9 +110,7 @@ def test_a_sweep_that_was_stopped_says_so(tmp_path):
 
 def test_a_regression_is_reported_in_its_own_units(tmp_path):
     swept = result({"magnitude": [(0.5, 2.0), (0.7, 2.1), (0.8, 9.0)]}, dense=2.0, metric=RMSE)
-    text = _Tags(
-        kpl.report(swept, swept.choose(max_drop=0.1), tmp_path / "r.html").read_text(encoding="utf-8")
-    ).text
+    text = _Tags(kpl.report(swept, swept.choose(max_drop=0.1), tmp_path / "r.html").read_text(encoding="utf-8")).text
     assert "1. RMSE against sparsity" in text
     assert "magnitude at 70.0 %" in text
     assert "accuracy" not in text.lower()
@@ -127,13 +121,9 @@ def test_answers_are_computed():
     findings = Findings.of(swept, swept.choose(max_drop=0.01))
     # By hand from the masks: 7 of 9 convolution learnables and 9 of 20 weights are zero.
     assert _answers.family_sentence(findings) == (
-        "Zeros by type of layer: convolutional layers 77.8 % (7 of 9), against fully connected layers 45.0 % "
-        "(9 of 20)."
+        "Zeros by type of layer: convolutional layers 77.8 % (7 of 9), against fully connected layers 45.0 % (9 of 20)."
     )
-    assert (
-        _answers.depth_trend(findings.blocks, "block")
-        == "The early block is pruned more: conv1 77.8 %, fc2 45.0 %."
-    )
+    assert _answers.depth_trend(findings.blocks, "block") == "The early block is pruned more: conv1 77.8 %, fc2 45.0 %."
     assert _answers.filter_sentence(findings) == (
         "Removed as a whole: 1 of 3 convolution filters and 1 of 4 units of fully connected layers (one is gone "
         "when all its weights are zero, and its bias)."
@@ -142,13 +132,11 @@ def test_answers_are_computed():
         "17.9 % of the multiply-adds have a weight that is left: 111 of 620"
     )
     # sqrt(0.982 * 0.018 / 500) = 0.0059
-    assert (
-        "standard error of about 0.59 points; the loss against the dense network is 0.80 points"
-        in " ".join(_answers.trade_off(findings))
+    assert "standard error of about 0.59 points; the loss against the dense network is 0.80 points" in " ".join(
+        _answers.trade_off(findings)
     )
-    assert (
-        "synflow has accuracy 98.20 % and magnitude 98.10 %; synflow is the better of the two at 3 of the 5"
-        in (_answers.comparison_sentence(findings))
+    assert "synflow has accuracy 98.20 % and magnitude 98.10 %; synflow is the better of the two at 3 of the 5" in (
+        _answers.comparison_sentence(findings)
     )
     steepest = questions(findings)[0].known
     assert "from 91.6 %, accuracy 97.90 %, to 95.0 %, 70.00 %" in steepest

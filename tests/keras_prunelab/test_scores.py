@@ -47,9 +47,7 @@ def test_random_depends_on_seed_and_position_only() -> None:
 
 def test_synflow_of_two_dense_layers() -> None:
     model = dense_net()
-    for score, expected in zip(
-        scores.SynFlow()(context(model)).values(), flow_of_dense_net(model), strict=True
-    ):
+    for score, expected in zip(scores.SynFlow()(context(model)).values(), flow_of_dense_net(model), strict=True):
         assert_allclose(score, expected, rtol=1e-5)
 
 
@@ -66,9 +64,7 @@ def test_synflow_sums_all_outputs_of_nested_models() -> None:
 
 
 def test_synflow_leaves_the_model_as_it_was() -> None:
-    model = keras.Sequential(
-        [keras.Input((4,)), L.Dense(3), L.BatchNormalization(), L.Dense(2, activation="softmax")]
-    )
+    model = keras.Sequential([keras.Input((4,)), L.Dense(3), L.BatchNormalization(), L.Dense(2, activation="softmax")])
     nodes = [len(layer._inbound_nodes) for layer in model.layers]
     before, config = model.get_weights(), model.get_config()
     kpl.trajectory(model, [0.2, 0.8], "synflow", convention="matlab")
@@ -118,9 +114,7 @@ def test_synflow_fills_open_dimensions_and_integer_inputs() -> None:
 def test_synflow_passes_through_recurrent_layers() -> None:
     inputs = keras.Input((None, 2))
     model = keras.Model(inputs, L.Dense(3)(L.LSTM(4)(inputs)))
-    assert all(
-        (score > 0).any() for path, score in scores.SynFlow()(context(model)).items() if "kernel" in path
-    )
+    assert all((score > 0).any() for path, score in scores.SynFlow()(context(model)).items() if "kernel" in path)
 
 
 class Subclassed(keras.Model):

@@ -13,9 +13,7 @@ from keras_prunelab import InvalidSparsityError, _selection
 from keras_prunelab._selection import checked_sparsities, pruned_count, removal_levels
 
 # Few different scores make many ties.
-SCORES = st.lists(
-    st.sampled_from([0.0, 0.25, 0.5, 1.0, 3.0]) | st.floats(0, 4, width=32), min_size=1, max_size=60
-)
+SCORES = st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0, 3.0]) | st.floats(0, 4, width=32), min_size=1, max_size=60)
 SPARSITIES = st.lists(st.floats(0, 0.999), min_size=1, max_size=8).map(sorted)
 
 

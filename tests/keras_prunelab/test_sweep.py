@@ -52,9 +52,7 @@ def _accuracy(model: keras.Model, masks: kpl.MaskSet, data) -> float:
 
 @pytest.mark.parametrize("convention", ["paper", "matlab"])
 def test_accuracies_are_those_of_an_argmax_over_masked_copies(model, data, convention):
-    result = kpl.sweep(
-        model, data, LEVELS, ("magnitude", kpl.scores.SynFlow(rounds=3)), convention=convention
-    )
+    result = kpl.sweep(model, data, LEVELS, ("magnitude", kpl.scores.SynFlow(rounds=3)), convention=convention)
     assert list(result.table["score"]) == ["magnitude"] * 4 + ["synflow"] * 4
     for index in range(len(result.table)):
         row = result.table.iloc[index]
@@ -123,9 +121,7 @@ def test_progress_counts_every_point(model, data):
     assert "random" in seen[-1].what
 
 
-def test_the_forward_pass_is_compiled_once_and_weights_are_written_only_where_masks_change(
-    model, data, monkeypatch
-):
+def test_the_forward_pass_is_compiled_once_and_weights_are_written_only_where_masks_change(model, data, monkeypatch):
     calls = []
     original = type(model).call
     monkeypatch.setattr(
@@ -140,9 +136,7 @@ def test_the_forward_pass_is_compiled_once_and_weights_are_written_only_where_ma
     with _evaluate.masked_weights(prunables) as weights:
         masks = kpl.trajectory(model, [0.5]).masks(0)
         weights.apply(masks)
-        monkeypatch.setattr(
-            type(prunables[0].variable), "assign", lambda self, value: written.append(self.path)
-        )
+        monkeypatch.setattr(type(prunables[0].variable), "assign", lambda self, value: written.append(self.path))
         weights.apply(masks)
         monkeypatch.undo()
     assert written == []

@@ -23,9 +23,7 @@ def test_the_sparsest_level_within_the_drop_wins_and_the_reason_says_what_comes_
 
 
 def test_between_scores_the_sparsest_wins_then_the_most_accurate():
-    assert (
-        result(FALLING).choose(max_drop=0.01).score == "synflow"
-    )  # both reach 91.4 %; synflow is better there
+    assert result(FALLING).choose(max_drop=0.01).score == "synflow"  # both reach 91.4 %; synflow is better there
     assert result(FALLING).choose(min_accuracy=0.975).sparsity == 0.916
 
 
@@ -44,15 +42,11 @@ def test_a_curve_that_recovers_is_chosen_at_its_sparsest_and_the_reason_warns():
 
 
 def test_the_last_level_says_that_nothing_sparser_was_tested():
-    assert (
-        "the sparsest level that was tested" in result({"random": [(0.5, 0.99)]}).choose(max_drop=0.0).reason
-    )
+    assert "the sparsest level that was tested" in result({"random": [(0.5, 0.99)]}).choose(max_drop=0.0).reason
 
 
 def test_no_point_within_the_limit_names_the_best():
-    with pytest.raises(
-        NoTradeOffError, match=r"at least 99\.90 %. The best is magnitude at 50\.0 % with 99\.00 %"
-    ):
+    with pytest.raises(NoTradeOffError, match=r"at least 99\.90 %. The best is magnitude at 50\.0 % with 99\.00 %"):
         result(FALLING).choose(min_accuracy=0.999)
 
 

@@ -58,9 +58,7 @@ def test_layer_scope_prunes_each_layer_alike(score: scores.ScoreLike, convention
 @pytest.mark.parametrize("convention", ["paper", "matlab"])
 @pytest.mark.parametrize("score", ["magnitude", "random", "synflow"])
 def test_masks_are_nested_where_they_should_be(score: str, convention: str) -> None:
-    found = kpl.trajectory(
-        NET, LEVELS, scores.SynFlow(3) if score == "synflow" else score, convention=convention
-    )
+    found = kpl.trajectory(NET, LEVELS, scores.SynFlow(3) if score == "synflow" else score, convention=convention)
     if (score, convention) == ("synflow", "paper"):
         assert [found.zeros(level) for level in range(len(LEVELS))] == [
             pruned_count(sparsity, found.total) for sparsity in LEVELS

@@ -108,9 +108,7 @@ def stored_files(
     for name in names:
         field = _bits([bit for character in name for bit in codes[character]])
         body += bytes([len(field)]) + field
-    body += struct.pack("<BBBB", 1, 1, 0, len(runs)) + struct.pack(
-        f"<{len(runs)}H", *(run[0] for run in runs)
-    )
+    body += struct.pack("<BBBB", 1, 1, 0, len(runs)) + struct.pack(f"<{len(runs)}H", *(run[0] for run in runs))
     body += struct.pack("<QBB", len(starts), 0, 0)
     for start in starts:
         body += bytes([len(start), *start])

@@ -34,9 +34,7 @@ class Mat5:
         storage = array.dtype
         if compact and ((np.abs(array) < 2**31) & (array == np.rint(array))).all():
             fitting = (np.dtype(code) for code in ("u1", "i2", "u2", "i4"))
-            storage = next(
-                (code for code in fitting if (array == array.astype("i8").astype(code)).all()), storage
-            )
+            storage = next((code for code in fitting if (array == array.astype("i8").astype(code)).all()), storage)
         data = array.astype(storage.newbyteorder(self.order)).tobytes(order="F")
         return self.element(DATA_TYPES[storage.str[1:]], data)
 

@@ -43,18 +43,14 @@ def element(kind: int, data: bytes, order: str = "<") -> bytes:
     return struct.pack(order + "2I", kind, len(data)) + data + bytes(-len(data) % 8)
 
 
-def level5_matrix(
-    kind: int, shape: tuple[int, ...], *parts: bytes, name: str = "x", order: str = "<"
-) -> bytes:
+def level5_matrix(kind: int, shape: tuple[int, ...], *parts: bytes, name: str = "x", order: str = "<") -> bytes:
     """A matrix of the Level 5 format: flags, size, name, and then its parts."""
     head = element(6, struct.pack(order + "2I", kind, 0), order)
     size = element(5, struct.pack(f"{order}{len(shape)}i", *shape), order)
     return element(14, head + size + element(1, name.encode(), order) + b"".join(parts), order)
 
 
-def level5_file(
-    *elements: bytes, order: str = "<", compressed: bool = False, subsystem_offset: int = 0
-) -> bytes:
+def level5_file(*elements: bytes, order: str = "<", compressed: bool = False, subsystem_offset: int = 0) -> bytes:
     """A whole Level 5 file of some elements."""
     text = b"MATLAB 5.0 MAT-file, Platform: PCWIN64, Created on: Mon Jan  2 03:04:05 2023".ljust(116)
     head = text + bytes(8)

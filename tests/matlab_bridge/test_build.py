@@ -20,9 +20,7 @@ from .networks_by_hand import row
 
 
 def fully_connected(name, outputs_, inputs=None):
-    weights = (
-        {} if inputs is None else {"Weights": normal(1, outputs_, inputs), "Bias": normal(2, outputs_, 1)}
-    )
+    weights = {} if inputs is None else {"Weights": normal(1, outputs_, inputs), "Bias": normal(2, outputs_, 1)}
     return layer(name, "FullyConnectedLayer", {"OutputSize": row(outputs_)}, weights)
 
 
@@ -80,9 +78,7 @@ def test_several_inputs_and_outputs_come_in_the_order_that_matlab_names():
     first, second = normal(1, 2, 2), normal(2, 2, 3)
     joined = np.concatenate([first, second], axis=1)
     model = to_keras(Network(layers, connections, output_names=("tanh", "relu", "cat")))
-    for actual, expected in zip(
-        model([first, second]), (np.tanh(joined), np.maximum(joined, 0), joined), strict=True
-    ):
+    for actual, expected in zip(model([first, second]), (np.tanh(joined), np.maximum(joined, 0), joined), strict=True):
         assert_close(np.asarray(actual), expected)
     assert [tensor.shape for tensor in to_keras(Network(layers, connections)).outputs] == [(None, 5)] * 2
 
@@ -124,9 +120,7 @@ def test_a_setting_that_is_missing():
 
 
 def test_an_image_layer_on_sequences():
-    network = chain(
-        layer("in", "SequenceInputLayer", {"InputSize": row(3)}), layer("pool", "GlobalMaxPooling2DLayer")
-    )
+    network = chain(layer("in", "SequenceInputLayer", {"InputSize": row(3)}), layer("pool", "GlobalMaxPooling2DLayer"))
     with pytest.raises(UnsupportedLayerError, match=r"'pool' .*sequences of shape \(None, None, 3\)"):
         to_keras(network)
 

@@ -165,9 +165,7 @@ def test_cells_of_images_and_of_feature_vectors():
 
 
 def test_tables_give_their_numeric_variables():
-    table = pd.DataFrame(
-        {"a": [1.0, 2.0], "name": ["x", "y"], "b": [3, 4], "wide": [np.ones(2), np.zeros(2)]}
-    )
+    table = pd.DataFrame({"a": [1.0, 2.0], "name": ["x", "y"], "b": [3, 4], "wide": [np.ones(2), np.zeros(2)]})
     data, _ = arranged(table, Expected("feature", (4,)), "T")
     assert (data == [[1, 3, 1, 1], [2, 4, 0, 0]]).all()
 

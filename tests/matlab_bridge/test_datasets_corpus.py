@@ -27,9 +27,7 @@ SEGMENTATION = f"{NNV}nn__ssn__TransposedCNN__M2NIST__net.mat"
         (f"{NNV}nn__cnn__TEST_NET__TEST_NET.mat", f"{NNV}nn__cnn__TEST_NET__test_images.mat", 0.993),
     ],
 )
-def test_digits_labelled_with_indices_although_the_classes_are_named_by_digits(
-    corpus, network, data, accuracy
-):
+def test_digits_labelled_with_indices_although_the_classes_are_named_by_digits(corpus, network, data, accuracy):
     net = load_network(corpus / network)
     found = load_dataset(corpus / data, network=net)
     assert found.inputs.shape == (2000, 28, 28, 1)
@@ -102,9 +100,7 @@ def test_a_shuffled_datastore_is_in_the_order_of_the_sizes_that_matlab_noted(cor
     assert [sizes[name] for name in names] == np.ravel(part["FileSizes"]).tolist()
 
 
-@pytest.mark.parametrize(
-    ("file", "name", "count"), [(MASKS, "audsTest", 277), (DIGITS, "imdsValidation", 2500)]
-)
+@pytest.mark.parametrize(("file", "name", "count"), [(MASKS, "audsTest", 277), (DIGITS, "imdsValidation", 2500)])
 def test_images_that_are_on_another_machine_are_counted(corpus, file, name, count):
     net = load_network(corpus / file, "net" if file == MASKS else None)
     with pytest.raises(MissingFilesError, match=f"{count} of {count} images are missing.*image_root="):

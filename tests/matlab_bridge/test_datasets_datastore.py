@@ -38,9 +38,7 @@ def imds(files, labels=LABELS, **more):
         "CompressedFileSet": inner,
     }  # MATLAB's handles point back at themselves
     file_set = MatlabObject("matlab.io.datastore.DsFileSet", {"InternalFileSet": inner})
-    splitter = MatlabObject(
-        "matlab.io.datastore.splitter.WholeFileCustomReadFileSetSplitter", {"Files": file_set}
-    )
+    splitter = MatlabObject("matlab.io.datastore.splitter.WholeFileCustomReadFileSetSplitter", {"Files": file_set})
     properties = {
         "Labels": labels,
         "FileExts": pd.Categorical([".png"] * len(labels)),
@@ -58,9 +56,7 @@ def workspace(monkeypatch, folder, **variables):
 
 
 def test_a_stored_list_of_files_of_linux():
-    assert file_names(stored_files(("/", "home", "me"), FILES)) == tuple(
-        f"/home/me/{c}/{n}" for c, n in FILES
-    )
+    assert file_names(stored_files(("/", "home", "me"), FILES)) == tuple(f"/home/me/{c}/{n}" for c, n in FILES)
 
 
 def test_a_stored_list_of_files_of_windows():
@@ -139,9 +135,7 @@ def test_a_list_that_cannot_be_read_says_what_to_do_in_matlab(stored):
     [
         imds(stored_files(("C:\\", "Users", "me", "digits"), FILES, separator="\\")),
         MatlabObject("matlab.io.datastore.ImageDatastore", {"Files": cell(*WINDOWS), "Labels": LABELS}),
-        MatlabObject(
-            "matlab.io.datastore.ImageDatastore", {"any": {"Files": cell(*WINDOWS), "Labels": LABELS}}
-        ),
+        MatlabObject("matlab.io.datastore.ImageDatastore", {"any": {"Files": cell(*WINDOWS), "Labels": LABELS}}),
         MatlabObject(
             "matlab.io.datastore.ImageDatastore",
             {"Files": np.array(WINDOWS, dtype=np.dtypes.StringDType()), "Labels": LABELS},
@@ -178,9 +172,7 @@ def test_an_augmented_datastore_holds_a_datastore_and_what_it_does_to_images():
             "OutputSize": np.array([[8.0, 7.0]]),
             "OutputSizeMode": "resize",
             "ColorPreprocessing": "gray2rgb",
-            "DatasourceInternal": MatlabObject(
-                "nnet.internal.x", {"imds": imds(stored_files(("/", "d"), FILES))}
-            ),
+            "DatasourceInternal": MatlabObject("nnet.internal.x", {"imds": imds(stored_files(("/", "d"), FILES))}),
         }
         value = MatlabObject(class_name, {"any": settings})
         assert is_datastore(value)
@@ -214,9 +206,7 @@ def test_paths_of_another_machine_are_found_under_image_root(tmp_path, monkeypat
 
 def test_images_beside_the_mat_file_need_no_image_root(tmp_path, monkeypatch):
     digit_folders(tmp_path / "digits")
-    path = workspace(
-        monkeypatch, tmp_path, imds=imds(stored_files(("/", "x", "digits"), FILES)), net={"Layers": 1}
-    )
+    path = workspace(monkeypatch, tmp_path, imds=imds(stored_files(("/", "x", "digits"), FILES)), net={"Layers": 1})
     data = load_dataset(path, network=NET)
     assert len(data) == 6
     assert "the inputs are imds, the labels imds.Labels" in data.description
@@ -234,13 +224,9 @@ def test_missing_images_are_counted_and_shown(tmp_path, monkeypatch):
     digit_folders(tmp_path / "digits", ("0", "1"))
     (tmp_path / "empty").mkdir()
     path = workspace(monkeypatch, tmp_path, imds=imds(stored_files(("/", "digits"), FILES)))
-    with pytest.raises(
-        MissingFilesError, match=r"2 of 6 images are missing.*digits/2/image0.png.*image_root="
-    ):
+    with pytest.raises(MissingFilesError, match=r"2 of 6 images are missing.*digits/2/image0.png.*image_root="):
         load_dataset(path, "imds", network=NET)
-    with pytest.raises(
-        MissingFilesError, match=r"6 of 6 images are missing, not under image_root=.*and 3 more"
-    ):
+    with pytest.raises(MissingFilesError, match=r"6 of 6 images are missing, not under image_root=.*and 3 more"):
         load_dataset(path, "imds", network=NET, image_root=tmp_path / "empty")
     with pytest.raises(MissingFilesError, match="is no folder"):
         load_dataset(path, "imds", network=NET, image_root=tmp_path / "nowhere")

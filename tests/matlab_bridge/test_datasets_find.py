@@ -75,9 +75,7 @@ def test_the_only_pair_is_taken():
 
 def test_validation_goes_before_test_before_unnamed_before_training():
     counts = {"Validation": 4, "Test": 5, "": 6, "Train": 7}
-    variables = {f"X{s}": images(n) for s, n in counts.items()} | {
-        f"Y{s}": names(n) for s, n in counts.items()
-    }
+    variables = {f"X{s}": images(n) for s, n in counts.items()} | {f"Y{s}": names(n) for s, n in counts.items()}
     for split in counts:
         assert pair(variables) == (f"X{split}", f"Y{split}")
         del variables[f"X{split}"], variables[f"Y{split}"]

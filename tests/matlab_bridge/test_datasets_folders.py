@@ -168,9 +168,7 @@ def test_members_that_are_links(tmp_path):
 
 
 def test_archives_that_would_grow_too_large(tmp_path):
-    path = archive(
-        tmp_path / "large.zip", {"0/a.png": png(pixels(0, 60, 50)), "1/b.png": png(pixels(1, 60, 50))}
-    )
+    path = archive(tmp_path / "large.zip", {"0/a.png": png(pixels(0, 60, 50)), "1/b.png": png(pixels(1, 60, 50))})
     assert len(load_dataset(path)) == 2
     with pytest.raises(UnsafeArchiveError, match=r"more than the 1000 that are allowed.*max_bytes="):
         load_dataset(path, max_bytes=1000)

@@ -76,9 +76,7 @@ def test_transparency_is_dropped():
 
 
 def test_of_several_frames_the_first():
-    assert (
-        decoded(file(GRAY, "TIFF", save_all=True, append_images=[Image.fromarray(GRAY + 1)])) == GRAY
-    ).all()
+    assert (decoded(file(GRAY, "TIFF", save_all=True, append_images=[Image.fromarray(GRAY + 1)])) == GRAY).all()
 
 
 @pytest.mark.parametrize("data", [b"", b"not an image", file(COLOUR).read()[:60]])
@@ -110,9 +108,7 @@ def bilinear_by_definition(image, height, width):
     return out
 
 
-@given(
-    have=st.tuples(st.integers(1, 7), st.integers(1, 7)), want=st.tuples(st.integers(1, 9), st.integers(1, 9))
-)
+@given(have=st.tuples(st.integers(1, 7), st.integers(1, 7)), want=st.tuples(st.integers(1, 9), st.integers(1, 9)))
 def test_bilinear_resizing(have, want):
     image = np.random.default_rng(0).normal(size=have)
     assert resize_bilinear(image, want) == pytest.approx(bilinear_by_definition(image, *want), abs=1e-12)
@@ -122,9 +118,7 @@ def test_resizing_rounds_integers():
     got = resize_bilinear(COLOUR, (4, 9))
     assert got.dtype == np.uint8
     for channel in range(3):
-        assert (
-            np.abs(got[..., channel] - bilinear_by_definition(COLOUR[..., channel], 4, 9)).max() <= 0.5 + 1e-9
-        )
+        assert np.abs(got[..., channel] - bilinear_by_definition(COLOUR[..., channel], 4, 9)).max() <= 0.5 + 1e-9
 
 
 def test_gray_and_colour_become_what_the_network_takes():
@@ -164,9 +158,7 @@ def test_images_are_cropped_at_the_centre():
 
 def test_images_of_another_size_are_counted_in_the_error():
     files = [file(GRAY), file(GRAY), file(pixels(3, 9, 9))]
-    with pytest.raises(
-        DatasetError, match=r"2 of 6 x 5 x 1, 1 of 9 x 9 x 1.*28 x 28 x 1.*augmentedImageDatastore"
-    ):
+    with pytest.raises(DatasetError, match=r"2 of 6 x 5 x 1, 1 of 9 x 9 x 1.*28 x 28 x 1.*augmentedImageDatastore"):
         stacked(files, Expected("image", (28, 28, 1)), NOTHING)
     with pytest.raises(DatasetError, match=r"several sizes: 2 of 6 x 5 x 1, 1 of 9 x 9 x 1. Pass network="):
         stacked(files, Expected(), NOTHING)

@@ -184,9 +184,7 @@ def test_whole_responses_of_a_regression_are_no_classes():
 
 
 def test_each_time_step_may_have_its_label():
-    value = cell(
-        pd.Categorical(["a", "b"], categories=["b", "a"]), pd.Categorical(["b"], categories=["b", "a"])
-    )
+    value = cell(pd.Categorical(["a", "b"], categories=["b", "a"]), pd.Categorical(["b"], categories=["b", "a"]))
     labels = encoded(value, Expected("sequence", (3,)), 2)
     assert [v.tolist() for v in labels.data] == [[1, 0], [0]]
     assert labels.class_names == ("b", "a")

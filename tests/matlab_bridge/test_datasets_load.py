@@ -159,7 +159,5 @@ def test_candidates_of_a_file(write):
 
 
 def test_reading_data_imports_no_keras():
-    code = (
-        "import sys, matlab_bridge.datasets; sys.exit('keras' in sys.modules or 'tensorflow' in sys.modules)"
-    )
+    code = "import sys, matlab_bridge.datasets; sys.exit('keras' in sys.modules or 'tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -33,9 +33,7 @@ def randomized(model: keras.Model) -> keras.Model:
 def assert_same(model: keras.Model) -> Network:
     """The network gives the outputs of the model."""
     network = from_keras(randomized(model))
-    data = [
-        normal(99 + n, 2, *(size or 5 for size in tensor.shape[1:])) for n, tensor in enumerate(model.inputs)
-    ]
+    data = [normal(99 + n, 2, *(size or 5 for size in tensor.shape[1:])) for n, tensor in enumerate(model.inputs)]
     data = data[0] if len(data) == 1 else data
     expected, actual = model(data), to_keras(network)(data)
     for ours, theirs in zip(
@@ -127,12 +125,8 @@ def test_dense_weights_after_a_flatten_run_column_major():
 def test_branches_with_flattened_images_of_several_orders():
     image = keras.Input((4, 3, 2))
     left, right = kl.Flatten()(kl.Conv2D(3, 1)(image)), kl.Flatten()(kl.Conv2D(3, 1)(image))
-    both = kl.Concatenate()(
-        [kl.Add()([left, right]), kl.Flatten()(kl.MaxPooling2D(2)(image)), kl.Dense(4)(left)]
-    )
-    assert_same(
-        keras.Model(image, [kl.Dense(2)(kl.BatchNormalization()(both)), kl.GlobalMaxPooling2D()(image)])
-    )
+    both = kl.Concatenate()([kl.Add()([left, right]), kl.Flatten()(kl.MaxPooling2D(2)(image)), kl.Dense(4)(left)])
+    assert_same(keras.Model(image, [kl.Dense(2)(kl.BatchNormalization()(both)), kl.GlobalMaxPooling2D()(image)]))
 
 
 def test_zero_padding_becomes_the_padding_of_the_next_layer():

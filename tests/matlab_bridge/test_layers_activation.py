@@ -48,9 +48,7 @@ def test_activation(kind, settings, formula, first, shape):
 
 
 def test_the_softmax_of_one_pixel_is_the_last_layer():
-    network = chain(
-        image_input((4, 4, 3)), layer("pool", "GlobalAveragePooling2DLayer"), layer("prob", "SoftmaxLayer")
-    )
+    network = chain(image_input((4, 4, 3)), layer("pool", "GlobalAveragePooling2DLayer"), layer("prob", "SoftmaxLayer"))
     model = to_keras(network)
     assert model.layers[-1].name == "prob"
     assert model.output_shape == (None, 3)

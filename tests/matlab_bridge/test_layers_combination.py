@@ -27,9 +27,7 @@ def test_addition():
 
 
 def test_depth_concatenation_follows_the_ports():
-    network = joined(
-        image_input((3, 4, 2)), layer("cat", "DepthConcatenationLayer", {"NumInputs": row(11)}), 11
-    )
+    network = joined(image_input((3, 4, 2)), layer("cat", "DepthConcatenationLayer", {"NumInputs": row(11)}), 11)
     data = [normal(seed, 2, 3, 4, 2) for seed in range(11)]
     assert_close(np.asarray(to_keras(network)(data)), np.concatenate(data, axis=-1))
 
@@ -51,9 +49,7 @@ def test_concatenation_along_a_dimension(first, shape, dim, axis):
 
 
 def test_concatenation_along_a_dimension_that_is_not_there():
-    network = joined(
-        feature_input(5), layer("cat", "ConcatenationLayer", {"NumInputs": row(2), "Dim": row(2)})
-    )
+    network = joined(feature_input(5), layer("cat", "ConcatenationLayer", {"NumInputs": row(2), "Dim": row(2)}))
     with pytest.raises(UnsupportedLayerError, match=r"'cat' .*, after 'input1' and 'input2': its Dim is 2"):
         to_keras(network)
 

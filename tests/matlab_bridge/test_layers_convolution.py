@@ -66,21 +66,14 @@ def convolution(weights, bias, *, stride=(1, 1), dilation=(1, 1), kind="Convolut
 
 @given(SIZES, PAIRS, PAIRS, st.tuples(st.integers(1, 2), st.integers(1, 2)), SIDES, st.integers(1, 3))
 @settings(max_examples=25)
-def test_a_convolution_with_unequal_padding_stride_and_dilation(
-    size, window, stride, dilation, sides, channels
-):
+def test_a_convolution_with_unequal_padding_stride_and_dilation(size, window, stride, dilation, sides, channels):
     assume(
-        all(
-            (w - 1) * d < n + sum(s)
-            for w, d, n, s in zip(window, dilation, size, (sides[:2], sides[2:]), strict=True)
-        )
+        all((w - 1) * d < n + sum(s) for w, d, n, s in zip(window, dilation, size, (sides[:2], sides[2:]), strict=True))
     )
     images, weights, bias = normal(1, 2, *size, channels), normal(2, *window, channels, 4), normal(3, 4)
     network = chain(
         image_input((*size, channels)),
-        convolution(
-            weights, bias, stride=stride, dilation=dilation, PaddingMode="manual", PaddingSize=row(*sides)
-        ),
+        convolution(weights, bias, stride=stride, dilation=dilation, PaddingMode="manual", PaddingSize=row(*sides)),
     )
     expected = correlation(padded(images, sides), weights, bias, stride, dilation)
     assert_close(outputs(network, images).reshape(expected.shape), expected)
@@ -93,9 +86,7 @@ def test_same_padding_puts_an_odd_pixel_at_the_bottom_and_right(size, window, st
     images, weights, bias = normal(1, 2, *size, 2), normal(2, *window, 2, 3), normal(3, 3)
     network = chain(
         image_input((*size, 2)),
-        convolution(
-            weights, bias, stride=stride, dilation=dilation, PaddingMode="same", PaddingSize=np.zeros((0, 0))
-        ),
+        convolution(weights, bias, stride=stride, dilation=dilation, PaddingMode="same", PaddingSize=np.zeros((0, 0))),
     )
     sides = same_sides(size, window, stride, dilation)
     expected = correlation(padded(images, sides), weights, bias, stride, dilation)
@@ -126,9 +117,7 @@ def test_what_the_padding_is_filled_with(value, how):
 def test_replicated_padding_is_refused_by_name():
     network = chain(
         image_input((5, 6, 2)),
-        convolution(
-            normal(2, 3, 3, 2, 3), normal(3, 3), PaddingSize=row(1, 1, 1, 1), PaddingValue="replicate"
-        ),
+        convolution(normal(2, 3, 3, 2, 3), normal(3, 3), PaddingSize=row(1, 1, 1, 1), PaddingValue="replicate"),
     )
     with pytest.raises(
         UnsupportedLayerError, match=r"'conv' .*layer 2 of 2, after 'input': its PaddingValue 'replicate'"
@@ -136,9 +125,7 @@ def test_replicated_padding_is_refused_by_name():
         to_keras(network)
 
 
-@pytest.mark.parametrize(
-    "padding", [{"Padding": row(1, 2)}, {"PaddingMode": "manual", "PaddingSize": row(1, 1, 2, 2)}]
-)
+@pytest.mark.parametrize("padding", [{"Padding": row(1, 2)}, {"PaddingMode": "manual", "PaddingSize": row(1, 1, 2, 2)}])
 def test_files_of_2016_have_two_numbers_for_the_padding(padding):
     images, weights, bias = normal(1, 2, 6, 5, 1), normal(2, 3, 3, 1, 2), normal(3, 2)
     network = chain(image_input((6, 5, 1)), convolution(weights, bias, **padding))
@@ -301,9 +288,7 @@ def test_an_untrained_convolution_takes_its_channels_from_its_input():
     untrained = layer(
         "conv", "Convolution2DLayer", {"FilterSize": row(3, 3), "NumFilters": row(4), "PaddingMode": "same"}
     )
-    network = Network(
-        (image_input((6, 6, 2)), untrained), chain(image_input((6, 6, 2)), untrained).connections
-    )
+    network = Network((image_input((6, 6, 2)), untrained), chain(image_input((6, 6, 2)), untrained).connections)
     with pytest.warns(UserWarning, match="'conv' have no values yet"):
         model = to_keras(network)
     assert model.get_layer("conv").kernel.shape == (3, 3, 2, 4)

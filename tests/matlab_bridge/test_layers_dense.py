@@ -77,9 +77,7 @@ def test_weights_of_four_dimensions_after_another_fully_connected_layer():
     images = normal(1, 2, 3, 2, 2)
     first, second = normal(2, 3, 2, 2, 4), normal(3, 1, 1, 4, 3)
     zeros = np.zeros((1, 1, 3))
-    after = layer(
-        "fc2", "FullyConnectedLayer", {"OutputSize": row(1, 1, 3)}, {"Weights": second, "Bias": zeros}
-    )
+    after = layer("fc2", "FullyConnectedLayer", {"OutputSize": row(1, 1, 3)}, {"Weights": second, "Bias": zeros})
     network = chain(image_input((3, 2, 2)), fully_connected(first, np.zeros(4), (3, 2, 2)), after)
     assert_close(outputs(network, images), np.einsum("nhwc,hwco->no", images, first) @ second[0, 0])
     assert_round_trip(network)

@@ -139,9 +139,7 @@ def test_a_mean_image_is_no_text(tmp_path):
 
 def test_a_function_of_the_users_is_refused():
     network = chain(image_input((4, 4, 1), Normalization={"Type": FunctionHandle("@(x)x/255")}))
-    with pytest.raises(
-        UnsupportedLayerError, match=r"'input' .*layer 1 of 1: its Normalization is .*@\(x\)x/255"
-    ):
+    with pytest.raises(UnsupportedLayerError, match=r"'input' .*layer 1 of 1: its Normalization is .*@\(x\)x/255"):
         to_keras(network)
 
 

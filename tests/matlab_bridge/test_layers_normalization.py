@@ -37,9 +37,7 @@ def batch_normalization(channels, epsilon, shape):
     )
 
 
-@given(
-    st.sampled_from(["image", "vector", "sequence"]), st.integers(2, 5), st.sampled_from([1e-5, 1e-3, 0.1])
-)
+@given(st.sampled_from(["image", "vector", "sequence"]), st.integers(2, 5), st.sampled_from([1e-5, 1e-3, 0.1]))
 @settings(max_examples=20)
 def test_batch_normalization_with_the_trained_statistics(what, channels, epsilon):
     first, shape = {

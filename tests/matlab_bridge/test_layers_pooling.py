@@ -133,7 +133,5 @@ def test_unpooling_is_refused():
         image_input((4, 4, 1)),
         pooling("MaxPooling2DLayer", (2, 2), (2, 2), HasUnpoolingOutputs=np.array([[True]])),
     )
-    with pytest.raises(
-        UnsupportedLayerError, match=r"'pool' .*, layer 2 of 2, after 'input': .*HasUnpoolingOutputs"
-    ):
+    with pytest.raises(UnsupportedLayerError, match=r"'pool' .*, layer 2 of 2, after 'input': .*HasUnpoolingOutputs"):
         to_keras(network)

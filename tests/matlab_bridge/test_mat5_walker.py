@@ -49,8 +49,7 @@ def values() -> st.SearchStrategy[Any]:
     return st.recursive(
         arrays() | st.sampled_from(["", "relu", "crossentropyex"]),
         lambda inner: (
-            st.lists(inner, min_size=1, max_size=3).map(cell)
-            | st.dictionaries(names, inner, min_size=1, max_size=3)
+            st.lists(inner, min_size=1, max_size=3).map(cell) | st.dictionaries(names, inner, min_size=1, max_size=3)
         ),
         max_leaves=8,
     )
@@ -145,9 +144,7 @@ def test_a_subsystem_grows_with_the_numbers_in_it(order: ByteOrder) -> None:
 
     grown = np.linspace(0.1, 0.5, 5, dtype="f4")
     patched = replaced(content, {found[0]: grown})
-    assert_same(
-        list(numeric_arrays(patched, order, subsystem=True)), patched, [grown[:, None], fraction, zeros]
-    )
+    assert_same(list(numeric_arrays(patched, order, subsystem=True)), patched, [grown[:, None], fraction, zeros])
     carrier = scipy.io.loadmat(io.BytesIO(writer.file(patched)))["carrier"]
     inner = scipy.io.loadmat(io.BytesIO(writer.file(carrier.tobytes()[8:])))
     np.testing.assert_array_equal(inner["first"]["MCOS"][0, 0][0, 0].ravel(), grown)

@@ -135,9 +135,7 @@ def _compared_with_scipy(file: MatFile, path: Path) -> int:
         if scipy.sparse.issparse(wanted):
             np.testing.assert_array_equal(file[variable.name].toarray(), wanted.toarray())
             compared += 1
-        elif (
-            isinstance(wanted, np.ndarray) and wanted.dtype.kind in "fiucb" and variable.class_name != "char"
-        ):
+        elif isinstance(wanted, np.ndarray) and wanted.dtype.kind in "fiucb" and variable.class_name != "char":
             assert file[variable.name].shape == wanted.shape == variable.shape
             np.testing.assert_array_equal(file[variable.name], wanted)
             compared += 1
@@ -177,9 +175,7 @@ def _compare_frames(found: pd.DataFrame, expected: pd.DataFrame) -> None:
     assert list(found.columns) == list(expected.columns)
     assert found.index.name == expected.index.name
     if found.index.dtype.kind in "mM":
-        np.testing.assert_array_equal(
-            found.index.to_numpy(), expected.index.to_numpy().astype(found.index.dtype)
-        )
+        np.testing.assert_array_equal(found.index.to_numpy(), expected.index.to_numpy().astype(found.index.dtype))
     for name in found.columns:
         if found[name].dtype.kind in "fiub":
             np.testing.assert_array_equal(found[name], expected[name])

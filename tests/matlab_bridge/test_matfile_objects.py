@@ -94,18 +94,14 @@ def test_an_object_that_cannot_be_read_is_an_error_every_time(path, write):
     write({"x": MatlabOpaque({"codes": broken}, "categorical")})
     file = load(path)
     for _ in range(2):
-        with pytest.raises(
-            TruncatedFileError, match=r"cannot read the variable 'x'.*KeyError: 'categoryNames'"
-        ):
+        with pytest.raises(TruncatedFileError, match=r"cannot read the variable 'x'.*KeyError: 'categoryNames'"):
             file["x"]
 
 
 def test_objects_stored_in_an_unknown_way(path):
     write_level5(path, {"x": MatlabOpaque({"Value": np.array([[1.0]])}, "Class1")}, compress=False)
     content = path.read_bytes()
-    tables = (
-        content.index(b"Value\x00") - 40
-    )  # the table of names follows ten integers, the first the version
+    tables = content.index(b"Value\x00") - 40  # the table of names follows ten integers, the first the version
     assert content[tables : tables + 4] == bytes([4, 0, 0, 0])
     path.write_bytes(content[:tables] + bytes([9, 0, 0, 0]) + content[tables + 4 :])
     with pytest.raises(MatFileError, match=r"version 9 is not supported.*pip install --upgrade mat-io"):
@@ -120,9 +116,7 @@ def test_an_array_of_no_objects(path, write):
 
 
 def test_an_enumeration(path, write):
-    color = Enum(
-        "Color", {"Red": {"Color.Value": np.array([[1.0]])}, "Blue": {"Color.Value": np.array([[2.0]])}}
-    )
+    color = Enum("Color", {"Red": {"Color.Value": np.array([[1.0]])}, "Blue": {"Color.Value": np.array([[2.0]])}})
     array = np.array([[color.Red, color.Blue, color.Red]], dtype=object)
     write({"x": MatlabEnumerationArray(array, "Color")})
     found = load(path)["x"]

@@ -169,9 +169,7 @@ def test_a_lost_object_is_an_error_and_its_neighbours_are_not(path):
     file = load(path)
     assert [str(variable) for variable in file.info.variables] == ["net: 1x1 SeriesNetwork", "y: 1x1 double"]
     assert_same(file["y"], np.array([[4.0]]))
-    with pytest.raises(
-        LostObjectError, match=r"x\.mat: cannot read the variable 'net'.*Save the variable again"
-    ):
+    with pytest.raises(LostObjectError, match=r"x\.mat: cannot read the variable 'net'.*Save the variable again"):
         file["net"]
 
 

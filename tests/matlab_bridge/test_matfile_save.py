@@ -78,9 +78,7 @@ WHAT_BECOMES_WHAT = {
     "one dict in a list": ([{"a": "x"}], {"a": "x"}),
     "structured array": (
         np.array([(1, "x"), (2, "y")], dtype=[("n", "i4"), ("s", "U1")]),
-        StructArray(
-            [[{"n": np.array([[n]], np.int32), "s": text}] for n, text in ((1, "x"), (2, "y"))], ("n", "s")
-        ),
+        StructArray([[{"n": np.array([[n]], np.int32), "s": text}] for n, text in ((1, "x"), (2, "y"))], ("n", "s")),
     ),
     "empty struct array": (StructArray(np.empty((0, 3), object), ("a", "b")),) * 2,
     "struct array without fields": (StructArray(cell({}, {}, shape=(1, 2)), ()),) * 2,
@@ -344,13 +342,9 @@ def cells(elements: st.SearchStrategy[Any]) -> st.SearchStrategy[np.ndarray]:
 
 def struct_arrays(elements: st.SearchStrategy[Any]) -> st.SearchStrategy[StructArray]:
     def build(fields: list[str], rows: list[list[Any]]) -> StructArray:
-        return StructArray(
-            cell(*(dict(zip(fields, row, strict=False)) for row in rows), shape=(1, -1)), tuple(fields)
-        )
+        return StructArray(cell(*(dict(zip(fields, row, strict=False)) for row in rows), shape=(1, -1)), tuple(fields))
 
-    rows = st.lists(st.lists(elements, min_size=2, max_size=2), max_size=3).filter(
-        lambda found: len(found) != 1
-    )
+    rows = st.lists(st.lists(elements, min_size=2, max_size=2), max_size=3).filter(lambda found: len(found) != 1)
     return st.builds(build, st.lists(names(), min_size=2, max_size=2, unique=True), rows)
 
 

@@ -21,9 +21,7 @@ def own(**properties: object) -> MatlabObject:
 
 def network(*last: MatlabObject) -> mb.Network:
     start = layer("FeatureInputLayer", "input", InputSize=row(2), Normalization=EMPTY)
-    return read_network_object(
-        series_network(start, fully_connected("fc", WEIGHTS, np.zeros((2, 1))), *last), SOURCE
-    )
+    return read_network_object(series_network(start, fully_connected("fc", WEIGHTS, np.zeros((2, 1))), *last), SOURCE)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +41,5 @@ def test_its_classes_are_those_of_the_network() -> None:
 
 @pytest.mark.parametrize("last", [(own(),), (own(Classes="auto"), layer("ReLULayer", "relu"))])
 def test_any_other_layer_of_an_unknown_class_is_refused(last: tuple[MatlabObject, ...]) -> None:
-    with pytest.raises(
-        mb.UnsupportedLayerError, match=r"'own' \(diceLayer\), .*: its class has no conversion"
-    ):
+    with pytest.raises(mb.UnsupportedLayerError, match=r"'own' \(diceLayer\), .*: its class has no conversion"):
         network(*last).to_keras()

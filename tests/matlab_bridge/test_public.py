@@ -86,9 +86,7 @@ def test_normalization_by_name(stored: Any, name: str, statistics: dict[str, Any
     layer = Layer("in", f"{NNET}ImageInputLayer", {"InputSize": row(4, 3, 1), "Normalization": stored})
     public = public_layer(layer)
     assert public.settings["Normalization"] == name
-    given = {
-        key: value for key, value in public.settings.items() if key not in ("InputSize", "Normalization")
-    }
+    given = {key: value for key, value in public.settings.items() if key not in ("InputSize", "Normalization")}
     assert given.keys() == statistics.keys()
     for key, value in statistics.items():
         np.testing.assert_array_equal(given[key], value)

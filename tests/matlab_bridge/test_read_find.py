@@ -240,9 +240,7 @@ def test_a_damaged_network_does_not_hide_a_sound_one(file: Callable[..., Path]) 
         mb.load_network(path, "old")
 
 
-def test_a_further_kind_of_network_takes_one_reader(
-    file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_further_kind_of_network_takes_one_reader(file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     def matches(value: Any) -> bool:
         return isinstance(value, MatlabObject) and value.class_name == "network"
 

@@ -142,9 +142,7 @@ def test_class_names_keep_the_order_of_the_scores(fields: dict[str, Any]) -> Non
 
 @pytest.mark.parametrize("stored", ["auto", EMPTY, pd.Categorical([]), cell()])
 def test_an_untrained_output_layer_has_no_classes(stored: Any) -> None:
-    network = series_network(
-        layer("ReLULayer", "a"), layer("PixelClassificationLayer", "b", Categories=stored)
-    )
+    network = series_network(layer("ReLULayer", "a"), layer("PixelClassificationLayer", "b", Categories=stored))
     assert read_network_object(network, SOURCE).class_names == ()
 
 

@@ -111,9 +111,7 @@ def test_masks_in_matlabs_layout(results: Path) -> None:
     masks = mb.load(results)["masks"]
     named = {
         (layer, parameter): mask
-        for layer, parameter, mask in zip(
-            *(masks[key].ravel() for key in ("Layer", "Parameter", "Value")), strict=True
-        )
+        for layer, parameter, mask in zip(*(masks[key].ravel() for key in ("Layer", "Parameter", "Value")), strict=True)
     }
     keras = some_masks()
     assert named.keys() == {("conv", "Weights"), ("conv", "Bias"), ("fc", "Weights")}

@@ -129,9 +129,7 @@ def test_a_keras_model_goes_back(trained: Path, tmp_path: Path) -> None:
     mb.save_network(tmp_path / "pruned.mat", model, like=trained)
 
     old, new = mb.load_network(trained), mb.load_network(tmp_path / "pruned.mat")
-    assert_same_parameters(
-        new, parameters(old) | {("fc2", "Weights"): old["fc2"].learnables["Weights"] * kept.T}
-    )
+    assert_same_parameters(new, parameters(old) | {("fc2", "Weights"): old["fc2"].learnables["Weights"] * kept.T})
     x = weights(6, 4, 5)
     np.testing.assert_array_equal(new.to_keras().predict(x, verbose=0), model.predict(x, verbose=0))
 
@@ -152,9 +150,7 @@ def test_a_network_goes_back_to_the_variable_that_it_came_from(tmp_path: Path) -
     write_objects(source, {"first": classifier(0), "second": classifier(7)}, "v7")
     network = mb.load_network(source, "second")
     mb.save_network(tmp_path / "out.mat", network.with_parameters(pruned(network)), like=source)
-    assert_same_parameters(
-        mb.load_network(tmp_path / "out.mat", "second"), parameters(network) | pruned(network)
-    )
+    assert_same_parameters(mb.load_network(tmp_path / "out.mat", "second"), parameters(network) | pruned(network))
     with pytest.raises(mb.NetworkNotFoundError, match="holds 2 networks"):
         mb.save_network(tmp_path / "out.mat", pruned(network), like=source)
 
@@ -172,9 +168,7 @@ def test_the_subsystem_is_found_again_where_a_variable_before_it_has_another_len
     new = {("fc1", "Bias"): weights(4, 1, 8), ("fc2", "Bias"): weights(4, 1, 9)}
     mb.save_network(tmp_path / "out.mat", new, like=source, variable="net")
 
-    offsets = [
-        struct.unpack_from("<Q", (tmp_path / name).read_bytes(), 116)[0] for name in ("both.mat", "out.mat")
-    ]
+    offsets = [struct.unpack_from("<Q", (tmp_path / name).read_bytes(), 116)[0] for name in ("both.mat", "out.mat")]
     assert offsets[1] > offsets[0]  # random numbers deflate to more bytes than zeros
     assert_same_parameters(
         mb.load_network(tmp_path / "out.mat", "object"), parameters(mb.load_network(source, "object"))
@@ -286,9 +280,7 @@ def test_another_model_is_refused_by_its_names(trained: Path, tmp_path: Path) ->
     start = keras.Input((4,))
     hidden = keras.layers.Dense(4, name="fc1")(start)
     other = keras.Model(start, keras.layers.Dense(4, name="x")(hidden))
-    with pytest.raises(
-        mb.NetworkMismatchError, match=r"it lacks: 'fc2/bias', 'fc2/kernel'; .*'x/bias', 'x/kernel'\."
-    ):
+    with pytest.raises(mb.NetworkMismatchError, match=r"it lacks: 'fc2/bias', 'fc2/kernel'; .*'x/bias', 'x/kernel'\."):
         mb.save_network(tmp_path / "out.mat", other, like=trained)
     network = mb.load_network(trained)
     fewer = mb.Network(network.layers[:-1], network.connections[:-1])
@@ -316,9 +308,7 @@ def test_a_copy_that_reads_back_otherwise_is_not_kept(
     target = tmp_path / "out.mat"
     shutil.copy(trained, target)
     before = digest(target)
-    monkeypatch.setattr(
-        writing, "load_network", lambda path, variable=None: mb.load_network(trained, variable)
-    )
+    monkeypatch.setattr(writing, "load_network", lambda path, variable=None: mb.load_network(trained, variable))
     with pytest.raises(mb.NetworkError, match=r"other numbers in \[\('fc1', 'Weights'\)\]"):
         mb.save_network(target, {("fc1", "Weights"): np.zeros((4, 4))}, like=trained)
     assert digest(target) == before

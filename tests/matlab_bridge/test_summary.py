@@ -131,10 +131,7 @@ IMAGES = {"InputSize": row(28, 28, 1)}
                 OutputProjectorSize=row(25),
                 InputProjectorSize=row(3),
             ),
-            (
-                "Projected LSTM with 100 hidden units, an output projector size of 25, "
-                "and an input projector size of 3"
-            ),
+            ("Projected LSTM with 100 hidden units, an output projector size of 25, and an input projector size of 3"),
         ),
         (of("AdditionLayer", NumInputs=row(2)), "Element-wise addition of 2 inputs"),
         (of("ReLULayer"), "ReLU"),

@@ -124,11 +124,7 @@ def test_help_starts_with_the_name_and_one_line(file: Path) -> None:
 
 def test_no_double_quotes_and_no_argument_blocks() -> None:
     for file in FILES:
-        code = [
-            line
-            for line in file.read_text(encoding="utf-8").splitlines()
-            if not line.lstrip().startswith("%")
-        ]
+        code = [line for line in file.read_text(encoding="utf-8").splitlines() if not line.lstrip().startswith("%")]
         assert not any('"' in line or line.strip() == "arguments" for line in code), file.name
 
 
@@ -138,8 +134,7 @@ class TestNetworkFromStruct:
         save_portable(desk / "p.mat", branching())
         initialize(desk, BRANCHING_LEARNABLES, BRANCHING_STATE)
         octave.run(
-            "s = load('p.mat'); [net, names] = networkFromStruct(s.net);"
-            "save('-v7', 'b.mat', 'net', 'names');",
+            "s = load('p.mat'); [net, names] = networkFromStruct(s.net);save('-v7', 'b.mat', 'net', 'names');",
             desk,
         )
         return load(desk / "b.mat")
@@ -189,9 +184,7 @@ class TestNetworkFromStruct:
         learnables = values_of(built["net"]["Learnables"])
         stored = branching()
         for layer, parameter in [("conv", "Weights"), ("norm", "Offset"), ("norm", "Scale")]:
-            np.testing.assert_array_equal(
-                learnables[layer, parameter], np.squeeze(stored[layer].learnables[parameter])
-            )
+            np.testing.assert_array_equal(learnables[layer, parameter], np.squeeze(stored[layer].learnables[parameter]))
         # A fully connected layer multiplies images as MATLAB's x(:) has them.
         image = single(9, 4, 3, 4).astype(float)
         expected = np.einsum("hwc,hwco->o", image, stored["fc"].learnables["Weights"])
@@ -260,9 +253,7 @@ class TestNetworkFromStruct:
             ("DepthConcatenation", {"NumInputs": row(3)}, [3]),
             ("Concatenation", {"Dim": row(1), "NumInputs": row(2)}, [1, 2]),
         ]
-        layers = [
-            Layer(f"l{i}", f"{NNET}{kind}Layer", settings) for i, (kind, settings, _) in enumerate(cases)
-        ]
+        layers = [Layer(f"l{i}", f"{NNET}{kind}Layer", settings) for i, (kind, settings, _) in enumerate(cases)]
         save_portable(desk / "p.mat", Network(tuple(layers), ()))
         initialize(desk, [])
         octave.run("s = load('p.mat'); net = networkFromStruct(s.net); save('-v7', 'b.mat', 'net');", desk)
@@ -275,9 +266,7 @@ class TestNetworkFromStruct:
     def test_unknown_layers_are_all_named(self, desk: Path) -> None:
         layers = (Layer("a", "spikingLayer"), Layer("b", f"{NNET}ReLULayer"), Layer("c", "my.Thing"))
         save_portable(desk / "p.mat", Network(layers, ()))
-        printed = octave.run(
-            "s = load('p.mat'); try, networkFromStruct(s.net); catch e, disp(e.message); end", desk
-        )
+        printed = octave.run("s = load('p.mat'); try, networkFromStruct(s.net); catch e, disp(e.message); end", desk)
         assert "'a' of class spikingLayer" in printed
         assert "'c' of class my.Thing" in printed
         assert "'b'" not in printed
@@ -304,8 +293,7 @@ LAYER_CLASSES = {
     "Convolution2DLayer": "Name, FilterSize, NumFilters, PaddingMode, Weights, Bias, WeightLearnRateFactor, "
     "BiasLearnRateFactor, WeightsInitializer, BiasL2Factor, Description, Type, NumInputs, InputNames",
     "LeakyReLULayer": "Name, Scale, NumInputs, Helper",
-    "BatchNormalizationLayer": "Name, Offset, Scale, OffsetLearnRateFactor, ScaleLearnRateFactor, Epsilon, "
-    "TrainedMean",
+    "BatchNormalizationLayer": "Name, Offset, Scale, OffsetLearnRateFactor, ScaleLearnRateFactor, Epsilon, TrainedMean",
     "AdditionLayer": "Name, NumInputs",
 }
 
@@ -323,9 +311,7 @@ class TestNetworkToStruct:
     def desk(self, tmp_path: Path) -> Path:
         for name, properties in LAYER_CLASSES.items():
             write_class(tmp_path / "+nnet" / "+cnn" / "+layer" / f"{name}.m", name, properties)
-        write_class(
-            tmp_path / "dlnetwork.m", "dlnetwork", "Layers, Connections, Learnables, State, OutputNames"
-        )
+        write_class(tmp_path / "dlnetwork.m", "dlnetwork", "Layers, Connections, Learnables, State, OutputNames")
         write_class(tmp_path / "SeriesNetwork.m", "SeriesNetwork", "Layers, OutputNames")
         (tmp_path / "@layerArray").mkdir()
         make = "function a = layerArray(varargin)\na = class(struct('c', {varargin}), 'layerArray');\nend\n"
@@ -474,9 +460,7 @@ class TestApplyPrunedWeights:
         np.testing.assert_array_equal(values_of(result["net"]["Learnables"])["fc", "Weights"], weights)
 
     def test_an_untrained_network_changes_nothing(self, net: Path) -> None:
-        layer = Layer(
-            "fc", f"{NNET}FullyConnectedLayer", {"OutputSize": row(2)}, {"Weights": np.zeros((0, 0))}
-        )
+        layer = Layer("fc", f"{NNET}FullyConnectedLayer", {"OutputSize": row(2)}, {"Weights": np.zeros((0, 0))})
         save_portable(net / "untrained.mat", Network((layer,), ()))
         report = self.applied("[net, report] = applyPrunedWeights(net, 'untrained.mat');", net)["report"]
         assert report["NumApplied"] == 0
@@ -510,18 +494,14 @@ class TestPlotSweep:
     @pytest.fixture
     def desk(self, tmp_path: Path) -> Path:
         """A folder in which drawing is recorded: Octave draws only where a display or gnuplot is."""
-        code = (
-            "function varargout = {0}(varargin)\nglobal CALLS\nCALLS{{end+1}} = [{{'{0}'}} varargin];\nend\n"
-        )
+        code = "function varargout = {0}(varargin)\nglobal CALLS\nCALLS{{end+1}} = [{{'{0}'}} varargin];\nend\n"
         names = ["figure", "hold", "plot", "grid", "xlabel", "ylabel", "title", "legend"]
         write_functions(tmp_path, {name: code.format(name) for name in names})
         return tmp_path
 
     def drawn(self, script: str, folder: Path) -> tuple[list[Any], dict[str, Any]]:
         """The lines in the order in which they were drawn, and what was written beside them."""
-        octave.run(
-            f"global CALLS; CALLS = {{}}; {self.RESULTS} {script} save('-v7', 'calls.mat', 'CALLS');", folder
-        )
+        octave.run(f"global CALLS; CALLS = {{}}; {self.RESULTS} {script} save('-v7', 'calls.mat', 'CALLS');", folder)
         calls = load(folder / "calls.mat")["CALLS"]
         calls = [call for call in calls if isinstance(call, np.ndarray)]
         names = next(call[1] for call in calls if call[0] == "legend")
@@ -561,9 +541,7 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 @pytest.mark.parametrize("page", ["portable-form.md", "matlab-side.md"])
 def test_the_matlab_code_of_the_documentation_parses(page: str, tmp_path: Path) -> None:
-    blocks = re.findall(
-        r"^```matlab\n(.*?)^```", (DOCS / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
-    )
+    blocks = re.findall(r"^```matlab\n(.*?)^```", (DOCS / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     assert blocks
     for number, block in enumerate(blocks):
         path = tmp_path / f"block{number}.m"

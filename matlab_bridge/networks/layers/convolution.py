@@ -66,9 +66,7 @@ def _convolve(site: Site, filters: int, groups: int) -> Tensor:
         groups=groups,
         name=site.name,
     )(images)
-    return (
-        keras.layers.MaxPooling2D(1, stride, name=site.helper("stride"))(outputs) if subsampled else outputs
-    )
+    return keras.layers.MaxPooling2D(1, stride, name=site.helper("stride"))(outputs) if subsampled else outputs
 
 
 def _window_settings(layer: keras.layers.Layer) -> dict[str, Any]:
@@ -160,9 +158,7 @@ class TransposedConvolution2D(LayerRule):
     def objection(self, layer: Layer) -> str | None:
         """An output size of its own is beyond what the documentation defines."""
         if any(numbers(layer, "OutputSizeOffset", (0.0,))):
-            return (
-                f"its OutputSizeOffset is {numbers(layer, 'OutputSizeOffset')}, and only zeros are documented"
-            )
+            return f"its OutputSizeOffset is {numbers(layer, 'OutputSizeOffset')}, and only zeros are documented"
         return None
 
     def build(self, site: Site) -> Tensor:
@@ -200,13 +196,9 @@ class TransposedConvolution2D(LayerRule):
     def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any]:
         """The same convolution in MATLAB's words."""
         if layer.output_padding is not None or tuple(layer.dilation_rate) != (1, 1):
-            raise UnsupportedLayerError(
-                "MATLAB's transposed convolution has no output padding and no dilation"
-            )
+            raise UnsupportedLayerError("MATLAB's transposed convolution has no output padding and no dilation")
         if any(size < step for size, step in zip(layer.kernel_size, layer.strides, strict=True)):
-            raise UnsupportedLayerError(
-                "its filter is smaller than its stride, and Keras pads the output then"
-            )
+            raise UnsupportedLayerError("its filter is smaller than its stride, and Keras pads the output then")
         return {
             "FilterSize": np.array([layer.kernel_size], dtype=float),
             "NumChannels": np.array([[layer.kernel.shape[3]]], dtype=float),

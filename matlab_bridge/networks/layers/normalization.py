@@ -82,7 +82,5 @@ class CrossChannelNormalization(LayerRule):
         means = keras.layers.AveragePooling2D((1, window), 1, name=site.helper("means"))(squares)
         means = keras.layers.Reshape((height, width, channels), name=site.helper("image"))(means)
         alpha, beta, k = number(layer, "Alpha", 1e-4), number(layer, "Beta", 0.75), number(layer, "K", 2.0)
-        denominator = keras.ops.power(
-            keras.layers.Rescaling(alpha, k, name=site.helper("scale"))(means), beta
-        )
+        denominator = keras.ops.power(keras.layers.Rescaling(alpha, k, name=site.helper("scale"))(means), beta)
         return keras.ops.divide(images, denominator)

@@ -39,9 +39,7 @@ class MaxPooling2D(LayerRule):
     def objection(self, layer: Layer) -> str | None:
         """Unpooling needs the indices of the maxima, which Keras' layer does not give."""
         if flag(layer, "HasUnpoolingOutputs"):
-            return (
-                "it also gives the indices of the maxima (HasUnpoolingOutputs), which Keras' pooling does not"
-            )
+            return "it also gives the indices of the maxima (HasUnpoolingOutputs), which Keras' pooling does not"
         return None
 
     def build(self, site: Site) -> Tensor:

@@ -62,9 +62,7 @@ def read_network_object(value: Any, source: Source) -> Network:
     outputs = texts(value.fields.get("OutputNames"))
     return Network(
         layers=layers,
-        connections=series(layer.name for layer in layers)
-        if table is None
-        else read_connections(table, layers),
+        connections=series(layer.name for layer in layers) if table is None else read_connections(table, layers),
         class_names=class_names(layers),
         source=source,
         class_name=value.class_name,

@@ -48,9 +48,7 @@ def read_portable(value: Any, source: Source | None = None) -> Network:
     cells = reader.cell(reader.field(fields, "Layers"), "Layers")
     layers = tuple(reader.layer(cell, f"Layers{{{place}}}") for place, cell in enumerate(cells, start=1))
     ends = reader.struct(reader.field(fields, "Connections"), "Connections")
-    table = {
-        end: reader.texts(reader.field(ends, end, "Connections"), end) for end in ("Source", "Destination")
-    }
+    table = {end: reader.texts(reader.field(ends, end, "Connections"), end) for end in ("Source", "Destination")}
     if len(table["Source"]) != len(table["Destination"]):
         raise reader.error(
             "Connections",
@@ -61,9 +59,7 @@ def read_portable(value: Any, source: Source | None = None) -> Network:
     outputs = reader.texts(reader.field(fields, "OutputNames"), "OutputNames")
     return Network(
         layers=layers,
-        connections=read_connections(
-            {end: np.array(text, dtype=object) for end, text in table.items()}, layers
-        ),
+        connections=read_connections({end: np.array(text, dtype=object) for end, text in table.items()}, layers),
         class_names=reader.texts(reader.field(fields, "ClassNames"), "ClassNames"),
         source=source,
         class_name=reader.text(reader.field(fields, "Class"), "Class"),

@@ -88,15 +88,12 @@ def _by_stamps(
     return {parameter: stamps[value] for parameter, value in carried.items() if value in stamps}
 
 
-def _stamped(
-    file: ArrayFile, stamps: Mapping[float, Place], templates: Mapping[Place, Array], read: Reader
-) -> Network:
+def _stamped(file: ArrayFile, stamps: Mapping[float, Place], templates: Mapping[Place, Array], read: Reader) -> Network:
     """The network in a scratch copy of the file, in which these arrays are constant."""
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder) / file.path.name
         constants = {
-            place: np.full(templates[place].size, stamp, templates[place].dtype)
-            for stamp, place in stamps.items()
+            place: np.full(templates[place].size, stamp, templates[place].dtype) for stamp, place in stamps.items()
         }
         file.write(scratch, constants)
         return read(scratch)

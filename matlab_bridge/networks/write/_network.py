@@ -119,12 +119,8 @@ def _variable_of(model: Model) -> str:
 def _parameters_of(model: Model, network: Network) -> dict[Parameter, Array]:
     """The numbers of a model in MATLAB's layout."""
     if isinstance(model, Network):
-        _demand_same_names(
-            {layer.name for layer in network.layers}, {layer.name for layer in model.layers}, "layers"
-        )
-        return {
-            (layer.name, name): array for layer in model.layers for name, array in layer.parameters.items()
-        }
+        _demand_same_names({layer.name for layer in network.layers}, {layer.name for layer in model.layers}, "layers")
+        return {(layer.name, name): array for layer in model.layers for name, array in layer.parameters.items()}
     if isinstance(model, Mapping):
         return dict(model)
     import keras
@@ -173,10 +169,7 @@ def _changes(network: Network, parameters: Mapping[Parameter, Array]) -> dict[Pa
     changes = {}
     for parameter, value in parameters.items():
         old, new = _stored(network, parameter), np.asarray(value)
-        if (
-            _without_trailing_ones(new.shape) != _without_trailing_ones(old.shape)
-            or new.dtype.kind not in "fiub"
-        ):
+        if _without_trailing_ones(new.shape) != _without_trailing_ones(old.shape) or new.dtype.kind not in "fiub":
             raise NetworkMismatchError(
                 f"{parameter} is {old.dtype} of shape {old.shape} in the file, and {new.dtype} of shape "
                 f"{new.shape} was given. An array of a file keeps its shape; save a network whose layers "
