@@ -25,7 +25,7 @@ types: $(VENV)/.dev ## types
 	$(BIN)/mypy
 
 docs: $(VENV)/.docs ## the documentation, as a site
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 corpus-table: $(VENV)/.dev ## docs/corpus.md, where the files are at hand
 	$(BIN)/python -m tests.corpus_table

@@ -71,7 +71,7 @@ def gradients(objective: Callable[[], Any], variables: Sequence[Any]) -> Gradien
     Raises:
         MissingBackendError: Keras runs on a backend without gradients.
 
-    Example:
+    Examples:
         >>> import keras, numpy as np
         >>> x = keras.Variable(np.float32([1.0, 2.0]))
         >>> slope = gradients(lambda: keras.ops.sum(x * x), [x])

@@ -31,7 +31,7 @@ class MaskSet(Mapping[str, NDArray[np.bool_]]):
     Raises:
         InvalidMaskError: a mask is not boolean.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from keras_prunelab import MaskSet
         >>> masks = MaskSet({"dense/kernel": np.array([[True, False], [False, False]])})

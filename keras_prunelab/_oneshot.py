@@ -53,7 +53,7 @@ def prune(
         NothingToPruneError: no weight is left to prune.
         InvalidModelError: the model is not built, has weights that are not finite, or cannot be copied.
 
-    Example:
+    Examples:
         >>> import keras
         >>> import keras_prunelab as kpl
         >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(10)])
@@ -93,7 +93,7 @@ def sparsity(
         NothingToPruneError: no variable is left.
         InvalidModelError: the model is not built.
 
-    Example:
+    Examples:
         >>> import keras
         >>> import numpy as np
         >>> import keras_prunelab as kpl

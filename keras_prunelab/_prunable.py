@@ -174,7 +174,7 @@ def prunable(
         UnknownNameError: a name, layer or variable of a filter is not in the model.
         NothingToPruneError: no variable is left.
 
-    Example:
+    Examples:
         >>> import keras
         >>> import keras_prunelab as kpl
         >>> hidden, out = keras.layers.Dense(3, name="hidden"), keras.layers.Dense(2, name="out")

@@ -64,7 +64,7 @@ def pruned_count(sparsity: float, total: int) -> int:
     Returns:
         The count k.
 
-    Example:
+    Examples:
         >>> pruned_count(0.5, 5), pruned_count(0.145, 100)
         (3, 15)
     """

@@ -13,7 +13,7 @@ def toolbox_path() -> Path:
     Returns:
         The folder; in MATLAB, `addpath` takes it.
 
-    Example:
+    Examples:
         >>> sorted(file.stem for file in toolbox_path().glob("*.m"))
         ['applyPrunedWeights', 'networkFromStruct', 'networkToStruct', 'plotSweep']
     """

@@ -112,7 +112,7 @@ def save_results(
         network: the MATLAB network that the model was made of. With it the masks have MATLAB's names and
             layout; without it they have those of Keras, and `about.MaskLayout` says so.
 
-    Example:
+    Examples:
         >>> mb.save_results("results.mat", result, choice=choice, network=net)  # doctest: +SKIP
     """
     variables: dict[str, Any] = {"sweep": columns(result.table), "sweepTable": table(result.table)}
@@ -145,7 +145,7 @@ def matlab_name(text: str) -> str:
     Returns:
         The words of the text, each with a capital: letters and digits, a letter first, 63 at most.
 
-    Example:
+    Examples:
         >>> matlab_name("sparsity_target"), matlab_name("2nd score (%)")
         ('SparsityTarget', 'X2ndScore')
     """

@@ -56,7 +56,7 @@ class Score(ABC):
         rounds: in how many rounds a score that follows the masks goes to a sparsity, where the convention
             computes it in rounds.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from keras_prunelab import scores
         >>> class Squared(scores.Score):

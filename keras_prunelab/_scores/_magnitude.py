@@ -17,7 +17,7 @@ class Magnitude(Score):
     Han et al., Learning both weights and connections for efficient neural networks, NeurIPS 2015,
     https://arxiv.org/abs/1506.02626.
 
-    Example:
+    Examples:
         >>> import keras
         >>> import keras_prunelab as kpl
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(5)])

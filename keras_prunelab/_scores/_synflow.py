@@ -38,7 +38,7 @@ class SynFlow(Score):
     Raises:
         InvalidModelError: at the call: the scores overflow, or the model's input shape is not known.
 
-    Example:
+    Examples:
         >>> import keras
         >>> import keras_prunelab as kpl
         >>> layers = [keras.Input((4,)), keras.layers.Dense(5, activation="relu"), keras.layers.Dense(4)]

@@ -141,7 +141,7 @@ def save_plots(result: SweepResult, choice: Choice, folder: str | os.PathLike[st
     Returns:
         The paths: `accuracy.png`, `layers.png`, `filters.png` (where there are filters) and `blocks.png`.
 
-    Example:
+    Examples:
         `kpl.save_plots(result, result.choose(max_drop=0.01), "plots")`
     """
     folder = Path(folder)

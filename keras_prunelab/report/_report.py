@@ -52,7 +52,7 @@ def report(
     Returns:
         The path.
 
-    Example:
+    Examples:
         `kpl.report(result, result.choose(max_drop=0.01), "lab.html", title="Lab 5", notes=["Group 7"])`
     """
     target = Path(path)

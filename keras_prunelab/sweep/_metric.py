@@ -59,7 +59,7 @@ RMSE = Metric("rmse")
 def percent(fraction: float, decimals: int = 1) -> str:
     """A fraction as a percentage, with the space that SI asks for.
 
-    Example:
+    Examples:
         >>> percent(0.914)
         '91.4 %'
     """

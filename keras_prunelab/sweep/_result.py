@@ -100,7 +100,7 @@ class SweepResult:
             NoTradeOffError: no point meets the condition; the message names the best one.
             UnknownNameError: the sweep has no such score.
 
-        Example:
+        Examples:
             >>> import keras, numpy as np
             >>> import keras_prunelab as kpl
             >>> keras.utils.set_random_seed(0)

@@ -115,7 +115,7 @@ def sweep(
         NothingToPruneError: no variable is left to prune.
         UnknownNameError: there is no such score, scope or convention.
 
-    Example:
+    Examples:
         >>> import keras, numpy as np
         >>> import keras_prunelab as kpl
         >>> keras.utils.set_random_seed(0)

@@ -89,7 +89,7 @@ def candidates(path: str | Path, network: Network | None = None) -> Candidates:
     Returns:
         Inputs and labels, each with the reason.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> import numpy as np

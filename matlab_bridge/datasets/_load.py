@@ -69,7 +69,7 @@ def load_dataset(
         UnsafeArchiveError: if a zip would leave its folder, or is too large.
         DatasetError: if the data do not fit the network.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> import numpy as np

@@ -117,7 +117,7 @@ def load(path: str | os.PathLike[str]) -> MatFile:
         LostObjectError: at reading an object whose contents the file does not have.
         FileNotFoundError, IsADirectoryError, PermissionError: as Python raises them.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> import numpy as np
@@ -142,7 +142,7 @@ def info(path: str | os.PathLike[str]) -> FileInfo:
     Raises:
         NotAMatFileError, TruncatedFileError, OSError: as `load` does.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> import numpy as np

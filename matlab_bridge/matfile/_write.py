@@ -49,7 +49,7 @@ def save(
         UnwritableValueError: MATLAB has no type for a value, or cannot have a name; nothing is written then.
         FileNotFoundError: the folder of `path` does not exist.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> from matlab_bridge.matfile import load, save

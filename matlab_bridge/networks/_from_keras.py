@@ -65,7 +65,7 @@ def from_keras(model: keras.Model, *, class_names: tuple[str, ...] = ()) -> Netw
     Raises:
         UnsupportedLayerError: for a layer that MATLAB's layers cannot express, naming it and its class.
 
-    Example:
+    Examples:
         >>> import keras
         >>> import matlab_bridge as mb
         >>> model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(4, 3, activation="relu")])

@@ -90,7 +90,7 @@ def keras_name(name: str) -> str:
     Returns:
         The name with every `"/"` replaced by `"_"`; `"layer"` for an empty one.
 
-    Example:
+    Examples:
         >>> keras_name("res2a/branch1")
         'res2a_branch1'
     """
@@ -160,7 +160,7 @@ class LayerRule(ABC):
     A subclass says how the layer is built of Keras layers, and, where it has weights, which is which. A
     rule that names `keras_classes` also describes such a Keras layer in MATLAB's words.
 
-    Example:
+    Examples:
         >>> import keras
         >>> import matlab_bridge as mb
         >>> @mb.register_layer("swishLayer")

@@ -41,7 +41,7 @@ def find_networks(path: str | os.PathLike[str]) -> tuple[Source, ...]:
     Raises:
         MatFileError: if the file cannot be read.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> import matlab_bridge as mb
@@ -79,7 +79,7 @@ def load_network(path: str | os.PathLike[str], variable: str | None = None) -> N
         LostObjectError: if MATLAB wrote the marker of the network, but not the network.
         InvalidNetworkError: if the layers and connections of the network do not fit together.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> import matlab_bridge as mb

@@ -61,7 +61,7 @@ def save_network(
         NetworkError: if `path` is `like`, or the file does not store a parameter as an array of its own.
         MatFileError: if the file cannot be read.
 
-    Example:
+    Examples:
         >>> model = mb.load_network("trained.mat").to_keras()  # doctest: +SKIP
         >>> pruned = kpl.prune(model, sparsity=0.5)  # doctest: +SKIP
         >>> mb.save_network("pruned.mat", pruned, like="trained.mat")  # doctest: +SKIP

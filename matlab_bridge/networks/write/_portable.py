@@ -33,7 +33,7 @@ def portable_struct(network: Network) -> dict[str, Any]:
         The struct, as `matlab_bridge.matfile.save` takes it. What is no number, text or cell of text among a
         layer's settings is left out, and a warning names it.
 
-    Example:
+    Examples:
         >>> from matlab_bridge import Layer, Network
         >>> portable_struct(Network((Layer("relu", "nnet.cnn.layer.ReLULayer"),), ()))["Format"]
         'keras-prunelab network'
@@ -79,7 +79,7 @@ def save_portable(
         UnsupportedLayerError: if the Keras model has a layer that MATLAB has not.
         InvalidNetworkError: if `variables` has the name of the network's variable.
 
-    Example:
+    Examples:
         >>> import tempfile, keras, matlab_bridge as mb
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="fc")])
         >>> path = f"{tempfile.mkdtemp()}/net.mat"
