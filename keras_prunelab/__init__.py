@@ -6,8 +6,6 @@ Names are imported when they are first used: the errors need no Keras, nor does 
 from __future__ import annotations
 
 import importlib
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from ._errors import (
@@ -28,9 +26,9 @@ if TYPE_CHECKING:
     from ._masks import MaskSet
     from ._oneshot import prune, sparsity
     from ._prunable import Prunable, Prunables, prunable
+    from ._report import report, save_plots
+    from ._sweep import Choice, SweepResult, sweep
     from ._trajectory import Trajectory, trajectory
-    from .report import report, save_plots
-    from .sweep import Choice, SweepResult, sweep
 
 __all__ = [
     "Choice",
@@ -60,20 +58,20 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Choice": "sweep",
+    "Choice": "_sweep",
     "Convention": "_conventions",
     "MaskSet": "_masks",
     "Prunable": "_prunable",
     "Prunables": "_prunable",
-    "SweepResult": "sweep",
+    "SweepResult": "_sweep",
     "Trajectory": "_trajectory",
     "prunable": "_prunable",
     "prune": "_oneshot",
-    "report": "report",
-    "save_plots": "report",
+    "report": "_report",
+    "save_plots": "_report",
     "scores": "_scores",
     "sparsity": "_oneshot",
-    "sweep": "sweep",
+    "sweep": "_sweep",
     "trajectory": "_trajectory",
 }
 
@@ -90,14 +88,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return __all__
-
-
-class _Package(ModuleType):
-    """Keeps `keras_prunelab.sweep` the function when Python imports the package `keras_prunelab.sweep`."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in _HOMES and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

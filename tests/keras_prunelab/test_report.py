@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 
 import keras_prunelab as kpl
 from keras_prunelab import MaskSet
-from keras_prunelab.report import _answers, _plots
-from keras_prunelab.report._findings import Findings
-from keras_prunelab.report._questions import questions
-from keras_prunelab.report._style import DARK, LIGHT, new_figure
-from keras_prunelab.sweep._metric import RMSE
+from keras_prunelab._report import _answers, _plots
+from keras_prunelab._report._findings import Findings
+from keras_prunelab._report._questions import questions
+from keras_prunelab._report._style import DARK, LIGHT, new_figure
+from keras_prunelab._sweep._metric import RMSE
 
 from .results_by_hand import FALLING, MASKS, OUTLINE, SameMasks, result
 

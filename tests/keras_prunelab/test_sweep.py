@@ -12,8 +12,8 @@ from keras import layers
 
 import keras_prunelab as kpl
 from keras_prunelab import InvalidDataError, InvalidSparsityError, UnknownNameError
-from keras_prunelab.sweep import _evaluate, _sweep
-from keras_prunelab.sweep._plan import plan
+from keras_prunelab._sweep import _evaluate, _sweep
+from keras_prunelab._sweep._plan import plan
 
 LEVELS = (0.0, 0.3, 0.6, 0.9)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from keras_prunelab import NoTradeOffError, UnknownNameError
-from keras_prunelab.sweep._metric import ACCURACY, RMSE
+from keras_prunelab._sweep._metric import ACCURACY, RMSE
 
 from .results_by_hand import FALLING, result
 

@@ -10,13 +10,13 @@ import pandas as pd
 from scipy import stats
 
 from keras_prunelab._errors import NoTradeOffError
-from keras_prunelab.sweep._metric import percent
+from keras_prunelab._sweep._metric import percent
 
 from ._findings import Findings
 
 if TYPE_CHECKING:
-    from keras_prunelab.sweep._choice import Choice
-    from keras_prunelab.sweep._result import SweepResult
+    from keras_prunelab._sweep._choice import Choice
+    from keras_prunelab._sweep._result import SweepResult
 
 CONVENTIONS = {
     "matlab": (

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-    from keras_prunelab.sweep._choice import Choice
-    from keras_prunelab.sweep._result import SweepResult
+    from keras_prunelab._sweep._choice import Choice
+    from keras_prunelab._sweep._result import SweepResult
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from keras_prunelab._atomic import replacing
-from keras_prunelab.sweep._metric import percent
+from keras_prunelab._sweep._metric import percent
 
 from . import _answers, _html
 from ._findings import Findings
@@ -22,8 +22,8 @@ from ._style import DARK, LIGHT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from keras_prunelab.sweep._choice import Choice
-    from keras_prunelab.sweep._result import SweepResult
+    from keras_prunelab._sweep._choice import Choice
+    from keras_prunelab._sweep._result import SweepResult
 
 
 def report(

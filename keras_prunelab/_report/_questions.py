@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_prunelab.sweep._metric import percent
+from keras_prunelab._sweep._metric import percent
 
 from ._findings import Findings
 

@@ -176,8 +176,8 @@ class SweepResult:
         Returns:
             The figure. In a notebook it shows itself.
         """
-        from keras_prunelab.report._plots import draw_accuracy, write_figure
-        from keras_prunelab.report._style import new_figure
+        from keras_prunelab._report._plots import draw_accuracy, write_figure
+        from keras_prunelab._report._style import new_figure
 
         if target is None or isinstance(target, str | os.PathLike):
             figure, axes = new_figure()

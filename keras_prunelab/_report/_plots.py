@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from keras_prunelab._atomic import replacing
-from keras_prunelab.sweep._metric import percent
+from keras_prunelab._sweep._metric import percent
 
 from ._findings import Findings
 from ._style import FONT, HEIGHT, LIGHT, MARKERS, Theme, new_figure, percent_axis
@@ -22,8 +22,8 @@ from ._style import FONT, HEIGHT, LIGHT, MARKERS, Theme, new_figure, percent_axi
 if TYPE_CHECKING:
     import pandas as pd
 
-    from keras_prunelab.sweep._choice import Choice
-    from keras_prunelab.sweep._result import SweepResult
+    from keras_prunelab._sweep._choice import Choice
+    from keras_prunelab._sweep._result import SweepResult
 
 MAX_MARKERS = 40
 """Points on a curve up to which each gets a marker; beyond that they would run together."""
