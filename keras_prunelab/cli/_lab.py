@@ -50,7 +50,7 @@ def command(
     """
     from ._inputs import open_data, open_model
     from ._outputs import make_folder
-    from ._sweep import run_sweep
+    from ._sweep import leave_if_stopped, run_sweep
 
     levels = parse_levels(sparsities)
     opened = open_model(workspace, network)
@@ -62,6 +62,7 @@ def command(
     _console.say(f"Choice: {choice.reason}")
     write_outputs(opened, result, choice, out)
     _console.say(f"Report: {(out / 'report.html').resolve()}")
+    leave_if_stopped(result)
 
 
 def write_outputs(opened: OpenedModel, result: kpl.SweepResult, choice: kpl.Choice, out: Path) -> None:

@@ -64,7 +64,9 @@ def command(
             from matlab_bridge import save_results
 
             save_results(out, result)
-    _console.say(f"Dense accuracy {result.dense:.2%}; wrote {len(result.table)} points to {out}.")
+    dense = f"Dense {result.metric.label} {result.metric.text(result.dense)}"
+    _console.say(f"{dense}; wrote {len(result.table)} points, {result.convention} convention, to {out}.")
+    leave_if_stopped(result)
 
 
 def run_sweep(
@@ -81,7 +83,7 @@ def run_sweep(
 
     names = tuple(name.strip() for name in scores.split(",") if name.strip())
     with _console.progress("Sweep") as advance:
-        return kpl.sweep(
+        result = kpl.sweep(
             opened.model,
             dataset,
             levels,
@@ -90,3 +92,15 @@ def run_sweep(
             scope=scope,
             progress=lambda at: advance(at.done, at.total, at.what),
         )
+    if result.complete:
+        return result
+    if result.table.empty:
+        raise KeyboardInterrupt
+    _console.say(f"Stopped after {len(result.table)} points: what follows is about these.")
+    return result
+
+
+def leave_if_stopped(result: kpl.SweepResult) -> None:
+    """End with the exit code of Ctrl-C, once what was measured until then is written."""
+    if not result.complete:
+        raise typer.Exit(130)

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 import matlab_bridge as mb
+from keras_prunelab._sweep._evaluate import Evaluator
 from keras_prunelab.cli import main
 
 LEVELS = "0:0.9:0.1"
@@ -147,3 +148,23 @@ def test_info_answers_without_keras(workspace: Path) -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "XValidation" in done.stdout
+
+
+def test_ctrl_c_ends_the_sweep_and_keeps_what_was_measured(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured = 0
+
+    def measure(evaluator: Evaluator) -> float:
+        nonlocal measured
+        measured += 1
+        if measured > 4:  # the dense network, then three points
+            raise KeyboardInterrupt
+        return measure_for_real(evaluator)
+
+    measure_for_real = Evaluator.__call__
+    monkeypatch.setattr(Evaluator, "__call__", measure)
+    assert run("lab", workspace, "--sparsities", LEVELS, "--max-drop", "1", "--out", tmp_path) == 130
+    assert len(pd.read_csv(tmp_path / "sweep.csv")) == 3
+    assert (tmp_path / "report.html").is_file()
+    assert "Stopped after 3 points" in capsys.readouterr().out
