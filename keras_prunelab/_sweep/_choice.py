@@ -55,9 +55,9 @@ class TradeOffs:
 
     def within_drop(self, max_drop: float, score: str | None = None) -> Choice:
         """The sparsest point whose metric is within `max_drop` of the dense network's."""
-        if not 0 <= max_drop < float("inf"):
+        if not 0 <= max_drop <= (1 if self.metric.higher_is_better else float("inf")):
             raise NoTradeOffError(
-                "max_drop is the accuracy that may be lost, as a fraction from 0 (0.01 is one point), but "
+                "max_drop is the accuracy that may be lost, as a fraction from 0 to 1 (0.01 is one point), but "
                 f"got {max_drop!r}."
             )
         limit = self.metric.limit(self.dense, max_drop)

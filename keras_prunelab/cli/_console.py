@@ -39,7 +39,10 @@ def complain(error: BaseException, *, debug: bool) -> None:
     """An error as one readable paragraph on the error stream, and the traceback before it when asked for."""
     if debug:
         traceback.print_exception(error, file=sys.stderr)
-    stderr.print(f"[bold red]Error:[/] {escape(str(error) or type(error).__name__)}", soft_wrap=True)
+    text = str(error) or type(error).__name__
+    if isinstance(error, OSError) and error.filename and error.strerror:  # without the number that Python puts before it
+        text = f"{error.strerror}: {error.filename}"
+    stderr.print(f"[bold red]Error:[/] {escape(text)}", soft_wrap=True)
 
 
 def table(title: str, columns: dict[str, str], rows: Iterator[tuple[Any, ...]] | list[tuple[Any, ...]]) -> None:

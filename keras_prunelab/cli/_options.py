@@ -47,7 +47,7 @@ Scope = Annotated[
 ]
 MaxDrop = Annotated[
     float,
-    typer.Option("--max-drop", metavar="FRACTION", help="The accuracy that may be lost: 0.01 is one point."),
+    typer.Option("--max-drop", min=0, max=1, help="The accuracy that may be lost, as a fraction: 0.01 is one point."),
 ]
 Convention = Annotated[
     Literal["matlab", "paper"] | None,

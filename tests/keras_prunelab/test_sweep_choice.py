@@ -97,5 +97,7 @@ def test_wrong_questions_are_refused():
         swept.choose(min_accuracy=98)
     with pytest.raises(NoTradeOffError, match="max_drop"):
         swept.choose(max_drop=-0.1)
+    with pytest.raises(NoTradeOffError, match=r"0\.01 is one point"):
+        swept.choose(max_drop=5)
     with pytest.raises(NoTradeOffError, match="before its first point"):
         result({}).choose()
