@@ -40,7 +40,9 @@ def complain(error: BaseException, *, debug: bool) -> None:
     if debug:
         traceback.print_exception(error, file=sys.stderr)
     text = str(error) or type(error).__name__
-    if isinstance(error, OSError) and error.filename and error.strerror:  # without the number that Python puts before it
+    if (
+        isinstance(error, OSError) and error.filename and error.strerror
+    ):  # without the number that Python puts before it
         text = f"{error.strerror}: {error.filename}"
     stderr.print(f"[bold red]Error:[/] {escape(text)}", soft_wrap=True)
 

@@ -21,13 +21,12 @@ import numpy as np
 
 from matlab_bridge._errors import LostObjectError, TruncatedFileError
 
+from ._format5 import COMPRESSED, MATRIX, TAG_BYTES
 from ._header import HEADER_BYTES, ByteOrder, Header
 from ._info import VariableInfo
-from ._matrix5 import MATRIX, MatrixReader
+from ._matrix5 import MatrixReader
 from ._raw import Array
 
-_COMPRESSED = 15
-_TAG_BYTES = 8
 # Class, size and name of a variable fit in this many of its first bytes, deflated or not.
 _PREFIX_BYTES = 4096
 
@@ -98,22 +97,22 @@ class Level5File:
     def _element(self, file: BinaryIO, offset: int) -> _Element:
         size = file.seek(0, os.SEEK_END)
         file.seek(offset)
-        tag = file.read(_TAG_BYTES)
-        if len(tag) < _TAG_BYTES:
+        tag = file.read(TAG_BYTES)
+        if len(tag) < TAG_BYTES:
             raise TruncatedFileError(f"the file ends at byte {size}, where a variable begins")
         kind, nbytes = struct.unpack(self._header.byte_order + "2I", tag)
-        if kind not in (MATRIX, _COMPRESSED):
+        if kind not in (MATRIX, COMPRESSED):
             raise TruncatedFileError(f"no variable begins at byte {offset} of {size}")
-        missing = offset + _TAG_BYTES + nbytes - size
+        missing = offset + TAG_BYTES + nbytes - size
         if missing > 0:
             raise TruncatedFileError(f"a variable needs {missing} bytes more than the file's {size}")
-        return _Element(kind, offset + _TAG_BYTES, nbytes)
+        return _Element(kind, offset + TAG_BYTES, nbytes)
 
     def _describe(self, file: BinaryIO, element: _Element) -> VariableInfo:
         file.seek(element.offset)
         start = file.read(min(element.nbytes, _PREFIX_BYTES))
-        if element.kind == _COMPRESSED:
-            start = zlib.decompressobj().decompress(start, _PREFIX_BYTES)[_TAG_BYTES:]
+        if element.kind == COMPRESSED:
+            start = zlib.decompressobj().decompress(start, _PREFIX_BYTES)[TAG_BYTES:]
         header = MatrixReader(memoryview(start), self._header.byte_order).header()
         if not header.is_opaque:
             return header.info(header.shape)
@@ -123,14 +122,14 @@ class Level5File:
     def _matrix(self, file: BinaryIO, element: _Element) -> Any:
         file.seek(element.offset)
         data = file.read(element.nbytes)
-        if element.kind == _COMPRESSED:
+        if element.kind == COMPRESSED:
             data = self._inflated(data)
         return MatrixReader(memoryview(data), self._header.byte_order).contents(len(data))
 
     def _inflated(self, deflated: bytes) -> bytes:
         inflater = zlib.decompressobj()
-        tag = inflater.decompress(deflated, _TAG_BYTES)
-        if len(tag) < _TAG_BYTES:
+        tag = inflater.decompress(deflated, TAG_BYTES)
+        if len(tag) < TAG_BYTES:
             raise TruncatedFileError("a compressed variable ends before its contents do")
         kind, nbytes = struct.unpack(self._header.byte_order + "2I", tag)
         if kind != MATRIX:

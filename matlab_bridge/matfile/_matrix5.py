@@ -16,40 +16,38 @@ import scipy.sparse
 from matlab_bridge._errors import TruncatedFileError
 
 from ._characters import characters, units_of
+from ._format5 import (
+    CELL,
+    CHAR,
+    FUNCTION,
+    MATRIX,
+    NUMBERS,
+    NUMERIC,
+    OBJECT,
+    OPAQUE,
+    SPARSE,
+    STRUCT,
+    TAG_BYTES,
+    UINT16,
+    UTF8,
+    UTF16,
+    UTF32,
+)
 from ._header import ByteOrder
 from ._info import VariableInfo
 from ._raw import DTYPES, Array, Function, Marker, OldObject, complex_array, sparse_matrix
 
-MATRIX = 14
-
-_UINT16, _UTF8, _UTF16, _UTF32 = 4, 16, 17, 18
-_NUMBERS = {
-    1: "i1",
-    2: "u1",
-    3: "i2",
-    _UINT16: "u2",
-    5: "i4",
-    6: "u4",
-    7: "f4",
-    9: "f8",
-    12: "i8",
-    13: "u8",
-    _UTF8: "u1",
-    _UTF16: "u2",
-    _UTF32: "u4",
-}
-_CELL, _STRUCT, _OBJECT, _CHAR, _SPARSE, _FUNCTION, _OPAQUE = 1, 2, 3, 4, 5, 16, 17
-_NUMERIC = ("double", "single", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
-_CLASS_NAMES = {
-    **dict(enumerate(_NUMERIC, start=6)),
-    _CELL: "cell",
-    _STRUCT: "struct",
-    _CHAR: "char",
-    _SPARSE: "double",
-    _FUNCTION: "function_handle",
-}
+# The texts of char arrays are numbers, too: the units of their characters.
+_NUMBERS = {**NUMBERS, UTF8: "u1", UTF16: "u2", UTF32: "u4"}
 _INTEGERS = {5: "i", 6: "I"}
-_TAG_BYTES = 8
+_CLASS_NAMES = {
+    **NUMERIC,
+    CELL: "cell",
+    STRUCT: "struct",
+    CHAR: "char",
+    SPARSE: "double",
+    FUNCTION: "function_handle",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +65,7 @@ class MatrixHeader:
     @property
     def is_opaque(self) -> bool:
         """Whether the data is but the marker of an object."""
-        return self.kind == _OPAQUE
+        return self.kind == OPAQUE
 
     @property
     def size(self) -> int:
@@ -76,7 +74,7 @@ class MatrixHeader:
 
     def info(self, shape: tuple[int, ...]) -> VariableInfo:
         """The same for the outside."""
-        is_sparse = self.kind == _SPARSE
+        is_sparse = self.kind == SPARSE
         return VariableInfo(self.name, self.class_name, shape, self.is_complex, is_sparse, self.is_global)
 
 
@@ -97,7 +95,7 @@ class MatrixReader:
 
     def matrix(self) -> Any:
         """The matrix that begins here with its tag, in its raw form."""
-        kind, nbytes = self._tag.unpack(self._take(_TAG_BYTES))
+        kind, nbytes = self._tag.unpack(self._take(TAG_BYTES))
         if kind != MATRIX:
             raise TruncatedFileError(f"a matrix was expected, and an element of kind {kind} found")
         if nbytes == 0:
@@ -110,19 +108,19 @@ class MatrixReader:
     def contents(self, end: int) -> Any:
         """The raw form of a matrix whose tag is behind, and which ends at the byte `end`."""
         header = self.header()
-        if header.kind == _OPAQUE:
+        if header.kind == OPAQUE:
             value: Any = Marker(header.class_name, header.type_system, self.matrix())
-        elif header.kind == _FUNCTION:
+        elif header.kind == FUNCTION:
             value = Function(self.matrix() if self._position < end else np.empty(header.shape, dtype=[]))
-        elif header.kind == _OBJECT:
+        elif header.kind == OBJECT:
             value = OldObject(header.class_name, self._struct(header))
-        elif header.kind == _STRUCT:
+        elif header.kind == STRUCT:
             value = self._struct(header)
-        elif header.kind == _CELL:
+        elif header.kind == CELL:
             value = self._cell(header)
-        elif header.kind == _CHAR:
+        elif header.kind == CHAR:
             value = self._char(header)
-        elif header.kind == _SPARSE:
+        elif header.kind == SPARSE:
             value = self._sparse(header)
         else:
             value = self._numeric(header)
@@ -134,14 +132,14 @@ class MatrixReader:
         flags, _ = self._integers(2)
         kind = flags & 0xFF
         is_logical, is_global, is_complex = (bool(flags >> bit & 1) for bit in (9, 10, 11))
-        if kind == _OPAQUE:
+        if kind == OPAQUE:
             name, type_system, class_name = self._text(), self._text(), self._text()
             return MatrixHeader(kind, name, class_name, type_system, is_global=is_global)
         shape = self._integers()
         if len(shape) < 2 or min(shape) < 0:
             raise TruncatedFileError(f"the size of a matrix is stated as {shape}")
         name = self._text()
-        class_name = self._text() if kind == _OBJECT else _CLASS_NAMES.get(kind, "")
+        class_name = self._text() if kind == OBJECT else _CLASS_NAMES.get(kind, "")
         if not class_name:
             raise TruncatedFileError(f"the class of the matrix {name!r} is stated as number {kind}")
         return MatrixHeader(kind, name, "logical" if is_logical else class_name, "", shape, is_complex, is_global)
@@ -160,14 +158,14 @@ class MatrixReader:
         if not data.nbytes:
             # Some writers leave the characters of a char array of blanks out.
             return characters(np.empty((0, 0), np.uint16))
-        if kind not in (1, 2, _UINT16, _UTF8, _UTF16, _UTF32):
+        if kind not in (1, 2, UINT16, UTF8, UTF16, UTF32):
             raise TruncatedFileError(f"characters were expected, and an element of kind {kind} found")
         units = np.frombuffer(data, self._dtypes[kind])
         if units.itemsize == 1 and units.size and units.max() > 127:
             units = units_of(bytes(data).decode("utf-8", "replace"))
-        elif kind == _UINT16 and header.shape[0] == 1 and units.max() > 127:
+        elif kind == UINT16 and header.shape[0] == 1 and units.max() > 127:
             units = _unpacked(units)
-        elif kind == _UTF32:
+        elif kind == UTF32:
             units = units_of(bytes(data).decode("utf-32-" + ("le" if self._order == "<" else "be"), "replace"))
         if units.size == header.size:
             return characters(units).reshape(header.shape, order="F")
@@ -176,7 +174,7 @@ class MatrixReader:
         raise TruncatedFileError(f"a char array of size {header.shape} has {units.size} characters")
 
     def _cell(self, header: MatrixHeader) -> Array:
-        self._check_room(header.size * _TAG_BYTES)
+        self._check_room(header.size * TAG_BYTES)
         cell = np.empty(header.size, dtype=object)
         for i in range(header.size):
             cell[i] = self.matrix()
@@ -189,7 +187,7 @@ class MatrixReader:
             raise TruncatedFileError(f"field names of {width} bytes each do not fill {data.nbytes} bytes")
         table = bytes(data)
         names = [_ascii(table[i : i + width]) for i in range(0, len(table), width)]
-        self._check_room(header.size * len(names) * _TAG_BYTES)
+        self._check_room(header.size * len(names) * TAG_BYTES)
         # Without fields the dtype has no bytes, and an array of it no memory, however large its size.
         array = np.empty(header.size, dtype=[(name, object) for name in names])
         for i in range(header.size if names else 0):
@@ -217,7 +215,7 @@ class MatrixReader:
     # Elements: a tag of kind and length, then the bytes.
 
     def _element(self) -> tuple[int, memoryview]:
-        tag = self._take(_TAG_BYTES)
+        tag = self._take(TAG_BYTES)
         kind, nbytes = self._tag.unpack(tag)
         if kind >> 16:  # a short element: length and kind share the first four bytes, the data are the others
             kind, nbytes = kind & 0xFFFF, kind >> 16

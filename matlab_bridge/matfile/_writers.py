@@ -15,10 +15,10 @@ import numpy as np
 
 from matlab_bridge._errors import UnwritableValueError
 
+from ._format5 import COMPRESSED
 from ._matio import MatSubsystem, MatWriteError, matwriter5, matwriter7
 from ._raw import Array
 
-_COMPRESSED = 15
 _SINGLE_CLASS, _SINGLE_DATA = 7, 7
 _MOST_BYTES = 2**31  # MATLAB's own limit for a variable of v7, though the format could hold twice that
 _ORDER = "<" if sys.byteorder == "little" else ">"
@@ -72,7 +72,7 @@ def _append(file: io.BufferedWriter, matrix: bytes, what: str, *, compress: bool
         file.write(matrix)
         return
     deflated = zlib.compress(matrix)
-    file.write(struct.pack("=2I", _COMPRESSED, len(deflated)))
+    file.write(struct.pack("=2I", COMPRESSED, len(deflated)))
     file.write(deflated)
 
 

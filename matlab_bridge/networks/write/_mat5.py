@@ -21,23 +21,25 @@ import numpy as np
 import numpy.typing as npt
 
 from matlab_bridge._errors import TruncatedFileError
+from matlab_bridge.matfile._format5 import (
+    CELL,
+    FUNCTION,
+    MATRIX,
+    NUMBERS,
+    NUMERIC,
+    OBJECT,
+    OPAQUE,
+    STRUCT,
+)
 from matlab_bridge.matfile._header import ByteOrder
+from matlab_bridge.matfile._raw import DTYPES
 
 Vector = npt.NDArray[Any]
 
-MI_MATRIX = 14
-MI_COMPRESSED = 15
-_CODES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
-_DATA_TYPES = {kind: np.dtype(code) for kind, code in _CODES.items()}
+_DATA_TYPES = {kind: np.dtype(code) for kind, code in NUMBERS.items()}
 _KINDS = {dtype: kind for kind, dtype in _DATA_TYPES.items()}
-
-# MATLAB's array classes: cell, struct, object, function handle, opaque object; then those of numbers.
-_CONTAINERS = frozenset({1, 2, 3, 16, 17})
-_NUMERIC = {
-    array_class: np.dtype(code)
-    for array_class, code in enumerate(("f8", "f4", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8"), start=6)
-}
-
+_CONTAINERS = frozenset({CELL, STRUCT, OBJECT, FUNCTION, OPAQUE})
+_NUMERIC = {array_class: DTYPES[name] for array_class, name in NUMERIC.items()}
 _COMPLEX = 0x0800  # of the array flags, whose lowest byte is the class
 _SUBSYSTEM_HEADER = 8  # bytes: version, byte order, padding
 _DEEPEST = 200  # MATLAB's own networks nest some forty deep; bytes that pretend to hundreds are broken
@@ -119,7 +121,7 @@ def numeric_arrays(content: bytes, order: ByteOrder, *, subsystem: bool = False)
     """
     walk = _Walk(content, order)
     for tag in walk.elements(0, len(content)):
-        if tag.kind == MI_MATRIX:
+        if tag.kind == MATRIX:
             yield from walk.subsystem(tag) if subsystem else walk.matrix(tag, ())
 
 
@@ -171,7 +173,7 @@ class _Walk:
         length = dimensions.data + 4 * shape.index(stream.nbytes)
         counters = (carrier.start + 4, length, stream.start + 4)
         for tag in self.elements(stream.data + _SUBSYSTEM_HEADER, stream.data + stream.nbytes):
-            if tag.kind == MI_MATRIX:
+            if tag.kind == MATRIX:
                 yield from self.matrix(tag, counters)
 
     def matrix(self, matrix: Tag, counters: tuple[int, ...]) -> Iterator[NumericArray]:
@@ -186,7 +188,7 @@ class _Walk:
         if array_class in _CONTAINERS:
             # Beside the values stand only dimensions and names, which are no matrices.
             for part in parts:
-                if part.kind == MI_MATRIX:
+                if part.kind == MATRIX:
                     yield from self.matrix(part, counters)
         elif array_class in _NUMERIC:
             shape = self._shape(self._next(parts, matrix))

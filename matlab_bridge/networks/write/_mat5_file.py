@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import BinaryIO, cast, final
 
 from matlab_bridge._errors import TruncatedFileError
+from matlab_bridge.matfile._format5 import COMPRESSED
 from matlab_bridge.matfile._header import HEADER_BYTES, ByteOrder, Header
 
 from ._array_file import ArrayFile, Place, Vector
-from ._mat5 import MI_COMPRESSED, NumericArray, numeric_arrays, replaced
+from ._mat5 import NumericArray, numeric_arrays, replaced
 
 # Weights of which half are zero deflate in half the time of zlib's default level, to 2 % more bytes.
 _LEVEL = 4
@@ -56,7 +57,7 @@ class TopLevelElement:
         if not self.is_compressed:
             return content
         deflated = zlib.compress(content, _LEVEL)
-        return struct.pack(order + "II", MI_COMPRESSED, len(deflated)) + deflated
+        return struct.pack(order + "II", COMPRESSED, len(deflated)) + deflated
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ class Mat5File(ArrayFile):
                     f"{self.path} is cut off: the variable at byte {start} should end at byte {stop}, but "
                     f"the file ends at {end}. Copy or download the file again, or save it again in MATLAB."
                 )
-            yield TopLevelElement(start, stop, kind == MI_COMPRESSED)
+            yield TopLevelElement(start, stop, kind == COMPRESSED)
             start = stop
 
     def arrays(self, sizes: Collection[int]) -> Iterator[tuple[Place, Vector]]:
