@@ -12,6 +12,7 @@ from ._errors import (
     InvalidDataError,
     InvalidMaskError,
     InvalidModelError,
+    InvalidScheduleError,
     InvalidSparsityError,
     MissingBackendError,
     NothingToPruneError,
@@ -22,6 +23,7 @@ from ._errors import (
 
 if TYPE_CHECKING:
     from . import _scores as scores
+    from . import callbacks, schedules
     from ._conventions import Convention
     from ._masks import MaskSet
     from ._oneshot import prune, sparsity
@@ -36,6 +38,7 @@ __all__ = [
     "InvalidDataError",
     "InvalidMaskError",
     "InvalidModelError",
+    "InvalidScheduleError",
     "InvalidSparsityError",
     "MaskSet",
     "MissingBackendError",
@@ -47,10 +50,12 @@ __all__ = [
     "SweepResult",
     "Trajectory",
     "UnknownNameError",
+    "callbacks",
     "prunable",
     "prune",
     "report",
     "save_plots",
+    "schedules",
     "scores",
     "sparsity",
     "sweep",
@@ -65,15 +70,19 @@ _HOMES = {
     "Prunables": "_prunable",
     "SweepResult": "_sweep",
     "Trajectory": "_trajectory",
+    "callbacks": "callbacks",
     "prunable": "_prunable",
     "prune": "_oneshot",
     "report": "_report",
     "save_plots": "_report",
+    "schedules": "schedules",
     "scores": "_scores",
     "sparsity": "_oneshot",
     "sweep": "_sweep",
     "trajectory": "_trajectory",
 }
+
+_NAMESPACES = ("callbacks", "schedules", "scores")
 
 
 def __getattr__(name: str) -> Any:
@@ -81,7 +90,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     importlib.import_module("._backend", __name__)  # says what to install where Keras has no backend
     home = importlib.import_module(f".{_HOMES[name]}", __name__)
-    value = home if name == "scores" else getattr(home, name)
+    value = home if name in _NAMESPACES else getattr(home, name)
     globals()[name] = value
     return value
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -112,6 +113,45 @@ def compiled_forward(model: keras.Model) -> Callable[[Any], Any]:
         model
     )
     return forward
+
+
+def creation_scope(optimizer: Any) -> contextlib.AbstractContextManager[Any]:
+    """Where variables of an optimizer are to be made, so that each replica has them.
+
+    Args:
+        optimizer: a Keras optimizer.
+
+    Returns:
+        A context manager.
+    """
+    strategy = getattr(optimizer, "_distribution_strategy", None)  # on TensorFlow only
+    return contextlib.nullcontext() if strategy is None else strategy.scope()  # type: ignore[no-any-return]
+
+
+def map_in_step(function: Callable[[Any, Any], Any], variables: Sequence[Any], argument: Any) -> None:
+    """Assign `function(variable, argument)` to variables inside a train step, on each replica.
+
+    Args:
+        function: takes and returns tensors.
+        variables: Keras variables that only the optimizer writes.
+        argument: a Keras variable.
+    """
+    if variables and keras.config.backend() == "tensorflow":
+        import tensorflow as tf
+
+        replica = tf.distribute.get_replica_context()
+        if replica is not None and replica.strategy.num_replicas_in_sync > 1:
+            # Such variables have no rule to join the values of several replicas, nor do they need one.
+            def update(strategy: Any) -> None:
+                for variable in variables:
+                    strategy.extended.update(
+                        variable.value, lambda local, other: local.assign(function(local, other)), (argument.value,)
+                    )
+
+            replica.merge_call(update)
+            return
+    for variable in variables:
+        variable.assign(function(variable, argument))
 
 
 def _dispatch(**makers: Callable[[Any], Callable[[Any], Any]]) -> Callable[[Any], Callable[[Any], Any]]:

@@ -2,6 +2,7 @@
 
 PruneLabError
 ├── InvalidSparsityError (ValueError)      a sparsity outside [0, 1), or levels that are none
+├── InvalidScheduleError (ValueError)      a schedule that ends before it begins, or goes down
 ├── InvalidModelError (ValueError)         not built, or weights that are not finite
 ├── NothingToPruneError (ValueError)       no variable is left to prune
 ├── InvalidMaskError (ValueError)          masks that do not fit their model
@@ -20,6 +21,10 @@ class PruneLabError(Exception):
 
 class InvalidSparsityError(PruneLabError, ValueError):
     """A sparsity outside [0, 1), or a list of levels that is none."""
+
+
+class InvalidScheduleError(PruneLabError, ValueError):
+    """A schedule that ends before it begins, goes down, or counts epochs of unknown length."""
 
 
 class InvalidModelError(PruneLabError, ValueError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -172,15 +172,32 @@ class MaskSet(Mapping[str, NDArray[np.bool_]]):
             # Not a product: -1.0 * False is -0.0, which is not the zero that a file should hold.
             item.variable.assign(np.where(self[path], value, np.zeros((), value.dtype)))
 
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each mask, by path."""
+        return {path: mask.shape for path, mask in self._masks.items()}
+
+    def packed(self) -> NDArray[np.uint8]:
+        """All masks, one after the other, one bit a weight."""
+        flat = [mask.reshape(-1) for mask in self._masks.values()]
+        return np.packbits(np.concatenate(flat) if flat else np.zeros(0, np.bool_))
+
+    @classmethod
+    def unpacked(cls, shapes: Mapping[str, Sequence[int]], bits: NDArray[np.uint8]) -> MaskSet:
+        """Make masks from what `shapes` and `packed` gave."""
+        sizes = [int(np.prod(shape, dtype=np.int64)) for shape in shapes.values()]
+        flat = np.unpackbits(bits, count=sum(sizes)).astype(np.bool_)
+        pieces = np.split(flat, np.cumsum(sizes)[:-1]) if sizes else []
+        return cls({path: part.reshape(shape) for (path, shape), part in zip(shapes.items(), pieces, strict=True)})
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the masks to a NumPy `.npz` file, one bit a weight.
 
         Args:
             path: the file to write; its ending should be `.npz`. Replaced only once the new one is whole.
         """
-        header = json.dumps({"format": _FORMAT, "shapes": {name: mask.shape for name, mask in self.items()}})
-        flat = [mask.reshape(-1) for mask in self.values()]
-        bits = np.packbits(np.concatenate(flat) if flat else np.zeros(0, np.bool_))
+        header = json.dumps({"format": _FORMAT, "shapes": self.shapes})
+        bits = self.packed()
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, header=np.array(header), bits=bits)
 
@@ -201,11 +218,7 @@ class MaskSet(Mapping[str, NDArray[np.bool_]]):
         try:
             with np.load(Path(path), allow_pickle=False) as file:
                 header, bits = json.loads(str(file["header"])), file["bits"]
-            shapes = {name: tuple(shape) for name, shape in header["shapes"].items()}
-            sizes = [int(np.prod(shape, dtype=np.int64)) for shape in shapes.values()]
-            flat = np.unpackbits(bits, count=sum(sizes)).astype(np.bool_)
-            pieces = np.split(flat, np.cumsum(sizes)[:-1]) if sizes else []
-            masks = {name: part.reshape(shapes[name]) for name, part in zip(shapes, pieces, strict=True)}
+            masks = cls.unpacked(header["shapes"], bits)
             known: Literal[True] | Any = header["format"] == _FORMAT
         except (KeyError, TypeError, ValueError, AttributeError, EOFError, zipfile.BadZipFile) as error:
             raise InvalidMaskError(f"{os.fspath(path)} is not a file of masks that MaskSet.save wrote.") from error
@@ -213,4 +226,4 @@ class MaskSet(Mapping[str, NDArray[np.bool_]]):
             raise InvalidMaskError(
                 f"{os.fspath(path)} is of the format {header['format']!r}; this version reads {_FORMAT!r}."
             )
-        return cls(masks)
+        return masks

@@ -1,0 +1,222 @@
+"""Masks that hold inside the compiled train step: for weights, optimizer slots and averages, on every backend.
+
+Keras' optimizers run `variable.assign(variable.constraint(variable))` right after each update, inside the compiled
+step. The masks are constraints set on the built variables. They are held by the optimizer as variables of its own,
+because on JAX only a variable of the model or of the optimizer can change between two steps without a new trace.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from ._backend import creation_scope, map_in_step
+from ._errors import InvalidModelError
+from ._masks import MaskSet
+from ._prunable import Prunable, Prunables
+
+
+_NO_SLOTS = ("_variables", "_trainable_variables")
+
+
+def leaves(optimizer: Any) -> list[Any]:
+    """The optimizers that update variables: a `LossScaleOptimizer` or `MultiOptimizer` stands for those inside."""
+    if hasattr(optimizer, "inner_optimizer"):
+        return leaves(optimizer.inner_optimizer)
+    if hasattr(optimizer, "optimizers"):
+        return [leaf for inner in optimizer.optimizers for leaf in leaves(inner)]
+    return [optimizer]
+
+
+def counter(optimizer: Any) -> tuple[int, int]:
+    """How many batches an optimizer has seen, and how many of them make one step of it."""
+    counting = getattr(optimizer, "inner_optimizer", optimizer)
+    return int(counting._iterations), counting.gradient_accumulation_steps or 1
+
+
+@dataclass(frozen=True)
+class _Guard:
+    """What keeps the pruned weights of one variable at zero."""
+
+    item: Prunable
+    owner: Any  # the optimizer that updates the variable; None where it is frozen
+    mask: Any  # a boolean Keras variable: one byte a weight
+    slots: tuple[Any, ...]  # the moments, averages and accumulated gradients of the variable
+    constraint: Any  # the user's own, which stays in force
+
+    def __call__(self, value: Any) -> Any:
+        """The constraint: what the variable becomes after an update."""
+        map_in_step(_masked, self.slots, self.mask)
+        if self.constraint is not None:
+            value = self.constraint(_masked(value, self.mask))
+        return _masked(value, self.mask)
+
+    def set(self, mask: NDArray[np.bool_], *, slots: bool) -> None:
+        """Let a mask hold from now on, and write its zeros into the variable; and into its slots."""
+        self.mask.assign(mask)
+        for variable in (self.item.variable, *(self.slots if slots else ())):
+            value = keras.ops.convert_to_numpy(variable)
+            variable.assign(np.where(mask, value, np.zeros((), value.dtype)))
+
+
+class Enforcement:
+    """The masks of a model while it is trained.
+
+    Nothing is changed before `attach`, and `detach` leaves the model and its optimizer as they would be without.
+
+    Args:
+        model: a built and compiled model.
+        prunables: the variables that the masks are for.
+
+    Raises:
+        InvalidModelError: the model is not compiled.
+    """
+
+    def __init__(self, model: keras.Model, prunables: Prunables) -> None:
+        self._model = model
+        self._prunables = prunables
+        self._optimizer = compiled_optimizer(model)
+        self._guards: tuple[_Guard, ...] = ()
+
+    @property
+    def masks(self) -> MaskSet:
+        """The masks in force."""
+        return MaskSet(
+            {guard.item.path: np.array(keras.ops.convert_to_numpy(guard.mask), np.bool_) for guard in self._guards}
+        )
+
+    def attach(self) -> None:
+        """Put the masks, all of them keeping everything, into the train step."""
+        optimizer = self._optimizer
+        if not optimizer.built:
+            optimizer.build(self._model.trainable_variables)
+        owners = {id(variable): leaf for leaf in leaves(optimizer) for variable in leaf._trainable_variables}
+        self._guards = tuple(_guard(item, owners.get(id(item.variable))) for item in self._prunables)
+        for guard in self._guards:
+            guard.item.variable.constraint = guard
+        for part in _chain(optimizer):
+            for method in ("save_own_variables", "load_own_variables"):
+                setattr(part, method, functools.partial(self._without_masks, getattr(part, method)))
+        self._trace_again()
+
+    def detach(self) -> None:
+        """Take the masks out of the train step again. The weights stay as they are."""
+        for guard in self._guards:
+            guard.item.variable.constraint = guard.constraint
+            if guard.owner is not None:
+                guard.owner._untrack_variable(guard.mask)
+        for part in _chain(self._optimizer):
+            for method in ("save_own_variables", "load_own_variables"):
+                vars(part).pop(method, None)
+        self._guards = ()
+        self._trace_again()
+
+    def set(self, masks: Mapping[str, NDArray[np.bool_]], *, slots: bool = True) -> None:
+        """Let masks hold from now on.
+
+        Args:
+            masks: boolean arrays by path, one for each prunable variable.
+            slots: whether to write zeros into the optimizer's slots now; the next step does it in any case.
+        """
+        for guard in self._guards:
+            guard.set(masks[guard.item.path], slots=slots)
+
+    def zeros(self) -> MaskSet:
+        """Read the masks off weights that were pruned before: zero, and with zeros in all slots.
+
+        A weight that happens to be zero while it is trained has moments that are not.
+        """
+        return MaskSet(
+            {
+                guard.item.path: functools.reduce(
+                    np.logical_or,
+                    (keras.ops.convert_to_numpy(each) != 0 for each in (guard.item.variable, *guard.slots)),
+                )
+                for guard in self._guards
+            }
+        )
+
+    def _trace_again(self) -> None:
+        # A step that was traced before does not see a constraint that came or went since.
+        if self._model.train_function is not None:
+            self._model.make_train_function(force=True)
+
+    def _without_masks(self, method: Callable[[Any], None], store: Any) -> None:
+        """Save or load an optimizer's state as plain Keras knows it, or it would be refused as a whole."""
+        masks = {id(guard.mask) for guard in self._guards}
+        before = [(leaf, leaf._variables) for leaf in leaves(self._optimizer)]
+        for leaf, variables in before:
+            # Past __setattr__, which would track the list on TensorFlow.
+            vars(leaf)["_variables"] = [variable for variable in variables if id(variable) not in masks]
+        try:
+            method(store)
+        finally:
+            for leaf, variables in before:
+                vars(leaf)["_variables"] = variables
+
+
+def compiled_optimizer(model: keras.Model) -> Any:
+    """The optimizer of a compiled model.
+
+    Raises:
+        InvalidModelError: the model is not compiled, or its optimizer is not one of Keras.
+    """
+    optimizer = getattr(model, "optimizer", None)
+    if not isinstance(optimizer, keras.optimizers.Optimizer):
+        raise InvalidModelError(
+            f"Model {model.name!r} is not compiled, so it has no optimizer to keep masks in; call "
+            "model.compile(optimizer, loss) first."
+        )
+    return optimizer
+
+
+def _chain(optimizer: Any) -> list[Any]:
+    """An optimizer and all that it wraps."""
+    return [optimizer, *(leaf for leaf in leaves(optimizer) if leaf is not optimizer)]
+
+
+def _guard(item: Prunable, optimizer: Any) -> _Guard:
+    variable = item.variable
+    if optimizer is None:  # frozen: no step changes it
+        mask = keras.Variable(np.ones(item.shape, np.bool_), dtype="bool", trainable=False)
+        return _Guard(item, None, mask, (), variable.constraint)
+    with creation_scope(optimizer):
+        mask = optimizer.add_variable(
+            shape=item.shape,
+            initializer="ones",
+            dtype="bool",
+            aggregation="only_first_replica",
+            layout=getattr(variable, "_layout", None),
+            name=f"{variable.path.replace('/', '_')}_mask",
+        )
+    return _Guard(item, optimizer, mask, _slots(optimizer, variable), variable.constraint)
+
+
+def _masked(value: Any, mask: Any) -> Any:
+    mask, value = keras.ops.convert_to_tensor(mask), keras.ops.convert_to_tensor(value)
+    # Not a product: it would keep NaN, and make -0.0 of negative numbers.
+    return keras.ops.where(mask, value, keras.ops.zeros_like(value))
+
+
+def _slots(optimizer: Any, variable: Any) -> tuple[Any, ...]:
+    """What an optimizer keeps for each element of a variable: its lists run along its trainable variables."""
+    trainable = optimizer._trainable_variables
+    index = next(position for position, other in enumerate(trainable) if other is variable)
+    lists = (
+        value
+        for name, value in vars(optimizer).items()
+        if isinstance(value, (list, tuple)) and len(value) == len(trainable) and name not in _NO_SLOTS
+    )
+    return tuple(
+        values[index]
+        for values in lists
+        if isinstance(values[index], keras.Variable) and tuple(values[index].shape) == tuple(variable.shape)
+    )
+
+

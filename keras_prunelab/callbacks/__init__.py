@@ -1,0 +1,8 @@
+"""Callbacks for `fit`: pruning while training, and what it reached."""
+
+from __future__ import annotations
+
+from ._prune import Prune
+from ._summary import PruningSummary
+
+__all__ = ["Prune", "PruningSummary"]

@@ -1,0 +1,137 @@
+"""Pruning while training."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+
+from keras_prunelab import schedules
+from keras_prunelab._errors import InvalidDataError
+from keras_prunelab._masks import MaskSet
+from keras_prunelab._prunable import Filters, Prunables
+from keras_prunelab._record import PruningState
+from keras_prunelab._scores import ScoreLike
+from keras_prunelab._scores import get as get_score
+from keras_prunelab._selection import Scope, check, select
+
+from ._masked_training import InitialMasks, MaskedTraining, Masks, Run
+
+_log = logging.getLogger("keras_prunelab")
+
+
+class Prune(MaskedTraining):
+    """Prune a model while `fit` trains it.
+
+    At the steps that the schedule says, the weights with the lowest scores are set to zero; from there on the
+    compiled train step keeps them at exactly zero, and the optimizer's moments and averages of them too. Whoever
+    looks at the model, at the end of a batch, in a checkpoint, or after `fit`, sees the sparsity of the schedule.
+    The model needs no change, and the place in the list of callbacks does not matter. After `fit` nothing of the
+    callback is left in the model but its zeros.
+
+    **Steps** are the optimizer's: `steps_per_execution` and gradient accumulation are taken into account. They are
+    counted from the optimizer's first step, so that training can be cut and resumed with the same schedule. Where
+    the model has been trained before without pruning, so that the schedule would be far ahead of it, they are
+    counted from where `fit` finds it.
+
+    **Checkpoints** are those of plain Keras, and sparse. They load without this package. To resume from one, fit
+    again with a callback of the same arguments.
+
+    Zhu and Gupta, To prune, or not to prune, 2017, https://arxiv.org/abs/1710.01878, for magnitudes and the
+    polynomial schedule. When `fit` begins, and before anything is changed, it raises `InvalidModelError` for a model
+    that is not compiled or has weights that are not finite, `NothingToPruneError` and `UnknownNameError` for filters
+    that match nothing, `InvalidScheduleError` for a schedule in epochs of unknown length, `InvalidSparsityError` for
+    a sparsity that granularity or allocation do not allow, `InvalidDataError` for a score without the data it
+    needs, and `InvalidMaskError` for masks that do not fit.
+
+    Args:
+        schedule: which sparsity at which step, such as
+            `keras_prunelab.schedules.Polynomial(0.0, 0.95, end_step=3000)`; a number holds from the beginning.
+        score: what decides which weights go first: `"magnitude"`, `"random"`, `"synflow"`, `"snip"`, a `Score`, a
+            function of a `ScoreContext`, and others: see `keras_prunelab.scores`.
+        scope: `"global"` ranks all weights together, `"layer"` prunes the same share of each layer; or an
+            `Allocation`.
+        granularity: what goes as a whole: `"weight"`, `"2:4"`, `"4x4"`, `"channel"`.
+        include: only what matches one of these; see `prunable`.
+        exclude: nothing that matches one of these.
+        data: what a score that needs data is computed on: inputs, `(inputs, labels)`, or batches of either.
+        masks: where pruning begins: `None` for a dense model, `"from_zeros"` to keep all zeros of a sparse one, or
+            a `MaskSet`.
+
+    Raises:
+        UnknownNameError: there is no such schedule or score, or `masks` is none of these.
+
+    Examples:
+        >>> import keras
+        >>> import numpy as np
+        >>> import keras_prunelab as kpl
+        >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(16, "relu"), keras.layers.Dense(2)])
+        >>> model.compile("adam", "mse")
+        >>> prune = kpl.callbacks.Prune(kpl.schedules.Polynomial(0.0, 0.75, end_step=20, frequency=5))
+        >>> x, y = np.ones((64, 8)), np.ones((64, 2))
+        >>> history = model.fit(x, y, batch_size=8, epochs=3, verbose=0, callbacks=[prune])
+        >>> kpl.sparsity(model)
+        0.75
+    """
+
+    def __init__(
+        self,
+        schedule: schedules.ScheduleLike,
+        score: ScoreLike = "magnitude",
+        *,
+        scope: Scope = "global",
+        granularity: Any = "weight",
+        include: Filters = None,
+        exclude: Filters = None,
+        data: Any = None,
+        masks: InitialMasks = None,
+    ) -> None:
+        super().__init__(include=include, exclude=exclude, data=data, masks=masks)
+        self.schedule = schedules.get(schedule)
+        self.score = get_score(score)
+        self.scope, self.granularity = scope, granularity
+
+    def check(self, found: Prunables, steps_per_epoch: float | None) -> None:
+        """Raise whatever makes these arguments impossible for a model, before it is changed."""
+        last = self.schedule(_FOREVER, steps_per_epoch)
+        check(found, self.scope, self.granularity, last)
+        if self.data is None and (self.score.needs_data or self.score.needs_labels):
+            wanted = "(inputs, labels)" if self.score.needs_labels else "inputs"
+            raise InvalidDataError(f"The score {self.score.name!r} needs data; write Prune(..., data={wanted}).")
+
+    def begin(self, run: Run, step: int) -> PruningState:
+        """The masks to begin with, and the optimizer step that the schedule counts from."""
+        expected = self.schedule(step - 1, run.steps_per_epoch) if step else 0.0
+        zeros = run.enforcement.zeros()
+        # Half of it, because a granularity may be too coarse to meet the schedule.
+        if expected > 0 and zeros.sparsity > expected / 2 and self.initial_masks is None:
+            return PruningState(zeros, 0, step)  # a run that is resumed
+        if expected > 0:
+            _log.info("The model has made %d steps without pruning: the schedule counts from there.", step)
+        start = step if expected > 0 else 0
+        if isinstance(self.initial_masks, MaskSet):
+            return PruningState(self.initial_masks, start)
+        if self.initial_masks == "from_zeros":
+            return PruningState(MaskSet.from_zeros(run.model, run.found), start)
+        return PruningState(MaskSet({item.path: np.ones(item.shape, np.bool_) for item in run.found}), start)
+
+    def is_due(self, run: Run) -> bool:
+        """Whether the schedule has risen."""
+        in_force = self.schedule(run.applied, run.steps_per_epoch) if run.applied >= 0 else 0.0
+        return self.schedule(run.step, run.steps_per_epoch) > in_force
+
+    def update(self, run: Run) -> Masks:
+        """Prune to the schedule's sparsity."""
+        return select(
+            run.found,
+            self.score(run.context.at(run.found.values())),
+            self.schedule(run.step, run.steps_per_epoch),
+            scope=self.scope,
+            granularity=self.granularity,
+            reduce=self.score.reduce,
+            kept=run.enforcement.masks,
+        )
+
+
+_FOREVER = 1 << 62

@@ -1,0 +1,79 @@
+"""What pruning reached, in the logs of `fit` and in a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from keras_prunelab._prunable import Filters, prunable
+
+
+class PruningSummary(keras.callbacks.Callback):
+    """Put the sparsity into the logs of `fit`, and print a table at the end.
+
+    At the end of each epoch the logs get `"sparsity"`, over all prunable weights, and `"sparsity/<layer>"` for each
+    layer that has some: shares of zeros in [0, 1], counted in the weights themselves. `History` has them, and the
+    callbacks that stand after this one, such as `CSVLogger` and `TensorBoard`. It works with any way of pruning, or
+    none.
+
+    Args:
+        include: only what matches one of these; see `keras_prunelab.prunable`.
+        exclude: nothing that matches one of these.
+        verbose: 1 to print a table when `fit` ends, 0 for the logs only.
+
+    Examples:
+        >>> import keras
+        >>> import numpy as np
+        >>> import keras_prunelab as kpl
+        >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(16, name="hidden")])
+        >>> model.compile("sgd", "mse")
+        >>> callbacks = [kpl.callbacks.Prune(0.75), kpl.callbacks.PruningSummary(verbose=0)]
+        >>> history = model.fit(np.ones((8, 8)), np.ones((8, 16)), verbose=0, callbacks=callbacks)
+        >>> history.history["sparsity"], history.history["sparsity/hidden"]
+        ([0.75], [0.75])
+    """
+
+    def __init__(self, *, include: Filters = None, exclude: Filters = None, verbose: int = 1) -> None:
+        super().__init__()
+        self.include, self.exclude = include, exclude
+        self.verbose = verbose
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Add the sparsity to the logs."""
+        if logs is not None:
+            counts = self._counts()
+            zeros, total = (sum(column) for column in zip(*counts.values(), strict=True))
+            logs["sparsity"] = zeros / total
+            for layer, (gone, size) in counts.items():
+                logs[f"sparsity/{layer}"] = gone / size
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Print the table."""
+        if not self.verbose:
+            return
+        counts = self._counts()
+        total = (sum(gone for gone, _ in counts.values()), sum(size for _, size in counts.values()))
+        table = Table("Layer", title=f"Sparsity of {self.model.name}", title_justify="left", show_footer=len(counts) > 1)
+        table.columns[0].footer = "all"
+        for heading, footer in (("Weights", f"{total[1]:,}"), ("Zeros", f"{total[0]:,}"), ("Sparsity", _share(*total))):
+            table.add_column(heading, footer, justify="right")
+        for layer, (gone, size) in counts.items():
+            table.add_row(layer, f"{size:,}", f"{gone:,}", _share(gone, size))
+        Console().print(table)
+
+    def _counts(self) -> dict[str, tuple[int, int]]:
+        """Zeros and weights of each layer, by the names of the layers that it stands in."""
+        counts: dict[str, tuple[int, int]] = {}
+        for item in prunable(self.model, self.include, self.exclude):
+            value = keras.ops.convert_to_numpy(item.variable)
+            zeros, size = counts.get("/".join(item.within), (0, 0))
+            counts["/".join(item.within)] = (zeros + item.size - int(np.count_nonzero(value)), size + item.size)
+        return counts
+
+
+def _share(zeros: int, total: int) -> str:
+    return f"{zeros / total:.2%}"

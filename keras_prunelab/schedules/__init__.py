@@ -1,0 +1,27 @@
+"""Schedules: which sparsity is in force at a step of training."""
+
+from __future__ import annotations
+
+from ._base import Schedule
+from ._constant import Constant, OneShot
+from ._gradual import Cosine, Exponential, Polynomial
+from ._registry import ScheduleLike, deserialize, get, register, serialize
+from ._rounds import Iterative, Piecewise
+from ._step import Step
+
+__all__ = [
+    "Constant",
+    "Cosine",
+    "Exponential",
+    "Iterative",
+    "OneShot",
+    "Piecewise",
+    "Polynomial",
+    "Schedule",
+    "ScheduleLike",
+    "Step",
+    "deserialize",
+    "get",
+    "register",
+    "serialize",
+]

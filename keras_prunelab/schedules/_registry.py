@@ -1,0 +1,96 @@
+"""Schedules by name: the trio `serialize`, `deserialize`, `get`, and `register` for schedules of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias, TypeVar
+
+from keras_prunelab._errors import UnknownNameError
+
+from ._base import Schedule
+from ._constant import Constant, OneShot
+from ._gradual import Cosine, Exponential, Polynomial
+from ._rounds import Iterative, Piecewise
+
+ScheduleLike: TypeAlias = "Schedule | float | Mapping[str, Any]"
+S = TypeVar("S", bound=type[Schedule])
+
+_SCHEDULES: dict[str, type[Schedule]] = {
+    schedule.name: schedule for schedule in (Constant, Cosine, Exponential, Iterative, OneShot, Piecewise, Polynomial)
+}
+
+
+def register(schedule: S) -> S:
+    """Make a `Schedule` class known by its `name`; usable as a decorator.
+
+    Args:
+        schedule: the class. A later one of the same name takes its place.
+
+    Returns:
+        The class.
+    """
+    _SCHEDULES[schedule.name] = schedule
+    return schedule
+
+
+def serialize(schedule: Schedule) -> dict[str, Any]:
+    """Turn a schedule into JSON values.
+
+    Args:
+        schedule: a schedule of a registered class.
+
+    Returns:
+        `{"name": ..., "config": ...}`.
+
+    Raises:
+        UnknownNameError: the class is not registered, so that `deserialize` would not find it.
+    """
+    if _SCHEDULES.get(schedule.name) is not type(schedule):
+        raise UnknownNameError(
+            f"{schedule!r} cannot be written down: its class is not registered. Decorate it with "
+            "keras_prunelab.schedules.register."
+        )
+    return {"name": schedule.name, "config": schedule.get_config()}
+
+
+def deserialize(config: Mapping[str, Any]) -> Schedule:
+    """Make a schedule from what `serialize` returned.
+
+    Args:
+        config: `{"name": ..., "config": ...}`.
+
+    Returns:
+        The schedule.
+
+    Raises:
+        UnknownNameError: no schedule of that name is registered.
+    """
+    name = config.get("name")
+    if name not in _SCHEDULES:
+        raise UnknownNameError(f"schedule={name!r} is unknown; it is one of {', '.join(map(repr, _SCHEDULES))}.")
+    return _SCHEDULES[name].from_config(dict(config.get("config", {})))
+
+
+def get(schedule: ScheduleLike) -> Schedule:
+    """Find or make a schedule.
+
+    Args:
+        schedule: a `Schedule`, a sparsity to hold from the beginning, or what `serialize` returned.
+
+    Returns:
+        The schedule.
+
+    Raises:
+        UnknownNameError: it is none of these.
+        InvalidSparsityError: it is a number outside [0, 1).
+    """
+    if isinstance(schedule, Schedule):
+        return schedule
+    if isinstance(schedule, Mapping):
+        return deserialize(schedule)
+    if isinstance(schedule, (int, float)) and not isinstance(schedule, bool):
+        return Constant(schedule)
+    raise UnknownNameError(
+        f"schedule={schedule!r} of type {type(schedule).__name__} is no schedule; give one such as "
+        "keras_prunelab.schedules.Polynomial(0.0, 0.9, end_step=2000), or a sparsity such as 0.9."
+    )
