@@ -22,8 +22,8 @@ from ._errors import (
 )
 
 if TYPE_CHECKING:
-    from . import _scores as scores
-    from . import callbacks, schedules
+    from . import callbacks, schedules, scores
+    from ._allocation import Allocation
     from ._conventions import Convention
     from ._masks import MaskSet
     from ._oneshot import prune, sparsity
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ._trajectory import Trajectory, trajectory
 
 __all__ = [
+    "Allocation",
     "Choice",
     "Convention",
     "InvalidDataError",
@@ -63,6 +64,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Allocation": "_allocation",
     "Choice": "_sweep",
     "Convention": "_conventions",
     "MaskSet": "_masks",
@@ -76,7 +78,7 @@ _HOMES = {
     "report": "_report",
     "save_plots": "_report",
     "schedules": "schedules",
-    "scores": "_scores",
+    "scores": "scores",
     "sparsity": "_oneshot",
     "sweep": "_sweep",
     "trajectory": "_trajectory",

@@ -53,21 +53,22 @@ if TYPE_CHECKING:
 else:
     keras = import_keras()
 
-Gradients = Callable[[Sequence[NDArray[Any]]], list[NDArray[Any]]]
+Gradients = Callable[..., list[NDArray[Any]]]
 
 
-def gradients(objective: Callable[[], Any], variables: Sequence[Any]) -> Gradients:
+def gradients(objective: Callable[..., Any], variables: Sequence[Any]) -> Gradients:
     """Compile the gradient of a scalar with respect to Keras variables, at values given from outside.
 
     The variables themselves are never written: inside the objective they stand for the given values.
 
     Args:
-        objective: computes a scalar tensor from the variables, with Keras operations.
+        objective: computes a scalar tensor from the variables, and from arguments if there are any, with Keras
+            operations.
         variables: the Keras variables; what the scalar does not depend on gets a gradient of zero.
 
     Returns:
-        A function from one value a variable to one gradient a variable, NumPy arrays both. It compiles at its
-        first call only.
+        A function from one value a variable, and the objective's arguments, to one gradient a variable, NumPy
+        arrays all. It compiles once for each set of shapes.
 
     Raises:
         MissingBackendError: Keras runs on a backend without gradients.
@@ -79,21 +80,66 @@ def gradients(objective: Callable[[], Any], variables: Sequence[Any]) -> Gradien
         >>> slope([np.float32([3.0, 4.0])])[0].tolist()
         [6.0, 8.0]
     """
+    make = _dispatch(tensorflow=_tensorflow_gradients, jax=_jax_gradients, torch=_torch_gradients)
+    return _on_arrays(make(_at(objective, variables)), variables)
 
-    def at(values: Sequence[Any]) -> Any:
-        with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))):
-            return objective()
 
-    compiled = _dispatch(tensorflow=_tensorflow_gradients, jax=_jax_gradients, torch=_torch_gradients)(at)
+def hessian_products(objective: Callable[..., Any], variables: Sequence[Any]) -> Callable[..., list[NDArray[Any]]]:
+    """Compile products of a scalar's Hessian with vectors, without the Hessian itself.
 
-    def call(values: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-        tensors = [
-            keras.ops.convert_to_tensor(value, dtype=variable.dtype)
-            for variable, value in zip(variables, values, strict=True)
-        ]
-        return [np.asarray(keras.ops.convert_to_numpy(gradient)) for gradient in compiled(tensors)]
+    Pearlmutter, Fast exact multiplication by the Hessian, Neural Computation 6(1), 1994.
+
+    Args:
+        objective: as for `gradients`.
+        variables: as for `gradients`.
+
+    Returns:
+        A function from one value a variable, one array of the same shape for each, and the objective's arguments,
+        to one array a variable: the Hessian at the values times the vector that the arrays make together.
+
+    Raises:
+        MissingBackendError: Keras runs on a backend without gradients.
+
+    Examples:
+        >>> import keras, numpy as np
+        >>> x = keras.Variable(np.float32([1.0, 2.0]))
+        >>> product = hessian_products(lambda: keras.ops.sum(x**3), [x])
+        >>> product([np.float32([1.0, 2.0])], [np.float32([1.0, 10.0])])[0].tolist()
+        [6.0, 120.0]
+    """
+    make = _dispatch(tensorflow=_tensorflow_hessian, jax=_jax_hessian, torch=_torch_hessian)
+    compiled = _on_arrays(make(_at(objective, variables)), variables)
+
+    def call(values: Sequence[NDArray[Any]], vectors: Sequence[NDArray[Any]], *arguments: Any) -> list[NDArray[Any]]:
+        return compiled(values, _tensors(vectors, variables), *arguments)
 
     return call
+
+
+def _at(objective: Callable[..., Any], variables: Sequence[Any]) -> Callable[[Any, Any], Any]:
+    """The objective as a function of values for the variables, and of its arguments."""
+
+    def at(values: Sequence[Any], arguments: Sequence[Any]) -> Any:
+        with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True)), collect_losses=True):
+            return objective(*arguments)
+
+    return at
+
+
+def _on_arrays(compiled: Callable[[Any, Any], Any], variables: Sequence[Any]) -> Gradients:
+    def call(values: Sequence[NDArray[Any]], *arguments: Any) -> list[NDArray[Any]]:
+        given = keras.tree.map_structure(keras.ops.convert_to_tensor, tuple(arguments))
+        results = compiled(_tensors(values, variables), given)
+        return [np.asarray(keras.ops.convert_to_numpy(result)) for result in results]
+
+    return call
+
+
+def _tensors(values: Sequence[NDArray[Any]], variables: Sequence[Any]) -> list[Any]:
+    return [
+        keras.ops.convert_to_tensor(value, dtype=variable.dtype)
+        for variable, value in zip(variables, values, strict=True)
+    ]
 
 
 def compiled_forward(model: keras.Model) -> Callable[[Any], Any]:
@@ -125,7 +171,7 @@ def creation_scope(optimizer: Any) -> contextlib.AbstractContextManager[Any]:
         A context manager.
     """
     strategy = getattr(optimizer, "_distribution_strategy", None)  # on TensorFlow only
-    return contextlib.nullcontext() if strategy is None else strategy.scope()  # type: ignore[no-any-return]
+    return contextlib.nullcontext() if strategy is None else strategy.scope()
 
 
 def map_in_step(function: Callable[[Any, Any], Any], variables: Sequence[Any], argument: Any) -> None:
@@ -154,27 +200,41 @@ def map_in_step(function: Callable[[Any, Any], Any], variables: Sequence[Any], a
         variable.assign(function(variable, argument))
 
 
-def _dispatch(**makers: Callable[[Any], Callable[[Any], Any]]) -> Callable[[Any], Callable[[Any], Any]]:
+def _dispatch(**makers: Callable[[Any], Callable[..., Any]]) -> Callable[[Any], Callable[..., Any]]:
     backend = keras.config.backend()
     if backend not in makers:
         raise _missing(backend)
     return makers[backend]
 
 
-def _tensorflow_gradients(at: Callable[[Sequence[Any]], Any]) -> Callable[[Any], Any]:
+def _tensorflow_gradients(at: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    return _tensorflow_traced(lambda values, arguments: _tensorflow_slopes(lambda: at(values, arguments), values))
+
+
+def _tensorflow_hessian(at: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def products(values: Any, arguments: Any) -> Any:
+        vectors, *rest = arguments
+
+        def along() -> Any:
+            slopes = _tensorflow_slopes(lambda: at(values, rest), values)
+            return sum(keras.ops.sum(slope * vector) for slope, vector in zip(slopes, vectors, strict=True))
+
+        return _tensorflow_slopes(along, values)
+
+    return _tensorflow_traced(products)
+
+
+def _tensorflow_slopes(result: Callable[[], Any], values: Any) -> Any:
     import tensorflow as tf
 
-    def slopes(values: Any) -> Any:
-        with tf.GradientTape() as tape:
-            tape.watch(values)
-            result = at(values)
-        found = tape.gradient(result, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        return [tf.convert_to_tensor(slope) for slope in found]  # embeddings have sparse ones
-
-    return _tensorflow_traced(slopes)
+    with tf.GradientTape() as tape:
+        tape.watch(values)
+        scalar = result()
+    found = tape.gradient(scalar, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    return [tf.convert_to_tensor(slope) for slope in found]  # embeddings have sparse ones
 
 
-def _tensorflow_traced(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _tensorflow_traced(function: Callable[..., Any]) -> Callable[..., Any]:
     """Trace a function of tensors once for each set of shapes."""
     import tensorflow as tf
 
@@ -184,32 +244,65 @@ def _tensorflow_traced(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     # though here each belongs to another model.
     traced: dict[tuple[Any, ...], Any] = {}
 
-    def call(inputs: Any) -> Any:
+    def call(*inputs: Any) -> Any:
         tensors = keras.tree.map_structure(tf.convert_to_tensor, inputs)
         key = tuple((tuple(tensor.shape), tensor.dtype) for tensor in keras.tree.flatten(tensors))
         if key not in traced:
-            traced[key] = compiled.get_concrete_function(tensors)
-        return traced[key](tensors)
+            traced[key] = compiled.get_concrete_function(*tensors)
+        return traced[key](*tensors)
 
     return call
 
 
-def _jax_gradients(at: Callable[[Sequence[Any]], Any]) -> Callable[[Any], Any]:
+def _jax_gradients(at: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     import jax
 
     return jax.jit(jax.grad(at))  # type: ignore[no-any-return]
 
 
-def _torch_gradients(at: Callable[[Sequence[Any]], Any]) -> Callable[[Any], Any]:
-    import torch
+def _jax_hessian(at: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    import jax
 
-    def run(values: Sequence[Any]) -> Any:
-        with torch.enable_grad():
-            leaves = [value.detach().clone().requires_grad_() for value in values]
-            slopes = torch.autograd.grad(at(leaves), leaves, allow_unused=True)
-        return [torch.zeros_like(leaf) if slope is None else slope for leaf, slope in zip(leaves, slopes, strict=True)]
+    @jax.jit  # type: ignore[untyped-decorator]
+    def products(values: Any, arguments: Any) -> Any:
+        vectors, *rest = arguments
+        return jax.jvp(lambda given: jax.grad(at)(given, rest), (values,), (list(vectors),))[1]
+
+    return products  # type: ignore[no-any-return]
+
+
+def _torch_gradients(at: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def run(values: Sequence[Any], arguments: Any) -> Any:
+        leaves = _torch_leaves(values)
+        return _torch_slopes(lambda: at(leaves, arguments), leaves)
 
     return run
+
+
+def _torch_hessian(at: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def run(values: Sequence[Any], arguments: Any) -> Any:
+        vectors, *rest = arguments
+        leaves = _torch_leaves(values)
+
+        def along() -> Any:
+            slopes = _torch_slopes(lambda: at(leaves, rest), leaves, create_graph=True)
+            return sum((slope * vector).sum() for slope, vector in zip(slopes, vectors, strict=True))
+
+        return _torch_slopes(along, leaves)
+
+    return run
+
+
+def _torch_leaves(values: Sequence[Any]) -> list[Any]:
+    return [value.detach().clone().requires_grad_() for value in values]
+
+
+def _torch_slopes(result: Callable[[], Any], leaves: Sequence[Any], *, create_graph: bool = False) -> Any:
+    import torch
+
+    with torch.enable_grad():
+        slopes = torch.autograd.grad(result(), leaves, create_graph=create_graph, allow_unused=True)
+    return [torch.zeros_like(leaf) if slope is None else slope for leaf, slope in zip(leaves, slopes, strict=True)]
 
 
 def _tensorflow_forward(model: keras.Model) -> Callable[[Any], Any]:

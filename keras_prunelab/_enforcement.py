@@ -21,7 +21,6 @@ from ._errors import InvalidModelError
 from ._masks import MaskSet
 from ._prunable import Prunable, Prunables
 
-
 _NO_SLOTS = ("_variables", "_trainable_variables")
 
 
@@ -218,5 +217,3 @@ def _slots(optimizer: Any, variable: Any) -> tuple[Any, ...]:
         for values in lists
         if isinstance(values[index], keras.Variable) and tuple(values[index].shape) == tuple(variable.shape)
     )
-
-

@@ -6,18 +6,20 @@ import contextlib
 import inspect
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 import numpy as np
 
 from . import _conventions
+from ._allocation import Scope
 from ._conventions import Convention
 from ._errors import InvalidModelError
+from ._granularity import GranularityLike
 from ._masks import MaskSet
 from ._prunable import Filters, prunable
-from ._scores import ScoreLike
-from ._selection import Scope
 from ._trajectory import trajectory
+from .scores import ScoreLike
 
 
 def prune(
@@ -26,6 +28,8 @@ def prune(
     score: ScoreLike = "magnitude",
     *,
     scope: Scope = "global",
+    granularity: GranularityLike = "weight",
+    data: Any = None,
     convention: str | Convention = "paper",
     include: Filters = None,
     exclude: Filters = None,
@@ -38,8 +42,13 @@ def prune(
         model: a built model: Sequential, functional, or a subclass that Keras can save.
         sparsity: the share of the prunable weights to set to zero, in [0, 1). Exactly round(s N) of them go,
             halves rounded up; with `convention="matlab"` all that tie with the last of these go too.
-        score: what decides which go first: `"magnitude"`, `"synflow"`, `"random"`, a `Score`, or a function.
-        scope: `"global"` ranks all weights together; `"layer"` prunes the same share of each layer.
+        score: what decides which go first: `"magnitude"`, `"synflow"`, `"random"`, `"snip"`, a `Score`, a function,
+            and others: see `scores`.
+        scope: `"global"` ranks all weights together; `"layer"` prunes the same share of each layer; `"erk"`,
+            `"lamp"`, or an `Allocation`.
+        granularity: what goes as a whole: `"weight"`; `"2:4"`; blocks such as `"4x4"`; `"kernel"`; `"channel"`.
+            Of whole units as many go as come closest to the sparsity.
+        data: what a score that needs data is computed on: inputs, `(inputs, labels)`, or batches of either.
         convention: `"paper"` prunes kernels; `"matlab"` follows MATLAB's example: all learnables.
         include: only what matches one of these; see `prunable`.
         exclude: nothing that matches one of these.
@@ -48,8 +57,9 @@ def prune(
         The sparse copy.
 
     Raises:
-        InvalidSparsityError: the sparsity is outside [0, 1).
-        UnknownNameError: there is no such score, scope, convention, or layer of a filter.
+        InvalidSparsityError: the sparsity is outside [0, 1), or scope or granularity do not allow it.
+        UnknownNameError: there is no such score, scope, granularity, convention, or layer of a filter.
+        InvalidDataError: the score needs data, and there is none or it does not fit.
         NothingToPruneError: no weight is left to prune.
         InvalidModelError: the model is not built, has weights that are not finite, or cannot be copied.
 
@@ -63,7 +73,10 @@ def prune(
     """
     rules = _conventions.get(convention)
     found = prunable(model, include, exclude, learnables=rules.learnables)
-    masks = trajectory(model, sparsity, score, scope=scope, convention=rules, prunables=found).masks(0)
+    path = trajectory(
+        model, sparsity, score, scope=scope, granularity=granularity, convention=rules, prunables=found, data=data
+    )
+    masks = path.masks(0)
     pruned = _copy(model)
     # By position: the path of a variable without a name of its own counts up from copy to copy.
     pairs = zip(prunable(model, learnables="all"), prunable(pruned, learnables="all"), strict=True)

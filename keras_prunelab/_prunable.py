@@ -45,6 +45,8 @@ class Prunable:
         axes: what each axis counts. A kernel's `"output"` axes count the channels (filters, units) that it
             makes.
         variable: the Keras variable itself.
+        owner: the layer that owns it.
+        containers: every layer that it stands in, the owner among them.
     """
 
     path: str
@@ -53,6 +55,7 @@ class Prunable:
     shape: tuple[int, ...]
     axes: tuple[AxisRole, ...]
     variable: Any = field(repr=False, compare=False)
+    owner: Any = field(repr=False, compare=False)
     containers: tuple[Any, ...] = field(repr=False, compare=False)
 
     @property
@@ -254,6 +257,7 @@ def _candidates(model: keras.Model) -> tuple[list[Prunable], list[Prunable]]:
             shape=shape,
             axes=_axes(chain[-1], role, shape, variable.name),
             variable=variable,
+            owner=chain[-1],
             containers=tuple(chains[id(variable)]),
         )
         found[0 if trained else 1].append(item)

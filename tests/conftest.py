@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 from pathlib import Path
@@ -13,6 +14,9 @@ import pytest
 from hypothesis import settings
 
 CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"
+
+# These compare with torch, and run where Keras runs on it.
+collect_ignore = [] if importlib.util.find_spec("torch") else ["keras_prunelab/test_scores_torch.py"]
 
 # Building Keras models takes as long as the machine is busy: no deadline, and the same examples on every run.
 settings.register_profile("lab", deadline=None, derandomize=True, print_blob=True)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from numpy.typing import ArrayLike
 
 from keras_prunelab._errors import UnknownNameError
-from keras_prunelab._scores import Score, get
-from keras_prunelab._scores._registry import ScoreLike
 from keras_prunelab._selection import checked_sparsities
+from keras_prunelab.scores import Score, get
+from keras_prunelab.scores._registry import ScoreLike
 
 
 @dataclass(frozen=True)

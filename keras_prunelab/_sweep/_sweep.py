@@ -14,13 +14,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from keras_prunelab import _conventions
+from keras_prunelab import _allocation, _conventions, _granularity
+from keras_prunelab._allocation import Allocation, Scope
 from keras_prunelab._conventions import Convention
+from keras_prunelab._granularity import Granularity, GranularityLike
 from keras_prunelab._prunable import Filters, Prunables, prunable
-from keras_prunelab._scores import Score
-from keras_prunelab._scores._registry import ScoreLike
-from keras_prunelab._selection import Scope
 from keras_prunelab._trajectory import Trajectory, trajectory
+from keras_prunelab.scores import Score
+from keras_prunelab.scores._registry import ScoreLike
 
 from ._data import Samples, samples
 from ._evaluate import Evaluator, MaskedWeights, masked_weights
@@ -64,15 +65,20 @@ class PruningOptions(TypedDict, total=False):
 
     Attributes:
         convention: `"paper"` (weights only, exact counts; the default), `"matlab"`, or a `Convention`.
-        scope: `"global"` (the default) ranks all weights together, `"layer"` those of each layer.
+        scope: `"global"` (the default) ranks all weights together, `"layer"` those of each layer; `"erk"`,
+            `"lamp"`, or an `Allocation`.
+        granularity: what goes as a whole: `"weight"` (the default), `"2:4"`, `"4x4"`, `"kernel"`, `"channel"`.
         include: prune only what matches, as in `prunable`.
         exclude: leave alone what matches, as in `prunable`.
+        score_data: what scores that need data are computed on; by default the data of the sweep.
     """
 
     convention: str | Convention
     scope: Scope
+    granularity: GranularityLike
     include: Filters
     exclude: Filters
+    score_data: Any
 
 
 def sweep(
@@ -102,8 +108,10 @@ def sweep(
         scores: one or several scores: names such as `"magnitude"`, `"synflow"`, `"random"`, or what else
             `scores.get` takes.
         progress: called before the first point and after every one.
-        **pruning: `convention` (`"paper"` or `"matlab"`), `scope` (`"global"` or `"layer"`), `include` and
-            `exclude` (layers, names, patterns, as in `prunable`).
+        **pruning: `convention` (`"paper"` or `"matlab"`); `scope` (`"global"`, `"layer"`, `"erk"`, `"lamp"`, or an
+            `Allocation`); `granularity` (`"weight"`, `"2:4"`, `"4x4"`, `"kernel"`, `"channel"`); `include` and
+            `exclude` (layers, names, patterns, as in `prunable`); `score_data` for scores that need data, by
+            default the data of the sweep.
 
     Returns:
         The points, one row of `.table` each, with the masks behind them.
@@ -146,7 +154,8 @@ def sweep(
             "model": model.name,
             "convention": what.convention.name,
             "convention_source": what.convention.source,
-            "scope": what.scope,
+            "scope": str(what.scope),
+            "granularity": str(what.granularity),
             "samples": len(observations),
             "batch_size": evaluate.batch_size,
             "seconds": round(time.monotonic() - begun, 3),
@@ -161,8 +170,10 @@ class _Pruning:
     """The options of a sweep, checked."""
 
     convention: Convention
-    scope: Scope
+    scope: Allocation
+    granularity: Granularity
     prunables: Prunables
+    score_data: Any
 
     @classmethod
     def of(
@@ -171,11 +182,14 @@ class _Pruning:
         *,
         convention: str | Convention = "paper",
         scope: Scope = "global",
+        granularity: GranularityLike = "weight",
         include: Filters = None,
         exclude: Filters = None,
+        score_data: Any = None,
     ) -> _Pruning:
-        rules = _conventions.get(convention)
-        return cls(rules, scope, prunable(model, include, exclude, learnables=rules.learnables))
+        rules, share, grain = _conventions.get(convention), _allocation.get(scope), _granularity.get(granularity)
+        found = prunable(model, include, exclude, learnables=rules.learnables)
+        return cls(rules, share, grain, found, score_data)
 
 
 @dataclass(frozen=True)
@@ -213,9 +227,12 @@ class _Run:
             self.plan.levels,
             score,
             scope=self.pruning.scope,
+            granularity=self.pruning.granularity,
             convention=self.pruning.convention,
             prunables=self.pruning.prunables,
-            data=(self.samples.inputs, self.samples.labels) if score.needs_data or score.needs_labels else None,
+            data=(self.samples.inputs, self.samples.labels)
+            if self.pruning.score_data is None
+            else self.pruning.score_data,
             on_level=lambda level, levels: self._tell(done, f"{score.name}, masks {level} of {levels}"),
         )
 

@@ -16,7 +16,7 @@ from keras_prunelab._errors import InvalidMaskError, UnknownNameError
 from keras_prunelab._masks import MaskSet
 from keras_prunelab._prunable import Filters, Prunables, prunable
 from keras_prunelab._record import PruningState, Record
-from keras_prunelab._scores import ScoreContext
+from keras_prunelab.scores import ScoreContext
 
 Masks: TypeAlias = Mapping[str, NDArray[np.bool_]]
 InitialMasks: TypeAlias = "MaskSet | Literal['from_zeros'] | None"

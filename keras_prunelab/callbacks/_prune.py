@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from keras_prunelab import schedules
-from keras_prunelab._errors import InvalidDataError
+from keras_prunelab._allocation import Scope
+from keras_prunelab._granularity import GranularityLike
 from keras_prunelab._masks import MaskSet
 from keras_prunelab._prunable import Filters, Prunables
 from keras_prunelab._record import PruningState
-from keras_prunelab._scores import ScoreLike
-from keras_prunelab._scores import get as get_score
-from keras_prunelab._selection import Scope, check, select
+from keras_prunelab._selection import check, select
+from keras_prunelab.scores import ScoreLike, check_data, checked_scores
+from keras_prunelab.scores import get as get_score
 
 from ._masked_training import InitialMasks, MaskedTraining, Masks, Run
 
@@ -81,7 +82,7 @@ class Prune(MaskedTraining):
         score: ScoreLike = "magnitude",
         *,
         scope: Scope = "global",
-        granularity: Any = "weight",
+        granularity: GranularityLike = "weight",
         include: Filters = None,
         exclude: Filters = None,
         data: Any = None,
@@ -95,10 +96,8 @@ class Prune(MaskedTraining):
     def check(self, found: Prunables, steps_per_epoch: float | None) -> None:
         """Raise whatever makes these arguments impossible for a model, before it is changed."""
         last = self.schedule(_FOREVER, steps_per_epoch)
-        check(found, self.scope, self.granularity, last)
-        if self.data is None and (self.score.needs_data or self.score.needs_labels):
-            wanted = "(inputs, labels)" if self.score.needs_labels else "inputs"
-            raise InvalidDataError(f"The score {self.score.name!r} needs data; write Prune(..., data={wanted}).")
+        check(found, last, self.scope, self.granularity)
+        check_data(self.score, self.data)
 
     def begin(self, run: Run, step: int) -> PruningState:
         """The masks to begin with, and the optimizer step that the schedule counts from."""
@@ -125,11 +124,11 @@ class Prune(MaskedTraining):
         """Prune to the schedule's sparsity."""
         return select(
             run.found,
-            self.score(run.context.at(run.found.values())),
+            checked_scores(self.score, run.context.at(run.found.values())),
             self.schedule(run.step, run.steps_per_epoch),
             scope=self.scope,
             granularity=self.granularity,
-            reduce=self.score.reduce,
+            norm=self.score.group_norm,
             kept=run.enforcement.masks,
         )
 

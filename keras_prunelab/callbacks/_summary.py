@@ -57,7 +57,9 @@ class PruningSummary(keras.callbacks.Callback):
             return
         counts = self._counts()
         total = (sum(gone for gone, _ in counts.values()), sum(size for _, size in counts.values()))
-        table = Table("Layer", title=f"Sparsity of {self.model.name}", title_justify="left", show_footer=len(counts) > 1)
+        table = Table(
+            "Layer", title=f"Sparsity of {self.model.name}", title_justify="left", show_footer=len(counts) > 1
+        )
         table.columns[0].footer = "all"
         for heading, footer in (("Weights", f"{total[1]:,}"), ("Zeros", f"{total[0]:,}"), ("Sparsity", _share(*total))):
             table.add_column(heading, footer, justify="right")

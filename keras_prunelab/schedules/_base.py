@@ -73,7 +73,7 @@ class Schedule(ABC):
         return f"{type(self).__name__}({arguments})"
 
 
-def checked_sparsity(sparsity: float, what: str) -> float:
+def checked_sparsity(sparsity: Any, what: str) -> float:
     """Make sure that a number is a sparsity.
 
     Args:

@@ -184,9 +184,9 @@ def test_get() -> None:
     assert scores.get(Squared) == Squared(2) != Squared(3)
     assert scores.get(negative).name == "negative"
     with pytest.raises(
-        kpl.UnknownNameError, match="'taylor' is unknown; it is one of 'magnitude', 'random', 'synflow'"
+        kpl.UnknownNameError, match="'tailor' is unknown; it is one of 'magnitude', 'random', 'synflow', 'snip'"
     ):
-        scores.get("taylor")
+        scores.get("tailor")
     with pytest.raises(kpl.UnknownNameError, match="score=3 of type int is no score"):
         scores.get(3)  # type: ignore[arg-type]
 

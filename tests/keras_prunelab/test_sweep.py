@@ -232,7 +232,7 @@ def test_the_plan_lists_every_point_once_and_sorted():
     for wrong in ([], [1.0], [-0.1], [np.nan], ["a"]):
         with pytest.raises(InvalidSparsityError):
             plan(wrong, "magnitude")
-    for wrong_scores in ([], "taylor", ("magnitude", "magnitude")):
+    for wrong_scores in ([], "tailor", ("magnitude", "magnitude")):
         with pytest.raises(UnknownNameError):
             plan([0.5], wrong_scores)
 

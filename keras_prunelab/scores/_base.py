@@ -53,6 +53,8 @@ class Score(ABC):
         needs_labels: whether the context must have labels too.
         follows_masks: whether the scores change as weights go, so that they are computed anew as the
             `Convention` says. Scores that do not are computed once, on the dense network.
+        group_norm: how the scores of the weights of a block or channel are joined: 1 for their sum, 2 for the
+            Euclidean norm.
         rounds: in how many rounds a score that follows the masks goes to a sparsity, where the convention
             computes it in rounds.
 
@@ -69,6 +71,7 @@ class Score(ABC):
     needs_data: ClassVar[bool] = False
     needs_labels: ClassVar[bool] = False
     follows_masks: ClassVar[bool] = False
+    group_norm: int = 1
     rounds: int = 1
 
     @abstractmethod

@@ -10,15 +10,24 @@ from numpy.typing import NDArray
 from keras_prunelab._errors import UnknownNameError
 
 from ._base import Score, ScoreContext
+from ._fisher import Fisher
+from ._grasp import GraSP
+from ._lamp import LAMP
 from ._magnitude import Magnitude
+from ._movement import Movement
 from ._random import Random
+from ._snip import SNIP
 from ._synflow import SynFlow
+from ._taylor import Taylor
+from ._wanda import Wanda
 
 ScoreFunction: TypeAlias = Callable[[ScoreContext], dict[str, NDArray[Any]]]
 ScoreLike: TypeAlias = "str | Score | type[Score] | ScoreFunction | Mapping[str, Any]"
 S = TypeVar("S", bound=type[Score])
 
-_SCORES: dict[str, type[Score]] = {score.name: score for score in (Magnitude, Random, SynFlow)}
+_SCORES: dict[str, type[Score]] = {
+    score.name: score for score in (Magnitude, Random, SynFlow, SNIP, GraSP, Taylor, Fisher, Movement, Wanda, LAMP)
+}
 
 
 def register(score: S) -> S:

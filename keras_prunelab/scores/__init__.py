@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 from ._base import Score, ScoreContext
+from ._checked import check_data, checked_scores
+from ._fisher import Fisher
+from ._grasp import GraSP
+from ._lamp import LAMP
 from ._magnitude import Magnitude
+from ._movement import Movement
 from ._random import Random
 from ._registry import ScoreLike, deserialize, get, register, serialize
+from ._snip import SNIP
 from ._synflow import SynFlow
+from ._taylor import Taylor
+from ._wanda import Wanda
 
 __all__ = [
+    "LAMP",
+    "SNIP",
+    "Fisher",
+    "GraSP",
     "Magnitude",
+    "Movement",
     "Random",
     "Score",
     "ScoreContext",
     "ScoreLike",
     "SynFlow",
+    "Taylor",
+    "Wanda",
+    "check_data",
+    "checked_scores",
     "deserialize",
     "get",
     "register",

@@ -7,6 +7,8 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_prunelab._errors import UnknownNameError
+
 from ._base import Score, ScoreContext
 
 
@@ -14,8 +16,17 @@ from ._base import Score, ScoreContext
 class Magnitude(Score):
     """The absolute value of a weight: small ones go first.
 
+    The score of a channel or block is the sum over its weights, the L1 norm of Li et al., Pruning filters for
+    efficient ConvNets, ICLR 2017, https://arxiv.org/abs/1608.08710, or the L2 norm.
+
     Han et al., Learning both weights and connections for efficient neural networks, NeurIPS 2015,
     https://arxiv.org/abs/1506.02626.
+
+    Args:
+        norm: 1 or 2: how the weights of a channel or block are joined.
+
+    Raises:
+        UnknownNameError: the norm is neither.
 
     Examples:
         >>> import keras
@@ -27,6 +38,17 @@ class Magnitude(Score):
 
     name = "magnitude"
 
+    def __init__(self, norm: int = 1) -> None:
+        if norm not in (1, 2):
+            raise UnknownNameError(
+                f"norm={norm!r}; it is 1 for the sum of absolute weights, 2 for the root of squares."
+            )
+        self.group_norm = norm
+
     def __call__(self, context: ScoreContext) -> dict[str, NDArray[Any]]:
         """Score the weights; see `Score.__call__`."""
         return {path: np.abs(value) for path, value in context.values.items()}
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make this score again."""
+        return {"norm": self.group_norm}

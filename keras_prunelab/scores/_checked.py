@@ -1,0 +1,47 @@
+"""Running a score, and making sure of what it gives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_prunelab._errors import InvalidDataError, InvalidModelError
+
+from ._base import Score, ScoreContext
+
+
+def check_data(score: Score, data: Any) -> None:
+    """Make sure that a score has the data that it needs.
+
+    Raises:
+        InvalidDataError: there is none.
+    """
+    if data is None and (score.needs_data or score.needs_labels):
+        wanted = "(inputs, labels)" if score.needs_labels else "inputs"
+        raise InvalidDataError(f"The score {score.name!r} needs data; give data={wanted}.")
+
+
+def checked_scores(score: Score, context: ScoreContext) -> dict[str, NDArray[Any]]:
+    """Score weights, and make sure that the scores can be ranked.
+
+    Raises:
+        InvalidDataError: an array is missing, or of another shape than its variable.
+        InvalidModelError: a score is not finite.
+    """
+    scores = score(context)
+    expected = {path: value.shape for path, value in context.values.items()}
+    given = {path: np.shape(values) for path, values in scores.items()}
+    if given != expected:
+        path = min(path for path in given.keys() | expected.keys() if given.get(path) != expected.get(path))
+        raise InvalidDataError(
+            f"The score {score.name!r} must return one array a path, of the variable's shape; for {path!r} it returned "
+            f"{given.get(path, 'nothing')}, where {expected.get(path, 'nothing')} was expected."
+        )
+    for path, values in scores.items():
+        if not np.isfinite(values).all():
+            raise InvalidModelError(
+                f"The score {score.name!r} gave NaN or infinite scores for {path!r}, which cannot be ranked."
+            )
+    return scores
