@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import keras
@@ -36,7 +37,9 @@ def pair() -> tuple[keras.Model, nn.Module]:
     )
     weights = [torch.tensor(np.array(array)) for array in model.get_weights()]
     with torch.no_grad():
-        for layer, (kernel, bias) in zip((twin[0], twin[3], twin[5]), zip(weights[::2], weights[1::2]), strict=True):
+        for layer, (kernel, bias) in zip(
+            (twin[0], twin[3], twin[5]), zip(weights[::2], weights[1::2], strict=True), strict=True
+        ):
             layer.weight.copy_(kernel.permute(3, 2, 0, 1) if kernel.ndim == 4 else kernel.T)
             layer.bias.copy_(bias)
     return model, twin
@@ -105,13 +108,11 @@ def test_synflow(pair: tuple[keras.Model, nn.Module]) -> None:
 
 @pytest.mark.parametrize("sparsity", [0.3, 0.9, 0.987])
 def test_global_magnitude_masks_are_those_of_torch(pair: tuple[keras.Model, nn.Module], sparsity: float) -> None:
-    model, twin = pair
+    model, twin = pair[0], copy.deepcopy(pair[1])
     pruned = [(layer, "weight") for layer in (twin[0], twin[3], twin[5])]  # type: ignore[index]
     count = round(sparsity * sum(layer.weight.numel() for layer, _ in pruned))
     prune.global_unstructured(pruned, prune.L1Unstructured, amount=count)
     expected = [as_keras(layer.weight_mask) for layer, _ in pruned]
-    for layer, name in pruned:
-        prune.remove(layer, name)
     masks = kpl.trajectory(model, sparsity).masks(0)
     for one, other in zip(masks.values(), expected, strict=True):
         np.testing.assert_array_equal(one, other.astype(bool))
