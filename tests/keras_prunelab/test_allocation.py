@@ -163,7 +163,7 @@ def test_bad_allocations_are_refused() -> None:
         kpl.Allocation(protect="middle")
     with pytest.raises(kpl.InvalidSparsityError, match="max_sparsity=80"):
         kpl.Allocation(max_sparsity=80)
-    with pytest.raises(kpl.UnknownNameError, match="min_sparsity names 'four', .* there are: one, two, three"):
+    with pytest.raises(kpl.UnknownNameError, match=r"min_sparsity names 'four', .* there are: one, two, three"):
         kpl.prune(MODEL, 0.5, scope=kpl.Allocation(min_sparsity={"four": 0.1}))
     with pytest.raises(kpl.UnknownNameError, match="prunes single weights"):
         kpl.prune(MODEL, 0.5, scope="erk", convention="matlab")

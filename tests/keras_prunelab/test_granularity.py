@@ -101,7 +101,7 @@ def test_an_axis_that_does_not_divide_is_named_with_the_mend() -> None:
 
 
 def test_more_than_n_of_m_allows_is_refused() -> None:
-    with pytest.raises(kpl.InvalidSparsityError, match="0.75 is out of reach: .* from 0 to 0.5"):
+    with pytest.raises(kpl.InvalidSparsityError, match=r"0.75 is out of reach: .* from 0 to 0.5"):
         kpl.prune(DENSE, 0.75, granularity="2:4")
 
 
@@ -200,7 +200,7 @@ def test_what_is_gone_stays_gone_and_counts() -> None:
 
 @pytest.mark.parametrize("wrong", ["4:2", "2:2", "0:4", "0x4", "row", 3, (2, 2, 2), ("a", 2), None])
 def test_unknown_granularities_are_refused(wrong: Any) -> None:
-    with pytest.raises(kpl.UnknownNameError, match="granularity=.* is unknown; it is 'weight'"):
+    with pytest.raises(kpl.UnknownNameError, match=r"granularity=.* is unknown; it is 'weight'"):
         _granularity.get(wrong)
 
 
