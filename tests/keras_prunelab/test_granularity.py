@@ -120,12 +120,12 @@ def test_blocks_of_a_matrix(given_as: Any) -> None:
 
 
 def test_blocks_at_an_edge_are_smaller() -> None:
-    model = model_of(L.Dense(5), shape=(7,))
-    score = np.ones((7, 5))
-    score[6, 4] = 0.1  # a block of one weight
-    score[6, :4] = 0.2  # a block of 1 x 4, with the sum 0.8
-    (mask,) = masks_of(model, [score], 1 / 35, granularity="4x4")
-    assert list(zip(*np.nonzero(~mask), strict=True)) == [(6, 4)]
+    model = model_of(L.Dense(5), shape=(5,))
+    score = np.ones((5, 5))
+    score[4, 4] = 0.9  # a block of one weight
+    score[4, :4] = 0.2  # a block of 1 x 4, with the sum 0.8
+    (mask,) = masks_of(model, [score], 4 / 25, granularity="4x4")
+    assert list(zip(*np.nonzero(~mask), strict=True)) == [(4, 0), (4, 1), (4, 2), (4, 3)]
 
 
 def test_blocks_of_a_convolution_lie_at_each_position() -> None:
