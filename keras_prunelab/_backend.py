@@ -174,6 +174,41 @@ def creation_scope(optimizer: Any) -> contextlib.AbstractContextManager[Any]:
     return contextlib.nullcontext() if strategy is None else strategy.scope()
 
 
+def read(variable: Any) -> NDArray[Any]:
+    """Look at a variable's value.
+
+    Args:
+        variable: a Keras variable.
+
+    Returns:
+        Its value, not to be written to: without a copy where the backend allows that.
+    """
+    if keras.config.backend() == "tensorflow" and variable.dtype != "bfloat16":
+        return np.asarray(memoryview(variable.value.read_value()))
+    return np.asarray(keras.ops.convert_to_numpy(variable))
+
+
+def compiled_writes(write: Callable[..., None], optimizer: Any) -> Callable[..., None]:
+    """Compile a function that assigns to variables of a model and its optimizer, for use between two train steps.
+
+    Args:
+        write: assigns tensors made of its arguments to Keras variables.
+        optimizer: the optimizer.
+
+    Returns:
+        A function of arrays that does the same.
+    """
+    # Variables with a copy for each replica are written from outside the replicas, without a graph.
+    if keras.config.backend() != "tensorflow" or _has_replicas(optimizer):
+        return write
+    return _tensorflow_traced(write, jit_compile=True)
+
+
+def _has_replicas(optimizer: Any) -> bool:
+    strategy = getattr(optimizer, "_distribution_strategy", None)
+    return strategy is not None and strategy.num_replicas_in_sync > 1
+
+
 def map_in_step(function: Callable[[Any, Any], Any], variables: Sequence[Any], argument: Any) -> None:
     """Assign `function(variable, argument)` to variables inside a train step, on each replica.
 
@@ -234,12 +269,11 @@ def _tensorflow_slopes(result: Callable[[], Any], values: Any) -> Any:
     return [tf.convert_to_tensor(slope) for slope in found]  # embeddings have sparse ones
 
 
-def _tensorflow_traced(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Trace a function of tensors once for each set of shapes."""
+def _tensorflow_traced(function: Callable[..., Any], *, jit_compile: bool = False) -> Callable[..., Any]:
+    """Trace a function of tensors once for each set of shapes; without XLA, which makes convolutions slow on CPUs."""
     import tensorflow as tf
 
-    # Without XLA: on CPUs it makes convolutions slower.
-    compiled = tf.function(function, autograph=False, jit_compile=False)
+    compiled = tf.function(function, autograph=False, jit_compile=jit_compile)
     # Traced by hand, because TensorFlow counts the traces of one line of source and warns at the sixth,
     # though here each belongs to another model.
     traced: dict[tuple[Any, ...], Any] = {}

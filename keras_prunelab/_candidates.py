@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._arrays import last, masked
 from ._granularity import Granularity
 from ._prunable import Prunable
 
@@ -58,10 +59,10 @@ class Candidates:
         allowed = self._lowest(most)
         forced = self._lowest(least)
         self._is_open = self._is_open & allowed
-        self._scores = np.where(forced, -np.inf, self._scores)
+        self._scores = masked(self._scores, ~forced, -np.inf)
 
     def _lowest(self, need: int) -> NDArray[np.bool_]:
-        return _lowest(np.where(self._is_open, self._scores, np.inf), self._sizes, self._is_open, need)
+        return _lowest(last(self._scores, self._is_open), self._sizes, int(np.count_nonzero(self._is_open)), need)
 
     def masks(self) -> dict[str, NDArray[np.bool_]]:
         """The masks without what was taken."""
@@ -79,12 +80,12 @@ def take(candidates: Sequence[Candidates], need: int) -> None:
         candidates: the groups.
         need: how many weights to take. Of whole units, as many as come closest.
     """
-    scores = _concatenated([np.where(each._is_open, each._scores, np.inf) for each in candidates])
-    is_open = _concatenated([each._is_open for each in candidates])
+    scores = _concatenated([last(each._scores, each._is_open) for each in candidates])
+    most = sum(int(np.count_nonzero(each._is_open)) for each in candidates)
     every = [each._sizes for each in candidates]
     sizes = None if every[0] is None else _concatenated(every)
     ends = np.cumsum([each._scores.size for each in candidates])[:-1]
-    for each, taken in zip(candidates, np.split(_lowest(scores, sizes, is_open, need), ends), strict=True):
+    for each, taken in zip(candidates, np.split(_lowest(scores, sizes, most, need), ends), strict=True):
         each._taken = taken
 
 
@@ -95,16 +96,16 @@ def _concatenated(arrays: Sequence[Any]) -> NDArray[Any]:
 def _weights(
     item: Prunable, scores: NDArray[Any], kept: NDArray[np.bool_], grain: Granularity
 ) -> tuple[NDArray[Any], NDArray[np.bool_], NDArray[np.int64]]:
-    protected = grain.protected(item, np.where(kept, scores, -np.inf))
-    is_open = kept if protected is None else kept & ~protected
     floats = scores.astype(np.result_type(scores, np.float32), copy=False)
+    protected = grain.protected(item, floats, kept)
+    is_open = kept if protected is None else kept & ~protected
     return floats.reshape(-1), is_open.reshape(-1), np.empty(0, np.int64)
 
 
 def _joined(
     units: NDArray[np.int64], scores: NDArray[Any], kept: NDArray[np.bool_], grain: Granularity, norm: int
 ) -> tuple[NDArray[Any], NDArray[np.bool_], NDArray[np.int64]]:
-    flat = np.where(kept, scores, 0).astype(np.float64).reshape(-1)
+    flat = masked(scores.astype(np.float64), kept).reshape(-1)
     sizes = np.bincount(units.reshape(-1), weights=kept.reshape(-1)).astype(np.int64)
     powers = flat if norm == 1 else np.abs(flat) ** norm
     totals = np.asarray(np.bincount(units.reshape(-1), weights=powers) ** (1 / norm))
@@ -120,12 +121,9 @@ def _best(totals: NDArray[Any], is_open: NDArray[np.bool_]) -> int:
     return int(among[len(among) - 1 - np.argmax(totals[among][::-1])])
 
 
-def _lowest(
-    scores: NDArray[Any], sizes: NDArray[np.int64] | None, is_open: NDArray[np.bool_], need: int
-) -> NDArray[np.bool_]:
-    """Which units have the lowest scores: of equal ones those that stand first."""
+def _lowest(scores: NDArray[Any], sizes: NDArray[np.int64] | None, most: int, need: int) -> NDArray[np.bool_]:
+    """Which units have the lowest scores, of equal ones those that stand first; at most as many as can go."""
     taken = np.zeros(scores.shape, np.bool_)
-    most = int(np.count_nonzero(is_open))
     if need <= 0 or not most:
         return taken
     if sizes is not None:
@@ -137,6 +135,6 @@ def _lowest(
     count = min(need, most)
     threshold = np.partition(scores, count - 1)[count - 1]
     np.less(scores, threshold, out=taken)
-    ties = np.flatnonzero((scores == threshold) & is_open)
+    ties = np.flatnonzero(scores == threshold)
     taken[ties[: count - int(np.count_nonzero(taken))]] = True
     return taken

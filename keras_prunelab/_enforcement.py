@@ -1,8 +1,13 @@
 """Masks that hold inside the compiled train step: for weights, optimizer slots and averages, on every backend.
 
-Keras' optimizers run `variable.assign(variable.constraint(variable))` right after each update, inside the compiled
-step. The masks are constraints set on the built variables. They are held by the optimizer as variables of its own,
-because on JAX only a variable of the model or of the optimizer can change between two steps without a new trace.
+When the masks change, zeros are written into the weights and into all that the optimizer keeps of them. From there on
+the gradients of pruned weights are taken as zero before the optimizer sees them, and so nothing of theirs ever moves;
+fused into the update by the compiler this costs some hundredths of a step. Where an optimizer may move a weight
+without a gradient, or a constraint of the user's may, the masks are constraints as well: Keras' optimizers run
+`variable.assign(variable.constraint(variable))` right after each update.
+
+The masks are held by the optimizer as variables of its own, because on JAX only a variable of the model or of the
+optimizer can change between two steps without a new trace.
 """
 
 from __future__ import annotations
@@ -16,12 +21,26 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ._backend import creation_scope, map_in_step
+from ._backend import compiled_writes, creation_scope, map_in_step
 from ._errors import InvalidModelError
 from ._masks import MaskSet
 from ._prunable import Prunable, Prunables
 
 _NO_SLOTS = ("_variables", "_trainable_variables")
+_ELEMENTWISE = (
+    keras.optimizers.Adadelta,
+    keras.optimizers.Adagrad,
+    keras.optimizers.Adam,
+    keras.optimizers.AdamW,
+    keras.optimizers.Adamax,
+    keras.optimizers.Lamb,
+    keras.optimizers.Lion,
+    keras.optimizers.Nadam,
+    keras.optimizers.RMSprop,
+    keras.optimizers.SGD,
+)
+"""With these a weight of zero, with slots of zero, stays where it is as long as its gradient is zero. Others mix the
+elements, as Muon does, divide zero by zero, as Ftrl does, or are not known."""
 
 
 def leaves(optimizer: Any) -> list[Any]:
@@ -49,19 +68,24 @@ class _Guard:
     slots: tuple[Any, ...]  # the moments, averages and accumulated gradients of the variable
     constraint: Any  # the user's own, which stays in force
 
+    def attach(self) -> None:
+        """Be the variable's constraint, if zero gradients are not enough to keep its zeros."""
+        if self.constraint is not None or type(self.owner) not in _ELEMENTWISE:
+            self.item.variable.constraint = self
+
     def __call__(self, value: Any) -> Any:
         """The constraint: what the variable becomes after an update."""
-        map_in_step(_masked, self.slots, self.mask)
+        if type(self.owner) not in _ELEMENTWISE:
+            map_in_step(_masked, self.slots, self.mask)
         if self.constraint is not None:
             value = self.constraint(_masked(value, self.mask))
         return _masked(value, self.mask)
 
-    def set(self, mask: NDArray[np.bool_], *, slots: bool) -> None:
-        """Let a mask hold from now on, and write its zeros into the variable; and into its slots."""
+    def set(self, mask: Any) -> None:
+        """Let a mask hold from now on, and write its zeros into the variable and its slots."""
         self.mask.assign(mask)
-        for variable in (self.item.variable, *(self.slots if slots else ())):
-            value = keras.ops.convert_to_numpy(variable)
-            variable.assign(np.where(mask, value, np.zeros((), value.dtype)))
+        for variable in (self.item.variable, *self.slots):
+            variable.assign(_masked(variable, mask))
 
 
 class Enforcement:
@@ -73,6 +97,9 @@ class Enforcement:
         model: a built and compiled model.
         prunables: the variables that the masks are for.
 
+    Attributes:
+        masks: the masks in force.
+
     Raises:
         InvalidModelError: the model is not compiled.
     """
@@ -82,13 +109,7 @@ class Enforcement:
         self._prunables = prunables
         self._optimizer = compiled_optimizer(model)
         self._guards: tuple[_Guard, ...] = ()
-
-    @property
-    def masks(self) -> MaskSet:
-        """The masks in force."""
-        return MaskSet(
-            {guard.item.path: np.array(keras.ops.convert_to_numpy(guard.mask), np.bool_) for guard in self._guards}
-        )
+        self.masks = MaskSet({item.path: np.ones(item.shape, np.bool_) for item in prunables})
 
     def attach(self) -> None:
         """Put the masks, all of them keeping everything, into the train step."""
@@ -98,7 +119,10 @@ class Enforcement:
         owners = {id(variable): leaf for leaf in leaves(optimizer) for variable in leaf._trainable_variables}
         self._guards = tuple(_guard(item, owners.get(id(item.variable))) for item in self._prunables)
         for guard in self._guards:
-            guard.item.variable.constraint = guard
+            guard.attach()
+        self._write = compiled_writes(self._set, optimizer)
+        for leaf in leaves(optimizer):
+            leaf.apply = functools.partial(self._apply, leaf, leaf.apply)
         for part in _chain(optimizer):
             for method in ("save_own_variables", "load_own_variables"):
                 setattr(part, method, functools.partial(self._without_masks, getattr(part, method)))
@@ -111,20 +135,19 @@ class Enforcement:
             if guard.owner is not None:
                 guard.owner._untrack_variable(guard.mask)
         for part in _chain(self._optimizer):
-            for method in ("save_own_variables", "load_own_variables"):
+            for method in ("apply", "save_own_variables", "load_own_variables"):
                 vars(part).pop(method, None)
         self._guards = ()
         self._trace_again()
 
-    def set(self, masks: Mapping[str, NDArray[np.bool_]], *, slots: bool = True) -> None:
-        """Let masks hold from now on.
+    def set(self, masks: Mapping[str, NDArray[np.bool_]]) -> None:
+        """Let masks hold from now on, and write their zeros into the weights and the optimizer's slots.
 
         Args:
             masks: boolean arrays by path, one for each prunable variable.
-            slots: whether to write zeros into the optimizer's slots now; the next step does it in any case.
         """
-        for guard in self._guards:
-            guard.set(masks[guard.item.path], slots=slots)
+        self.masks = masks if isinstance(masks, MaskSet) else MaskSet(masks)
+        self._write(*(self.masks[guard.item.path] for guard in self._guards))
 
     def zeros(self) -> MaskSet:
         """Read the masks off weights that were pruned before: zero, and with zeros in all slots.
@@ -140,6 +163,20 @@ class Enforcement:
                 for guard in self._guards
             }
         )
+
+    def _set(self, *masks: Any) -> None:
+        for guard, mask in zip(self._guards, masks, strict=True):
+            guard.set(mask)
+
+    def _apply(self, leaf: Any, apply: Callable[..., Any], grads: Any, trainable_variables: Any = None) -> Any:
+        """An optimizer's `apply`, with the gradients of pruned weights taken as zero."""
+        variables = leaf._trainable_variables if trainable_variables is None else list(trainable_variables)
+        masks = {id(guard.item.variable): guard.mask for guard in self._guards}
+        grads = [
+            _without(grad, masks[id(variable)]) if grad is not None and id(variable) in masks else grad
+            for grad, variable in zip(grads, variables, strict=True)
+        ]
+        return apply(grads, variables)
 
     def _trace_again(self) -> None:
         # A step that was traced before does not see a constraint that came or went since.
@@ -201,6 +238,13 @@ def _masked(value: Any, mask: Any) -> Any:
     mask, value = keras.ops.convert_to_tensor(mask), keras.ops.convert_to_tensor(value)
     # Not a product: it would keep NaN, and make -0.0 of negative numbers.
     return keras.ops.where(mask, value, keras.ops.zeros_like(value))
+
+
+def _without(grad: Any, mask: Any) -> Any:
+    grad = keras.ops.convert_to_tensor(grad)
+    # A product, because XLA makes slower code of `where`. Only a gradient that is not finite survives it, and one
+    # such gradient is the end of any training.
+    return grad * keras.ops.cast(keras.ops.convert_to_tensor(mask), grad.dtype)
 
 
 def _slots(optimizer: Any, variable: Any) -> tuple[Any, ...]:

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ._arrays import masked
 from ._errors import InvalidSparsityError, UnknownNameError
 from ._prunable import AxisRole, Prunable
 
@@ -66,14 +67,14 @@ class Granularity:
         steps: dict[AxisRole, int] = {"input": lengths[0], "output": lengths[1]}
         return _numbered(item, steps | ({"space": 1, "other": 1} if self.kind == "block" else {}))
 
-    def protected(self, item: Prunable, scores: NDArray[Any]) -> NDArray[np.bool_] | None:
-        """Which weights of a variable never go: the N best of every M. None where all may."""
+    def protected(self, item: Prunable, scores: NDArray[Any], kept: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+        """Which weights of a variable never go: the N best of every M that are kept. None where all may."""
         if self.kind != "n:m":
             return None
         n, m = self.pair
         inputs = [axis for axis, role in enumerate(item.axes) if role == "input"]
         last = range(-len(inputs), 0)
-        rows = np.moveaxis(scores, inputs, last)
+        rows = np.moveaxis(masked(scores, kept, -np.inf), inputs, last)
         # Of equal scores those that stand first go, here as everywhere.
         order = np.argsort(rows.reshape(-1, m), axis=1, kind="stable")
         best = np.zeros(order.shape, np.bool_)

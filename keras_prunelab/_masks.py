@@ -13,6 +13,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from ._arrays import masked
 from ._atomic import replacing
 from ._errors import InvalidMaskError, NothingToPruneError
 from ._prunable import Prunable, Prunables, prunable
@@ -169,8 +170,7 @@ class MaskSet(Mapping[str, NDArray[np.bool_]]):
         """
         for path, item in self.variables(model).items():
             value = keras.ops.convert_to_numpy(item.variable)
-            # Not a product: -1.0 * False is -0.0, which is not the zero that a file should hold.
-            item.variable.assign(np.where(self[path], value, np.zeros((), value.dtype)))
+            item.variable.assign(masked(value, self[path]))
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from ._backend import read
 from ._errors import InvalidModelError, NothingToPruneError, UnknownNameError
 
 Role: TypeAlias = Literal["kernel", "bias", "gamma", "beta", "embedding", "other"]
@@ -79,8 +80,9 @@ class Prunable:
         Raises:
             InvalidModelError: a value is not finite.
         """
-        # A copy, because on torch the array that Keras gives shares its memory with the variable.
-        value = np.array(keras.ops.convert_to_numpy(self.variable))
+        value = np.asarray(keras.ops.convert_to_numpy(self.variable))
+        if not value.flags.owndata:  # on torch the array that Keras gives shares its memory with the variable
+            value = value.copy()
         value = value.astype(np.float64 if value.dtype == np.float64 else np.float32, copy=False)
         if not np.isfinite(value).all():
             bad = int(np.size(value) - np.count_nonzero(np.isfinite(value)))
@@ -131,6 +133,10 @@ class Prunables(Sequence[Prunable]):
     def total(self) -> int:
         """The number of weights in all variables together: the N of every sparsity."""
         return sum(item.size for item in self.items)
+
+    def read(self) -> dict[str, NDArray[Any]]:
+        """The values by path, to look at only: where the backend allows it they are no copies."""
+        return {item.path: read(item.variable) for item in self.items}
 
     def values(self) -> dict[str, NDArray[np.floating[Any]]]:
         """Copies of the values, by path.

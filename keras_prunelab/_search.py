@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._allocation import Allocation
+from ._arrays import masked
 from ._conventions import Convention
 from ._errors import InvalidDataError, UnknownNameError
 from ._granularity import Granularity
@@ -100,7 +101,7 @@ class Search:
             )
         ):
             return kept  # nothing more is to go: the scores would not be used
-        scores = self._scores({path: np.where(mask, self.dense.values[path], 0) for path, mask in kept.items()})
+        scores = self._scores({path: masked(self.dense.values[path], mask) for path, mask in kept.items()})
         if exact:
             return self._select(scores, sparsity, kept)
         # MATLAB's rule sees to it itself that what is gone stays gone.

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_prunelab._arrays import masked
 from keras_prunelab._backend import compiled_forward
 from keras_prunelab._masks import MaskSet
 from keras_prunelab._prunable import Prunables
@@ -92,7 +93,7 @@ class MaskedWeights:
                 continue
             variable, dense = self._dense[path]
             self._applied[path] = mask  # noted first: an interrupted assignment is put back as well
-            variable.assign(np.where(mask, dense, np.zeros((), dense.dtype)))
+            variable.assign(masked(dense, mask))
 
     def restore(self) -> None:
         """Put back every weight that was changed."""

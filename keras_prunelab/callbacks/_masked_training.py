@@ -134,9 +134,10 @@ class MaskedTraining(keras.callbacks.Callback):
         self._run = Run(model, found, enforcement, ScoreContext(model, found, {}, self.data), steps_per_epoch)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Count the batches anew from the optimizer's own count."""
+        """Count the batches anew from the optimizer's own count, and mask what others may have written."""
         if self._run is not None:
             self._run.batches = None
+            self._impose(self._run)
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Change the masks where it is time, before the step that ends with them."""
@@ -175,6 +176,12 @@ class MaskedTraining(keras.callbacks.Callback):
             run.start, run.applied = state.start, state.applied
             run.enforcement.set(state.masks)
 
+    def _impose(self, run: Run) -> None:
+        """Mask the weights once more: other callbacks may have set them, such as to the best of earlier epochs."""
+        if run.start is not None and self._record.loaded is None:
+            _ = self.model  # on JAX this brings the state of the training back into the variables
+            run.enforcement.set(run.enforcement.masks)
+
     def _state(self) -> PruningState | None:
         if self._run is None or self._run.start is None:
             return None
@@ -187,6 +194,7 @@ class MaskedTraining(keras.callbacks.Callback):
         if getattr(optimizer, _ATTRIBUTE, None) is self._record:
             delattr(optimizer, _ATTRIBUTE)
         if run is not None:
+            self._impose(run)
             if state is not None:
                 self._last = (counter(run.model.optimizer)[0], state)
             run.enforcement.detach()

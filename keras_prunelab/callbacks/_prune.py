@@ -124,7 +124,7 @@ class Prune(MaskedTraining):
         """Prune to the schedule's sparsity."""
         return select(
             run.found,
-            checked_scores(self.score, run.context.at(run.found.values())),
+            checked_scores(self.score, run.context.at(run.found.read())),
             self.schedule(run.step, run.steps_per_epoch),
             scope=self.scope,
             granularity=self.granularity,

@@ -1,0 +1,361 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+import keras_prunelab as kpl
+
+from .training import BATCH, ROWS, L, Probe, array, compiled, data, dense, expected_zeros, slots_at_zeros
+
+pytestmark = pytest.mark.backends
+
+X, Y = data()
+STEPS = ROWS // BATCH
+O = keras.optimizers  # noqa: E741
+SCHEDULE = kpl.schedules.Polynomial(0.25, 0.875, begin_step=2, end_step=11, frequency=3)
+
+
+def trained(model: keras.Model, prune: kpl.callbacks.Prune, *callbacks: Any, epochs: int = 3, **options: Any) -> Probe:
+    """Fit with a probe before the callback and one after it."""
+    before, after = Probe(prune), Probe(prune)
+    model.fit(X, Y, BATCH, epochs=epochs, verbose=0, callbacks=[before, prune, *callbacks, after], **options)
+    assert before.zeros == after.zeros
+    assert before.ends[:-1] == after.ends[:-1]
+    return after
+
+
+OPTIMIZERS: dict[str, Callable[[], Any]] = {
+    "sgd": lambda: O.SGD(0.1, momentum=0.9, nesterov=True),
+    "adam": lambda: O.Adam(0.01, amsgrad=True),
+    "adamw": lambda: O.AdamW(0.01, weight_decay=0.1),
+    "rmsprop": lambda: O.RMSprop(0.01, momentum=0.9, centered=True),
+    "adagrad": lambda: O.Adagrad(0.1),
+    "adadelta": lambda: O.Adadelta(1.0),
+    "adamax": lambda: O.Adamax(0.01),
+    "nadam": lambda: O.Nadam(0.01),
+    "lion": lambda: O.Lion(0.01, weight_decay=0.1),
+    "lamb": lambda: O.Lamb(0.01),
+    "ftrl": lambda: O.Ftrl(0.1, l1_regularization_strength=0.01),
+    "adafactor": lambda: O.Adafactor(0.01),
+    "muon": lambda: O.Muon(0.01),
+    "clipped": lambda: O.Adam(0.01, global_clipnorm=0.1),
+    "accumulating": lambda: O.Adam(0.01, gradient_accumulation_steps=2),
+    "averaging": lambda: O.Adam(0.01, use_ema=True, ema_momentum=0.9),
+    "overwriting": lambda: O.Muon(0.01, use_ema=True, ema_momentum=0.9, ema_overwrite_frequency=2),
+    "scaled": lambda: O.LossScaleOptimizer(O.Adam(0.01)),
+    "scheduled": lambda: O.Adam(O.schedules.ExponentialDecay(0.1, 3, 0.5)),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_exact_zeros_at_every_batch_with_every_optimizer(name: str) -> None:
+    model = compiled(dense(), OPTIMIZERS[name]())
+    prune = kpl.callbacks.Prune(SCHEDULE)
+    probe = trained(model, prune)
+    total = kpl.prunable(model).total
+    every = model.optimizer.gradient_accumulation_steps or 1
+    expected = [expected_zeros(SCHEDULE, batch // every, total) for batch in range(1, 3 * STEPS + 1)]
+    assert probe.zeros == expected
+    assert kpl.sparsity(model) == expected[-1] / total
+    assert array(model.optimizer.iterations) == 3 * STEPS // every
+    assert prune.masks is not None
+    leftovers = {path: left for path, left in slots_at_zeros(model.optimizer, prune.masks, model).items() if left}
+    assert not leftovers
+    # And training went on: what is kept is not what it was.
+    assert all(np.isfinite(array(weight)).all() for weight in model.weights)
+
+
+@pytest.mark.parametrize("jit", [True, False])
+@pytest.mark.parametrize("execution", [1, 4])
+def test_compiled_or_not_and_several_steps_at_once(jit: bool, execution: int) -> None:
+    if jit and keras.config.backend() == "torch":
+        pytest.skip("torch.compile needs a C++ compiler at run time, and is not what Keras does by default")
+    model = compiled(dense(), jit_compile=jit, steps_per_execution=execution)
+    prune = kpl.callbacks.Prune(SCHEDULE)
+    probe = trained(model, prune)
+    total = kpl.prunable(model).total
+    ends = [min(STEPS, start + execution) for start in range(0, STEPS, execution)]
+    steps = [epoch * STEPS + end for epoch in range(3) for end in ends]
+    assert probe.zeros == [expected_zeros(SCHEDULE, step, total) for step in steps]
+
+
+def test_eager() -> None:
+    if keras.config.backend() == "jax":
+        pytest.skip("JAX runs the same functions without jit, which takes minutes")
+    model = compiled(dense(), run_eagerly=True)
+    assert trained(model, kpl.callbacks.Prune(0.5), epochs=1).zeros == [128] * STEPS
+
+
+def test_a_function_traced_before_sees_the_masks() -> None:
+    model = compiled(dense())
+    model.fit(X, Y, BATCH, epochs=1, verbose=0)
+    model.train_on_batch(X[:BATCH], Y[:BATCH])
+    probe = trained(model, kpl.callbacks.Prune(0.5))
+    assert set(probe.zeros) == {128}
+    model.fit(X, Y, BATCH, epochs=1, verbose=0)
+    assert kpl.sparsity(model) < 0.5, "after the callback's fit nothing holds the zeros any more"
+
+
+def test_nothing_is_left_behind_but_zeros() -> None:
+    model = compiled(dense())
+    model.fit(X, Y, BATCH, verbose=0)
+    attributes = set(vars(model.optimizer))
+    names = [variable.path for variable in model.optimizer.variables]
+    trained(model, kpl.callbacks.Prune(0.5))
+    assert set(vars(model.optimizer)) == attributes
+    assert [variable.path for variable in model.optimizer.variables] == names
+    assert all(weight.constraint is None for weight in model.trainable_weights)
+
+
+def test_a_constraint_of_the_users_stays_in_force() -> None:
+    keras.utils.set_random_seed(0)
+    hidden = L.Dense(16, kernel_constraint="non_neg")
+    model = compiled(keras.Sequential([keras.Input((12,)), hidden, L.Dense(4)]), O.SGD(0.1))
+    trained(model, kpl.callbacks.Prune(0.5))
+    assert array(hidden.kernel).min() == 0
+    assert hidden.kernel.constraint is hidden.kernel_constraint
+
+
+def test_masked_training_is_training_of_the_masked_network() -> None:
+    """With fixed masks and plain gradient descent: the same as NumPy, in which the gradient is multiplied by the mask."""
+    keras.utils.set_random_seed(3)
+    model = keras.Sequential([keras.Input((12,)), L.Dense(3, use_bias=False)])
+    model.compile(O.SGD(0.1), "mse")
+    x = np.random.default_rng(1).normal(size=(40, 12)).astype("float32")
+    y = np.random.default_rng(2).normal(size=(40, 3)).astype("float32")
+    weights = array(model.weights[0]).astype("float64")
+    ranked = np.argsort(np.abs(weights).ravel(), kind="stable")
+    mask = np.ones(36)
+    mask[ranked[:18]] = 0
+    mask = mask.reshape(12, 3)
+    weights *= mask
+    for start in range(0, 40, 8):
+        batch, target = x[start : start + 8].astype("float64"), y[start : start + 8]
+        slope = 2 / (8 * 3) * batch.T @ (batch @ weights - target)
+        weights -= 0.1 * mask * slope
+    model.fit(x, y, 8, shuffle=False, verbose=0, callbacks=[kpl.callbacks.Prune(0.5)])
+    np.testing.assert_allclose(array(model.weights[0]), weights, atol=1e-6)
+    assert_array_equal(array(model.weights[0]) == 0, mask == 0)
+
+
+def test_mixed_precision_with_steps_that_overflow() -> None:
+    model = dense()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        keras.utils.set_random_seed(0)
+        parts = [keras.Input((12,)), L.Dense(16, "relu"), L.Dense(4, dtype="float32")]
+        model = keras.Sequential(parts)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    scaled = O.LossScaleOptimizer(O.Adam(0.01), initial_scale=2.0**40)  # the first steps are skipped
+    compiled(model, scaled)
+    schedule = kpl.schedules.Polynomial(0.0, 0.75, end_step=6, frequency=1)
+    probe = trained(model, kpl.callbacks.Prune(schedule), epochs=6)
+    assert 0 < array(scaled.inner_optimizer.iterations) < 6 * STEPS
+    assert probe.zeros == sorted(probe.zeros)
+    assert kpl.sparsity(model) == 0.75
+    moments = [variable for variable in scaled.variables if tuple(variable.shape) == (12, 16)]
+    assert any(array(variable).dtype.kind == "f" for variable in moments)
+
+
+def test_several_optimizers() -> None:
+    model = dense()
+    compiled(model, O.MultiOptimizer(O.OptimizerMap(O.AdamW(0.01), {".*hidden.*": O.SGD(0.1, momentum=0.9)})))
+    probe = trained(model, kpl.callbacks.Prune(SCHEDULE))
+    total = kpl.prunable(model).total
+    assert probe.zeros == [expected_zeros(SCHEDULE, step, total) for step in range(1, 3 * STEPS + 1)]
+
+
+def test_swapping_averages_in_for_validation() -> None:
+    model = compiled(dense(), O.Adam(0.01, use_ema=True, ema_momentum=0.5))
+    prune = kpl.callbacks.Prune(SCHEDULE)
+    trained(model, prune, keras.callbacks.SwapEMAWeights(swap_on_epoch=True), validation_data=(X, Y))
+    assert kpl.sparsity(model) == 0.875
+
+
+def test_the_best_weights_of_an_earlier_epoch_stay_sparse() -> None:
+    model = compiled(dense(), O.SGD(1.0))
+    prune = kpl.callbacks.Prune(SCHEDULE)
+    stopping = keras.callbacks.EarlyStopping("loss", restore_best_weights=True, patience=100)
+    model.fit(X, Y, BATCH, epochs=3, verbose=0, callbacks=[stopping, prune])
+    assert kpl.sparsity(model) >= 0.875
+
+
+# Architectures ---------------------------------------------------------------------------------------------------
+
+
+def _nested() -> keras.Model:
+    inner = keras.Sequential([keras.Input((12,)), L.Dense(8, "relu", name="inside")], name="inner")
+    tensor = keras.Input((12,))
+    shared = L.Dense(12, name="shared")
+    return keras.Model(tensor, L.Dense(4)(inner(shared(shared(tensor)))))
+
+
+class Subclassed(keras.Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = L.Dense(8, "relu"), L.Dense(4)
+
+    def build(self, shape: Any) -> None:
+        self.first.build(shape)
+        self.second.build((*shape[:-1], 8))
+
+    def call(self, inputs: Any) -> Any:
+        return self.second(self.first(inputs))
+
+
+def _subclassed() -> keras.Model:
+    model = Subclassed()
+    model.build((None, 12))
+    return model
+
+
+def _sequence(*layers: Any) -> keras.Model:
+    return keras.Sequential([keras.Input((12,)), L.Reshape((4, 3)), *layers, L.Flatten(), L.Dense(4)])
+
+
+def _attention() -> keras.Model:
+    tensor = keras.Input((12,))
+    sequence = L.Reshape((4, 3))(tensor)
+    seen = L.MultiHeadAttention(2, 4)(sequence, sequence)
+    seen = L.GroupQueryAttention(4, 2, 2)(seen, seen)
+    return keras.Model(tensor, L.Dense(4)(L.Flatten()(seen)))
+
+
+def _images() -> keras.Model:
+    return keras.Sequential(
+        [
+            keras.Input((12,)),
+            L.Reshape((2, 2, 3)),
+            L.Conv2D(4, 2, padding="same"),
+            L.BatchNormalization(),
+            L.DepthwiseConv2D(2, padding="same"),
+            L.SeparableConv2D(4, 2, padding="same"),
+            L.Conv2DTranspose(2, 2),
+            L.Flatten(),
+            L.Dense(4),
+        ]
+    )
+
+
+ARCHITECTURES: dict[str, Callable[[], keras.Model]] = {
+    "nested and shared": _nested,
+    "subclassed": _subclassed,
+    "recurrent": lambda: _sequence(L.LSTM(4, return_sequences=True), L.GRU(4, return_sequences=True), L.SimpleRNN(3)),
+    "bidirectional": lambda: _sequence(L.Bidirectional(L.LSTM(3)), L.Reshape((1, 6))),
+    "distributed": lambda: _sequence(L.TimeDistributed(L.Dense(5)), L.EinsumDense("btc,cd->btd", (4, 6))),
+    "one-dimensional": lambda: _sequence(L.Conv1D(4, 2), L.Conv1DTranspose(3, 2)),
+    "attention": _attention,
+    "images": _images,
+}
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_any_architecture(name: str) -> None:
+    keras.utils.set_random_seed(0)
+    model = compiled(ARCHITECTURES[name]())
+    probe = trained(model, kpl.callbacks.Prune(SCHEDULE), epochs=2)
+    total = kpl.prunable(model).total
+    assert probe.zeros == [expected_zeros(SCHEDULE, step, total) for step in range(1, 2 * STEPS + 1)]
+
+
+# What is pruned, and from where ----------------------------------------------------------------------------------
+
+
+def test_filters_scopes_and_granularities() -> None:
+    model = compiled(dense())
+    prune = kpl.callbacks.Prune(0.5, granularity="2:4", include="hidden", scope="layer")
+    trained(model, prune)
+    kernel = array(model.get_layer("hidden").kernel)
+    assert (np.count_nonzero(kernel.T.reshape(16, 3, 4), axis=2) == 2).all()
+    assert np.count_nonzero(array(model.get_layer("out").kernel)) == 64
+
+
+def test_whole_channels() -> None:
+    model = compiled(dense())
+    trained(model, kpl.callbacks.Prune(0.5, score=kpl.scores.Magnitude(2), granularity="channel", include="hidden"))
+    gone = ~array(model.get_layer("hidden").kernel).any(axis=0)
+    assert gone.sum() == 8
+
+
+@pytest.mark.parametrize(
+    "score", ["random", "magnitude", "snip", "grasp", "taylor", "movement", "wanda", "lamp", "fisher"]
+)
+def test_every_score(score: str) -> None:
+    model = compiled(dense())
+    probe = trained(model, kpl.callbacks.Prune(0.5, score, data=(X, Y)), epochs=1)
+    assert probe.zeros == [128] * STEPS
+
+
+def test_a_score_of_ones_own() -> None:
+    def outer(context: kpl.scores.ScoreContext) -> dict[str, np.ndarray]:
+        return {path: np.arange(value.size, dtype=float).reshape(value.shape) for path, value in context.values.items()}
+
+    model = compiled(dense())
+    trained(model, kpl.callbacks.Prune(0.25, outer, include="hidden"), epochs=1)
+    assert_array_equal(array(model.get_layer("hidden").kernel).ravel() == 0, np.arange(192) < 48)
+
+
+def test_frozen_layers_and_embeddings() -> None:
+    tokens = keras.Sequential([keras.Input((3,)), L.Embedding(10, 4), L.Flatten(), L.Dense(4)])
+    tokens.layers[-1].trainable = False
+    compiled(tokens)
+    ids = np.random.default_rng(0).integers(0, 10, (ROWS, 3))
+    tokens.fit(ids, Y, BATCH, verbose=0, callbacks=[kpl.callbacks.Prune(0.5)])
+    assert np.count_nonzero(array(tokens.layers[-1].kernel)) == 24
+    assert array(tokens.layers[0].embeddings).all()
+
+
+def test_from_a_sparse_model() -> None:
+    model = compiled(kpl.prune(dense(), 0.6))
+    was = {item.path: item.value() == 0 for item in kpl.prunable(model)}
+    prune = kpl.callbacks.Prune(kpl.schedules.OneShot(0.8, step=4), masks="from_zeros")
+    probe = trained(model, prune, epochs=1)
+    total = kpl.prunable(model).total
+    low, high = round(0.6 * total), round(0.8 * total)
+    assert probe.zeros == [low] * 3 + [high] * 3
+    for item in kpl.prunable(model):
+        assert not item.value()[was[item.path]].any()
+
+
+def test_from_given_masks() -> None:
+    model = compiled(dense())
+    masks = kpl.MaskSet({item.path: np.arange(item.size).reshape(item.shape) % 2 == 0 for item in kpl.prunable(model)})
+    prune = kpl.callbacks.Prune(0.5, masks=masks)
+    trained(model, prune, epochs=1)
+    assert prune.masks == masks
+
+
+def test_a_second_fit_goes_on() -> None:
+    model = compiled(dense())
+    prune = kpl.callbacks.Prune(SCHEDULE)
+    zeros = trained(model, prune, epochs=1).zeros + trained(model, prune, epochs=2).zeros
+    total = kpl.prunable(model).total
+    assert zeros == [expected_zeros(SCHEDULE, step, total) for step in range(1, 3 * STEPS + 1)]
+
+
+def test_epochs_in_schedules() -> None:
+    schedule = kpl.schedules.OneShot(0.5, step="1.5ep")
+    model = compiled(dense(), O.Adam(gradient_accumulation_steps=2))
+    probe = trained(model, kpl.callbacks.Prune(schedule))
+    # 6 batches an epoch are 3 steps of the optimizer; 1.5 epochs are 4.5, so 5 steps, which 10 batches make.
+    assert [zeros > 0 for zeros in probe.zeros] == [batch >= 10 for batch in range(1, 19)]
+
+
+def test_the_same_seed_on_every_backend() -> None:
+    """Data-free scores come from NumPy alone; the numbers below are those of NumPy."""
+    model = compiled(dense())
+    weights = np.random.default_rng(5)
+    model.set_weights([weights.normal(size=array(weight).shape) for weight in model.weights])
+    prune = kpl.callbacks.Prune(0.5, kpl.scores.Random(seed=7))
+    model.fit(X[:BATCH], Y[:BATCH], BATCH, verbose=0, callbacks=[prune])
+    draws = [np.random.default_rng([7, index]).random(shape) for index, shape in enumerate([(12, 16), (16, 4)])]
+    threshold = np.sort(np.concatenate([draw.ravel() for draw in draws]))[127]
+    assert prune.masks is not None
+    for draw, mask in zip(draws, prune.masks.values(), strict=True):
+        assert_array_equal(mask, draw > threshold)

@@ -1,0 +1,75 @@
+"""Small models to train, and a callback that looks at every point where a user's code can."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+import keras_prunelab as kpl
+
+L = keras.layers
+ROWS, BATCH = 48, 8
+
+
+def data(shape: tuple[int, ...] = (12,), classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(0)
+    return random.normal(size=(ROWS, *shape)).astype("float32"), random.integers(0, classes, ROWS)
+
+
+def dense(seed: int = 1) -> keras.Model:
+    keras.utils.set_random_seed(seed)
+    return keras.Sequential([keras.Input((12,)), L.Dense(16, "relu", name="hidden"), L.Dense(4, name="out")])
+
+
+def compiled(model: keras.Model, optimizer: Any = "adam", **options: Any) -> keras.Model:
+    model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True), **options)
+    return model
+
+
+def array(variable: Any) -> np.ndarray:
+    return np.asarray(keras.ops.convert_to_numpy(variable))
+
+
+def expected_zeros(schedule: Callable[..., float], step: int, total: int) -> int:
+    return int(np.floor(round(schedule(step) * total, 6) + 0.5))
+
+
+class Probe(keras.callbacks.Callback):
+    """Notes, at every hook after a step, how many weights are zero and whether all masked ones are."""
+
+    def __init__(self, prune: kpl.callbacks.Prune) -> None:
+        super().__init__()
+        self.prune = prune
+        self.zeros: list[int] = []
+        self.ends: list[int] = []
+
+    def look(self) -> int:
+        masks = self.prune.masks
+        assert masks is not None
+        for item in kpl.prunable(self.model, self.prune.include, self.prune.exclude):
+            pruned = array(item.variable)[~masks[item.path]]
+            assert not pruned.any(), f"{item.path}: {np.count_nonzero(pruned)} pruned weights are not zero"
+            assert not np.signbit(pruned).any()
+        return int(masks.zeros)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.zeros.append(self.look())
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.ends.append(self.look())
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self.ends.append(self.look())
+
+
+def slots_at_zeros(optimizer: Any, masks: kpl.MaskSet, model: keras.Model) -> dict[str, float]:
+    """The largest value that optimizer state of a pruned weight's shape has at pruned positions, by path."""
+    shapes = {item.shape: masks[item.path] for item in kpl.prunable(model) if item.path in masks}
+    return {
+        variable.path: float(np.abs(array(variable)[~shapes[tuple(variable.shape)]]).max(initial=0))
+        for variable in optimizer.variables
+        if tuple(variable.shape) in shapes and array(variable).dtype.kind == "f"
+    }
