@@ -61,7 +61,7 @@ class Candidates:
         self._scores = np.where(forced, -np.inf, self._scores)
 
     def _lowest(self, need: int) -> NDArray[np.bool_]:
-        return _lowest(np.where(self._is_open, self._scores, np.inf), self._sizes, self._is_open, need)
+        return lowest(np.where(self._is_open, self._scores, np.inf), self._sizes, self._is_open, need)
 
     def masks(self) -> dict[str, NDArray[np.bool_]]:
         """The masks without what was taken."""
@@ -84,7 +84,7 @@ def take(candidates: Sequence[Candidates], need: int) -> None:
     every = [each._sizes for each in candidates]
     sizes = None if every[0] is None else _concatenated(every)
     ends = np.cumsum([each._scores.size for each in candidates])[:-1]
-    for each, taken in zip(candidates, np.split(_lowest(scores, sizes, is_open, need), ends), strict=True):
+    for each, taken in zip(candidates, np.split(lowest(scores, sizes, is_open, need), ends), strict=True):
         each._taken = taken
 
 
@@ -120,10 +120,20 @@ def _best(totals: NDArray[Any], is_open: NDArray[np.bool_]) -> int:
     return int(among[len(among) - 1 - np.argmax(totals[among][::-1])])
 
 
-def _lowest(
+def lowest(
     scores: NDArray[Any], sizes: NDArray[np.int64] | None, is_open: NDArray[np.bool_], need: int
 ) -> NDArray[np.bool_]:
-    """Which units have the lowest scores: of equal ones those that stand first."""
+    """Find the units with the lowest scores: of equal ones those that stand first.
+
+    Args:
+        scores: one score a unit, flat; infinite where the unit is not open.
+        sizes: how many weights each unit has; None for single weights.
+        is_open: which units can go.
+        need: how many weights are to go. Of whole units, as many as come closest.
+
+    Returns:
+        True for the units that go.
+    """
     taken = np.zeros(scores.shape, np.bool_)
     most = int(np.count_nonzero(is_open))
     if need <= 0 or not most:
