@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ._prune import Prune
+from ._rewind import Rewind
 from ._rigl import RigL
 from ._set import SET
 from ._summary import PruningSummary
 
-__all__ = ["SET", "Prune", "PruningSummary", "RigL"]
+__all__ = ["SET", "Prune", "PruningSummary", "Rewind", "RigL"]

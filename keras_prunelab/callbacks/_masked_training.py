@@ -78,7 +78,7 @@ class MaskedTraining(keras.callbacks.Callback):
         self.data = data
         self.initial_masks = masks
         self.after_update: list[Callable[[keras.Model, MaskSet], None]] = []
-        self._record = Record(self._state, self._finish)
+        self._record = Record(self._state, self._finish, self)
         self._run: Run | None = None
         self._last: tuple[int, PruningState] | None = None  # the optimizer's count, and where the last fit ended
 
@@ -194,6 +194,12 @@ class MaskedTraining(keras.callbacks.Callback):
 
 
 _ATTRIBUTE = "pruning"  # of the optimizer, and so the name of the group in a checkpoint
+
+
+def masked_training(optimizer: Any) -> MaskedTraining | None:
+    """The callback whose masks an optimizer keeps, once all callbacks know their model."""
+    record = getattr(optimizer, _ATTRIBUTE, None)
+    return record.owner if record is not None else None
 
 
 def _check_masks(masks: MaskSet, found: Prunables) -> None:
