@@ -68,7 +68,7 @@ class Clock:
     def __init__(self, keras: Any) -> None:
         self.seconds: list[float] = []
         self.callback = keras.callbacks.LambdaCallback(
-            on_epoch_begin=lambda epoch, logs: self._start(), on_epoch_end=lambda epoch, logs: self._stop()
+            on_epoch_begin=lambda _epoch, _logs: self._start(), on_epoch_end=lambda _epoch, _logs: self._stop()
         )
 
     def _start(self) -> None:

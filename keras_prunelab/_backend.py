@@ -56,7 +56,7 @@ else:
 Gradients = Callable[..., list[NDArray[Any]]]
 
 
-def gradients(objective: Callable[..., Any], variables: Sequence[Any]) -> Gradients:
+def gradients(objective: Callable[..., Any], variables: Sequence[Any], states: Sequence[Any] = ()) -> Gradients:
     """Compile the gradient of a scalar with respect to Keras variables, at values given from outside.
 
     The variables themselves are never written: inside the objective they stand for the given values.
@@ -65,6 +65,8 @@ def gradients(objective: Callable[..., Any], variables: Sequence[Any]) -> Gradie
         objective: computes a scalar tensor from the variables, and from arguments if there are any, with Keras
             operations.
         variables: the Keras variables; what the scalar does not depend on gets a gradient of zero.
+        states: other Keras variables that it depends on and that change between two calls: each call sees their
+            values of then. Without this, JAX would see those of the first call ever after.
 
     Returns:
         A function from one value a variable, and the objective's arguments, to one gradient a variable, NumPy
@@ -81,10 +83,12 @@ def gradients(objective: Callable[..., Any], variables: Sequence[Any]) -> Gradie
         [6.0, 8.0]
     """
     make = _dispatch(tensorflow=_tensorflow_gradients, jax=_jax_gradients, torch=_torch_gradients)
-    return _on_arrays(make(_at(objective, variables)), variables)
+    return _on_arrays(make(_at(objective, variables, states)), variables, states)
 
 
-def hessian_products(objective: Callable[..., Any], variables: Sequence[Any]) -> Callable[..., list[NDArray[Any]]]:
+def hessian_products(
+    objective: Callable[..., Any], variables: Sequence[Any], states: Sequence[Any] = ()
+) -> Callable[..., list[NDArray[Any]]]:
     """Compile products of a scalar's Hessian with vectors, without the Hessian itself.
 
     Pearlmutter, Fast exact multiplication by the Hessian, Neural Computation 6(1), 1994.
@@ -92,6 +96,7 @@ def hessian_products(objective: Callable[..., Any], variables: Sequence[Any]) ->
     Args:
         objective: as for `gradients`.
         variables: as for `gradients`.
+        states: as for `gradients`.
 
     Returns:
         A function from one value a variable, one array of the same shape for each, and the objective's arguments,
@@ -108,7 +113,7 @@ def hessian_products(objective: Callable[..., Any], variables: Sequence[Any]) ->
         [6.0, 120.0]
     """
     make = _dispatch(tensorflow=_tensorflow_hessian, jax=_jax_hessian, torch=_torch_hessian)
-    compiled = _on_arrays(make(_at(objective, variables)), variables)
+    compiled = _on_arrays(make(_at(objective, variables, states)), variables, states)
 
     def call(values: Sequence[NDArray[Any]], vectors: Sequence[NDArray[Any]], *arguments: Any) -> list[NDArray[Any]]:
         return compiled(values, _tensors(vectors, variables), *arguments)
@@ -116,19 +121,22 @@ def hessian_products(objective: Callable[..., Any], variables: Sequence[Any]) ->
     return call
 
 
-def _at(objective: Callable[..., Any], variables: Sequence[Any]) -> Callable[[Any, Any], Any]:
-    """The objective as a function of values for the variables, and of its arguments."""
+def _at(objective: Callable[..., Any], variables: Sequence[Any], states: Sequence[Any]) -> Callable[[Any, Any], Any]:
+    """The objective as a function of values for the variables, and of its arguments and the states' values."""
 
     def at(values: Sequence[Any], arguments: Sequence[Any]) -> Any:
-        with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True)), collect_losses=True):
-            return objective(*arguments)
+        *given, current = arguments
+        mapping = [*zip(variables, values, strict=True), *zip(states, current, strict=True)]
+        with keras.StatelessScope(state_mapping=mapping, collect_losses=True):
+            return objective(*given)
 
     return at
 
 
-def _on_arrays(compiled: Callable[[Any, Any], Any], variables: Sequence[Any]) -> Gradients:
+def _on_arrays(compiled: Callable[[Any, Any], Any], variables: Sequence[Any], states: Sequence[Any]) -> Gradients:
     def call(values: Sequence[NDArray[Any]], *arguments: Any) -> list[NDArray[Any]]:
-        given = keras.tree.map_structure(keras.ops.convert_to_tensor, tuple(arguments))
+        current = [state.value for state in states]
+        given = keras.tree.map_structure(keras.ops.convert_to_tensor, (*arguments, current))
         results = compiled(_tensors(values, variables), given)
         return [np.asarray(keras.ops.convert_to_numpy(result)) for result in results]
 

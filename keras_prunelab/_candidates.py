@@ -62,7 +62,7 @@ class Candidates:
         self._scores = masked(self._scores, ~forced, -np.inf)
 
     def _lowest(self, need: int) -> NDArray[np.bool_]:
-        return _lowest(last(self._scores, self._is_open), self._sizes, int(np.count_nonzero(self._is_open)), need)
+        return lowest(last(self._scores, self._is_open), self._sizes, int(np.count_nonzero(self._is_open)), need)
 
     def masks(self) -> dict[str, NDArray[np.bool_]]:
         """The masks without what was taken."""
@@ -85,7 +85,7 @@ def take(candidates: Sequence[Candidates], need: int) -> None:
     every = [each._sizes for each in candidates]
     sizes = None if every[0] is None else _concatenated(every)
     ends = np.cumsum([each._scores.size for each in candidates])[:-1]
-    for each, taken in zip(candidates, np.split(_lowest(scores, sizes, most, need), ends), strict=True):
+    for each, taken in zip(candidates, np.split(lowest(scores, sizes, most, need), ends), strict=True):
         each._taken = taken
 
 
@@ -121,8 +121,18 @@ def _best(totals: NDArray[Any], is_open: NDArray[np.bool_]) -> int:
     return int(among[len(among) - 1 - np.argmax(totals[among][::-1])])
 
 
-def _lowest(scores: NDArray[Any], sizes: NDArray[np.int64] | None, most: int, need: int) -> NDArray[np.bool_]:
-    """Which units have the lowest scores, of equal ones those that stand first; at most as many as can go."""
+def lowest(scores: NDArray[Any], sizes: NDArray[np.int64] | None, most: int, need: int) -> NDArray[np.bool_]:
+    """Find the units with the lowest scores: of equal ones those that stand first.
+
+    Args:
+        scores: one score a unit, flat; infinite where the unit cannot go.
+        sizes: how many weights each unit has; None for single weights.
+        most: how many units can go.
+        need: how many weights are to go. Of whole units, as many as come closest.
+
+    Returns:
+        True for the units that go.
+    """
     taken = np.zeros(scores.shape, np.bool_)
     if need <= 0 or not most:
         return taken

@@ -13,7 +13,7 @@ optimizer can change between two steps without a new trace.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,7 +123,7 @@ class Enforcement:
         self._write = compiled_writes(self._set, optimizer)
         for leaf in leaves(optimizer):
             leaf.apply = functools.partial(self._apply, leaf, leaf.apply)
-        for part in _chain(optimizer):
+        for part in chain(optimizer):
             for method in ("save_own_variables", "load_own_variables"):
                 setattr(part, method, functools.partial(self._without_masks, getattr(part, method)))
         self._trace_again()
@@ -134,7 +134,7 @@ class Enforcement:
             guard.item.variable.constraint = guard.constraint
             if guard.owner is not None:
                 guard.owner._untrack_variable(guard.mask)
-        for part in _chain(self._optimizer):
+        for part in chain(self._optimizer):
             for method in ("apply", "save_own_variables", "load_own_variables"):
                 vars(part).pop(method, None)
         self._guards = ()
@@ -184,17 +184,28 @@ class Enforcement:
             self._model.make_train_function(force=True)
 
     def _without_masks(self, method: Callable[[Any], None], store: Any) -> None:
-        """Save or load an optimizer's state as plain Keras knows it, or it would be refused as a whole."""
-        masks = {id(guard.mask) for guard in self._guards}
-        before = [(leaf, leaf._variables) for leaf in leaves(self._optimizer)]
+        without(self._optimizer, [guard.mask for guard in self._guards], method, store)
+
+
+def without(optimizer: Any, hidden: Iterable[Any], method: Callable[[Any], None], store: Any) -> None:
+    """Save or load an optimizer's state as plain Keras knows it, or it would be refused as a whole.
+
+    Args:
+        optimizer: the outermost optimizer.
+        hidden: variables of it that are not to be in the file.
+        method: saves or loads the state.
+        store: a group of a file.
+    """
+    ids = set(map(id, hidden))
+    before = [(leaf, leaf._variables) for leaf in leaves(optimizer)]
+    for leaf, variables in before:
+        # Past __setattr__, which would track the list on TensorFlow.
+        vars(leaf)["_variables"] = [variable for variable in variables if id(variable) not in ids]
+    try:
+        method(store)
+    finally:
         for leaf, variables in before:
-            # Past __setattr__, which would track the list on TensorFlow.
-            vars(leaf)["_variables"] = [variable for variable in variables if id(variable) not in masks]
-        try:
-            method(store)
-        finally:
-            for leaf, variables in before:
-                vars(leaf)["_variables"] = variables
+            vars(leaf)["_variables"] = variables
 
 
 def compiled_optimizer(model: keras.Model) -> Any:
@@ -212,7 +223,7 @@ def compiled_optimizer(model: keras.Model) -> Any:
     return optimizer
 
 
-def _chain(optimizer: Any) -> list[Any]:
+def chain(optimizer: Any) -> list[Any]:
     """An optimizer and all that it wraps."""
     return [optimizer, *(leaf for leaf in leaves(optimizer) if leaf is not optimizer)]
 

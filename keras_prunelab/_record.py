@@ -53,15 +53,19 @@ class Record(keras.layers.Layer):
     Args:
         current: gives the state to save.
         finish: ends the run, where its `fit` was interrupted.
+        owner: the callback that the run is of.
 
     Attributes:
         loaded: the state that was read from a file, until somebody takes it.
     """
 
-    def __init__(self, current: Callable[[], PruningState | None], finish: Callable[[], None]) -> None:
+    def __init__(
+        self, current: Callable[[], PruningState | None], finish: Callable[[], None], owner: keras.callbacks.Callback
+    ) -> None:
         super().__init__(name="pruning")
         self._current = current
         self.finish = finish
+        self.owner = owner
         self.loaded: PruningState | None = None
 
     def save_own_variables(self, store: Any) -> None:

@@ -1,8 +1,11 @@
-"""Callbacks for `fit`: pruning while training, and what it reached."""
+"""Callbacks for `fit`: pruning while training, training sparse, rewinding, and what they reached."""
 
 from __future__ import annotations
 
 from ._prune import Prune
+from ._rewind import Rewind
+from ._rigl import RigL
+from ._set import SET
 from ._summary import PruningSummary
 
-__all__ = ["Prune", "PruningSummary"]
+__all__ = ["SET", "Prune", "PruningSummary", "Rewind", "RigL"]

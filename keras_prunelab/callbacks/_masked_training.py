@@ -78,7 +78,7 @@ class MaskedTraining(keras.callbacks.Callback):
         self.data = data
         self.initial_masks = masks
         self.after_update: list[Callable[[keras.Model, MaskSet], None]] = []
-        self._record = Record(self._state, self._finish)
+        self._record = Record(self._state, self._finish, self)
         self._run: Run | None = None
         self._last: tuple[int, PruningState] | None = None  # the optimizer's count, and where the last fit ended
 
@@ -87,6 +87,12 @@ class MaskedTraining(keras.callbacks.Callback):
         """The masks in force, or those that the last `fit` ended with; None before the first."""
         state = self._state() or (self._last and self._last[1])
         return state.masks if state else None
+
+    def impose(self) -> None:
+        """Mask weights and slots once more: others may have set them, such as to the best ones of earlier epochs."""
+        if self._run is not None and self._run.start is not None and self._record.loaded is None:
+            _ = self.model  # on JAX this brings the state of the training back into the variables
+            self._run.enforcement.set(self._run.enforcement.masks)
 
     # What a subclass says ----------------------------------------------------------------------------------------
 
@@ -137,7 +143,7 @@ class MaskedTraining(keras.callbacks.Callback):
         """Count the batches anew from the optimizer's own count, and mask what others may have written."""
         if self._run is not None:
             self._run.batches = None
-            self._impose(self._run)
+            self.impose()
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Change the masks where it is time, before the step that ends with them."""
@@ -176,12 +182,6 @@ class MaskedTraining(keras.callbacks.Callback):
             run.start, run.applied = state.start, state.applied
             run.enforcement.set(state.masks)
 
-    def _impose(self, run: Run) -> None:
-        """Mask the weights once more: other callbacks may have set them, such as to the best of earlier epochs."""
-        if run.start is not None and self._record.loaded is None:
-            _ = self.model  # on JAX this brings the state of the training back into the variables
-            run.enforcement.set(run.enforcement.masks)
-
     def _state(self) -> PruningState | None:
         if self._run is None or self._run.start is None:
             return None
@@ -194,7 +194,7 @@ class MaskedTraining(keras.callbacks.Callback):
         if getattr(optimizer, _ATTRIBUTE, None) is self._record:
             delattr(optimizer, _ATTRIBUTE)
         if run is not None:
-            self._impose(run)
+            self.impose()
             if state is not None:
                 self._last = (counter(run.model.optimizer)[0], state)
             run.enforcement.detach()
@@ -202,6 +202,12 @@ class MaskedTraining(keras.callbacks.Callback):
 
 
 _ATTRIBUTE = "pruning"  # of the optimizer, and so the name of the group in a checkpoint
+
+
+def masked_training(optimizer: Any) -> MaskedTraining | None:
+    """The callback whose masks an optimizer keeps, once all callbacks know their model."""
+    record = getattr(optimizer, _ATTRIBUTE, None)
+    return record.owner if record is not None else None
 
 
 def _check_masks(masks: MaskSet, found: Prunables) -> None:

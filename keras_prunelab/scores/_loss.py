@@ -58,7 +58,7 @@ def batch_gradients(context: ScoreContext, size: int) -> Iterator[tuple[int, Arr
         InvalidDataError: the data does not fit, or has no labels.
         InvalidModelError: the model has no loss, or a gradient is not finite.
     """
-    slopes = context.once("loss gradients", lambda: gradients(_loss(context.model), _variables(context)))
+    slopes = context.once("loss gradients", lambda: gradients(model_loss(context.model), *_variables(context)))
     for batch in batches(context.data, size, labels=True):
         yield len(batch), _by_path(context, slopes(list(context.values.values()), _arguments(batch)))
 
@@ -74,7 +74,7 @@ def mean_gradient(context: ScoreContext, size: int) -> Arrays:
 def hessian_gradient(context: ScoreContext, size: int) -> Arrays:
     """The Hessian of the loss over all data times its gradient; arguments and errors as for `batch_gradients`."""
     gradient = mean_gradient(context, size)
-    products = context.once("loss Hessian", lambda: hessian_products(_loss(context.model), _variables(context)))
+    products = context.once("loss Hessian", lambda: hessian_products(model_loss(context.model), *_variables(context)))
     values, vectors = list(context.values.values()), list(gradient.values())
     return _mean(
         (len(batch), _by_path(context, products(values, vectors, _arguments(batch))))
@@ -92,7 +92,12 @@ def _mean(weighted: Iterator[tuple[int, Arrays]]) -> Arrays:
     return {path: array / total for path, array in sums.items()}
 
 
-def _loss(model: keras.Model) -> Any:
+def model_loss(model: keras.Model) -> Any:
+    """The loss of a batch as a function to differentiate.
+
+    Raises:
+        InvalidModelError: the model was compiled without a loss.
+    """
     if getattr(model, "_compile_loss", None) is None:
         raise InvalidModelError(
             f"Model {model.name!r} was compiled without a loss, or not at all, and the score follows the loss. Call "
@@ -113,8 +118,11 @@ def _arguments(batch: Batch) -> dict[str, Any]:
     return {name: value for name, value in every.items() if value is not None}
 
 
-def _variables(context: ScoreContext) -> list[Any]:
-    return [item.variable for item in context.prunables]
+def _variables(context: ScoreContext) -> tuple[list[Any], list[Any]]:
+    """The variables that are scored, and the model's other weights, which training changes too."""
+    scored = [item.variable for item in context.prunables]
+    ids = set(map(id, scored))
+    return scored, [variable for variable in context.model.weights if id(variable) not in ids]
 
 
 def _by_path(context: ScoreContext, arrays: list[NDArray[Any]]) -> Arrays:

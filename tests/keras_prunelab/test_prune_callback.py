@@ -122,7 +122,7 @@ def test_a_constraint_of_the_users_stays_in_force() -> None:
 
 
 def test_masked_training_is_training_of_the_masked_network() -> None:
-    """With fixed masks and plain gradient descent: the same as NumPy, in which the gradient is multiplied by the mask."""
+    """With fixed masks and plain gradient descent: the same as NumPy, where masks are factors of the gradient."""
     keras.utils.set_random_seed(3)
     model = keras.Sequential([keras.Input((12,)), L.Dense(3, use_bias=False)])
     model.compile(O.SGD(0.1), "mse")

@@ -136,6 +136,19 @@ def test_lamp_is_its_definition() -> None:
         np.testing.assert_allclose(found.reshape(-1), expected, rtol=1e-6)
 
 
+@pytest.mark.backends
+def test_weights_that_are_not_scored_are_seen_anew(model: keras.Model, data: tuple[Array, Array]) -> None:
+    found = kpl.prunable(model)
+    context = scores.ScoreContext(model, found, found.values(), data)
+    for score, by_definition in ((scores.SNIP(), by_hand), (scores.GraSP(), hessian_times_gradient)):
+        for shift in (0.0, 0.5):  # as training does between two updates of the masks
+            model.layers[0].bias.assign(np.full(HIDDEN, shift))
+            parts = by_definition(model.get_weights(), *data)
+            expected = [weight * part for weight, part in zip(kernels(model), parts, strict=True)]
+            given = [np.abs(array) for array in expected] if score.name == "snip" else expected
+            assert_close(list(score(context).values()), given)
+
+
 def test_the_model_is_left_as_it_was(data: tuple[Array, Array]) -> None:
     keras.utils.set_random_seed(1)
     layers = [keras.layers.Dense(8), keras.layers.BatchNormalization(), keras.layers.Dropout(0.5)]

@@ -1,0 +1,178 @@
+"""Sparse from the first step: a fixed number of weights, in places that move while the model is trained."""
+
+from __future__ import annotations
+
+import logging
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_prunelab import _allocation
+from keras_prunelab._allocation import Scope
+from keras_prunelab._arrays import last
+from keras_prunelab._candidates import lowest
+from keras_prunelab._errors import InvalidScheduleError
+from keras_prunelab._masks import MaskSet
+from keras_prunelab._prunable import Filters, Prunables
+from keras_prunelab._record import PruningState
+from keras_prunelab._selection import check, pruned_count, select
+from keras_prunelab.schedules import Step
+from keras_prunelab.schedules._base import checked_frequency, checked_sparsity
+from keras_prunelab.schedules._step import StepLike
+from keras_prunelab.scores import Random
+
+from ._masked_training import MaskedTraining, Masks, Run
+
+_log = logging.getLogger("keras_prunelab")
+
+_SHARE_OF_TRAINING = 0.75  # after that, the paper of RigL lets the masks rest
+
+
+class DynamicSparse(MaskedTraining):
+    """Random masks to begin with, of which a part is dropped and grown anew every so often.
+
+    Args:
+        sparsity: the share of the weights that is zero all the time, in [0, 1).
+        scope: how the sparsity is shared out among the layers.
+        fraction: the share of a layer's kept weights that moves in an update, in (0, 1].
+        frequency: how far updates are apart.
+        end_step: when the masks come to rest: no update at this step or later. By default after 75 % of the epochs
+            of `fit`.
+        seed: a non-negative integer that the random choices depend on.
+        include: only what matches one of these; see `prunable`.
+        exclude: nothing that matches one of these.
+        data: what gradients are computed on, where the subclass needs some.
+
+    Raises:
+        InvalidSparsityError: the sparsity is outside [0, 1).
+        InvalidScheduleError: the fraction is outside (0, 1], or a step is none.
+        UnknownNameError: there is no such scope.
+    """
+
+    def __init__(
+        self,
+        sparsity: float,
+        *,
+        scope: Scope,
+        fraction: float,
+        frequency: StepLike,
+        end_step: StepLike | None,
+        seed: int,
+        include: Filters,
+        exclude: Filters,
+        data: Any = None,
+    ) -> None:
+        super().__init__(include=include, exclude=exclude, data=data)
+        self.sparsity = checked_sparsity(sparsity, "sparsity")
+        self.scope = _allocation.get(scope)
+        if not 0 < fraction <= 1:
+            raise InvalidScheduleError(f"fraction={fraction!r}; it is a share of a layer's kept weights, in (0, 1].")
+        self.fraction = float(fraction)
+        self.frequency = checked_frequency(frequency)
+        self.end_step = None if end_step is None else Step(end_step)
+        self.seed = seed
+
+    # What a subclass says ----------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def fraction_at(self, step: int, end: int) -> float:
+        """Which share of a layer's kept weights moves in the update at a step before the end."""
+
+    @abstractmethod
+    def growth(self, run: Run, values: Mapping[str, NDArray[Any]], number: int) -> dict[str, NDArray[Any]]:
+        """How much each place deserves a weight at an update, numbered from 1: the highest grow."""
+
+    # How it works ------------------------------------------------------------------------------------------------
+
+    def check(self, found: Prunables, steps_per_epoch: float | None) -> None:
+        """Raise whatever makes these arguments impossible for a model, before it is changed."""
+        check(found, self.sparsity, self.scope, "weight")
+        first, end = self._times(steps_per_epoch)
+        if first >= end:
+            raise InvalidScheduleError(
+                f"The masks would never move: the first update is due at step {first}, and from step {end} on there is "
+                "none. Choose a smaller frequency or a later end_step, or train longer."
+            )
+
+    def begin(self, run: Run, step: int) -> PruningState:
+        """Random masks; or those of weights that are as sparse already, of a run that is resumed."""
+        scores = Random(self.seed)(run.context.at(run.found.values()))
+        masks = MaskSet(select(run.found, scores, self.sparsity, scope=self.scope))
+        if step:
+            trained = run.enforcement.zeros()
+            if all(np.count_nonzero(trained[path]) <= np.count_nonzero(masks[path]) for path in masks):
+                return PruningState(self._filled(trained, masks, step), 0, step)
+            _log.info("The model has made %d steps before: its masks are drawn now.", step)
+        return PruningState(masks, step)
+
+    def is_due(self, run: Run) -> bool:
+        """Whether there is an update since the last one."""
+        return self._number(run, run.step) > self._number(run, run.applied)
+
+    def update(self, run: Run) -> Masks:
+        """Drop the smallest weights of each variable, and grow as many elsewhere in it."""
+        number = self._number(run, run.step)
+        frequency, end = self._times(run.steps_per_epoch)
+        fraction = self.fraction_at(number * frequency, end)
+        values, kept = run.found.values(), run.enforcement.masks
+        growth = self.growth(run, values, number)
+        trained = set(map(id, run.model.trainable_variables))  # the others would grow weights that stay zero
+        return {
+            item.path: rewired(kept[item.path], values[item.path], growth[item.path], fraction)
+            if id(item.variable) in trained
+            else kept[item.path]
+            for item in run.found
+        }
+
+    def _times(self, steps_per_epoch: float | None) -> tuple[int, int]:
+        """How far updates are apart, and the step at which there are no more, in optimizer steps."""
+        frequency = max(1, self.frequency.steps(steps_per_epoch))
+        if self.end_step is not None:
+            return frequency, self.end_step.steps(steps_per_epoch)
+        epochs = self.params.get("epochs")
+        if steps_per_epoch is None or not epochs:
+            raise InvalidScheduleError(
+                "How long the training will be is not known, so neither is where the masks come to rest. Give fit "
+                "steps_per_epoch=, or give end_step=."
+            )
+        return frequency, int(_SHARE_OF_TRAINING * epochs * steps_per_epoch)
+
+    def _number(self, run: Run, step: int) -> int:
+        """How many updates there are until a step."""
+        frequency, end = self._times(run.steps_per_epoch)
+        return max(0, min(step, end - 1)) // frequency
+
+    def _filled(self, trained: MaskSet, masks: MaskSet, step: int) -> MaskSet:
+        """Masks with as many weights as others have: a weight that grew and never moved looks like none."""
+        filled = {}
+        for position, (path, mask) in enumerate(masks.items()):
+            missing = np.count_nonzero(mask) - np.count_nonzero(trained[path])
+            order = np.random.default_rng([self.seed, position, step]).random(mask.size)
+            is_open = ~trained[path].reshape(-1)
+            more = lowest(last(order, is_open), None, int(np.count_nonzero(is_open)), int(missing))
+            filled[path] = trained[path] | more.reshape(mask.shape)
+        return MaskSet(filled)
+
+
+def rewired(kept: NDArray[np.bool_], values: NDArray[Any], growth: NDArray[Any], fraction: float) -> NDArray[np.bool_]:
+    """Drop a fraction of the kept weights, and grow as many.
+
+    Args:
+        kept: a mask, True where a weight is kept.
+        values: the weights. The smallest magnitudes are dropped, of equal ones those that stand first.
+        growth: how much each place deserves a weight. The highest of all places without one grow, those among them
+            that have just been dropped, and of equal ones those that stand first.
+        fraction: the share of the kept weights, in [0, 1]; their number is rounded, halves up.
+
+    Returns:
+        A mask with as many kept weights.
+    """
+    flat = kept.reshape(-1)
+    active = int(np.count_nonzero(flat))
+    count = pruned_count(fraction, active)
+    stays = flat & ~lowest(last(np.abs(values).reshape(-1), flat), None, active, count)
+    grows = lowest(last(-growth.reshape(-1), ~stays), None, flat.size - active + count, count)
+    return (stays | grows).reshape(kept.shape)
