@@ -72,8 +72,9 @@ def test_everything_is_as_it_was(to: int | str, order: int) -> None:
             gone = (now == 0) & (remembered != 0)
             np.testing.assert_array_equal(now[~gone], remembered[~gone])
             assert gone.any() == (now.ndim == 2)  # kernels only
+        pruned = {now.shape: now == 0 for now in states.weights[begin] if now.ndim == 2}
         for now, remembered in zip(states.moments[begin], states.moments[then], strict=True):
-            np.testing.assert_array_equal(now, remembered)
+            np.testing.assert_array_equal(now, np.where(pruned.get(now.shape, False), 0, remembered))
         for step in range(begin, begin + STEPS):
             gone = sum(np.count_nonzero(value == 0) for value in probe.kernels[step].values())
             assert gone == math.floor(share * sum(value.size for value in probe.kernels[step].values()) + 0.5)
