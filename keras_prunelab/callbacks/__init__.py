@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from ._prune import Prune
 from ._summary import PruningSummary
+from ._update_masks import UpdateMasks
 
-__all__ = ["Prune", "PruningSummary"]
+__all__ = ["Prune", "PruningSummary", "UpdateMasks"]
