@@ -271,8 +271,9 @@ def find(top: Any) -> tuple[list[Prunable], list[Prunable]]:
     Returns:
         The variables that are trained, and the other ones.
     """
-    chains: dict[int, list[Any]] = {}  # by the variable's id: its owners' chain, then all that contain it
-    order: list[tuple[Any, tuple[Any, ...], bool]] = []
+    containers: dict[int, list[Any]] = {}  # by the variable's id: its owners' chain, then all that contain it
+    chains: dict[int, tuple[Any, ...]] = {}
+    order: list[tuple[Any, bool]] = []
 
     def visit(layer: Any, chain: tuple[Any, ...]) -> None:
         for variables, trained in (
@@ -281,9 +282,11 @@ def find(top: Any) -> tuple[list[Prunable], list[Prunable]]:
         ):
             for variable in variables:
                 if id(variable) not in chains:
-                    chains[id(variable)] = []
-                    order.append((variable, chain or (layer,), trained))
-                chains[id(variable)] += chain
+                    order.append((variable, trained))
+                known = chains.setdefault(id(variable), chain)
+                if chain[: len(known)] == known:  # some wrappers have the variables of the layer inside as their own
+                    chains[id(variable)] = chain
+                containers.setdefault(id(variable), []).extend(chain)
         for sublayer in layer._flatten_layers(include_self=False, recursive=False):
             if sublayer not in chain:
                 visit(sublayer, (*chain, sublayer))
@@ -291,9 +294,10 @@ def find(top: Any) -> tuple[list[Prunable], list[Prunable]]:
     visit(top, ())
     seen: dict[str, int] = {}
     found: tuple[list[Prunable], list[Prunable]] = ([], [])
-    for variable, chain, trained in order:
+    for variable, trained in order:
+        chain = chains[id(variable)] or (top,)
         seen[variable.path] = count = seen.get(variable.path, 0) + 1
-        role, shape = _role(variable), tuple(int(length) for length in variable.shape)
+        role, shape = _role(variable, chain[-1]), tuple(int(length) for length in variable.shape)
         item = Prunable(
             path=variable.path if count == 1 else f"{variable.path}#{count}",
             within=tuple(layer.name for layer in chain if layer is chain[-1] or not isinstance(layer, Masking)),
@@ -302,8 +306,8 @@ def find(top: Any) -> tuple[list[Prunable], list[Prunable]]:
             axes=_axes(chain[-1], role, shape, variable.name),
             variable=variable,
             owner=chain[-1],
-            containers=tuple(chains[id(variable)]),
-            mask=_mask(variable, chains[id(variable)]),
+            containers=tuple(containers[id(variable)]),
+            mask=_mask(variable, containers[id(variable)]),
         )
         found[0 if trained else 1].append(item)
     return found
@@ -314,7 +318,9 @@ def _mask(variable: Any, containers: Iterable[Any]) -> Any:
     return next((mask for mask in masks if mask is not None), None)
 
 
-def _role(variable: keras.Variable) -> Role:
+def _role(variable: keras.Variable, owner: Any) -> Role:
+    if isinstance(owner, keras.layers.STFTSpectrogram):
+        return "other"  # called kernels, but a Fourier basis
     role = _ROLES.get(variable.name.rpartition("_")[2])
     if role is not None:
         return role

@@ -38,11 +38,18 @@ def rebuilt(model: keras.Model, replace: Callable[[Any], Any], *, what: str) -> 
         "and the plain layer to go back; set_weights(pruned.layer.get_weights()) carries its weights over. Or prune it "
         "with keras_prunelab.callbacks.Prune, which needs no wrapper."
     )
-    if not isinstance(model, keras.Sequential) and not hasattr(model, "_run_through_graph"):
+    if not _is_graph(model):
         raise InvalidModelError(refusal + mend)
+    made: dict[int, Any] = {}  # by the old layer's id: what is shared stays shared
+
+    def renew(part: Any) -> Any:
+        if id(part) not in made:
+            made[id(part)] = _cloned(part, renew) if _is_graph(part) else replace(part)
+        return made[id(part)]
+
     try:
         with known_objects(model):
-            new = keras.models.clone_model(model, clone_function=replace, recursive=True)
+            new = renew(model)
     except PruneLabError:
         raise
     except (TypeError, ValueError, NotImplementedError, AttributeError, KeyError) as error:
@@ -51,6 +58,26 @@ def rebuilt(model: keras.Model, replace: Callable[[Any], Any], *, what: str) -> 
     if type(new) is not type(model):
         raise InvalidModelError(refusal + "Its class would be lost. " + mend)
     carry_attributes(model, new)
+    return new
+
+
+def _is_graph(layer: Any) -> bool:
+    return isinstance(layer, keras.Sequential) or hasattr(layer, "_run_through_graph")
+
+
+def _cloned(model: Any, renew: Callable[[Any], Any]) -> Any:
+    """A model of the same graph, with the layers that `renew` gives."""
+    inputs = None
+    if not isinstance(model, keras.Sequential):  # or Keras would name the inputs after their tensors
+        inputs = keras.tree.map_structure(
+            lambda each: keras.Input(
+                batch_shape=each.shape, dtype=each.dtype, sparse=each.sparse, name=each._keras_history.operation.name
+            ),
+            model.input,
+        )
+    new = keras.models.clone_model(model, input_tensors=inputs, clone_function=renew)
+    if not model.trainable:
+        new.trainable = False
     return new
 
 

@@ -99,8 +99,9 @@ class Prune(MaskedTraining):
         wrapped = [item.path for item in found if item.mask is not None]
         if wrapped:
             raise InvalidModelError(
-                f"{wrapped[0]!r} and {len(wrapped) - 1} others have masks of Pruned wrappers, which UpdateMasks changes. "
-                "Use that instead of Prune, leave them out with exclude=keras_prunelab.layers.Pruned, or strip(model)."
+                f"{wrapped[0]!r} and {len(wrapped) - 1} others have masks of Pruned wrappers, which UpdateMasks "
+                "changes. Use that instead of Prune, leave them out with exclude=keras_prunelab.layers.Pruned, or "
+                "strip(model)."
             )
         last = self.schedule(_FOREVER, steps_per_epoch)
         check(found, last, self.scope, self.granularity)

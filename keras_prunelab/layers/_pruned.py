@@ -282,19 +282,20 @@ class Pruned(keras.layers.Wrapper):
                 raise UnknownNameError(f"{kind} has no trainable variable {pattern!r}; it has {names}.")
         if not chosen:
             reasons = "; ".join(f"{name}: {reason_to_skip(item, 'weights')}" for name, item in candidates.items())
-            raise NothingToPruneError(
-                f"{kind} has no kernel to prune. "
-                + (
-                    f"It has {reasons}; or variables={next(iter(candidates))!r}."
-                    if candidates
-                    else "It has no weights."
-                )
+            found = (
+                f"It has {reasons}; or variables={next(iter(candidates))!r}." if candidates else "It has no weights."
             )
+            raise NothingToPruneError(f"{kind} has no kernel to prune. {found}")
         outside = [name for name, item in chosen.items() if isinstance(item.owner, keras.layers.TorchModuleWrapper)]
         if outside:
             raise InvalidModelError(
                 f"{kind} has weights that torch reads by itself, past Keras: {', '.join(outside)}. A wrapper cannot "
                 "mask these; keras_prunelab.callbacks.Prune can."
+            )
+        if keras.config.backend() == "tensorflow" and any(each._remat_mode for each in self.layer._flatten_layers()):
+            raise InvalidModelError(
+                f"{kind} was made in a keras.RematScope. On TensorFlow the gradient of what is computed anew does not "
+                "reach weights behind a mask; make the layer outside of that scope."
             )
         pruned = [name for name, item in chosen.items() if item.mask is not None]
         if pruned:
