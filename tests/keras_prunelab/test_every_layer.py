@@ -188,7 +188,8 @@ def test_a_function_of_jax() -> None:
 def test_a_module_of_torch_cannot_be_wrapped() -> None:
     import torch
 
-    model = built(Case(lambda: L.ReLU(), [(5,)], {}), L.TorchModuleWrapper(torch.nn.Linear(5, 3)))
+    module = L.TorchModuleWrapper(torch.nn.Linear(5, 3), output_shape=(None, 3))
+    model = built(Case(L.ReLU, [(5,)], {}), module)
     pruned_while_training(model)
     with pytest.raises(kpl.InvalidModelError, match="weights that torch reads by itself"):
         kpl.layers.Pruned(L.TorchModuleWrapper(torch.nn.Linear(5, 3)), 0.5)(np.ones((1, 5), np.float32))

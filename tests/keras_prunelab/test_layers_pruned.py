@@ -43,7 +43,11 @@ def test_the_layer_sees_zeros_in_the_place_of_pruned_weights(gradients: str) -> 
     assert pruned.masks == kpl.MaskSet({"kernel": MASK})
 
 
-@pytest.mark.parametrize("jit", [False, True])
+# torch compiles for minutes, and warns of itself while it does.
+JIT = [False] if keras.config.backend() == "torch" else [False, True]
+
+
+@pytest.mark.parametrize("jit", JIT)
 @pytest.mark.parametrize("gradients", ["masked", "dense"])
 def test_one_step_of_gradient_descent(gradients: str, jit: bool) -> None:
     model, pruned, kernel = dense(gradients=gradients)

@@ -23,7 +23,7 @@ def network() -> keras.Model:
     """Shared, nested, recurrent and distributed layers, and attention with two inputs."""
     keras.utils.set_random_seed(2)
     inputs = keras.Input((6, 4), name="sequence")
-    x = L.Bidirectional(L.LSTM(3, return_sequences=True), name="both")(inputs)
+    x = L.Bidirectional(L.LSTM(3, return_sequences=True, name="lstm"), name="both")(inputs)
     shared = L.Dense(6, name="shared")
     nested = keras.Sequential([keras.Input((6, 6)), L.Dense(6, name="deep"), L.BatchNormalization()], name="nested")
     x = L.MultiHeadAttention(2, 3, name="attention")(shared(x), nested(shared(x)))
@@ -51,24 +51,27 @@ def test_a_wrapped_copy_has_the_same_outputs_names_and_compiled_state() -> None:
     assert wrapped.optimizer is not model.optimizer
     assert wrapped.optimizer.get_config() == model.optimizer.get_config()
     assert {type(layer) for layer in wrapped.layers} == {L.InputLayer, Pruned, keras.Sequential}
-    wrapped.fit(X, {"out": Y}, batch_size=4, verbose=0, callbacks=[kpl.callbacks.UpdateMasks()])
+    wrapped.fit(X, Y, batch_size=4, verbose=0, callbacks=[kpl.callbacks.UpdateMasks()])
     for one, other in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 def test_shared_layers_stay_shared_and_nested_models_are_gone_through() -> None:
-    wrapped = wrap(network(), 0.5)
+    model = network()
+    wrapped = wrap(model, 0.5)
     assert len(wrapped.get_layer("shared")._inbound_nodes) == 2
     assert isinstance(wrapped.get_layer("nested").get_layer("deep"), Pruned)
     assert not isinstance(wrapped.get_layer("nested"), Pruned)
-    assert [item.within for item in kpl.prunable(wrapped)] == [item.within for item in kpl.prunable(network())]
+    assert [item.within for item in kpl.prunable(wrapped)] == [item.within for item in kpl.prunable(model)]
 
 
 def test_a_stripped_copy_has_equal_outputs_names_and_zeros() -> None:
-    wrapped = trained(network())
+    model = network()
+    wrapped = trained(model)
     plain = strip(wrapped)
     np.testing.assert_array_equal(plain.predict(X, verbose=0), wrapped.predict(X, verbose=0))
-    assert [layer.name for layer in plain._flatten_layers()] == [layer.name for layer in network()._flatten_layers()]
+    assert [layer.name for layer in plain.layers] == [layer.name for layer in model.layers]
+    assert [item.within for item in kpl.prunable(plain)] == [item.within for item in kpl.prunable(model)]
     assert kpl.sparsity(plain) == kpl.sparsity(wrapped)
     assert plain.class_names == ["a", "b"]
     assert plain.optimizer.get_config() == wrapped.optimizer.get_config()
@@ -152,7 +155,7 @@ def test_prune_takes_the_layers_that_are_not_wrapped() -> None:
     callbacks = [kpl.callbacks.UpdateMasks(), kpl.callbacks.Prune(0.75, exclude=Pruned)]
     wrapped.fit(X, Y, batch_size=4, verbose=0, callbacks=callbacks)
     assert kpl.sparsity(wrapped, include="out") == 0.5
-    assert kpl.sparsity(wrapped, exclude="out") == pytest.approx(0.75, abs=0.001)
+    assert kpl.sparsity(wrapped, exclude="out") == pytest.approx(0.75, abs=0.005)
 
 
 @keras.saving.register_keras_serializable(package="tests")
@@ -214,7 +217,7 @@ class Making(L.Layer):
 def test_models_that_cannot_be_wrapped_or_stripped() -> None:
     own = Own()
     own(X)
-    with pytest.raises(kpl.InvalidModelError, match=r"class Own cannot be wrapped: only functional .* Prune"):
+    with pytest.raises(kpl.InvalidModelError, match=r"class Own cannot be wrapped: only functional .*callbacks\.Prune"):
         wrap(own, 0.5)
     with pytest.raises(kpl.InvalidModelError, match="not built"):
         wrap(keras.Sequential([L.Dense(2)]), 0.5)
