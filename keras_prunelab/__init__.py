@@ -22,7 +22,7 @@ from ._errors import (
 )
 
 if TYPE_CHECKING:
-    from . import callbacks, schedules, scores
+    from . import callbacks, layers, schedules, scores
     from ._allocation import Allocation
     from ._conventions import Convention
     from ._masks import MaskSet
@@ -52,6 +52,7 @@ __all__ = [
     "Trajectory",
     "UnknownNameError",
     "callbacks",
+    "layers",
     "prunable",
     "prune",
     "report",
@@ -73,6 +74,7 @@ _HOMES = {
     "SweepResult": "_sweep",
     "Trajectory": "_trajectory",
     "callbacks": "callbacks",
+    "layers": "layers",
     "prunable": "_prunable",
     "prune": "_oneshot",
     "report": "_report",
@@ -84,7 +86,7 @@ _HOMES = {
     "trajectory": "_trajectory",
 }
 
-_NAMESPACES = ("callbacks", "schedules", "scores")
+_NAMESPACES = ("callbacks", "layers", "schedules", "scores")
 
 
 def __getattr__(name: str) -> Any:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import inspect
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -18,6 +15,7 @@ from ._errors import InvalidModelError
 from ._granularity import GranularityLike
 from ._masks import MaskSet
 from ._prunable import Filters, prunable
+from ._rebuild import carry_attributes, known_objects
 from ._trajectory import trajectory
 from .scores import ScoreLike
 
@@ -122,7 +120,7 @@ def sparsity(
 def _copy(model: keras.Model) -> keras.Model:
     """Copy a model as saving and loading it would, in memory, with its compiled state and attributes."""
     try:
-        with _known_objects(model), warnings.catch_warnings():
+        with known_objects(model), warnings.catch_warnings():
             # An optimizer that was never run has fewer variables in the original than in the copy.
             warnings.filterwarnings("ignore", message="Skipping variable loading for optimizer")
             # Unsafe in a file that anybody may have written, not in the memory of one process.
@@ -135,9 +133,7 @@ def _copy(model: keras.Model) -> keras.Model:
         raise InvalidModelError(_uncopyable(model, why)) from error
     if not equal:
         raise InvalidModelError(_uncopyable(model, "The weights of the copy differ."))
-    for name, value in vars(model).items():
-        if not name.startswith("_") and name not in vars(copy) and not isinstance(value, keras.layers.Layer):
-            setattr(copy, name, value)  # what its maker hung on it, such as the names of its classes
+    carry_attributes(model, copy)
     return copy
 
 
@@ -154,16 +150,3 @@ def _uncopyable(model: keras.Model, why: str) -> str:
         f"and load it. {why} Write its get_config and from_config, or build it from keras.Input; or prune it "
         "in place: masks = keras_prunelab.trajectory(model, sparsity).masks(0), then masks.apply(model)."
     )
-
-
-@contextlib.contextmanager
-def _known_objects(model: keras.Model) -> Iterator[None]:
-    """Let Keras find the classes and functions that the model is made of, registered or not."""
-    layers = model._flatten_layers()
-    parts = [*layers, *(value for layer in layers for value in vars(layer).values())]
-    if model.compiled:
-        parts += keras.tree.flatten(list(model._compile_config.config.values()))
-    objects = [part if inspect.isfunction(part) or inspect.isclass(part) else type(part) for part in parts]
-    custom = {one.__name__: one for one in objects if not one.__module__.startswith(("keras.", "builtins"))}
-    with keras.saving.custom_object_scope(custom):
-        yield

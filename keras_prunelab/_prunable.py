@@ -5,12 +5,13 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, cast, overload
+from typing import Any, Literal, Protocol, TypeAlias, cast, overload, runtime_checkable
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from ._arrays import masked
 from ._backend import read
 from ._errors import InvalidModelError, NothingToPruneError, UnknownNameError
 
@@ -32,6 +33,14 @@ _TRANSPOSED = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, keras
 _DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
 
 
+@runtime_checkable
+class Masking(Protocol):
+    """A layer that puts masks over variables of the layers inside it while it runs."""
+
+    def mask_of(self, variable: Any) -> Any:
+        """The mask of a variable, a boolean Keras variable of its shape; None where it has none."""
+
+
 @dataclass(frozen=True)
 class Prunable:
     """One variable that can be pruned.
@@ -40,7 +49,7 @@ class Prunable:
         path: the variable's path, such as `"conv1/kernel"`; where two variables of a model have the same
             path, the later one gets `"#2"` at its end.
         within: the names of the layers that the variable stands in, from the outermost to its owner, such as
-            `("encoder", "attention", "query")`.
+            `("encoder", "attention", "query")`. `Pruned` wrappers are left out.
         role: what the variable does.
         shape: its shape.
         axes: what each axis counts. A kernel's `"output"` axes count the channels (filters, units) that it
@@ -48,6 +57,7 @@ class Prunable:
         variable: the Keras variable itself.
         owner: the layer that owns it.
         containers: every layer that it stands in, the owner among them.
+        mask: the mask that a `Pruned` wrapper puts over the variable, a boolean Keras variable; None elsewhere.
     """
 
     path: str
@@ -58,6 +68,7 @@ class Prunable:
     variable: Any = field(repr=False, compare=False)
     owner: Any = field(repr=False, compare=False)
     containers: tuple[Any, ...] = field(repr=False, compare=False)
+    mask: Any = field(default=None, repr=False, compare=False)
 
     @property
     def layer(self) -> str:
@@ -75,14 +86,37 @@ class Prunable:
         return tuple(index for index, axis in enumerate(self.axes) if axis == "output")
 
     def value(self) -> NDArray[np.floating[Any]]:
-        """A copy of the variable's value; 16-bit types come as float32.
+        """A copy of what the variable is worth in its layer, under its mask; 16-bit types come as float32.
 
         Raises:
             InvalidModelError: a value is not finite.
         """
+        return self._finite(self._masked())
+
+    def raw_value(self) -> NDArray[np.floating[Any]]:
+        """A copy of the variable itself, whatever a mask hides of it.
+
+        Raises:
+            InvalidModelError: a value is not finite.
+        """
+        return self._finite(self._array())
+
+    def zeros(self) -> int:
+        """How many of its weights are zero."""
+        return self.size - int(np.count_nonzero(self._masked()))
+
+    def _array(self) -> NDArray[Any]:
         value = np.asarray(keras.ops.convert_to_numpy(self.variable))
-        if not value.flags.owndata:  # on torch the array that Keras gives shares its memory with the variable
-            value = value.copy()
+        # On torch the array that Keras gives shares its memory with the variable.
+        return value if value.flags.owndata else value.copy()
+
+    def _masked(self) -> NDArray[Any]:
+        value = self._array()
+        if self.mask is not None:
+            value = masked(value, np.array(keras.ops.convert_to_numpy(self.mask), np.bool_))
+        return value
+
+    def _finite(self, value: NDArray[Any]) -> NDArray[np.floating[Any]]:
         value = value.astype(np.float64 if value.dtype == np.float64 else np.float32, copy=False)
         if not np.isfinite(value).all():
             bad = int(np.size(value) - np.count_nonzero(np.isfinite(value)))
@@ -196,13 +230,13 @@ def prunable(
     """
     if learnables not in ("weights", "all"):
         raise UnknownNameError(f"learnables={learnables!r} is unknown; it is 'weights' or 'all'.")
-    candidates, untrained = _candidates(model)
+    candidates, untrained = find(_checked(model))
     included = _matcher(include, candidates, "include")
     excluded = _matcher(exclude, candidates, "exclude")
     items: list[Prunable] = []
     skipped: list[Skipped] = []
     for item in candidates:
-        reason = _reason_to_skip(item, learnables)
+        reason = reason_to_skip(item, learnables)
         if reason is None and include is not None and not included(item):
             reason = "not among what include= names"
         if reason is None and excluded(item):
@@ -222,8 +256,7 @@ def prunable(
     return Prunables(tuple(items), tuple(skipped), learnables)
 
 
-def _candidates(model: keras.Model) -> tuple[list[Prunable], list[Prunable]]:
-    """Every variable of the model's layers: those that are trained, and the other ones."""
+def _checked(model: Any) -> Any:
     if not isinstance(model, keras.Model):
         raise InvalidModelError(
             f"A keras.Model was expected, not {type(model).__name__}; keras.saving.load_model loads a file."
@@ -233,8 +266,21 @@ def _candidates(model: keras.Model) -> tuple[list[Prunable], list[Prunable]]:
             f"Model {model.name!r} is not built, so it has no weights yet. Call it once on data, call its "
             "build(input_shape), or give it a keras.Input first."
         )
-    chains: dict[int, list[Any]] = {}  # by the variable's id: its owners' chain, then all that contain it
-    order: list[tuple[Any, tuple[Any, ...], bool]] = []
+    return model
+
+
+def find(top: Any) -> tuple[list[Prunable], list[Prunable]]:
+    """Every variable of a layer or model and of the layers inside it.
+
+    Args:
+        top: a built layer or model.
+
+    Returns:
+        The variables that are trained, and the other ones.
+    """
+    containers: dict[int, list[Any]] = {}  # by the variable's id: its owners' chain, then all that contain it
+    chains: dict[int, tuple[Any, ...]] = {}
+    order: list[tuple[Any, bool]] = []
 
     def visit(layer: Any, chain: tuple[Any, ...]) -> None:
         for variables, trained in (
@@ -243,34 +289,45 @@ def _candidates(model: keras.Model) -> tuple[list[Prunable], list[Prunable]]:
         ):
             for variable in variables:
                 if id(variable) not in chains:
-                    chains[id(variable)] = []
-                    order.append((variable, chain or (layer,), trained))
-                chains[id(variable)] += chain
+                    order.append((variable, trained))
+                known = chains.setdefault(id(variable), chain)
+                if chain[: len(known)] == known:  # some wrappers have the variables of the layer inside as their own
+                    chains[id(variable)] = chain
+                containers.setdefault(id(variable), []).extend(chain)
         for sublayer in layer._flatten_layers(include_self=False, recursive=False):
             if sublayer not in chain:
                 visit(sublayer, (*chain, sublayer))
 
-    visit(model, ())
+    visit(top, ())
     seen: dict[str, int] = {}
     found: tuple[list[Prunable], list[Prunable]] = ([], [])
-    for variable, chain, trained in order:
+    for variable, trained in order:
+        chain = chains[id(variable)] or (top,)
         seen[variable.path] = count = seen.get(variable.path, 0) + 1
-        role, shape = _role(variable), tuple(int(length) for length in variable.shape)
+        role, shape = _role(variable, chain[-1]), tuple(int(length) for length in variable.shape)
         item = Prunable(
             path=variable.path if count == 1 else f"{variable.path}#{count}",
-            within=tuple(layer.name for layer in chain),
+            within=tuple(layer.name for layer in chain if layer is chain[-1] or not isinstance(layer, Masking)),
             role=role,
             shape=shape,
             axes=_axes(chain[-1], role, shape, variable.name),
             variable=variable,
             owner=chain[-1],
-            containers=tuple(chains[id(variable)]),
+            containers=tuple(containers[id(variable)]),
+            mask=_mask(variable, containers[id(variable)]),
         )
         found[0 if trained else 1].append(item)
     return found
 
 
-def _role(variable: keras.Variable) -> Role:
+def _mask(variable: Any, containers: Iterable[Any]) -> Any:
+    masks = (layer.mask_of(variable) for layer in containers if isinstance(layer, Masking))
+    return next((mask for mask in masks if mask is not None), None)
+
+
+def _role(variable: keras.Variable, owner: Any) -> Role:
+    if isinstance(owner, keras.layers.STFTSpectrogram):
+        return "other"  # called kernels, but a Fourier basis
     role = _ROLES.get(variable.name.rpartition("_")[2])
     if role is not None:
         return role
@@ -298,7 +355,8 @@ def _axes(layer: Any, role: Role, shape: tuple[int, ...], name: str) -> tuple[Ax
     return (*space, "input", "output")
 
 
-def _reason_to_skip(item: Prunable, learnables: Learnables) -> str | None:
+def reason_to_skip(item: Prunable, learnables: Learnables) -> str | None:
+    """Why a trainable variable is left alone; None where it is not."""
     if not keras.backend.is_float_dtype(item.variable.dtype):
         return f"its values are {item.variable.dtype}; prune before quantizing"
     if learnables == "all" or item.role == "kernel":

@@ -7,5 +7,6 @@ from ._rewind import Rewind
 from ._rigl import RigL
 from ._set import SET
 from ._summary import PruningSummary
+from ._update_masks import UpdateMasks
 
-__all__ = ["SET", "Prune", "PruningSummary", "Rewind", "RigL"]
+__all__ = ["SET", "Prune", "PruningSummary", "Rewind", "RigL", "UpdateMasks"]

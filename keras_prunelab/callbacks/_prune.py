@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_prunelab import schedules
 from keras_prunelab._allocation import Scope
+from keras_prunelab._errors import InvalidModelError
 from keras_prunelab._granularity import GranularityLike
 from keras_prunelab._masks import MaskSet
 from keras_prunelab._prunable import Filters, Prunables
@@ -95,6 +96,13 @@ class Prune(MaskedTraining):
 
     def check(self, found: Prunables, steps_per_epoch: float | None) -> None:
         """Raise whatever makes these arguments impossible for a model, before it is changed."""
+        wrapped = [item.path for item in found if item.mask is not None]
+        if wrapped:
+            raise InvalidModelError(
+                f"{wrapped[0]!r} and {len(wrapped) - 1} others have masks of Pruned wrappers, which UpdateMasks "
+                "changes. Use that instead of Prune, leave them out with exclude=keras_prunelab.layers.Pruned, or "
+                "strip(model)."
+            )
         last = self.schedule(_FOREVER, steps_per_epoch)
         check(found, last, self.scope, self.granularity)
         check_data(self.score, self.data)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -27,8 +26,7 @@ class PruningSummary(keras.callbacks.Callback):
 
     Examples:
         >>> import keras
-        >>> import numpy as np
-        >>> import keras_prunelab as kpl
+        >>>         >>> import keras_prunelab as kpl
         >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(16, name="hidden")])
         >>> model.compile("sgd", "mse")
         >>> callbacks = [kpl.callbacks.Prune(0.75), kpl.callbacks.PruningSummary(verbose=0)]
@@ -71,9 +69,8 @@ class PruningSummary(keras.callbacks.Callback):
         """Zeros and weights of each layer, by the names of the layers that it stands in."""
         counts: dict[str, tuple[int, int]] = {}
         for item in prunable(self.model, self.include, self.exclude):
-            value = keras.ops.convert_to_numpy(item.variable)
             zeros, size = counts.get("/".join(item.within), (0, 0))
-            counts["/".join(item.within)] = (zeros + item.size - int(np.count_nonzero(value)), size + item.size)
+            counts["/".join(item.within)] = (zeros + item.zeros(), size + item.size)
         return counts
 
 

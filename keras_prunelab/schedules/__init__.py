@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ._base import Schedule
+from ._base import Schedule, checked_frequency
 from ._constant import Constant, OneShot
 from ._gradual import Cosine, Exponential, Polynomial
 from ._registry import ScheduleLike, deserialize, get, register, serialize
 from ._rounds import Iterative, Piecewise
-from ._step import Step
+from ._step import Step, StepLike
 
 __all__ = [
     "Constant",
@@ -20,6 +20,8 @@ __all__ = [
     "Schedule",
     "ScheduleLike",
     "Step",
+    "StepLike",
+    "checked_frequency",
     "deserialize",
     "get",
     "register",

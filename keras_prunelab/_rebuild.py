@@ -1,0 +1,121 @@
+"""Building a model anew with some of its layers replaced."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import keras
+
+from ._errors import InvalidModelError, PruneLabError
+
+
+def rebuilt(model: keras.Model, replace: Callable[[Any], Any], *, what: str) -> keras.Model:
+    """Build a functional or sequential model anew, layer by layer.
+
+    Names, nested models, shared layers, and how the model was compiled are carried over; the optimizer begins anew.
+    Weights are for the caller to copy.
+
+    Args:
+        model: a built model.
+        replace: makes a new layer from each layer that is not a functional or sequential model itself.
+        what: what is being done, for the errors: `"wrapped"`.
+
+    Returns:
+        The new model.
+
+    Raises:
+        InvalidModelError: the model is a subclass whose layers Keras cannot see.
+    """
+    refusal = (
+        f"Model {model.name!r} of class {type(model).__name__} cannot be {what}: only functional and sequential models "
+        "can be built anew layer by layer. "
+    )
+    mend = (
+        "In the code of a class of your own, write keras_prunelab.layers.Pruned(layer, ...) where the layer is made, "
+        "and the plain layer to go back; set_weights(pruned.layer.get_weights()) carries its weights over. Or prune it "
+        "with keras_prunelab.callbacks.Prune, which needs no wrapper."
+    )
+    if not _is_graph(model):
+        raise InvalidModelError(refusal + mend)
+    made: dict[int, Any] = {}  # by the old layer's id: what is shared stays shared
+
+    def renew(part: Any) -> Any:
+        if id(part) not in made:
+            made[id(part)] = _cloned(part, renew) if _is_graph(part) else replace(part)
+        return made[id(part)]
+
+    try:
+        with known_objects(model):
+            new = renew(model)
+    except PruneLabError:
+        raise
+    except (TypeError, ValueError, NotImplementedError, AttributeError, KeyError) as error:
+        why = f"{error}".partition("\n")[0]
+        raise InvalidModelError(f"{refusal}{why} {mend}") from error
+    if type(new) is not type(model):
+        raise InvalidModelError(refusal + "Its class would be lost. " + mend)
+    carry_attributes(model, new)
+    return new
+
+
+def _is_graph(layer: Any) -> bool:
+    return isinstance(layer, keras.Sequential) or hasattr(layer, "_run_through_graph")
+
+
+def _cloned(model: Any, renew: Callable[[Any], Any]) -> Any:
+    """A model of the same graph, with the layers that `renew` gives."""
+    inputs = None
+    if not isinstance(model, keras.Sequential):  # or Keras would name the inputs after their tensors
+        inputs = keras.tree.map_structure(
+            lambda each: keras.Input(
+                batch_shape=each.shape, dtype=each.dtype, sparse=each.sparse, name=each._keras_history.operation.name
+            ),
+            model.input,
+        )
+    new = keras.models.clone_model(model, input_tensors=inputs, clone_function=renew)
+    if not model.trainable:
+        new.trainable = False
+    return new
+
+
+def copy_of(layer: Any) -> Any:
+    """A new layer of the same class and arguments, with weights of its own."""
+    return type(layer).from_config(layer.get_config())
+
+
+def carry_attributes(model: keras.Model, new: keras.Model) -> None:
+    """Hang on a new model what its maker hung on the old one, such as the names of its classes."""
+    for name, value in vars(model).items():
+        if not name.startswith("_") and name not in vars(new) and not isinstance(value, keras.layers.Layer):
+            setattr(new, name, value)
+
+
+def assign_all(layer: Any, values: Sequence[Any]) -> None:
+    """Write arrays into the variables of a layer that was made anew, one for one.
+
+    Raises:
+        InvalidModelError: their numbers or shapes differ.
+    """
+    if [tuple(variable.shape) for variable in layer.variables] != [value.shape for value in values]:
+        raise InvalidModelError(
+            f"The copy of layer {layer.name!r} of class {type(layer).__name__} has other variables than the layer "
+            "itself: its from_config does not make the layer that its get_config describes."
+        )
+    for variable, value in zip(layer.variables, values, strict=True):
+        variable.assign(value)
+
+
+@contextlib.contextmanager
+def known_objects(model: keras.Model) -> Iterator[None]:
+    """Let Keras find the classes and functions that a model is made of, registered or not."""
+    layers = model._flatten_layers()
+    parts = [*layers, *(value for layer in layers for value in vars(layer).values())]
+    if model.compiled:
+        parts += keras.tree.flatten(list(model._compile_config.config.values()))
+    objects = [part if inspect.isfunction(part) or inspect.isclass(part) else type(part) for part in parts]
+    custom = {one.__name__: one for one in objects if not one.__module__.startswith(("keras.", "builtins"))}
+    with keras.saving.custom_object_scope(custom):
+        yield

@@ -1,0 +1,96 @@
+"""From a wrapped model back to a plain one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_prunelab._errors import InvalidModelError
+from keras_prunelab._rebuild import assign_all, copy_of, rebuilt
+
+from ._pruned import Pruned
+
+
+def strip(model: keras.Model) -> keras.Model:
+    """Make a copy of a model without its wrappers, with zeros in the place of its pruned weights.
+
+    The outputs are exactly those of the wrapped model, and the layers have the names that they had before. The copy
+    holds nothing of this package: its files load without it. How the model was compiled is carried over; the
+    optimizer begins anew.
+
+    Args:
+        model: a built functional or sequential model with `Pruned` layers, which is only read.
+
+    Returns:
+        The plain copy.
+
+    Raises:
+        InvalidModelError: the model is a subclass whose layers Keras cannot see, or a layer makes wrappers by itself.
+
+    Examples:
+        >>> import keras
+        >>> import keras_prunelab as kpl
+        >>> model = keras.Sequential([keras.Input((8,)), kpl.layers.Pruned(keras.layers.Dense(4, name="fc"), 0.5)])
+        >>> [(layer.name, type(layer).__name__) for layer in kpl.layers.strip(model).layers]
+        [('fc', 'Dense')]
+    """
+    pairs: list[tuple[Any, Any]] = []
+
+    def replace(layer: Any) -> Any:
+        pairs.append((layer, _plain(layer)))
+        return pairs[-1][1]
+
+    plain = rebuilt(model, replace, what="stripped")
+    for layer, new in pairs:
+        assign_all(new, _values(layer))
+    return plain
+
+
+def _wrappers(layer: Any) -> list[Pruned]:
+    return [each for each in layer._flatten_layers() if isinstance(each, Pruned)]
+
+
+def _plain(layer: Any) -> Any:
+    if isinstance(layer, Pruned):
+        return copy_of(layer.layer)
+    if not _wrappers(layer):
+        return copy_of(layer)
+    new = type(layer).from_config(_unwrapped(layer.get_config()))
+    if _wrappers(new):
+        raise InvalidModelError(
+            f"Layer {layer.name!r} of class {type(layer).__name__} makes Pruned layers by itself, so no copy of it is "
+            "without them. Let it take its layers as arguments, and give them back in get_config."
+        )
+    return new
+
+
+def _unwrapped(config: Any) -> Any:
+    """A layer's configuration with each wrapper replaced by the layer inside."""
+    if isinstance(config, dict):
+        if config.get("registered_name") == keras.saving.get_registered_name(Pruned):
+            return _unwrapped(config["config"]["layer"])
+        return {name: _unwrapped(value) for name, value in config.items()}
+    if isinstance(config, (list, tuple)):
+        return type(config)(_unwrapped(value) for value in config)
+    return config
+
+
+def _values(layer: Any) -> list[NDArray[Any]]:
+    """What a layer's variables are worth, without the masks."""
+    wrappers = _wrappers(layer)
+    own = {id(variable) for wrapper in wrappers for variable in wrapper._non_trainable_variables}
+    values = []
+    for variable in layer.variables:
+        if id(variable) in own:
+            continue
+        value = keras.ops.convert_to_numpy(variable)
+        masks = (wrapper.mask_of(variable) for wrapper in wrappers)
+        mask = next((mask for mask in masks if mask is not None), None)
+        if mask is not None:
+            kept = np.array(keras.ops.convert_to_numpy(mask), np.bool_)
+            value = np.where(kept, value, np.zeros((), value.dtype))
+        values.append(value)
+    return values
