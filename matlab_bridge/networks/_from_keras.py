@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any
 
 import keras
@@ -43,6 +44,9 @@ _FOLLOW_FLATTEN = {
     "Dense": ("kernel",),
     "BatchNormalization": ("beta", "gamma", "moving_mean", "moving_variance"),
 }
+
+# Keras layers whose activation is part of them, and none that follows.
+_OWN_ACTIVATION = frozenset({"Activation", "Bidirectional", "GRU", "LSTM"})
 
 
 def from_keras(model: keras.Model, *, class_names: tuple[str, ...] = ()) -> Network:
@@ -230,7 +234,7 @@ class _Translation:
             raise call.unsupported("it acts on flattened images, whose elements MATLAB has in another order")
         end = replace(self._add(layer, ends), order=None if call.kind == "Dense" else order)
         activation = getattr(call.operation, "activation", None)
-        if call.kind == "Activation" or activation in (None, keras.activations.linear):
+        if call.kind in _OWN_ACTIVATION or activation in (None, keras.activations.linear):
             return end
         return self._activated(call, end, activation)
 
@@ -317,12 +321,23 @@ def _with_parameters(layer: Layer, rule: LayerRule, call: Call, order: Array | N
     learnables: dict[str, Array] = {}
     state: dict[str, Array] = {}
     for parameter in rule.parameters(layer):
-        variable = getattr(call.operation, parameter.keras, None)
-        if variable is None:
-            values = np.full(call.output.shape[-1], parameter.absent, dtype=np.float32)
-        else:
-            values = keras.ops.convert_to_numpy(variable.value)
+        parts = [_values(call, attribute, parameter.absent) for attribute in parameter.attributes]
         if order is not None and parameter.keras in _FOLLOW_FLATTEN.get(call.kind, ()):
-            values = values[order]
-        (state if parameter.is_state else learnables)[parameter.matlab] = parameter.to_matlab(values)
+            parts = [values[order] for values in parts]
+        converted = [parameter.to_matlab(values) for values in parts]
+        array = converted[0] if len(converted) == 1 else np.concatenate(converted)
+        (state if parameter.is_state else learnables)[parameter.matlab] = array
     return replace(layer, learnables=learnables, state=state)
+
+
+def _values(call: Call, attribute: str, absent: float) -> Array:
+    """The numbers of a variable of the Keras layer; one `absent` for each of its channels or gates where it has none."""
+    *owners, name = attribute.split(".")
+    owner = attrgetter(".".join(owners))(call.operation) if owners else call.operation
+    variable = getattr(owner, name, None)
+    if variable is None:
+        gates = getattr(owner, "recurrent_kernel", None)
+        count = call.output.shape[-1] if gates is None else gates.shape[-1]
+        return np.full(count, absent, dtype=np.float32)
+    values: Array = keras.ops.convert_to_numpy(variable.value)
+    return values

@@ -10,6 +10,8 @@ import numpy as np
 
 from matlab_bridge import Layer, Network
 
+from . import numpy_sequences
+
 Array = np.ndarray
 
 
@@ -172,4 +174,5 @@ COMPUTE = {
     "DepthConcatenationLayer": lambda layer, *values: np.concatenate(values, axis=-1),
     "ClassificationOutputLayer": lambda layer, value: value,
     "RegressionOutputLayer": lambda layer, value: value,
+    **numpy_sequences.COMPUTE,
 }

@@ -8,7 +8,7 @@ import numpy as np
 
 from matlab_bridge._errors import InvalidNetworkError
 from matlab_bridge.matfile._values import MatlabObject, ObjectArray
-from matlab_bridge.networks._network import Connection, Layer, Network, Source, series
+from matlab_bridge.networks._network import Connection, Layer, Network, Source, end_point, output_name, series
 
 from ._layers import read_layers
 from ._values import columns, texts
@@ -66,7 +66,7 @@ def read_network_object(value: Any, source: Source) -> Network:
         class_names=class_names(layers),
         source=source,
         class_name=value.class_name,
-        output_names=tuple(end_point(name, {layer.name for layer in layers})[0] for name in outputs),
+        output_names=tuple(output_name(name, {layer.name for layer in layers}) for name in outputs),
     )
 
 
@@ -123,11 +123,3 @@ def read_connections(table: Any, layers: tuple[Layer, ...]) -> tuple[Connection,
         ) from error
     parsed = ((end_point(start, names), end_point(end, names)) for start, end in ends)
     return tuple(Connection(start, end, out, into) for (start, out), (end, into) in parsed)
-
-
-def end_point(text: str, names: set[str]) -> tuple[str, str]:
-    """The layer and the port of an end point such as `"unpool/size"`; a layer's name may have slashes."""
-    if text in names:
-        return text, ""
-    layer, _, port = text.rpartition("/")
-    return (layer, port) if layer in names else (text, "")

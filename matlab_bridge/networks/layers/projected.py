@@ -1,0 +1,87 @@
+"""Recurrent layers whose weights were compressed by projection: their projectors stay weights of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, final
+
+import keras
+import numpy as np
+
+from matlab_bridge.networks._network import Array, Layer
+from matlab_bridge.networks._rules import Parameter, Site, register_layer
+from matlab_bridge.networks.keras_objects import ProjectedGRUCell, ProjectedLSTMCell
+
+from ._recurrent import Recurrent, common_options, hidden_units
+from ._settings import integer
+from .recurrent import reset_gate_mode, reset_gate_objection
+
+
+def _sizes(layer: Layer) -> tuple[int, int, int]:
+    """H, and the sizes of the projectors of the input and of the output."""
+    return hidden_units(layer), integer(layer, "InputProjectorSize"), integer(layer, "OutputProjectorSize")
+
+
+def _row(bias: Array) -> Array:
+    return bias.ravel()
+
+
+def _column(bias: Array) -> Array:
+    return bias.reshape(-1, 1)
+
+
+def _rows(bias: Array) -> Array:
+    return np.stack(np.split(bias.ravel(), 2)) if bias.size else bias
+
+
+def _parameters(bias_to_keras: Any) -> tuple[Parameter, ...]:
+    """Weights as Keras' kernels transposed; the projectors, D x q and H x p, are as they are."""
+
+    def parameter(matlab: str, name: str, *transforms: Any) -> Parameter:
+        return Parameter(matlab, f"cell.{name}", *transforms, path=f"cell/{name}")
+
+    return (
+        parameter("InputWeights", "kernel", np.transpose, np.transpose),
+        parameter("RecurrentWeights", "recurrent_kernel", np.transpose, np.transpose),
+        parameter("Bias", "bias", bias_to_keras, _column),
+        parameter("InputProjector", "input_projector"),
+        parameter("OutputProjector", "output_projector"),
+    )
+
+
+@register_layer("nnet.cnn.layer.LSTMProjectedLayer")
+@final
+class LSTMProjected(Recurrent):
+    """`lstmProjectedLayer`: 4H x q and 4H x p weights behind projectors D x q and H x p."""
+
+    def recurrent(self, site: Site, options: Mapping[str, Any]) -> keras.layers.Layer:
+        """A cell of this package in Keras' `RNN`."""
+        cell = ProjectedLSTMCell(*_sizes(site.layer), **options, name="cell")
+        return keras.layers.RNN(cell, **common_options(site.layer), name=site.name)
+
+    def parameters(self, layer: Layer) -> tuple[Parameter, ...]:
+        """All five arrays."""
+        return _parameters(_row)
+
+
+@register_layer("nnet.cnn.layer.GRUProjectedLayer")
+@final
+class GRUProjected(Recurrent):
+    """`gruProjectedLayer`: 3H x q and 3H x p weights behind projectors D x q and H x p."""
+
+    ports: ClassVar[tuple[str, ...]] = ("hidden",)
+
+    def objection(self, layer: Layer) -> str | None:
+        """A mode that the documentation does not name."""
+        return reset_gate_objection(layer) or super().objection(layer)
+
+    def recurrent(self, site: Site, options: Mapping[str, Any]) -> keras.layers.Layer:
+        """A cell of this package in Keras' `RNN`."""
+        mode = reset_gate_mode(site.layer)
+        cell = ProjectedGRUCell(*_sizes(site.layer), reset_gate_mode=mode, **options, name="cell")
+        return keras.layers.RNN(cell, **common_options(site.layer), name=site.name)
+
+    def parameters(self, layer: Layer) -> tuple[Parameter, ...]:
+        """All five arrays; the cell has its gates in MATLAB's order."""
+        has_two = reset_gate_mode(layer).startswith("recurrent-bias")
+        return _parameters(_rows if has_two else _row)
