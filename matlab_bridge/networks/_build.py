@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from operator import attrgetter
+from typing import TypeVar
 
 import keras
 import numpy as np
@@ -27,6 +28,8 @@ from ._rules import (
 )
 from ._sidecar import Sidecar, attach
 from .layers.output import Output, is_output_of_ones_own
+
+T = TypeVar("T")
 
 
 def to_keras(network: Network) -> keras.Model:
@@ -84,6 +87,7 @@ def to_matlab(network: Network, values: Mapping[str, Array]) -> dict[tuple[str, 
         NetworkMismatchError: if an array has not the size of MATLAB's.
     """
     names = LayerNames(network)
+    values = with_known_paths(network, values)
     arrays: dict[tuple[str, str], Array] = {}
     for layer, parameter in _parameters(network):
         paths = [f"{names[layer.name]}/{path}" for path in parameter.paths]
@@ -103,6 +107,24 @@ def model_values(model: keras.Model) -> dict[str, Array]:
         `variable.path` to its value.
     """
     return {variable.path: keras.ops.convert_to_numpy(variable.value) for variable in model.variables}
+
+
+def with_known_paths(network: Network, values: Mapping[str, T]) -> dict[str, T]:
+    """Values by the paths that `variable_paths` knows.
+
+    The variables of a Keras `Bidirectional` that was cloned or loaded lack its name in their paths, and have it in
+    those that it is built with first.
+
+    Args:
+        network: the network that the model was made of.
+        values: anything by `variable.path`.
+
+    Returns:
+        The same values; paths that are no parameter's stay as they are.
+    """
+    known = variable_paths(network)
+    short = {path.partition("/")[2]: path for path in known}
+    return {path if path in known else short.get(path, path): value for path, value in values.items()}
 
 
 def variable_paths(network: Network) -> dict[str, tuple[str, str]]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from matlab_bridge._errors import NetworkMismatchError, UnsupportedLayerError
 
-from ._build import model_values, to_matlab, variable_paths
+from ._build import model_values, to_matlab, variable_paths, with_known_paths
 from ._keras_graph import Call, calls
 from ._network import Array, Connection, Layer, Network
 from ._rules import LayerRule, registered
@@ -85,7 +85,7 @@ def _own_network(model: keras.Model) -> Network | None:
     network = origin(model)
     if network is None:
         return None
-    values = model_values(model)
+    values = with_known_paths(network, model_values(model))
     if not variable_paths(network).keys() <= values.keys():
         return None
     try:

@@ -137,7 +137,7 @@ def test_states_that_nothing_feeds():
 def test_which_variable_is_which_parameter():
     network = chain(sequence_input(2), recurrent("BiLSTM", 2, 3))
     paths = variable_paths(network)
-    assert paths["memory/backward_lstm/lstm_cell/recurrent_kernel"] == ("memory", "RecurrentWeights")
+    assert paths["memory/backward_memory/lstm_cell/recurrent_kernel"] == ("memory", "RecurrentWeights")
     assert len(paths) == 6
     trainable = {variable.path for variable in to_keras(network).trainable_variables}
     assert paths.keys() == trainable

@@ -10,7 +10,7 @@ import numpy as np
 
 from matlab_bridge._errors import NetworkMismatchError, UnsupportedLayerError
 from matlab_bridge.networks._network import Array, Layer
-from matlab_bridge.networks._rules import Parameter, Shapes, Site, Tensor, register_layer
+from matlab_bridge.networks._rules import Parameter, Shapes, Site, Tensor, keras_name, register_layer
 from matlab_bridge.networks.keras_objects import NoRecurrentBias
 
 from ._recurrent import Recurrent, common_options, hidden_units, settings_of_recurrent
@@ -78,7 +78,9 @@ class BiLSTM(Recurrent):
     def recurrent(self, site: Site, options: Mapping[str, Any]) -> keras.layers.Layer:
         """Keras' wrapper around an LSTM."""
         layer = site.layer
-        lstm = keras.layers.LSTM(hidden_units(layer), **options, **common_options(layer), name="lstm")
+        # A clone has the paths of the inner layers alone: their names must say which layer they are of.
+        name = keras_name(layer.name)
+        lstm = keras.layers.LSTM(hidden_units(layer), **options, **common_options(layer), name=name)
         return keras.layers.Bidirectional(lstm, name=site.name)
 
     def split(self, states: list[Tensor]) -> list[Tensor]:
@@ -93,6 +95,7 @@ class BiLSTM(Recurrent):
 
     def parameters(self, layer: Layer) -> tuple[Parameter, ...]:
         """Each of MATLAB's arrays is the two Keras ones after each other."""
+        inner = keras_name(layer.name)
 
         def both(matlab: str, name: str, to_keras: Any, to_matlab: Any) -> Parameter:
             return Parameter(
@@ -100,7 +103,7 @@ class BiLSTM(Recurrent):
                 (f"forward_layer.cell.{name}", f"backward_layer.cell.{name}"),
                 to_keras,
                 to_matlab,
-                path=(f"forward_lstm/lstm_cell/{name}", f"backward_lstm/lstm_cell/{name}"),
+                path=(f"forward_{inner}/lstm_cell/{name}", f"backward_{inner}/lstm_cell/{name}"),
             )
 
         return (
