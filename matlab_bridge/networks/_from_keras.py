@@ -45,6 +45,9 @@ _FOLLOW_FLATTEN = {
     "BatchNormalization": ("beta", "gamma", "moving_mean", "moving_variance"),
 }
 
+# Keras layers whose counterparts can pad with zeros, so that a padding layer before them becomes theirs.
+_PAD_WITH_ZEROS = frozenset(f"{kind}{rank}D" for kind in ("Conv", "AveragePooling") for rank in (1, 2, 3))
+
 # Keras layers whose activation is part of them, and none that follows.
 _OWN_ACTIVATION = frozenset({"Activation", "Bidirectional", "GRU", "LSTM"})
 
@@ -182,11 +185,12 @@ class _Translation:
         return end
 
     def _padding(self, call: Call) -> _End:
-        (top, bottom), (left, right) = call.operation.padding
+        padding = call.operation.padding
+        pairs = (padding,) if call.kind == "ZeroPadding1D" else padding
         end = self._ends[id(call.inputs[0])]
         if end.margins is not None:
             raise call.unsupported("it follows another padding; one that adds both converts")
-        return replace(end, margins=Margins(top, bottom, left, right))
+        return replace(end, margins=Margins(tuple((int(before), int(after)) for before, after in pairs)))
 
     def _flatten(self, call: Call) -> _End:
         shape = call.inputs[0].shape
@@ -263,7 +267,9 @@ _SPECIAL = {
     "InputLayer": _Translation._input,
     "Normalization": _Translation._normalization,
     "Rescaling": _Translation._rescaling,
+    "ZeroPadding1D": _Translation._padding,
     "ZeroPadding2D": _Translation._padding,
+    "ZeroPadding3D": _Translation._padding,
 }
 
 
@@ -285,19 +291,22 @@ def _described(call: Call) -> tuple[str, LayerRule, Mapping[str, Any]]:
 
 
 def _with_margins(call: Call, settings: Mapping[str, Any], margins: Margins | None) -> Mapping[str, Any]:
-    """The settings of a layer after a `ZeroPadding2D`, with that padding as its own."""
+    """The settings of a layer after a padding layer, with that padding as its own."""
     if margins is None:
         return settings
-    if call.kind not in ("Conv2D", "AveragePooling2D") or (
-        call.kind == "AveragePooling2D" and call.operation.padding == "same"
-    ):
-        raise call.unsupported("a ZeroPadding2D stands before it, and it cannot pad with zeros itself")
-    own = Margins(0, 0, 0, 0)
-    if call.operation.padding == "same":
-        layer, image = call.operation, call.inputs[0].shape[1:3]
-        own = same_padding(image, Window(layer.kernel_size, layer.strides, layer.dilation_rate))
-    sizes = [getattr(margins, side) + getattr(own, side) for side in ("top", "bottom", "left", "right")]
-    return {**settings, "PaddingMode": "manual", "PaddingSize": np.array([sizes], dtype=float)}
+    layer, is_mean = call.operation, call.kind.startswith("AveragePooling")
+    if call.kind not in _PAD_WITH_ZEROS or (is_mean and layer.padding == "same"):
+        padding = f"ZeroPadding{len(margins.pairs)}D"
+        raise call.unsupported(f"a {padding} stands before it, and it cannot pad with zeros itself")
+    own: Margins | None = Margins.none(len(margins.pairs))
+    if layer.padding == "causal":
+        own = Margins((((layer.kernel_size[0] - 1) * layer.dilation_rate[0], 0),))
+    elif layer.padding == "same":
+        size = tuple(call.inputs[0].shape[1:-1])
+        own = same_padding(size, Window(layer.kernel_size, layer.strides, layer.dilation_rate))
+    if own is None:
+        raise call.unsupported("a padding stands before it, and its own depends on the length of the sequences")
+    return {**settings, "PaddingMode": "manual", "PaddingSize": margins.plus(own).for_matlab}
 
 
 def _joint_order(call: Call, ends: list[_End]) -> Array | None:
