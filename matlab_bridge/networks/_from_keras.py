@@ -16,7 +16,7 @@ from matlab_bridge._errors import NetworkMismatchError, UnsupportedLayerError
 from ._build import model_values, to_matlab, variable_paths, with_known_paths
 from ._keras_graph import Call, calls
 from ._network import Array, Connection, Layer, Network
-from ._rules import LayerRule, registered
+from ._rules import LayerRule, is_sequence, registered
 from ._sidecar import origin
 from .layers._window import Margins, Window, same_padding
 
@@ -146,13 +146,16 @@ class _Translation:
     # Keras layers that are no layer of their own in MATLAB, or more than one.
 
     def _input(self, call: Call) -> _End:
-        shape = call.output.shape
-        kinds = {4: "ImageInputLayer", 3: "SequenceInputLayer", 2: "FeatureInputLayer"}
-        if len(shape) not in kinds or (len(shape) == 4 and None in shape[1:]):
+        shape = tuple(call.output.shape)
+        if len(shape) == 3 or is_sequence(call.output):
+            kind, size = "SequenceInputLayer", shape[2:]
+        else:
+            kinds = {2: "FeatureInputLayer", 4: "ImageInputLayer", 5: "Image3DInputLayer"}
+            kind, size = kinds.get(len(shape), ""), shape[1:]
+        if not kind or None in size:
             raise call.unsupported(f"its shape is {shape}; images (N, H, W, C), sequences and features convert")
-        size = shape[1:] if len(shape) == 4 else shape[-1:]
         settings = {"InputSize": np.array([size], dtype=float), "Normalization": "none"}
-        return self._add(Layer(call.operation.name, _PREFIX + kinds[len(shape)], settings), ())
+        return self._add(Layer(call.operation.name, _PREFIX + kind, settings), ())
 
     def _rescaling(self, call: Call) -> _End:
         scale, offset = (np.asarray(value, dtype=float) for value in (call.operation.scale, call.operation.offset))

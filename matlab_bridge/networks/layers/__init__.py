@@ -11,6 +11,7 @@ from . import (
     pooling,
     projected,
     recurrent,
+    sequence,
 )
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "pooling",
     "projected",
     "recurrent",
+    "sequence",
 ]
