@@ -343,7 +343,7 @@ def _with_parameters(layer: Layer, rule: LayerRule, call: Call, order: Array | N
 
 
 def _values(call: Call, attribute: str, absent: float) -> Array:
-    """The numbers of a variable of the Keras layer; one `absent` for each of its channels or gates where it has none."""
+    """The numbers of a variable of the Keras layer; `absent` for each channel or gate where it has none."""
     *owners, name = attribute.split(".")
     owner = attrgetter(".".join(owners))(call.operation) if owners else call.operation
     variable = getattr(owner, name, None)

@@ -17,7 +17,7 @@ from ._rules import Tensor
 _register = keras.saving.register_keras_serializable(package="matlab_bridge")
 
 
-@_register
+@_register  # type: ignore[untyped-decorator] # Keras has no type information
 def hard_sigmoid(x: Tensor) -> Tensor:
     """MATLAB's hard sigmoid, 0.2 x + 0.5 between 0 and 1; Keras' own has the slope 1/6.
 
@@ -122,13 +122,12 @@ class ProjectedLSTMCell(_ProjectedCell):
         """Hidden state and cell state."""
         return [self.units, self.units]
 
-    def call(self, inputs: Tensor, states: Any, training: bool = False) -> tuple[Tensor, list[Tensor]]:
+    def call(self, inputs: Tensor, states: Any) -> tuple[Tensor, list[Tensor]]:
         """One step.
 
         Args:
             inputs: (N, D).
             states: the hidden state and the cell state, (N, H) each.
-            training: as Keras passes it; the cell has no dropout.
 
         Returns:
             The hidden state, and both states.
@@ -169,13 +168,12 @@ class ProjectedGRUCell(_ProjectedCell):
         """Two biases where the recurrent one is separate."""
         return (2, 3 * self.units) if self.reset_gate_mode.startswith("recurrent-bias") else (3 * self.units,)
 
-    def call(self, inputs: Tensor, states: Any, training: bool = False) -> tuple[Tensor, list[Tensor]]:
+    def call(self, inputs: Tensor, states: Any) -> tuple[Tensor, list[Tensor]]:
         """One step.
 
         Args:
             inputs: (N, D).
             states: the hidden state (N, H), alone in a list or not.
-            training: as Keras passes it; the cell has no dropout.
 
         Returns:
             The hidden state, twice.

@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from scipy.special import expit
 
 from matlab_bridge import Layer
+
+from . import numpy_windows
 
 Array = np.ndarray
 
@@ -19,7 +22,7 @@ FUNCTIONS: dict[str, Callable[[Array], Array]] = {
     "tanh": np.tanh,
     "softsign": lambda x: x / (1 + np.abs(x)),
     "relu": lambda x: np.maximum(x, 0),
-    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "sigmoid": expit,
     "hard-sigmoid": lambda x: np.where(x < -2.5, 0, np.where(x > 2.5, 1, 0.2 * x + 0.5)),
 }
 
@@ -101,8 +104,46 @@ def output(layer: Layer, steps: list[Array]) -> Array:
     return np.array(steps) if layer.settings["ReturnSequence"] else steps[-1]
 
 
+def sequence_input(layer: Layer, sequence: Array) -> Array:
+    """The normalizations of the files: per feature, as columns."""
+    normalization = layer.settings.get("Normalization")
+    if not isinstance(normalization, dict):
+        return sequence
+    known = {name: np.ravel(value) for name, value in normalization.items() if name != "Type"}
+    if normalization["Type"] == "zerocenter":
+        return sequence - known["AverageImage"]
+    share = (sequence - known["Min"]) / (known["Max"] - known["Min"])
+    return known["TargetMin"] + share * (known["TargetMax"] - known["TargetMin"])
+
+
+def convolution(layer: Layer, sequence: Array) -> Array:
+    (size,), (stride,), (dilation,) = (
+        [int(number) for number in np.ravel(layer.settings[name])]
+        for name in ("FilterSize", "Stride", "DilationFactor")
+    )
+    extent = [(size - 1) * dilation + 1]
+    sides = {
+        "same": numpy_windows.same_sides(sequence.shape[:1], extent, [stride]),
+        "causal": [(extent[0] - 1, 0)],
+        "manual": [tuple(int(number) for number in np.ravel(layer.settings["PaddingSize"]))],
+    }[layer.settings["PaddingMode"]]
+    weights = layer.learnables["Weights"].astype(float).reshape(size, sequence.shape[1], -1, order="F")
+    bias = layer.learnables["Bias"].astype(float).ravel()
+    return numpy_windows.convolve(numpy_windows.padded(sequence, sides), weights, bias, [stride], [dilation])
+
+
+def max_pooling(layer: Layer, sequence: Array) -> Array:
+    size, stride = (int(np.ravel(layer.settings[name])[0]) for name in ("PoolSize", "Stride"))
+    sides = [tuple(int(number) for number in np.ravel(layer.settings["PaddingSize"]))]
+    return numpy_windows.pool(numpy_windows.padded(sequence, sides, -np.inf), [size], [stride], np.max)
+
+
 COMPUTE = {
-    "SequenceInputLayer": lambda layer, sequence: sequence,
+    "SequenceInputLayer": sequence_input,
+    "Convolution1DLayer": convolution,
+    "MaxPooling1DLayer": max_pooling,
+    "FlattenLayer": lambda layer, sequence: sequence,
+    "SigmoidLayer": lambda layer, value: FUNCTIONS["sigmoid"](value),
     "LSTMLayer": lstm,
     "LSTMProjectedLayer": lstm,
     "BiLSTMLayer": bilstm,

@@ -61,8 +61,9 @@ def _normalized(site: Site, tensor: Tensor) -> Tensor:
 def _normalized_by_element(site: Site, images: Tensor, gain: Array, offset: Array) -> Tensor:
     """A gain and an offset for each element of an image, or of those of a sequence.
 
-    They are too many for the text of a configuration. A batch normalization of the flattened image holds them as weights that are no learnables, so that nothing
-    trains, prunes or counts them. It is frozen, and its statistics would not move even if it were not.
+    They are too many for the text of a configuration. A batch normalization of the flattened image holds them as
+    weights that are no learnables, so that nothing trains, prunes or counts them. It is frozen, and its statistics
+    would not move even if it were not.
     """
     shape = (*spatial_size(images), images.shape[-1])
     norm = keras.layers.BatchNormalization(

@@ -22,6 +22,10 @@ def _sizes(layer: Layer) -> tuple[int, int, int]:
     return hidden_units(layer), integer(layer, "InputProjectorSize"), integer(layer, "OutputProjectorSize")
 
 
+def _unchanged(projector: Array) -> Array:
+    return projector
+
+
 def _row(bias: Array) -> Array:
     return bias.ravel()
 
@@ -36,16 +40,16 @@ def _rows(bias: Array) -> Array:
 
 def _parameters(bias_to_keras: Any) -> tuple[Parameter, ...]:
     """Weights as Keras' kernels transposed; the projectors, D x q and H x p, are as they are."""
-
-    def parameter(matlab: str, name: str, *transforms: Any) -> Parameter:
-        return Parameter(matlab, f"cell.{name}", *transforms, path=f"cell/{name}")
-
-    return (
-        parameter("InputWeights", "kernel", np.transpose, np.transpose),
-        parameter("RecurrentWeights", "recurrent_kernel", np.transpose, np.transpose),
-        parameter("Bias", "bias", bias_to_keras, _column),
-        parameter("InputProjector", "input_projector"),
-        parameter("OutputProjector", "output_projector"),
+    names: dict[str, tuple[str, Any, Any]] = {
+        "InputWeights": ("kernel", np.transpose, np.transpose),
+        "RecurrentWeights": ("recurrent_kernel", np.transpose, np.transpose),
+        "Bias": ("bias", bias_to_keras, _column),
+        "InputProjector": ("input_projector", _unchanged, _unchanged),
+        "OutputProjector": ("output_projector", _unchanged, _unchanged),
+    }
+    return tuple(
+        Parameter(matlab, f"cell.{name}", to_keras, to_matlab, path=f"cell/{name}")
+        for matlab, (name, to_keras, to_matlab) in names.items()
     )
 
 
