@@ -14,7 +14,7 @@ import numpy as np
 from matlab_bridge._errors import NetworkMismatchError, UnsupportedLayerError
 
 from ._build import model_values, to_matlab, variable_paths, with_known_paths
-from ._keras_graph import Call, calls
+from ._keras_graph import Call, calls, shortest_sequence
 from ._network import Array, Connection, Layer, Network
 from ._rules import LayerRule, is_sequence, registered
 from ._sidecar import origin
@@ -154,7 +154,9 @@ class _Translation:
             kind, size = kinds.get(len(shape), ""), shape[1:]
         if not kind or None in size:
             raise call.unsupported(f"its shape is {shape}; images (N, H, W, C), sequences and features convert")
-        settings = {"InputSize": np.array([size], dtype=float), "Normalization": "none"}
+        settings: dict[str, Any] = {"InputSize": np.array([size], dtype=float), "Normalization": "none"}
+        if kind == "SequenceInputLayer":
+            settings["MinLength"] = np.array([[shortest_sequence(self._model)]], dtype=float)
         return self._add(Layer(call.operation.name, _PREFIX + kind, settings), ())
 
     def _rescaling(self, call: Call) -> _End:

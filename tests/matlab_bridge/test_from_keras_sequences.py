@@ -73,6 +73,19 @@ def test_convolutions_and_poolings_of_sequences():
     np.testing.assert_array_equal(network["conv"].settings["PaddingSize"], [[5, 2]])
 
 
+@pytest.mark.parametrize(
+    ("length", "layers", "least"),
+    [
+        (None, lambda: [kl.Conv1D(4, 5), kl.MaxPooling1D(2), kl.Conv1D(4, 3, strides=2), kl.LSTM(3)], 10),
+        (None, lambda: [kl.LSTM(3)], 1),
+        (7, lambda: [kl.Conv1D(4, 5)], 7),
+    ],
+)
+def test_the_shortest_sequence_that_the_windows_fit_into(length, layers, least):
+    network = from_keras(sequential((length, 3), *layers()))
+    np.testing.assert_array_equal(network.layers[0].settings["MinLength"], [[least]])
+
+
 def test_images_of_three_dimensions():
     network = assert_same(
         sequential(
