@@ -179,8 +179,8 @@ class ProjectedGRUCell(_ProjectedCell):
             The hidden state, twice.
         """
         hidden = states[0] if isinstance(states, list | tuple) else states
-        has_two = len(self.bias.shape) == 2
-        biases = (self.bias[0], self.bias[1]) if has_two else (self.bias, keras.ops.zeros_like(self.bias))
+        bias = keras.ops.convert_to_tensor(self.bias)
+        biases = (bias[0], bias[1]) if len(bias.shape) == 2 else (bias, keras.ops.zeros_like(bias))
         from_input = keras.ops.split(self.from_input(inputs) + biases[0], 3, axis=-1)
         split = 2 * self.units
         gates = self.from_state(hidden, self.recurrent_kernel[:, :split]) + biases[1][:split]

@@ -102,7 +102,9 @@ def test_a_video_classifier():
 
 def test_one_dimensional_images_over_time():
     weights, bias = normal(1, 3, 2, 4), normal(2, 1, 4)
-    conv = layer("conv", "Convolution1DLayer", {"FilterSize": row(3), "NumFilters": row(4)}, {"Weights": weights, "Bias": bias})
+    conv = layer(
+        "conv", "Convolution1DLayer", {"FilterSize": row(3), "NumFilters": row(4)}, {"Weights": weights, "Bias": bias}
+    )
     network = chain(frames_of(6, 2), conv, layer("pool", "GlobalMaxPooling1DLayer"), layer("flatten", "FlattenLayer"))
     sequences = normal(9, 2, 5, 6, 2)
     seen = np.lib.stride_tricks.sliding_window_view(sequences, 3, axis=2)

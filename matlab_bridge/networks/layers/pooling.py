@@ -101,19 +101,16 @@ class _AveragePooling(LayerRule):
     rank: ClassVar[int]
 
     def build(self, site: Site) -> Tensor:
-        """A mean over zero-padded images; Keras' own `"same"` leaves the padding out, as `"mean"` does."""
+        """A mean over zero-padded images; what Keras' own `"same"` counts is not the same on every backend."""
         images, window = site.as_image(site.input, self.rank), _window(site.layer, self.rank)
         margins = padding_of(site.layer, sizes_of(images), window)
         leaves_out = text(site.layer, "PaddingValue") == "mean"
-        is_same = margins is None or (not margins.are_empty and margins == same_padding(sizes_of(images), window))
-        uses_same = is_same and (leaves_out or margins is None)
-        pool = _MEANS[self.rank](window.size, window.stride, "same" if uses_same else "valid", name=site.name)
-        if uses_same:
-            return pool(images) if leaves_out else keras.ops.multiply(pool(images), _share_on(images, window))
-        if margins is None or margins.are_empty:
-            return pool(images)
+        if margins is None:
+            means = _same_mean(images, window)
+            return keras.ops.divide(means, _same_mean(keras.ops.ones_like(images), window)) if leaves_out else means
+        pool = _MEANS[self.rank](window.size, window.stride, name=site.name)
         means = pool(padded(site, images, margins))
-        if not leaves_out:
+        if margins.are_empty or not leaves_out:
             return means
         # The mean of an image of ones is the share of each window that lies on the image.
         share = _MEANS[self.rank](window.size, window.stride, name=site.helper("share"))
@@ -125,11 +122,10 @@ class _AveragePooling(LayerRule):
         return {**_settings(layer, self.rank), "PaddingValue": padding_value}
 
 
-def _share_on(sequences: Tensor, window: Window) -> Tensor:
-    """The share of each window that lies on sequences of any length, whose padding `"same"` is not known yet."""
-    ones = keras.ops.ones_like(sequences[:, :, :1])
-    kernel = keras.ops.full((*window.size, 1, 1), 1 / window.size[0])
-    return keras.ops.conv(ones, kernel, window.stride, "same", data_format="channels_last")
+def _same_mean(sequences: Tensor, window: Window) -> Tensor:
+    """A mean with padding `"same"` of zeros, over sequences whose length is open: a convolution of equal weights."""
+    kernel = keras.ops.full((*window.size, sequences.shape[-1], 1), 1 / window.size[0])
+    return keras.ops.depthwise_conv(sequences, kernel, window.stride[0], "same", data_format="channels_last")
 
 
 @register_layer("nnet.cnn.layer.AveragePooling1DLayer")
