@@ -112,8 +112,8 @@ def model_values(model: keras.Model) -> dict[str, Array]:
 def with_known_paths(network: Network, values: Mapping[str, T]) -> dict[str, T]:
     """Values by the paths that `variable_paths` knows.
 
-    The variables of a Keras `Bidirectional` that was cloned or loaded lack its name in their paths, and have it in
-    those that it is built with first.
+    The variables of a Keras `Bidirectional` or `RNN` that was cloned or loaded lack its name in their paths, and
+    have it in those that it is built with first.
 
     Args:
         network: the network that the model was made of.

@@ -169,7 +169,10 @@ def test_weights_of_another_size():
 
 @pytest.mark.parametrize("kind", ["GRU", "BiLSTM", "LSTMProjected", "GRUProjected"])
 def test_saved_cloned_and_trained(kind, tmp_path):
-    network = chain(sequence_input(2), recurrent(kind, 2, 3, has_state=True, GateActivationFunction="hard-sigmoid"))
+    first = recurrent(kind, 2, 3, has_state=True, GateActivationFunction="hard-sigmoid")
+    width = 6 if kind == "BiLSTM" else 3
+    second = replace(recurrent(kind, width, 3, seed=7), name="second")
+    network = chain(sequence_input(2), first, second)
     model, sequences = to_keras(network), normal(9, 4, 5, 2)
     expected = np.asarray(model(sequences))
     model.save(tmp_path / "net.keras")
@@ -180,7 +183,8 @@ def test_saved_cloned_and_trained(kind, tmp_path):
         each.compile("adam", "mse")
         each.fit(sequences, np.zeros_like(expected), epochs=2, verbose=0)
         trained = network.with_parameters(to_matlab(network, model_values(each)))
-        assert not np.array_equal(trained["memory"].learnables["Bias"], network["memory"].learnables["Bias"])
+        for name in ("memory", "second"):
+            assert not np.array_equal(trained[name].learnables["Bias"], network[name].learnables["Bias"])
         assert_close(outputs(trained, sequences), np.asarray(each(sequences)))
 
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from matlab_bridge.networks._network import Array, Layer
-from matlab_bridge.networks._rules import Parameter, Site, register_layer
+from matlab_bridge.networks._rules import Parameter, Site, keras_name, register_layer
 from matlab_bridge.networks.keras_objects import ProjectedGRUCell, ProjectedLSTMCell
 
 from ._recurrent import Recurrent, common_options, hidden_units
@@ -38,7 +38,12 @@ def _rows(bias: Array) -> Array:
     return np.stack(np.split(bias.ravel(), 2)) if bias.size else bias
 
 
-def _parameters(bias_to_keras: Any) -> tuple[Parameter, ...]:
+def _cell_name(layer: Layer) -> str:
+    """A clone has the paths of the cells alone: their names must say which layer they are of."""
+    return f"{keras_name(layer.name)}_cell"
+
+
+def _parameters(layer: Layer, bias_to_keras: Any) -> tuple[Parameter, ...]:
     """Weights as Keras' kernels transposed; the projectors, D x q and H x p, are as they are."""
     names: dict[str, tuple[str, Any, Any]] = {
         "InputWeights": ("kernel", np.transpose, np.transpose),
@@ -48,7 +53,7 @@ def _parameters(bias_to_keras: Any) -> tuple[Parameter, ...]:
         "OutputProjector": ("output_projector", _unchanged, _unchanged),
     }
     return tuple(
-        Parameter(matlab, f"cell.{name}", to_keras, to_matlab, path=f"cell/{name}")
+        Parameter(matlab, f"cell.{name}", to_keras, to_matlab, path=f"{_cell_name(layer)}/{name}")
         for matlab, (name, to_keras, to_matlab) in names.items()
     )
 
@@ -60,12 +65,12 @@ class LSTMProjected(Recurrent):
 
     def recurrent(self, site: Site, options: Mapping[str, Any]) -> keras.layers.Layer:
         """A cell of this package in Keras' `RNN`."""
-        cell = ProjectedLSTMCell(*_sizes(site.layer), **options, name="cell")
+        cell = ProjectedLSTMCell(*_sizes(site.layer), **options, name=_cell_name(site.layer))
         return keras.layers.RNN(cell, **common_options(site.layer), name=site.name)
 
     def parameters(self, layer: Layer) -> tuple[Parameter, ...]:
         """All five arrays."""
-        return _parameters(_row)
+        return _parameters(layer, _row)
 
 
 @register_layer("nnet.cnn.layer.GRUProjectedLayer")
@@ -82,10 +87,10 @@ class GRUProjected(Recurrent):
     def recurrent(self, site: Site, options: Mapping[str, Any]) -> keras.layers.Layer:
         """A cell of this package in Keras' `RNN`."""
         mode = reset_gate_mode(site.layer)
-        cell = ProjectedGRUCell(*_sizes(site.layer), reset_gate_mode=mode, **options, name="cell")
+        cell = ProjectedGRUCell(*_sizes(site.layer), reset_gate_mode=mode, **options, name=_cell_name(site.layer))
         return keras.layers.RNN(cell, **common_options(site.layer), name=site.name)
 
     def parameters(self, layer: Layer) -> tuple[Parameter, ...]:
         """All five arrays; the cell has its gates in MATLAB's order."""
         has_two = reset_gate_mode(layer).startswith("recurrent-bias")
-        return _parameters(_rows if has_two else _row)
+        return _parameters(layer, _rows if has_two else _row)
