@@ -123,7 +123,7 @@ def with_known_paths(network: Network, values: Mapping[str, T]) -> dict[str, T]:
         The same values; paths that are no parameter's stay as they are.
     """
     known = variable_paths(network)
-    short = {path.partition("/")[2]: path for path in known}
+    short = {path.partition("/")[2]: path for path in known if path.count("/") > 1}
     return {path if path in known else short.get(path, path): value for path, value in values.items()}
 
 

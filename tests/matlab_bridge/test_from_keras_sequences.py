@@ -104,6 +104,13 @@ def test_images_of_three_dimensions():
     assert network.layers[0].kind == "Image3DInputLayer"
 
 
+def test_adaptive_pooling():
+    network = assert_same(sequential((6, 8, 2), kl.AdaptiveAveragePooling2D((3, 2), name="pool")))
+    np.testing.assert_array_equal(network["pool"].settings["OutputSize"], [[3, 2]])
+    with pytest.raises(UnsupportedLayerError, match="does not divide"):
+        from_keras(sequential((6, 8, 2), kl.AdaptiveAveragePooling2D(4)))
+
+
 @pytest.mark.parametrize("pool", [kl.GlobalAveragePooling3D, kl.GlobalMaxPooling3D])
 def test_global_poolings_of_three_dimensions(pool):
     assert_same(sequential((3, 4, 2, 2), pool(), kl.Dense(3)))
