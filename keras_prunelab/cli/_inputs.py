@@ -51,6 +51,8 @@ def open_model(path: Path, variable: str | None = None) -> OpenedModel:
     with _console.native_messages_hidden():
         from keras_prunelab._backend import keras  # takes seconds, so only once the file is there
     if path.suffix.lower() == ".keras":
+        import matlab_bridge.networks.keras_objects  # what models that were MATLAB's may need
+
         try:
             model = keras.saving.load_model(path)
         except (ValueError, TypeError, OSError) as error:

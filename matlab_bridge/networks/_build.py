@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from operator import attrgetter
+from typing import TypeVar
 
 import keras
 import numpy as np
 
 from matlab_bridge._errors import InvalidNetworkError, NetworkMismatchError, UnsupportedLayerError
 
-from ._network import Array, Layer, Network
+from ._frames import folded, has_frames, unfolded
+from ._network import Array, Layer, Network, end_point
 from ._normalization import Normalization
 from ._rules import (
     LayerNames,
@@ -24,6 +28,8 @@ from ._rules import (
 )
 from ._sidecar import Sidecar, attach
 from .layers.output import Output, is_output_of_ones_own
+
+T = TypeVar("T")
 
 
 def to_keras(network: Network) -> keras.Model:
@@ -47,11 +53,13 @@ def to_keras(network: Network) -> keras.Model:
     """
     rules = _rules_of(network)
     names = LayerNames(network)
-    tensors: dict[str, Tensor] = {}
+    outputs: dict[str, Mapping[str, Tensor]] = {}
     for layer in network.execution_order:
-        inputs = tuple(tensors[connection.source] for connection in network.inputs_of(layer.name))
-        tensors[layer.name] = _built(network, Site(layer, inputs, names), rules[layer.name])
-    model = keras.Model(*_ends(network, rules, names, tensors), name=_model_name(network))
+        feeds = network.inputs_of(layer.name)
+        inputs = tuple(_at_port(outputs[feed.source], feed.source_port) for feed in feeds)
+        site = Site(layer, inputs, names, tuple(feed.destination_port for feed in feeds))
+        outputs[layer.name] = _built(network, site, rules[layer.name])
+    model = keras.Model(*_ends(network, rules, names, outputs), name=_model_name(network))
     untrained = _load(network, rules, names, model)
     if untrained:
         warnings.warn(
@@ -79,11 +87,13 @@ def to_matlab(network: Network, values: Mapping[str, Array]) -> dict[tuple[str, 
         NetworkMismatchError: if an array has not the size of MATLAB's.
     """
     names = LayerNames(network)
+    values = with_known_paths(network, values)
     arrays: dict[tuple[str, str], Array] = {}
     for layer, parameter in _parameters(network):
-        path = f"{names[layer.name]}/{parameter.keras}"
-        if path in values:
-            arrays[layer.name, parameter.matlab] = _in_matlab_layout(layer, parameter, values[path])
+        paths = [f"{names[layer.name]}/{path}" for path in parameter.paths]
+        if all(path in values for path in paths):
+            parts = [np.asarray(values[path]) for path in paths]
+            arrays[layer.name, parameter.matlab] = _in_matlab_layout(layer, parameter, parts)
     return arrays
 
 
@@ -99,6 +109,24 @@ def model_values(model: keras.Model) -> dict[str, Array]:
     return {variable.path: keras.ops.convert_to_numpy(variable.value) for variable in model.variables}
 
 
+def with_known_paths(network: Network, values: Mapping[str, T]) -> dict[str, T]:
+    """Values by the paths that `variable_paths` knows.
+
+    The variables of a Keras `Bidirectional` or `RNN` that was cloned or loaded lack its name in their paths, and
+    have it in those that it is built with first.
+
+    Args:
+        network: the network that the model was made of.
+        values: anything by `variable.path`.
+
+    Returns:
+        The same values; paths that are no parameter's stay as they are.
+    """
+    known = variable_paths(network)
+    short = {path.partition("/")[2]: path for path in known if path.count("/") > 1}
+    return {path if path in known else short.get(path, path): value for path, value in values.items()}
+
+
 def variable_paths(network: Network) -> dict[str, tuple[str, str]]:
     """Which variable of the converted model is which parameter of MATLAB's.
 
@@ -110,8 +138,9 @@ def variable_paths(network: Network) -> dict[str, tuple[str, str]]:
     """
     names = LayerNames(network)
     return {
-        f"{names[layer.name]}/{parameter.keras}": (layer.name, parameter.matlab)
+        f"{names[layer.name]}/{path}": (layer.name, parameter.matlab)
         for layer, parameter in _parameters(network)
+        for path in parameter.paths
     }
 
 
@@ -153,7 +182,24 @@ def _place(network: Network, name: str) -> str:
     return f"layer {position} of {len(network.layers)}" + (f", after {' and '.join(before)}" if before else "")
 
 
-def _built(network: Network, site: Site, rule: LayerRule) -> Tensor:
+def _at_port(outputs: Mapping[str, Tensor], port: str) -> Tensor:
+    """The output at a port, which is the main one unless the layer has others."""
+    return outputs.get(port, outputs["out"])
+
+
+def _outputs(site: Site, rule: LayerRule) -> Mapping[str, Tensor]:
+    """The outputs of a layer by port; where it treats the images of a sequence one by one, as sequences again."""
+    sequences = next(filter(has_frames, site.inputs), None) if rule.per_frame else None
+    if sequences is not None:
+        site = replace(site, inputs=tuple(folded(each) if has_frames(each) else each for each in site.inputs))
+    built = rule.build(site)
+    outputs = built if isinstance(built, Mapping) else {"out": built}
+    if sequences is None:
+        return outputs
+    return {port: unfolded(tensor, sequences) for port, tensor in outputs.items()}
+
+
+def _built(network: Network, site: Site, rule: LayerRule) -> Mapping[str, Tensor]:
     if not site.inputs and not rule.is_input:
         raise InvalidNetworkError(
             f"Nothing feeds the layer {site.layer.name!r} ({site.layer.kind}), and it is no input layer. "
@@ -161,7 +207,7 @@ def _built(network: Network, site: Site, rule: LayerRule) -> Tensor:
             "or a sequenceInputLayer in MATLAB and save it again."
         )
     try:
-        return rule.build(site)
+        return _outputs(site, rule)
     except UnsupportedLayerError as error:
         raise _unsupported(network, {site.layer.name: str(error)}) from error
     except InvalidNetworkError:
@@ -175,16 +221,19 @@ def _built(network: Network, site: Site, rule: LayerRule) -> Tensor:
 
 
 def _ends(
-    network: Network, rules: Mapping[str, LayerRule], names: LayerNames, tensors: Mapping[str, Tensor]
+    network: Network, rules: Mapping[str, LayerRule], names: LayerNames, outputs: Mapping[str, Mapping[str, Tensor]]
 ) -> tuple[list[Tensor] | Tensor, list[Tensor] | Tensor]:
     """The inputs and the outputs of the model; one alone is not in a list."""
     sources = {connection.source for connection in network.connections}
-    ends = network.output_names or [layer.name for layer in network.layers if layer.name not in sources]
-    outputs = [Site(network[name], (), names).as_vector(tensors[name]) for name in ends]
-    inputs = [
-        keras.utils.get_source_inputs(tensors[layer.name])[0] for layer in network.layers if rules[layer.name].is_input
+    wanted = network.output_names or [layer.name for layer in network.layers if layer.name not in sources]
+    ends = [end_point(name, outputs.keys()) for name in wanted]
+    last = [Site(network[name], (), names).as_vector(_at_port(outputs[name], port)) for name, port in ends]
+    first = [
+        keras.utils.get_source_inputs(outputs[layer.name]["out"])[0]
+        for layer in network.layers
+        if rules[layer.name].is_input
     ]
-    return (inputs[0] if len(inputs) == 1 else inputs), (outputs[0] if len(outputs) == 1 else outputs)
+    return (first[0] if len(first) == 1 else first), (last[0] if len(last) == 1 else last)
 
 
 def _model_name(network: Network) -> str:
@@ -197,12 +246,15 @@ def _load(network: Network, rules: Mapping[str, LayerRule], names: LayerNames, m
         layer.name for layer in network.layers if rules[layer.name].is_input and not Normalization.of(layer).is_trained
     ]
     for layer, parameter in _parameters(network):
-        variable = getattr(model.get_layer(names[layer.name]), parameter.keras)
+        holder = model.get_layer(names[layer.name])
+        variables = [attrgetter(attribute)(holder) for attribute in parameter.attributes]
         array = layer.parameters.get(parameter.matlab, np.empty(0))
         if array.size == 0:
             untrained.append(layer.name)
-        else:
-            variable.assign(_in_keras_layout(layer, parameter, array, tuple(variable.shape)))
+            continue
+        parts = _in_keras_layout(layer, parameter, array, [tuple(variable.shape) for variable in variables])
+        for variable, part in zip(variables, parts, strict=True):
+            variable.assign(part)
     return tuple(dict.fromkeys(untrained))
 
 
@@ -213,26 +265,41 @@ def _parameters(network: Network) -> Iterator[tuple[Layer, Parameter]]:
             yield layer, parameter
 
 
-def _in_keras_layout(layer: Layer, parameter: Parameter, array: Array, shape: tuple[int, ...]) -> Array:
-    if array.size != np.prod(shape):
+def _in_keras_layout(
+    layer: Layer, parameter: Parameter, array: Array, shapes: Sequence[tuple[int, ...]]
+) -> list[Array]:
+    try:
+        parts = [array] if len(shapes) == 1 else np.split(array, len(shapes))
+        return [
+            column_major_reshape(parameter.to_keras(np.asarray(part)), shape)
+            for part, shape in zip(parts, shapes, strict=True)
+        ]
+    except ValueError as error:
         raise InvalidNetworkError(
             f"{parameter.matlab} of the layer {layer.name!r} ({layer.kind}) has the shape {array.shape}, "
-            f"and its settings and inputs ask for {int(np.prod(shape))} elements ({shape} in Keras)."
-        )
-    return column_major_reshape(parameter.to_keras(np.asarray(array)), shape)
+            f"and its settings and inputs ask for {sum(map(_size, shapes))} elements "
+            f"({' and '.join(map(str, shapes))} in Keras)."
+        ) from error
 
 
-def _in_matlab_layout(layer: Layer, parameter: Parameter, values: Array) -> Array:
+def _size(shape: tuple[int, ...]) -> int:
+    return int(np.prod(shape))
+
+
+def _in_matlab_layout(layer: Layer, parameter: Parameter, parts: Sequence[Array]) -> Array:
     stored = layer.parameters.get(parameter.matlab, np.empty(0))
-    values = np.asarray(values)
-    if stored.size not in (0, values.size):
+    try:
+        converted = [parameter.to_matlab(part) for part in parts]
+        array = converted[0] if len(converted) == 1 else np.concatenate(converted)
+        return column_major_reshape(array, stored.shape) if stored.size else _without_trailing_ones(array)
+    except NetworkMismatchError as error:
+        raise NetworkMismatchError(f"{parameter.matlab} of the layer {layer.name!r}: {error}") from error
+    except ValueError as error:
         raise NetworkMismatchError(
             f"{parameter.matlab} of the layer {layer.name!r} has {stored.size} elements in MATLAB, shape "
-            f"{stored.shape}, and {values.size}, shape {values.shape}, were given. "
-            "Is the model made of this network?"
-        )
-    array = parameter.to_matlab(values)
-    return column_major_reshape(array, stored.shape) if stored.size else _without_trailing_ones(array)
+            f"{stored.shape}, and {sum(part.size for part in parts)}, shape "
+            f"{' and '.join(str(part.shape) for part in parts)}, were given. Is the model made of this network?"
+        ) from error
 
 
 def _without_trailing_ones(array: Array) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any
 
 import keras
@@ -12,10 +13,10 @@ import numpy as np
 
 from matlab_bridge._errors import NetworkMismatchError, UnsupportedLayerError
 
-from ._build import model_values, to_matlab, variable_paths
-from ._keras_graph import Call, calls
+from ._build import model_values, to_matlab, variable_paths, with_known_paths
+from ._keras_graph import Call, calls, shortest_sequence
 from ._network import Array, Connection, Layer, Network
-from ._rules import LayerRule, registered
+from ._rules import LayerRule, is_sequence, registered
 from ._sidecar import origin
 from .layers._window import Margins, Window, same_padding
 
@@ -43,6 +44,12 @@ _FOLLOW_FLATTEN = {
     "Dense": ("kernel",),
     "BatchNormalization": ("beta", "gamma", "moving_mean", "moving_variance"),
 }
+
+# Keras layers whose counterparts can pad with zeros, so that a padding layer before them becomes theirs.
+_PAD_WITH_ZEROS = frozenset(f"{kind}{rank}D" for kind in ("Conv", "AveragePooling") for rank in (1, 2, 3))
+
+# Keras layers whose activation is part of them, and none that follows.
+_OWN_ACTIVATION = frozenset({"Activation", "Bidirectional", "GRU", "LSTM"})
 
 
 def from_keras(model: keras.Model, *, class_names: tuple[str, ...] = ()) -> Network:
@@ -81,7 +88,7 @@ def _own_network(model: keras.Model) -> Network | None:
     network = origin(model)
     if network is None:
         return None
-    values = model_values(model)
+    values = with_known_paths(network, model_values(model))
     if not variable_paths(network).keys() <= values.keys():
         return None
     try:
@@ -139,13 +146,18 @@ class _Translation:
     # Keras layers that are no layer of their own in MATLAB, or more than one.
 
     def _input(self, call: Call) -> _End:
-        shape = call.output.shape
-        kinds = {4: "ImageInputLayer", 3: "SequenceInputLayer", 2: "FeatureInputLayer"}
-        if len(shape) not in kinds or (len(shape) == 4 and None in shape[1:]):
+        shape = tuple(call.output.shape)
+        if len(shape) == 3 or is_sequence(call.output):
+            kind, size = "SequenceInputLayer", shape[2:]
+        else:
+            kinds = {2: "FeatureInputLayer", 4: "ImageInputLayer", 5: "Image3DInputLayer"}
+            kind, size = kinds.get(len(shape), ""), shape[1:]
+        if not kind or None in size:
             raise call.unsupported(f"its shape is {shape}; images (N, H, W, C), sequences and features convert")
-        size = shape[1:] if len(shape) == 4 else shape[-1:]
-        settings = {"InputSize": np.array([size], dtype=float), "Normalization": "none"}
-        return self._add(Layer(call.operation.name, _PREFIX + kinds[len(shape)], settings), ())
+        settings: dict[str, Any] = {"InputSize": np.array([size], dtype=float), "Normalization": "none"}
+        if kind == "SequenceInputLayer":
+            settings["MinLength"] = np.array([[shortest_sequence(self._model)]], dtype=float)
+        return self._add(Layer(call.operation.name, _PREFIX + kind, settings), ())
 
     def _rescaling(self, call: Call) -> _End:
         scale, offset = (np.asarray(value, dtype=float) for value in (call.operation.scale, call.operation.offset))
@@ -178,11 +190,12 @@ class _Translation:
         return end
 
     def _padding(self, call: Call) -> _End:
-        (top, bottom), (left, right) = call.operation.padding
+        padding = call.operation.padding
+        pairs = (padding,) if call.kind == "ZeroPadding1D" else padding
         end = self._ends[id(call.inputs[0])]
         if end.margins is not None:
             raise call.unsupported("it follows another padding; one that adds both converts")
-        return replace(end, margins=Margins(top, bottom, left, right))
+        return replace(end, margins=Margins(tuple((int(before), int(after)) for before, after in pairs)))
 
     def _flatten(self, call: Call) -> _End:
         shape = call.inputs[0].shape
@@ -230,7 +243,7 @@ class _Translation:
             raise call.unsupported("it acts on flattened images, whose elements MATLAB has in another order")
         end = replace(self._add(layer, ends), order=None if call.kind == "Dense" else order)
         activation = getattr(call.operation, "activation", None)
-        if call.kind == "Activation" or activation in (None, keras.activations.linear):
+        if call.kind in _OWN_ACTIVATION or activation in (None, keras.activations.linear):
             return end
         return self._activated(call, end, activation)
 
@@ -259,7 +272,9 @@ _SPECIAL = {
     "InputLayer": _Translation._input,
     "Normalization": _Translation._normalization,
     "Rescaling": _Translation._rescaling,
+    "ZeroPadding1D": _Translation._padding,
     "ZeroPadding2D": _Translation._padding,
+    "ZeroPadding3D": _Translation._padding,
 }
 
 
@@ -281,19 +296,22 @@ def _described(call: Call) -> tuple[str, LayerRule, Mapping[str, Any]]:
 
 
 def _with_margins(call: Call, settings: Mapping[str, Any], margins: Margins | None) -> Mapping[str, Any]:
-    """The settings of a layer after a `ZeroPadding2D`, with that padding as its own."""
+    """The settings of a layer after a padding layer, with that padding as its own."""
     if margins is None:
         return settings
-    if call.kind not in ("Conv2D", "AveragePooling2D") or (
-        call.kind == "AveragePooling2D" and call.operation.padding == "same"
-    ):
-        raise call.unsupported("a ZeroPadding2D stands before it, and it cannot pad with zeros itself")
-    own = Margins(0, 0, 0, 0)
-    if call.operation.padding == "same":
-        layer, image = call.operation, call.inputs[0].shape[1:3]
-        own = same_padding(image, Window(layer.kernel_size, layer.strides, layer.dilation_rate))
-    sizes = [getattr(margins, side) + getattr(own, side) for side in ("top", "bottom", "left", "right")]
-    return {**settings, "PaddingMode": "manual", "PaddingSize": np.array([sizes], dtype=float)}
+    layer, is_mean = call.operation, call.kind.startswith("AveragePooling")
+    if call.kind not in _PAD_WITH_ZEROS or (is_mean and layer.padding == "same"):
+        padding = f"ZeroPadding{len(margins.pairs)}D"
+        raise call.unsupported(f"a {padding} stands before it, and it cannot pad with zeros itself")
+    own: Margins | None = Margins.none(len(margins.pairs))
+    if layer.padding == "causal":
+        own = Margins((((layer.kernel_size[0] - 1) * layer.dilation_rate[0], 0),))
+    elif layer.padding == "same":
+        size = tuple(call.inputs[0].shape[1:-1])
+        own = same_padding(size, Window(layer.kernel_size, layer.strides, layer.dilation_rate))
+    if own is None:
+        raise call.unsupported("a padding stands before it, and its own depends on the length of the sequences")
+    return {**settings, "PaddingMode": "manual", "PaddingSize": margins.plus(own).for_matlab}
 
 
 def _joint_order(call: Call, ends: list[_End]) -> Array | None:
@@ -317,12 +335,23 @@ def _with_parameters(layer: Layer, rule: LayerRule, call: Call, order: Array | N
     learnables: dict[str, Array] = {}
     state: dict[str, Array] = {}
     for parameter in rule.parameters(layer):
-        variable = getattr(call.operation, parameter.keras, None)
-        if variable is None:
-            values = np.full(call.output.shape[-1], parameter.absent, dtype=np.float32)
-        else:
-            values = keras.ops.convert_to_numpy(variable.value)
+        parts = [_values(call, attribute, parameter.absent) for attribute in parameter.attributes]
         if order is not None and parameter.keras in _FOLLOW_FLATTEN.get(call.kind, ()):
-            values = values[order]
-        (state if parameter.is_state else learnables)[parameter.matlab] = parameter.to_matlab(values)
+            parts = [values[order] for values in parts]
+        converted = [parameter.to_matlab(values) for values in parts]
+        array = converted[0] if len(converted) == 1 else np.concatenate(converted)
+        (state if parameter.is_state else learnables)[parameter.matlab] = array
     return replace(layer, learnables=learnables, state=state)
+
+
+def _values(call: Call, attribute: str, absent: float) -> Array:
+    """The numbers of a variable of the Keras layer; `absent` for each channel or gate where it has none."""
+    *owners, name = attribute.split(".")
+    owner = attrgetter(".".join(owners))(call.operation) if owners else call.operation
+    variable = getattr(owner, name, None)
+    if variable is None:
+        gates = getattr(owner, "recurrent_kernel", None)
+        count = call.output.shape[-1] if gates is None else gates.shape[-1]
+        return np.full(count, absent, dtype=np.float32)
+    values: Array = keras.ops.convert_to_numpy(variable.value)
+    return values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -61,3 +62,31 @@ def calls(model: keras.Model) -> Iterator[Call]:
         else:
             stack.append((tensor, True))
             stack.extend((source, False) for source in reversed(node.input_tensors))
+
+
+def shortest_sequence(model: keras.Model) -> int:
+    """The least length of sequences that a model can take: its windows must fit into them.
+
+    Args:
+        model: a built model; a length that is fixed counts as it is.
+
+    Returns:
+        The number of steps, 1 where none is needed or none of up to 2**16 suffices.
+    """
+    fixed = max((tensor.shape[1] or 1 for tensor in model.inputs if len(tensor.shape) == 3), default=1)
+    longest = 2**16
+    lengths = range(fixed, longest + 1)
+    place = bisect_left(lengths, True, key=lambda length: _fits(model, length))
+    return lengths[place] if place < len(lengths) else 1
+
+
+def _fits(model: keras.Model, length: int) -> bool:
+    """Whether the shapes of all layers can be worked out for sequences of that length."""
+    given = [
+        keras.KerasTensor((1, *(size or length for size in tensor.shape[1:])), tensor.dtype) for tensor in model.inputs
+    ]
+    try:
+        model.compute_output_spec(given[0] if len(given) == 1 else given)
+    except ValueError:
+        return False
+    return True

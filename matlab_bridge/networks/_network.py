@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
@@ -103,7 +103,8 @@ class Network:
         source: the file, or None for a network that was not read from one.
         class_name: `"SeriesNetwork"`, `"DAGNetwork"`, `"dlnetwork"`, `"nnet.cnn.LayerGraph"` or
             `"layer array"`.
-        output_names: the layers whose output the network returns; empty means those that feed no other.
+        output_names: the layers whose output the network returns, a second output with its port
+            (`"lstm/hidden"`); empty means the layers that feed no other.
     """
 
     layers: tuple[Layer, ...]
@@ -153,11 +154,11 @@ class Network:
             raise InvalidNetworkError(f"The connections form a loop: {' -> '.join(error.args[1])}.") from error
 
     def inputs_of(self, name: str) -> tuple[Connection, ...]:
-        """The connections into a layer, sorted by port (`in1`, `in2`, ..., `in10`)."""
+        """The connections into a layer, sorted by port (`in`, or `in1`, `in2`, ..., `in10`; then the others)."""
 
-        def port_order(connection: Connection) -> tuple[str, int]:
+        def port_order(connection: Connection) -> tuple[bool, str, int]:
             stem = connection.destination_port.rstrip("0123456789")
-            return stem, int(connection.destination_port[len(stem) :] or 0)
+            return stem not in ("", "in"), stem, int(connection.destination_port[len(stem) :] or 0)
 
         return tuple(sorted((c for c in self.connections if c.destination == name), key=port_order))
 
@@ -197,6 +198,20 @@ class Network:
 def series(names: Iterable[str]) -> tuple[Connection, ...]:
     """The connections of layers that follow each other."""
     return tuple(Connection(a, b) for a, b in pairwise(names))
+
+
+def end_point(text: str, names: Collection[str]) -> tuple[str, str]:
+    """The layer and the port of an end point such as `"unpool/size"`; a layer's name may have slashes."""
+    if text in names:
+        return text, ""
+    layer, _, port = text.rpartition("/")
+    return (layer, port) if layer in names else (text, "")
+
+
+def output_name(text: str, names: Collection[str]) -> str:
+    """An output of a network as `Network.output_names` has it: the main output of a layer without its port."""
+    layer, port = end_point(text, names)
+    return layer if port in ("", "out") else text
 
 
 def column_major(array: Array) -> Array:

@@ -37,23 +37,38 @@ class Parameter:
 
     After `to_keras` the array is reshaped to the variable's shape, and after `to_matlab` to the stored
     array's shape, both in column-major order; so a transform is needed only where the order of the elements
-    differs.
+    differs. Where MATLAB keeps the numbers of several Keras variables in one array, they follow each other along
+    its first dimension, and the transforms see one part each.
 
     Attributes:
         matlab: the name in MATLAB, such as `"Weights"`.
-        keras: the attribute of the Keras layer, such as `"kernel"`.
+        keras: the attribute of the Keras layer, such as `"kernel"` or `"cell.kernel"`, or several of them.
         to_keras: from MATLAB's layout (trailing singleton dimensions may be missing) to Keras'.
         to_matlab: from Keras' layout to MATLAB's.
         is_state: whether training estimates it from the data (`TrainedMean`), and no gradient goes to it.
         absent: its value where the Keras layer goes without the variable, as with `use_bias=False`.
+        path: what follows the layer's name in `variable.path`, where that is not the attribute:
+            `"lstm_cell/kernel"`; as many as there are attributes.
     """
 
     matlab: str
-    keras: str
+    keras: str | tuple[str, ...]
     to_keras: Transform = _unchanged
     to_matlab: Transform = _unchanged
     is_state: bool = False
     absent: float = 0.0
+    path: str | tuple[str, ...] = ()
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """The attributes of the Keras layer that hold the variables."""
+        return (self.keras,) if isinstance(self.keras, str) else self.keras
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """What follows the layer's name in the path of each variable."""
+        paths = (self.path,) if isinstance(self.path, str) else self.path
+        return paths or self.attributes
 
 
 class LayerNames:
@@ -105,11 +120,13 @@ class Site:
         layer: the MATLAB layer.
         inputs: the tensors that feed it, in the order of its ports.
         names: gives the layer and its helpers their Keras names.
+        ports: MATLAB's names of the ports that `inputs` come in at; empty for a layer's only one.
     """
 
     layer: Layer
     inputs: tuple[Tensor, ...]
     names: LayerNames
+    ports: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -125,6 +142,10 @@ class Site:
         """The first, mostly the only, input."""
         return self.inputs[0]
 
+    def at(self, port: str) -> Tensor | None:
+        """The input at a port such as `"hidden"`, or None where nothing is connected to it."""
+        return dict(zip(self.ports, self.inputs, strict=False)).get(port)
+
     @property
     def image(self) -> Tensor:
         """The input as images (N, H, W, C): a vector of C features is an image of 1x1 pixels.
@@ -134,24 +155,41 @@ class Site:
         """
         return self.as_image(self.input)
 
-    def as_image(self, tensor: Tensor) -> Tensor:
-        """A tensor as images (N, H, W, C); see `image`."""
+    def as_image(self, tensor: Tensor, rank: int = 2) -> Tensor:
+        """A tensor as images of 1, 2 or 3 dimensions; see `image`. Sequences (N, T, C) are images along the time."""
         import keras
 
-        rank = len(tensor.shape)
-        if rank == 4:
+        dimensions = len(tensor.shape) - 2
+        if dimensions == rank and (rank == 1 or not is_sequence(tensor)):
             return tensor
-        if rank == 2:
-            return keras.layers.Reshape((1, 1, tensor.shape[-1]), name=self.helper("image"))(tensor)
-        raise UnsupportedLayerError(f"it acts on images, but sequences of shape {tensor.shape} reach it")
+        if dimensions == 0:
+            return keras.layers.Reshape((1,) * rank + (tensor.shape[-1],), name=self.helper("image"))(tensor)
+        kind = "sequences" if is_sequence(tensor) else "images"
+        raise UnsupportedLayerError(
+            f"it acts on {'images' if rank == 2 else f'{rank}-D images'}, but {kind} of shape {tensor.shape} reach it"
+        )
 
     def as_vector(self, tensor: Tensor) -> Tensor:
-        """A tensor as it is, but images of 1x1 pixels as the vectors (N, C) that they are."""
+        """A tensor as it is, but images of one pixel as the vectors (N, C), or (N, T, C), that they are."""
         import keras
 
-        if len(tensor.shape) == 4 and tuple(tensor.shape[1:3]) == (1, 1):
-            return keras.layers.Flatten(name=self.helper("vector"))(tensor)
-        return tensor
+        size = spatial_size(tensor)
+        if not size or set(size) != {1}:
+            return tensor
+        name = self.helper("vector")
+        if is_sequence(tensor):
+            return keras.layers.Reshape((-1, tensor.shape[-1]), name=name)(tensor)
+        return keras.layers.Flatten(name=name)(tensor)
+
+
+def is_sequence(tensor: Tensor) -> bool:
+    """Whether a tensor has a time: in a converted network the only axis beside the batch whose size is open."""
+    return len(tensor.shape) > 2 and tensor.shape[1] is None
+
+
+def spatial_size(tensor: Tensor) -> tuple[int, ...]:
+    """The sizes of the images that a tensor holds: (H, W) of (N, H, W, C), and of (N, T, H, W, C)."""
+    return tuple(tensor.shape[2 if is_sequence(tensor) else 1 : -1])
 
 
 class LayerRule(ABC):
@@ -159,6 +197,11 @@ class LayerRule(ABC):
 
     A subclass says how the layer is built of Keras layers, and, where it has weights, which is which. A
     rule that names `keras_classes` also describes such a Keras layer in MATLAB's words.
+
+    Attributes:
+        is_input: whether the layer is an input of its network.
+        per_frame: whether it treats each image of a sequence alone; it is then built on a batch of images.
+        keras_classes: the names of the Keras classes that it may describe.
 
     Examples:
         >>> import keras
@@ -170,11 +213,14 @@ class LayerRule(ABC):
     """
 
     is_input: ClassVar[bool] = False
+    per_frame: ClassVar[bool] = False
     keras_classes: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
-    def build(self, site: Site) -> Tensor:
+    def build(self, site: Site) -> Tensor | Mapping[str, Tensor]:
         """The output tensor of the layer; the Keras layer with its weights is named `site.name`.
+
+        A layer with several outputs gives them by the names of their ports, the main one as `"out"`.
 
         Raises:
             UnsupportedLayerError: with the reason only; where the layer stands is added to it.

@@ -70,23 +70,31 @@ function known = constructors()
 normalization = {'Normalization', 'NormalizationDimension', 'Mean', 'StandardDeviation', 'Min', 'Max'};
 sequence = [normalization {'MinLength'}];
 convolution = {'NumChannels', 'Stride', 'DilationFactor', 'Padding', 'PaddingValue'};
+transposed = {'NumChannels', 'Stride', 'Cropping'};
 pooling = {'Stride', 'Padding'};
 batch = {'Epsilon', 'MeanDecay', 'VarianceDecay'};
-memory = {'OutputMode', 'StateActivationFunction', 'GateActivationFunction'};
+memory = {'OutputMode', 'StateActivationFunction', 'GateActivationFunction', 'HasStateInputs', 'HasStateOutputs'};
 gated = [memory {'ResetGateMode'}];
+projected = {'NumHiddenUnits', 'OutputProjectorSize', 'InputProjectorSize'};
 resize = {'Scale', 'OutputSize', 'Method', 'GeometricTransformMode', 'NearestRoundingMode'};
 known = {
     'ImageInputLayer',                'imageInputLayer',                {'InputSize'},                normalization
+    'Image3DInputLayer',              'image3dInputLayer',              {'InputSize'},                normalization
     'FeatureInputLayer',              'featureInputLayer',              {'InputSize'},                normalization
     'SequenceInputLayer',             'sequenceInputLayer',             {'InputSize'},                sequence
     'Convolution1DLayer',             'convolution1dLayer',             {'FilterSize', 'NumFilters'}, convolution
     'Convolution2DLayer',             'convolution2dLayer',             {'FilterSize', 'NumFilters'}, convolution
+    'Convolution3DLayer',             'convolution3dLayer',             {'FilterSize', 'NumFilters'}, convolution
     'GroupedConvolution2DLayer',      'groupedConvolution2dLayer',      {'FilterSize', 'NumFiltersPerGroup', 'NumGroups'}, convolution(2:end)
-    'TransposedConvolution2DLayer',   'transposedConv2dLayer',          {'FilterSize', 'NumFilters'}, {'NumChannels', 'Stride', 'Cropping'}
+    'TransposedConvolution1DLayer',   'transposedConv1dLayer',          {'FilterSize', 'NumFilters'}, transposed
+    'TransposedConvolution2DLayer',   'transposedConv2dLayer',          {'FilterSize', 'NumFilters'}, transposed
+    'TransposedConvolution3DLayer',   'transposedConv3dLayer',          {'FilterSize', 'NumFilters'}, transposed
     'FullyConnectedLayer',            'fullyConnectedLayer',            {'OutputSize'},               {}
     'LSTMLayer',                      'lstmLayer',                      {'NumHiddenUnits'},           memory
     'BiLSTMLayer',                    'bilstmLayer',                    {'NumHiddenUnits'},           memory
     'GRULayer',                       'gruLayer',                       {'NumHiddenUnits'},           gated
+    'LSTMProjectedLayer',             'lstmProjectedLayer',             projected,                    memory
+    'GRUProjectedLayer',              'gruProjectedLayer',              projected,                    gated
     'BatchNormalizationLayer',        'batchNormalizationLayer',        {},                           batch
     'LayerNormalizationLayer',        'layerNormalizationLayer',        {},                           {'Epsilon'}
     'GroupNormalizationLayer',        'groupNormalizationLayer',        {'NumGroups'},                {'Epsilon'}
@@ -102,16 +110,26 @@ known = {
     'SoftmaxLayer',                   'softmaxLayer',                   {},                           {}
     'MaxPooling1DLayer',              'maxPooling1dLayer',              {'PoolSize'},                 pooling
     'MaxPooling2DLayer',              'maxPooling2dLayer',              {'PoolSize'},                 [pooling {'HasUnpoolingOutputs'}]
+    'MaxPooling3DLayer',              'maxPooling3dLayer',              {'PoolSize'},                 pooling
     'MaxUnpooling2DLayer',            'maxUnpooling2dLayer',            {},                           {}
     'AveragePooling1DLayer',          'averagePooling1dLayer',          {'PoolSize'},                 [pooling {'PaddingValue'}]
     'AveragePooling2DLayer',          'averagePooling2dLayer',          {'PoolSize'},                 [pooling {'PaddingValue'}]
+    'AveragePooling3DLayer',          'averagePooling3dLayer',          {'PoolSize'},                 [pooling {'PaddingValue'}]
+    'AdaptiveAveragePooling2DLayer',  'adaptiveAveragePooling2dLayer',  {'OutputSize'},               {}
     'GlobalAveragePooling1DLayer',    'globalAveragePooling1dLayer',    {},                           {}
     'GlobalAveragePooling2DLayer',    'globalAveragePooling2dLayer',    {},                           {}
+    'GlobalAveragePooling3DLayer',    'globalAveragePooling3dLayer',    {},                           {}
     'GlobalMaxPooling1DLayer',        'globalMaxPooling1dLayer',        {},                           {}
     'GlobalMaxPooling2DLayer',        'globalMaxPooling2dLayer',        {},                           {}
+    'GlobalMaxPooling3DLayer',        'globalMaxPooling3dLayer',        {},                           {}
     'Resize2DLayer',                  'resize2dLayer',                  {},                           resize
     'DropoutLayer',                   'dropoutLayer',                   {'Probability'},              {}
     'FlattenLayer',                   'flattenLayer',                   {},                           {}
+    'SequenceFoldingLayer',           'sequenceFoldingLayer',           {},                           {}
+    'SequenceUnfoldingLayer',         'sequenceUnfoldingLayer',         {},                           {}
+    'Indexing1DLayer',                'indexing1dLayer',                {'Index'},                    {}
+    'EmbeddingConcatenationLayer',    'embeddingConcatenationLayer',    {},                           {}
+    'WordEmbeddingLayer',             'wordEmbeddingLayer',             {'Dimension', 'NumWords'},    {}
     'AdditionLayer',                  'additionLayer',                  {'NumInputs'},                {}
     'MultiplicationLayer',            'multiplicationLayer',            {'NumInputs'},                {}
     'DepthConcatenationLayer',        'depthConcatenationLayer',        {'NumInputs'},                {}
@@ -167,7 +185,7 @@ end
 function tf = isDefault(option, value)
 % Whether an option that came with a later release has the value that it has without it.
 switch option
-    case {'PaddingValue', 'HasUnpoolingOutputs'}
+    case {'PaddingValue', 'HasUnpoolingOutputs', 'HasStateInputs', 'HasStateOutputs'}
         tf = isequal(value, 0) || isequal(value, false);
     case 'MinLength'
         tf = isequal(value, 1);

@@ -10,6 +10,8 @@ import numpy as np
 
 from matlab_bridge import Layer, Network
 
+from . import numpy_sequences
+
 Array = np.ndarray
 
 
@@ -137,6 +139,8 @@ def batch_normalization(layer: Layer, value: Array) -> Array:
 def fully_connected(layer: Layer, value: Array) -> Array:
     weights = layer.learnables["Weights"].astype(float)
     size = setting(layer, "OutputSize")[-1]
+    if value.ndim == 2:  # each step of a sequence
+        return value @ weights.reshape(size, -1).T + layer.learnables["Bias"].astype(float).ravel()
     if weights.ndim > 2:  # H x W x C x O
         products = np.tensordot(value, weights.reshape(*value.shape, size), axes=value.ndim)
     else:  # O x (H W C), where H runs fastest
@@ -172,4 +176,5 @@ COMPUTE = {
     "DepthConcatenationLayer": lambda layer, *values: np.concatenate(values, axis=-1),
     "ClassificationOutputLayer": lambda layer, value: value,
     "RegressionOutputLayer": lambda layer, value: value,
+    **numpy_sequences.COMPUTE,
 }

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.special import expit
 
 import matlab_bridge as mb
+from matlab_bridge.networks._network import series
+
+from .numpy_layers import forward
 
 pytestmark = pytest.mark.corpus
 
@@ -42,7 +44,7 @@ def test_a_network_that_matlab_imported_gives_the_outputs_of_the_original(corpus
     np.testing.assert_allclose(model.predict(inputs, verbose=0), outputs, rtol=0, atol=1e-6)
 
 
-def test_walks_are_told_apart_by_the_parameters_of_an_lstm(corpus: Path) -> None:
+def test_walks_are_told_apart_by_an_lstm(corpus: Path) -> None:
     rate, length = 50, 170  # 3.4 seconds
     folder = corpus / "kooste2018__Monty_Matlab_SS2021"
     windows, labels = [], []
@@ -55,24 +57,42 @@ def test_walks_are_told_apart_by_the_parameters_of_an_lstm(corpus: Path) -> None
         windows += [signal[start : start + length] for start in starts]
         labels += ["Normal walk" if path.stem.endswith("_N") else "Silly walk"] * len(starts)
     network = mb.load_network(folder / "Model.mat")
-    features = np.maximum(last_output(network["lstm"], np.array(windows)), 0)
-    head = network["fc"].learnables
-    scores = features @ head["Weights"].reshape(2, 100).T + head["Bias"].ravel()
+    scores = network.to_keras().predict(np.array(windows, dtype="float32"), verbose=0)
     predicted = np.array(network.class_names)[scores.argmax(axis=-1)]
     assert len(labels) == 241
     assert np.sum(predicted == np.array(labels)) == 237
 
 
-def last_output(lstm: mb.Layer, sequences: np.ndarray) -> np.ndarray:
-    """The last hidden state of an LSTM (N, H) for sequences (N, T, D).
+PROJECTED = "Part_1_AI_modeling__models__DLmodel_ref_stackedLSTM_Projected.mat"
 
-    The gates are in the order input, forget, cell candidate, output, as the page of `lstmLayer` gives them.
-    """
-    weights, recurrent = lstm.learnables["InputWeights"], lstm.learnables["RecurrentWeights"]
-    hidden = cell = np.zeros((len(sequences), recurrent.shape[1]))
-    for step in np.moveaxis(sequences, 1, 0):
-        gates = step @ weights.T + hidden @ recurrent.T + lstm.learnables["Bias"].ravel()
-        into, forget, candidate, out = np.split(gates, 4, axis=-1)
-        cell = expit(forget) * cell + expit(into) * np.tanh(candidate)
-        hidden = expit(out) * np.tanh(cell)
-    return hidden
+
+@pytest.mark.parametrize(
+    ("file", "length"),
+    [
+        ("AgoroAkorede__LSTM/gru_ph_model.mat", 20),
+        ("AgoroAkorede__LSTM/lstm_ph_model.mat", 20),
+        ("DuRen1126__ECG_DeepClassfication/net.mat", 9),
+        ("Elonisme__EAPSystem/LSTMNet.mat", 12),
+        ("Ennio28__Detection-and-prediction-of-epilepsy/lstm.mat", 7),
+        (f"KantikaAscendas__Workshop-EmbeddedAI-with-MBD/{PROJECTED}", 15),
+        ("St3699__ML-for-JV-curve-prediction/LSTM.mat", 11),
+        ("St3699__ML-for-JV-curve-prediction/biLSTM.mat", 11),
+        ("Suhani92__Defuse-Simulink/net.mat", 14),
+    ],
+)
+def test_recurrent_networks_give_what_the_equations_say(corpus: Path, file: str, length: int) -> None:
+    saved = mb.load_network(corpus / file)
+    # Without the scores, which are all 1 where a network has one class.
+    layers = tuple(layer for layer in saved.layers if layer.kind not in ("SoftmaxLayer", "ClassificationOutputLayer"))
+    network = mb.Network(layers, series(layer.name for layer in layers))
+    settings = network.layers[0].settings
+    sequences = np.random.default_rng(0).normal(size=(2, length, int(settings["InputSize"].item())))
+    if "Min" in (settings["Normalization"] if isinstance(settings.get("Normalization"), dict) else {}):
+        # One of the features ends at 1e-37: larger numbers would overflow, and backends take smaller ones for zero.
+        low, high = (np.ravel(settings["Normalization"][end]).astype(float) for end in ("Min", "Max"))
+        sequences = low + (high - low) * np.random.default_rng(0).uniform(0.2, 1, size=sequences.shape)
+    sequences = sequences.astype("float32")
+    expected = np.array([forward(network, sequence) for sequence in sequences])
+    actual = network.to_keras().predict(sequences, verbose=0)
+    assert actual.shape == expected.shape
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5 * max(1, np.abs(expected).max()))

@@ -20,6 +20,7 @@ from .layer_tools import (
     dropped,
     feature_input,
     image_input,
+    layer,
     normal,
     outputs,
     sequence_input,
@@ -143,13 +144,32 @@ def test_a_function_of_the_users_is_refused():
         to_keras(network)
 
 
-def test_sequences_of_images_and_split_complex_inputs_are_refused():
-    images = sequence_input(3, InputSize=row(8, 8, 3))
+def test_split_complex_inputs_are_refused():
     complex_ = feature_input(3, SplitComplexInputs=np.array([[True]]))
-    with pytest.raises(UnsupportedLayerError, match="sequences of images"):
-        to_keras(chain(images))
     with pytest.raises(UnsupportedLayerError, match="complex"):
         to_keras(chain(complex_))
+
+
+@given(st.sampled_from(sorted(FORMULAS)), st.booleans(), st.lists(st.integers(1, 4), min_size=2, max_size=4))
+@settings(max_examples=20)
+def test_normalization_of_sequences_of_images(kind, by_element, size):
+    known = statistics(tuple(size) if by_element else (1,) * (len(size) - 1) + (size[-1],))
+    struct = {name: dropped(array) for name, array in known.items()}
+    sequences = normal(4, 2, 5, *size)
+    network = chain(sequence_input(0, InputSize=row(*size), Normalization={"Type": kind, **struct}))
+    assert_close(outputs(network, sequences).reshape(sequences.shape), FORMULAS[kind](sequences, known))
+
+
+@pytest.mark.parametrize("statistic", [(3, 4, 2, 5), (1, 1, 1, 5)])
+def test_images_of_three_dimensions(statistic):
+    mean = normal(1, *statistic)
+    first = layer(
+        "input",
+        "Image3DInputLayer",
+        {"InputSize": row(3, 4, 2, 5), "Normalization": {"Type": "zerocenter", "AverageImage": dropped(mean)}},
+    )
+    images = normal(4, 2, 3, 4, 2, 5)
+    assert_close(outputs(chain(first), images), images - mean)
 
 
 def test_statistics_that_were_never_computed_are_named():

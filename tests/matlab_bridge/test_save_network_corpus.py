@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import matlab_bridge as mb
+from matlab_bridge.networks._build import variable_paths
 
 from .test_mat5_walker import elements_of
 from .test_read_corpus import DEEP, catalogue
@@ -20,10 +21,10 @@ from .test_read_corpus import DEEP, catalogue
 pytestmark = pytest.mark.corpus
 
 
-def halved(array: np.ndarray) -> np.ndarray:
-    """The array without the smaller half of its numbers; the same half in whatever order they stand."""
-    magnitudes = np.sort(np.abs(array), axis=None)
-    return np.where(np.abs(array) > magnitudes[(array.size - 1) // 2], array, 0)
+def halved(array: np.ndarray, of: np.ndarray | None = None) -> np.ndarray:
+    """The array without the smaller half of its numbers, or of those of another; the same in whatever order."""
+    magnitudes = np.sort(np.abs(array if of is None else of), axis=None)
+    return np.where(np.abs(array) > magnitudes[(magnitudes.size - 1) // 2], array, 0)
 
 
 def storage(array: np.ndarray) -> np.dtype[Any]:
@@ -66,8 +67,13 @@ def assert_only_numbers_differ_in_hdf5(source: Path, copy: Path, expected: int) 
 def pruned_in_keras(network: mb.Network) -> keras.Model:
     with warnings.catch_warnings(action="ignore"):  # of layers that were saved before they were trained
         model = network.to_keras()
+    parameters = variable_paths(network)
     for variable in model.trainable_variables:
-        variable.assign(halved(np.asarray(variable)))
+        # One parameter may be several variables, as both directions of a BiLSTM, or part of one, as a GRU's bias.
+        layer, name = parameters[variable.path]
+        stored = network[layer].learnables[name]
+        if stored.size:
+            variable.assign(halved(np.asarray(variable), of=stored))
     return model
 
 

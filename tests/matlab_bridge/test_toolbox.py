@@ -42,7 +42,11 @@ CONSTRUCTORS = [
     *("maxPooling2dLayer", "maxUnpooling2dLayer", "averagePooling1dLayer", "averagePooling2dLayer"),
     *("globalAveragePooling1dLayer", "globalAveragePooling2dLayer", "globalMaxPooling1dLayer"),
     *("globalMaxPooling2dLayer", "resize2dLayer", "dropoutLayer", "flattenLayer", "additionLayer"),
-    *("multiplicationLayer", "depthConcatenationLayer", "concatenationLayer"),
+    *("multiplicationLayer", "depthConcatenationLayer", "concatenationLayer", "image3dInputLayer"),
+    *("convolution3dLayer", "transposedConv1dLayer", "transposedConv3dLayer", "lstmProjectedLayer"),
+    *("gruProjectedLayer", "maxPooling3dLayer", "averagePooling3dLayer", "adaptiveAveragePooling2dLayer"),
+    *("globalAveragePooling3dLayer", "globalMaxPooling3dLayer", "sequenceFoldingLayer"),
+    *("sequenceUnfoldingLayer", "indexing1dLayer", "embeddingConcatenationLayer", "wordEmbeddingLayer"),
 ]
 
 STAND_INS = {
@@ -223,6 +227,21 @@ class TestNetworkFromStruct:
                 {"NumHiddenUnits": row(5), "ResetGateMode": "before-multiplication"},
                 [5, "ResetGateMode", "before-multiplication"],
             ),
+            (
+                "LSTMProjected",
+                {"NumHiddenUnits": row(9), "InputProjectorSize": row(2), "OutputProjectorSize": row(3)},
+                [9, 3, 2],
+            ),
+            (
+                "GRUProjected",
+                {
+                    "NumHiddenUnits": row(9),
+                    "InputProjectorSize": row(2),
+                    "OutputProjectorSize": row(3),
+                    "ResetGateMode": "before-multiplication",
+                },
+                [9, 3, 2, "ResetGateMode", "before-multiplication"],
+            ),
             ("LayerNormalization", {"Epsilon": row(0.5)}, ["Epsilon", 0.5]),
             ("GroupNormalization", {"NumGroups": row(2)}, [2]),
             ("CrossChannelNormalization", {"WindowChannelSize": row(5), "K": row(1)}, [5, "K", 1]),
@@ -252,6 +271,19 @@ class TestNetworkFromStruct:
             ("Multiplication", {"NumInputs": row(3)}, [3]),
             ("DepthConcatenation", {"NumInputs": row(3)}, [3]),
             ("Concatenation", {"Dim": row(1), "NumInputs": row(2)}, [1, 2]),
+            ("Convolution3D", window | {"Stride": row(1, 2, 1)}, [3, 4, "Stride", [1, 2, 1]]),
+            ("TransposedConvolution1D", window | {"CroppingSize": row(1, 0)}, [3, 4, "Cropping", [1, 0]]),
+            ("TransposedConvolution3D", window | {"CroppingMode": "same"}, [3, 4, "Cropping", "same"]),
+            ("MaxPooling3D", {"PoolSize": row(2), "Stride": row(2)}, [2, "Stride", 2]),
+            ("AveragePooling3D", {"PoolSize": row(2), "Stride": row(2)}, [2, "Stride", 2]),
+            ("AdaptiveAveragePooling2D", {"OutputSize": row(3, 2)}, [[3, 2]]),
+            ("GlobalAveragePooling3D", {}, []),
+            ("GlobalMaxPooling3D", {}, []),
+            ("SequenceFolding", {}, []),
+            ("SequenceUnfolding", {}, []),
+            ("Indexing1D", {"Index": "last"}, ["last"]),
+            ("EmbeddingConcatenation", {}, []),
+            ("WordEmbedding", {"Dimension": row(4), "NumWords": row(7)}, [4, 7]),
         ]
         layers = [Layer(f"l{i}", f"{NNET}{kind}Layer", settings) for i, (kind, settings, _) in enumerate(cases)]
         save_portable(desk / "p.mat", Network(tuple(layers), ()))

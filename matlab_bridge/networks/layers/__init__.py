@@ -1,6 +1,18 @@
 """The layers that convert, one file a family; importing this package registers their rules."""
 
-from . import activation, combination, convolution, dense, inputs, normalization, output, pooling
+from . import (
+    activation,
+    combination,
+    convolution,
+    dense,
+    inputs,
+    normalization,
+    output,
+    pooling,
+    projected,
+    recurrent,
+    sequence,
+)
 
 __all__ = [
     "activation",
@@ -11,4 +23,7 @@ __all__ = [
     "normalization",
     "output",
     "pooling",
+    "projected",
+    "recurrent",
+    "sequence",
 ]

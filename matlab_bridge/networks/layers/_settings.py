@@ -39,10 +39,18 @@ def integer(layer: Layer, name: str, default: int | None = None) -> int:
     return int(number(layer, name, default))
 
 
-def pair(layer: Layer, name: str, default: int | None = None) -> tuple[int, int]:
-    """A setting `[vertical horizontal]`; one number stands for both."""
-    vertical, *rest = numbers(layer, name, None if default is None else (default,))
-    return int(vertical), int(rest[0] if rest else vertical)
+def sizes(layer: Layer, name: str, rank: int, default: int | None = None) -> tuple[int, ...]:
+    """A setting with a whole number for each of `rank` dimensions; one number stands for all.
+
+    Raises:
+        InvalidNetworkError: if it has another number of elements.
+    """
+    found = tuple(map(int, numbers(layer, name, None if default is None else (default,))))
+    if len(found) not in (1, rank):
+        raise InvalidNetworkError(
+            f"Layer {layer.name!r} ({layer.kind}) has {len(found)} numbers for {name}; {rank} or one was expected."
+        )
+    return found * rank if len(found) == 1 else found
 
 
 def text(layer: Layer, name: str, default: str = "") -> str:

@@ -9,15 +9,16 @@ import keras
 import numpy as np
 
 from matlab_bridge._errors import UnsupportedLayerError
-from matlab_bridge.networks._rules import LayerRule, Shapes, Site, Tensor, register_layer
+from matlab_bridge.networks._rules import LayerRule, Shapes, Site, Tensor, is_sequence, register_layer, spatial_size
 
 from ._settings import integer
 
 
 def _of_one_rank(site: Site) -> list[Tensor]:
-    """The inputs, vectors made images of 1x1 pixels where others are images."""
-    if any(len(tensor.shape) == 4 for tensor in site.inputs):
-        return [site.as_image(tensor) for tensor in site.inputs]
+    """The inputs, vectors made images of one pixel where others are images."""
+    rank = max(len(spatial_size(tensor)) for tensor in site.inputs)
+    if rank > 1 and not any(map(is_sequence, site.inputs)):
+        return [site.as_image(tensor, rank) for tensor in site.inputs]
     return list(site.inputs)
 
 
@@ -58,18 +59,28 @@ class DepthConcatenation(LayerRule):
         return {"NumInputs": _count(shapes)} if rank != 3 and layer.axis % rank == rank - 1 else None
 
 
+def _axes(tensor: Tensor) -> dict[int, int]:
+    """The axis of a Keras tensor for each of MATLAB's dimensions."""
+    rank, has_time = len(spatial_size(tensor)), is_sequence(tensor)
+    axes = {dim: dim + has_time for dim in range(1, rank + 2)}
+    if has_time:
+        axes[rank + 3] = 1
+    elif rank == 0:
+        axes[3] = 1  # a vector is an image of one pixel
+    return axes
+
+
 @register_layer("nnet.cnn.layer.ConcatenationLayer")
 @final
 class Concatenation(LayerRule):
-    """`concatenationLayer`: along `Dim` of rows, columns, channels; vectors have channels only."""
+    """`concatenationLayer`: along `Dim` of MATLAB's dimensions: those of the image, channels, batch, time."""
 
     keras_classes = ("Concatenate",)
 
     def build(self, site: Site) -> Tensor:
         """Keras' concatenation along the axis that `Dim` means."""
         dim, tensors = integer(site.layer, "Dim"), _of_one_rank(site)
-        rank = len(tensors[0].shape)
-        axes = {4: {1: 1, 2: 2, 3: 3}, 2: {1: 1, 3: 1}, 3: {1: 2}}[rank]
+        axes = _axes(tensors[0])
         if dim not in axes:
             raise UnsupportedLayerError(f"its Dim is {dim}, and inputs of shape {tensors[0].shape} reach it")
         return keras.layers.Concatenate(axis=axes[dim], name=site.name)(tensors)
@@ -78,7 +89,7 @@ class Concatenation(LayerRule):
         """The number of inputs and the dimension."""
         rank = len(shapes[0])
         axis = layer.axis % rank
-        dim = axis if rank == 4 else 1
+        dim = axis if rank > 3 else 1
         if axis == 0 or (rank == 3 and axis == 1):
             raise UnsupportedLayerError(f"it concatenates along axis {layer.axis}, the batch or the time")
         return {"NumInputs": _count(shapes), "Dim": np.array([[dim]], dtype=float)}

@@ -1,9 +1,9 @@
-"""Convolution: plain, grouped, and transposed."""
+"""Convolution over 1, 2 and 3 dimensions: plain, grouped, and transposed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import keras
 import numpy as np
@@ -20,92 +20,134 @@ from matlab_bridge.networks._rules import (
     register_layer,
 )
 
-from ._settings import integer, number, numbers, pair, text
+from ._settings import integer, number, numbers, sizes, text
 from ._window import (
     Margins,
     Window,
-    image_size,
+    cropped,
     manual_margins,
+    open_length,
     padded,
     padding_of,
     same_cropping,
     same_padding,
+    shared_settings,
+    sizes_of,
 )
 
+_CONVOLUTIONS = {1: keras.layers.Conv1D, 2: keras.layers.Conv2D, 3: keras.layers.Conv3D}
+_TRANSPOSED = {1: keras.layers.Conv1DTranspose, 2: keras.layers.Conv2DTranspose, 3: keras.layers.Conv3DTranspose}
+_STRIDES = {1: keras.layers.MaxPooling1D, 2: keras.layers.MaxPooling2D, 3: keras.layers.MaxPooling3D}
 
-def _bias_to_matlab(bias: Array) -> Array:
-    return bias.reshape(1, 1, -1)
 
-
-# FH x FW x C x K, Keras' own order.
-_WEIGHTS = Parameter("Weights", "kernel")
-_BIAS = Parameter("Bias", "bias", to_matlab=_bias_to_matlab)
+def _weights_and_bias(rank: int) -> tuple[Parameter, ...]:
+    """Weights are FH x FW x C x K, or FH x FW x K x C in a transposed convolution: Keras' own orders."""
+    return (
+        Parameter("Weights", "kernel"),
+        Parameter("Bias", "bias", to_matlab=lambda bias: bias.reshape((1,) * rank + (-1,))),
+    )
 
 
 def _padding_value(layer: Layer) -> float | str:
     return text(layer, "PaddingValue") or number(layer, "PaddingValue", 0)
 
 
-def _convolve(site: Site, filters: int, groups: int) -> Tensor:
-    """A convolution with MATLAB's padding, by Keras' own `"same"` where the two agree."""
-    layer, images = site.layer, site.image
-    stride, dilation = pair(layer, "Stride", 1), pair(layer, "DilationFactor", 1)
-    window = Window(pair(layer, "FilterSize"), stride, dilation)
-    margins, value = padding_of(layer, image_size(images), window), _padding_value(layer)
+def _convolve(site: Site, rank: int, filters: int, groups: int) -> Tensor:
+    """A convolution with MATLAB's padding, by Keras' own `"same"` or `"causal"` where they are the same."""
+    layer, images = site.layer, site.as_image(site.input, rank)
+    stride, dilation = sizes(layer, "Stride", rank, 1), sizes(layer, "DilationFactor", rank, 1)
+    window = Window(sizes(layer, "FilterSize", rank), stride, dilation)
+    margins, value = padding_of(layer, sizes_of(images), window), _padding_value(layer)
     # Keras refuses a stride together with a dilation: every pixel is computed, then every stride-th is taken.
     subsampled = max(stride) > 1 and max(dilation) > 1
-    is_same = not subsampled and value == 0 and margins == same_padding(image_size(images), window)
-    if not is_same:
+    padding = "valid" if subsampled or value != 0 else _keras_padding(layer, images, window, margins)
+    if padding == "valid":
+        if margins is None:
+            raise open_length("it has a dilation or a padding value" if subsampled or value != 0 else "of its stride")
         images = padded(site, images, margins, value)
-    outputs = keras.layers.Conv2D(
+    outputs = _CONVOLUTIONS[rank](
         filters,
         window.size,
         strides=1 if subsampled else stride,
-        padding="same" if is_same and not margins.are_empty else "valid",
+        padding=padding,
         dilation_rate=dilation,
         groups=groups,
         name=site.name,
     )(images)
-    return keras.layers.MaxPooling2D(1, stride, name=site.helper("stride"))(outputs) if subsampled else outputs
+    return _STRIDES[rank](1, stride, name=site.helper("stride"))(outputs) if subsampled else outputs
 
 
-def _window_settings(layer: keras.layers.Layer) -> dict[str, Any]:
+def _keras_padding(layer: Layer, images: Tensor, window: Window, margins: Margins | None) -> str:
+    """The name of Keras' own padding that does what the margins do; `"valid"` where there is none."""
+    if margins is None:
+        return "same"
+    if text(layer, "PaddingMode") == "causal" and not margins.are_empty:
+        return "causal"
+    is_same = margins == same_padding(sizes_of(images), window)
+    return "same" if is_same and not margins.are_empty else "valid"
+
+
+def _channels(layer: keras.layers.Layer, axis: int) -> Array:
+    return np.array([[layer.kernel.shape[axis]]], dtype=float)
+
+
+def _window_settings(layer: keras.layers.Layer, rank: int) -> dict[str, Any]:
     """The settings that MATLAB's plain and grouped convolutions share, of a Keras one."""
-    return {
-        "FilterSize": np.array([layer.kernel_size], dtype=float),
-        "Stride": np.array([layer.strides], dtype=float),
-        "DilationFactor": np.array([layer.dilation_rate], dtype=float),
-        "PaddingMode": "same" if layer.padding == "same" else "manual",
-        "PaddingSize": np.zeros((1, 4)),
-        "PaddingValue": np.zeros((1, 1)),
-    }
+    window = {"FilterSize": layer.kernel_size, "Stride": layer.strides, "DilationFactor": layer.dilation_rate}
+    return {**shared_settings(rank, window, layer.padding), "PaddingValue": np.zeros((1, 1))}
 
 
-@register_layer("nnet.cnn.layer.Convolution2DLayer")
-@final
-class Convolution2D(LayerRule):
-    """`convolution2dLayer`; networks of R2016 write two groups as `NumFilters` of two numbers."""
+class _Convolution(LayerRule):
+    """A plain convolution; networks of R2016 write two groups as `NumFilters` of two numbers."""
 
-    keras_classes = ("Conv2D",)
+    per_frame = True
+    rank: ClassVar[int]
 
     def build(self, site: Site) -> Tensor:
         """One Keras convolution, padded first where Keras cannot."""
         filters = numbers(site.layer, "NumFilters")
-        return _convolve(site, int(sum(filters)), groups=len(filters))
+        return _convolve(site, self.rank, int(sum(filters)), groups=len(filters))
 
     def parameters(self, layer: Layer) -> tuple[Parameter, ...]:
         """`Weights` in Keras' own order, and `Bias`."""
-        return _WEIGHTS, _BIAS
+        return _weights_and_bias(self.rank)
 
     def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any] | None:
         """The same convolution in MATLAB's words."""
         if layer.groups != 1:
             return None
         return {
-            **_window_settings(layer),
-            "NumChannels": np.array([[layer.kernel.shape[2]]], dtype=float),
+            **_window_settings(layer, self.rank),
+            "NumChannels": _channels(layer, -2),
             "NumFilters": np.array([[layer.filters]], dtype=float),
         }
+
+
+@register_layer("nnet.cnn.layer.Convolution1DLayer")
+@final
+class Convolution1D(_Convolution):
+    """`convolution1dLayer`: along the time of sequences, or along the one dimension of 1-D images."""
+
+    rank = 1
+    keras_classes = ("Conv1D",)
+
+
+@register_layer("nnet.cnn.layer.Convolution2DLayer")
+@final
+class Convolution2D(_Convolution):
+    """`convolution2dLayer`."""
+
+    rank = 2
+    keras_classes = ("Conv2D",)
+
+
+@register_layer("nnet.cnn.layer.Convolution3DLayer")
+@final
+class Convolution3D(_Convolution):
+    """`convolution3dLayer`."""
+
+    rank = 3
+    keras_classes = ("Conv3D",)
 
 
 @register_layer("nnet.cnn.layer.GroupedConvolution2DLayer")
@@ -113,14 +155,15 @@ class Convolution2D(LayerRule):
 class GroupedConvolution2D(LayerRule):
     """`groupedConvolution2dLayer`: weights FH x FW x C/g x K/g x g, or FH x FW x 1 x K channel by channel."""
 
+    per_frame = True
     keras_classes = ("Conv2D",)
 
     def build(self, site: Site) -> Tensor:
         """One Keras convolution with groups."""
         layer = site.layer
         channel_wise = text(layer, "NumGroups") == "channel-wise"
-        groups = int(site.image.shape[-1]) if channel_wise else integer(layer, "NumGroups")
-        return _convolve(site, groups * integer(layer, "NumFiltersPerGroup"), groups)
+        groups = int(site.input.shape[-1]) if channel_wise else integer(layer, "NumGroups")
+        return _convolve(site, 2, groups * integer(layer, "NumFiltersPerGroup"), groups)
 
     def parameters(self, layer: Layer) -> tuple[Parameter, ...]:
         """Filters of a group follow each other in Keras, which is MATLAB's column-major order."""
@@ -141,19 +184,18 @@ class GroupedConvolution2D(LayerRule):
         if layer.groups == 1:
             return None
         return {
-            **_window_settings(layer),
+            **_window_settings(layer, 2),
             "NumGroups": np.array([[layer.groups]], dtype=float),
-            "NumChannelsPerGroup": np.array([[layer.kernel.shape[2]]], dtype=float),
+            "NumChannelsPerGroup": _channels(layer, -2),
             "NumFiltersPerGroup": np.array([[layer.filters // layer.groups]], dtype=float),
         }
 
 
-@register_layer("nnet.cnn.layer.TransposedConvolution2DLayer")
-@final
-class TransposedConvolution2D(LayerRule):
-    """`transposedConv2dLayer`: weights FH x FW x K x C, Keras' own order."""
+class _TransposedConvolution(LayerRule):
+    """A transposed convolution: weights FH x FW x K x C, Keras' own order."""
 
-    keras_classes = ("Conv2DTranspose",)
+    per_frame = True
+    rank: ClassVar[int]
 
     def objection(self, layer: Layer) -> str | None:
         """An output size of its own is beyond what the documentation defines."""
@@ -163,47 +205,75 @@ class TransposedConvolution2D(LayerRule):
 
     def build(self, site: Site) -> Tensor:
         """A transposed convolution, then the cropping where Keras' own `"same"` is another."""
-        layer, images = site.layer, site.image
-        window = Window(pair(layer, "FilterSize"), pair(layer, "Stride", 1))
+        layer, images = site.layer, site.as_image(site.input, self.rank)
+        window = Window(sizes(layer, "FilterSize", self.rank), sizes(layer, "Stride", self.rank, 1))
         same = same_cropping(window)
         is_same_mode = text(layer, "CroppingMode", "manual") == "same"
-        crop = same if is_same_mode else manual_margins(layer, "CroppingSize", "Cropping")
-        is_same = crop == same and min(same.top, same.left) >= 0
-        outputs = keras.layers.Conv2DTranspose(
+        crop = same if is_same_mode else manual_margins(layer, self.rank, "CroppingSize", "Cropping")
+        is_same = crop == same and same.least >= 0
+        outputs = _TRANSPOSED[self.rank](
             integer(layer, "NumFilters"),
             window.size,
             strides=window.stride,
             padding="same" if is_same and not crop.are_empty else "valid",
             name=site.name,
         )(images)
-        if is_same or (crop.are_empty and min(same.top, same.left) >= 0):
+        if is_same or (crop.are_empty and same.least >= 0):
             return outputs
         # Keras' output is never shorter than image * stride: where a filter is shorter than the stride, Keras
         # adds rows of bias at the end that are beyond stride * (image - 1) + filter.
-        excess = [max(step - size, 0) for size, step in zip(window.size, window.stride, strict=True)]
-        cut = Margins(crop.top, crop.bottom + excess[0], crop.left, crop.right + excess[1])
-        if min(cut.top, cut.bottom, cut.left, cut.right) < 0:
+        excess = tuple((0, max(step - size, 0)) for size, step in zip(window.size, window.stride, strict=True))
+        cut = crop.plus(Margins(excess))
+        if cut.least < 0:
             raise UnsupportedLayerError(
                 f"its filter {window.size} is smaller than its stride {window.stride}, and cropping 'same' "
                 f"would have to add pixels; set the cropping by hand"
             )
-        return keras.layers.Cropping2D(cut.pairs, name=site.helper("cropping"))(outputs)
+        return cropped(site, outputs, cut)
 
     def parameters(self, layer: Layer) -> tuple[Parameter, ...]:
         """`Weights` in Keras' own order, and `Bias`."""
-        return _WEIGHTS, _BIAS
+        return _weights_and_bias(self.rank)
 
     def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any]:
         """The same convolution in MATLAB's words."""
-        if layer.output_padding is not None or tuple(layer.dilation_rate) != (1, 1):
+        dilation = np.ravel(layer.dilation_rate)
+        if layer.output_padding is not None or np.any(dilation != 1):
             raise UnsupportedLayerError("MATLAB's transposed convolution has no output padding and no dilation")
         if any(size < step for size, step in zip(layer.kernel_size, layer.strides, strict=True)):
             raise UnsupportedLayerError("its filter is smaller than its stride, and Keras pads the output then")
         return {
             "FilterSize": np.array([layer.kernel_size], dtype=float),
-            "NumChannels": np.array([[layer.kernel.shape[3]]], dtype=float),
+            "NumChannels": _channels(layer, -1),
             "NumFilters": np.array([[layer.filters]], dtype=float),
             "Stride": np.array([layer.strides], dtype=float),
             "CroppingMode": "same" if layer.padding == "same" else "manual",
-            "CroppingSize": np.zeros((1, 4)),
+            "CroppingSize": Margins.none(self.rank).for_matlab,
         }
+
+
+@register_layer("nnet.cnn.layer.TransposedConvolution1DLayer")
+@final
+class TransposedConvolution1D(_TransposedConvolution):
+    """`transposedConv1dLayer`."""
+
+    rank = 1
+    keras_classes = ("Conv1DTranspose",)
+
+
+@register_layer("nnet.cnn.layer.TransposedConvolution2DLayer")
+@final
+class TransposedConvolution2D(_TransposedConvolution):
+    """`transposedConv2dLayer`."""
+
+    rank = 2
+    keras_classes = ("Conv2DTranspose",)
+
+
+@register_layer("nnet.cnn.layer.TransposedConvolution3DLayer")
+@final
+class TransposedConvolution3D(_TransposedConvolution):
+    """`transposedConv3dLayer`."""
+
+    rank = 3
+    keras_classes = ("Conv3DTranspose",)

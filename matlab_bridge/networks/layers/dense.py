@@ -10,17 +10,22 @@ import numpy as np
 
 from matlab_bridge._errors import UnsupportedLayerError
 from matlab_bridge.networks._network import Array, Layer, padded_shape
-from matlab_bridge.networks._rules import LayerRule, Parameter, Shapes, Site, Tensor, register_layer
+from matlab_bridge.networks._rules import LayerRule, Parameter, Shapes, Site, Tensor, register_layer, spatial_size
 
 from ._settings import numbers
 
 
-def _flatten_column_major(site: Site, tensor: Tensor) -> Tensor:
-    """Images as vectors in MATLAB's order: the rows run fastest, then the columns, then the channels."""
-    _, height, width, _ = tensor.shape
-    if (height, width) != (1, 1):
-        tensor = keras.layers.Permute((3, 2, 1), name=site.helper("permute"))(tensor)
-    return keras.layers.Flatten(name=site.helper("flatten"))(tensor)
+def _permuted(site: Site, images: Tensor) -> Tensor:
+    """Images (N, C, W, H), so that a flatten gives MATLAB's order: rows run fastest, then columns, then channels."""
+    if set(spatial_size(images)) <= {1}:
+        return images
+    axes = tuple(range(len(images.shape) - 1, 0, -1))
+    return keras.layers.Permute(axes, name=site.helper("permute"))(images)
+
+
+def _is_image(tensor: Tensor) -> bool:
+    """Whether there is something to flatten; the steps of a sequence (N, T, C) are vectors."""
+    return bool(spatial_size(tensor))
 
 
 def _is_spatial(layer: Layer) -> bool:
@@ -28,7 +33,7 @@ def _is_spatial(layer: Layer) -> bool:
     weights, outputs = layer.learnables.get("Weights", np.empty(0)), _output_size(layer)
     if weights.ndim > 2:
         return True
-    is_image = len(numbers(layer, "InputSize", (0,))) == 3
+    is_image = len(numbers(layer, "InputSize", (0,))) > 2
     return is_image and outputs == 1 and weights.size > 0 and weights.shape[0] != 1
 
 
@@ -42,16 +47,15 @@ def _output_size(layer: Layer) -> int:
 class FullyConnected(LayerRule):
     """`fullyConnectedLayer`: weights O x N, or H x W x C x O after an image; on sequences, each step."""
 
+    per_frame = True
     keras_classes = ("Dense",)
 
     def build(self, site: Site) -> Tensor:
         """A dense layer after a flatten, in the order in which the weights are stored."""
         layer, tensor = site.layer, site.input
-        if len(tensor.shape) == 4:
-            if _is_spatial(layer):
-                tensor = keras.layers.Flatten(name=site.helper("flatten"))(tensor)
-            else:
-                tensor = _flatten_column_major(site, tensor)
+        if _is_image(tensor):
+            tensor = tensor if _is_spatial(layer) else _permuted(site, tensor)
+            tensor = keras.layers.Flatten(name=site.helper("flatten"))(tensor)
         return keras.layers.Dense(_output_size(layer), name=site.name)(tensor)
 
     def parameters(self, layer: Layer) -> tuple[Parameter, ...]:
@@ -59,7 +63,7 @@ class FullyConnected(LayerRule):
         bias = Parameter("Bias", "bias", to_matlab=lambda bias: bias.reshape(-1, 1))
         if not _is_spatial(layer):
             return Parameter("Weights", "kernel", np.transpose, np.transpose), bias
-        shape = padded_shape(layer.learnables["Weights"], 4).shape
+        shape = padded_shape(layer.learnables["Weights"], max(4, len(numbers(layer, "InputSize", (0,))) + 1)).shape
 
         def to_keras(weights: Array) -> Array:
             return weights.reshape(-1, shape[-1])
@@ -71,7 +75,7 @@ class FullyConnected(LayerRule):
 
     def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any]:
         """The same layer in MATLAB's words."""
-        if len(shapes[0]) == 4:
+        if len(shapes[0]) > 3:
             raise UnsupportedLayerError("it acts on each pixel; in MATLAB a 1x1 convolution does")
         inputs, outputs = layer.kernel.shape
         return {
@@ -85,11 +89,24 @@ class FullyConnected(LayerRule):
 class Flatten(LayerRule):
     """`flattenLayer`: the spatial dimensions into the channels, column-major; vectors and sequences stay."""
 
+    per_frame = True
     keras_classes = ("Flatten",)
 
     def build(self, site: Site) -> Tensor:
         """A permutation to MATLAB's order, then Keras' flatten."""
-        if len(site.input.shape) != 4:
+        if not _is_image(site.input):
             return keras.layers.Identity(name=site.name)(site.input)
-        images = keras.layers.Permute((3, 2, 1), name=site.helper("permute"))(site.input)
-        return keras.layers.Flatten(name=site.name)(images)
+        return keras.layers.Flatten(name=site.name)(_permuted(site, site.input))
+
+
+@register_layer("nnet.keras.layer.FlattenCStyleLayer", "nnet.keras.layer.TimeDistributedFlattenCStyleLayer")
+@final
+class FlattenCStyle(LayerRule):
+    """The flatten of networks that MATLAB imported from Keras: channels run fastest, then columns, then rows."""
+
+    per_frame = True
+
+    def build(self, site: Site) -> Tensor:
+        """Keras' own flatten."""
+        flatten = keras.layers.Flatten if _is_image(site.input) else keras.layers.Identity
+        return flatten(name=site.name)(site.input)

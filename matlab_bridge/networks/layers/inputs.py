@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import final
 
 import keras
@@ -9,7 +10,7 @@ import numpy as np
 
 from matlab_bridge.networks._network import Array, Layer
 from matlab_bridge.networks._normalization import Normalization
-from matlab_bridge.networks._rules import LayerRule, Site, Tensor, register_layer
+from matlab_bridge.networks._rules import LayerRule, Site, Tensor, is_sequence, register_layer, spatial_size
 
 from ._settings import flag, integer, numbers
 
@@ -58,20 +59,23 @@ def _normalized(site: Site, tensor: Tensor) -> Tensor:
 
 
 def _normalized_by_element(site: Site, images: Tensor, gain: Array, offset: Array) -> Tensor:
-    """A gain and an offset for each element of an image: too many for the text of a configuration.
+    """A gain and an offset for each element of an image, or of those of a sequence.
 
-    A batch normalization of the flattened image holds them as weights that are no learnables, so that nothing
-    trains, prunes or counts them. It is frozen, and its statistics would not move even if it were not.
+    They are too many for the text of a configuration. A batch normalization of the flattened image holds them as
+    weights that are no learnables, so that nothing trains, prunes or counts them. It is frozen, and its statistics
+    would not move even if it were not.
     """
-    shape = tuple(images.shape[1:])
+    shape = (*spatial_size(images), images.shape[-1])
     norm = keras.layers.BatchNormalization(
         center=False, scale=False, epsilon=0, momentum=1, trainable=False, name=site.helper("normalization")
     )
-    elements = norm(keras.layers.Flatten(name=site.helper("elements"))(images))
+    # A -1 stands for the length of a sequence.
+    steps = (-1,) if is_sequence(images) else ()
+    elements = norm(keras.layers.Reshape((*steps, math.prod(shape)), name=site.helper("elements"))(images))
     gain, offset = (np.broadcast_to(array, shape).ravel() for array in (gain, offset))
     norm.moving_mean.assign(-offset / gain)
     norm.moving_variance.assign(1 / gain**2)
-    return keras.layers.Reshape(shape, name=site.helper("image"))(elements)
+    return keras.layers.Reshape((*steps, *shape), name=site.helper("image"))(elements)
 
 
 def _objection(layer: Layer) -> str | None:
@@ -100,6 +104,22 @@ class ImageInput(LayerRule):
         return _normalized(site, keras.Input(shape, name=site.name))
 
 
+@register_layer("nnet.cnn.layer.Image3DInputLayer")
+@final
+class Image3DInput(LayerRule):
+    """`image3dInputLayer`: (N, H, W, D, C)."""
+
+    is_input = True
+
+    def objection(self, layer: Layer) -> str | None:
+        """Complex inputs are not split, and functions of the user's are not run."""
+        return _objection(layer)
+
+    def build(self, site: Site) -> Tensor:
+        """The input and its normalization."""
+        return _normalized(site, keras.Input(_integers(site.layer, "InputSize"), name=site.name))
+
+
 @register_layer("nnet.cnn.layer.FeatureInputLayer")
 @final
 class FeatureInput(LayerRule):
@@ -119,16 +139,21 @@ class FeatureInput(LayerRule):
 @register_layer("nnet.cnn.layer.SequenceInputLayer")
 @final
 class SequenceInput(LayerRule):
-    """`sequenceInputLayer` of vectors: (N, T, D), of any length T."""
+    """`sequenceInputLayer`: (N, T, D), or sequences of images (N, T, H, W, C), of any length T.
+
+    Sequences shorter than `MinLength` are too short for the layers after it; Keras says so when they come.
+    """
 
     is_input = True
 
     def objection(self, layer: Layer) -> str | None:
-        """Sequences of images are a later step."""
-        if len(numbers(layer, "InputSize")) > 1:
-            return f"it takes sequences of images (InputSize {numbers(layer, 'InputSize')}), not of vectors"
+        """Complex inputs are not split, and functions of the user's are not run."""
         return _objection(layer)
 
     def build(self, site: Site) -> Tensor:
         """The input and its normalization."""
-        return _normalized(site, keras.Input((None, integer(site.layer, "InputSize")), name=site.name))
+        return _normalized(site, keras.Input((None, *_integers(site.layer, "InputSize")), name=site.name))
+
+
+def _integers(layer: Layer, name: str) -> tuple[int, ...]:
+    return tuple(map(int, numbers(layer, name)))

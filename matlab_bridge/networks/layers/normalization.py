@@ -69,6 +69,8 @@ class CrossChannelNormalization(LayerRule):
     Source: https://www.mathworks.com/help/deeplearning/ref/nnet.cnn.layer.crosschannelnormalizationlayer.html
     """
 
+    per_frame = True
+
     def build(self, site: Site) -> Tensor:
         """A mean pooling along the channels of the squares, which is ss / WindowChannelSize."""
         layer, images = site.layer, site.image

@@ -8,9 +8,10 @@ import numpy as np
 
 from matlab_bridge._errors import InvalidNetworkError
 from matlab_bridge.matfile._values import MatlabObject, ObjectArray
-from matlab_bridge.networks._network import Connection, Layer, Network, Source, series
+from matlab_bridge.networks._network import Connection, Layer, Network, Source, end_point, output_name, series
 
 from ._layers import read_layers
+from ._nested import expanded
 from ._values import columns, texts
 
 NETWORK_CLASSES = frozenset({"SeriesNetwork", "DAGNetwork", "dlnetwork", "nnet.cnn.LayerGraph"})
@@ -60,13 +61,18 @@ def read_network_object(value: Any, source: Source) -> Network:
     layers = read_layers(objects)
     table = fields.get("Connections")
     outputs = texts(value.fields.get("OutputNames"))
-    return Network(
+    network = Network(
         layers=layers,
         connections=series(layer.name for layer in layers) if table is None else read_connections(table, layers),
         class_names=class_names(layers),
         source=source,
         class_name=value.class_name,
-        output_names=tuple(end_point(name, {layer.name for layer in layers})[0] for name in outputs),
+        output_names=tuple(output_name(name, {layer.name for layer in layers}) for name in outputs),
+    )
+    nested = {layer.name: layer.settings.get("Network") for layer in layers}
+    return expanded(
+        network,
+        {name: read_network_object(held, source) for name, held in nested.items() if is_network_object(held)},
     )
 
 
@@ -123,11 +129,3 @@ def read_connections(table: Any, layers: tuple[Layer, ...]) -> tuple[Connection,
         ) from error
     parsed = ((end_point(start, names), end_point(end, names)) for start, end in ends)
     return tuple(Connection(start, end, out, into) for (start, out), (end, into) in parsed)
-
-
-def end_point(text: str, names: set[str]) -> tuple[str, str]:
-    """The layer and the port of an end point such as `"unpool/size"`; a layer's name may have slashes."""
-    if text in names:
-        return text, ""
-    layer, _, port = text.rpartition("/")
-    return (layer, port) if layer in names else (text, "")

@@ -12,11 +12,11 @@ import numpy as np
 
 from matlab_bridge._errors import InvalidNetworkError
 from matlab_bridge.matfile._values import MatlabObject
-from matlab_bridge.networks._network import Array, Layer, Network, Source
+from matlab_bridge.networks._network import Array, Layer, Network, Source, output_name
 from matlab_bridge.networks._portable_form import FORMAT, VERSION
 from matlab_bridge.networks._public import saved_settings
 
-from ._objects import end_point, read_connections
+from ._objects import read_connections
 from ._values import numeric, texts
 
 
@@ -63,7 +63,7 @@ def read_portable(value: Any, source: Source | None = None) -> Network:
         class_names=reader.texts(reader.field(fields, "ClassNames"), "ClassNames"),
         source=source,
         class_name=reader.text(reader.field(fields, "Class"), "Class"),
-        output_names=tuple(end_point(output, names)[0] for output in outputs),
+        output_names=tuple(output_name(output, names) for output in outputs),
     )
 
 

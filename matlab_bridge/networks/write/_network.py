@@ -125,16 +125,17 @@ def _parameters_of(model: Model, network: Network) -> dict[Parameter, Array]:
         return dict(model)
     import keras
 
-    from matlab_bridge.networks._build import model_values, to_matlab, variable_paths
+    from matlab_bridge.networks._build import model_values, to_matlab, variable_paths, with_known_paths
 
     if not isinstance(model, keras.Model):
         raise TypeError(
             "Expected a Keras model, a Network, or a mapping of (layer, parameter) to arrays, "
             f"got {type(model).__name__}."
         )
-    values, paths = model_values(model), variable_paths(network)
+    values, paths = with_known_paths(network, model_values(model)), variable_paths(network)
     # Variables that are not trained - seeds, the statistics of an input - need no counterpart in MATLAB.
-    own = {variable.path for variable in model.trainable_variables} | (paths.keys() & values.keys())
+    trained = with_known_paths(network, {variable.path: variable for variable in model.trainable_variables})
+    own = trained.keys() | (paths.keys() & values.keys())
     _demand_same_names(paths.keys(), own, "variables")
     return to_matlab(network, values)
 

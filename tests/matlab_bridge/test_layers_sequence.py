@@ -1,0 +1,187 @@
+"""Sequences of images frame by frame, folding, indexing, embeddings, and layers that keep the time."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from matlab_bridge import Connection, Layer, Network, UnsupportedLayerError
+from matlab_bridge.networks._build import to_keras
+from matlab_bridge.networks._network import series
+
+from .layer_tools import assert_close, assert_round_trip, chain, layer, normal, outputs, sequence_input
+from .networks_by_hand import row
+from .numpy_layers import forward
+from .recurrent_by_hand import recurrent
+
+
+def frames_of(*size):
+    return sequence_input(0, InputSize=row(*size))
+
+
+def convolution(channels, filters):
+    settings_ = {
+        "FilterSize": row(3, 2),
+        "NumFilters": row(filters),
+        "Stride": row(2, 1),
+        "DilationFactor": row(1, 1),
+        "PaddingMode": "same",
+    }
+    learnables = {"Weights": normal(1, 3, 2, channels, filters), "Bias": normal(2, 1, 1, filters)}
+    return layer("conv", "Convolution2DLayer", settings_, learnables)
+
+
+def pooling():
+    settings_ = {"PoolSize": row(2, 2), "Stride": row(2, 2), "PaddingMode": "manual", "PaddingSize": row(0, 0, 0, 0)}
+    return layer("pool", "MaxPooling2DLayer", settings_)
+
+
+def fully_connected(inputs, outputs_):
+    learnables = {"Weights": normal(3, outputs_, inputs), "Bias": normal(4, outputs_, 1)}
+    return layer("fc", "FullyConnectedLayer", {"OutputSize": row(outputs_)}, learnables)
+
+
+def norm(channels):
+    learnables = {"Offset": normal(5, 1, 1, channels), "Scale": normal(6, 1, 1, channels)}
+    state = {"TrainedMean": normal(7, 1, 1, channels), "TrainedVariance": np.abs(normal(8, 1, 1, channels)) + 0.1}
+    return layer("norm", "BatchNormalizationLayer", {"Epsilon": row(1e-5)}, learnables, state)
+
+
+IMAGES = [convolution(2, 3), norm(3), layer("relu", "ReLULayer"), pooling()]
+
+
+@pytest.mark.parametrize("ends", ["flatten", "fully connected"])
+@pytest.mark.parametrize("folds", [False, True], ids=["straight through", "folded"])
+def test_images_of_a_sequence_are_treated_one_by_one(folds, ends, tmp_path):
+    last = [layer("flatten", "FlattenLayer")] if ends == "flatten" else [fully_connected(18, 4)]
+    fold = [layer("fold", "SequenceFoldingLayer")] if folds else []
+    unfold = [layer("unfold", "SequenceUnfoldingLayer")] if folds else []
+    layers = (frames_of(8, 6, 2), *fold, *IMAGES, *unfold, *last)
+    connections = series(each.name for each in layers)
+    if folds:
+        connections = (*connections, Connection("fold", "unfold", "miniBatchSize", "miniBatchSize"))
+        connections = tuple(
+            Connection("fold", "conv", "out") if (c.source, c.destination) == ("fold", "conv") else c
+            for c in connections
+        )
+    network = Network(layers, connections)
+    sequences = normal(9, 3, 4, 8, 6, 2)
+    by_frame = chain(layer("input", "ImageInputLayer", {"InputSize": row(8, 6, 2)}), *IMAGES)
+    images = np.array([[forward(by_frame, image) for image in sequence] for sequence in sequences])
+    vectors = images.transpose(0, 1, 4, 3, 2).reshape(3, 4, -1)  # rows run fastest
+    expected = vectors
+    if ends != "flatten":
+        expected = vectors @ normal(3, 4, 18).T + normal(4, 4, 1).ravel()
+    model = to_keras(network)
+    assert_close(np.asarray(model(sequences)), expected)
+    assert_round_trip(network)
+    model.save(tmp_path / "net.keras")
+    loaded = keras.models.load_model(tmp_path / "net.keras")
+    # By another number of sequences, and of steps, than before.
+    assert_close(np.asarray(loaded(sequences[:1, :3])), expected[:1, :3])
+
+
+def test_a_video_classifier():
+    layers = (
+        frames_of(8, 6, 2),
+        *IMAGES,
+        layer("gap", "GlobalAveragePooling2DLayer"),
+        layer("flatten", "FlattenLayer"),
+        recurrent("LSTM", 3, 4, ReturnSequence=np.array([[False]])),
+        fully_connected(4, 2),
+    )
+    sequences = normal(9, 2, 5, 8, 6, 2)
+    by_frame = chain(layer("input", "ImageInputLayer", {"InputSize": row(8, 6, 2)}), *IMAGES, layers[-4])
+    steps = np.array([[forward(by_frame, image).ravel() for image in sequence] for sequence in sequences])
+    rest = chain(sequence_input(3), *layers[-2:])
+    assert_close(outputs(chain(*layers), sequences), np.array([forward(rest, each) for each in steps]))
+
+
+def test_one_dimensional_images_over_time():
+    weights, bias = normal(1, 3, 2, 4), normal(2, 1, 4)
+    conv = layer(
+        "conv", "Convolution1DLayer", {"FilterSize": row(3), "NumFilters": row(4)}, {"Weights": weights, "Bias": bias}
+    )
+    network = chain(frames_of(6, 2), conv, layer("pool", "GlobalMaxPooling1DLayer"), layer("flatten", "FlattenLayer"))
+    sequences = normal(9, 2, 5, 6, 2)
+    seen = np.lib.stride_tricks.sliding_window_view(sequences, 3, axis=2)
+    expected = (np.einsum("ntscf,fck->ntsk", seen, weights) + bias.ravel()).max(axis=2)
+    assert_close(outputs(network, sequences), expected)
+
+
+@pytest.mark.parametrize(("index", "step"), [("first", 0), ("last", -1)])
+def test_indexing(index, step):
+    sequences = normal(1, 2, 5, 3)
+    network = chain(sequence_input(3), layer("pick", "Indexing1DLayer", {"Index": index}))
+    assert_close(outputs(network, sequences), sequences[:, step])
+
+
+def test_an_embedding_before_the_first_step():
+    vector, sequences = normal(1, 3, 1), normal(2, 2, 5, 3)
+    first = layer("class", "EmbeddingConcatenationLayer", {"InputSize": row(3)}, {"Weights": vector})
+    network = chain(sequence_input(3), first)
+    expected = np.concatenate([np.broadcast_to(vector.ravel(), (2, 1, 3)), sequences], axis=1)
+    assert_close(outputs(network, sequences), expected)
+    assert_round_trip(network)
+
+
+def test_words_are_counted_from_one_and_padding_is_nothing():
+    weights = normal(1, 4, 7)
+    words = layer("words", "WordEmbeddingLayer", {"Dimension": row(4), "NumWords": row(7)}, {"Weights": weights})
+    network = chain(sequence_input(1), words)
+    indices = np.array([[1, 7, 3], [0, 0, 2]])
+    vectors = np.concatenate([np.zeros((1, 4)), weights.T])
+    assert_close(outputs(network, indices[..., None]), vectors[indices])
+    assert_round_trip(network)
+    with pytest.raises(UnsupportedLayerError, match=r"'words' .*\(N, T, 1\) of indices of words"):
+        to_keras(chain(sequence_input(2), words))
+
+
+@given(st.sampled_from(["AdditionLayer", "DepthConcatenationLayer", 1, 3]), st.integers(1, 4), st.integers(1, 5))
+@settings(max_examples=15)
+def test_sequences_are_joined(what, channels, steps):
+    names = {1: ("ConcatenationLayer", 2), 3: ("ConcatenationLayer", 1), "DepthConcatenationLayer": (None, 2)}
+    kind, axis = names.get(what, (None, None))
+    both = layer("both", kind or what, {"NumInputs": row(2), "Dim": row(what if kind else 1)})
+    firsts = [Layer(f"input{n}", sequence_input(channels).class_name, {"InputSize": row(channels)}) for n in (1, 2)]
+    network = Network((*firsts, both), tuple(Connection(f"input{n}", "both", "", f"in{n}") for n in (1, 2)))
+    given_ = [normal(n, 2, steps, channels) for n in (1, 2)]
+    expected = sum(given_) if axis is None else np.concatenate(given_, axis=axis)
+    assert_close(np.asarray(to_keras(network)(given_)), expected)
+
+
+def test_images_over_time_are_concatenated_along_their_dimensions():
+    both = layer("both", "ConcatenationLayer", {"NumInputs": row(2), "Dim": row(2)})
+    firsts = [Layer(f"input{n}", sequence_input(1).class_name, {"InputSize": row(4, 3, 2)}) for n in (1, 2)]
+    network = Network((*firsts, both), tuple(Connection(f"input{n}", "both", "", f"in{n}") for n in (1, 2)))
+    given_ = [normal(n, 2, 5, 4, 3, 2) for n in (1, 2)]
+    assert_close(np.asarray(to_keras(network)(given_)), np.concatenate(given_, axis=3))
+
+
+def test_a_flatten_of_networks_from_keras_keeps_their_order():
+    images = normal(1, 2, 3, 4, 2)
+    flatten = Layer("flatten", "nnet.keras.layer.FlattenCStyleLayer")
+    network = chain(layer("input", "ImageInputLayer", {"InputSize": row(3, 4, 2)}), flatten)
+    assert_close(outputs(network, images), images.reshape(2, -1))
+
+
+def test_a_sequence_that_is_too_short_is_an_error():
+    conv = layer("conv", "Convolution1DLayer", {"FilterSize": row(4), "NumFilters": row(2)})
+    with pytest.warns(UserWarning, match="before it was trained"):
+        model = to_keras(chain(sequence_input(3, MinLength=row(4)), conv))
+    assert model.input_shape == (None, None, 3)
+    assert np.asarray(model(normal(1, 2, 4, 3))).shape == (2, 1, 2)
+    with pytest.raises(ValueError, match="too small"):
+        model(normal(1, 2, 3, 3))
+
+
+@pytest.mark.parametrize(
+    ("given_", "reason"),
+    [({"HasPaddingMaskInput": np.array([[True]])}, "mask of the padding"), ({"Index": "middle"}, "Index is 'middle'")],
+)
+def test_an_index_that_is_refused(given_, reason):
+    with pytest.raises(UnsupportedLayerError, match=reason):
+        to_keras(chain(sequence_input(3), layer("pick", "Indexing1DLayer", given_)))
