@@ -95,7 +95,8 @@ def test_every_layer_without_a_conversion_is_named_in_one_error():
     assert str(caught.value).splitlines()[:3] == [
         "2 layers of 4 cannot be converted to Keras:",
         "  'odd' (nnet.cnn.layer.UnheardOfLayer), layer 2 of 4, after 'input': its class has no conversion",
-        "  'mine' (sigmoidLayer), layer 4 of 4, after 'relu_1': its class has no conversion",
+        "  'mine' (sigmoidLayer), layer 4 of 4, after 'relu_1': its class has no conversion: it is not one of "
+        "MathWorks' own, and what it computes is not in the file",
     ]
     assert "register_layer" in str(caught.value)
 

@@ -117,7 +117,9 @@ class BiLSTM(Recurrent):
         forward, backward = layer.forward_layer, layer.backward_layer
         inputs = _demand_one_input(shapes)
         if not all(isinstance(each, keras.layers.LSTM) for each in (forward, backward)):
-            raise UnsupportedLayerError(f"it wraps a {type(forward).__name__}; MATLAB's goes both ways as an LSTM alone")
+            raise UnsupportedLayerError(
+                f"it wraps a {type(forward).__name__}; MATLAB's goes both ways as an LSTM alone"
+            )
         if layer.merge_mode != "concat":
             raise UnsupportedLayerError(f"its merge_mode is {layer.merge_mode!r}; MATLAB's layer concatenates")
         settings = settings_of_recurrent(forward, inputs)
