@@ -74,6 +74,7 @@ pooling = {'Stride', 'Padding'};
 batch = {'Epsilon', 'MeanDecay', 'VarianceDecay'};
 memory = {'OutputMode', 'StateActivationFunction', 'GateActivationFunction'};
 gated = [memory {'ResetGateMode'}];
+attention = {'NumValueChannels', 'OutputSize', 'AttentionMask', 'HasPaddingMaskInput', 'DropoutProbability'};
 resize = {'Scale', 'OutputSize', 'Method', 'GeometricTransformMode', 'NearestRoundingMode'};
 known = {
     'ImageInputLayer',                'imageInputLayer',                {'InputSize'},                normalization
@@ -88,14 +89,17 @@ known = {
     'BiLSTMLayer',                    'bilstmLayer',                    {'NumHiddenUnits'},           memory
     'GRULayer',                       'gruLayer',                       {'NumHiddenUnits'},           gated
     'BatchNormalizationLayer',        'batchNormalizationLayer',        {},                           batch
-    'LayerNormalizationLayer',        'layerNormalizationLayer',        {},                           {'Epsilon'}
+    'LayerNormalizationLayer',        'layerNormalizationLayer',        {},                           {'Epsilon', 'OperationDimension'}
+    'InstanceNormalizationLayer',     'instanceNormalizationLayer',     {},                           {'Epsilon'}
     'GroupNormalizationLayer',        'groupNormalizationLayer',        {'NumGroups'},                {'Epsilon'}
     'CrossChannelNormalizationLayer', 'crossChannelNormalizationLayer', {'WindowChannelSize'},        {'Alpha', 'Beta', 'K'}
     'ReLULayer',                      'reluLayer',                      {},                           {}
     'LeakyReLULayer',                 'leakyReluLayer',                 {'Scale'},                    {}
     'ClippedReLULayer',               'clippedReluLayer',               {'Ceiling'},                  {}
     'ELULayer',                       'eluLayer',                       {'Alpha'},                    {}
-    'GELULayer',                      'geluLayer',                      {},                           {}
+    'PReLULayer',                     'preluLayer',                     {},                           {}
+    'GELULayer',                      'geluLayer',                      {},                           {'Approximation'}
+    'SoftplusLayer',                  'softplusLayer',                  {},                           {}
     'SwishLayer',                     'swishLayer',                     {},                           {}
     'TanhLayer',                      'tanhLayer',                      {},                           {}
     'SigmoidLayer',                   'sigmoidLayer',                   {},                           {}
@@ -110,6 +114,13 @@ known = {
     'GlobalMaxPooling1DLayer',        'globalMaxPooling1dLayer',        {},                           {}
     'GlobalMaxPooling2DLayer',        'globalMaxPooling2dLayer',        {},                           {}
     'Resize2DLayer',                  'resize2dLayer',                  {},                           resize
+    'DepthToSpace2DLayer',            'depthToSpace2dLayer',            {'BlockSize'},                {'Mode'}
+    'SpaceToDepthLayer',              'spaceToDepthLayer',              {'BlockSize'},                {}
+    'SelfAttentionLayer',             'selfAttentionLayer',             {'NumHeads', 'NumKeyChannels'}, attention
+    'AttentionLayer',                 'attentionLayer',                 {'NumHeads'},                 [{'Scale'} attention(3:end)]
+    'PositionEmbeddingLayer',         'positionEmbeddingLayer',         {'OutputSize', 'MaxPosition'}, {'PositionDimension'}
+    'IdentityLayer',                  'identityLayer',                  {},                           {}
+    'SpatialDropoutLayer',            'spatialDropoutLayer',            {'Probability'},              {}
     'DropoutLayer',                   'dropoutLayer',                   {'Probability'},              {}
     'FlattenLayer',                   'flattenLayer',                   {},                           {}
     'AdditionLayer',                  'additionLayer',                  {'NumInputs'},                {}
@@ -167,13 +178,15 @@ end
 function tf = isDefault(option, value)
 % Whether an option that came with a later release has the value that it has without it.
 switch option
-    case {'PaddingValue', 'HasUnpoolingOutputs'}
+    case {'PaddingValue', 'HasUnpoolingOutputs', 'HasPaddingMaskInput', 'DropoutProbability'}
         tf = isequal(value, 0) || isequal(value, false);
     case 'MinLength'
         tf = isequal(value, 1);
     case {'MeanDecay', 'VarianceDecay'}
         tf = isequal(value, 0.1);
-    case {'NormalizationDimension', 'NumChannels'}
+    case {'AttentionMask', 'Approximation'}
+        tf = strcmp(value, 'none');
+    case {'NormalizationDimension', 'NumChannels', 'OperationDimension', 'NumValueChannels', 'Scale'}
         tf = strcmp(value, 'auto');
     otherwise
         tf = false;

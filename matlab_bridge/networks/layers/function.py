@@ -202,13 +202,13 @@ class _Arithmetic:
     def _binary(self, name: str, left: _Value, right: _Value) -> _Value:
         ours, theirs = _BINARY[name]
         if left.tensor is None and right.tensor is None:
-            return _number(theirs(left.numbers, right.numbers))
+            return _number(theirs(_numbers(left), _numbers(right)))
         return _Value(ours(self._for_keras(left), self._for_keras(right)))
 
     def _compared(self, mark: str, left: _Value, right: _Value) -> _Value:
         function = _COMPARISONS[mark]
         if left.tensor is None and right.tensor is None:
-            return _number(function(left.numbers, right.numbers))
+            return _number(function(_numbers(left), _numbers(right)))
         answer = getattr(keras.ops, function.__name__)(self._for_keras(left), self._for_keras(right))
         return _Value(keras.ops.cast(answer, keras.config.floatx()))
 

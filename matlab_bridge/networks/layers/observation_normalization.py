@@ -88,8 +88,9 @@ class LayerNormalization(LayerRule):
         return _PARAMETERS
 
     def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any]:
-        """Keras' default is over the channels."""
-        return {**_settings(layer, shapes), "OperationDimension": "channel-only"}
+        """Over the channels: of vectors and sequences MATLAB does so by default."""
+        operation = "auto" if len(shapes[0]) < 4 else "channel-only"
+        return {**_settings(layer, shapes), "OperationDimension": operation}
 
 
 @register_layer("nnet.cnn.layer.GroupNormalizationLayer")

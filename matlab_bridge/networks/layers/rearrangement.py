@@ -39,10 +39,10 @@ class DepthToSpace2D(LayerRule):
     def build(self, site: Site) -> Tensor:
         """The block's dimensions are split off the channels, and put beside the image's."""
         images = site.image
-        (rows, columns), (height, width) = sizes(site.layer, "BlockSize", 2), sizes_of(images)
-        depth, rest = divmod(images.shape[-1], rows * columns)
+        (rows, columns), (height, width, channels) = sizes(site.layer, "BlockSize", 2), images.shape[1:]
+        depth, rest = divmod(channels, rows * columns)
         if rest:
-            raise UnsupportedLayerError(f"its blocks of {rows}x{columns} do not divide {images.shape[-1]} channels")
+            raise UnsupportedLayerError(f"its blocks of {rows}x{columns} do not divide {channels} channels")
         if text(site.layer, "Mode", "dcr").lower() == "dcr":
             parts, order = (rows, columns, depth), (1, 3, 2, 4, 5)
         else:
@@ -66,7 +66,7 @@ class SpaceToDepth(LayerRule):
     def build(self, site: Site) -> Tensor:
         """The block's dimensions are split off the image's, and put before the channels."""
         images = site.image
-        (rows, columns), (height, width), depth = sizes(site.layer, "BlockSize", 2), sizes_of(images), images.shape[-1]
+        (rows, columns), (height, width, depth) = sizes(site.layer, "BlockSize", 2), images.shape[1:]
         if height % rows or width % columns:
             raise UnsupportedLayerError(f"its blocks of {rows}x{columns} do not divide {height}x{width} pixels")
         shape = (height // rows, rows, width // columns, columns, depth)

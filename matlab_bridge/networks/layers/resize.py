@@ -17,7 +17,7 @@ from ._window import sizes_of
 
 _METHODS = ("nearest", "bilinear", "trilinear")
 _MODES = ("half-pixel", "asymmetric")
-_ROUNDINGS = {"round": lambda places: np.floor(places + 0.5), "floor": np.floor}
+_ROUNDINGS: dict[str, float] = {"round": 0.5, "floor": 0.0}  # what is added before it is rounded down
 
 
 class _Resize(LayerRule):
@@ -55,7 +55,7 @@ class _Resize(LayerRule):
         for axis, (length, wanted) in enumerate(zip(before, after, strict=True), start=1):
             places = _places(length, int(wanted or 0), mode)
             if text(layer, "Method", "nearest") == "nearest":
-                near = _ROUNDINGS[text(layer, "NearestRoundingMode", "round")](places)
+                near = np.floor(places + _ROUNDINGS[text(layer, "NearestRoundingMode", "round")])
                 images = _taken(images, near, axis, length)
             else:
                 images = _interpolated(images, places, axis, length)

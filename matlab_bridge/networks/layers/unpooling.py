@@ -11,7 +11,7 @@ import numpy as np
 from matlab_bridge._errors import InvalidNetworkError
 from matlab_bridge.networks._rules import LayerRule, Site, Tensor, register_layer
 
-from ._window import Margins, Window, padded, sizes_of
+from ._window import Margins, Window, padded
 
 
 def with_places(site: Site, images: Tensor, pooled: Tensor, window: Window, margins: Margins) -> Mapping[str, Tensor]:
@@ -58,7 +58,7 @@ class MaxUnpooling2D(LayerRule):
                 f"The layer {site.layer.name!r} (MaxUnpooling2DLayer) needs the indices and the size that a max "
                 f"pooling with HasUnpoolingOutputs gives; connected are {', '.join(site.ports) or 'none'}."
             )
-        (height, width), channels = sizes_of(images), images.shape[-1]
+        height, width, channels = images.shape[1:]
         ones = keras.ops.ones_like(indices)
         observations = keras.ops.cumsum(ones, axis=0) - 1
         addresses = [observations, indices, ones * np.arange(channels, dtype="int32")]
