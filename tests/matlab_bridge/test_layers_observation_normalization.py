@@ -29,6 +29,11 @@ INPUTS = {
 }
 
 
+def spread(what, channels):
+    """Random data whose channels lie apart: what is nearly constant, single precision cannot normalize."""
+    return normal(3, *INPUTS[what][1](channels)) / 2 + 3 * np.arange(channels)
+
+
 def normalized(kind, channels, epsilon=1e-5, **settings_):
     shape = (1, 1, channels)
     learnables = {"Offset": normal(1, channels).reshape(shape), "Scale": normal(2, channels).reshape(shape)}
@@ -64,7 +69,7 @@ OPERATIONS = [
 @settings(max_examples=4)
 def test_layer_normalization(what, operation, axes, channels, epsilon):
     more = {"OperationDimension": operation} if operation else {}
-    data = normal(3, *INPUTS[what][1](channels)) * 3 + 1
+    data = spread(what, channels)
     norm = normalized("LayerNormalizationLayer", channels, epsilon, **more)
     check(what, norm, standardized(data, axes[what], epsilon), data)
 
@@ -74,7 +79,7 @@ def test_layer_normalization(what, operation, axes, channels, epsilon):
 @settings(max_examples=6)
 def test_group_normalization(what, groups, size, epsilon):
     channels = groups * size
-    data = normal(3, *INPUTS[what][1](channels)) * 3 + 1
+    data = spread(what, channels)
     split = data.reshape(*data.shape[:-1], groups, size)
     expected = standardized(split, (*range(1, data.ndim - 1), data.ndim), epsilon).reshape(data.shape)
     check(what, normalized("GroupNormalizationLayer", channels, epsilon, NumGroups=row(groups)), expected, data)
@@ -90,7 +95,7 @@ def test_group_normalization(what, groups, size, epsilon):
 )
 @pytest.mark.parametrize("what", ["sequence", "image"])
 def test_all_channels_together_and_each_by_itself(what, kind, more, per_channel):
-    data = normal(3, *INPUTS[what][1](4)) * 3 + 1
+    data = spread(what, 4)
     axes = tuple(range(1, data.ndim - per_channel))
     check(what, normalized(kind, 4, **more), standardized(data, axes, 1e-5), data)
 

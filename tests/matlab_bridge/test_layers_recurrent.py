@@ -146,7 +146,11 @@ def test_which_variable_is_which_parameter():
 @pytest.mark.parametrize(
     ("first", "memory", "reason"),
     [
-        (sequence_input(3), recurrent("LSTM", 3, 2, StateActivationFunction="sinh"), "StateActivationFunction is 'sinh'"),
+        (
+            sequence_input(3),
+            recurrent("LSTM", 3, 2, StateActivationFunction="sinh"),
+            "StateActivationFunction is 'sinh'",
+        ),
         (sequence_input(3), recurrent("GRU", 3, 2, ResetGateMode="never"), "ResetGateMode is 'never'"),
         (image_input((4, 4, 3)), recurrent("LSTM", 3, 2), r"sequences of vectors, but \(None, 4, 4, 3\) reaches it"),
         (feature_input(3), recurrent("GRUProjected", 3, 2), r"sequences of vectors, but \(None, 3\) reaches it"),

@@ -74,7 +74,10 @@ def _output_size(layer: Layer, before: tuple[int, ...]) -> tuple[int, ...]:
         scale = np.array(numbers(layer, "Scale"))
         sizes = np.array(before) * (scale if scale.size == rank else np.repeat(scale, rank))
     if not np.allclose(sizes, np.round(sizes), rtol=0, atol=1e-9):
-        raise UnsupportedLayerError(f"it makes {before} pixels {tuple(sizes.tolist())}, and no whole number of them")
+        wanted_sizes = " x ".join(f"{size:g}" for size in sizes)
+        raise UnsupportedLayerError(
+            f"it makes {wanted_sizes} pixels of {before}, and how they are rounded is not documented"
+        )
     return tuple(int(size) for size in np.round(sizes))
 
 
