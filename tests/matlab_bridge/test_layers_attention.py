@@ -58,7 +58,7 @@ def close(actual, expected):
     np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5 * max(1, np.abs(expected).max()))
 
 
-@given(*(st.integers(1, 4) for _ in range(5)), st.integers(1, 6), st.booleans())
+@given(*(st.integers(2, 4) for _ in range(5)), st.integers(1, 6), st.booleans())
 @settings(max_examples=20)
 def test_self_attention(channels, heads, keys, values, size, steps, causal):
     attend = self_attention(
@@ -68,6 +68,21 @@ def test_self_attention(channels, heads, keys, values, size, steps, causal):
     data = normal(50, 2, steps, channels)
     close(outputs(network, data), expected_of(attend, data, causal))
     assert_round_trip(network)
+
+
+def test_a_single_head():
+    attend, data = self_attention(1, 1, 1, 1, 1), normal(50, 2, 3, 1)
+    close(outputs(chain(sequence_input(1), attend), data), expected_of(attend, data))
+
+
+def test_heads_of_one_channel():
+    network = chain(sequence_input(2), attend := self_attention(2, 3, 3, 3, 2))
+    if keras.backend.backend() == "tensorflow":
+        with pytest.raises(UnsupportedLayerError, match=r"one channel each, which Keras gets wrong on TensorFlow"):
+            to_keras(network)
+    else:
+        data = normal(50, 2, 3, 2)  # as many steps as heads
+        close(outputs(network, data), expected_of(attend, data))
 
 
 def test_channels_that_are_automatic():

@@ -72,6 +72,14 @@ def test_numbers_of_every_pixel():
     assert_close(outputs(network, images), images * pixels[..., None])
 
 
+@pytest.mark.parametrize("shape", [(3, 3, 2), (2, 3, 3), (3, 1, 1)])
+def test_numbers_of_each_column_are_no_bias(shape):
+    images, columns = normal(1, 1, *shape), normal(2, 1, shape[1])
+    network = chain(image_input(shape), function("@(x)x+w-sum(sum(x,1),3)", w=columns))
+    expected = images + columns[..., None] - images.sum(axis=(1, 3), keepdims=True)
+    assert_close(outputs(network, images).reshape(expected.shape), expected)
+
+
 def test_several_inputs():
     names = ("a", "b")
     inputs = tuple(layer(name, "FeatureInputLayer", {"InputSize": row(3)}) for name in names)

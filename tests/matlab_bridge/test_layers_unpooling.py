@@ -77,6 +77,13 @@ def test_values_return_to_where_the_maxima_were(size, window, with_ties):
     np.testing.assert_array_equal(actual.reshape(expected.shape) != 0, expected != 0)
 
 
+def test_one_row_of_windows_as_wide_as_there_are_channels():
+    images = normal(1, 1, 2, 6, 3)
+    model = to_keras(there_and_back((2, 6, 3), (2, 2), (2, 2), (0, 0, 0, 0)))
+    expected = unpooled(images, (2, 2), (2, 2), (0, 0, 0, 0))
+    np.testing.assert_allclose(np.asarray(model(images)), expected, rtol=0, atol=1e-6)
+
+
 def test_a_saved_model_loads_in_keras_alone(tmp_path):
     model, images = to_keras(there_and_back((5, 6, 2), (2, 2), (2, 2), (0, 0, 0, 0))), normal(1, 2, 5, 6, 2)
     model.save(tmp_path / "net.keras")

@@ -21,6 +21,7 @@ from .test_from_keras import randomized
 FUNCTIONS = ["relu", "relu6", "elu", "tanh", "sigmoid", "softmax", "silu", "gelu", "softplus", "linear"]
 FUSED = st.sampled_from([None, *FUNCTIONS])
 SMALL = st.integers(1, 3)
+CHANNELS = st.integers(2, 3)  # of a head; see test_heads_of_one_channel
 
 
 def anywhere(draw, tensor):
@@ -78,7 +79,7 @@ def on_sequences(draw, tensor):
     ]
 
     def attention():
-        layer = kl.MultiHeadAttention(draw(SMALL), draw(SMALL), draw(SMALL), output_shape=(draw(SMALL),))
+        layer = kl.MultiHeadAttention(draw(SMALL), draw(CHANNELS), draw(CHANNELS), output_shape=(draw(SMALL),))
         causal = draw(st.booleans())
         return lambda x: layer(x, x, use_causal_mask=causal)
 

@@ -61,6 +61,9 @@ class SelfAttention(LayerRule):
         layer, tensor = site.layer, _sequences(site.input)
         heads, keys = integer(layer, "NumHeads"), integer(layer, "NumKeyChannels")
         values = _rows(layer, "ValueWeights", "NumValueChannels", keys)
+        if heads > 1 and heads in (keys, values) and keras.backend.backend() == "tensorflow":
+            # Keras 3.15 adds the biases of such heads along the time where there are as many steps as heads.
+            raise UnsupportedLayerError("its heads have one channel each, which Keras gets wrong on TensorFlow")
         return keras.layers.MultiHeadAttention(
             heads,
             keys // heads,

@@ -25,6 +25,7 @@ from matlab_bridge.networks._network import Array, Layer
 from matlab_bridge.networks._rules import LayerRule, Site, Tensor, is_sequence, register_layer
 
 from ._settings import integer, text
+from ._sum import added
 
 _ELEMENTWISE: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     **{
@@ -50,7 +51,9 @@ _NAMES = {
     "minimum": ("min",),
 }
 _BINARY: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]] = {
-    name: (getattr(keras.ops, ours), getattr(np, ours)) for ours, names in _NAMES.items() for name in names
+    name: (added if ours == "add" else getattr(keras.ops, ours), getattr(np, ours))
+    for ours, names in _NAMES.items()
+    for name in names
 }
 _COMPARISONS = {
     "<": np.less,

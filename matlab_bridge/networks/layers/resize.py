@@ -13,6 +13,7 @@ from matlab_bridge.networks._network import Array, Layer
 from matlab_bridge.networks._rules import LayerRule, Shapes, Site, Tensor, register_layer
 
 from ._settings import flag, is_given, numbers, text
+from ._sum import added
 from ._window import sizes_of
 
 _METHODS = ("nearest", "bilinear", "trilinear")
@@ -101,7 +102,7 @@ def _interpolated(images: Tensor, places: Array, axis: int, length: int) -> Tens
         return first
     second = _taken(images, before + 1, axis, length)
     shape = [-1 if at == axis else 1 for at in range(len(images.shape))]
-    return first + (second - first) * weights.reshape(shape).astype(keras.config.floatx())
+    return added(first, (second - first) * weights.reshape(shape).astype(keras.config.floatx()))
 
 
 @register_layer("nnet.cnn.layer.Resize2DLayer")

@@ -11,6 +11,7 @@ import numpy as np
 from matlab_bridge._errors import InvalidNetworkError
 from matlab_bridge.networks._rules import LayerRule, Site, Tensor, register_layer
 
+from ._sum import added
 from ._window import Margins, Window, padded
 
 
@@ -41,7 +42,7 @@ def with_places(site: Site, images: Tensor, pooled: Tensor, window: Window, marg
     chosen = keras.ops.cast(keras.ops.argmax(keras.ops.stack(seen, axis=-1), axis=-1), "int32")
     offsets = np.array([i * images.shape[2] + j for j in range(width) for i in range(height)], dtype="int32")
     starts = (np.arange(rows) * down - top)[:, None] * images.shape[2] + np.arange(columns) * right - left
-    places = keras.ops.take(offsets, chosen) + starts.astype("int32")[None, :, :, None]
+    places = added(keras.ops.take(offsets, chosen), starts.astype("int32")[None, :, :, None])
     return {"out": pooled, "indices": places, "size": images}
 
 
