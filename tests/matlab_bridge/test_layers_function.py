@@ -159,7 +159,7 @@ def test_functions_of_real_files(corpus):
     model = network.to_keras()
     images = normal(1, 2, *model.input_shape[1:])
     flat, soft, place = (
-        keras.Model(model.inputs, model.get_layer(name).output) for name in ("flatten", "layer_2", "layer_3")
+        keras.Model(model.input, model.get_layer(name).output) for name in ("flatten", "layer_2", "layer_3")
     )
     features = np.asarray(flat(images)).astype(float).T
     shares = features**2 / ((features**2).sum(axis=0) + 0.01)

@@ -83,7 +83,7 @@ def test_a_spiking_network_of_real_matlab(corpus) -> None:
     network = mb.load_network(corpus / "rogon666__CNN_to_SNN" / "snn.mat")
     model = network.to_keras()
     images = normal(1, 2, *model.input_shape[1:])
-    probe = keras.Model(model.inputs, [model.get_layer(name).output for name in ("conv_1", "SpikingLayer1")])
+    probe = keras.Model(model.input, [model.get_layer(name).output for name in ("conv_1", "SpikingLayer1")])
     convolved, spikes = map(np.asarray, probe(images))
     np.testing.assert_array_equal(spikes, convolved >= 0.5)
     assert 0 < spikes.mean() < 1

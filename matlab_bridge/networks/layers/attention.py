@@ -167,7 +167,9 @@ class Attention(LayerRule):
             ones = keras.ops.ones_like(scores)
             is_past = keras.ops.cumsum(ones, axis=2) >= keras.ops.cumsum(ones, axis=3)
             scores = keras.ops.where(is_past, scores, _NEVER)
-        shares = keras.layers.Softmax(name=site.helper("scores"))(scores)
+        # Keras' softmax warns where there is one key alone, whose share is rightly 1.
+        powers = keras.ops.exp(scores - keras.ops.max(scores, axis=-1, keepdims=True))
+        shares = keras.ops.divide(powers, keras.ops.sum(powers, axis=-1, keepdims=True))
         if rate := number(layer, "DropoutProbability", 0):
             shares = keras.layers.Dropout(rate, name=site.helper("dropout"))(shares)
         mixed = keras.ops.einsum("nhqk,nkhd->nqhd", shares, value)
