@@ -33,7 +33,7 @@ def anywhere(draw, tensor):
         lambda: kl.LeakyReLU(0.3),
         lambda: kl.ELU(0.7),
         lambda: kl.PReLU(shared_axes=[*range(1, len(tensor.shape) - 1)] or None),
-        lambda: kl.Softmax(),
+        *([lambda: kl.Softmax()] if tensor.shape[-1] > 1 else []),  # Keras warns of one over a single channel
         lambda: kl.Dropout(0.4),
         lambda: kl.Identity(),
         lambda: kl.BatchNormalization(scale=draw(st.booleans()), center=draw(st.booleans())),
