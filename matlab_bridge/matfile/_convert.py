@@ -102,7 +102,16 @@ class Converter:
             return FunctionHandle("")
         # An anonymous function may be marked with the number of the place in the file that defines it.
         text = re.sub(r"^sf%\d+", "", str(self.value(fields.ravel()[0]["function"])))
-        return FunctionHandle(text if text.startswith("@") or not text else "@" + text)
+        return FunctionHandle(text if text.startswith("@") or not text else "@" + text, self._captured(fields))
+
+    def _captured(self, fields: Array) -> dict[str, Any]:
+        """The variables of an anonymous function: an object that holds itself and a struct of them."""
+        if "workspace" not in (fields.dtype.names or ()):
+            return {}
+        workspace = self._value(fields.ravel()[0]["workspace"], within_object=True)
+        held = workspace.fields.get("any") if isinstance(workspace, MatlabObject) else None
+        parts = held.ravel() if isinstance(held, np.ndarray) and held.dtype == object else ()
+        return next((part for part in parts if isinstance(part, dict)), {})
 
     def _opaque(self, marker: Marker) -> Any:
         if marker.type_system != "MCOS":

@@ -22,6 +22,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,9 +83,15 @@ class ObjectArray(np.ndarray[Any, Any]):
 
 @dataclass(frozen=True, slots=True)
 class FunctionHandle:
-    """A MATLAB function handle: its text, such as `"@(x)2*x"` or `"@sin"`, which is never evaluated."""
+    """A MATLAB function handle, which is never evaluated.
+
+    Attributes:
+        text: such as `"@(x)2*x"` or `"@sin"`.
+        variables: the values that an anonymous function took along from where it was made, by name.
+    """
 
     text: str
+    variables: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import numpy as np
 from matlab_bridge._errors import InvalidNetworkError, NetworkMismatchError, UnsupportedLayerError
 
 from ._frames import folded, has_frames, unfolded
+from ._layer_classes import without_rule
 from ._network import Array, Layer, Network, end_point
 from ._normalization import Normalization
 from ._rules import (
@@ -153,7 +154,7 @@ def _rules_of(network: Network) -> dict[str, LayerRule]:
         rule = rule_for(layer)
         if rule is None and layer.name not in sources and is_output_of_ones_own(layer):
             rule = Output()
-        objection = "its class has no conversion" if rule is None else rule.objection(layer)
+        objection = without_rule(layer.class_name) if rule is None else rule.objection(layer)
         if rule is not None and objection is None:
             rules[layer.name] = rule
         else:

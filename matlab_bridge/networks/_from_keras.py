@@ -33,7 +33,10 @@ _ANY_ORDER = frozenset(
         "Dropout",
         "ELU",
         "Identity",
+        "LayerNormalization",
         "LeakyReLU",
+        "Multiply",
+        "PReLU",
         "ReLU",
         "Softmax",
     }
@@ -43,6 +46,8 @@ _ANY_ORDER = frozenset(
 _FOLLOW_FLATTEN = {
     "Dense": ("kernel",),
     "BatchNormalization": ("beta", "gamma", "moving_mean", "moving_variance"),
+    "LayerNormalization": ("beta", "gamma"),
+    "PReLU": ("alpha",),
 }
 
 # Keras layers whose counterparts can pad with zeros, so that a padding layer before them becomes theirs.
@@ -230,6 +235,17 @@ class _Translation:
             grouped.bias.assign(layer.bias)
         return self._plain(replace(call, operation=grouped))
 
+    def _attention(self, call: Call) -> _End:
+        """Attention of a sequence to itself, whatever the names under which the call has it."""
+        told = call.operation._inbound_nodes[0].arguments.kwargs
+        if len({id(tensor) for tensor in call.inputs}) > 1 or told.get("return_attention_scores"):
+            raise call.unsupported("it attends to other inputs than its own sequence, or returns its scores")
+        end = self._plain(replace(call, inputs=call.inputs[:1]))
+        if told.get("use_causal_mask"):
+            layer = self._layers[end.layer]
+            self._layers[end.layer] = replace(layer, settings={**layer.settings, "AttentionMask": "causal"})
+        return end
+
     # All others.
 
     def _plain(self, call: Call) -> _End:
@@ -270,6 +286,7 @@ _SPECIAL = {
     "DepthwiseConv2D": _Translation._depthwise,
     "Flatten": _Translation._flatten,
     "InputLayer": _Translation._input,
+    "MultiHeadAttention": _Translation._attention,
     "Normalization": _Translation._normalization,
     "Rescaling": _Translation._rescaling,
     "ZeroPadding1D": _Translation._padding,

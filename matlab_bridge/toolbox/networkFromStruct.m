@@ -76,6 +76,7 @@ batch = {'Epsilon', 'MeanDecay', 'VarianceDecay'};
 memory = {'OutputMode', 'StateActivationFunction', 'GateActivationFunction', 'HasStateInputs', 'HasStateOutputs'};
 gated = [memory {'ResetGateMode'}];
 projected = {'NumHiddenUnits', 'OutputProjectorSize', 'InputProjectorSize'};
+attention = {'NumValueChannels', 'OutputSize', 'AttentionMask', 'HasPaddingMaskInput', 'DropoutProbability'};
 resize = {'Scale', 'OutputSize', 'Method', 'GeometricTransformMode', 'NearestRoundingMode'};
 known = {
     'ImageInputLayer',                'imageInputLayer',                {'InputSize'},                normalization
@@ -96,14 +97,17 @@ known = {
     'LSTMProjectedLayer',             'lstmProjectedLayer',             projected,                    memory
     'GRUProjectedLayer',              'gruProjectedLayer',              projected,                    gated
     'BatchNormalizationLayer',        'batchNormalizationLayer',        {},                           batch
-    'LayerNormalizationLayer',        'layerNormalizationLayer',        {},                           {'Epsilon'}
+    'LayerNormalizationLayer',        'layerNormalizationLayer',        {},                           {'Epsilon', 'OperationDimension'}
+    'InstanceNormalizationLayer',     'instanceNormalizationLayer',     {},                           {'Epsilon'}
     'GroupNormalizationLayer',        'groupNormalizationLayer',        {'NumGroups'},                {'Epsilon'}
     'CrossChannelNormalizationLayer', 'crossChannelNormalizationLayer', {'WindowChannelSize'},        {'Alpha', 'Beta', 'K'}
     'ReLULayer',                      'reluLayer',                      {},                           {}
     'LeakyReLULayer',                 'leakyReluLayer',                 {'Scale'},                    {}
     'ClippedReLULayer',               'clippedReluLayer',               {'Ceiling'},                  {}
     'ELULayer',                       'eluLayer',                       {'Alpha'},                    {}
-    'GELULayer',                      'geluLayer',                      {},                           {}
+    'PReLULayer',                     'preluLayer',                     {},                           {}
+    'GELULayer',                      'geluLayer',                      {},                           {'Approximation'}
+    'SoftplusLayer',                  'softplusLayer',                  {},                           {}
     'SwishLayer',                     'swishLayer',                     {},                           {}
     'TanhLayer',                      'tanhLayer',                      {},                           {}
     'SigmoidLayer',                   'sigmoidLayer',                   {},                           {}
@@ -123,6 +127,13 @@ known = {
     'GlobalMaxPooling2DLayer',        'globalMaxPooling2dLayer',        {},                           {}
     'GlobalMaxPooling3DLayer',        'globalMaxPooling3dLayer',        {},                           {}
     'Resize2DLayer',                  'resize2dLayer',                  {},                           resize
+    'DepthToSpace2DLayer',            'depthToSpace2dLayer',            {'BlockSize'},                {'Mode'}
+    'SpaceToDepthLayer',              'spaceToDepthLayer',              {'BlockSize'},                {}
+    'SelfAttentionLayer',             'selfAttentionLayer',             {'NumHeads', 'NumKeyChannels'}, attention
+    'AttentionLayer',                 'attentionLayer',                 {'NumHeads'},                 [{'Scale'} attention(3:end)]
+    'PositionEmbeddingLayer',         'positionEmbeddingLayer',         {'OutputSize', 'MaxPosition'}, {'PositionDimension'}
+    'IdentityLayer',                  'identityLayer',                  {},                           {}
+    'SpatialDropoutLayer',            'spatialDropoutLayer',            {'Probability'},              {}
     'DropoutLayer',                   'dropoutLayer',                   {'Probability'},              {}
     'FlattenLayer',                   'flattenLayer',                   {},                           {}
     'SequenceFoldingLayer',           'sequenceFoldingLayer',           {},                           {}
@@ -185,13 +196,16 @@ end
 function tf = isDefault(option, value)
 % Whether an option that came with a later release has the value that it has without it.
 switch option
-    case {'PaddingValue', 'HasUnpoolingOutputs', 'HasStateInputs', 'HasStateOutputs'}
+    case {'PaddingValue', 'HasUnpoolingOutputs', 'HasStateInputs', 'HasStateOutputs', ...
+            'HasPaddingMaskInput', 'DropoutProbability'}
         tf = isequal(value, 0) || isequal(value, false);
     case 'MinLength'
         tf = isequal(value, 1);
     case {'MeanDecay', 'VarianceDecay'}
         tf = isequal(value, 0.1);
-    case {'NormalizationDimension', 'NumChannels'}
+    case {'AttentionMask', 'Approximation'}
+        tf = strcmp(value, 'none');
+    case {'NormalizationDimension', 'NumChannels', 'OperationDimension', 'NumValueChannels', 'Scale'}
         tf = strcmp(value, 'auto');
     otherwise
         tf = false;

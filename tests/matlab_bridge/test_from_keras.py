@@ -175,7 +175,7 @@ def test_sequences_are_dense_step_by_step():
         ),
         ((4, 4, 2), [kl.SeparableConv2D(3, 2)], r"\(SeparableConv2D\).* no rule describes its class"),
         ((4, 4, 2), [kl.Conv2DTranspose(2, 2, strides=3)], "smaller than its stride"),
-        ((4, 4, 2), [kl.Activation("gelu")], "no rule describes this form of it"),
+        ((4, 4, 2), [kl.Activation("mish")], "no rule describes this form of it"),
         ((4, 4, 2), [kl.BatchNormalization(axis=1)], "along axis 1"),
         ((6, 3), [kl.Flatten()], "flattens sequences"),
     ],

@@ -26,6 +26,26 @@ def test_addition():
     assert_close(np.asarray(model(data)), sum(data))
 
 
+def test_multiplication():
+    model = to_keras(joined(image_input((3, 4, 2)), layer("times", "MultiplicationLayer", {"NumInputs": row(3)}), 3))
+    data = [normal(seed, 2, 3, 4, 2) for seed in range(3)]
+    assert_close(np.asarray(model(data)), data[0] * data[1] * data[2])
+
+
+def test_a_vector_multiplies_every_pixel():
+    layers = (
+        image_input((3, 4, 2)),
+        layer("pool", "GlobalAveragePooling2DLayer"),
+        layer("gate", "SigmoidLayer"),
+        layer("times", "MultiplicationLayer", {"NumInputs": row(2)}),
+    )
+    ends = (("input", "pool"), ("pool", "gate"), ("input", "times/in1"), ("gate", "times/in2"))
+    images = normal(1, 2, 3, 4, 2)
+    gates = 1 / (1 + np.exp(-images.mean(axis=(1, 2), keepdims=True)))
+    model = to_keras(Network(layers, tuple(Connection.parse(*each) for each in ends)))
+    assert_close(np.asarray(model(images)), images * gates)
+
+
 def test_depth_concatenation_follows_the_ports():
     network = joined(image_input((3, 4, 2)), layer("cat", "DepthConcatenationLayer", {"NumInputs": row(11)}), 11)
     data = [normal(seed, 2, 3, 4, 2) for seed in range(11)]

@@ -7,9 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matlab_bridge import UnsupportedLayerError
-from matlab_bridge.networks._build import to_keras
-
 from .layer_tools import assert_close, chain, image_input, layer, normal, outputs
 from .networks_by_hand import row
 
@@ -126,12 +123,3 @@ def test_a_convolution_after_a_global_pooling_sees_one_pixel():
         ),
     )
     assert_close(outputs(network, images), images.mean(axis=(1, 2)) @ weights[0, 0])
-
-
-def test_unpooling_is_refused():
-    network = chain(
-        image_input((4, 4, 1)),
-        pooling("MaxPooling2DLayer", (2, 2), (2, 2), HasUnpoolingOutputs=np.array([[True]])),
-    )
-    with pytest.raises(UnsupportedLayerError, match=r"'pool' .*, layer 2 of 2, after 'input': .*HasUnpoolingOutputs"):
-        to_keras(network)

@@ -8,7 +8,9 @@ from typing import Any, final
 import keras
 import numpy as np
 
-from matlab_bridge.networks._rules import LayerRule, Shapes, Site, Tensor, register_layer
+from matlab_bridge._errors import UnsupportedLayerError
+from matlab_bridge.networks._network import Layer
+from matlab_bridge.networks._rules import LayerRule, Parameter, Shapes, Site, Tensor, register_layer
 
 from ._settings import number
 
@@ -58,6 +60,33 @@ class LeakyReLU(LayerRule):
         if isinstance(layer, keras.layers.ReLU) and (layer.max_value is not None or layer.threshold != 0):
             return None
         return {"Scale": _scalar(float(layer.negative_slope))}
+
+
+@register_layer("nnet.cnn.layer.PReLULayer")
+@final
+class PReLU(LayerRule):
+    """`preluLayer`: negative values times `Alpha`, a learned number for each channel or for all.
+
+    Source: https://www.mathworks.com/help/deeplearning/ref/nnet.cnn.layer.prelulayer.html
+    """
+
+    keras_classes = ("PReLU",)
+
+    def build(self, site: Site) -> Tensor:
+        """Keras' layer of the same name, whose slopes are shared by all axes but the channels."""
+        rank = len(site.input.shape)
+        is_one = site.layer.learnables.get("Alpha", np.empty(0)).size == 1
+        return keras.layers.PReLU(shared_axes=[*range(1, rank if is_one else rank - 1)], name=site.name)(site.input)
+
+    def parameters(self, layer: Layer) -> tuple[Parameter, ...]:
+        """`Alpha` of each channel."""
+        return (Parameter("Alpha", "alpha", to_matlab=lambda alpha: alpha.reshape(-1, 1)),)
+
+    def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any]:
+        """The number of channels."""
+        if layer.alpha.shape[-1] != np.prod(layer.alpha.shape):
+            raise UnsupportedLayerError("it has a slope for each element, and MATLAB's has one for each channel")
+        return {"NumChannels": _scalar(layer.alpha.shape[-1])}
 
 
 @register_layer("nnet.cnn.layer.ClippedReLULayer")
@@ -161,6 +190,27 @@ class Dropout(LayerRule):
 
     def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any]:
         """`Probability` is the rate; a noise shape has no counterpart, and no effect after training."""
+        return {"Probability": _scalar(layer.rate)}
+
+
+@register_layer("nnet.cnn.layer.SpatialDropoutLayer")
+@final
+class SpatialDropout(LayerRule):
+    """`spatialDropoutLayer`: drops whole channels, at training time only.
+
+    Source: https://www.mathworks.com/help/deeplearning/ref/nnet.cnn.layer.spatialdropoutlayer.html
+    """
+
+    keras_classes = ("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D")
+
+    def build(self, site: Site) -> Tensor:
+        """Keras' dropout of one decision for each channel; a vector has nothing else."""
+        shape = (None, *(1,) * (len(site.input.shape) - 2), None)
+        rate = number(site.layer, "Probability", 0.5)
+        return keras.layers.Dropout(rate, noise_shape=shape, name=site.name)(site.input)
+
+    def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any]:
+        """`Probability` is the rate."""
         return {"Probability": _scalar(layer.rate)}
 
 

@@ -42,6 +42,22 @@ class Addition(LayerRule):
         return {"NumInputs": _count(shapes)}
 
 
+@register_layer("nnet.cnn.layer.MultiplicationLayer")
+@final
+class Multiplication(LayerRule):
+    """`multiplicationLayer`: element by element; the vectors of one input count for every pixel of another."""
+
+    keras_classes = ("Multiply",)
+
+    def build(self, site: Site) -> Tensor:
+        """Keras' layer of the same meaning."""
+        return keras.layers.Multiply(name=site.name)(_of_one_rank(site))
+
+    def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any]:
+        """The number of inputs."""
+        return {"NumInputs": _count(shapes)}
+
+
 @register_layer("nnet.cnn.layer.DepthConcatenationLayer")
 @final
 class DepthConcatenation(LayerRule):

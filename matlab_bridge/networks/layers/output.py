@@ -16,10 +16,15 @@ _OUTPUT_PROPERTIES = ("Classes", "ResponseNames")
     "nnet.cnn.layer.ClassificationOutputLayer",
     "nnet.cnn.layer.RegressionOutputLayer",
     "nnet.cnn.layer.PixelClassificationLayer",
+    "nnet.cnn.layer.DicePixelClassificationLayer",
+    "nnet.cnn.layer.FocalLossLayer",
+    "nnet.cnn.layer.RCNNBoxRegressionLayer",
+    "nnet.cnn.layer.RPNClassificationLayer",
+    "nnet.cnn.layer.YOLOv2OutputLayer",
 )
 @final
 class Output(LayerRule):
-    """`classificationLayer`, `regressionLayer`, `pixelClassificationLayer`: no arithmetic at prediction."""
+    """`classificationLayer`, `regressionLayer`, those of segmentation and detection: no arithmetic at prediction."""
 
     def build(self, site: Site) -> Tensor:
         """The input itself."""

@@ -14,6 +14,7 @@ from matlab_bridge.networks._rules import LayerRule, Shapes, Site, Tensor, is_se
 
 from ._settings import flag, sizes, text
 from ._window import Window, padded, padding_of, same_padding, shared_settings, sizes_of
+from .unpooling import with_places
 
 _MAXIMA = {1: keras.layers.MaxPooling1D, 2: keras.layers.MaxPooling2D, 3: keras.layers.MaxPooling3D}
 _MEANS = {1: keras.layers.AveragePooling1D, 2: keras.layers.AveragePooling2D, 3: keras.layers.AveragePooling3D}
@@ -46,20 +47,28 @@ class _MaxPooling(LayerRule):
     rank: ClassVar[int]
 
     def objection(self, layer: Layer) -> str | None:
-        """Unpooling needs the indices of the maxima, which Keras' layer does not give."""
-        if flag(layer, "HasUnpoolingOutputs"):
-            return "it also gives the indices of the maxima (HasUnpoolingOutputs), which Keras' pooling does not"
+        """Where windows overlap, two of them may find one maximum, and unpooling would have to choose."""
+        if not flag(layer, "HasUnpoolingOutputs"):
+            return None
+        window = _window(layer, self.rank)
+        if any(step < size for step, size in zip(window.stride, window.size, strict=True)):
+            return (
+                f"it gives the indices of the maxima (HasUnpoolingOutputs) of windows {window.size} that overlap at "
+                f"stride {window.stride}, and what unpooling does with a maximum of two windows is not documented"
+            )
         return None
 
-    def build(self, site: Site) -> Tensor:
+    def build(self, site: Site) -> Tensor | Mapping[str, Tensor]:
         """One Keras pooling, padded with -Inf first where its own `"same"` is another."""
         images, window = site.as_image(site.input, self.rank), _window(site.layer, self.rank)
         margins = padding_of(site.layer, sizes_of(images), window)
         is_same = margins is None or (not margins.are_empty and margins == same_padding(sizes_of(images), window))
-        if margins is not None and not is_same:
-            images = padded(site, images, margins, -np.inf)
+        around = padded(site, images, margins, -np.inf) if margins is not None and not is_same else images
         padding = "same" if is_same else "valid"
-        return _MAXIMA[self.rank](window.size, window.stride, padding, name=site.name)(images)
+        pooled = _MAXIMA[self.rank](window.size, window.stride, padding, name=site.name)(around)
+        if margins is None or not flag(site.layer, "HasUnpoolingOutputs"):
+            return pooled
+        return with_places(site, images, pooled, window, margins)
 
     def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any]:
         """The same pooling in MATLAB's words."""

@@ -1,0 +1,49 @@
+"""Layers of fixed arithmetic: scaling, and the products of features."""
+
+from __future__ import annotations
+
+from typing import final
+
+import keras
+import numpy as np
+
+from matlab_bridge._errors import UnsupportedLayerError
+from matlab_bridge.networks._rules import LayerRule, Site, Tensor, register_layer
+
+from ._settings import numbers
+
+
+@register_layer("rl.layer.ScalingLayer", "nnet.cnn.layer.ScalingLayer")
+@final
+class Scaling(LayerRule):
+    """`scalingLayer`: `Scale` times the input plus `Bias`, numbers or one for each channel.
+
+    Source: https://www.mathworks.com/help/reinforcement-learning/ref/rl.layer.scalinglayer.html
+    """
+
+    def build(self, site: Site) -> Tensor:
+        """Keras' rescaling."""
+        channels = site.input.shape[-1]
+        factors = [numbers(site.layer, "Scale", (1.0,)), numbers(site.layer, "Bias", (0.0,))]
+        if any(len(values) not in (1, channels) for values in factors):
+            sizes = " and ".join(str(len(values)) for values in factors)
+            raise UnsupportedLayerError(f"its Scale and Bias have {sizes} elements, and its input {channels} channels")
+        scale, bias = (values[0] if len(values) == 1 else list(values) for values in factors)
+        return keras.layers.Rescaling(scale, bias, name=site.name)(site.input)
+
+
+@register_layer("rl.layer.QuadraticLayer", "nnet.cnn.layer.QuadraticLayer")
+@final
+class Quadratic(LayerRule):
+    """`quadraticLayer`: all products of two features, `[u1 u1, u1 u2, u2 u2, u1 u3, u2 u3, u3 u3, ...]`.
+
+    Source: https://www.mathworks.com/help/reinforcement-learning/ref/rl.layer.quadraticlayer.html
+    """
+
+    def build(self, site: Site) -> Tensor:
+        """The features by the numbers of the first factors, times those by the numbers of the second."""
+        tensor = site.as_vector(site.input)
+        pairs = [(first, second) for second in range(tensor.shape[-1]) for first in range(second + 1)]
+        first, second = np.array(pairs, dtype="int32").T
+        factors = [keras.ops.take(tensor, which, axis=-1) for which in (first, second)]
+        return keras.layers.Multiply(name=site.name)(factors)
