@@ -14,7 +14,6 @@ from tests.conftest import CORPUS
 pytestmark = pytest.mark.corpus
 
 DEEP = {"SeriesNetwork", "DAGNetwork", "dlnetwork", "LayerGraph", "layer-array", "rl-agent", "detector"}
-OTHER_NETWORKS = {"shallow-network", "matconvnet-simplenn", "matconvnet-dagnn", "plain-weights"}
 
 
 def catalogue(kinds: set[str]) -> list[Any]:
@@ -56,19 +55,6 @@ def test_the_trained_network_of_an_agent_is_loaded(corpus: Path) -> None:
     assert network.source is not None
     assert network.source.variable == "agent.Actor.adModelExternal"
     assert all(array.size for layer in network.layers for array in layer.learnables.values())
-
-
-@pytest.mark.parametrize("entry", catalogue(OTHER_NETWORKS))
-def test_a_network_of_another_kind_is_called_what_it_is(corpus: Path, entry: dict[str, Any]) -> None:
-    words = {
-        "shallow-network": "a shallow network",
-        "matconvnet-simplenn": "a MatConvNet network (simplenn)",
-        "matconvnet-dagnn": "Together they are a MatConvNet network (DagNN).",
-        "plain-weights": "without the layers that they belong to",
-    }
-    with pytest.raises(mb.NetworkNotFoundError) as caught:
-        mb.load_network(corpus / entry["file"])
-    assert words[entry["kind"]] in str(caught.value)
 
 
 def test_networks_that_were_lost_in_saving_are_told(corpus: Path) -> None:

@@ -1,6 +1,18 @@
 """The layers that convert, one file a family; importing this package registers their rules."""
 
-from . import activation, combination, convolution, dense, inputs, normalization, output, pooling
+from . import (
+    activation,
+    combination,
+    convolution,
+    dense,
+    inputs,
+    matconvnet,
+    normalization,
+    output,
+    pooling,
+    processing,
+    shallow,
+)
 
 __all__ = [
     "activation",
@@ -8,7 +20,10 @@ __all__ = [
     "convolution",
     "dense",
     "inputs",
+    "matconvnet",
     "normalization",
     "output",
     "pooling",
+    "processing",
+    "shallow",
 ]
