@@ -26,7 +26,7 @@ def _weights(layer: Layer) -> str:
 
 
 def _feedback(layer: Layer) -> str:
-    return f"{layer.settings['TransferFcn']} of itself too, {_weights(layer)}"
+    return f"{layer.settings['TransferFcn']} of what it is fed and its own past, {_weights(layer)}"
 
 
 def _process(what: str) -> Callable[[Layer], str]:

@@ -208,16 +208,16 @@ def _lrn(fields: Fields) -> dict[str, Any]:
 
 _SETTINGS: dict[str, Callable[[Fields], dict[str, Any]]] = {
     "dagnn.BatchNorm": lambda fields: {"Epsilon": _number(fields, "epsilon", 1e-4)},
-    "dagnn.Concat": lambda fields: {},
+    "dagnn.Concat": lambda _: {},
     "dagnn.Conv": _conv,
     "dagnn.ConvTranspose": _conv_transpose,
     "dagnn.DropOut": lambda fields: {"Probability": _number(fields, "rate", 0.5)},
     "dagnn.LRN": _lrn,
     "dagnn.Pooling": _pooling,
     "dagnn.ReLU": lambda fields: {"Scale": _number(fields, "leak", 0)},
-    "dagnn.Sigmoid": lambda fields: {},
-    "dagnn.SoftMax": lambda fields: {},
-    "dagnn.Sum": lambda fields: {},
+    "dagnn.Sigmoid": lambda _: {},
+    "dagnn.SoftMax": lambda _: {},
+    "dagnn.Sum": lambda _: {},
 }
 
 
