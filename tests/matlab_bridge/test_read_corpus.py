@@ -14,6 +14,7 @@ from tests.conftest import CORPUS
 pytestmark = pytest.mark.corpus
 
 DEEP = {"SeriesNetwork", "DAGNetwork", "dlnetwork", "LayerGraph", "layer-array", "rl-agent", "detector"}
+OTHER_NETWORKS = {"shallow-network", "matconvnet-simplenn", "matconvnet-dagnn", "plain-weights"}
 
 
 def catalogue(kinds: set[str]) -> list[Any]:
