@@ -156,7 +156,7 @@ TRANSFER = {
     "satlin": lambda n: np.minimum(np.maximum(n, 0), 1),
     "satlins": lambda n: np.minimum(np.maximum(n, -1), 1),
     "softmax": softmax,
-    "tansig": lambda n: 2 / (1 + np.exp(-2 * n)) - 1,
+    "tansig": lambda n: 2 / (1 + np.exp(-2 * np.maximum(n, -300))) - 1,
     "tribas": lambda n: np.where(np.abs(n) <= 1, 1 - np.abs(n), 0),
 }
 

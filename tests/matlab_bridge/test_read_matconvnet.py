@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
@@ -31,7 +32,7 @@ def net_of(*layers: Mapping[str, Any], **fields: Any) -> dict[str, Any]:
 
 
 def predicted(network: mb.Network, image: np.ndarray) -> np.ndarray:
-    return np.asarray(network.to_keras()(image[None].astype("f4"), training=False))[0]
+    return keras.ops.convert_to_numpy(network.to_keras()(image[None].astype("f4"), training=False))[0]
 
 
 def assert_like_matconvnet(net: Mapping[str, Any], image: np.ndarray) -> None:

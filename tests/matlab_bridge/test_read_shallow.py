@@ -31,7 +31,7 @@ def predicted(model: keras.Model, *inputs: np.ndarray) -> list[np.ndarray]:
     rows = [np.moveaxis(x, 0, -1).astype("f4") for x in inputs]
     outputs = model(rows[0] if len(rows) == 1 else rows, training=False)
     many = outputs if isinstance(outputs, list) else [outputs]
-    return [np.moveaxis(np.asarray(y), -1, 0) for y in many]
+    return [np.moveaxis(keras.ops.convert_to_numpy(y), -1, 0) for y in many]
 
 
 def assert_like_matlab(net: Mapping[str, Any], *inputs: np.ndarray) -> None:

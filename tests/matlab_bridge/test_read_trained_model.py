@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -42,7 +43,7 @@ def load(value: Any) -> mb.Network:
 
 
 def predicted(network: mb.Network) -> np.ndarray:
-    return np.asarray(network.to_keras()(X.astype("f4"), training=False))
+    return keras.ops.convert_to_numpy(network.to_keras()(X.astype("f4"), training=False))
 
 
 def scores(*activations: Any, standardized: bool = True) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
@@ -18,7 +19,7 @@ SOURCE = mb.Source(Path("w.mat"), "*", "weights")
 
 
 def predicted(network: mb.Network, rows: np.ndarray) -> np.ndarray:
-    return np.asarray(network.to_keras()(rows.astype("f4"), training=False))
+    return keras.ops.convert_to_numpy(network.to_keras()(rows.astype("f4"), training=False))
 
 
 def sigmoid(n: np.ndarray) -> np.ndarray:

@@ -145,8 +145,8 @@ def test_moments_that_were_trained_on_go_back_into_their_one_array(tmp_path: Pat
     moments = network["bnorm_2"].parts["Mean"].array
     model = network.to_keras()
     norm = model.get_layer("bnorm_2")
-    norm.moving_variance.assign(np.asarray(norm.moving_variance) * [1, 4, 1, 1, 1])
-    norm.moving_mean.assign(np.asarray(norm.moving_mean) + [0, 0, 0, 1, 0])
+    norm.moving_variance.assign(keras.ops.convert_to_numpy(norm.moving_variance) * [1, 4, 1, 1, 1])
+    norm.moving_mean.assign(keras.ops.convert_to_numpy(norm.moving_mean) + [0, 0, 0, 1, 0])
     mb.save_network(copy, model, like=source)
     written = mb.load_network(copy)["bnorm_2"].parts["Sigma"].array
     changed = np.zeros((5, 2), dtype=bool)

@@ -94,19 +94,16 @@ class DelayedFeedback(keras.layers.Layer):  # type: ignore[misc]  # Keras ships 
         """Make the kernel, the transpose of W."""
         units = input_shape[-1] or 0
         self.kernel = self.add_weight(name="kernel", shape=(len(self.delays) * units, units))
+        step = _Step(self._output, units, max(self.delays), dtype=self.dtype_policy)
+        self._steps = keras.layers.RNN(step, return_sequences=True, dtype=self.dtype_policy)
+
+    def _output(self, inputs: Tensor, past: Sequence[Tensor]) -> Tensor:
+        fed_back = keras.ops.concatenate([past[delay - 1] for delay in self.delays], axis=-1)
+        return TRANSFER_FUNCTIONS[self.transfer](inputs + keras.ops.matmul(fed_back, self.kernel))
 
     def call(self, inputs: Tensor) -> Tensor:
         """Sequences (N, T, S) to sequences of the same shape."""
-        function = TRANSFER_FUNCTIONS[self.transfer]
-
-        def step(past: tuple[Tensor, ...], net_input: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
-            fed_back = keras.ops.concatenate([past[delay - 1] for delay in self.delays], axis=-1)
-            output = function(net_input + keras.ops.matmul(fed_back, self.kernel))
-            return (output, *past[:-1]), output
-
-        past = (keras.ops.zeros_like(inputs[:, 0]),) * max(self.delays)
-        _, outputs = keras.ops.scan(step, past, keras.ops.swapaxes(inputs, 0, 1))
-        return keras.ops.swapaxes(outputs, 0, 1)
+        return self._steps(inputs)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The input's."""
@@ -115,3 +112,22 @@ class DelayedFeedback(keras.layers.Layer):  # type: ignore[misc]  # Keras ships 
     def get_config(self) -> dict[str, Any]:
         """What makes an equal layer."""
         return {**super().get_config(), "delays": list(self.delays), "transfer": self.transfer}
+
+
+class _Step(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no type information
+    """One step of a layer that feeds itself, in the form that Keras asks of a cell; it has no weights of its own.
+
+    The states are the outputs of the steps before, the last one first.
+    """
+
+    def __init__(
+        self, output: Callable[[Tensor, Sequence[Tensor]], Tensor], units: int, depth: int, **options: Any
+    ) -> None:
+        super().__init__(**options)
+        self._output = output
+        self.state_size = [units] * depth
+        self.output_size = units
+
+    def call(self, inputs: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        output = self._output(inputs, states)
+        return output, [output, *states[:-1]]
