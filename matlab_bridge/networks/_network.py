@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
+WHOLE_FILE = "*"
+"""The path of a network that the variables of a file make up together."""
+
 
 def _frozen(values: Mapping[str, Any] | None) -> Mapping[str, Any]:
     return MappingProxyType(dict(values or {}))

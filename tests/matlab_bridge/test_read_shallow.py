@@ -61,7 +61,7 @@ def test_limits_and_ties_fall_as_they_do_in_matlab() -> None:
 
 
 def test_inputs_are_processed_and_outputs_processed_back() -> None:
-    x = normal(0, 3, 30) * [[100], [1], [0.01]] + [[5000], [0], [1]]
+    x = normal(0, 3, 30) * [[100], [1], [0.01]] + np.reshape([5000, 0, 1], (3, 1))
     before = [mapminmax(x.min(axis=1), x.max(axis=1))]
     after = [mapminmax(np.array([-3.0, 10]), np.array([5.0, 4000]))]
     assert_like_matlab(two_layers(before=[before], after=after), x)
@@ -190,7 +190,7 @@ def test_input_delays_look_back_on_the_unprocessed_zeros() -> None:
     hidden = Neurons(4, "tansig", inputs={1: (normal(1, 4, 9), (0, 1, 3))}, bias=normal(2, 4, 1))
     output = Neurons(2, layers={1: (normal(3, 2, 4), NOW)}, bias=normal(4, 2, 1))
     net = shallow([3], [hidden, output], before=[[mapminmax([4, -1, 2], [9, 0, 3])]])
-    assert_like_matlab(net, normal(0, 3, 2, 8) + [[[5]], [[0]], [[2.5]]])
+    assert_like_matlab(net, normal(0, 3, 2, 8) + np.reshape([5, 0, 2.5], (3, 1, 1)))
 
 
 def test_narx_in_open_loop_takes_the_inputs_and_the_targets() -> None:

@@ -146,7 +146,7 @@ def test_moments_that_were_trained_on_go_back_into_their_one_array(tmp_path: Pat
     model = network.to_keras()
     norm = model.get_layer("bnorm_2")
     norm.moving_variance.assign(keras.ops.convert_to_numpy(norm.moving_variance) * [1, 4, 1, 1, 1])
-    norm.moving_mean.assign(keras.ops.convert_to_numpy(norm.moving_mean) + [0, 0, 0, 1, 0])
+    norm.moving_mean.assign(keras.ops.convert_to_numpy(norm.moving_mean) + np.eye(5)[3])
     mb.save_network(copy, model, like=source)
     written = mb.load_network(copy)["bnorm_2"].parts["Sigma"].array
     changed = np.zeros((5, 2), dtype=bool)
@@ -169,6 +169,7 @@ def test_weights_of_equal_value_are_told_apart_inside_one_array(tmp_path: Path) 
         np.testing.assert_array_equal(written[name], np.ones((3, 4)))
     assert network.source is not None
     assert network.source.variable == "*"
+    assert network.to_keras().name == "w"
 
 
 def test_a_network_in_single_precision(tmp_path: Path) -> None:

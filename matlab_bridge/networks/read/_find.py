@@ -14,7 +14,7 @@ import numpy as np
 
 from matlab_bridge._errors import MatFileError, NetworkError, NetworkNotFoundError
 from matlab_bridge.matfile import MatFile, load
-from matlab_bridge.networks._network import Layer, Network, Source, WeightLayer
+from matlab_bridge.networks._network import WHOLE_FILE, Layer, Network, Source, WeightLayer
 
 from ._contents import contents
 from ._objects import NETWORK_CLASSES
@@ -22,9 +22,6 @@ from ._registry import Reader, reader_of, reader_of_file
 from ._values import numeric
 from ._walk import walk
 from ._weights import read_described
-
-WHOLE_FILE = "*"
-"""The path of a network that the variables of a file make up together."""
 
 # Variables of these classes hold no network, and may be large: they are left unread.
 _DATA_CLASSES = {
