@@ -9,8 +9,9 @@ import numpy as np
 from ._network import Layer
 
 
-def _size(array: np.ndarray) -> str:
-    return "x".join(map(str, array.shape))
+def _size(layer: Layer) -> str:
+    """Of the weights, which a layer made by hand may lack."""
+    return "x".join(map(str, np.shape(layer.learnables.get("Weights", np.empty(0)))))
 
 
 def _row(layer: Layer, setting: str) -> str:
@@ -19,14 +20,14 @@ def _row(layer: Layer, setting: str) -> str:
 
 
 def _weights(layer: Layer) -> str:
-    weights, bias = layer.learnables["Weights"], layer.learnables.get("Bias")
-    text = f"{_size(weights)} weights" + (f" and {bias.size} biases" if bias is not None else "")
+    bias = layer.learnables.get("Bias")
+    text = f"{_size(layer)} weights" + (f" and {bias.size} biases" if bias is not None else "")
     delays = layer.settings.get("Delays", np.zeros(1))
     return f"{text}, delays {_row(layer, 'Delays')}" if np.any(delays) else text
 
 
 def _feedback(layer: Layer) -> str:
-    return f"{layer.settings['TransferFcn']} of what it is fed and its own past, {_weights(layer)}"
+    return f"{layer.settings.get('TransferFcn', '')} of what it is fed and its own past, {_weights(layer)}"
 
 
 def _process(what: str) -> Callable[[Layer], str]:
@@ -38,16 +39,17 @@ def _sliding(layer: Layer) -> str:
 
 
 def _conv(layer: Layer) -> str:
-    return f"{_size(layer.learnables['Weights'])} convolution, {_sliding(layer)}"
+    return f"{_size(layer)} convolution, {_sliding(layer)}"
 
 
 def _conv_transpose(layer: Layer) -> str:
-    filters = _size(layer.learnables["Weights"])
-    return f"{filters} transposed convolution, upsampling {_row(layer, 'Stride')}, crop {_row(layer, 'CroppingSize')}"
+    return (
+        f"{_size(layer)} transposed convolution, upsampling {_row(layer, 'Stride')}, crop {_row(layer, 'CroppingSize')}"
+    )
 
 
 def _pooling(layer: Layer) -> str:
-    return f"{_row(layer, 'PoolSize')} {layer.settings['Method']} pooling, {_sliding(layer)}"
+    return f"{_row(layer, 'PoolSize')} {layer.settings.get('Method', 'max')} pooling, {_sliding(layer)}"
 
 
 def _text(text: str) -> Callable[[Layer], str]:
@@ -61,7 +63,10 @@ def _transfer(text: str) -> tuple[str, Callable[[Layer], str]]:
 SOURCE_TYPES: Mapping[str, tuple[str, Callable[[Layer], str]]] = {
     # MatConvNet
     "AnySizeInputLayer": ("Image Input", lambda layer: f"images of any size, {_row(layer, 'NumChannels')} channels"),
-    "BatchNorm": ("dagnn.BatchNorm", lambda layer: f"batch normalization of {layer.state['Sigma'].size} channels"),
+    "BatchNorm": (
+        "dagnn.BatchNorm",
+        lambda layer: f"batch normalization of {np.size(layer.state.get('Sigma', ()))} channels",
+    ),
     "Concat": ("dagnn.Concat", _text("concatenation of channels")),
     "Conv": ("dagnn.Conv", _conv),
     "ConvTranspose": ("dagnn.ConvTranspose", _conv_transpose),

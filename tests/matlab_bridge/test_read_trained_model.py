@@ -85,6 +85,39 @@ def test_an_export_of_the_classification_learner() -> None:
     np.testing.assert_allclose(predicted(network), scores(relu, relu, softmax), atol=1e-5)
 
 
+@pytest.mark.parametrize("standardized", [True, False])
+def test_an_export_with_principal_components(standardized: bool) -> None:
+    centers, coefficients = normal(7, 1, 6), normal(8, 6, 3)
+    facts = {} if standardized else {"Mu": EMPTY, "Sigma": EMPTY}
+    export = {
+        "predictFcn": FunctionHandle("@(x)predict(x)"),
+        "PCACenters": centers,
+        "PCACoefficients": coefficients,
+        "ClassificationNeuralNetwork": model("ClassificationNeuralNetwork", **facts),
+    }
+    network = load(export)
+    assert network.source is not None
+    assert network.source.variable == "trainedModel"
+    raw = normal(9, 11, 6)
+    values = (raw - centers) @ coefficients
+    values = (values - MU) / SIGMA if standardized else values
+    for weights, bias, activation in zip(W, B, (relu, relu, softmax), strict=True):
+        values = activation(values @ weights.T + bias.T)
+    found = keras.ops.convert_to_numpy(network.to_keras()(raw.astype("f4"), training=False))
+    np.testing.assert_allclose(found, values, atol=1e-5)
+    assert network.class_names == ("no", "yes")
+
+
+def test_components_beside_other_predictors_are_told() -> None:
+    export = {
+        "PCACenters": normal(7, 1, 6),
+        "PCACoefficients": normal(8, 6, 2),
+        "RegressionNeuralNetwork": model("RegressionNeuralNetwork"),
+    }
+    with pytest.raises(mb.UnsupportedLayerError, match="takes 3 predictors, and 2 principal components are made"):
+        load(export)
+
+
 def test_regressions_without_standardization() -> None:
     regression = model(
         "RegressionNeuralNetwork",

@@ -13,7 +13,7 @@ from ._matconvnet import is_dagnn, is_simplenn, read_dagnn, read_simplenn
 from ._objects import is_layer_array, is_network_object, read_layer_array, read_network_object
 from ._portable import is_portable, read_portable
 from ._shallow import is_shallow, read_shallow
-from ._trained_model import is_trained_model, read_trained_model
+from ._trained_model import is_reduced_export, is_trained_model, read_reduced_export, read_trained_model
 from ._weights import is_weights, read_weights
 
 
@@ -46,6 +46,7 @@ READERS: list[Reader] = [
     Reader("network", is_shallow, read_shallow),
     Reader("DagNN", is_dagnn, read_dagnn, whole_file=True),
     Reader("simplenn", is_simplenn, read_simplenn, whole_file=True),
+    Reader("trained model on components", is_reduced_export, read_reduced_export),
     Reader("trained model", is_trained_model, read_trained_model),
     Reader("weights", is_weights, read_weights, whole_file=True),
 ]

@@ -3,7 +3,11 @@
 The objects keep `LayerWeights` and `LayerBiases`, cells of one matrix a layer, the names of the activations,
 and, where the predictors were standardized, their `Mu` and `Sigma`.
 
-Source: https://www.mathworks.com/help/stats/classificationneuralnetwork.html
+An export that reduces the predictors to principal components first is read whole: its components are
+(x - `PCACenters`) * `PCACoefficients`.
+
+Source: https://www.mathworks.com/help/stats/classificationneuralnetwork.html and
+https://www.mathworks.com/help/stats/export-classification-model-for-use-with-new-data.html
 """
 
 from __future__ import annotations
@@ -14,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from matlab_bridge._errors import InvalidNetworkError
+from matlab_bridge._errors import InvalidNetworkError, UnsupportedLayerError
 from matlab_bridge.matfile._values import MatlabObject
-from matlab_bridge.networks._network import Network, Source, WeightLayer
+from matlab_bridge.networks._network import Layer, Network, Source, WeightLayer, series
 
 from ._values import numeric, texts
 from ._walk import walk
@@ -70,6 +74,61 @@ def read_trained_model(value: Any, source: Source) -> Network:
         layers=(replace(entry, settings=settings), *network.layers[1:]),
         class_names=_class_names(fields) if is_classifier else (),
     )
+
+
+def is_reduced_export(value: Any) -> bool:
+    """Whether a value is an export with principal components before a neural network."""
+    return (
+        isinstance(value, Mapping)
+        and {"PCACenters", "PCACoefficients"} <= value.keys()
+        and any(map(is_trained_model, value.values()))
+    )
+
+
+def read_reduced_export(value: Any, source: Source) -> Network:
+    """Read an export that `is_reduced_export` matched.
+
+    Args:
+        value: the struct.
+        source: where it stands.
+
+    Returns:
+        The network from the predictors on, the components as its first layer.
+
+    Raises:
+        UnsupportedLayerError: if the network takes other predictors beside the components, as it does
+            categorical ones.
+    """
+    network = read_trained_model(next(filter(is_trained_model, value.values())), source)
+    coefficients = np.asarray(value["PCACoefficients"], dtype=float)
+    entry, *layers = network.layers
+    if int(np.sum(entry.settings["InputSize"])) != coefficients.shape[1]:
+        raise UnsupportedLayerError(
+            f"The network of {source.variable!r} takes {int(np.sum(entry.settings['InputSize']))} predictors, and "
+            f"{coefficients.shape[1]} principal components are made for it: the others do not go through "
+            "PCACoefficients, and have no conversion."
+        )
+    # The components are standardized once more, by the network's own Mu and Sigma.
+    scale = _standardization(entry)
+    centers = {"Type": "zerocenter", "Mean": np.reshape(value["PCACenters"], (-1, 1))}
+    first = replace(
+        entry, settings={"InputSize": np.array([[len(coefficients)]], dtype=float), "Normalization": centers}
+    )
+    found = (
+        first,
+        Layer("components", "processpca", {"transform": coefficients.T}),
+        *([Layer("standardized", "mapstd", scale)] if scale else []),
+        *layers,
+    )
+    return replace(network, layers=found, connections=series(layer.name for layer in found))
+
+
+def _standardization(entry: Layer) -> dict[str, Any]:
+    stored = entry.settings["Normalization"]
+    if not isinstance(stored, Mapping):
+        return {}
+    deviation = np.asarray(stored["Std"], dtype=float)
+    return {"xoffset": stored["Mean"], "gain": 1 / np.where(deviation == 0, 1, deviation), "ymean": np.zeros((1, 1))}
 
 
 def _fields(value: Any) -> Mapping[str, Any]:
