@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from .datasets import Dataset, load_dataset
     from .matfile import info, load, save
     from .networks._from_keras import from_keras
-    from .networks._network import Connection, Layer, Network, Source
+    from .networks._network import Connection, Layer, Network, Source, WeightLayer
     from .networks._rules import LayerRule, Parameter, Site, register_layer
     from .networks._sidecar import Sidecar, read_sidecar, sidecar, write_sidecar
     from .networks.read import find_networks, load_network
@@ -70,6 +70,7 @@ __all__ = [
     "UntrainedNetworkError",
     "UnwritableValueError",
     "VariableNotFoundError",
+    "WeightLayer",
     "find_networks",
     "from_keras",
     "info",
@@ -97,6 +98,7 @@ _HOMES = {
     "Sidecar": ".networks._sidecar",
     "Site": ".networks._rules",
     "Source": ".networks._network",
+    "WeightLayer": ".networks._network",
     "find_networks": ".networks.read",
     "from_keras": ".networks._from_keras",
     "info": ".matfile",

@@ -30,7 +30,9 @@ _KINDS: tuple[Literal["double", "char", "sparse"], ...] = ("double", "char", "sp
 
 
 @dataclass(frozen=True, slots=True)
-class _Matrix:
+class Level4Matrix:
+    """One variable: what its header says, and where in the file its numbers start."""
+
     name: str
     kind: Literal["double", "char", "sparse"]
     dtype: np.dtype[Any]
@@ -40,6 +42,7 @@ class _Matrix:
 
     @property
     def nbytes(self) -> int:
+        """Of its numbers in the file."""
         return math.prod(self.shape) * self.dtype.itemsize * (2 if self.is_complex else 1)
 
 
@@ -48,7 +51,7 @@ class Level4File:
 
     def __init__(self, path: Path, header: Header) -> None:
         self._path = path
-        self._matrices = {matrix.name: matrix for matrix in _matrices(path, header.byte_order)}
+        self._matrices = {matrix.name: matrix for matrix in level4_matrices(path, header.byte_order)}
         self.variables = tuple(self._describe(matrix) for matrix in self._matrices.values())
 
     @property
@@ -64,7 +67,7 @@ class Level4File:
             return characters(stored.astype(np.uint16))
         return _sparse(stored) if matrix.kind == "sparse" else stored
 
-    def _stored(self, matrix: _Matrix) -> Array:
+    def _stored(self, matrix: Level4Matrix) -> Array:
         with self._path.open("rb") as file:
             file.seek(matrix.offset)
             numbers = np.frombuffer(file.read(matrix.nbytes), matrix.dtype).astype(np.float64)
@@ -73,20 +76,25 @@ class Level4File:
             numbers = complex_array(real, imaginary)
         return numbers.reshape(matrix.shape, order="F")
 
-    def _describe(self, matrix: _Matrix) -> VariableInfo:
+    def _describe(self, matrix: Level4Matrix) -> VariableInfo:
         if matrix.kind != "sparse":
             return VariableInfo(matrix.name, matrix.kind, matrix.shape, is_complex=matrix.is_complex)
         rows, columns = matrix.shape
         shape = [self._number(matrix, (column + 1) * rows - 1) for column in range(2)]
         return VariableInfo(matrix.name, "double", tuple(shape), is_complex=columns == 4, is_sparse=True)
 
-    def _number(self, matrix: _Matrix, position: int) -> int:
+    def _number(self, matrix: Level4Matrix, position: int) -> int:
         with self._path.open("rb") as file:
             file.seek(matrix.offset + position * matrix.dtype.itemsize)
             return int(np.frombuffer(file.read(matrix.dtype.itemsize), matrix.dtype)[0])
 
 
-def _matrices(path: Path, order: ByteOrder) -> list[_Matrix]:
+def level4_matrices(path: Path, order: ByteOrder) -> list[Level4Matrix]:
+    """The variables of a file, in its order.
+
+    Raises:
+        TruncatedFileError: if the file ends, or breaks, before its contents do.
+    """
     found = []
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
@@ -97,7 +105,7 @@ def _matrices(path: Path, order: ByteOrder) -> list[_Matrix]:
             if level4_byte_order(start) != order:
                 raise TruncatedFileError(f"no variable begins at byte {offset} of {size}")
             kind, rows, columns, imaginary, name_length = struct.unpack(order + "5i", start)
-            matrix = _Matrix(
+            matrix = Level4Matrix(
                 name=file.read(name_length).split(b"\x00")[0].decode("latin-1"),
                 kind=_KINDS[kind % 10],
                 dtype=np.dtype(order + _PRECISIONS[kind // 10 % 10]),

@@ -15,7 +15,7 @@ from matlab_bridge._errors import InvalidNetworkError, NetworkMismatchError, Uns
 
 from ._frames import folded, has_frames, unfolded
 from ._layer_classes import without_rule
-from ._network import Array, Layer, Network, end_point
+from ._network import WHOLE_FILE, Array, Layer, Network, end_point
 from ._normalization import Normalization
 from ._rules import (
     LayerNames,
@@ -238,7 +238,11 @@ def _ends(
 
 
 def _model_name(network: Network) -> str:
-    return keras_name(network.source.variable) if network.source else "network"
+    source = network.source
+    if source is None:
+        return "network"
+    # A network that the variables of a file are together has no name of its own.
+    return keras_name(source.path.stem if source.variable == WHOLE_FILE else source.variable)
 
 
 def _load(network: Network, rules: Mapping[str, LayerRule], names: LayerNames, model: keras.Model) -> tuple[str, ...]:

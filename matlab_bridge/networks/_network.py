@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -21,9 +22,27 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
+WHOLE_FILE = "*"
+"""The path of a network that the variables of a file make up together."""
+
 
 def _frozen(values: Mapping[str, Any] | None) -> Mapping[str, Any]:
     return MappingProxyType(dict(values or {}))
+
+
+@dataclass(frozen=True)
+class Part:
+    """Where a parameter stands in a larger array, for files that keep several parameters in one.
+
+    Attributes:
+        whole: what the array is called, such as `"Theta1"`.
+        array: the array as the file holds it.
+        index: the elements of it that are the parameter.
+    """
+
+    whole: str
+    array: Array = field(repr=False)
+    index: tuple[slice | int, ...]
 
 
 @dataclass(frozen=True)
@@ -37,6 +56,7 @@ class Layer:
         learnables: `Weights`, `Bias`, `Scale`, ... in MATLAB's layout, trailing singleton dimensions dropped
             as MATLAB does. An untrained learnable is an empty array.
         state: `TrainedMean`, `TrainedVariance` and the like, in MATLAB's layout.
+        parts: for a parameter that the file keeps inside a larger array, where it stands in that.
     """
 
     name: str
@@ -44,9 +64,10 @@ class Layer:
     settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
     learnables: Mapping[str, Array] = field(default_factory=dict, repr=False)
     state: Mapping[str, Array] = field(default_factory=dict, repr=False)
+    parts: Mapping[str, Part] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        for name in ("settings", "learnables", "state"):
+        for name in ("settings", "learnables", "state", "parts"):
             object.__setattr__(self, name, _frozen(getattr(self, name)))
 
     @property
@@ -83,12 +104,68 @@ class Connection:
 
 
 @dataclass(frozen=True)
+class WeightLayer:
+    """One layer of a network that a file keeps as plain matrices: which ones, and how they lie.
+
+    The layer computes `activation(W x + b)` for a column `x`.
+
+    Attributes:
+        weights: where the matrix W stands, as in MATLAB: `"W1"`, `"W{1}"`, `"net.layers(2).W"`.
+        bias: where b stands, a row or a column; empty for a layer without one.
+        activation: `"linear"`, `"relu"`, `"sigmoid"`, `"tanh"`, `"softmax"`, or the name of a transfer function
+            of MATLAB's (`"tansig"`, `"logsig"`, `"satlin"`, ...).
+        orientation: `"outputs x inputs"`, or `"inputs x outputs"` where the file holds W transposed, for
+            rows `x W + b`.
+        bias_column: `"first"` or `"last"` where b is that column of W, as in `Theta1 * [1; x]`; else empty.
+        name: the layer's name; by default that of its matrix.
+
+    Raises:
+        InvalidNetworkError: for words that are none of these, or a bias in two places.
+
+    Examples:
+        >>> WeightLayer("Theta1", activation="sigmoid", bias_column="first").name
+        'Theta1'
+    """
+
+    weights: str
+    bias: str = ""
+    activation: str = "linear"
+    orientation: str = "outputs x inputs"
+    bias_column: str = ""
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        for attribute, words in (("orientation", _ORIENTATIONS), ("bias_column", _BIAS_COLUMNS)):
+            if getattr(self, attribute) not in words:
+                raise InvalidNetworkError(
+                    f"WeightLayer({self.weights!r}) has the {attribute} {getattr(self, attribute)!r}; "
+                    f"it is one of {', '.join(map(repr, words))}."
+                )
+        if self.bias and self.bias_column:
+            raise InvalidNetworkError(
+                f"WeightLayer({self.weights!r}) has a bias {self.bias!r} and a bias_column {self.bias_column!r}; "
+                "give one of the two."
+            )
+        if not self.name:
+            object.__setattr__(self, "name", re.sub(r"\W+", "_", self.weights).strip("_"))
+
+
+_ORIENTATIONS = ("outputs x inputs", "inputs x outputs")
+_BIAS_COLUMNS = ("", "first", "last")
+
+
+@dataclass(frozen=True)
 class Source:
-    """Where a network was read: a file, the path inside it (`"agent.Actor.Network"`), and the class."""
+    """Where a network was read: a file, the path inside it (`"agent.Actor.Network"`), and the class.
+
+    A network that several variables of the file make up together has the path `"*"`. One that was read by a
+    description has it in `describe`.
+    """
 
     path: Path
     variable: str
     class_name: str
+    describe: tuple[WeightLayer, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,8 +178,9 @@ class Network:
         class_names: in the order of the network's outputs; empty where the network has none (a `dlnetwork`, a
             regression).
         source: the file, or None for a network that was not read from one.
-        class_name: `"SeriesNetwork"`, `"DAGNetwork"`, `"dlnetwork"`, `"nnet.cnn.LayerGraph"` or
-            `"layer array"`.
+        class_name: `"SeriesNetwork"`, `"DAGNetwork"`, `"dlnetwork"`, `"nnet.cnn.LayerGraph"`, `"layer array"`,
+            `"network"` (a shallow one), `"simplenn"`, `"DagNN"`, `"weights"`, or the class of a trained
+            model, such as `"ClassificationNeuralNetwork"`.
         output_names: the layers whose output the network returns, a second output with its port
             (`"lstm/hidden"`); empty means the layers that feed no other.
     """

@@ -8,6 +8,7 @@ import numpy as np
 
 from ._network import Layer, Network
 from ._normalization import Normalization
+from ._summary_sources import SOURCE_TYPES
 from .read._objects import class_names
 from .read._values import texts
 
@@ -198,6 +199,7 @@ def _classes(loss: str) -> Callable[[Layer], str]:
 
 
 _TYPES: dict[str, tuple[str, Callable[[Layer], str]]] = {
+    **SOURCE_TYPES,
     "AdditionLayer": ("Addition", _joining("Element-wise addition")),
     "AveragePooling1DLayer": ("1-D Average Pooling", _pooling_1d("Average")),
     "AveragePooling2DLayer": ("2-D Average Pooling", _pooling("average")),

@@ -1,4 +1,4 @@
-"""What some of MATLAB's layers need beyond Keras' own: an activation, a constraint, and two recurrent cells.
+"""What some of MATLAB's layers need beyond Keras' own: an activation, a constraint, two recurrent cells, two layers.
 
 A converted model is made of Keras' own layers but for these. Keras loads a saved model with one of them only after
 they are registered, and importing this module registers them:
@@ -13,6 +13,9 @@ from typing import Any
 import keras
 
 from ._rules import Tensor
+from ._shallow_keras import DelayedFeedback, Distance
+
+__all__ = ["DelayedFeedback", "Distance", "NoRecurrentBias", "ProjectedGRUCell", "ProjectedLSTMCell", "hard_sigmoid"]
 
 _register = keras.saving.register_keras_serializable(package="matlab_bridge")
 

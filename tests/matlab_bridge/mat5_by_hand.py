@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from matlab_bridge.matfile._values import MatlabObject
+
 DATA_TYPES = {"i1": 1, "u1": 2, "i2": 3, "u2": 4, "i4": 5, "u4": 6, "f4": 7, "f8": 9, "i8": 12, "u8": 13}
 CLASSES = {"f8": 6, "f4": 7, "i1": 8, "u1": 9, "i2": 10, "u2": 11, "i4": 12, "u4": 13, "i8": 14, "u8": 15}
-CELL, STRUCT, CHAR = 1, 2, 4
+CELL, STRUCT, OBJECT, CHAR = 1, 2, 3, 4
 INT8, UINT16, INT32, UINT32, MATRIX, COMPRESSED = 1, 4, 5, 6, 14, 15
 
 
@@ -39,15 +41,15 @@ class Mat5:
         return self.element(DATA_TYPES[storage.str[1:]], data)
 
     def matrix(self, value: Any, name: str = "", *, compact: bool = True) -> bytes:
-        """A value as a miMATRIX: arrays of numbers and of object (cells), dicts (structs), text."""
+        """A value as a miMATRIX: arrays of numbers and of object (cells), dicts (structs), text, old objects."""
         if isinstance(value, str):
             units = np.frombuffer(value.encode("utf-16-le"), "<u2").astype(self.order + "u2")
             return self._matrix(CHAR, (1, len(units)), name, self.element(UINT16, units.tobytes()))
+        if isinstance(value, MatlabObject):
+            fields = self._fields(value.properties, compact=compact)
+            return self._matrix(OBJECT, (1, 1), name, self.element(INT8, value.class_name.encode()) + fields)
         if isinstance(value, Mapping):
-            fields = b"".join(field.encode().ljust(32, b"\0") for field in value)
-            parts = [self.element(INT32, struct.pack(self.order + "i", 32)), self.element(INT8, fields)]
-            parts += [self.matrix(field, compact=compact) for field in value.values()]
-            return self._matrix(STRUCT, (1, 1), name, b"".join(parts))
+            return self._matrix(STRUCT, (1, 1), name, self._fields(value, compact=compact))
         array = np.asarray(value)
         if array.dtype == object:
             cells = (self.matrix(item, compact=compact) for item in array.ravel(order="F"))
@@ -70,6 +72,11 @@ class Mat5:
         header = b"MATLAB 5.0 MAT-file, made by hand".ljust(116)
         header += struct.pack(self.order + "QHH", offset, 0x0100, 0x4D49)
         return header + body + (self._compressed(subsystem) if subsystem else b"")
+
+    def _fields(self, value: Mapping[str, Any], *, compact: bool) -> bytes:
+        names = b"".join(name.encode().ljust(32, b"\0") for name in value)
+        parts = [self.element(INT32, struct.pack(self.order + "i", 32)), self.element(INT8, names)]
+        return b"".join([*parts, *(self.matrix(field, compact=compact) for field in value.values())])
 
     def _matrix(self, array_class: int, shape: tuple[int, ...], name: str, data: bytes) -> bytes:
         flags = self.element(UINT32, struct.pack(self.order + "II", array_class, 0))

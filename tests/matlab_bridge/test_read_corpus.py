@@ -58,19 +58,6 @@ def test_the_trained_network_of_an_agent_is_loaded(corpus: Path) -> None:
     assert all(array.size for layer in network.layers for array in layer.learnables.values())
 
 
-@pytest.mark.parametrize("entry", catalogue(OTHER_NETWORKS))
-def test_a_network_of_another_kind_is_called_what_it_is(corpus: Path, entry: dict[str, Any]) -> None:
-    words = {
-        "shallow-network": "a shallow network",
-        "matconvnet-simplenn": "a MatConvNet network (simplenn)",
-        "matconvnet-dagnn": "Together they are a MatConvNet network (DagNN).",
-        "plain-weights": "without the layers that they belong to",
-    }
-    with pytest.raises(mb.NetworkNotFoundError) as caught:
-        mb.load_network(corpus / entry["file"])
-    assert words[entry["kind"]] in str(caught.value)
-
-
 def test_networks_that_were_lost_in_saving_are_told(corpus: Path) -> None:
     for path in sorted((corpus / "bildiriciEthem__text-sentiment-analysis").glob("*.mat")):
         with pytest.raises(mb.LostObjectError):

@@ -16,7 +16,6 @@ from matlab_bridge.matfile._values import MatlabObject, StructArray
 from matlab_bridge.networks.read import Reader, _find
 
 from .objects_by_hand import (
-    EMPTY,
     cell,
     connections,
     dlnetwork,
@@ -191,30 +190,25 @@ def test_a_variable_that_the_file_does_not_have(file: Callable[..., Path]) -> No
 def test_what_the_file_holds_instead_is_told(file: Callable[..., Path]) -> None:
     path = file(
         x=row(1),
-        shallow=MatlabObject("network", {"b": cell(EMPTY)}, old_style=True),
         one=layer("ReLULayer", "relu"),
         options=MatlabObject("nnet.cnn.TrainingOptionsADAM", {}),
-        vgg={"layers": cell({"type": "conv"}, {"type": "relu"}, shape=(1, 2))},
-        dag={"layers": cell(), "vars": cell(), "params": cell()},
         plain={"W1": row(1), "b1": row(2), "note": "two layers"},
     )
     assert error_of(path) == (
         "lab.mat holds no network that can be read. It holds:\n"
         "  x: 1x1 double\n"
-        "  shallow: 1x1 network, a shallow network (feedforwardnet, patternnet and the like)\n"
         "  one: 1x1 nnet.cnn.layer.ReLULayer, a single layer (nnet.cnn.layer.ReLULayer), not a network\n"
         "  options: 1x1 nnet.cnn.TrainingOptionsADAM, training options, not a network\n"
-        "  vgg: 1x1 struct, a MatConvNet network (simplenn)\n"
-        "  dag: 1x1 struct, a MatConvNet network (DagNN)\n"
-        "  plain: 1x1 struct, weights by their names (W1, b1), without the layers that they belong to\n"
-        "A SeriesNetwork, a DAGNetwork, a dlnetwork, a LayerGraph, an array of layers or a portable "
-        "network is needed: in MATLAB, save('net.mat', 'net') where net is one."
+        "  plain: 1x1 struct, weights by their names (W1, b1), of which the layers are not known\n"
+        "A network object, an array of layers, a MatConvNet network or a portable network is needed: in "
+        "MATLAB, save('net.mat', 'net') where net is one. Plain matrices of weights need a description: "
+        "load_network(path, describe=[WeightLayer('W1', 'b1', 'tanh'), WeightLayer('W2', 'b2')])."
     )
 
 
 def test_variables_that_are_weights_together_are_told(file: Callable[..., Path]) -> None:
     assert error_of(file(Theta1=row(1), Theta2=row(2))).splitlines()[-2] == (
-        "Together they are weights by their names (Theta1, Theta2), without the layers that they belong to."
+        "Together they are weights by their names (Theta1, Theta2), of which the layers are not known."
     )
 
 

@@ -16,7 +16,7 @@ import matlab_bridge as mb
 from matlab_bridge.networks._build import variable_paths
 
 from .test_mat5_walker import elements_of
-from .test_read_corpus import DEEP, catalogue
+from .test_read_corpus import DEEP, OTHER_NETWORKS, catalogue
 
 pytestmark = pytest.mark.corpus
 
@@ -86,7 +86,7 @@ def pruned_in_place(network: mb.Network) -> dict[tuple[str, str], np.ndarray]:
     }
 
 
-@pytest.mark.parametrize("entry", catalogue(DEEP))
+@pytest.mark.parametrize("entry", catalogue(DEEP | OTHER_NETWORKS))
 def test_a_pruned_network_goes_back_and_nothing_else_changes(
     corpus: Path, tmp_path: Path, entry: dict[str, Any]
 ) -> None:

@@ -6,8 +6,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from matlab_bridge.matfile._info import FileInfo
 from matlab_bridge.matfile._values import MatlabObject
 
@@ -47,8 +45,6 @@ def _hint(value: Any) -> str | None:
 
 
 def _object_hint(value: MatlabObject) -> str | None:
-    if value.class_name == "network":
-        return "a shallow network (feedforwardnet, patternnet and the like)"
     if value.class_name.startswith("nnet.cnn.layer."):
         return f"a single layer ({value.class_name}), not a network"
     if value.class_name.startswith("nnet.cnn.TrainingOptions"):
@@ -57,17 +53,7 @@ def _object_hint(value: MatlabObject) -> str | None:
 
 
 def _struct_hint(value: Mapping[str, Any]) -> str | None:
-    fields = {str(name).lower() for name in value}
-    if {"layers", "vars", "params"} <= fields:
-        return "a MatConvNet network (DagNN)"
-    if "layers" in fields and _all_have_type(value.get("layers")):
-        return "a MatConvNet network (simplenn)"
     weights = [name for name in value if _WEIGHT_NAME.fullmatch(str(name))]
     if len(weights) > 1:
-        return f"weights by their names ({', '.join(weights)}), without the layers that they belong to"
+        return f"weights by their names ({', '.join(weights)}), of which the layers are not known"
     return None
-
-
-def _all_have_type(layers: Any) -> bool:
-    elements = list(np.ravel(layers)) if isinstance(layers, np.ndarray) else [layers]
-    return bool(elements) and all(isinstance(layer, Mapping) and "type" in layer for layer in elements)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,14 @@ import numpy as np
 
 from matlab_bridge._errors import MatFileError, NetworkError, NetworkNotFoundError
 from matlab_bridge.matfile import MatFile, load
-from matlab_bridge.networks._network import Layer, Network, Source
+from matlab_bridge.networks._network import WHOLE_FILE, Layer, Network, Source, WeightLayer
 
 from ._contents import contents
 from ._objects import NETWORK_CLASSES
-from ._registry import reader_of
+from ._registry import Reader, reader_of, reader_of_file
 from ._values import numeric
 from ._walk import walk
+from ._weights import read_described
 
 # Variables of these classes hold no network, and may be large: they are left unread.
 _DATA_CLASSES = {
@@ -36,7 +38,8 @@ def find_networks(path: str | os.PathLike[str]) -> tuple[Source, ...]:
 
     Returns:
         Where each stands, variables that are networks first: `source.variable` is what `load_network` takes
-        to load it, such as `"net"`, `"models{2}.net"` or `"agent.Actor.Network"`. Empty where there is none.
+        to load it, such as `"net"`, `"models{2}.net"` or `"agent.Actor.Network"`; `"*"` for one that the
+        variables of the file make up together, such as `Theta1` and `Theta2`. Empty where there is none.
 
     Raises:
         MatFileError: if the file cannot be read.
@@ -54,11 +57,17 @@ def find_networks(path: str | os.PathLike[str]) -> tuple[Source, ...]:
     return tuple(candidate.source for candidate in _everywhere(Path(path), load(path)))
 
 
-def load_network(path: str | os.PathLike[str], variable: str | None = None) -> Network:
+def load_network(
+    path: str | os.PathLike[str],
+    variable: str | None = None,
+    *,
+    describe: Sequence[WeightLayer] = (),
+) -> Network:
     """Load a network that MATLAB saved, without MATLAB.
 
-    SeriesNetwork, DAGNetwork, dlnetwork, LayerGraph, arrays of layers, and the portable form are read, at the
-    top level of the file or anywhere inside its structs, cells and objects.
+    SeriesNetwork, DAGNetwork, dlnetwork, LayerGraph, arrays of layers, the portable form, the shallow
+    `network`, MatConvNet's simplenn and DagNN, the neural networks of fitcnet and fitrnet, and well-known
+    structs of weights are read, at the top level of the file or anywhere inside its structs, cells and objects.
 
     Where nothing is named, a file may hold several networks only if it is plain which one is meant: a trained
     one goes before untrained ones, one that is a variable goes before those inside others, and copies of one
@@ -68,6 +77,7 @@ def load_network(path: str | os.PathLike[str], variable: str | None = None) -> N
         path: a `.mat` file of any version.
         variable: which network, as `find_networks` lists them: a variable (`"net"`), a path inside one
             (`"agent.Actor.Network"`), or the part of a path that holds one network only (`"agent"`).
+        describe: the layers of a network that the file keeps as plain matrices, the first one first.
 
     Returns:
         The network in neutral form: `network.to_keras()` makes a Keras model of it, `network.summary()` a
@@ -91,13 +101,21 @@ def load_network(path: str | os.PathLike[str], variable: str | None = None) -> N
     """
     path = Path(path)
     file = load(path)
+    if describe:
+        if variable not in (None, WHOLE_FILE):
+            raise NetworkError(
+                f"load_network was given the variable {variable!r} and a description; the paths of a description "
+                "start at the variables of the file, so give it alone."
+            )
+        return read_described(file, describe, Source(path, WHOLE_FILE, "weights", tuple(describe)))
     candidates = _everywhere(path, file) if variable is None else _those_at(path, file, variable)
     if not candidates:
         values = {name: file[name] for name in _searched(file)}
         raise NetworkNotFoundError(
             f"{path.name} holds no network that can be read. It holds:\n{contents(file.info, values)}\n"
-            "A SeriesNetwork, a DAGNetwork, a dlnetwork, a LayerGraph, an array of layers or a portable "
-            "network is needed: in MATLAB, save('net.mat', 'net') where net is one."
+            "A network object, an array of layers, a MatConvNet network or a portable network is needed: in "
+            "MATLAB, save('net.mat', 'net') where net is one. Plain matrices of weights need a description: "
+            "load_network(path, describe=[WeightLayer('W1', 'b1', 'tanh'), WeightLayer('W2', 'b2')])."
         )
     chosen = _preferred(candidates)
     if len(chosen) > 1:
@@ -123,7 +141,7 @@ class _Candidate:
 
     @property
     def is_variable(self) -> bool:
-        return self.source.variable.isidentifier()
+        return self.source.variable.isidentifier() or self.source.variable == WHOLE_FILE
 
     @property
     def is_trained(self) -> bool:
@@ -171,13 +189,26 @@ def _everywhere(path: Path, file: MatFile) -> list[_Candidate]:
             values[name] = file[name]
         except MatFileError as error:
             damage.append(error)
-    candidates = _candidates(path, values)
+    candidates = [*_candidates(path, values), *_together(path, file)]
     if damage and not candidates:
         raise damage[0]
     return candidates
 
 
+def _together(path: Path, file: MatFile) -> list[_Candidate]:
+    """The network that the variables of a file are together, if they are one."""
+    try:
+        reader = reader_of_file(file)
+    except MatFileError:  # damage to a variable, of which the search inside them tells
+        return []
+    return [] if reader is None else [_candidate(file, Source(path, WHOLE_FILE, reader.kind), reader)]
+
+
 def _those_at(path: Path, file: MatFile, variable: str) -> list[_Candidate]:
+    if variable == WHOLE_FILE:
+        if not (found := _together(path, file)):
+            raise NetworkNotFoundError(f"The variables of {path.name} are no network together.\n{file.info}")
+        return found
     top = re.split(r"[.({]", variable, maxsplit=1)[0]
     values = {top: file[top]}
     everything = _candidates(path, values)
@@ -192,12 +223,15 @@ def _candidates(path: Path, values: dict[str, Any]) -> list[_Candidate]:
     candidates = []
     for name, value in values.items():
         for where, found, reader in walk(value, name, reader_of):
-            source = Source(path, where, reader.class_name(found))
-            try:
-                candidates.append(_Candidate(source, reader.read(found, source)))
-            except NetworkError as error:
-                candidates.append(_Candidate(source, error))
+            candidates.append(_candidate(found, Source(path, where, reader.class_name(found)), reader))
     return candidates
+
+
+def _candidate(value: Any, source: Source, reader: Reader) -> _Candidate:
+    try:
+        return _Candidate(source, reader.read(value, source))
+    except NetworkError as error:
+        return _Candidate(source, error)
 
 
 def _preferred(candidates: list[_Candidate]) -> list[_Candidate]:

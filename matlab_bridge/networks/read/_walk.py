@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
+from matlab_bridge._errors import VariableNotFoundError
 from matlab_bridge.matfile._values import MatlabObject
 
 T = TypeVar("T")
+
+# A field of a struct or an object, an element of a cell or an array: ".W", "{2}", "(1,3)".
+_STEP = re.compile(r"\.?(?P<field>[A-Za-z]\w*)|[{(](?P<index>\d+(?:\s*,\s*\d+)*)[})]")
 
 
 def walk(value: Any, path: str, recognise: Callable[[Any], T | None]) -> Iterator[tuple[str, Any, T]]:
@@ -67,3 +72,55 @@ def _is_container(value: Any) -> bool:
     return isinstance(value, MatlabObject | Mapping | pd.DataFrame) or (
         isinstance(value, np.ndarray) and value.dtype == object
     )
+
+
+def follow(variables: Mapping[str, Any], path: str) -> Any:
+    """The value at a path that one would write in MATLAB.
+
+    Args:
+        variables: the variables of a file.
+        path: such as `"W1"`, `"net.W{2}"` or `"layers(3).b"`.
+
+    Returns:
+        The value there.
+
+    Raises:
+        VariableNotFoundError: if there is none; the message tells how far the path leads.
+    """
+    value: Any = variables
+    position = 0
+    while position < len(path):
+        step = _STEP.match(path, position)
+        if step is None:
+            raise VariableNotFoundError(f"{path!r} is no path: a name, then '.field', '{{1}}' or '(1)'.")
+        try:
+            value = _child(value, step)
+        except (KeyError, IndexError, TypeError) as error:
+            known = ", ".join(map(str, _fields(value))) or f"none: it is {_words(value)}"
+            raise VariableNotFoundError(
+                f"Nothing is at {path!r}: {path[:position] or 'the file'!r} has no {step.group().lstrip('.')!r}. "
+                f"It has: {known}."
+            ) from error
+        position = step.end()
+    return value
+
+
+def _child(value: Any, step: re.Match[str]) -> Any:
+    if step["field"]:
+        return _fields(value)[step["field"]]
+    indices = [int(index) - 1 for index in step["index"].split(",")]
+    if not isinstance(value, np.ndarray):  # a struct or an object of its own is the first of an array of one
+        if any(indices):
+            raise IndexError(step["index"])
+        return value
+    return value.ravel(order="F")[indices[0]] if len(indices) == 1 else value[tuple(indices)]
+
+
+def _fields(value: Any) -> Mapping[Any, Any]:
+    if isinstance(value, MatlabObject):
+        return value.fields
+    return value if isinstance(value, Mapping) else {}
+
+
+def _words(value: Any) -> str:
+    return f"an array of {value.shape}" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"

@@ -1,6 +1,6 @@
-"""Where in a MAT-file the parameters of a network stand.
+"""Where in a MAT-file the arrays of a network stand.
 
-A parameter is sought by its value. Where several arrays hold that value - biases that are all zero, a second
+An array is sought by its value. Where several arrays hold that value - biases that are all zero, a second
 network with the same weights - each of them gets a number of its own in a scratch copy, its stamp; the
 network that is read from the copy shows which array became which parameter. So nothing has to be known of how
 a class stores its objects.
@@ -22,20 +22,38 @@ from matlab_bridge.networks._network import Array, Network, column_major
 from ._array_file import ArrayFile, Place
 
 Parameter: TypeAlias = tuple[str, str]
-"""The name of a layer, and of one of its learnables or states."""
+"""The name of a layer, and of one of its learnables or states, or of an array that holds several of them."""
 
 Reader: TypeAlias = Callable[[Path], Network]
+
+
+def stored_arrays(network: Network) -> dict[Parameter, Array]:
+    """The arrays in which a file keeps the parameters of a network: mostly one each.
+
+    Args:
+        network: as it was read.
+
+    Returns:
+        By layer and name; parameters that share an array are replaced by it.
+    """
+    arrays: dict[Parameter, Array] = {}
+    for layer in network.layers:
+        for name, array in layer.parameters.items():
+            part = layer.parts.get(name)
+            arrays[layer.name, part.whole if part else name] = part.array if part else array
+    return arrays
+
 
 # Whole numbers from here to 2**24 are exact in single precision, and no weight has such a value.
 _FIRST_STAMP = 2**20
 
 
 def locate(file: ArrayFile, parameters: Mapping[Parameter, Array], read: Reader) -> dict[Parameter, Place]:
-    """Find the arrays of the file that are these parameters of the network in it.
+    """Find the arrays of the file that are these arrays of the network in it.
 
     Args:
         file: the file of the network.
-        parameters: the values that the network has there.
+        parameters: the values that the network has there, from `stored_arrays`.
         read: reads the same network from a copy of the file.
 
     Returns:
@@ -75,8 +93,8 @@ def _by_stamps(
         return {}
     stamps: dict[float, Place] = dict(enumerate(templates, start=_FIRST_STAMP))
     try:
-        network = _stamped(file, stamps, templates, read)
-        carried = {(layer, name): _constant(network[layer].parameters[name]) for layer, name in parameters}
+        stored = stored_arrays(_stamped(file, stamps, templates, read))
+        carried = {parameter: _constant(stored[parameter]) for parameter in parameters}
     except (BridgeError, ValueError, TypeError, LookupError, ArithmeticError):
         # One of the places is a setting without whose value no network can be read: halving finds it.
         if len(templates) == 1:

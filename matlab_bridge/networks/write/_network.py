@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -18,12 +18,13 @@ from matlab_bridge._errors import (
     VariableNotFoundError,
 )
 from matlab_bridge.matfile._header import read_header
-from matlab_bridge.networks._network import Array, Network, column_major
+from matlab_bridge.networks._network import Array, Network, WeightLayer, column_major
 from matlab_bridge.networks.read import load_network
 
 from ._array_file import ArrayFile, Place, Vector
 from ._hdf5_file import Hdf5File
-from ._locate import Parameter, locate
+from ._level4_file import Level4File
+from ._locate import Parameter, locate, stored_arrays
 from ._mat5_file import Mat5File
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def save_network(
     *,
     like: str | os.PathLike[str],
     variable: str | None = None,
+    describe: Sequence[WeightLayer] = (),
 ) -> None:
     """Write a copy of a MAT-file in which a network has other weights.
 
@@ -51,9 +53,10 @@ def save_network(
         model: the network with its new weights: a Keras model that `Network.to_keras` made (or one loaded
             from its `.keras` file), a `Network`, or arrays in MATLAB's layout by (layer, parameter), such as
             `("conv1", "Weights")`.
-        like: the `.mat` file, v7 or v7.3, from which the network was loaded.
+        like: the `.mat` file, of any version, from which the network was loaded.
         variable: which network of the file, as for `load_network`; by default the one that the model came
             from, else the only one.
+        describe: for plain matrices the description that `load_network` was given; a model in memory has it.
 
     Raises:
         NetworkMismatchError: if the model is not the network of the file: names or shapes differ.
@@ -68,15 +71,20 @@ def save_network(
     """
     target, source = Path(path), Path(like)
     _refuse_to_overwrite(source, target)
-    network = _network_of(source, model, variable)
+    network = _network_of(source, model, variable, describe)
+    described = network.source.describe if network.source else ()
     changes = _changes(network, _parameters_of(model, network))
 
     def read(copy: Path) -> Network:
+        if described:
+            return load_network(copy, describe=described)
         return load_network(copy, network.source.variable if network.source else variable)
 
     file = _arrays_of(source)
-    places = locate(file, {parameter: _stored(network, parameter) for parameter in changes}, read)
-    vectors = _by_place(changes, places)
+    arrays = _assembled(network, changes)
+    before = stored_arrays(network)
+    places = locate(file, {parameter: before[parameter] for parameter in arrays}, read)
+    vectors = _by_place(arrays, places)
     with replacing(target) as temporary:
         file.write(temporary, vectors)
         _verify(read(temporary), network.with_parameters(changes))
@@ -93,11 +101,15 @@ def _refuse_to_overwrite(source: Path, target: Path) -> None:
 
 def _arrays_of(source: Path) -> ArrayFile:
     header = read_header(source)
-    return Hdf5File(source) if header.version == "v7.3" else Mat5File(source, header)
+    if header.version == "v7.3":
+        return Hdf5File(source)
+    return Level4File(source, header) if header.version == "v4" else Mat5File(source, header)
 
 
-def _network_of(source: Path, model: Model, variable: str | None) -> Network:
+def _network_of(source: Path, model: Model, variable: str | None, describe: Sequence[WeightLayer]) -> Network:
     """The network that is meant: the named one, that of the model's own source, or the only one."""
+    if described := describe or (_description_of(model) if variable is None else ()):
+        return load_network(source, variable, describe=described)
     if variable is None:
         home = _variable_of(model)
         if home:
@@ -114,6 +126,15 @@ def _variable_of(model: Model) -> str:
     from matlab_bridge.networks._sidecar import sidecar
 
     return sidecar(model).variable
+
+
+def _description_of(model: Model) -> tuple[WeightLayer, ...]:
+    network = model if isinstance(model, Network) else None
+    if not isinstance(model, Network | Mapping):
+        from matlab_bridge.networks._sidecar import origin
+
+        network = origin(model)
+    return network.source.describe if network and network.source else ()
 
 
 def _parameters_of(model: Model, network: Network) -> dict[Parameter, Array]:
@@ -182,6 +203,19 @@ def _changes(network: Network, parameters: Mapping[Parameter, Array]) -> dict[Pa
         if not np.array_equal(merged, old, equal_nan=True):
             changes[parameter] = merged
     return changes
+
+
+def _assembled(network: Network, changes: Mapping[Parameter, Array]) -> dict[Parameter, Array]:
+    """The changed parameters as the arrays of the file, of which some hold several parameters."""
+    arrays: dict[Parameter, Array] = {}
+    for (layer, name), array in changes.items():
+        part = network[layer].parts.get(name)
+        if part is None:
+            arrays[layer, name] = array
+        else:
+            whole = arrays.setdefault((layer, part.whole), part.array.copy())
+            whole[part.index] = array
+    return arrays
 
 
 def _without_trailing_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
