@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from .networks._rules import LayerRule, Parameter, Site, register_layer
     from .networks._sidecar import Sidecar, read_sidecar, sidecar, write_sidecar
     from .networks.read import find_networks, load_network
-    from .networks.write import save_network, save_portable
+    from .networks.write import save_network, save_portable, write_matlab_code
     from .results import save_results
 
 __all__ = [
@@ -84,6 +84,7 @@ __all__ = [
     "save_results",
     "sidecar",
     "toolbox_path",
+    "write_matlab_code",
     "write_sidecar",
 ]
 
@@ -111,6 +112,7 @@ _HOMES = {
     "save_results": ".results",
     "sidecar": ".networks._sidecar",
     "toolbox_path": "._toolbox",
+    "write_matlab_code": ".networks.write",
     "write_sidecar": ".networks._sidecar",
 }
 
