@@ -18,6 +18,7 @@ from ._errors import (
     LostObjectError,
     MatFileError,
     MissingFilesError,
+    MissingPackageError,
     NetworkError,
     NetworkMismatchError,
     NetworkNotFoundError,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from .networks._rules import LayerRule, Parameter, Site, register_layer
     from .networks._sidecar import Sidecar, read_sidecar, sidecar, write_sidecar
     from .networks.read import find_networks, load_network
-    from .networks.write import save_network, save_portable, write_matlab_code
+    from .networks.write import export_onnx, save_network, save_portable, write_matlab_code
     from .results import save_results
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "LostObjectError",
     "MatFileError",
     "MissingFilesError",
+    "MissingPackageError",
     "Network",
     "NetworkError",
     "NetworkMismatchError",
@@ -70,6 +72,7 @@ __all__ = [
     "UntrainedNetworkError",
     "UnwritableValueError",
     "VariableNotFoundError",
+    "export_onnx",
     "find_networks",
     "from_keras",
     "info",
@@ -98,6 +101,7 @@ _HOMES = {
     "Sidecar": ".networks._sidecar",
     "Site": ".networks._rules",
     "Source": ".networks._network",
+    "export_onnx": ".networks.write",
     "find_networks": ".networks.read",
     "from_keras": ".networks._from_keras",
     "info": ".matfile",

@@ -13,7 +13,7 @@ import numpy as np
 
 from matlab_bridge import matfile
 from matlab_bridge._atomic import replacing
-from matlab_bridge._errors import InvalidNetworkError, UnsupportedLayerError, UntrainedNetworkError
+from matlab_bridge._errors import InvalidNetworkError, UnsupportedLayerError
 from matlab_bridge.networks._network import Connection, Layer, Network
 from matlab_bridge.networks._public import public_layer
 
@@ -29,7 +29,7 @@ from ._matlab_text import (
     quoted,
     settings_field,
 )
-from ._model import network_of
+from ._model import demand_weights, network_of
 from ._without_outputs import without_output_layers
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ class _Plan:
     def __init__(self, network: Network) -> None:
         self._network = network
         self._constructors = _constructors_of(network)
-        _demand_weights(network)
+        demand_weights(network)
         self._large: dict[str, Any] = {}
         self._graph = self._graph_code()
 
@@ -278,15 +278,6 @@ def _constructors_of(network: Network) -> dict[str, Constructor]:
             "Add an imageInputLayer, a featureInputLayer or a sequenceInputLayer."
         )
     return found
-
-
-def _demand_weights(network: Network) -> None:
-    untrained = [layer.name for layer in network.layers if any(a.size == 0 for a in layer.learnables.values())]
-    if untrained:
-        raise UntrainedNetworkError(
-            f"{', '.join(map(repr, untrained))} have no weights yet, so there are none to write. "
-            "Train the network first; in Keras, to_keras() gives a model that starts with Keras' initial ones."
-        )
 
 
 def _chains(network: Network) -> Iterator[tuple[Layer, ...]]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from matlab_bridge._errors import UntrainedNetworkError
 from matlab_bridge.networks._network import Network
 
 if TYPE_CHECKING:
@@ -33,3 +34,17 @@ def network_of(model: keras.Model | Network, class_names: Sequence[str] = ()) ->
         class_names = class_names or sidecar(network).class_names
         network = from_keras(network)
     return replace(network, class_names=tuple(map(str, class_names))) if len(class_names) else network
+
+
+def demand_weights(network: Network) -> None:
+    """Refuse a network whose layers have no weights yet.
+
+    Raises:
+        UntrainedNetworkError: naming those layers.
+    """
+    untrained = [layer.name for layer in network.layers if any(a.size == 0 for a in layer.learnables.values())]
+    if untrained:
+        raise UntrainedNetworkError(
+            f"{', '.join(map(repr, untrained))} have no weights yet, so there are none to write. "
+            "Train the network first; in Keras, to_keras() gives a model that starts with Keras' initial ones."
+        )
