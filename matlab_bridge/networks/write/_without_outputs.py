@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from matlab_bridge.networks._network import Layer, Network
-
-# The classes of https://www.mathworks.com/help/deeplearning/ug/list-of-deep-learning-layers.html, "Output Layers".
-_ENDINGS = ("OutputLayer", "ClassificationLayer", "RegressionLayer")
+from matlab_bridge.networks._rules import rule_for
 
 
 def without_output_layers(network: Network) -> Network:
@@ -19,7 +17,8 @@ def without_output_layers(network: Network) -> Network:
     Returns:
         The same network where it has no such layer.
     """
-    dropped = {layer.name for layer in network.layers if _is_output(layer)}
+    sources = {connection.source for connection in network.connections}
+    dropped = {layer.name for layer in network.layers if layer.name not in sources and _is_output(layer)}
     if not dropped:
         return network
     fed = {c.destination: c.source for c in network.connections if c.destination in dropped}
@@ -32,4 +31,8 @@ def without_output_layers(network: Network) -> Network:
 
 
 def _is_output(layer: Layer) -> bool:
-    return layer.kind.endswith(_ENDINGS)
+    # The families of layers import Keras, which takes seconds; so only when a network is written.
+    from matlab_bridge.networks.layers.output import Output, is_output_of_ones_own
+
+    rule = rule_for(layer)
+    return is_output_of_ones_own(layer) if rule is None else isinstance(rule, Output)
