@@ -18,6 +18,7 @@ from ._errors import (
     LostObjectError,
     MatFileError,
     MissingFilesError,
+    MissingPackageError,
     NetworkError,
     NetworkMismatchError,
     NetworkNotFoundError,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from .networks._rules import LayerRule, Parameter, Site, register_layer
     from .networks._sidecar import Sidecar, read_sidecar, sidecar, write_sidecar
     from .networks.read import find_networks, load_network
-    from .networks.write import save_network, save_portable
+    from .networks.write import export_onnx, save_network, save_portable, write_matlab_code
     from .results import save_results
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "LostObjectError",
     "MatFileError",
     "MissingFilesError",
+    "MissingPackageError",
     "Network",
     "NetworkError",
     "NetworkMismatchError",
@@ -71,6 +73,7 @@ __all__ = [
     "UnwritableValueError",
     "VariableNotFoundError",
     "WeightLayer",
+    "export_onnx",
     "find_networks",
     "from_keras",
     "info",
@@ -85,6 +88,7 @@ __all__ = [
     "save_results",
     "sidecar",
     "toolbox_path",
+    "write_matlab_code",
     "write_sidecar",
 ]
 
@@ -99,6 +103,7 @@ _HOMES = {
     "Site": ".networks._rules",
     "Source": ".networks._network",
     "WeightLayer": ".networks._network",
+    "export_onnx": ".networks.write",
     "find_networks": ".networks.read",
     "from_keras": ".networks._from_keras",
     "info": ".matfile",
@@ -113,6 +118,7 @@ _HOMES = {
     "save_results": ".results",
     "sidecar": ".networks._sidecar",
     "toolbox_path": "._toolbox",
+    "write_matlab_code": ".networks.write",
     "write_sidecar": ".networks._sidecar",
 }
 

@@ -7,6 +7,7 @@ BridgeError
 │   ├── LostObjectError         MATLAB wrote a marker, but not the object behind it
 │   └── UnwritableValueError (TypeError)   MATLAB has no type for this value
 ├── VariableNotFoundError (KeyError)
+├── MissingPackageError (ImportError)   an optional package is not installed
 ├── NetworkError (ValueError)
 │   ├── NetworkNotFoundError (LookupError)   no network, or more than one, in a file
 │   ├── InvalidNetworkError     its layers or connections do not fit together
@@ -53,6 +54,10 @@ class UnwritableValueError(MatFileError, TypeError):
 
 class VariableNotFoundError(BridgeError, KeyError):
     """The file has no variable, or no nested field, of that name."""
+
+
+class MissingPackageError(BridgeError, ImportError):
+    """A package that only some functions need is not installed."""
 
 
 class NetworkError(BridgeError, ValueError):

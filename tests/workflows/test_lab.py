@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import keras
 import numpy as np
@@ -92,11 +93,27 @@ def test_prune_convert_and_sweep(workspace: Path, tmp_path: Path, capsys: pytest
     assert set(table["convention"]) == {"paper"}
 
 
+@pytest.mark.parametrize("source", ["lab5.mat", "net.keras"])
+def test_convert_to_matlab_code_and_to_onnx(source: str, workspace: Path, example: ModuleType, tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    shutil.copy(workspace, tmp_path / "lab5.mat")
+    model = example.classifier()
+    model.save(tmp_path / "net.keras")
+    assert run("convert", tmp_path / source, tmp_path / "out" / "buildNet.m") == 0
+    assert run("convert", tmp_path / source, tmp_path / "out" / "net.onnx") == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"buildNet.m", "buildNetWeights.mat", "net.onnx"}
+    has_classes = "classNames = {'0'; '1'; '2';" in (tmp_path / "out" / "buildNet.m").read_text(encoding="utf-8")
+    assert has_classes == (source == "lab5.mat")
+    weights = mb.load(tmp_path / "out" / "buildNetWeights.mat")["weights"]["Value"]
+    assert sum(value.size for value in weights.flat) == model.count_params()
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
         (["info", "missing.mat"], 3, "missing.mat"),
-        (["convert", "README.md", "out.keras"], 3, "convert reads a .mat and writes a .keras file"),
+        (["convert", "README.md", "out.keras"], 3, "convert reads a .mat or a .keras file"),
+        (["convert", "{workspace}", "my-net.m"], 3, "my-net.m cannot be a function of MATLAB"),
         (["lab", "text.mat"], 3, "text"),
         (["lab", "{workspace}", "--sparsities", "80:98:2"], 3, "Write fractions: 80 % is 0.8."),
         (["lab", "{workspace}", "--network", "nett"], 3, "nett"),

@@ -17,7 +17,7 @@ from ._settings import flag, integer, numbers
 _KINDS = ("none", "zerocenter", "zscore", "rescale")
 
 
-def _gain_and_offset(normalization: Normalization) -> tuple[Array, Array]:
+def gain_and_offset(normalization: Normalization) -> tuple[Array, Array]:
     """Any normalization as `x * gain + offset`; arrays that broadcast against one observation.
 
     A statistic without spread (a standard deviation of 0, a maximum that is the minimum) only shifts: a
@@ -50,7 +50,7 @@ def _normalized(site: Site, tensor: Tensor) -> Tensor:
     normalization = Normalization.of(site.layer)
     if normalization.type == "none" or not normalization.is_trained:
         return tensor
-    gain, offset = _gain_and_offset(normalization)
+    gain, offset = gain_and_offset(normalization)
     name = site.helper("normalization")
     if all(array.size == array.shape[-1] for array in (gain, offset)):
         scales = (array.item() if array.size == 1 else array.ravel().tolist() for array in (gain, offset))

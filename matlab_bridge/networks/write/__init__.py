@@ -1,8 +1,10 @@
-"""Writing networks: back into the file that they came from, or into portable form."""
+"""Writing networks: back into the file that they came from, into portable form, as MATLAB code, or as ONNX."""
 
 from __future__ import annotations
 
+from ._matlab_code import write_matlab_code
 from ._network import save_network
+from ._onnx import export_onnx
 from ._portable import portable_struct, save_portable
 
-__all__ = ["portable_struct", "save_network", "save_portable"]
+__all__ = ["export_onnx", "portable_struct", "save_network", "save_portable", "write_matlab_code"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -18,6 +17,8 @@ from matlab_bridge.networks._network import Array, Connection, Layer, Network
 from matlab_bridge.networks._portable_form import FORMAT, VERSION
 from matlab_bridge.networks._public import public_layer
 from matlab_bridge.networks.read._values import texts
+
+from ._model import network_of
 
 if TYPE_CHECKING:
     import keras
@@ -92,15 +93,7 @@ def save_portable(
         raise InvalidNetworkError(
             f"The network and another variable are both named {name!r}; give the network another name=."
         )
-    if not isinstance(network, Network):
-        from matlab_bridge.networks._from_keras import from_keras
-        from matlab_bridge.networks._sidecar import sidecar
-
-        class_names = class_names or sidecar(network).class_names
-        network = from_keras(network)
-    if len(class_names):
-        network = replace(network, class_names=tuple(map(str, class_names)))
-    matfile.save(path, {name: portable_struct(network), **variables}, version=version)
+    matfile.save(path, {name: portable_struct(network_of(network, class_names)), **variables}, version=version)
 
 
 def _ends(connection: Connection) -> tuple[str, str]:

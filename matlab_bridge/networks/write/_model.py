@@ -1,0 +1,50 @@
+"""What all writers of a whole network take: a Keras model or a network, and perhaps the names of its classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from matlab_bridge._errors import UntrainedNetworkError
+from matlab_bridge.networks._network import Network
+
+if TYPE_CHECKING:
+    import keras
+
+
+def network_of(model: keras.Model | Network, class_names: Sequence[str] = ()) -> Network:
+    """A model in MATLAB's words, with the names of its classes.
+
+    Args:
+        model: a built Keras model, or a network.
+        class_names: in the order of the scores; by default those that the model or the network knows.
+
+    Returns:
+        The network with the weights of the model.
+
+    Raises:
+        UnsupportedLayerError: if a Keras model has a layer that MATLAB has not.
+    """
+    network = model
+    if not isinstance(network, Network):
+        from matlab_bridge.networks._from_keras import from_keras
+        from matlab_bridge.networks._sidecar import sidecar
+
+        class_names = class_names or sidecar(network).class_names
+        network = from_keras(network)
+    return replace(network, class_names=tuple(map(str, class_names))) if len(class_names) else network
+
+
+def demand_weights(network: Network) -> None:
+    """Refuse a network whose layers have no weights yet.
+
+    Raises:
+        UntrainedNetworkError: naming those layers.
+    """
+    untrained = [layer.name for layer in network.layers if any(a.size == 0 for a in layer.learnables.values())]
+    if untrained:
+        raise UntrainedNetworkError(
+            f"{', '.join(map(repr, untrained))} have no weights yet, so there are none to write. "
+            "Train the network first; in Keras, to_keras() gives a model that starts with Keras' initial ones."
+        )

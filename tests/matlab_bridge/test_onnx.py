@@ -1,0 +1,202 @@
+"""ONNX files, run by onnxruntime and compared with the Keras model and with MATLAB's layers written in NumPy."""
+
+from __future__ import annotations
+
+import builtins
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from matlab_bridge import (
+    Connection,
+    InvalidNetworkError,
+    Layer,
+    MissingPackageError,
+    Network,
+    UnsupportedLayerError,
+    UntrainedNetworkError,
+    export_onnx,
+)
+
+from . import numpy_layers
+from .layer_tools import assert_close, chain, feature_input, image_input, layer, outputs, sequence_input
+from .networks_by_hand import branching, row, single
+from .test_matlab_code import residual
+
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+
+
+def run(path: Path, *inputs: np.ndarray) -> list[np.ndarray]:
+    """What onnxruntime computes; images are given channels last."""
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    given = [np.moveaxis(each, -1, 1) if each.ndim == 4 else each for each in inputs]
+    names = [each.name for each in session.get_inputs()]
+    results = session.run(None, dict(zip(names, given, strict=True)))
+    return [np.moveaxis(each, 1, -1) if each.ndim == 4 else each for each in results]
+
+
+def exported(network: Network | keras.Model, folder: Path) -> Path:
+    export_onnx(network, folder / "net.onnx")
+    return folder / "net.onnx"
+
+
+def arrays_of(path: Path) -> dict[str, np.ndarray]:
+    return {each.name: onnx.numpy_helper.to_array(each) for each in onnx.load(str(path)).graph.initializer}
+
+
+def test_a_keras_model_with_branches(tmp_path: Path) -> None:
+    model = residual()
+    path = exported(model, tmp_path)
+    images = np.random.default_rng(7).uniform(0, 100, size=(4, 12, 10, 2)).astype(np.float32)
+    expected = keras.ops.convert_to_numpy(model(images, training=False))
+    (actual,) = run(path, images)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5)
+    assert np.ptp(expected) > 0.1
+    zeros = sum(int(np.sum(keras.ops.convert_to_numpy(each) == 0)) for each in model.trainable_variables)
+    learnables = [array for name, array in arrays_of(path).items() if not name.startswith("image.")]
+    assert zeros > 100
+    assert sum(int(np.sum(array == 0)) for array in learnables) == zeros
+
+
+def test_names_input_layout_and_classes(tmp_path: Path) -> None:
+    model = onnx.load(str(exported(branching(), tmp_path)))
+    dimensions = [each.dim_param or each.dim_value for each in model.graph.input[0].type.tensor_type.shape.dim]
+    assert (model.graph.input[0].name, dimensions) == ("in", ["N", 2, 8, 6])
+    names = [node.name for node in model.graph.node]
+    assert [name for name in names if "." not in name] == ["conv", "norm", "relu", "add", "pool", "fc", "softmax"]
+    assert {"conv.Weights", "conv.Bias"} < {each.name for each in model.graph.initializer}
+    assert model.metadata_props[0].value == "cat\ndog\nfox"
+    assert [each.name for each in model.graph.output] == ["softmax"]
+
+
+def test_a_network_of_matlab(tmp_path: Path) -> None:
+    network, image = branching(), single(0, 8, 6, 2)
+    (actual,) = run(exported(network, tmp_path), image[None])
+    assert_close(actual[0], numpy_layers.forward(network, image))
+
+
+WINDOW = {"Stride": row(2, 1), "PaddingMode": "manual", "PaddingSize": row(1, 0, 2, 1)}
+CONVOLUTION = {**WINDOW, "FilterSize": row(3, 2), "NumFilters": row(4), "DilationFactor": row(1, 2)}
+TRANSPOSED = {"FilterSize": row(3, 4), "NumFilters": row(3), "Stride": row(2, 3), "CroppingSize": row(1, 0, 0, 2)}
+GROUPED = {"FilterSize": row(3, 2), "NumGroups": row(2), "NumFiltersPerGroup": row(3), "Stride": row(1, 1)}
+LAYERS = [
+    ("Convolution2DLayer", CONVOLUTION, {"Weights": (3, 2, 4, 4), "Bias": (1, 1, 4)}),
+    ("Convolution2DLayer", {**CONVOLUTION, "PaddingMode": "same"}, {"Weights": (3, 2, 4, 4), "Bias": (1, 1, 4)}),
+    ("Convolution2DLayer", {**CONVOLUTION, "NumFilters": row(3, 3)}, {"Weights": (3, 2, 2, 6), "Bias": (1, 1, 6)}),
+    (
+        "GroupedConvolution2DLayer",
+        {**GROUPED, "DilationFactor": row(1, 1), "PaddingMode": "same"},
+        {"Weights": (3, 2, 2, 3, 2), "Bias": (1, 1, 3, 2)},
+    ),
+    ("TransposedConvolution2DLayer", TRANSPOSED, {"Weights": (3, 4, 3, 4), "Bias": (1, 1, 3)}),
+    ("MaxPooling2DLayer", {**WINDOW, "PoolSize": row(3, 3)}, {}),
+    ("MaxPooling2DLayer", {**WINDOW, "PoolSize": row(2, 3), "PaddingMode": "same"}, {}),
+    ("AveragePooling2DLayer", {**WINDOW, "PoolSize": row(3, 3)}, {}),
+    ("AveragePooling2DLayer", {**WINDOW, "PoolSize": row(2, 3), "PaddingMode": "same"}, {}),
+    ("CrossChannelNormalizationLayer", {name: row(n) for name, n in
+     {"WindowChannelSize": 3, "Alpha": 0.5, "Beta": 0.75, "K": 2}.items()}, {}),
+    ("FullyConnectedLayer", {"OutputSize": row(1, 1, 3)}, {"Weights": (9, 7, 4, 3), "Bias": (1, 1, 3)}),
+    ("FullyConnectedLayer", {"OutputSize": row(1)}, {"Weights": (1, 252), "Bias": (1, 1)}),
+    ("LeakyReLULayer", {"Scale": row(0.25)}, {}),
+    ("SoftmaxLayer", {}, {}),
+    ("DropoutLayer", {"Probability": row(0.5)}, {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "shapes"), LAYERS, ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_a_layer_computes_what_numpy_does(
+    kind: str, settings: dict[str, Any], shapes: dict[str, Any], tmp_path: Path
+) -> None:
+    learnables = {name: single(seed, *shape) for seed, (name, shape) in enumerate(shapes.items())}
+    network = chain(image_input((9, 7, 4)), layer("l", kind, settings, learnables))
+    images = single(9, 2, 9, 7, 4)
+    (actual,) = run(exported(network, tmp_path), images)
+    assert_close(actual, np.stack([numpy_layers.forward(network, each.astype(float)) for each in images]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "function"),
+    [
+        ("ELULayer", {"Alpha": row(2)}, lambda x: np.where(x > 0, x, 2 * np.expm1(x))),
+        ("TanhLayer", {}, np.tanh),
+        ("SigmoidLayer", {}, lambda x: 1 / (1 + np.exp(-x))),
+        ("SwishLayer", {}, lambda x: x / (1 + np.exp(-x))),
+        ("SoftplusLayer", {}, lambda x: np.log1p(np.exp(x))),
+        ("ClippedReLULayer", {"Ceiling": row(0.5)}, lambda x: np.clip(x, 0, 0.5)),
+        ("IdentityLayer", {}, lambda x: x),
+    ],
+)
+def test_activations(kind: str, settings: dict[str, Any], function: Any, tmp_path: Path) -> None:
+    x = single(1, 5, 4)
+    (actual,) = run(exported(chain(feature_input(4), layer("a", kind, settings)), tmp_path), x)
+    assert_close(actual, function(x.astype(float)))
+
+
+def test_global_pooling_joined_with_features(tmp_path: Path) -> None:
+    """Two inputs; vectors count as images of 1x1 pixels, and so does the output of a global pooling."""
+    features = Layer("features", feature_input(4).class_name, {"InputSize": row(4)})
+    layers = (
+        image_input((5, 6, 4)),
+        features,
+        layer("mean", "GlobalAveragePooling2DLayer"),
+        layer("most", "GlobalMaxPooling2DLayer"),
+        layer("join", "DepthConcatenationLayer", {"NumInputs": row(3)}),
+    )
+    joins = [Connection(source, "join", "", f"in{n}") for n, source in enumerate(("mean", "features", "most"), start=1)]
+    network = Network(layers, (Connection("input", "mean"), Connection("input", "most"), *joins))
+    images, x = single(1, 2, 5, 6, 4), single(2, 2, 4)
+    (actual,) = run(exported(network, tmp_path), images, x)
+    assert_close(actual, np.concatenate([images.mean((1, 2)), x, images.max((1, 2))], axis=1))
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (6, 5, 3)])
+def test_normalization_is_part_of_the_graph(shape: tuple[int, ...], tmp_path: Path) -> None:
+    mean, deviation = single(3, *shape), np.abs(single(4, *shape)) + 1
+    statistics = {"Normalization": "zscore", "Mean": mean, "StandardDeviation": deviation}
+    network = chain(image_input((6, 5, 3), **statistics), layer("r", "ReLULayer"))
+    images = single(5, 2, 6, 5, 3)
+    (actual,) = run(exported(network, tmp_path), images)
+    assert_close(actual, np.maximum((images.astype(float) - mean) / deviation, 0))
+    assert_close(actual, outputs(network, images))
+
+
+def test_all_layers_without_an_operator_are_named_and_nothing_is_written(tmp_path: Path) -> None:
+    network = chain(sequence_input(3), Layer("a", "my.ReLULayer"), layer("r", "ReLULayer"), layer("l", "LSTMLayer"))
+    with pytest.raises(UnsupportedLayerError) as caught:
+        export_onnx(network, tmp_path / "net.onnx")
+    assert str(caught.value).startswith("3 of 4 layers cannot be written as ONNX:")
+    assert "'l' (nnet.cnn.layer.LSTMLayer)" in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_form_of_a_layer_without_an_operator(tmp_path: Path) -> None:
+    pooling = layer("p", "MaxPooling2DLayer", {"PoolSize": row(2), "HasUnpoolingOutputs": row(1)})
+    with pytest.raises(UnsupportedLayerError, match=r"'p' .*indices of the maxima"):
+        export_onnx(chain(image_input((4, 4, 1)), pooling), tmp_path / "net.onnx")
+
+
+def test_networks_that_are_not_whole(tmp_path: Path) -> None:
+    fc = layer("fc", "FullyConnectedLayer", {"OutputSize": row(2)}, {"Weights": np.zeros((0, 0))})
+    with pytest.raises(UntrainedNetworkError, match="'fc'"):
+        export_onnx(chain(feature_input(4), fc), tmp_path / "net.onnx")
+    with pytest.raises(InvalidNetworkError, match="no input layer"):
+        export_onnx(chain(layer("r", "ReLULayer")), tmp_path / "net.onnx")
+
+
+def test_without_the_package_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *arguments: Any, **named: Any) -> Any:
+        if name == "onnx":
+            raise ImportError(name)
+        return real(name, *arguments, **named)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(MissingPackageError, match=r"pip install 'keras-prunelab\[onnx\]'"):
+        export_onnx(branching(), tmp_path / "net.onnx")
