@@ -93,6 +93,8 @@ def _readings(value: Any, expected: Expected) -> tuple[Reading, ...]:
         "sequence": _sequence_readings,
         "unknown": _plain_readings,
     }[expected.kind](array, expected.size)
+    if isinstance(value, pd.DataFrame) and expected.kind in {"feature", "unknown"}:
+        return tuple(reading for reading in found if reading.observations == len(value))[:1]  # its rows
     return tuple(found)
 
 

@@ -187,7 +187,9 @@ def _only_inputs(found: Candidates, variables: Mapping[str, Any]) -> str | None:
     """The inputs of a file that holds nothing else: neither labels nor what was meant as such."""
     if len(found.inputs) != 1 or found.labels:
         return None
-    name = found.inputs[0].name
+    name, counts = found.inputs[0].name, found.inputs[0].observations
+    if len(counts) > 1 and found.inputs[0].size[0] != max(counts):
+        return None  # a matrix that is wider than high is more likely channels x time than a few observations
     others = [leaf for leaf in _leaves(variables) if leaf[0] != name and not leaf[0].startswith(f"{name}.")]
     meant = any(names_labels(other) or (np.size(value) > 1 and _is_text(value)) for other, value in others)
     return None if meant or is_prediction(name) else name
@@ -288,23 +290,26 @@ def _label_candidates(name: str, value: Any, expected: Expected, counts: set[int
     """Labels must have as many elements, rows or columns as some inputs have observations."""
     if _is_scalar(value):
         return
-    for count in sorted(label_counts(value) & counts):
+    fitting = sorted(label_counts(value) & counts)
+    for count in fitting:
         try:
             labels = encoded(value, expected, count)
             names = as_text(value) is not None
         except BridgeError:
             continue
-        if not labels.class_names and not _are_responses(name, labels.data, expected):
+        # Without a network the name must say that numbers are responses; a table may have a column Y of positions.
+        is_named = names_labels(name) and np.ndim(value) == 2 and len(fitting) == 1
+        if not labels.class_names and not _are_responses(labels.data, expected, is_named=is_named):
             continue
         kind = 0 if names else 1 if labels.class_names else 2
         yield _candidate(name, value, labels.note, (count,), (kind, 0 if names_labels(name) else 1))
         return
 
 
-def _are_responses(name: str, data: Any, expected: Expected) -> bool:
+def _are_responses(data: Any, expected: Expected, *, is_named: bool) -> bool:
     """Whether an observation has as many numbers as the network gives; without a network, the name decides."""
     if expected.kind == "unknown":
-        return names_labels(name)
+        return is_named
     widths = {np.shape(element)[-1] for element in (data if isinstance(data, list) else [data])}
     return expected.outputs in {None, *widths}
 

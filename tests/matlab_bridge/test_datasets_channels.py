@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from matlab_bridge import DatasetError, load_dataset, matfile
+from matlab_bridge import DatasetError, DatasetNotFoundError, load_dataset, matfile
 from matlab_bridge.datasets import Dataset
 from tests.matlab_bridge.datasets_by_hand import cell, network
 
@@ -91,7 +91,7 @@ def test_what_nothing_says_the_scale_of():
 def test_tables_in_a_cell_are_sequences(path):
     runs = [pd.DataFrame({"ax": [1.0, 2.0, 3.0][:n], "ay": [4.0, 5.0, 6.0][:n]}) for n in (3, 2)]
     matfile.save(path, {"X": cell(*runs), "Y": cell("a", "b")})
-    data = load_dataset(path, network=network("Sequence", 2))
+    data = load_dataset(path, network=network("Sequence", 2, outputs=2))
     assert data.inputs[1].tolist() == [[1, 4], [2, 5]]
 
 
@@ -110,6 +110,20 @@ def test_a_file_of_nothing_but_inputs(path):
     data = load_dataset(path)
     assert (data.inputs.shape, data.labels) == ((6, 3), None)
     assert data.description.endswith("There are no labels.")
+
+
+def test_a_timetable_of_positions_has_no_labels_although_a_column_is_y(path):
+    index = pd.Index(np.arange(4).view("m8[ns]"), name="Time")
+    matfile.save(path, {"Acceleration": pd.DataFrame(np.arange(12.0).reshape(4, 3), index, ["X", "Y", "Z"])})
+    data = load_dataset(path)
+    assert (data.inputs.tolist(), data.labels) == ([[0, 1, 2], [3, 4, 5], [6, 7, 8], [9, 10, 11]], None)
+
+
+@pytest.mark.parametrize("others", [{}, {"Y": np.linspace(0, 1, 120).reshape(3, 40)}])
+def test_a_wide_matrix_alone_is_not_taken_for_a_few_observations(path, others):
+    matfile.save(path, {"X": np.ones((3, 40)), **others})
+    with pytest.raises(DatasetNotFoundError, match=r"Could be inputs:\n  X \(3 x 40 double\)"):
+        load_dataset(path)
 
 
 def test_responses_without_a_network_are_found_by_their_name(path):
