@@ -187,9 +187,9 @@ def _only_inputs(found: Candidates, variables: Mapping[str, Any]) -> str | None:
     """The inputs of a file that holds nothing else: neither labels nor what was meant as such."""
     if len(found.inputs) != 1 or found.labels:
         return None
-    name, counts = found.inputs[0].name, found.inputs[0].observations
-    if len(counts) > 1 and found.inputs[0].size[0] != max(counts):
-        return None  # a matrix that is wider than high is more likely channels x time than a few observations
+    name, size = found.inputs[0].name, found.inputs[0].size
+    if len(size) == 2 and size[0] <= size[1] and found.inputs[0].class_name not in {"cell", "table"}:
+        return None  # a matrix that is not higher than wide is as likely channels x time, or no observations at all
     others = [leaf for leaf in _leaves(variables) if leaf[0] != name and not leaf[0].startswith(f"{name}.")]
     meant = any(names_labels(other) or (np.size(value) > 1 and _is_text(value)) for other, value in others)
     return None if meant or is_prediction(name) else name
