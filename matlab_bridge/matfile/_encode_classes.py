@@ -94,7 +94,7 @@ def mapping(values: Map, where: str, encode: Callable[[Any, str], Any]) -> Any:
         )
     keys = sorted(values)
     parts = {
-        "keys": _row([encode(key if is_text else float(key), where) for key in keys]),
+        "keys": _row([encode(key if is_text else _number(key), where) for key in keys]),
         "values": _row([encode(values[key], f"{where}({key!r})") for key in keys]),
         "uniformity": np.array([[False]]),
         "keyType": np.array(["char" if is_text else "double"]),
@@ -181,6 +181,11 @@ def column(values: pd.Series[Any] | pd.Index[Any], where: str) -> Any:
     if dtype.kind in "iufb" and values.hasnans:
         return values.to_numpy(dtype=np.float64, na_value=np.nan)  # pandas' own integers and flags can be missing
     return values.to_numpy(dtype=dtype if isinstance(dtype, np.dtype) else None)
+
+
+def _number(key: Any) -> int | float:
+    # An int stays one, for the check that a double holds it.
+    return int(key) if isinstance(key, int) else float(key)
 
 
 def _struct(parts: dict[str, Any]) -> Array:

@@ -39,8 +39,12 @@ def timetable(stored: Mapping[str, Any]) -> pd.DataFrame:
 def _about(variables: Mapping[str, Any], prefix: str, whole: Mapping[str, Any]) -> dict[str, Any]:
     """What a table says of its variables, one text each, and of itself; only what it says."""
     named = {"units": f"{prefix}Units", "descriptions": f"{prefix}Descriptions"}
-    about: dict[str, Any] = {key: _texts(variables.get(field)) for key, field in named.items()}
-    about["description"] = "".join(_texts(whole.get("Description")))
+    about: dict[str, Any] = {}
+    for key, field in named.items():
+        # What was never set is an empty array, in the cell or instead of it.
+        about[key] = [text if isinstance(text, str) else "" for text in np.ravel(variables.get(field))]
+    description = whole.get("Description")
+    about["description"] = description if isinstance(description, str) else ""
     return {key: told for key, told in about.items() if told and any(told)}
 
 
@@ -74,7 +78,7 @@ def _frame(data: Any, names: list[str], index: pd.Index[Any], about: dict[str, A
     frame = pd.DataFrame(columns, index=index)
     for key, told in about.items():
         if isinstance(told, list):
-            of_columns = {column: told[number] for column, number in zip(columns, variables, strict=True)}
+            of_columns = {c: told[n] for c, n in zip(columns, variables, strict=True) if n < len(told)}
             frame.attrs[key] = {column: text for column, text in of_columns.items() if text}
         else:
             frame.attrs[key] = told

@@ -345,6 +345,7 @@ def test_names_that_matlab_has_not(path, name, complaint):
         (Enumeration("Color", np.array([["red"]])), "x.a is an enumeration of the class Color.*names of its members"),
         (CharArray(["a\x00b", "c"]), "a NUL character"),
         (Map({"a": 1, 2: 3}), r"keys are \['int', 'str'\]"),
+        (Map({2**53 + 1: 3}), "which no double equals"),
         (Map({(1, 2): 3}), r"keys are \['tuple'\]"),
         (Map({"a": {1, 2}}), r"x\.a\('a'\) is a set"),
         (pd.DataFrame({"a b": [1]}), "A variable of the table x.a is named 'a b'"),
