@@ -42,7 +42,7 @@ def _about(variables: Mapping[str, Any], prefix: str, whole: Mapping[str, Any]) 
     about: dict[str, Any] = {}
     for key, field in named.items():
         # What was never set is an empty array, in the cell or instead of it.
-        about[key] = [text if isinstance(text, str) else "" for text in np.ravel(variables.get(field))]
+        about[key] = [text if isinstance(text, str) else "" for text in np.ravel(variables.get(field, ()))]
     description = whole.get("Description")
     about["description"] = description if isinstance(description, str) else ""
     return {key: told for key, told in about.items() if told and any(told)}
