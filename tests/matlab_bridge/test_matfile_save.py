@@ -493,6 +493,8 @@ VALUES = st.recursive(
 )
 
 
+# Hypothesis notes how it built each value, and frames in struct arrays have long notes.
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")
 @pytest.mark.parametrize("version", ["v7", "v7.3"])
 @settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(variables=st.dictionaries(names(), VALUES, max_size=3), compress=st.booleans())
