@@ -33,7 +33,7 @@ from ._errors import (
 
 if TYPE_CHECKING:
     from ._toolbox import toolbox_path
-    from .datasets import Dataset, load_dataset
+    from .datasets import Dataset, Imdb, load_dataset, load_imdb
     from .matfile import info, load, save
     from .networks._from_keras import from_keras
     from .networks._network import Connection, Layer, Network, Source, WeightLayer
@@ -49,6 +49,7 @@ __all__ = [
     "Dataset",
     "DatasetError",
     "DatasetNotFoundError",
+    "Imdb",
     "InvalidNetworkError",
     "LabelMismatchError",
     "Layer",
@@ -79,6 +80,7 @@ __all__ = [
     "info",
     "load",
     "load_dataset",
+    "load_imdb",
     "load_network",
     "read_sidecar",
     "register_layer",
@@ -95,6 +97,7 @@ __all__ = [
 _HOMES = {
     "Connection": ".networks._network",
     "Dataset": ".datasets",
+    "Imdb": ".datasets",
     "Layer": ".networks._network",
     "LayerRule": ".networks._rules",
     "Network": ".networks._network",
@@ -109,6 +112,7 @@ _HOMES = {
     "info": ".matfile",
     "load": ".matfile",
     "load_dataset": ".datasets",
+    "load_imdb": ".datasets",
     "load_network": ".networks.read",
     "read_sidecar": ".networks._sidecar",
     "register_layer": ".networks._rules",

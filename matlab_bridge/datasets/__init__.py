@@ -2,6 +2,8 @@
 
 from ._dataset import Dataset
 from ._find import Candidate, Candidates, candidates
+from ._imdb import Imdb, load_imdb
 from ._load import load_dataset
+from ._padding import Padded
 
-__all__ = ["Candidate", "Candidates", "Dataset", "candidates", "load_dataset"]
+__all__ = ["Candidate", "Candidates", "Dataset", "Imdb", "Padded", "candidates", "load_dataset", "load_imdb"]

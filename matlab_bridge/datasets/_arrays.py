@@ -8,7 +8,7 @@ readings; where they leave more than one, rows are observations.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ import scipy.sparse
 from matlab_bridge._errors import DatasetError
 from matlab_bridge.networks.read._values import numeric
 
+from ._channels import real_channels
 from ._dataset import Array, Sequences, as_input, size_text
 from ._expected import Expected
 
@@ -47,13 +48,43 @@ def readings(value: Any, expected: Expected) -> tuple[Reading, ...]:
     Returns:
         The readings; none where the value does not fit.
     """
+    found = _readings(value, expected)
+    if not found and expected.size and expected.size[-1] % 2 == 0 and is_complex(value):
+        half = replace(expected, size=(*expected.size[:-1], expected.size[-1] // 2))
+        return tuple(_as_real_channels(reading) for reading in _readings(value, half))
+    return found
+
+
+def numbers_of(value: Any) -> Array | None:
+    """The numbers of an array, complex ones too, of a `dlarray`, a table or a sparse matrix; else None."""
     if isinstance(value, pd.DataFrame):
-        value = _table_numbers(value)
+        return _table_numbers(value)
     if isinstance(value, scipy.sparse.csc_array):
-        value = value.toarray()
+        return np.asarray(value.toarray())
+    if isinstance(value, np.ndarray) and value.dtype.kind == "c":
+        return value
+    return numeric(value)
+
+
+def is_complex(value: Any) -> bool:
+    """Whether an array, or one in a cell, is complex."""
+    parts = value.ravel() if isinstance(value, np.ndarray) and value.dtype == object else [value]
+    return any(getattr(getattr(part, "dtype", None), "kind", "") == "c" for part in parts)
+
+
+def _as_real_channels(reading: Reading) -> Reading:
+    def arrange() -> Array | Sequences:
+        data = reading.arrange()
+        return [real_channels(part) for part in data] if isinstance(data, list) else real_channels(data)
+
+    text = f"{reading.text}, complex: the channels are the real parts, then the imaginary parts"
+    return Reading(reading.observations, text, arrange)
+
+
+def _readings(value: Any, expected: Expected) -> tuple[Reading, ...]:
     if isinstance(value, np.ndarray) and value.dtype == object:
         return _cell_readings(value, expected)
-    array = numeric(value)
+    array = numbers_of(value)
     if array is None or not array.size:
         return ()
     found = {
@@ -62,6 +93,8 @@ def readings(value: Any, expected: Expected) -> tuple[Reading, ...]:
         "sequence": _sequence_readings,
         "unknown": _plain_readings,
     }[expected.kind](array, expected.size)
+    if isinstance(value, pd.DataFrame) and expected.kind in {"feature", "unknown"}:
+        return tuple(reading for reading in found if reading.observations == len(value))[:1]  # its rows
     return tuple(found)
 
 
@@ -98,7 +131,10 @@ def arranged(
     if others:
         alternatives = " or ".join(reading.text for reading in others)
         text += f" (It could also be {alternatives}; rows are taken as observations.)"
-    return chosen.arrange(), text
+    data = chosen.arrange()
+    if is_complex(data[0]):
+        text += " The numbers are complex; real_channels() makes real channels of them."
+    return data, text
 
 
 def _image_readings(array: Array, size: tuple[int, ...]) -> list[Reading]:
@@ -182,7 +218,7 @@ def _plain_readings(array: Array, _size: tuple[int, ...]) -> list[Reading]:
 
 def _cell_readings(cell: Array, expected: Expected) -> tuple[Reading, ...]:
     """A cell holds one observation an element: sequences, or images of one size."""
-    elements = [numeric(element) for element in cell.ravel(order="F")]
+    elements = [numbers_of(element) for element in cell.ravel(order="F")]
     arrays = [element for element in elements if element is not None and element.size]
     if not arrays or len(arrays) != len(elements):
         return ()
@@ -250,7 +286,7 @@ def _describe(value: Any) -> str:
         return f"a table of {len(value)} rows and {len(value.columns)} variables"
     if isinstance(value, np.ndarray) and value.dtype == object:
         return f"a cell of {size_text(value.shape)}"
-    array = numeric(value)
+    array = numbers_of(value)
     if array is not None:
         return f"{size_text(array.shape)} {array.dtype.name}"
     return f"a {getattr(value, 'class_name', type(value).__name__)}"

@@ -11,17 +11,17 @@ import numpy as np
 import pandas as pd
 
 from matlab_bridge._errors import BridgeError, DatasetNotFoundError
-from matlab_bridge.matfile._values import CategoricalArray, MatlabObject
+from matlab_bridge.matfile._values import CategoricalArray, MatlabObject, StructArray
 from matlab_bridge.networks._network import Network
 from matlab_bridge.networks.read._values import numeric
 
-from ._arrays import readings
+from ._arrays import numbers_of, readings
 from ._dataset import size_text
 from ._datastore import is_datastore, read_datastore
 from ._expected import Expected, expected_of
 from ._labels import as_text, encoded, label_counts
 from ._names import is_prediction, names_inputs, names_labels, split_of
-from ._paths import fields, resolve
+from ._paths import field_of_all, fields, resolve
 
 _MOST_ELEMENTS = 50  # of a struct array or cell that are looked into
 
@@ -154,13 +154,14 @@ def completed(
     """The names of inputs and labels where one or both were not given.
 
     Returns:
-        Both names; no labels where nothing could be the labels of the given inputs.
+        Both names; no labels where nothing could be the labels of the given inputs, or of the only ones.
 
     Raises:
         DatasetNotFoundError: if several variables could be what was not given, or there are no inputs.
     """
     if inputs is None and labels is None:
-        return the_pair(found, path)
+        alone = _only_inputs(found, variables)
+        return (alone, None) if alone is not None else the_pair(found, path)
     if inputs is not None:
         given, missing, offered = inputs, "labels", found.labels
         value = resolve(variables, inputs)
@@ -180,6 +181,25 @@ def completed(
     raise DatasetNotFoundError(
         f"{path}: it is not clear which {missing} belong to {given!r}; pass {missing}=.\n{listed(found)}"
     )
+
+
+def _only_inputs(found: Candidates, variables: Mapping[str, Any]) -> str | None:
+    """The inputs of a file that holds nothing else: neither labels nor what was meant as such."""
+    if len(found.inputs) != 1 or found.labels:
+        return None
+    name, size = found.inputs[0].name, found.inputs[0].size
+    if len(size) == 2 and size[0] <= size[1] and found.inputs[0].class_name not in {"cell", "table"}:
+        return None  # a matrix that is not higher than wide is as likely channels x time, or no observations at all
+    others = [leaf for leaf in _leaves(variables) if leaf[0] != name and not leaf[0].startswith(f"{name}.")]
+    meant = any(names_labels(other) or (np.size(value) > 1 and _is_text(value)) for other, value in others)
+    return None if meant or is_prediction(name) else name
+
+
+def _is_text(value: Any) -> bool:
+    try:
+        return as_text(value) is not None
+    except BridgeError:  # a categorical with undefined elements
+        return True
 
 
 def listed(found: Candidates) -> str:
@@ -204,6 +224,8 @@ def _inside(name: str, value: Any) -> Iterator[tuple[str, Any]]:
             for field, child in value.items():
                 yield from _inside(f"{name}.{field}", child)
     elif isinstance(value, np.ndarray) and value.dtype == object and _holds_structs(value):
+        if isinstance(value, StructArray):
+            yield from ((f"{name}.{field}", field_of_all(value, field)) for field in value.fields)
         for number, element in enumerate(value.ravel(order="F")[:_MOST_ELEMENTS], start=1):
             yield from _inside(f"{name}({number})", element)
     else:
@@ -213,7 +235,8 @@ def _inside(name: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _is_network(value: Mapping[str, Any]) -> bool:
-    return any(str(field).lower() == "layers" for field in value)
+    # A struct of weights and biases, a cell of either with an element a layer, is a network as well.
+    return any(str(field).lower() == "layers" for field in value) or {"W", "b"} <= set(value)
 
 
 def _holds_structs(value: Any) -> bool:
@@ -240,7 +263,7 @@ def _input_candidates(name: str, value: Any, expected: Expected) -> Iterator[Can
     if (isinstance(value, MatlabObject) and numeric(value) is None) or _is_scalar(value):
         return
     is_vector = max(np.shape(value), default=0) == np.size(value)
-    if expected.kind == "unknown" and is_vector and numeric(value) is not None:
+    if expected.kind == "unknown" and is_vector and numbers_of(value) is not None:
         return  # without a network, a vector is more likely to be labels
     found = readings(value, expected)
     if found:
@@ -267,26 +290,33 @@ def _label_candidates(name: str, value: Any, expected: Expected, counts: set[int
     """Labels must have as many elements, rows or columns as some inputs have observations."""
     if _is_scalar(value):
         return
-    for count in sorted(label_counts(value) & counts):
+    fitting = sorted(label_counts(value) & counts)
+    for count in fitting:
         try:
             labels = encoded(value, expected, count)
             names = as_text(value) is not None
         except BridgeError:
             continue
-        if not labels.class_names and not _are_responses(labels.data, expected):
+        # Without a network the name must say that numbers are responses; a table may have a column Y of positions.
+        is_named = names_labels(name) and np.ndim(value) == 2 and len(fitting) == 1
+        if not labels.class_names and not _are_responses(labels.data, expected, is_named=is_named):
             continue
         kind = 0 if names else 1 if labels.class_names else 2
         yield _candidate(name, value, labels.note, (count,), (kind, 0 if names_labels(name) else 1))
         return
 
 
-def _are_responses(data: Any, expected: Expected) -> bool:
-    """Whether an observation has as many numbers as the network gives; without a network, any would do."""
+def _are_responses(data: Any, expected: Expected, *, is_named: bool) -> bool:
+    """Whether an observation has as many numbers as the network gives; without a network, the name decides."""
+    if expected.kind == "unknown":
+        return is_named
     widths = {np.shape(element)[-1] for element in (data if isinstance(data, list) else [data])}
-    return expected.kind != "unknown" and expected.outputs in {None, *widths}
+    return expected.outputs in {None, *widths}
 
 
 def _candidate(name: str, value: Any, reason: str, observations: tuple[int, ...], rank: tuple[int, ...]) -> Candidate:
+    # A whole goes before one element of it.
+    rank = (*rank, int(name.count("(")))
     return Candidate(name, matlab_class(value), _size(value), reason, observations, rank)
 
 
@@ -300,7 +330,12 @@ def matlab_class(value: Any) -> str:
         return "categorical"
     dtype = getattr(value, "dtype", None)
     kinds = {"O": "cell", "T": "string", "U": "char", "b": "logical"}
-    names = {"float64": "double", "float32": "single"}
+    names = {
+        "float64": "double",
+        "float32": "single",
+        "complex128": "complex double",
+        "complex64": "complex single",
+    }
     return kinds.get(getattr(dtype, "kind", ""), names.get(str(dtype), str(dtype)))
 
 

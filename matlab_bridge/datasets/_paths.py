@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 
 from matlab_bridge._errors import VariableNotFoundError
-from matlab_bridge.matfile._values import MatlabObject
+from matlab_bridge.matfile._values import MatlabObject, StructArray
 
 _STEP = re.compile(r"\.?(?P<name>[A-Za-z]\w*)|(?P<bracket>[({])(?P<index>\d+(?:\s*,\s*\d+)*)[)}]")
 
 
 def resolve(variables: Mapping[str, Any], path: str) -> Any:
-    """The value at a path such as `"XTest"`, `"data.XTest"`, `"s(2).x"` or `"c{1}"`.
+    """The value at a path such as `"XTest"`, `"data.XTest"`, `"s(2).x"`, `"c{1}"`, or `"s.x"` of all elements of s.
 
     Args:
         variables: the variables of a file, by name.
@@ -52,6 +52,14 @@ def fields(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
+def field_of_all(structs: StructArray, name: str) -> Any:
+    """A field of all elements of a struct array, as MATLAB's `{structs.name}` gives it: a cell of that size."""
+    cell = np.empty(structs.shape, dtype=object)
+    for index in np.ndindex(structs.shape):
+        cell[index] = structs[index][name]
+    return cell
+
+
 def _column(column: pd.Series[Any]) -> Any:
     """A variable of a table as it would be on its own."""
     return column.array if isinstance(column.dtype, pd.CategoricalDtype) else column.to_numpy()
@@ -60,7 +68,9 @@ def _column(column: pd.Series[Any]) -> Any:
 def _field(value: Any, name: str, path: str) -> Any:
     if isinstance(value, np.ndarray) and value.dtype == object and value.size == 1:
         value = value.ravel()[0]  # MATLAB lets one leave out the (1) of a single element
-    found = fields(value)
+    if isinstance(value, StructArray) and name in value.fields:
+        return field_of_all(value, name)
+    found: Mapping[str, Any] = dict.fromkeys(value.fields) if isinstance(value, StructArray) else fields(value)
     if name not in found:
         where = f"{path!r} has no field {name!r}" if path else f"There is no variable {name!r}"
         raise VariableNotFoundError(f"{where}. There are: {', '.join(found) or 'none'}.")

@@ -20,13 +20,13 @@ def predictions_of(network: Network | None, inputs: Array | Sequences) -> Callab
 
     Args:
         network: the network, or None.
-        inputs: observations; sequences of different lengths are not asked about.
+        inputs: observations; sequences of different lengths and complex numbers are not asked about.
 
     Returns:
         A function that gives the positions of up to 500 observations, spread over all, and the class of each;
         it gives None for a network that has no conversion. None where there is nothing to ask.
     """
-    if network is None or isinstance(inputs, list):
+    if network is None or isinstance(inputs, list) or inputs.dtype.kind == "c":
         return None
 
     def ask() -> Predictions | None:

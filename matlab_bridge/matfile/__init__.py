@@ -6,8 +6,10 @@ from ._file import MatFile, info, load
 from ._info import FileInfo, VariableInfo
 from ._values import (
     CategoricalArray,
+    CharArray,
     Enumeration,
     FunctionHandle,
+    Map,
     MatlabObject,
     ObjectArray,
     StructArray,
@@ -16,9 +18,11 @@ from ._write import save
 
 __all__ = [
     "CategoricalArray",
+    "CharArray",
     "Enumeration",
     "FileInfo",
     "FunctionHandle",
+    "Map",
     "MatFile",
     "MatlabObject",
     "ObjectArray",

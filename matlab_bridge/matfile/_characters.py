@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ._values import CharArray
+
 Array = np.ndarray[Any, Any]
 
 
@@ -20,7 +22,7 @@ def units_of(text: str) -> Array:
 
 
 def text_of(array: Array) -> str | Array:
-    """The text of a char array: `str` for a row or nothing, else an array of `str`, one for each row.
+    """The text of a char array: `str` for a row or nothing, else a `CharArray`, one text for each row.
 
     Args:
         array: one-character strings, as `characters` gives them, in MATLAB's shape.
@@ -29,7 +31,7 @@ def text_of(array: Array) -> str | Array:
         return _joined(array)
     rows = np.moveaxis(array, 1, -1)
     texts = [_joined(rows[index]) for index in np.ndindex(rows.shape[:-1])]
-    return np.array(texts, dtype=np.str_).reshape(rows.shape[:-1])
+    return CharArray(np.array(texts, dtype=np.str_).reshape(rows.shape[:-1]))
 
 
 def _joined(array: Array) -> str:

@@ -14,11 +14,21 @@ import scipy.sparse
 from matlab_bridge._errors import UnwritableValueError
 
 from . import _encode_classes as classes
+from ._characters import units_of
 from ._matio import EmptyMatStruct, MatlabOpaque
 from ._matio import MatlabObject as OldObject
 from ._names import checked_name
 from ._raw import Array
-from ._values import CategoricalArray, MatlabObject, ObjectArray, StructArray
+from ._values import (
+    CategoricalArray,
+    CharArray,
+    Enumeration,
+    FunctionHandle,
+    Map,
+    MatlabObject,
+    ObjectArray,
+    StructArray,
+)
 
 # The greatest integer up to which every one is a double.
 _EXACT = 2**53
@@ -119,6 +129,27 @@ def _object(value: MatlabObject, where: str) -> Any:
     return OldObject(fields, value.class_name)
 
 
+@encoded.register(Enumeration)
+def _enumeration(value: Enumeration, where: str) -> Any:
+    raise UnwritableValueError(
+        f"{where} is an enumeration of the class {value.class_name}, whose definition only MATLAB has. "
+        "Write the names of its members, for example list(value.names.ravel())."
+    )
+
+
+@encoded.register(FunctionHandle)
+def _function(value: FunctionHandle, where: str) -> Any:
+    raise UnwritableValueError(
+        f"{where} is the function handle {value.text}, which only MATLAB can write. Write its text, value.text, "
+        "and call str2func in MATLAB."
+    )
+
+
+@encoded.register(Map)
+def _map(value: Map, where: str) -> Any:
+    return classes.mapping(value, where, encoded)
+
+
 @encoded.register(Mapping)
 def _struct(value: Mapping[Any, Any], where: str) -> Array:
     return _structs(np.array([[value]], dtype=object), tuple(value), where)
@@ -153,6 +184,8 @@ def _array(value: Any, where: str) -> Any:
     array: Array = np.asanyarray(value)
     if array.ndim == 0 and array.dtype.kind in "UO":
         return encoded(array.item(), where)
+    if isinstance(array, CharArray):
+        return _char_matrix(array, where)
     if array.ndim < 2:
         array = array.reshape(array.size, 1)  # one axis is a column in MATLAB
     if isinstance(array, ObjectArray):
@@ -179,6 +212,13 @@ def _numbers(array: Array, where: str) -> Array:
             "Round it first with array.astype(float) or array.astype(complex)."
         )
     return native
+
+
+def _char_matrix(array: CharArray, where: str) -> Array:
+    texts = [text for row in array.ravel().tolist() for text in encoded(row, where).tolist() or [""]]
+    width = max((units_of(text).size for text in texts), default=0)
+    filled = [text + " " * (width - units_of(text).size) for text in texts]
+    return np.array(filled, dtype=np.str_).reshape(array.shape or (1,))
 
 
 def _cell(array: Array, where: str) -> Array:

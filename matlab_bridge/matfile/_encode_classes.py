@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,13 @@ from ._known_classes import MISSING_STRING, STRING_VERSION
 from ._matio import MatlabOpaque, make_table_props, make_timetable_props
 from ._names import checked_name
 from ._raw import Array
-from ._values import CategoricalArray
+from ._values import CategoricalArray, Map
 
 _NO_TEXT = np.empty((0, 0), dtype=np.str_)
+
+# Where MATLAB keeps what a frame says about itself.
+_TABLE_FIELDS = {"units": "VariableUnits", "descriptions": "VariableDescriptions", "description": "Description"}
+_TIMETABLE_FIELDS = {"units": "varUnits", "descriptions": "varDescriptions"}
 
 
 def strings(array: Array) -> Any:
@@ -80,6 +84,25 @@ def _milliseconds(array: Array, kind: str) -> Array:
     return np.asarray(millis)
 
 
+def mapping(values: Map, where: str, encode: Callable[[Any, str], Any]) -> Any:
+    """A `containers.Map` of any values; its keys are sorted, as MATLAB keeps them."""
+    is_text = all(isinstance(key, str) for key in values)
+    if not is_text and not all(isinstance(key, bool | int | float | np.number) for key in values):
+        raise UnwritableValueError(
+            f"{where} is a map whose keys are {sorted({type(key).__name__ for key in values})}. "
+            "The keys of a containers.Map are all text, or all numbers."
+        )
+    keys = sorted(values)
+    parts = {
+        "keys": _row([encode(key if is_text else _number(key), where) for key in keys]),
+        "values": _row([encode(values[key], f"{where}({key!r})") for key in keys]),
+        "uniformity": np.array([[False]]),
+        "keyType": np.array(["char" if is_text else "double"]),
+        "valueType": np.array(["any"]),
+    }
+    return MatlabOpaque({"serialization": _struct(parts)}, "containers.Map")
+
+
 def frame(table: pd.DataFrame, where: str, encode: Callable[[Any, str], Any]) -> Any:
     """A table; or a timetable, if the index is times."""
     names = [checked_name(name, f"A variable of the table {where}") for name in table.columns]
@@ -91,6 +114,9 @@ def frame(table: pd.DataFrame, where: str, encode: Callable[[Any, str], Any]) ->
     if isinstance(table.index, (pd.DatetimeIndex, pd.TimedeltaIndex)):
         return _timetable(table, names, data, where, encode)
     has_names = not isinstance(table.index, pd.RangeIndex)
+    about = make_table_props()
+    for field, stored in _about(table, names).items():
+        about[_TABLE_FIELDS[field]][0, 0] = stored
     properties = {
         "data": data,
         "ndims": np.array([[2.0]]),
@@ -98,7 +124,7 @@ def frame(table: pd.DataFrame, where: str, encode: Callable[[Any, str], Any]) ->
         "rownames": _cellstr([str(name) for name in table.index], (-1, 1)) if has_names else np.empty((0, 0), object),
         "nvars": np.array([[float(len(names))]]),
         "varnames": _cellstr(names, (1, -1)),
-        "props": make_table_props(),
+        "props": about,
     }
     return MatlabOpaque(properties, "table")
 
@@ -122,9 +148,22 @@ def _timetable(
         "rowTimes": encode(index.to_numpy(), where),
         **make_timetable_props(),
     }
-    stored = np.empty((1, 1), dtype=[(name, object) for name in parts])
-    stored[0, 0] = tuple(parts.values())
-    return MatlabOpaque({"any": stored}, "timetable")
+    about = _about(table, names)
+    parts["arrayProps"]["Description"][0, 0] = about.pop("description", _NO_TEXT)
+    parts |= {_TIMETABLE_FIELDS[field]: stored for field, stored in about.items()}
+    return MatlabOpaque({"any": _struct(parts)}, "timetable")
+
+
+def _about(table: pd.DataFrame, names: list[str]) -> dict[str, Any]:
+    """What a frame says about itself in `attrs`, in MATLAB's form; only what it says."""
+    about: dict[str, Any] = {}
+    for field in ("units", "descriptions"):
+        given = table.attrs.get(field)
+        if isinstance(given, Mapping) and any(given.values()):
+            about[field] = _cellstr([str(given.get(name, "")) for name in names], (1, -1))
+    if table.attrs.get("description"):
+        about["description"] = np.array([str(table.attrs["description"])])
+    return about
 
 
 def column(values: pd.Series[Any] | pd.Index[Any], where: str) -> Any:
@@ -142,6 +181,24 @@ def column(values: pd.Series[Any] | pd.Index[Any], where: str) -> Any:
     if dtype.kind in "iufb" and values.hasnans:
         return values.to_numpy(dtype=np.float64, na_value=np.nan)  # pandas' own integers and flags can be missing
     return values.to_numpy(dtype=dtype if isinstance(dtype, np.dtype) else None)
+
+
+def _number(key: Any) -> int | float:
+    # An int stays one, for the check that a double holds it.
+    return int(key) if isinstance(key, int) else float(key)
+
+
+def _struct(parts: dict[str, Any]) -> Array:
+    stored = np.empty((1, 1), dtype=[(name, object) for name in parts])
+    stored[0, 0] = tuple(parts.values())
+    return stored
+
+
+def _row(elements: list[Any]) -> Array:
+    cell = np.empty((1, len(elements)), dtype=object)
+    for i, element in enumerate(elements):
+        cell[0, i] = element
+    return cell
 
 
 def _cellstr(texts: list[str], shape: tuple[int, int]) -> Array:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._raw import Array
-from ._values import CategoricalArray, MatlabObject
+from ._values import CategoricalArray, Map, MatlabObject
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,7 +97,7 @@ def to_mapping(found: MatlabObject) -> Any:
     if not isinstance(stored, dict):
         return found
     keys = [key if isinstance(key, str) else np.asarray(key).item() for key in np.ravel(stored["keys"])]
-    return dict(zip(keys, np.ravel(stored["values"]), strict=True))
+    return Map(zip(keys, np.ravel(stored["values"]), strict=True))
 
 
 def to_table(found: MatlabObject) -> Any:

@@ -15,24 +15,37 @@ from ._values import CategoricalArray, MatlabObject
 
 
 def table(properties: Mapping[str, Any]) -> pd.DataFrame:
-    """The frame of a table; row names become the index."""
+    """The frame of a table; row names become the index, units and descriptions its `attrs`."""
     extra = properties.get("props")
     extra = extra if isinstance(extra, dict) else {}
     names = _chosen(properties["varnames"], extra, "VariableNames")
     rows = int(np.ravel(properties["nrows"])[0])
     row_names = _texts(properties.get("rownames"))
     index = pd.Index(row_names, dtype=object) if rows and len(row_names) == rows else pd.RangeIndex(rows)
-    return _frame(properties["data"], names, index)
+    return _frame(properties["data"], names, index, _about(extra, "Variable", extra))
 
 
 def timetable(stored: Mapping[str, Any]) -> pd.DataFrame:
-    """The frame of a timetable; the times of the rows become the index."""
+    """The frame of a timetable; the times of the rows become the index, units and descriptions its `attrs`."""
     names = _chosen(stored["varNames"], stored, "varNames", "VarNames")
     rows = int(np.ravel(stored["numRows"])[0])
     dimensions = _texts(stored.get("dimNames"))
     times = _row_times(stored["rowTimes"], rows)
     index = pd.Index(times, name=dimensions[0] if dimensions else "Time")
-    return _frame(stored["data"], names, index)
+    whole = stored.get("arrayProps")
+    return _frame(stored["data"], names, index, _about(stored, "var", whole if isinstance(whole, dict) else {}))
+
+
+def _about(variables: Mapping[str, Any], prefix: str, whole: Mapping[str, Any]) -> dict[str, Any]:
+    """What a table says of its variables, one text each, and of itself; only what it says."""
+    named = {"units": f"{prefix}Units", "descriptions": f"{prefix}Descriptions"}
+    about: dict[str, Any] = {}
+    for key, field in named.items():
+        # What was never set is an empty array, in the cell or instead of it.
+        about[key] = [text if isinstance(text, str) else "" for text in np.ravel(variables.get(field, ()))]
+    description = whole.get("Description")
+    about["description"] = description if isinstance(description, str) else ""
+    return {key: told for key, told in about.items() if told and any(told)}
 
 
 def _chosen(names: Any, extra: Mapping[str, Any], prefix: str, flag: str | None = None) -> list[str]:
@@ -51,16 +64,25 @@ def _texts(cell: Any) -> list[str]:
     return [str(name) for name in np.ravel(cell)] if cell is not None else []
 
 
-def _frame(data: Any, names: list[str], index: pd.Index[Any]) -> pd.DataFrame:
+def _frame(data: Any, names: list[str], index: pd.Index[Any], about: dict[str, Any]) -> pd.DataFrame:
     cells = data.ravel(order="F").tolist() if isinstance(data, np.ndarray) else [data]
     columns: dict[str, Any] = {}
-    for name, values in zip(names, cells, strict=True):
+    variables: list[int] = []  # of each column, the variable that it is a part of
+    for number, (name, values) in enumerate(zip(names, cells, strict=True)):
         full = values.toarray() if isinstance(values, scipy.sparse.csc_array) else values
         for suffix, column in _columns(full, len(index)):
             # A series, lest pandas make strings of an object column of text: the two differ in MATLAB.
             kept = pd.Series(column, index=index, dtype=getattr(column, "dtype", object))
             columns[_free(name + suffix, columns, names if suffix else [])] = kept
-    return pd.DataFrame(columns, index=index)
+            variables.append(number)
+    frame = pd.DataFrame(columns, index=index)
+    for key, told in about.items():
+        if isinstance(told, list):
+            of_columns = {c: told[n] for c, n in zip(columns, variables, strict=True) if n < len(told)}
+            frame.attrs[key] = {column: text for column, text in of_columns.items() if text}
+        else:
+            frame.attrs[key] = told
+    return frame
 
 
 def _free(name: str, *taken: Any) -> str:

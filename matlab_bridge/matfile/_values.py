@@ -5,7 +5,8 @@
 | double, single, int*, uint*     | `numpy.ndarray` of that dtype, in MATLAB's shape (at least 2-D)     |
 | complex                         | the same, complex128 or complex64                                   |
 | logical                         | `numpy.ndarray` of bool                                             |
-| char row                        | `str`; a char matrix is an (n,) array of `str`, one a row           |
+| char row                        | `str`                                                               |
+| char matrix                     | `CharArray`: an (n,) array of `<U`, one text a row                  |
 | string                          | array of `numpy.dtypes.StringDType`, in MATLAB's shape              |
 | cell                            | array of object, in MATLAB's shape                                  |
 | struct, 1x1                     | `dict`                                                              |
@@ -14,7 +15,7 @@
 | table, timetable                | `pandas.DataFrame`                                                  |
 | datetime, duration              | arrays of datetime64, timedelta64                                   |
 | sparse                          | `scipy.sparse.csc_array`                                            |
-| containers.Map                  | `dict`                                                              |
+| containers.Map                  | `Map`: a `dict`                                                     |
 | function handle                 | `FunctionHandle`: its text, never evaluated                         |
 | any other object                | `MatlabObject`; an array of them is an `ObjectArray`                |
 | enumeration                     | `Enumeration`                                                       |
@@ -44,6 +45,23 @@ class StructArray(np.ndarray[Any, Any]):
 
     def __array_finalize__(self, source: Any) -> None:
         self.fields = getattr(source, "fields", ())
+
+
+class CharArray(np.ndarray[Any, Any]):
+    """A MATLAB char matrix: an array of `<U` with one text a row; `save` writes it as a char matrix again.
+
+    Rows that are shorter than the longest are filled with blanks when they are written, as MATLAB's `char` does.
+    """
+
+    def __new__(cls, texts: Any) -> CharArray:
+        return np.asarray(texts, dtype=np.str_).view(cls)
+
+
+class Map(dict[Any, Any]):
+    """A MATLAB `containers.Map`: a `dict` that `save` writes as a map, where any other `dict` is a struct.
+
+    Its keys are all text, or all numbers.
+    """
 
 
 @dataclass(frozen=True, slots=True)

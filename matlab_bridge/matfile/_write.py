@@ -26,16 +26,18 @@ def save(
     |---|---|
     | `str` | char row |
     | list of `str`, array of `<U` | cell of char rows (1-D: a column) |
+    | `CharArray` | char matrix, its rows filled with blanks |
     | array of `StringDType` | string |
     | `bool`, `int`, `float`, `complex` | logical, double, double, complex double scalar |
     | numeric array | its own class; 1-D is a column, float16 becomes single |
     | `dict`; list of `dict`, `StructArray` | struct; struct array |
+    | `Map` | `containers.Map` |
     | list, tuple, array of object | cell (1-D: a column) |
     | `None` | `[]` |
     | SciPy sparse matrix | sparse double or logical |
     | datetime64, timedelta64 | datetime, duration |
     | `pandas.Categorical`, `CategoricalArray` | categorical |
-    | `pandas.DataFrame` | table; with times as its index, timetable |
+    | `pandas.DataFrame` | table; with times as its index, timetable; `attrs` as `load` gives them |
 
     Args:
         path: the file to write.

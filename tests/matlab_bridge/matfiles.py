@@ -20,7 +20,8 @@ def assert_same(found: Any, expected: Any) -> None:
             for key in expected:
                 assert_same(found[key], expected[key])
         case pd.DataFrame():
-            pd.testing.assert_frame_equal(found, expected)
+            pd.testing.assert_frame_equal(found, expected, check_column_type=False)
+            assert found.attrs == expected.attrs
         case pd.Categorical():
             pd.testing.assert_extension_array_equal(found, expected)
         case np.ndarray() if expected.dtype == object:

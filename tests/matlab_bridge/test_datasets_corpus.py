@@ -141,3 +141,31 @@ def test_every_file_has_candidates_or_none(corpus):
         except MatFileError:
             continue
         assert all(c.observations for c in (*found.inputs, *found.labels)), path
+
+
+def test_timetables_are_loaded_without_labels(corpus):
+    paths = sorted(corpus.glob("kooste2018__Monty_Matlab_SS2021/TrainingData__raw_and_select_jiangnan__*.mat"))
+    assert len(paths) == 21
+    for path in paths:
+        table = load(path)["Acceleration"]
+        data = load_dataset(path)
+        np.testing.assert_array_equal(data.inputs, table.to_numpy(dtype=np.float32))
+        assert data.labels is None
+
+
+@pytest.mark.slow
+def test_every_dataset_is_loaded_or_explained(corpus):
+    """No file of data ends in an error that is not ours."""
+    import json
+
+    catalogue = json.loads((corpus / "catalogue.json").read_text(encoding="utf-8"))
+    paths = [corpus / entry["file"] for entry in catalogue if entry["kind"].startswith("data-")]
+    loaded = 0
+    for path in paths:
+        try:
+            data = load_dataset(path)
+        except DatasetError:
+            continue
+        loaded += 1
+        assert len(data) > 0, path
+    assert (loaded, len(paths)) == (43, 175)

@@ -11,7 +11,7 @@ import scipy.io
 import scipy.sparse
 
 from matlab_bridge import LostObjectError, VariableNotFoundError
-from matlab_bridge.matfile import FunctionHandle, MatFile, MatlabObject, StructArray, info, load, save
+from matlab_bridge.matfile import CharArray, FunctionHandle, MatFile, MatlabObject, StructArray, info, load, save
 from tests.matlab_bridge.matfiles import assert_same, element, level5_file, level5_matrix, opaque_marker
 
 NUMERIC = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)] + ["float32", "float64"]
@@ -62,7 +62,7 @@ def test_text(path):
     scipy.io.savemat(path, {"row": "hello", "none": "", "matrix": np.array(["ab ", "cde"])})
     file = load(path)
     assert (file["row"], file["none"]) == ("hello", "")
-    assert_same(file["matrix"], np.array(["ab ", "cde"]))
+    assert_same(file["matrix"], CharArray(["ab ", "cde"]))
 
 
 @pytest.mark.parametrize(
