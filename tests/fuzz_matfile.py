@@ -2,8 +2,8 @@
 
     python -m tests.fuzz_matfile --seconds 60 --seed 1 [--keep FOLDER]
 
-A worker process reads the files, so that one which ends the process, hangs, or takes too much memory is caught; that file
-is kept in `--keep` and a new worker started.
+A worker process reads the files, so that one which ends the process, hangs, or takes too much memory is caught; that
+file is kept in `--keep` and a new worker started.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ _OVERHEAD = 2**27  # what the reader itself may take besides
 class Outcome:
     """What became of the files."""
 
-    values: int = 0
+    read: int = 0
     errors: int = 0
     failures: list[str] = field(default_factory=list)
 
     @property
     def tried(self) -> int:
         """The number of files."""
-        return self.values + self.errors + len(self.failures)
+        return self.read + self.errors + len(self.failures)
 
 
 def seeds(folder: Path) -> list[bytes]:
@@ -238,7 +238,7 @@ def fuzz(seconds: float, seed: int, keep: Path | None = None) -> Outcome:
             path.write_bytes(data)
             answer = worker.read(path, _MEMORY * len(data) + _OVERHEAD)
             if answer == "value":
-                outcome.values += 1
+                outcome.read += 1
             elif answer == "error":
                 outcome.errors += 1
             else:
@@ -260,7 +260,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, default=Path("fuzz-failures"))
     given = parser.parse_args()
     outcome = fuzz(given.seconds, given.seed, given.keep)
-    print(f"{outcome.tried} files: {outcome.values} values, {outcome.errors} errors, {len(outcome.failures)} failures")  # noqa: T201
+    print(f"{outcome.tried} files: {outcome.read} values, {outcome.errors} errors, {len(outcome.failures)} failures")  # noqa: T201
     for failure in outcome.failures:
         print(failure)  # noqa: T201
     raise SystemExit(bool(outcome.failures))

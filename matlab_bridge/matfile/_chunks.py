@@ -6,6 +6,7 @@ import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -60,7 +61,7 @@ def read_addresses(item: Any, descriptor: int) -> Array:
 def check_size(item: Any) -> None:
     """Refuse a dataset that states a size which the bytes in the file cannot hold."""
     nbytes = math.prod(item.shape) * item.dtype.itemsize
-    most = os.path.getsize(item.file.filename) * MOST_INFLATION
+    most = Path(item.file.filename).stat().st_size * MOST_INFLATION
     if nbytes > _LARGE and (nbytes > most or nbytes > MOST_INFLATION * item.id.get_storage_size()):
         raise TruncatedFileError(f"{item.name} states a size of {nbytes} bytes, which the file cannot hold")
     chunk = math.prod(item.chunks or ()) * item.dtype.itemsize

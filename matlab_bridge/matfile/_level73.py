@@ -40,7 +40,7 @@ class Level73File:
     def __init__(self, path: Path, header: Header) -> None:
         del header  # HDF5 keeps the byte order with the data
         self._path = path
-        with self._opened() as (file, descriptor):
+        with self._opened() as (file, _):
             # HDF5 lists names by the alphabet, unless the writer had it keep their order.
             names = [name for name in file if not name.startswith("#")]
             self.variables = tuple(_describe(name, file[name]) for name in names)
