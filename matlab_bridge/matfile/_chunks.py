@@ -38,7 +38,7 @@ def read_dataset(item: Any, descriptor: int) -> Array:
     """
     check_size(item)
     if item.chunks is not None and item.nbytes > _FEW and _is_plain(item, item.dtype):
-        target = _from_chunks(item, descriptor, item.dtype)
+        target = _from_chunks(item, descriptor, item.dtype.newbyteorder("="))
         if target is not None:
             return target
     stored: Array = item[()]
