@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
-from collections.abc import ItemsView, Iterable, Iterator, Mapping, ValuesView
+from collections.abc import Generator, ItemsView, Iterable, Iterator, Mapping, ValuesView
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ._raw import Array
 
 # What damaged bytes lead to in NumPy, SciPy, h5py, zlib and mat-io.
-_SYMPTOMS = (
+_SYMPTOMS: tuple[type[Exception], ...] = (
     ArithmeticError,
     AttributeError,
     LookupError,
@@ -47,7 +47,7 @@ class _Container(Protocol):
 
     def read(self, name: str) -> Any: ...
 
-    def read_ahead(self, names: Iterable[str]) -> Iterator[str]: ...
+    def read_ahead(self, names: Iterable[str]) -> Generator[str, None, None]: ...
 
 
 class MatFile(Mapping[str, Any]):

@@ -95,7 +95,7 @@ class RawFile:
         """The data of a dataset, as an array of its own."""
         if found.nbytes > _WINDOW // 2:
             array = np.empty(found.shape, found.dtype)
-            if os.preadv(self._descriptor, [memoryview(array).cast("B")], found.offset) != found.nbytes:
+            if os.preadv(self._descriptor, [array.data.cast("B")], found.offset) != found.nbytes:
                 raise EOFError("the file ends within the data of an array")
             return array
         array = np.frombuffer(self.bytes_at(found.offset, found.nbytes), found.dtype or REFERENCE)

@@ -13,7 +13,9 @@ from matlab_bridge._errors import TruncatedFileError
 from ._raw import Array
 
 try:
-    from isal import isal_zlib as _library
+    from isal import isal_zlib
+
+    _library: Any = isal_zlib
 except ImportError:  # it has no wheels for some platforms
     _library = zlib
 
@@ -45,7 +47,7 @@ def inflate_into(target: Array, take: Callable[[int], bytes], stream: Any) -> No
     Raises:
         TruncatedFileError: the stream holds fewer bytes.
     """
-    view = memoryview(target)
+    view = target.data
     filled, pending = 0, stream.unconsumed_tail
     while filled < len(view):
         data = stream.decompress(pending, min(_PIECE, len(view) - filled))

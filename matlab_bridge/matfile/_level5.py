@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -64,9 +64,9 @@ class Level5File:
         element = self._elements[name]
         started = self._started.pop(name, None)
         data = started.result() if started else self._data(element)
-        return MatrixReader(memoryview(data), self._header.byte_order).contents(len(data))
+        return MatrixReader(data.data, self._header.byte_order).contents(len(data))
 
-    def read_ahead(self, names: Iterable[str]) -> Iterator[str]:
+    def read_ahead(self, names: Iterable[str]) -> Generator[str, None, None]:
         """Give the names one after the other, while threads inflate the variables that are next."""
         waiting = list(names)
         with ThreadPoolExecutor(THREADS) as pool:
@@ -142,7 +142,7 @@ class Level5File:
 
     def _matrix(self, element: _Element) -> Any:
         data = self._data(element)
-        return MatrixReader(memoryview(data), self._header.byte_order).contents(len(data))
+        return MatrixReader(data.data, self._header.byte_order).contents(len(data))
 
     def _data(self, element: _Element) -> Array:
         """The bytes of an element, inflated; they may be written to, so that arrays need not copy them."""
@@ -151,7 +151,7 @@ class Level5File:
             if element.kind == COMPRESSED:
                 return self._inflated(file, element.nbytes)
             data = np.empty(element.nbytes, np.uint8)
-            view, filled = memoryview(data), 0
+            view, filled = data.data, 0
             while filled < element.nbytes:
                 count = file.readinto(view[filled:])
                 if not count:

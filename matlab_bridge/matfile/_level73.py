@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,7 +50,7 @@ class Level73File:
         with self._opened() as (file, descriptor):
             return _Reader(file, descriptor).value(file[name])
 
-    def read_ahead(self, names: Iterable[str]) -> Iterator[str]:
+    def read_ahead(self, names: Iterable[str]) -> Generator[str, None, None]:
         """Give the names one after the other; there is nothing to prepare."""
         return (name for name in names)
 
