@@ -43,6 +43,8 @@ class Converter:
         return self._value(raw, within_object=False)
 
     def _value(self, raw: Any, *, within_object: bool) -> Any:
+        if type(raw) is np.ndarray:
+            return self._array(raw, within_object=within_object)
         match raw:
             case Marker():
                 return self._opaque(raw)
@@ -50,11 +52,12 @@ class Converter:
                 return self._old_object(raw, within_object=within_object)
             case Function():
                 return self._function(raw)
-            case np.ndarray():
-                return self._array(raw, within_object=within_object)
         return raw  # sparse
 
     def _array(self, raw: Array, *, within_object: bool) -> Any:
+        if raw.dtype.kind in "fiub" and not (within_object and is_marker(raw)):
+            # Readers may give views on the bytes of the file; users may want to write into theirs.
+            return raw if raw.flags.writeable else raw.copy(order="K")
         if raw.dtype.kind == "U":
             return text_of(raw)
         if raw.dtype.names is not None or raw.dtype.kind == "V":
@@ -64,14 +67,13 @@ class Converter:
         if raw.dtype.kind == "O":
             if within_object and _is_function(raw):
                 return self._function(Function(raw[1, 0]))
-            cell = np.empty(raw.shape, dtype=object)
-            for index in np.ndindex(raw.shape):
-                cell[index] = self._value(raw[index], within_object=within_object)
-            return cell
+            cell = np.empty(raw.size, dtype=object)
+            for i, element in enumerate(raw.ravel(order="F")):
+                cell[i] = self._value(element, within_object=within_object)
+            return cell.reshape(raw.shape, order="F")
         if within_object and is_marker(raw):
             # Within the contents of objects, a marker is a plain array of numbers.
             return self._objects_of(raw)
-        # Readers give views on the bytes of the file; users may want to write into theirs.
         return raw if raw.flags.writeable else raw.copy(order="K")
 
     def _struct(self, raw: Array, *, within_object: bool) -> dict[str, Any] | StructArray:

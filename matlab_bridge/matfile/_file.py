@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, ItemsView, Iterable, Iterator, Mapping, ValuesView
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,6 +14,7 @@ from matlab_bridge._errors import MatFileError, TruncatedFileError, VariableNotF
 
 from ._convert import Converter
 from ._header import Header, read_header
+from ._inflate import DEFLATE_ERRORS
 from ._info import FileInfo, VariableInfo
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ._raw import Array
 
 # What damaged bytes lead to in NumPy, SciPy, h5py, zlib and mat-io.
-_SYMPTOMS = (
+_SYMPTOMS: tuple[type[Exception], ...] = (
     ArithmeticError,
     AttributeError,
     LookupError,
@@ -32,7 +32,7 @@ _SYMPTOMS = (
     TypeError,
     ValueError,
     struct.error,
-    zlib.error,
+    *DEFLATE_ERRORS,
 )
 
 
@@ -46,6 +46,8 @@ class _Container(Protocol):
     def subsystem(self) -> Array: ...
 
     def read(self, name: str) -> Any: ...
+
+    def read_ahead(self, names: Iterable[str]) -> Generator[str, None, None]: ...
 
 
 class MatFile(Mapping[str, Any]):
@@ -88,6 +90,24 @@ class MatFile(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._values)
 
+    def items(self) -> ItemsView[str, Any]:
+        """Names and values; where the file is compressed, threads inflate what comes next."""
+        return _Items(self)
+
+    def values(self) -> ValuesView[Any]:
+        """The values, read as `items` reads them."""
+        return _Values(self)
+
+    def _in_order(self) -> Iterator[tuple[str, Any]]:
+        """Names and values in the order of the file, what comes next being inflated meanwhile."""
+        unread = [name for name in self._values if name not in self._read]
+        ahead = self._container.read_ahead(unread)
+        with contextlib.closing(ahead):
+            for name in self._values:
+                if name not in self._read:
+                    next(ahead, None)
+                yield name, self[name]
+
     def __repr__(self) -> str:
         return f"MatFile {self.info}"
 
@@ -100,6 +120,20 @@ class MatFile(Mapping[str, Any]):
         from ._mend import Subsystem  # mat-io takes half a second, and few files have objects
 
         return Subsystem(self._container.subsystem)
+
+
+class _Items(ItemsView[str, Any]):
+    _mapping: MatFile
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        return self._mapping._in_order()
+
+
+class _Values(ValuesView[Any]):
+    _mapping: MatFile
+
+    def __iter__(self) -> Iterator[Any]:
+        return (value for _, value in self._mapping._in_order())
 
 
 def load(path: str | os.PathLike[str]) -> MatFile:

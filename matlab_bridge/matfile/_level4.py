@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import struct
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -66,6 +67,10 @@ class Level4File:
         if matrix.kind == "char":
             return characters(stored.astype(np.uint16))
         return _sparse(stored) if matrix.kind == "sparse" else stored
+
+    def read_ahead(self, names: Iterable[str]) -> Generator[str, None, None]:
+        """Give the names one after the other; there is nothing to prepare."""
+        return (name for name in names)
 
     def _stored(self, matrix: Level4Matrix) -> Array:
         with self._path.open("rb") as file:

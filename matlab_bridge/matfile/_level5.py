@@ -8,10 +8,11 @@ is read here; SciPy is what the tests compare with.
 
 from __future__ import annotations
 
+import io
 import os
 import struct
-import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +24,7 @@ from matlab_bridge._errors import LostObjectError, TruncatedFileError
 
 from ._format5 import COMPRESSED, MATRIX, TAG_BYTES
 from ._header import HEADER_BYTES, ByteOrder, Header
+from ._inflate import MOST_INFLATION, THREADS, inflate_into, inflater
 from ._info import VariableInfo
 from ._matrix5 import MatrixReader
 from ._raw import Array
@@ -47,6 +49,7 @@ class Level5File:
         self._path = path
         self._header = header
         self._elements: dict[str, _Element] = {}
+        self._started: dict[str, Future[Array]] = {}
         described: dict[str, VariableInfo] = {}
         with path.open("rb") as file:
             for element in self._walk(file):
@@ -58,8 +61,25 @@ class Level5File:
 
     def read(self, name: str) -> Any:
         """Read a variable in its raw form."""
-        with self._path.open("rb") as file:
-            return self._matrix(file, self._elements[name])
+        element = self._elements[name]
+        started = self._started.pop(name, None)
+        data = started.result() if started else self._data(element)
+        return MatrixReader(data.data, self._header.byte_order).contents(len(data))
+
+    def read_ahead(self, names: Iterable[str]) -> Generator[str, None, None]:
+        """Give the names one after the other, while threads inflate the variables that are next."""
+        waiting = list(names)
+        with ThreadPoolExecutor(THREADS) as pool:
+            try:
+                for i, name in enumerate(waiting):
+                    for after in waiting[i : i + THREADS]:
+                        element = self._elements[after]
+                        if element.kind == COMPRESSED and after not in self._started:
+                            self._started[after] = pool.submit(self._data, element)
+                    yield name
+                    self._started.pop(name, None)
+            finally:
+                self._started.clear()
 
     @cached_property
     def subsystem(self) -> Array:
@@ -75,7 +95,8 @@ class Level5File:
                 "contents of all objects out (subsystem offset 0). Save the variable again in MATLAB"
             )
         with self._path.open("rb") as file:
-            stream = self._matrix(file, self._element(file, offset))
+            element = self._element(file, offset)
+        stream = self._matrix(element)
         # A MAT-file within the MAT-file, its header cut down to version, byte order and four more bytes.
         content = np.asarray(stream, dtype=np.uint8).tobytes()
         order: ByteOrder = "<" if content[2:4] == b"IM" else ">"
@@ -112,31 +133,50 @@ class Level5File:
         file.seek(element.offset)
         start = file.read(min(element.nbytes, _PREFIX_BYTES))
         if element.kind == COMPRESSED:
-            start = zlib.decompressobj().decompress(start, _PREFIX_BYTES)[TAG_BYTES:]
+            start = inflater().decompress(start, _PREFIX_BYTES)[TAG_BYTES:]
         header = MatrixReader(memoryview(start), self._header.byte_order).header()
         if not header.is_opaque:
             return header.info(header.shape)
         # The size of an array of objects is in its marker, which is small, but may be longer than the prefix.
-        return header.info(self._matrix(file, element).shape if header.name else ())
+        return header.info(self._matrix(element).shape if header.name else ())
 
-    def _matrix(self, file: BinaryIO, element: _Element) -> Any:
-        file.seek(element.offset)
-        data = file.read(element.nbytes)
-        if element.kind == COMPRESSED:
-            data = self._inflated(data)
-        return MatrixReader(memoryview(data), self._header.byte_order).contents(len(data))
+    def _matrix(self, element: _Element) -> Any:
+        data = self._data(element)
+        return MatrixReader(data.data, self._header.byte_order).contents(len(data))
 
-    def _inflated(self, deflated: bytes) -> bytes:
-        inflater = zlib.decompressobj()
-        tag = inflater.decompress(deflated, TAG_BYTES)
+    def _data(self, element: _Element) -> Array:
+        """The bytes of an element, inflated; they may be written to, so that arrays need not copy them."""
+        with self._path.open("rb", buffering=0) as file:
+            file.seek(element.offset)
+            if element.kind == COMPRESSED:
+                return self._inflated(file, element.nbytes)
+            data = np.empty(element.nbytes, np.uint8)
+            view, filled = data.data, 0
+            while filled < element.nbytes:
+                count = file.readinto(view[filled:])
+                if not count:
+                    raise TruncatedFileError("the file became shorter while it was read")
+                filled += count
+            return data
+
+    def _inflated(self, file: io.RawIOBase, left: int) -> Array:
+        most = MOST_INFLATION * (left + _PREFIX_BYTES)
+
+        def take(count: int) -> bytes:
+            nonlocal left
+            piece = file.read(min(count, left)) or b""
+            left -= len(piece)
+            return piece
+
+        stream = inflater()
+        tag = stream.decompress(take(_PREFIX_BYTES), TAG_BYTES)
         if len(tag) < TAG_BYTES:
             raise TruncatedFileError("a compressed variable ends before its contents do")
         kind, nbytes = struct.unpack(self._header.byte_order + "2I", tag)
         if kind != MATRIX:
             raise TruncatedFileError(f"a compressed variable begins with an element of kind {kind}")
-        # zlib allocates as it goes, so a wrong length costs no memory. One byte more than that makes it check
-        # its sum, where there is one: MATLAB leaves the end of some streams out.
-        data = inflater.decompress(inflater.unconsumed_tail, nbytes + 1)
-        if len(data) < nbytes:
-            raise TruncatedFileError("a compressed variable ends before its contents do")
+        if nbytes > most:
+            raise TruncatedFileError(f"a compressed variable states {nbytes} bytes, which the file cannot hold")
+        data = np.empty(nbytes, np.uint8)
+        inflate_into(data, take, stream)
         return data

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import math
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ import scipy.sparse
 from matlab_bridge._errors import LostObjectError, TruncatedFileError
 
 from ._characters import characters
+from ._hdf5 import RawFile
 from ._header import Header
 from ._info import VariableInfo
 from ._raw import DTYPES, Array, Function, Marker, OldObject, complex_array, is_enumeration, sparse_matrix
@@ -26,9 +26,12 @@ _SUBSYSTEM = "#subsystem#"
 # MATLAB_object_decode says which kind of object a dataset or a group is.
 _FUNCTION, _OLD_OBJECT, _OPAQUE = 1, 2, 3
 _LOGICAL = 1  # MATLAB_int_decode
-# Data this large must have the bytes that deflating zeros leaves of it, lest a wrong size be allocated.
-_LARGE = 2**30
-_MOST_INFLATION = 1032
+# Attributes that say nothing of the value but its class.
+_PLAIN_ATTRIBUTES = frozenset(("MATLAB_class", "MATLAB_int_decode", "MATLAB_empty", "MATLAB_global", "H5PATH"))
+# What one file may cost when several references lead to one value: this many times its size, and a little.
+_MOST_SHARING, _LITTLE = 4, 2**20
+_REFERENCE_COST = 512
+_LIBRARYS = frozenset(("struct", "function_handle", ""))
 
 
 class Level73File:
@@ -37,15 +40,19 @@ class Level73File:
     def __init__(self, path: Path, header: Header) -> None:
         del header  # HDF5 keeps the byte order with the data
         self._path = path
-        with self._opened() as file:
+        with self._opened() as (file, _):
             # HDF5 lists names by the alphabet, unless the writer had it keep their order.
             names = [name for name in file if not name.startswith("#")]
             self.variables = tuple(_describe(name, file[name]) for name in names)
 
     def read(self, name: str) -> Any:
         """Read a variable in its raw form."""
-        with self._opened() as file:
-            return _Reader(file).value(file[name])
+        with self._opened() as (file, descriptor):
+            return _Reader(file, descriptor).value(file[name])
+
+    def read_ahead(self, names: Iterable[str]) -> Generator[str, None, None]:
+        """Give the names one after the other; there is nothing to prepare."""
+        return (name for name in names)
 
     @cached_property
     def subsystem(self) -> Array:
@@ -54,27 +61,34 @@ class Level73File:
         Raises:
             LostObjectError: the file has none.
         """
-        with self._opened() as file:
+        with self._opened() as (file, descriptor):
             if _SUBSYSTEM not in file:
                 raise LostObjectError(
                     "it is an object, and the file holds no more of it than a marker: its writer left the "
                     "contents of all objects out (no group #subsystem#). Save the variable again in MATLAB"
                 )
-            return _Reader(file).struct(file[_SUBSYSTEM])
+            return _Reader(file, descriptor).struct(file[_SUBSYSTEM])
 
     @contextlib.contextmanager
-    def _opened(self) -> Iterator[h5py.File]:
+    def _opened(self) -> Iterator[tuple[h5py.File, int]]:
         import h5py
 
-        with h5py.File(self._path, "r") as file:
-            yield file
+        with self._path.open("rb") as raw, h5py.File(self._path, "r") as file:
+            yield file, raw.fileno()
 
 
 class _Reader:
-    """Turns datasets and groups into raw forms, following references."""
+    """Turns datasets and groups into raw forms, following references.
 
-    def __init__(self, file: h5py.File) -> None:
+    A cell's elements are read in the order of the file, and without the library where `_hdf5` understands them.
+    """
+
+    def __init__(self, file: h5py.File, descriptor: int) -> None:
         self._file = file
+        self._descriptor = descriptor
+        self._raw = RawFile(descriptor, file.userblock_size)
+        self._met: set[int] = set()
+        self._credit = _MOST_SHARING * self._raw.nbytes + _LITTLE
 
     def value(self, item: Any) -> Any:
         """The raw form of a dataset or group."""
@@ -92,12 +106,12 @@ class _Reader:
         if class_name == "struct":
             return self.struct(item)
         if attributes.get("MATLAB_empty"):
-            return _empty(item, class_name)
+            return _empty(_size(item), class_name)
         if class_name == "cell":
             return self._cell(item)
         if class_name == "char":
-            return characters(_stored(item).astype(np.uint16)).T
-        return _numeric(item, class_name, attributes)
+            return characters(self._stored(item).astype(np.uint16)).T
+        return self._numeric(item, class_name, attributes)
 
     def struct(self, item: Any) -> Array:
         """A struct: a group with a dataset or group for each field."""
@@ -119,11 +133,62 @@ class _Reader:
         return array
 
     def _cell(self, item: Any) -> Array:
-        references = _stored(item)
-        cell = np.empty(references.shape, dtype=object)
-        for index in np.ndindex(references.shape):
-            cell[index] = self.value(self._file[references[index]])
-        return cell.T
+        from ._chunks import read_addresses
+
+        if not _is_references(item):
+            raise TruncatedFileError(f"{item.name} should refer to the elements of a cell, and does not")
+        return self._elements(read_addresses(item, self._descriptor), lambda: item[()])
+
+    def _elements(self, addresses: Array, references: Callable[[], Any]) -> Array:
+        cell = np.empty(addresses.size, dtype=object)
+        opened: list[Any] = []
+
+        def item(i: int) -> Any:
+            if not opened:
+                opened.append(references().reshape(-1))
+            return self._file[opened[0][i]]
+
+        flat = addresses.reshape(-1)
+        positions, places = np.argsort(flat, kind="stable").tolist(), flat.tolist()
+        for i in positions:
+            cell[i] = self._element(places[i], lambda i=i: item(i))  # type: ignore[misc]
+        return cell.reshape(addresses.shape).T
+
+    def _element(self, address: int, opened: Callable[[], Any]) -> Any:
+        found = self._raw.dataset(address)
+        class_name = _class_name(found.attributes) if found else ""
+        if found is None or not _PLAIN_ATTRIBUTES.issuperset(found.attributes) or class_name in _LIBRARYS:
+            item = opened()
+            self._spend(*_place(item))
+            return self.value(item)
+        if found.attributes.get("MATLAB_empty"):  # MATLAB lets many elements share one of these
+            return _empty(tuple(self._raw.data(found).reshape(-1).tolist()), class_name)
+        self._spend(address, found.nbytes)
+        values = self._raw.data(found)
+        if found.is_references != (class_name == "cell"):
+            raise TruncatedFileError(f"an element of a cell is of class {class_name!r}, and its data is not")
+        if class_name == "cell":
+            return self._elements(values, lambda: opened()[()])
+        if class_name == "char":
+            return characters(values.astype(np.uint16)).T
+        return _typed(values, class_name, found.attributes, "an element of a cell")
+
+    def _spend(self, address: int, nbytes: int) -> None:
+        # A file in which every value has one reference spends nothing, and references in a loop spend all.
+        if address in self._met:
+            self._credit -= max(nbytes, _REFERENCE_COST)
+            if self._credit < 0:
+                raise TruncatedFileError("its cells refer to the same values again and again")
+        self._met.add(address)
+
+    def _stored(self, item: Any) -> Array:
+        from ._chunks import read_dataset
+
+        _check_dataset(item)
+        return read_dataset(item, self._descriptor)
+
+    def _numeric(self, item: Any, class_name: str, attributes: dict[str, Any]) -> Array:
+        return _typed(self._stored(item), class_name, attributes, item.name)
 
     def _opaque(self, item: Any, class_name: str) -> Any:
         import h5py
@@ -135,14 +200,14 @@ class _Reader:
             metadata = self._cell(item)
             return metadata if class_name == "FileWrapper__" else Marker(class_name, "handle", metadata)
         is_java = class_name.startswith(("java.", "com."))
-        return Marker(class_name, "java" if is_java else "MCOS", _stored(item).T)
+        return Marker(class_name, "java" if is_java else "MCOS", self._stored(item).T)
 
     def _sparse(self, item: Any, rows: int, class_name: str) -> scipy.sparse.csc_array[Any]:
-        starts = _stored(item["jc"])
+        starts = self._stored(item["jc"])
         if "data" not in item:
             values, indices = np.empty(0, DTYPES[class_name]), np.empty(0, np.int64)
         else:
-            values, indices = _numeric(item["data"], class_name, {}), _stored(item["ir"])
+            values, indices = self._numeric(item["data"], class_name, {}), self._stored(item["ir"])
         return sparse_matrix(values, indices, starts, (rows, starts.size - 1))
 
     def _field_names(self, item: Any) -> list[str]:
@@ -176,7 +241,7 @@ def _describe(name: str, item: Any) -> VariableInfo:
 def _marker_shape(item: Any) -> tuple[int, ...]:
     if hasattr(item, "keys"):
         return tuple(item["ValueIndices"].shape[::-1]) if "ValueIndices" in item else (1, 1)
-    return Marker("", "MCOS", _stored(item).T).shape
+    return Marker("", "MCOS", _numbers(item).T).shape
 
 
 def _class_name(attributes: dict[str, Any]) -> str:
@@ -184,8 +249,7 @@ def _class_name(attributes: dict[str, Any]) -> str:
     return name.decode("ascii", "replace") if isinstance(name, bytes) else str(name)
 
 
-def _empty(item: Any, class_name: str) -> Array:
-    size = _size(item)
+def _empty(size: tuple[int, ...], class_name: str) -> Array:
     if class_name == "cell":
         return np.empty(size, dtype=object)
     if class_name == "char":
@@ -193,10 +257,9 @@ def _empty(item: Any, class_name: str) -> Array:
     return np.empty(size, DTYPES.get(class_name, np.dtype("f8")))  # "canonical empty" is a plain []
 
 
-def _numeric(item: Any, class_name: str, attributes: dict[str, Any]) -> Array:
-    values = _stored(item)
+def _typed(values: Array, class_name: str, attributes: dict[str, Any], where: str) -> Array:
     if class_name not in DTYPES:
-        raise TruncatedFileError(f"{item.name} has the class {class_name!r}, which no MAT-file of MATLAB's has")
+        raise TruncatedFileError(f"{where} has the class {class_name!r}, which no MAT-file of MATLAB's has")
     if values.dtype.names is not None:
         return complex_array(values["real"], values["imag"]).T
     is_logical = attributes.get("MATLAB_int_decode") == _LOGICAL and class_name == "logical"
@@ -204,19 +267,31 @@ def _numeric(item: Any, class_name: str, attributes: dict[str, Any]) -> Array:
 
 
 def _size(item: Any) -> tuple[int, ...]:
-    return tuple(int(n) for n in _stored(item))
+    return tuple(int(n) for n in _numbers(item).reshape(-1))
 
 
-def _stored(item: Any) -> Array:
+def _numbers(item: Any) -> Array:
+    from ._chunks import check_size
+
+    _check_dataset(item)
+    check_size(item)
+    stored: Array = item[()]
+    return stored
+
+
+def _check_dataset(item: Any) -> None:
     import h5py
 
     if not isinstance(item, h5py.Dataset):
         raise TruncatedFileError(f"{item.name} is a group where a dataset was expected")
-    nbytes = math.prod(item.shape) * item.dtype.itemsize
-    if nbytes > _LARGE and nbytes > _MOST_INFLATION * item.id.get_storage_size():
-        raise TruncatedFileError(f"{item.name} states a size of {nbytes} bytes, which the file cannot hold")
-    stored: Array = item[()]
-    return stored
+
+
+def _place(item: Any) -> tuple[int, int]:
+    """Where in the file an object is, which tells it from others, and how many bytes its data has there."""
+    import h5py
+
+    address: int = h5py.h5o.get_info(item.id).addr
+    return address, item.id.get_storage_size() if isinstance(item, h5py.Dataset) else 0
 
 
 def _is_references(item: Any) -> bool:

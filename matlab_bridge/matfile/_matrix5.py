@@ -39,6 +39,8 @@ from ._raw import DTYPES, Array, Function, Marker, OldObject, complex_array, spa
 
 # The texts of char arrays are numbers, too: the units of their characters.
 _NUMBERS = {**NUMBERS, UTF8: "u1", UTF16: "u2", UTF32: "u4"}
+# Tags and values of flags, size, name and data.
+_PLAIN_BYTES = 56
 _INTEGERS = {5: "i", 6: "I"}
 _CLASS_NAMES = {
     **NUMERIC,
@@ -91,10 +93,15 @@ class MatrixReader:
         self._position = 0
         self._order = byte_order
         self._tag = struct.Struct(byte_order + "2I")
+        self._plain = struct.Struct(byte_order + "8I2i4I")
         self._dtypes = {kind: np.dtype(byte_order + code) for kind, code in _NUMBERS.items()}
+        self._classes = {kind: DTYPES[name] for kind, name in NUMERIC.items()}
 
     def matrix(self) -> Any:
         """The matrix that begins here with its tag, in its raw form."""
+        small = self._plain_matrix()
+        if small is not None:
+            return small
         kind, nbytes = self._tag.unpack(self._take(TAG_BYTES))
         if kind != MATRIX:
             raise TruncatedFileError(f"a matrix was expected, and an element of kind {kind} found")
@@ -144,11 +151,35 @@ class MatrixReader:
             raise TruncatedFileError(f"the class of the matrix {name!r} is stated as number {kind}")
         return MatrixHeader(kind, name, "logical" if is_logical else class_name, "", shape, is_complex, is_global)
 
+    def _plain_matrix(self) -> Array | None:
+        """The matrix that begins here if it is plain, as thousands in a cell are: real, nameless, of two axes."""
+        start = self._position
+        if len(self._data) - start < _PLAIN_BYTES:
+            return None
+        (matrix, total, flags_kind, flags_bytes, flags, _, size_kind, size_bytes, rows, columns, _, name_bytes, kind,
+         nbytes) = self._plain.unpack_from(self._data, start)  # fmt: skip
+        dtype, stored = self._classes.get(flags), self._dtypes.get(kind)
+        end = start + TAG_BYTES + total
+        if (
+            dtype is None
+            or stored is None
+            or (matrix, flags_kind, flags_bytes, size_kind, size_bytes, name_bytes) != (MATRIX, 6, 8, 5, 8, 0)
+            or rows < 0
+            or columns < 0
+            or nbytes != rows * columns * stored.itemsize
+            or _PLAIN_BYTES + nbytes > TAG_BYTES + total
+            or end > len(self._data)
+        ):
+            return None
+        self._position = end
+        values = np.frombuffer(self._data, stored, rows * columns, start + _PLAIN_BYTES)
+        return values.astype(dtype, copy=False).reshape((rows, columns), order="F")
+
     # The parts of a matrix.
 
     def _numeric(self, header: MatrixHeader) -> Array:
         dtype = DTYPES[header.class_name]
-        values = self._numbers(header.size).astype(dtype)
+        values = self._numbers(header.size).astype(dtype, copy=False)
         if header.is_complex:
             values = complex_array(values, self._numbers(header.size))
         return values.reshape(header.shape, order="F")

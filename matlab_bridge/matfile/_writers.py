@@ -21,6 +21,7 @@ from ._raw import Array
 
 _SINGLE_CLASS, _SINGLE_DATA = 7, 7
 _MOST_BYTES = 2**31  # MATLAB's own limit for a variable of v7, though the format could hold twice that
+_CHUNK_BYTES = 2**18
 _ORDER = "<" if sys.byteorder == "little" else ">"
 
 
@@ -57,6 +58,21 @@ def write_level73(path: Path, forms: Mapping[str, Any], *, compress: bool) -> No
             writer.write_struct_array(file, "#subsystem#", contents)
     with path.open("r+b") as file:
         matwriter7.write_file_header(file, version=matwriter7.MAT_FILE_VERSIONS.HDF)
+
+
+def chunk_shape(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """The shape of the chunks of an array: about `_CHUNK_BYTES` that lie side by side in it.
+
+    Args:
+        shape: in the order of HDF5, MATLAB's last axis first.
+        itemsize: bytes an element.
+    """
+    left = max(_CHUNK_BYTES // itemsize, 1)
+    steps = []
+    for length in reversed(shape):
+        steps.append(min(length, left))
+        left = max(left // max(length, 1), 1)
+    return tuple(reversed(steps))
 
 
 def _new_subsystem() -> Any:
@@ -121,8 +137,11 @@ class _Level73Writer(matwriter7.MatWrite7):  # type: ignore[misc]  # mat-io has 
         self._compress = compress
 
     def get_compression_kwargs(self, data: Array) -> dict[str, Any]:
-        """How to store a dataset."""
-        return super().get_compression_kwargs(data) if self._compress else {}
+        """How to store a dataset: deflated, in chunks of whole pages, so that a slice reads little else."""
+        kwargs = dict(super().get_compression_kwargs(data)) if self._compress else {}
+        if kwargs:
+            kwargs["chunks"] = chunk_shape(data.shape[::-1], data.dtype.itemsize)
+        return kwargs
 
     def write_numeric_dset(self, parent: h5py.Group, var_name: str, data: Array) -> h5py.Dataset:
         """Keep complex single, which mat-io widens to double."""
