@@ -58,8 +58,9 @@ class SET(DynamicSparse):
         >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(16, "tanh"), keras.layers.Dense(2)])
         >>> model.compile("adam", "mse")
         >>> x, y = np.ones((64, 8)), np.ones((64, 2))
-        >>> history = model.fit(x, y, batch_size=8, epochs=4, verbose=0, callbacks=[kpl.callbacks.SET(0.75)])
-        >>> kpl.sparsity(model)
+        >>> sparse = kpl.callbacks.SET(0.75)
+        >>> history = model.fit(x, y, batch_size=8, epochs=4, verbose=0, callbacks=[sparse])
+        >>> sparse.masks.sparsity
         0.75
     """
 

@@ -26,7 +26,8 @@ class PruningSummary(keras.callbacks.Callback):
 
     Examples:
         >>> import keras
-        >>>         >>> import keras_prunelab as kpl
+        >>> import numpy as np
+        >>> import keras_prunelab as kpl
         >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(16, name="hidden")])
         >>> model.compile("sgd", "mse")
         >>> callbacks = [kpl.callbacks.Prune(0.75), kpl.callbacks.PruningSummary(verbose=0)]
