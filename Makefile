@@ -6,7 +6,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 JOBS   ?= auto
 
-.PHONY: lab test lint types docs corpus-table clean help
+# One release of torch, because the range in pyproject.toml lets pip choose among builds for graphics cards, which are
+# large and not needed here.
+TORCH  ?= torch==2.13.0
+
+.PHONY: lab test test-jax test-torch lint types docs corpus-table clean help
 
 help:             ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 16
@@ -16,6 +20,12 @@ lab: $(VENV)/.lab ## train a digit classifier, save it as MATLAB would, prune it
 
 test: $(VENV)/.dev ## the whole test suite
 	$(BIN)/python -m pytest -n $(JOBS)
+
+test-jax: $(VENV)/.jax ## what depends on the backend, on JAX
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(JOBS) -m backends
+
+test-torch: $(VENV)/.torch ## what depends on the backend, on torch
+	KERAS_BACKEND=torch $(BIN)/python -m pytest -n $(JOBS) -m backends
 
 lint: $(VENV)/.dev ## style
 	$(BIN)/ruff check .
@@ -46,6 +56,14 @@ $(VENV)/.lab: $(VENV)/bin/python pyproject.toml
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	@touch $@
+
+$(VENV)/.jax: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --editable ".[jax]"
+	@touch $@
+
+$(VENV)/.torch: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet "$(TORCH)"
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/bin/python pyproject.toml

@@ -12,6 +12,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 import keras_prunelab as kpl
 from keras_prunelab._backend import compiled_forward, gradients
 
+pytestmark = pytest.mark.backends
+
 L = keras.layers
 
 

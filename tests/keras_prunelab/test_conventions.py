@@ -12,6 +12,8 @@ from keras_prunelab import _conventions
 
 from .numpy_network import Array, Step, exact_mask, matlab_mask, synflow
 
+pytestmark = pytest.mark.backends
+
 L = keras.layers
 LEVELS = (*np.linspace(0, 0.9, 10), 0.95, 0.98)
 

@@ -12,6 +12,8 @@ from numpy.testing import assert_array_equal
 
 from keras_prunelab import InvalidMaskError, MaskSet
 
+pytestmark = pytest.mark.backends
+
 MASKS = st.dictionaries(st.text(min_size=1), arrays(np.bool_, array_shapes(min_dims=0, max_dims=3)), max_size=4)
 
 

@@ -10,6 +10,8 @@ from numpy.testing import assert_array_equal
 import keras_prunelab as kpl
 from keras_prunelab._selection import pruned_count
 
+pytestmark = pytest.mark.backends
+
 L = keras.layers
 
 

@@ -6,6 +6,8 @@ import pytest
 
 import keras_prunelab as kpl
 
+pytestmark = pytest.mark.backends
+
 L = keras.layers
 
 

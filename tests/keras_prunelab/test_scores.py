@@ -8,6 +8,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 import keras_prunelab as kpl
 from keras_prunelab import scores
 
+pytestmark = pytest.mark.backends
+
 L = keras.layers
 
 

@@ -16,6 +16,8 @@ from torch.nn.utils import prune
 import keras_prunelab as kpl
 from keras_prunelab import scores
 
+pytestmark = pytest.mark.backends
+
 Array = NDArray[Any]
 
 

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 import keras_prunelab as kpl
 from keras_prunelab import scores
 
+pytestmark = pytest.mark.backends
+
 L = keras.layers
 Array = NDArray[Any]
 

@@ -15,6 +15,8 @@ from keras_prunelab import InvalidDataError, InvalidSparsityError, UnknownNameEr
 from keras_prunelab._sweep import _evaluate, _sweep
 from keras_prunelab._sweep._plan import plan
 
+pytestmark = pytest.mark.backends
+
 LEVELS = (0.0, 0.3, 0.6, 0.9)
 
 
