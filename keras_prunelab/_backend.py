@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -209,7 +210,8 @@ def compiled_writes(write: Callable[..., None], optimizer: Any) -> Callable[...,
     # Variables with a copy for each replica are written from outside the replicas, without a graph.
     if keras.config.backend() != "tensorflow" or _has_replicas(optimizer):
         return write
-    return _tensorflow_traced(write, jit_compile=True)
+    # XLA joins all of it into one pass over memory; on macOS it does not know graphics cards.
+    return _tensorflow_traced(write, jit_compile=sys.platform != "darwin")
 
 
 def _has_replicas(optimizer: Any) -> bool:

@@ -172,8 +172,10 @@ class Enforcement:
         """An optimizer's `apply`, with the gradients of pruned weights taken as zero."""
         variables = leaf._trainable_variables if trainable_variables is None else list(trainable_variables)
         masks = {id(guard.item.variable): guard.mask for guard in self._guards}
+        # An infinite gradient, which clipping makes finite, times zero would be NaN.
+        without_pruned = _without if leaf.clipvalue is None else _masked
         grads = [
-            _without(grad, masks[id(variable)]) if grad is not None and id(variable) in masks else grad
+            without_pruned(grad, masks[id(variable)]) if grad is not None and id(variable) in masks else grad
             for grad, variable in zip(grads, variables, strict=True)
         ]
         return apply(grads, variables)
@@ -253,8 +255,8 @@ def _masked(value: Any, mask: Any) -> Any:
 
 def _without(grad: Any, mask: Any) -> Any:
     grad = keras.ops.convert_to_tensor(grad)
-    # A product, because XLA makes slower code of `where`. Only a gradient that is not finite survives it, and one
-    # such gradient is the end of any training.
+    # A product, because XLA makes slower code of `where`. Only a gradient that is not finite survives it, and without
+    # clipping of values one such gradient is the end of any training.
     return grad * keras.ops.cast(keras.ops.convert_to_tensor(mask), grad.dtype)
 
 

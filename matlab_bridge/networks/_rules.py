@@ -183,8 +183,11 @@ class Site:
 
 
 def is_sequence(tensor: Tensor) -> bool:
-    """Whether a tensor has a time: in a converted network the only axis beside the batch whose size is open."""
-    return len(tensor.shape) > 2 and tensor.shape[1] is None
+    """Whether a tensor has a time: an axis after the batch whose size is open, when those after it are known.
+
+    Images of any size, as MatConvNet's networks take them, are open in all their dimensions.
+    """
+    return len(tensor.shape) > 2 and tensor.shape[1] is None and None not in tensor.shape[2:-1]
 
 
 def spatial_size(tensor: Tensor) -> tuple[int, ...]:

@@ -157,6 +157,13 @@ CONSTRUCTORS: Mapping[str, Constructor] = {
     "BiLSTMLayer": Constructor("bilstmLayer", ("NumHiddenUnits",), _LSTM),
     "GRULayer": Constructor("gruLayer", ("NumHiddenUnits",), _GRU, "R2020a"),
     "GRUProjectedLayer": Constructor("gruProjectedLayer", _PROJECTED, _GRU, "R2023b"),
+    "EmbeddingConcatenationLayer": Constructor("embeddingConcatenationLayer", since="R2023b"),
+    "Indexing1DLayer": Constructor("indexing1dLayer", ("Index",), since="R2023b"),
+    "SequenceFoldingLayer": Constructor("sequenceFoldingLayer"),
+    "SequenceUnfoldingLayer": Constructor("sequenceUnfoldingLayer"),
+    "WordEmbeddingLayer": Constructor(
+        "wordEmbeddingLayer", ("Dimension", "NumWords"), toolbox="Text Analytics Toolbox"
+    ),
     "LSTMLayer": Constructor("lstmLayer", ("NumHiddenUnits",), _LSTM),
     "LSTMProjectedLayer": Constructor("lstmProjectedLayer", _PROJECTED, _LSTM, "R2022b"),
     "PositionEmbeddingLayer": Constructor(
