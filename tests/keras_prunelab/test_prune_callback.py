@@ -73,8 +73,8 @@ def test_exact_zeros_at_every_batch_with_every_optimizer(name: str) -> None:
 @pytest.mark.parametrize("jit", [True, False])
 @pytest.mark.parametrize("execution", [1, 4])
 def test_compiled_or_not_and_several_steps_at_once(jit: bool, execution: int) -> None:
-    if jit and keras.config.backend() == "torch":
-        pytest.skip("torch.compile needs a C++ compiler at run time, and is not what Keras does by default")
+    if keras.config.backend() == "torch" and (jit or execution > 1):
+        pytest.skip("Keras on torch takes one step at a time, and torch.compile needs a C++ compiler at run time")
     model = compiled(dense(), jit_compile=jit, steps_per_execution=execution)
     prune = kpl.callbacks.Prune(SCHEDULE)
     probe = trained(model, prune)

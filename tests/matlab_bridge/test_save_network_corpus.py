@@ -23,7 +23,8 @@ pytestmark = pytest.mark.corpus
 
 def halved(array: np.ndarray, of: np.ndarray | None = None) -> np.ndarray:
     """The array without the smaller half of its numbers, or of those of another; the same in whatever order."""
-    magnitudes = np.sort(np.abs(array if of is None else of), axis=None)
+    # Keras' numbers are single, and so must be the one in the middle that they are compared with.
+    magnitudes = np.sort(np.abs(array if of is None else of.astype(array.dtype)), axis=None)
     return np.where(np.abs(array) > magnitudes[(magnitudes.size - 1) // 2], array, 0)
 
 
