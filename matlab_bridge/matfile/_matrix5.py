@@ -151,6 +151,17 @@ class MatrixReader:
             raise TruncatedFileError(f"the class of the matrix {name!r} is stated as number {kind}")
         return MatrixHeader(kind, name, "logical" if is_logical else class_name, "", shape, is_complex, is_global)
 
+    def plain_data(self) -> tuple[MatrixHeader, np.dtype[Any], int] | None:
+        """Of a real numeric matrix whose tag is behind: what it is, how its data is stored, and where that begins."""
+        header = self.header()
+        if header.kind not in NUMERIC or header.is_complex:
+            return None
+        kind, nbytes = self._tag.unpack(self._take(TAG_BYTES))
+        stored = self._dtypes.get(kind)
+        if stored is None or nbytes != header.size * stored.itemsize:
+            return None  # what is wrong with it is told when it is read
+        return header, stored, self._position
+
     def _plain_matrix(self) -> Array | None:
         """The matrix that begins here if it is plain, as thousands in a cell are: real, nameless, of two axes."""
         start = self._position
@@ -172,8 +183,9 @@ class MatrixReader:
         ):
             return None
         self._position = end
-        values = np.frombuffer(self._data, stored, rows * columns, start + _PLAIN_BYTES)
-        return values.astype(dtype, copy=False).reshape((rows, columns), order="F")
+        # One call instead of frombuffer and reshape: half the time of a cell of small matrices.
+        values: Array = np.ndarray((rows, columns), stored, self._data, start + _PLAIN_BYTES, order="F")
+        return values if stored == dtype else values.astype(dtype, copy=False)
 
     # The parts of a matrix.
 
