@@ -93,7 +93,8 @@ class MatrixReader:
         self._position = 0
         self._order = byte_order
         self._tag = struct.Struct(byte_order + "2I")
-        self._plain = struct.Struct(byte_order + "8I2i4I")
+        self._plain = struct.Struct(byte_order + "2I8sI4x8s2i4x3I")
+        self._plain_tags = struct.pack(byte_order + "2I", 6, 8), struct.pack(byte_order + "2I", 5, 8)
         self._dtypes = {kind: np.dtype(byte_order + code) for kind, code in _NUMBERS.items()}
         self._classes = {kind: DTYPES[name] for kind, name in NUMERIC.items()}
 
@@ -167,14 +168,17 @@ class MatrixReader:
         start = self._position
         if len(self._data) - start < _PLAIN_BYTES:
             return None
-        (matrix, total, flags_kind, flags_bytes, flags, _, size_kind, size_bytes, rows, columns, _, name_bytes, kind,
-         nbytes) = self._plain.unpack_from(self._data, start)  # fmt: skip
+        (matrix, total, flags_tag, flags, size_tag, rows, columns, name_bytes, kind, nbytes) = self._plain.unpack_from(
+            self._data, start
+        )
         dtype, stored = self._classes.get(flags), self._dtypes.get(kind)
         end = start + TAG_BYTES + total
         if (
             dtype is None
             or stored is None
-            or (matrix, flags_kind, flags_bytes, size_kind, size_bytes, name_bytes) != (MATRIX, 6, 8, 5, 8, 0)
+            or matrix != MATRIX
+            or name_bytes
+            or (flags_tag, size_tag) != self._plain_tags
             or rows < 0
             or columns < 0
             or nbytes != rows * columns * stored.itemsize
