@@ -187,6 +187,9 @@ def _decoder(item: Any, descriptor: int, dtype: np.dtype[Any], chunks: list[Any]
 
 
 def _side_by_side(fill: Callable[[Any], None], chunks: list[Any]) -> None:
+    if len(chunks) == 1:
+        fill(chunks[0])
+        return
     with ThreadPoolExecutor(THREADS) as pool:
         rest = iter(chunks)
         while ahead := list(islice(rest, 64 * _AHEAD)):

@@ -20,6 +20,7 @@ from matlab_bridge.matfile import LazyArray, _chunks, _lazy, _level5, _level73, 
 from tests.matlab_bridge.matfiles import assert_same, element, level5_file, level5_matrix
 
 SHAPE = (6, 5, 2, 40)
+DTYPES_OF_MATLAB = {"double", "single", "logical", "uint8", "int64"}
 DTYPES = ["u1", "i2", "i8", "f4", "f8", "?", "c8", "c16"]
 
 
@@ -343,3 +344,23 @@ def test_datasets_are_read_from_large_arrays(path):
     save(path, {"X": images, "Y": labels}, version="v7.3")
     data = load_dataset(path, inputs="X", labels="Y")
     np.testing.assert_array_equal(np.asarray(data.inputs), images.transpose(3, 0, 1, 2))
+
+
+@pytest.mark.corpus
+def test_parts_of_matlabs_own_files(corpus):
+    met = set()
+    for path in sorted(corpus.rglob("*.mat")):
+        try:
+            file, whole = load(path), load(path, lazy=False)
+        except MatFileError:
+            continue
+        for variable in file.info.variables:
+            if variable.class_name not in DTYPES_OF_MATLAB or variable.is_sparse:
+                continue
+            array, expected = file[variable.name], whole[variable.name]
+            if isinstance(array, LazyArray):
+                met.add(file.info.version)
+                for index in (np.s_[..., -1], np.s_[::-2], np.s_[[0, -1]], np.s_[...]):
+                    np.testing.assert_array_equal(array[index], expected[index])
+                assert (array.shape, array.dtype) == (expected.shape, expected.dtype)
+    assert met == {"v7", "v7.3"}
