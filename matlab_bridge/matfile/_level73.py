@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -248,7 +248,7 @@ class _Reader:
 
 def _describe(name: str, item: Any) -> VariableInfo:
     attributes = item.attrs
-    class_name = _class_name(dict(attributes))
+    class_name = _class_name(attributes)  # not all of them: a list of fields may be long, or damaged
     is_global = bool(attributes.get("MATLAB_global", 0))
     if "MATLAB_sparse" in attributes:
         shape = (int(attributes["MATLAB_sparse"]), item["jc"].size - 1)
@@ -271,7 +271,7 @@ def _marker_shape(item: Any) -> tuple[int, ...]:
     return Marker("", "MCOS", _numbers(item).T).shape
 
 
-def _class_name(attributes: dict[str, Any]) -> str:
+def _class_name(attributes: Mapping[str, Any]) -> str:
     name = attributes.get("MATLAB_class", b"")
     return name.decode("ascii", "replace") if isinstance(name, bytes) else str(name)
 
