@@ -101,7 +101,7 @@ def candidates(path: str | Path, network: Network | None = None) -> Candidates:
     """
     from matlab_bridge.matfile import load
 
-    return candidates_in(load(path), network, Path(path))
+    return candidates_in(load(path, lazy=False), network, Path(path))
 
 
 def candidates_in(variables: Mapping[str, Any], network: Network | None, path: Path) -> Candidates:

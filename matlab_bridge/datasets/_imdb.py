@@ -74,7 +74,7 @@ def load_imdb(path: str | Path, variable: str | None = None, *, network: Network
     """
     from matlab_bridge.matfile import load
 
-    database, name = _database(load(path), variable, Path(path))
+    database, name = _database(load(path, lazy=False), variable, Path(path))
     prefix = f"{name}." if name else ""
     images = database["images"]
     if not isinstance(images, Mapping) or "data" not in images:

@@ -140,7 +140,7 @@ def _from_mat_file(request: _Request, inputs: str | None, labels: str | None) ->
     from matlab_bridge.matfile import load
 
     path, expected = request.path, request.expected
-    variables = load(path)
+    variables = load(path, lazy=False)
     notes = []
     if inputs is None or labels is None:
         found = candidates_in(variables, request.network, path)

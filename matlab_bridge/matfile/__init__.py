@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ._file import MatFile, info, load
 from ._info import FileInfo, VariableInfo
+from ._lazy import LazyArray
 from ._values import (
     CategoricalArray,
     CharArray,
@@ -22,6 +23,7 @@ __all__ = [
     "Enumeration",
     "FileInfo",
     "FunctionHandle",
+    "LazyArray",
     "Map",
     "MatFile",
     "MatlabObject",

@@ -55,20 +55,21 @@ class Converter:
         return raw  # sparse
 
     def _array(self, raw: Array, *, within_object: bool) -> Any:
-        if raw.dtype.kind in "fiub" and not (within_object and is_marker(raw)):
+        kind = raw.dtype.kind
+        if kind in "fiub" and not (within_object and is_marker(raw)):
             # Readers may give views on the bytes of the file; users may want to write into theirs.
             return raw if raw.flags.writeable else raw.copy(order="K")
-        if raw.dtype.kind == "U":
+        if kind == "U":
             return text_of(raw)
-        if raw.dtype.names is not None or raw.dtype.kind == "V":
+        if raw.dtype.names is not None or kind == "V":
             if within_object and is_enumeration(raw):
                 return self._enumeration(raw)
             return self._struct(raw, within_object=within_object)
-        if raw.dtype.kind == "O":
+        if kind == "O":
             if within_object and _is_function(raw):
                 return self._function(Function(raw[1, 0]))
             cell = np.empty(raw.size, dtype=object)
-            for i, element in enumerate(raw.ravel(order="F")):
+            for i, element in enumerate(raw.ravel(order="F").tolist()):
                 cell[i] = self._value(element, within_object=within_object)
             return cell.reshape(raw.shape, order="F")
         if within_object and is_marker(raw):

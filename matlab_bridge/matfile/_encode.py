@@ -15,6 +15,7 @@ from matlab_bridge._errors import UnwritableValueError
 
 from . import _encode_classes as classes
 from ._characters import units_of
+from ._lazy import LazyArray
 from ._matio import EmptyMatStruct, MatlabOpaque
 from ._matio import MatlabObject as OldObject
 from ._names import checked_name
@@ -180,6 +181,7 @@ def _sparse(value: Any, where: str) -> Any:
 
 @encoded.register(np.ndarray)
 @encoded.register(np.generic)
+@encoded.register(LazyArray)
 def _array(value: Any, where: str) -> Any:
     array: Array = np.asanyarray(value)
     if array.ndim == 0 and array.dtype.kind in "UO":

@@ -6,6 +6,7 @@ import contextlib
 import os
 import struct
 from collections.abc import Generator, ItemsView, Iterable, Iterator, Mapping, ValuesView
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,6 +17,7 @@ from ._convert import Converter
 from ._header import Header, read_header
 from ._inflate import DEFLATE_ERRORS
 from ._info import FileInfo, VariableInfo
+from ._lazy import LazyArray, StoredArray, Wanted
 
 if TYPE_CHECKING:
     from ._mend import Subsystem
@@ -47,6 +49,8 @@ class _Container(Protocol):
 
     def read(self, name: str) -> Any: ...
 
+    def stored(self, name: str) -> StoredArray | None: ...
+
     def read_ahead(self, names: Iterable[str]) -> Generator[str, None, None]: ...
 
 
@@ -54,14 +58,16 @@ class MatFile(Mapping[str, Any]):
     """The variables of a MAT-file by name, in the order of the file.
 
     A variable is read when it is first asked for, and then kept. The values are those that the table at the
-    top of `matlab_bridge.matfile._values` lists, whatever the version of the file.
+    top of `matlab_bridge.matfile._values` lists, whatever the version of the file. A large numeric array that is
+    stored so that a part can be read alone is a `LazyArray`, until `items` or `values` read it.
 
     Attributes:
         info: what the headers say of the file and its variables.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, lazy: bool = True) -> None:
         self._path = Path(path)
+        self._lazy = lazy
         header = read_header(self._path)
         with _damage_reported(self._path, "its list of variables"):
             self._container = _container(self._path, header)
@@ -69,16 +75,50 @@ class MatFile(Mapping[str, Any]):
         self.info = FileInfo(self._path, header.version, header.created, header.platform, variables)
         self._values: dict[str, Any] = {variable.name: None for variable in variables}
         self._read: set[str] = set()
+        self._parts: dict[str, LazyArray] = {}
+        self._state = _state_of(self._path)
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._values:
             names = ", ".join(self._values) or "none"
             raise VariableNotFoundError(f"{self._path} has no variable {name!r}. Its variables: {names}.")
+        if self._lazy and name not in self._read:
+            if name not in self._parts and (array := self._lazy_array(name)) is not None:
+                self._parts[name] = array
+            if name in self._parts:
+                return self._parts[name]
+        return self._whole(name)
+
+    def _whole(self, name: str) -> Any:
         if name not in self._read:
             with _damage_reported(self._path, f"the variable {name!r}"):
                 self._values[name] = self._converter.value(self._container.read(name))
             self._read.add(name)
         return self._values[name]
+
+    def _lazy_array(self, name: str) -> LazyArray | None:
+        with _damage_reported(self._path, f"the variable {name!r}"):
+            stored = self._container.stored(name)
+        if stored is None:
+            return None
+
+        def block(axes: tuple[Wanted, ...]) -> Array:
+            with _damage_reported(self._path, f"a part of the variable {name!r}"):
+                self._check_unchanged()
+                return stored.block(axes)
+
+        def whole() -> Array:
+            with _damage_reported(self._path, f"the variable {name!r}"):
+                self._check_unchanged()
+            values: Array = self._whole(name)
+            return values
+
+        return LazyArray(replace(stored, block=block), whole)
+
+    def _check_unchanged(self) -> None:
+        # An array may be read long after its file was opened.
+        if _state_of(self._path) != self._state:
+            raise MatFileError("the file was changed after it was opened. Load it again.")
 
     def __contains__(self, name: object) -> bool:
         # Mapping's own would read the variable.
@@ -106,7 +146,7 @@ class MatFile(Mapping[str, Any]):
             for name in self._values:
                 if name not in self._read:
                     next(ahead, None)
-                yield name, self[name]
+                yield name, self._whole(name)
 
     def __repr__(self) -> str:
         return f"MatFile {self.info}"
@@ -136,11 +176,15 @@ class _Values(ValuesView[Any]):
         return (value for _, value in self._mapping._in_order())
 
 
-def load(path: str | os.PathLike[str]) -> MatFile:
+def load(path: str | os.PathLike[str], *, lazy: bool = True) -> MatFile:
     """Open a MAT-file of any version; its variables are read when they are asked for.
+
+    A numeric array of 16 MiB or more in a v7.3 file, or in a v6 one, is a `LazyArray`: `load(path)["X"][..., :100]`
+    reads that part alone, and any other use of the array reads the whole.
 
     Args:
         path: a file that MATLAB's `save` wrote: v4, v5, v6, v7 or v7.3.
+        lazy: whether large arrays may be read in parts; if not, each is a `numpy.ndarray`, read at once.
 
     Returns:
         A read-only mapping from names to values.
@@ -161,7 +205,7 @@ def load(path: str | os.PathLike[str]) -> MatFile:
         >>> load(path)["note"]
         'two by two'
     """
-    return MatFile(path)
+    return MatFile(path, lazy=lazy)
 
 
 def info(path: str | os.PathLike[str]) -> FileInfo:
@@ -201,6 +245,11 @@ def _container(path: Path, header: Header) -> _Container:
     from ._level73 import Level73File  # h5py takes a quarter of a second
 
     return Level73File(path, header)
+
+
+def _state_of(path: Path) -> tuple[int, ...]:
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 @contextlib.contextmanager

@@ -45,7 +45,7 @@ def inflate_into(target: Array, take: Callable[[int], bytes], stream: Any) -> No
         stream: an `inflater`, which may have begun.
 
     Raises:
-        TruncatedFileError: the stream holds fewer bytes.
+        TruncatedFileError: the stream holds fewer or more bytes.
     """
     view = target.data
     filled, pending = 0, stream.unconsumed_tail
@@ -59,18 +59,25 @@ def inflate_into(target: Array, take: Callable[[int], bytes], stream: Any) -> No
             raise TruncatedFileError(f"a deflated stream ends after {filled} of {len(view)} bytes")
         if not data and stream.eof:
             raise TruncatedFileError(f"a deflated stream holds {filled} bytes instead of {len(view)}")
-    # A byte beyond the end is asked for: that checks the stream's sum, where there is one, for MATLAB leaves the
-    # end of some streams out.
-    if not stream.eof and (pending := pending or take(_PIECE)):
-        stream.decompress(pending, 1)
+    # Bytes beyond the end are asked for: that checks the stream's sum, where there is one, for MATLAB leaves the
+    # end of some streams out. Other writers may fill up to a multiple of eight bytes; more of them are damage.
+    if not stream.eof and (pending := pending or take(_PIECE)) and len(stream.decompress(pending, 8)) == 8:
+        raise TruncatedFileError(f"a deflated stream holds more than {len(view)} bytes")
 
 
 def inflated(data: bytes, nbytes: int) -> Array:
-    """The bytes of a whole deflated stream that holds `nbytes` of them."""
+    """The bytes of a whole deflated stream that holds `nbytes` of them.
+
+    Raises:
+        TruncatedFileError: the stream holds fewer or more bytes; where its sum is wrong, the library's own error.
+    """
     if nbytes > MOST_INFLATION * (len(data) + 64):
         raise TruncatedFileError(f"{len(data)} deflated bytes cannot hold {nbytes}")
     stream = inflater()
     found = stream.decompress(data, nbytes)
     if len(found) != nbytes:
         raise TruncatedFileError(f"a deflated stream ends after {len(found)} of {nbytes} bytes")
+    # A byte beyond the end is asked for: that checks the stream's sum.
+    if not stream.eof and (stream.decompress(stream.unconsumed_tail, 1) or not stream.eof):
+        raise TruncatedFileError(f"a deflated stream of {nbytes} bytes does not end after them")
     return np.frombuffer(found, np.uint8)

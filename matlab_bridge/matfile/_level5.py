@@ -26,8 +26,9 @@ from ._format5 import COMPRESSED, MATRIX, TAG_BYTES
 from ._header import HEADER_BYTES, ByteOrder, Header
 from ._inflate import MOST_INFLATION, THREADS, inflate_into, inflater
 from ._info import VariableInfo
+from ._lazy import LARGE, StoredArray, Wanted, stretches
 from ._matrix5 import MatrixReader
-from ._raw import Array
+from ._raw import DTYPES, Array
 
 # Class, size and name of a variable fit in this many of its first bytes, deflated or not.
 _PREFIX_BYTES = 4096
@@ -66,13 +67,36 @@ class Level5File:
         data = started.result() if started else self._data(element)
         return MatrixReader(data.data, self._header.byte_order).contents(len(data))
 
+    def stored(self, name: str) -> StoredArray | None:
+        """A large numeric variable that is not deflated, to be read in parts; None for any other."""
+        element, order = self._elements[name], self._header.byte_order
+        if element.kind == COMPRESSED or element.nbytes < LARGE:
+            return None
+        with self._path.open("rb") as file:
+            file.seek(element.offset)
+            reader = MatrixReader(memoryview(file.read(_PREFIX_BYTES)), order)
+        place = reader.plain_data()
+        if place is None:
+            return None
+        header, stored, offset = place
+        if offset + header.size * stored.itemsize > element.nbytes:
+            return None
+        at, dtype = element.offset + offset, DTYPES[header.class_name]
+
+        def block(axes: tuple[Wanted, ...]) -> Array:
+            mapped = np.memmap(self._path, stored, "r", at, header.shape, order="F")
+            return np.asarray(stretches(mapped, axes)).astype(dtype, copy=False)
+
+        return StoredArray(header.shape, dtype, block)
+
     def read_ahead(self, names: Iterable[str]) -> Generator[str, None, None]:
         """Give the names one after the other, while threads inflate the variables that are next."""
         waiting = list(names)
         with ThreadPoolExecutor(THREADS) as pool:
             try:
                 for i, name in enumerate(waiting):
-                    for after in waiting[i : i + THREADS]:
+                    # One more than there are threads: none of them is idle while a variable is made of its bytes.
+                    for after in waiting[i : i + THREADS + 1]:
                         element = self._elements[after]
                         if element.kind == COMPRESSED and after not in self._started:
                             self._started[after] = pool.submit(self._data, element)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator, Iterable, Iterator
+import math
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from ._characters import characters
 from ._hdf5 import RawFile
 from ._header import Header
 from ._info import VariableInfo
+from ._lazy import LARGE, StoredArray, Wanted
 from ._raw import DTYPES, Array, Function, Marker, OldObject, complex_array, is_enumeration, sparse_matrix
 
 if TYPE_CHECKING:
@@ -49,6 +51,31 @@ class Level73File:
         """Read a variable in its raw form."""
         with self._opened() as (file, descriptor):
             return _Reader(file, descriptor).value(file[name])
+
+    def stored(self, name: str) -> StoredArray | None:
+        """A large numeric variable, to be read in parts; None for any other."""
+        from ._chunks import check_size
+
+        with self._opened() as (file, _):
+            item = file[name]
+            attributes = dict(item.attrs)
+            class_name = _class_name(attributes)
+            if not _PLAIN_ATTRIBUTES.issuperset(attributes) or class_name not in DTYPES or hasattr(item, "keys"):
+                return None
+            if attributes.get("MATLAB_empty") or math.prod(item.shape) * item.dtype.itemsize < LARGE:
+                return None
+            check_size(item)
+            dtype = _typed(np.empty(0, item.dtype), class_name, attributes, item.name).dtype
+            return StoredArray(item.shape[::-1], dtype, lambda axes: self._block(name, axes))
+
+    def _block(self, name: str, axes: tuple[Wanted, ...]) -> Array:
+        from ._chunks import read_part
+
+        with self._opened() as (file, descriptor):
+            item = file[name]
+            attributes = dict(item.attrs)
+            block = read_part(item, descriptor, axes[::-1])
+            return _typed(block, _class_name(attributes), attributes, item.name)
 
     def read_ahead(self, names: Iterable[str]) -> Generator[str, None, None]:
         """Give the names one after the other; there is nothing to prepare."""
@@ -221,7 +248,7 @@ class _Reader:
 
 def _describe(name: str, item: Any) -> VariableInfo:
     attributes = item.attrs
-    class_name = _class_name(dict(attributes))
+    class_name = _class_name(attributes)  # not all of them: a list of fields may be long, or damaged
     is_global = bool(attributes.get("MATLAB_global", 0))
     if "MATLAB_sparse" in attributes:
         shape = (int(attributes["MATLAB_sparse"]), item["jc"].size - 1)
@@ -244,7 +271,7 @@ def _marker_shape(item: Any) -> tuple[int, ...]:
     return Marker("", "MCOS", _numbers(item).T).shape
 
 
-def _class_name(attributes: dict[str, Any]) -> str:
+def _class_name(attributes: Mapping[str, Any]) -> str:
     name = attributes.get("MATLAB_class", b"")
     return name.decode("ascii", "replace") if isinstance(name, bytes) else str(name)
 

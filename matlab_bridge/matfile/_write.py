@@ -15,7 +15,7 @@ def save(
     path: str | os.PathLike[str],
     variables: Mapping[str, Any],
     *,
-    version: Literal["v7", "v7.3"] = "v7",
+    version: Literal["v7", "v7.3", "7", "7.3", "-v7", "-v7.3"] = "v7",
     compress: bool = True,
 ) -> None:
     """Write variables to a MAT-file that MATLAB's `load` reads.
@@ -44,7 +44,7 @@ def save(
         variables: values by name. Names of variables and fields are those that MATLAB accepts: letters,
             digits and underscores, beginning with a letter, at most 63 characters, no keyword.
         version: `"v7"`, which every MATLAB since 2005 and GNU Octave read, at most 2 GiB a variable; or
-            `"v7.3"` (HDF5).
+            `"v7.3"` (HDF5). `"7.3"` and MATLAB's `"-v7.3"` are the same.
         compress: whether to deflate the data.
 
     Raises:
@@ -60,7 +60,8 @@ def save(
         >>> load(path)["classes"].tolist()
         [['cat'], ['dog']]
     """
-    if version not in ("v7", "v7.3"):
+    number = str(version).removeprefix("-").removeprefix("v")
+    if number not in ("7", "7.3"):
         raise ValueError(f"version is {version!r}; 'v7' and 'v7.3' can be written.")
     # pandas and mat-io take half a second to import, and readers do without.
     from ._encode import encoded
@@ -68,7 +69,7 @@ def save(
 
     forms = {checked_name(name, "A variable"): encoded(value, name) for name, value in variables.items()}
     with replacing(path) as temporary:
-        if version == "v7":
+        if number == "7":
             write_level5(temporary, forms, compress=compress)
         else:
             write_level73(temporary, forms, compress=compress)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import sys
+import time
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +24,7 @@ from ._raw import Array
 _SINGLE_CLASS, _SINGLE_DATA = 7, 7
 _MOST_BYTES = 2**31  # MATLAB's own limit for a variable of v7, though the format could hold twice that
 _CHUNK_BYTES = 2**18
+_ENDIAN = 0x4D49  # reads "IM" where the least byte comes first, else "MI"
 _ORDER = "<" if sys.byteorder == "little" else ">"
 
 
@@ -56,8 +59,10 @@ def write_level73(path: Path, forms: Mapping[str, Any], *, compress: bool) -> No
         contents = writer.subsystem.set_subsystem()
         if contents is not None:
             writer.write_struct_array(file, "#subsystem#", contents)
-    with path.open("r+b") as file:
-        matwriter7.write_file_header(file, version=matwriter7.MAT_FILE_VERSIONS.HDF)
+    # mat-io would call the file one of MATLAB 5.0.
+    text = f"MATLAB 7.3 MAT-file, Platform: {os.name}, Created on: {time.asctime()} HDF5 schema 1.00 ."
+    with path.open("r+b") as header:
+        header.write(text.encode("ascii").ljust(116) + struct.pack("=Q2H", 0, 0x0200, _ENDIAN))
 
 
 def chunk_shape(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:

@@ -367,9 +367,20 @@ def test_a_variable_over_2_gib_needs_version_7_3(path):
     assert list(path.parent.iterdir()) == []
 
 
-def test_a_version_that_cannot_be_written(path):
-    with pytest.raises(ValueError, match=r"version is 'v4'; 'v7' and 'v7\.3' can be written"):
-        save(path, {"x": 1}, version="v4")
+@pytest.mark.parametrize("version", ["v4", "v6", "", "vv7", "7.3 "])
+def test_a_version_that_cannot_be_written(path, version):
+    with pytest.raises(ValueError, match=rf"version is '{version}'; 'v7' and 'v7\.3' can be written"):
+        save(path, {"x": 1}, version=version)
+    assert list(path.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "written"),
+    [("7", "v7"), ("v7", "v7"), ("-v7", "v7"), ("7.3", "v7.3"), ("v7.3", "v7.3"), ("-v7.3", "v7.3"), (7.3, "v7.3")],
+)
+def test_ways_to_say_a_version(path, said, written):
+    save(path, {"x": 1}, version=said)
+    assert info(path).version == written
 
 
 def test_the_old_file_stays_when_writing_fails(path, version, monkeypatch):

@@ -65,7 +65,7 @@ def file(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     """Make `lab.mat` hold the given variables."""
 
     def make(**values: Any) -> Path:
-        monkeypatch.setattr(_find, "load", lambda path: MemoryFile(values))
+        monkeypatch.setattr(_find, "load", lambda path, lazy: MemoryFile(values))
         return Path("lab.mat")
 
     return make

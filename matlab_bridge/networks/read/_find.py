@@ -54,7 +54,7 @@ def find_networks(path: str | os.PathLike[str]) -> tuple[Source, ...]:
         >>> [source.variable for source in mb.find_networks(path)]
         ['trained']
     """
-    return tuple(candidate.source for candidate in _everywhere(Path(path), load(path)))
+    return tuple(candidate.source for candidate in _everywhere(Path(path), load(path, lazy=False)))
 
 
 def load_network(
@@ -100,7 +100,7 @@ def load_network(
         (Layer(name='relu', class_name='nnet.cnn.layer.ReLULayer'),)
     """
     path = Path(path)
-    file = load(path)
+    file = load(path, lazy=False)
     if describe:
         if variable not in (None, WHOLE_FILE):
             raise NetworkError(
