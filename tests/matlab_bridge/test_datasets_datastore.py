@@ -51,7 +51,7 @@ def imds(files, labels=LABELS, **more):
 
 def workspace(monkeypatch, folder, **variables):
     """A MAT-file without its bytes, since this package writes no objects of these classes."""
-    monkeypatch.setattr("matlab_bridge.matfile.load", lambda path: variables)
+    monkeypatch.setattr("matlab_bridge.matfile.load", lambda path, **options: variables)
     return folder / "lab.mat"
 
 
