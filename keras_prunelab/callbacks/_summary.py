@@ -26,7 +26,8 @@ class PruningSummary(keras.callbacks.Callback):
 
     Examples:
         >>> import keras
-        >>>         >>> import keras_prunelab as kpl
+        >>> import numpy as np
+        >>> import keras_prunelab as kpl
         >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(16, name="hidden")])
         >>> model.compile("sgd", "mse")
         >>> callbacks = [kpl.callbacks.Prune(0.75), kpl.callbacks.PruningSummary(verbose=0)]
@@ -39,6 +40,10 @@ class PruningSummary(keras.callbacks.Callback):
         super().__init__()
         self.include, self.exclude = include, exclude
         self.verbose = verbose
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Raise what is wrong with the filters, or with the model, before it is trained."""
+        prunable(self.model, self.include, self.exclude)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Add the sparsity to the logs."""
