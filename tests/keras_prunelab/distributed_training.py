@@ -20,12 +20,12 @@ os.environ["KERAS_BACKEND"] = BACKEND
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
-import keras
-import numpy as np
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
 
-import keras_prunelab as kpl
+import keras_prunelab as kpl  # noqa: E402
 
-from .training import BATCH, L, array, compiled, data
+from .training import BATCH, ROUNDS, SCHEDULE, L, array, compiled, data  # noqa: E402
 
 if BACKEND == "tensorflow":
     import tensorflow as tf
@@ -40,8 +40,6 @@ warnings.filterwarnings("ignore", "__array__ implementation doesn't accept a cop
 
 O = keras.optimizers  # noqa: E741
 X, Y = data()
-SCHEDULE = kpl.schedules.Polynomial(0.25, 0.875, begin_step=2, end_step=11, frequency=3)
-ROUNDS = kpl.schedules.Iterative(0.5, rounds=3, frequency=5, begin_step=4)
 
 
 @contextlib.contextmanager
@@ -146,7 +144,9 @@ def trained(name: str, devices: int) -> dict[str, Any]:
         model.fit(X, Y, BATCH, epochs=3, shuffle=False, verbose=0, callbacks=[*callbacks, watch])
         leaf = getattr(model.optimizer, "inner_optimizer", model.optimizer)
         left = sorted(vars(leaf).keys() & {"apply", "save_own_variables", "load_own_variables", "pruning", "rewinding"})
-        left += [path for path in (variable.path for variable in leaf.variables) if "_mask" in path or "set_back" in path]
+        left += [
+            path for path in (variable.path for variable in leaf.variables) if "_mask" in path or "set_back" in path
+        ]
         found = {
             "devices": watch.devices,
             "zeros": watch.zeros,
