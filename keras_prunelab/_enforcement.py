@@ -3,8 +3,7 @@
 When the masks change, zeros are written into the weights and into all that the optimizer keeps of them. From there on
 the gradients of pruned weights are taken as zero before the optimizer sees them, and so nothing of theirs ever moves;
 fused into the update by the compiler this costs some hundredths of a step. Where an optimizer may move a weight
-without a gradient, or a constraint of the user's may, the masks are constraints as well: Keras' optimizers run
-`variable.assign(variable.constraint(variable))` right after each update.
+without a gradient, or a constraint of the user's may, zeros are written once more, right after each update.
 
 The masks are held by the optimizer as variables of its own, because on JAX only a variable of the model or of the
 optimizer can change between two steps without a new trace.
@@ -21,7 +20,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ._backend import compiled_writes, creation_scope, map_in_step
+from ._backend import compiled_writes, creation_scope, map_in_step, read
 from ._errors import InvalidModelError
 from ._masks import MaskSet
 from ._prunable import Prunable, Prunables
@@ -55,7 +54,12 @@ def leaves(optimizer: Any) -> list[Any]:
 def counter(optimizer: Any) -> tuple[int, int]:
     """How many batches an optimizer has seen, and how many of them make one step of it."""
     counting = getattr(optimizer, "inner_optimizer", optimizer)
-    return int(counting._iterations), counting.gradient_accumulation_steps or 1
+    return int(read(counting._iterations)), counting.gradient_accumulation_steps or 1
+
+
+def counts(optimizer: Any) -> tuple[int, ...]:
+    """How many batches each optimizer inside has seen."""
+    return tuple(int(read(leaf._iterations)) for leaf in leaves(optimizer))
 
 
 @dataclass(frozen=True)
@@ -66,20 +70,18 @@ class _Guard:
     owner: Any  # the optimizer that updates the variable; None where it is frozen
     mask: Any  # a boolean Keras variable: one byte a weight
     slots: tuple[Any, ...]  # the moments, averages and accumulated gradients of the variable
-    constraint: Any  # the user's own, which stays in force
 
-    def attach(self) -> None:
-        """Be the variable's constraint, if zero gradients are not enough to keep its zeros."""
-        if self.constraint is not None or type(self.owner) not in _ELEMENTWISE:
-            self.item.variable.constraint = self
-
-    def __call__(self, value: Any) -> Any:
-        """The constraint: what the variable becomes after an update."""
+    def correct(self) -> None:
+        """Write zeros inside a train step, right after an update, if zero gradients are not enough to keep them."""
+        variable, constraint = self.item.variable, self.item.variable.constraint
         if type(self.owner) not in _ELEMENTWISE:
             map_in_step(_masked, self.slots, self.mask)
-        if self.constraint is not None:
-            value = self.constraint(_masked(value, self.mask))
-        return _masked(value, self.mask)
+        elif constraint is None:
+            return
+        value = _masked(variable, self.mask)
+        if constraint is not None:  # of the user's: it holds for the weights that are kept
+            value = _masked(constraint(value), self.mask)
+        variable.assign(value)
 
     def set(self, mask: Any) -> None:
         """Let a mask hold from now on, and write its zeros into the variable and its slots."""
@@ -118,8 +120,6 @@ class Enforcement:
             optimizer.build(self._model.trainable_variables)
         owners = {id(variable): leaf for leaf in leaves(optimizer) for variable in leaf._trainable_variables}
         self._guards = tuple(_guard(item, owners.get(id(item.variable))) for item in self._prunables)
-        for guard in self._guards:
-            guard.attach()
         self._write = compiled_writes(self._set, optimizer)
         for leaf in leaves(optimizer):
             leaf.apply = functools.partial(self._apply, leaf, leaf.apply)
@@ -131,7 +131,6 @@ class Enforcement:
     def detach(self) -> None:
         """Take the masks out of the train step again. The weights stay as they are."""
         for guard in self._guards:
-            guard.item.variable.constraint = guard.constraint
             if guard.owner is not None:
                 guard.owner._untrack_variable(guard.mask)
         for part in chain(self._optimizer):
@@ -168,8 +167,8 @@ class Enforcement:
         for guard, mask in zip(self._guards, masks, strict=True):
             guard.set(mask)
 
-    def _apply(self, leaf: Any, apply: Callable[..., Any], grads: Any, trainable_variables: Any = None) -> Any:
-        """An optimizer's `apply`, with the gradients of pruned weights taken as zero."""
+    def _apply(self, leaf: Any, apply: Callable[..., Any], grads: Any, trainable_variables: Any = None) -> None:
+        """An optimizer's `apply`, with the gradients of pruned weights taken as zero, and their zeros kept."""
         variables = leaf._trainable_variables if trainable_variables is None else list(trainable_variables)
         masks = {id(guard.item.variable): guard.mask for guard in self._guards}
         # An infinite gradient, which clipping makes finite, times zero would be NaN.
@@ -178,10 +177,13 @@ class Enforcement:
             without_pruned(grad, masks[id(variable)]) if grad is not None and id(variable) in masks else grad
             for grad, variable in zip(grads, variables, strict=True)
         ]
-        return apply(grads, variables)
+        apply(grads, variables)
+        for guard in self._guards:
+            if guard.owner is leaf:
+                guard.correct()
 
     def _trace_again(self) -> None:
-        # A step that was traced before does not see a constraint that came or went since.
+        # A step that was traced before does not see masks that came or went since.
         if self._model.train_function is not None:
             self._model.make_train_function(force=True)
 
@@ -234,7 +236,7 @@ def _guard(item: Prunable, optimizer: Any) -> _Guard:
     variable = item.variable
     if optimizer is None:  # frozen: no step changes it
         mask = keras.Variable(np.ones(item.shape, np.bool_), dtype="bool", trainable=False)
-        return _Guard(item, None, mask, (), variable.constraint)
+        return _Guard(item, None, mask, ())
     with creation_scope(optimizer):
         mask = optimizer.add_variable(
             shape=item.shape,
@@ -244,7 +246,7 @@ def _guard(item: Prunable, optimizer: Any) -> _Guard:
             layout=getattr(variable, "_layout", None),
             name=f"{variable.path.replace('/', '_')}_mask",
         )
-    return _Guard(item, optimizer, mask, _slots(optimizer, variable), variable.constraint)
+    return _Guard(item, optimizer, mask, _slots(optimizer, variable))
 
 
 def _masked(value: Any, mask: Any) -> Any:

@@ -328,6 +328,8 @@ def _mask(variable: Any, containers: Iterable[Any]) -> Any:
 def _role(variable: keras.Variable, owner: Any) -> Role:
     if isinstance(owner, keras.layers.STFTSpectrogram):
         return "other"  # called kernels, but a Fourier basis
+    if variable.name.startswith("lora_"):
+        return "other"  # factors of what is added to a kernel: one of them is zero at first, and has to be trained
     role = _ROLES.get(variable.name.rpartition("_")[2])
     if role is not None:
         return role

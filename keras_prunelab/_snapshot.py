@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ._enforcement import leaves
+from ._enforcement import counts, leaves
 
 Arrays = tuple[NDArray[Any], ...]
 
@@ -33,8 +33,7 @@ class Snapshot:
     @classmethod
     def of(cls, model: keras.Model) -> Snapshot:
         """Copy what is there now."""
-        counts = tuple(int(leaf._iterations) for leaf in leaves(model.optimizer))
-        return cls(_copies(model.weights), _copies(_slots(model.optimizer)), counts)
+        return cls(_copies(model.weights), _copies(_slots(model.optimizer)), counts(model.optimizer))
 
     def restore(self, model: keras.Model) -> None:
         """Write it back, the counts excepted."""

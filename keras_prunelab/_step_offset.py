@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from ._backend import creation_scope
+from ._backend import creation_scope, read
 from ._enforcement import chain, leaves, without
 
 _METHODS = ("save_own_variables", "load_own_variables")
@@ -61,7 +61,7 @@ class StepOffset:
     @property
     def values(self) -> tuple[int, ...]:
         """The offset of each optimizer inside, in the units of its own count."""
-        return tuple(int(offset) for offset in self._variables)
+        return tuple(int(read(offset)) for offset in self._variables)
 
     @values.setter
     def values(self, values: Sequence[int]) -> None:

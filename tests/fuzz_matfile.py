@@ -198,7 +198,7 @@ def _peak() -> int:
 class _Worker:
     def __init__(self) -> None:
         self._pipe, other = multiprocessing.Pipe()
-        self._process = multiprocessing.get_context("fork").Process(target=_work, args=(other,), daemon=True)
+        self._process = multiprocessing.get_context("spawn").Process(target=_work, args=(other,), daemon=True)
         self._process.start()
         other.close()
 

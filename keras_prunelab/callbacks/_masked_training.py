@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._enforcement import Enforcement, compiled_optimizer, counter
-from keras_prunelab._errors import InvalidMaskError, UnknownNameError
+from keras_prunelab._errors import InvalidMaskError, InvalidModelError, UnknownNameError
 from keras_prunelab._masks import MaskSet
 from keras_prunelab._prunable import Filters, Prunables, prunable
 from keras_prunelab._record import PruningState, Record
@@ -79,6 +80,7 @@ class MaskedTraining(keras.callbacks.Callback):
         self.initial_masks = masks
         self.after_update: list[Callable[[keras.Model, MaskSet], None]] = []
         self._record = Record(self._state, self._finish, self)
+        self._beside: Record | None = None  # of another such callback in the list, or of a fit that was interrupted
         self._run: Run | None = None
         self._last: tuple[int, PruningState] | None = None  # the optimizer's count, and where the last fit ended
 
@@ -116,28 +118,33 @@ class MaskedTraining(keras.callbacks.Callback):
 
     def set_model(self, model: keras.Model) -> None:
         """Be told the model, before any callback's `on_train_begin` may load a checkpoint into it."""
+        if self._run is not None:  # its fit was interrupted, and the model may have another optimizer by now
+            self._finish()
         super().set_model(model)
         optimizer = getattr(model, "optimizer", None)
         if isinstance(optimizer, keras.optimizers.Optimizer):
             left = getattr(optimizer, _ATTRIBUTE, None)
             if left is not None:
                 left.finish()
+            self._beside = left
             setattr(optimizer, _ATTRIBUTE, self._record)
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Check everything, then put the masks into the train step."""
-        model = self.model
-        optimizer = compiled_optimizer(model)
-        found = prunable(model, self.include, self.exclude)
-        batches = self.params.get("steps")
-        steps_per_epoch = batches / counter(optimizer)[1] if batches else None
-        found.values()  # raises where one is not finite
-        self.check(found, steps_per_epoch)
-        if isinstance(self.initial_masks, MaskSet):
-            _check_masks(self.initial_masks, found)
-        enforcement = Enforcement(model, found)
-        enforcement.attach()
-        self._run = Run(model, found, enforcement, ScoreContext(model, found, {}, self.data), steps_per_epoch)
+        with self._finished_if_it_fails():
+            model = self.model
+            optimizer = compiled_optimizer(model)
+            found = prunable(model, self.include, self.exclude)
+            batches = self.params.get("steps")
+            steps_per_epoch = batches / counter(optimizer)[1] if batches else None
+            found.values()  # raises where one is not finite
+            self.check(found, steps_per_epoch)
+            if isinstance(self.initial_masks, MaskSet):
+                _check_masks(self.initial_masks, found)
+            _check_alone(found, self._beside)
+            enforcement = Enforcement(model, found)
+            enforcement.attach()
+            self._run = Run(model, found, enforcement, ScoreContext(model, found, {}, self.data), steps_per_epoch)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Count the batches anew from the optimizer's own count, and mask what others may have written."""
@@ -159,7 +166,8 @@ class MaskedTraining(keras.callbacks.Callback):
             # A step with infinite gradients, as mixed precision has, does not count: ask before acting.
             run.batches = counter(self.model.optimizer)[0] + ahead
             if self.is_due(run):
-                run.enforcement.set(self.update(run))
+                with self._finished_if_it_fails():
+                    run.enforcement.set(self.update(run))
                 run.applied = run.step
                 for listener in self.after_update:
                     listener(run.model, run.enforcement.masks)
@@ -168,7 +176,32 @@ class MaskedTraining(keras.callbacks.Callback):
         """Take the masks out of the train step; their zeros stay."""
         self._finish()
 
+    def on_test_end(self, logs: Any = None) -> None:
+        """Leave nothing behind where there was no training."""
+        if self._run is None:
+            self._finish()
+
+    on_predict_end = on_test_end
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The arguments, and where the last fit ended: copies know no model, and take part in no fit."""
+        return vars(self) | {"_model": None, "_run": None, "_record": None, "_beside": None, "after_update": []}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Be made from what `__getstate__` gave."""
+        self.__dict__.update(state)
+        self._record = Record(self._state, self._finish, self)
+
     # How it works ------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _finished_if_it_fails(self) -> Iterator[None]:
+        """Leave nothing behind when an error ends `fit`."""
+        try:
+            yield
+        except Exception:
+            self._finish()
+            raise
 
     def _synchronize(self, run: Run) -> None:
         """Read the optimizer's count; at the first batch, or after a checkpoint was loaded, find the masks too."""
@@ -189,6 +222,9 @@ class MaskedTraining(keras.callbacks.Callback):
         return PruningState(self._run.enforcement.masks, self._run.start, self._run.applied)
 
     def _finish(self) -> None:
+        beside, self._beside = self._beside, None
+        if beside is not None:
+            beside.finish()
         run, state = self._run, self._state()
         optimizer = getattr(self.model, "optimizer", None)
         if getattr(optimizer, _ATTRIBUTE, None) is self._record:
@@ -208,6 +244,17 @@ def masked_training(optimizer: Any) -> MaskedTraining | None:
     """The callback whose masks an optimizer keeps, once all callbacks know their model."""
     record = getattr(optimizer, _ATTRIBUTE, None)
     return record.owner if record is not None else None
+
+
+def _check_alone(found: Prunables, beside: Record | None) -> None:
+    other = beside.owner._run if beside is not None else None
+    taken = set(map(id, (item.variable for item in other.found))) if other is not None else set()
+    both = [item.path for item in found if id(item.variable) in taken]
+    if both:
+        raise InvalidModelError(
+            f"Two callbacks in the list put masks over {', '.join(map(repr, both))}. Leave one of them out, or let "
+            "each have weights of its own with include= and exclude=."
+        )
 
 
 def _check_masks(masks: MaskSet, found: Prunables) -> None:

@@ -14,7 +14,7 @@ from keras_prunelab._granularity import GranularityLike
 from keras_prunelab._masks import MaskSet
 from keras_prunelab._prunable import Filters, Prunables
 from keras_prunelab._record import PruningState
-from keras_prunelab._selection import check, select
+from keras_prunelab._selection import check, pruned_count, select
 from keras_prunelab.scores import ScoreLike, check_data, checked_scores
 from keras_prunelab.scores import get as get_score
 
@@ -113,7 +113,8 @@ class Prune(MaskedTraining):
         zeros = run.enforcement.zeros()
         # Half of it, because a granularity may be too coarse to meet the schedule.
         if expected > 0 and zeros.sparsity > expected / 2 and self.initial_masks is None:
-            return PruningState(zeros, 0, step)  # a run that is resumed
+            reached = zeros.zeros >= pruned_count(self.schedule(step, run.steps_per_epoch), zeros.total)
+            return PruningState(zeros, 0, step if reached else -1)  # a run that is resumed, or goes further
         if expected > 0:
             _log.info("The model has made %d steps without pruning: the schedule counts from there.", step)
         start = step if expected > 0 else 0

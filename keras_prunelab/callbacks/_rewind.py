@@ -7,7 +7,7 @@ from typing import Any, Literal, final
 
 import keras
 
-from keras_prunelab._enforcement import compiled_optimizer, counter, leaves
+from keras_prunelab._enforcement import compiled_optimizer, counter, counts, leaves
 from keras_prunelab._errors import InvalidModelError, InvalidScheduleError, PruneLabError, UnknownNameError
 from keras_prunelab._masks import MaskSet
 from keras_prunelab._snapshot import Memory, RewindingState, Snapshot
@@ -241,7 +241,7 @@ class Rewind(keras.callbacks.Callback):
         masks = run.prune.masks
         if count % accumulated or masks is None:  # within a step: it is finished first
             return
-        seen = [int(leaf._iterations) for leaf in leaves(model.optimizer)]
+        seen = counts(model.optimizer)
         then = (run.to,) * len(seen)
         if self.what == "weights":
             if run.snapshot is None:  # the first batch of all, and Prune stands before

@@ -41,6 +41,10 @@ class PruningSummary(keras.callbacks.Callback):
         self.include, self.exclude = include, exclude
         self.verbose = verbose
 
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Raise what is wrong with the filters, or with the model, before it is trained."""
+        prunable(self.model, self.include, self.exclude)
+
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Add the sparsity to the logs."""
         if logs is not None:

@@ -10,14 +10,13 @@ from numpy.testing import assert_array_equal
 
 import keras_prunelab as kpl
 
-from .training import BATCH, ROWS, L, Probe, array, compiled, data, dense, expected_zeros, slots_at_zeros
+from .training import BATCH, ROWS, SCHEDULE, L, Probe, array, compiled, data, dense, expected_zeros, slots_at_zeros
 
 pytestmark = pytest.mark.backends
 
 X, Y = data()
 STEPS = ROWS // BATCH
 O = keras.optimizers  # noqa: E741
-SCHEDULE = kpl.schedules.Polynomial(0.25, 0.875, begin_step=2, end_step=11, frequency=3)
 
 
 def trained(model: keras.Model, prune: kpl.callbacks.Prune, *callbacks: Any, epochs: int = 3, **options: Any) -> Probe:

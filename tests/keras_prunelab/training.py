@@ -12,6 +12,8 @@ import keras_prunelab as kpl
 
 L = keras.layers
 ROWS, BATCH = 48, 8
+SCHEDULE = kpl.schedules.Polynomial(0.25, 0.875, begin_step=2, end_step=11, frequency=3)
+ROUNDS = kpl.schedules.Iterative(0.5, rounds=3, frequency=5, begin_step=4)
 
 
 def data(shape: tuple[int, ...] = (12,), classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -69,7 +71,7 @@ def slots_at_zeros(optimizer: Any, masks: kpl.MaskSet, model: keras.Model) -> di
     """The largest value that optimizer state of a pruned weight's shape has at pruned positions, by path."""
     shapes = {item.shape: masks[item.path] for item in kpl.prunable(model) if item.path in masks}
     return {
-        variable.path: float(np.abs(array(variable)[~shapes[tuple(variable.shape)]]).max(initial=0))
+        variable.path: float(np.abs(array(variable)[~shapes[tuple(variable.shape)]].astype("float64")).max(initial=0))
         for variable in optimizer.variables
-        if tuple(variable.shape) in shapes and array(variable).dtype.kind == "f"
+        if tuple(variable.shape) in shapes and keras.backend.is_float_dtype(variable.dtype)
     }
