@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
 
 import numpy as np
 
+from ._raw import Array, check_room
 from ._values import CharArray
-
-Array = np.ndarray[Any, Any]
 
 
 def characters(units: Array) -> Array:
@@ -30,6 +29,8 @@ def text_of(array: Array) -> str | Array:
     if array.ndim == 2 and array.shape[0] <= 1:
         return _joined(array)
     rows = np.moveaxis(array, 1, -1)
+    if not array.size:
+        check_room(math.prod(rows.shape[:-1]), "rows of text without characters")
     texts = [_joined(rows[index]) for index in np.ndindex(rows.shape[:-1])]
     return CharArray(np.array(texts, dtype=np.str_).reshape(rows.shape[:-1]))
 

@@ -16,6 +16,7 @@ from ._raw import (
     Function,
     Marker,
     OldObject,
+    check_room,
     is_enumeration,
     is_marker,
     marker_ids,
@@ -79,6 +80,8 @@ class Converter:
 
     def _struct(self, raw: Array, *, within_object: bool) -> dict[str, Any] | StructArray:
         names = raw.dtype.names or ()
+        if not names:
+            check_room(raw.size, "elements of a struct without fields")
         elements = np.empty(raw.shape, dtype=object)
         for index in np.ndindex(raw.shape):
             elements[index] = {name: self._value(raw[index][name], within_object=within_object) for name in names}

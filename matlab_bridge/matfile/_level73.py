@@ -147,7 +147,10 @@ class _Reader:
         names = self._field_names(item)
         dtype = [(name, object) for name in names]
         if isinstance(item, h5py.Dataset):  # without elements or without fields: the dataset is the size
-            return np.empty(_size(item), dtype=dtype)
+            size = _size(item)
+            if names and 0 not in size:
+                raise TruncatedFileError(f"a struct of size {size} has no elements")
+            return np.empty(size, dtype=dtype)
         fields = [item[name] for name in names]
         if not fields or not all(_is_field_of_many(field) for field in fields):
             array: Array = np.empty((1, 1), dtype=dtype)
@@ -277,6 +280,8 @@ def _class_name(attributes: Mapping[str, Any]) -> str:
 
 
 def _empty(size: tuple[int, ...], class_name: str) -> Array:
+    if 0 not in size:
+        raise TruncatedFileError(f"an array without elements is stated to have the size {size}")
     if class_name == "cell":
         return np.empty(size, dtype=object)
     if class_name == "char":

@@ -23,9 +23,12 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
+from matlab_bridge._errors import TruncatedFileError
+
 Array = np.ndarray[Any, Any]
 
 MARKER_MAGIC = 0xDD000000
+_MOST_WITHOUT_BYTES = 2**20
 
 DTYPES: dict[str, np.dtype[Any]] = {
     "double": np.dtype("f8"),
@@ -72,6 +75,16 @@ class Marker:
         if is_enumeration(self.metadata):
             return tuple(self.metadata[0, 0]["ValueIndices"].shape)
         return (1, 1)
+
+
+def check_room(count: int, what: str) -> None:
+    """Refuse a great number of what takes no bytes in the file, so that the file's size says nothing against it.
+
+    Raises:
+        TruncatedFileError: there are more than a million of them.
+    """
+    if count > _MOST_WITHOUT_BYTES:
+        raise TruncatedFileError(f"{count} {what} are stated, which no program writes")
 
 
 def is_marker(value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import zipfile
 from pathlib import Path
@@ -14,7 +15,7 @@ import scipy.io
 import scipy.sparse
 
 from matlab_bridge import BridgeError, NotAMatFileError, TruncatedFileError
-from matlab_bridge.matfile import info, load, save
+from matlab_bridge.matfile import StructArray, info, load, save
 from tests.matlab_bridge.matfiles import element, level5_file, level5_matrix
 
 VERSIONS = ["v4", "v7", "v7 uncompressed", "v7.3"]
@@ -98,6 +99,40 @@ HUGE = 2**31 - 1
 def test_a_wrong_size_allocates_nothing(path, matrix, compressed):
     path.write_bytes(level5_file(matrix, compressed=compressed))
     with pytest.raises(TruncatedFileError, match="cannot read the variable 'x'"):
+        load(path)["x"]
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        level5_matrix(2, (HUGE, HUGE), element(5, bytes([1, 0, 0, 0])), element(1, b"")),
+        level5_matrix(4, (HUGE, 0), element(4, b"")),
+        level5_matrix(4, (2, 0, HUGE), element(4, b"")),
+    ],
+    ids=["struct without fields", "char without columns", "char of many pages"],
+)
+def test_a_size_that_no_bytes_stand_for_allocates_nothing(path, matrix):
+    path.write_bytes(level5_file(matrix))
+    value = None
+    with contextlib.suppress(TruncatedFileError):
+        value = load(path)["x"]
+    assert value is None or value == ""
+
+
+@pytest.mark.parametrize("value", [np.empty((0, 3)), [], StructArray(np.empty((0, 3), object), ("a",))])
+def test_an_empty_array_of_hdf5_with_a_size(path, value):
+    save(path, {"x": value}, version="v7.3")
+    with h5py.File(path, "r+") as file:
+        file["x"][...] = 2**31
+    with pytest.raises(TruncatedFileError, match=r"of size|the size \("):
+        load(path)["x"]
+
+
+def test_very_many_rows_of_no_text_in_hdf5(path):
+    save(path, {"x": ""}, version="v7.3")
+    with h5py.File(path, "r+") as file:
+        file["x"][...] = [2**40, 0]
+    with pytest.raises(TruncatedFileError, match="rows of text without characters"):
         load(path)["x"]
 
 
