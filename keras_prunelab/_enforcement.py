@@ -126,7 +126,7 @@ class Enforcement:
         for part in chain(optimizer):
             for method in ("save_own_variables", "load_own_variables"):
                 setattr(part, method, functools.partial(self._without_masks, getattr(part, method)))
-        self._trace_again()
+        trace_again(self._model)
 
     def detach(self) -> None:
         """Take the masks out of the train step again. The weights stay as they are."""
@@ -137,7 +137,7 @@ class Enforcement:
             for method in ("apply", "save_own_variables", "load_own_variables"):
                 vars(part).pop(method, None)
         self._guards = ()
-        self._trace_again()
+        trace_again(self._model)
 
     def set(self, masks: Mapping[str, NDArray[np.bool_]]) -> None:
         """Let masks hold from now on, and write their zeros into the weights and the optimizer's slots.
@@ -182,11 +182,6 @@ class Enforcement:
             if guard.owner is leaf:
                 guard.correct()
 
-    def _trace_again(self) -> None:
-        # A step that was traced before does not see masks that came or went since.
-        if self._model.train_function is not None:
-            self._model.make_train_function(force=True)
-
     def _without_masks(self, method: Callable[[Any], None], store: Any) -> None:
         without(self._optimizer, [guard.mask for guard in self._guards], method, store)
 
@@ -210,6 +205,12 @@ def without(optimizer: Any, hidden: Iterable[Any], method: Callable[[Any], None]
     finally:
         for leaf, variables in before:
             vars(leaf)["_variables"] = variables
+
+
+def trace_again(model: keras.Model) -> None:
+    """Have the train step made anew: one that was made before does not know variables that came or went since."""
+    if model.train_function is not None:
+        model.make_train_function(force=True)
 
 
 def compiled_optimizer(model: keras.Model) -> Any:

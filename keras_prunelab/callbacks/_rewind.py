@@ -7,7 +7,7 @@ from typing import Any, Literal, final
 
 import keras
 
-from keras_prunelab._enforcement import compiled_optimizer, counter, counts, leaves
+from keras_prunelab._enforcement import compiled_optimizer, counter, counts, leaves, trace_again
 from keras_prunelab._errors import InvalidModelError, InvalidScheduleError, PruneLabError, UnknownNameError
 from keras_prunelab._masks import MaskSet
 from keras_prunelab._snapshot import Memory, RewindingState, Snapshot
@@ -213,8 +213,9 @@ class Rewind(keras.callbacks.Callback):
         state = loaded or self._last_state(count)
         self._check_known(run, state, count, accumulated)
         if not run.is_started:
-            # Not earlier: had another callback failed, the offset would be left. Prune has the step traced anew.
+            # Not earlier: had another callback failed, the offset would be left.
             run.offset.attach()
+            trace_again(self.model)
             run.is_started = True
         state = state or RewindingState(None, (0,) * len(leaves(optimizer)))
         run.snapshot, run.offset.values, run.is_due = state.snapshot, state.offsets, state.is_due
@@ -272,4 +273,5 @@ class Rewind(keras.callbacks.Callback):
             if state is not None:
                 self._last = (counter(optimizer)[0], state)
                 run.offset.detach()
+                trace_again(self.model)
             self._run = None
