@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._arrays import last, masked
+from ._arrays import masked
 from ._granularity import Granularity
+from ._lowest import Places, lowest, lowest_units, marked
 from ._prunable import Prunable
 
 
@@ -43,10 +45,8 @@ class Candidates:
             else _joined(units, scores[item.path], kept[item.path], grain, norm)
             for item, units in zip(group, self._units, strict=True)
         ]
-        self._scores, self._is_open, sizes = (_concatenated(column) for column in zip(*parts, strict=True))
-        self._sizes = sizes if grain.units(group[0]) is not None else None
-        self._ends = np.cumsum([part[0].size for part in parts])
-        self._taken = np.zeros(self._scores.shape, np.bool_)
+        self._scores, self._is_open, self._sizes = (list(column) for column in zip(*parts, strict=True))
+        self._taken: Places = [np.empty(0, np.intp) for _ in group]
         self.gone = sum(kept[item.path].size - int(np.count_nonzero(kept[item.path])) for item in group)
 
     def bound(self, least: int, most: int) -> None:
@@ -56,20 +56,22 @@ class Candidates:
             least: how many weights go in any case.
             most: how many can go at all.
         """
-        allowed = self._lowest(most)
-        forced = self._lowest(least)
-        self._is_open = self._is_open & allowed
-        self._scores = masked(self._scores, ~forced, -np.inf)
-
-    def _lowest(self, need: int) -> NDArray[np.bool_]:
-        return lowest(last(self._scores, self._is_open), self._sizes, int(np.count_nonzero(self._is_open)), need)
+        allowed, forced = _lowest([self], most), _lowest([self], least)
+        self._is_open = [marked(places, len(part)) for places, part in zip(allowed, self._scores, strict=True)]
+        self._scores = [part.copy() for part in self._scores]
+        for part, places in zip(self._scores, forced, strict=True):
+            part[places] = -np.inf
 
     def masks(self) -> dict[str, NDArray[np.bool_]]:
         """The masks without what was taken."""
         masks = {}
-        for item, units, taken in zip(self._group, self._units, np.split(self._taken, self._ends[:-1]), strict=True):
-            gone = taken.reshape(item.shape) if units is None else taken[units]
-            masks[item.path] = self._kept[item.path] & ~gone
+        for item, units, scores, places in zip(self._group, self._units, self._scores, self._taken, strict=True):
+            mask = self._kept[item.path].copy()
+            if units is None:
+                mask.reshape(-1)[places] = False
+            else:
+                mask &= ~marked(places, len(scores))[units]
+            masks[item.path] = mask
         return masks
 
 
@@ -80,26 +82,25 @@ def take(candidates: Sequence[Candidates], need: int) -> None:
         candidates: the groups.
         need: how many weights to take. Of whole units, as many as come closest.
     """
-    scores = _concatenated([last(each._scores, each._is_open) for each in candidates])
-    most = sum(int(np.count_nonzero(each._is_open)) for each in candidates)
-    every = [each._sizes for each in candidates]
-    sizes = None if every[0] is None else _concatenated(every)
-    ends = np.cumsum([each._scores.size for each in candidates])[:-1]
-    for each, taken in zip(candidates, np.split(lowest(scores, sizes, most, need), ends), strict=True):
-        each._taken = taken
+    places = iter(_lowest(candidates, need))
+    for each in candidates:
+        each._taken = list(itertools.islice(places, len(each._scores)))
 
 
-def _concatenated(arrays: Sequence[Any]) -> NDArray[Any]:
-    return np.asarray(arrays[0]) if len(arrays) == 1 else np.concatenate(arrays)
+def _lowest(candidates: Sequence[Candidates], need: int) -> Places:
+    scores, is_open, sizes = (
+        [part for each in candidates for part in getattr(each, name)] for name in ("_scores", "_is_open", "_sizes")
+    )
+    return lowest(scores, is_open, need) if sizes[0] is None else lowest_units(scores, is_open, sizes, need)
 
 
 def _weights(
     item: Prunable, scores: NDArray[Any], kept: NDArray[np.bool_], grain: Granularity
-) -> tuple[NDArray[Any], NDArray[np.bool_], NDArray[np.int64]]:
+) -> tuple[NDArray[Any], NDArray[np.bool_], None]:
     floats = scores.astype(np.result_type(scores, np.float32), copy=False)
     protected = grain.protected(item, floats, kept)
     is_open = kept if protected is None else kept & ~protected
-    return floats.reshape(-1), is_open.reshape(-1), np.empty(0, np.int64)
+    return floats.reshape(-1), is_open.reshape(-1), None
 
 
 def _joined(
@@ -119,32 +120,3 @@ def _best(totals: NDArray[Any], is_open: NDArray[np.bool_]) -> int:
     among = np.flatnonzero(is_open)
     # Of equal ones the last, because those that stand first go.
     return int(among[len(among) - 1 - np.argmax(totals[among][::-1])])
-
-
-def lowest(scores: NDArray[Any], sizes: NDArray[np.int64] | None, most: int, need: int) -> NDArray[np.bool_]:
-    """Find the units with the lowest scores: of equal ones those that stand first.
-
-    Args:
-        scores: one score a unit, flat; infinite where the unit cannot go.
-        sizes: how many weights each unit has; None for single weights.
-        most: how many units can go.
-        need: how many weights are to go. Of whole units, as many as come closest.
-
-    Returns:
-        True for the units that go.
-    """
-    taken = np.zeros(scores.shape, np.bool_)
-    if need <= 0 or not most:
-        return taken
-    if sizes is not None:
-        order = np.argsort(scores, kind="stable")[:most]
-        reached = np.concatenate([[0], np.cumsum(sizes[order])])
-        distance = np.abs(reached - need)
-        taken[order[: len(reached) - 1 - int(np.argmin(distance[::-1]))]] = True
-        return taken
-    count = min(need, most)
-    threshold = np.partition(scores, count - 1)[count - 1]
-    np.less(scores, threshold, out=taken)
-    ties = np.flatnonzero(scores == threshold)
-    taken[ties[: count - int(np.count_nonzero(taken))]] = True
-    return taken

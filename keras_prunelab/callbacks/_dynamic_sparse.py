@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from keras_prunelab import _allocation
 from keras_prunelab._allocation import Scope
-from keras_prunelab._arrays import last
-from keras_prunelab._candidates import lowest
 from keras_prunelab._errors import InvalidScheduleError
+from keras_prunelab._lowest import lowest, marked
 from keras_prunelab._masks import MaskSet
 from keras_prunelab._prunable import Filters, Prunables
 from keras_prunelab._record import PruningState
@@ -151,9 +150,8 @@ class DynamicSparse(MaskedTraining):
         for position, (path, mask) in enumerate(masks.items()):
             missing = np.count_nonzero(mask) - np.count_nonzero(trained[path])
             order = np.random.default_rng([self.seed, position, step]).random(mask.size)
-            is_open = ~trained[path].reshape(-1)
-            more = lowest(last(order, is_open), None, int(np.count_nonzero(is_open)), int(missing))
-            filled[path] = trained[path] | more.reshape(mask.shape)
+            (more,) = lowest([order], [~trained[path].reshape(-1)], int(missing))
+            filled[path] = trained[path] | marked(more, mask.size).reshape(mask.shape)
         return MaskSet(filled)
 
 
@@ -170,9 +168,10 @@ def rewired(kept: NDArray[np.bool_], values: NDArray[Any], growth: NDArray[Any],
     Returns:
         A mask with as many kept weights.
     """
-    flat = kept.reshape(-1)
-    active = int(np.count_nonzero(flat))
-    count = pruned_count(fraction, active)
-    stays = flat & ~lowest(last(np.abs(values).reshape(-1), flat), None, active, count)
-    grows = lowest(last(-growth.reshape(-1), ~stays), None, flat.size - active + count, count)
-    return (stays | grows).reshape(kept.shape)
+    stays = kept.reshape(-1).copy()
+    count = pruned_count(fraction, int(np.count_nonzero(stays)))
+    (dropped,) = lowest([np.abs(values).reshape(-1)], [stays], count)
+    stays[dropped] = False
+    (grown,) = lowest([-growth.reshape(-1)], [~stays], count)
+    stays[grown] = True
+    return stays.reshape(kept.shape)
