@@ -183,6 +183,19 @@ def creation_scope(optimizer: Any) -> contextlib.AbstractContextManager[Any]:
     return contextlib.nullcontext() if strategy is None else strategy.scope()
 
 
+def optimizer_class(optimizer: Any) -> type:
+    """The class of `keras.optimizers` that an optimizer is of; a user's own class stands for itself.
+
+    Args:
+        optimizer: a Keras optimizer, or None.
+
+    Returns:
+        The class. On torch Keras makes objects of subclasses of its own, which do the same.
+    """
+    found = type(optimizer)
+    return found.__mro__[2] if found.__module__.startswith("keras.src.backend.torch") else found
+
+
 def read(variable: Any) -> NDArray[Any]:
     """Look at a variable's value.
 

@@ -20,7 +20,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ._backend import compiled_writes, creation_scope, map_in_step, read
+from ._backend import compiled_writes, creation_scope, map_in_step, optimizer_class, read
 from ._errors import InvalidModelError
 from ._masks import MaskSet
 from ._prunable import Prunable, Prunables
@@ -32,14 +32,15 @@ _ELEMENTWISE = (
     keras.optimizers.Adam,
     keras.optimizers.AdamW,
     keras.optimizers.Adamax,
+    keras.optimizers.Ftrl,
     keras.optimizers.Lamb,
     keras.optimizers.Lion,
     keras.optimizers.Nadam,
     keras.optimizers.RMSprop,
     keras.optimizers.SGD,
 )
-"""With these a weight of zero, with slots of zero, stays where it is as long as its gradient is zero. Others mix the
-elements, as Muon does, divide zero by zero, as Ftrl does, or are not known."""
+"""With these a weight of zero, with slots at rest, stays where it is as long as its gradient is zero. Others mix the
+elements, as Muon does, or are not known."""
 
 
 def leaves(optimizer: Any) -> list[Any]:
@@ -63,19 +64,33 @@ def counts(optimizer: Any) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True)
+class _Slot:
+    """What an optimizer keeps for each element of a variable: a moment, an average, an accumulated gradient."""
+
+    variable: Any
+    rest: float  # what it holds for a pruned weight
+
+
+@dataclass(frozen=True)
 class _Guard:
     """What keeps the pruned weights of one variable at zero."""
 
     item: Prunable
     owner: Any  # the optimizer that updates the variable; None where it is frozen
     mask: Any  # a boolean Keras variable: one byte a weight
-    slots: tuple[Any, ...]  # the moments, averages and accumulated gradients of the variable
+    slots: tuple[_Slot, ...]
+
+    def resting(self) -> NDArray[np.bool_]:
+        """Where the variable is zero, and all its slots are at rest."""
+        all_of = ((self.item.variable, 0.0), *((slot.variable, slot.rest) for slot in self.slots))
+        values = ((keras.ops.convert_to_numpy(variable), rest) for variable, rest in all_of)
+        return functools.reduce(np.logical_and, (value == np.asarray(rest, value.dtype) for value, rest in values))
 
     def correct(self) -> None:
         """Write zeros inside a train step, right after an update, if zero gradients are not enough to keep them."""
         variable, constraint = self.item.variable, self.item.variable.constraint
-        if type(self.owner) not in _ELEMENTWISE:
-            map_in_step(_masked, self.slots, self.mask)
+        if optimizer_class(self.owner) not in _ELEMENTWISE:
+            map_in_step(_masked, [slot.variable for slot in self.slots], self.mask)
         elif constraint is None:
             return
         value = _masked(variable, self.mask)
@@ -86,8 +101,9 @@ class _Guard:
     def set(self, mask: Any) -> None:
         """Let a mask hold from now on, and write its zeros into the variable and its slots."""
         self.mask.assign(mask)
-        for variable in (self.item.variable, *self.slots):
-            variable.assign(_masked(variable, mask))
+        self.item.variable.assign(_masked(self.item.variable, mask))
+        for slot in self.slots:
+            slot.variable.assign(_masked(slot.variable, mask, slot.rest))
 
 
 class Enforcement:
@@ -149,19 +165,11 @@ class Enforcement:
         self._write(*(self.masks[guard.item.path] for guard in self._guards))
 
     def zeros(self) -> MaskSet:
-        """Read the masks off weights that were pruned before: zero, and with zeros in all slots.
+        """Read the masks off weights that were pruned before: zero, and with all slots at rest.
 
         A weight that happens to be zero while it is trained has moments that are not.
         """
-        return MaskSet(
-            {
-                guard.item.path: functools.reduce(
-                    np.logical_or,
-                    (keras.ops.convert_to_numpy(each) != 0 for each in (guard.item.variable, *guard.slots)),
-                )
-                for guard in self._guards
-            }
-        )
+        return MaskSet({guard.item.path: ~guard.resting() for guard in self._guards})
 
     def _set(self, *masks: Any) -> None:
         for guard, mask in zip(self._guards, masks, strict=True):
@@ -250,10 +258,10 @@ def _guard(item: Prunable, optimizer: Any) -> _Guard:
     return _Guard(item, optimizer, mask, _slots(optimizer, variable))
 
 
-def _masked(value: Any, mask: Any) -> Any:
+def _masked(value: Any, mask: Any, rest: float = 0.0) -> Any:
     mask, value = keras.ops.convert_to_tensor(mask), keras.ops.convert_to_tensor(value)
     # Not a product: it would keep NaN, and make -0.0 of negative numbers.
-    return keras.ops.where(mask, value, keras.ops.zeros_like(value))
+    return keras.ops.where(mask, value, keras.ops.full_like(value, rest))
 
 
 def _without(grad: Any, mask: Any) -> Any:
@@ -263,17 +271,24 @@ def _without(grad: Any, mask: Any) -> Any:
     return grad * keras.ops.cast(keras.ops.convert_to_tensor(mask), grad.dtype)
 
 
-def _slots(optimizer: Any, variable: Any) -> tuple[Any, ...]:
-    """What an optimizer keeps for each element of a variable: its lists run along its trainable variables."""
+def _slots(optimizer: Any, variable: Any) -> tuple[_Slot, ...]:
+    """What an optimizer keeps of a variable: its lists run along its trainable variables."""
     trainable = optimizer._trainable_variables
     index = next(position for position, other in enumerate(trainable) if other is variable)
-    lists = (
-        value
+    lists = {
+        name: value
         for name, value in vars(optimizer).items()
         if isinstance(value, (list, tuple)) and len(value) == len(trainable) and name not in _NO_SLOTS
-    )
+    }
     return tuple(
-        values[index]
-        for values in lists
+        _Slot(values[index], _rest(optimizer, name))
+        for name, values in lists.items()
         if isinstance(values[index], keras.Variable) and tuple(values[index].shape) == tuple(variable.shape)
     )
+
+
+def _rest(optimizer: Any, name: str) -> float:
+    if isinstance(optimizer, keras.optimizers.Ftrl) and name == "_accumulators":
+        # Ftrl divides by it: with a zero here, a weight without a gradient would become 0 / 0.
+        return float(optimizer.initial_accumulator_value or keras.config.epsilon())
+    return 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, TypeAlias, cast, overload, runtime_checkable
 
 import keras
@@ -198,6 +198,9 @@ def prunable(
     nested models and custom layers are found too, each once, however often its layer is shared. Frozen layers
     count like any other.
 
+    Biases, normalizations and embedding tables are left alone. A table is prunable where `include` names its own layer,
+    by name, pattern, class or object, or the table itself: a layer around it is not enough.
+
     A filter is a layer, a variable, a layer class, a function of a `Prunable` that returns a bool, a string,
     or a list of these. A string is a layer's name, a variable's path, or a pattern of either (`"conv*"`). A
     layer stands for all variables inside it.
@@ -237,6 +240,8 @@ def prunable(
     skipped: list[Skipped] = []
     for item in candidates:
         reason = reason_to_skip(item, learnables)
+        if item.role == "embedding" and include is not None and included(replace(item, containers=(item.owner,))):
+            reason = reason_to_skip(item, "all")
         if reason is None and include is not None and not included(item):
             reason = "not among what include= names"
         if reason is None and excluded(item):
@@ -363,11 +368,12 @@ def reason_to_skip(item: Prunable, learnables: Learnables) -> str | None:
         return f"its values are {item.variable.dtype}; prune before quantizing"
     if learnables == "all" or item.role == "kernel":
         return None
+    if item.role == "embedding":
+        return "an embedding table, which is pruned where include= names its layer"
     kind = {
         "bias": "a bias",
         "gamma": "the scale of a normalization",
         "beta": "the offset of a normalization",
-        "embedding": "an embedding table",
         "other": "neither a kernel nor of a known role",
     }[item.role]
     return f"{kind}; learnables='all' prunes it too"

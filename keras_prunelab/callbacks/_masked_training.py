@@ -174,6 +174,7 @@ class MaskedTraining(keras.callbacks.Callback):
 
     def on_train_end(self, logs: Any = None) -> None:
         """Take the masks out of the train step; their zeros stay."""
+        self.impose()
         self._finish()
 
     def on_test_end(self, logs: Any = None) -> None:
@@ -230,7 +231,6 @@ class MaskedTraining(keras.callbacks.Callback):
         if getattr(optimizer, _ATTRIBUTE, None) is self._record:
             delattr(optimizer, _ATTRIBUTE)
         if run is not None:
-            self.impose()
             if state is not None:
                 self._last = (counter(run.model.optimizer)[0], state)
             run.enforcement.detach()

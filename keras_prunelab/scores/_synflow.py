@@ -75,11 +75,16 @@ class SynFlow(Score):
 def _compile(context: ScoreContext) -> _Flow:
     """One compiled gradient for all levels: the weights come in as arguments."""
     learnables = prunable(context.model, learnables="all")
-    constant = {item.path: np.abs(item.value()) for item in learnables if item.path not in context.values}
-    slopes = gradients(sum_of_logits(context.model, context.data), [item.variable for item in learnables])
+    others = [item for item in learnables if item.path not in context.values]  # a training changes them as well
+    slopes = gradients(
+        sum_of_logits(context.model, context.data),
+        [item.variable for item in learnables],
+        context.model.non_trainable_variables,
+    )
 
     def flow(values: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        absolute = constant | {path: np.abs(value) for path, value in values.items()}
+        absolute = {item.path: np.abs(item.value()) for item in others}
+        absolute |= {path: np.abs(value) for path, value in values.items()}
         found = slopes([absolute[item.path] for item in learnables])
         by_path = {item.path: slope for item, slope in zip(learnables, found, strict=True)}
         # An overflow is reported by the caller, with what to do about it.

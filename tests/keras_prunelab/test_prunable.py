@@ -76,6 +76,29 @@ def test_embeddings_are_off_for_weights() -> None:
     assert found(model, learnables="all", include="words") == ["words/embeddings"]
 
 
+@pytest.mark.parametrize("by", ["name", "pattern", "class", "layer", "variable", "function"])
+def test_embeddings_are_on_where_include_names_them(by: str) -> None:
+    model = built(L.Embedding(10, 4, name="words"), L.Dense(2, name="fc"), shape=(3,))
+    words = model.get_layer("words")
+    filters: dict[str, object] = {
+        "name": "words",
+        "pattern": "wor*",
+        "class": L.Embedding,
+        "layer": words,
+        "variable": words.embeddings,
+        "function": lambda item: item.role == "embedding",
+    }
+    assert found(model, include=filters[by]) == ["words/embeddings"]
+    assert found(model, include=[filters[by], "fc"]) == ["words/embeddings", "fc/kernel"]
+    assert found(model, include=[filters[by], "fc"], exclude=words) == ["fc/kernel"]
+
+
+def test_a_layer_around_an_embedding_does_not_name_it() -> None:
+    inner = keras.Sequential([keras.Input((3,)), L.Embedding(10, 4, name="words"), L.Dense(2, name="fc")], name="inner")
+    model = built(inner, shape=(3,))
+    assert found(model, include=inner) == found(model, include="inner") == found(model)
+
+
 def test_shared_layers_and_tied_variables_count_once() -> None:
     shared = L.Dense(4, name="shared")
     inputs = keras.Input((4,))

@@ -310,6 +310,72 @@ def test_frozen_layers_and_embeddings() -> None:
     assert array(tokens.layers[0].embeddings).all()
 
 
+def test_embeddings_that_are_named() -> None:
+    keras.utils.set_random_seed(0)
+    tokens = compiled(keras.Sequential([keras.Input((3,)), L.Embedding(10, 4), L.Flatten(), L.Dense(4)]))
+    ids = np.random.default_rng(0).integers(0, 10, (ROWS, 3))
+    prune = kpl.callbacks.Prune(0.5, include=[L.Embedding, L.Dense])
+    probe = Probe(prune)
+    tokens.fit(ids, Y, BATCH, verbose=0, callbacks=[prune, probe])
+    assert set(probe.zeros) == {44}
+    assert (array(tokens.layers[0].embeddings) == 0).any()
+
+
+def test_ftrl_goes_on_without_the_callback() -> None:
+    """It divides by what it accumulated, and inputs of zero give no gradient: 0 / 0 if that were zero."""
+    model = compiled(dense(), O.Ftrl(0.1))
+    quiet = X.copy()
+    quiet[:, :6] = 0
+    model.fit(quiet, Y, BATCH, verbose=0, callbacks=[kpl.callbacks.Prune(0.5)])
+    model.fit(quiet, Y, BATCH, verbose=0)
+    assert all(np.isfinite(array(weight)).all() for weight in model.weights)
+
+
+def test_synflow_follows_biases_and_statistics_as_they_are_trained() -> None:
+    """At the last update it scores what the model is then: as a score computed once, from scratch, would."""
+    keras.utils.set_random_seed(0)
+    parts = [keras.Input((12,)), L.Dense(16, name="hidden"), L.BatchNormalization(), L.ReLU(), L.Dense(4, name="out")]
+    model = compiled(keras.Sequential(parts), O.Adam(0.1))
+    seen: list[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]] = []
+
+    class Watched(kpl.scores.Score):
+        name = "watched"
+
+        def __init__(self) -> None:
+            self.flow = kpl.scores.SynFlow()
+
+        def __call__(self, context: kpl.scores.ScoreContext) -> dict[str, np.ndarray]:
+            fresh = kpl.scores.SynFlow()(kpl.scores.ScoreContext(context.model, context.prunables, context.values))
+            seen.append((self.flow(context), fresh))
+            return fresh
+
+    schedule = kpl.schedules.Polynomial(0.1, 0.8, begin_step=0, end_step=12, frequency=4)
+    model.fit(X, Y, BATCH, epochs=3, verbose=0, callbacks=[kpl.callbacks.Prune(schedule, Watched())])
+    assert len(seen) > 2
+    for kept, fresh in seen:
+        for path, values in fresh.items():
+            np.testing.assert_allclose(kept[path], values, rtol=1e-5)
+
+
+def test_weights_set_after_an_interruption_are_left_alone() -> None:
+    model, prune = compiled(dense()), kpl.callbacks.Prune(0.5)
+
+    class Stop(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            raise KeyboardInterrupt
+
+    before = model.get_weights()
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, Y, BATCH, verbose=0, callbacks=[prune, Stop()])
+    model.set_weights(before)
+    seen: list[Any] = []
+    look = keras.callbacks.LambdaCallback(on_train_begin=lambda _logs: seen.extend(model.get_weights()))
+    model.fit(X, Y, BATCH, verbose=0, callbacks=[look, kpl.callbacks.Prune(0.25)])
+    for found, expected in zip(seen, before, strict=True):
+        assert_array_equal(found, expected)
+    assert kpl.sparsity(model) == 0.25
+
+
 def test_from_a_sparse_model() -> None:
     model = compiled(kpl.prune(dense(), 0.6))
     was = {item.path: item.value() == 0 for item in kpl.prunable(model)}

@@ -68,10 +68,14 @@ class Probe(keras.callbacks.Callback):
 
 
 def slots_at_zeros(optimizer: Any, masks: kpl.MaskSet, model: keras.Model) -> dict[str, float]:
-    """The largest value that optimizer state of a pruned weight's shape has at pruned positions, by path."""
+    """The largest value that optimizer state of a pruned weight's shape has at pruned positions, by path.
+
+    Not for the sums that Ftrl divides by, which are never zero.
+    """
     shapes = {item.shape: masks[item.path] for item in kpl.prunable(model) if item.path in masks}
     return {
         variable.path: float(np.abs(array(variable)[~shapes[tuple(variable.shape)]].astype("float64")).max(initial=0))
         for variable in optimizer.variables
+        if not (isinstance(optimizer, keras.optimizers.Ftrl) and "accumulator" in variable.path)
         if tuple(variable.shape) in shapes and keras.backend.is_float_dtype(variable.dtype)
     }
