@@ -7,6 +7,7 @@ The devices of a process can only be divided before its backend runs: hence a pr
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import json
 import os
 import sys
@@ -90,7 +91,7 @@ class Watch(keras.callbacks.Callback):
             largest = max(float(np.abs(value[gone]).max(initial=0)) for value in values)
             if id(variable) in of_pruned:
                 self.pruned = max(self.pruned, largest)
-            elif first.shape in by_shape:
+            elif first.shape in by_shape and not fnmatch.fnmatch(variable.path, "ftrl/*_accumulator"):  # never zero
                 self.slots = max(self.slots, largest)
 
 
@@ -122,6 +123,7 @@ CASES: dict[str, Case] = {
     "sgd": (lambda: model_of(O.SGD(0.1, momentum=0.9, nesterov=True)), pruning()),
     "adamw": (lambda: model_of(O.AdamW(0.01, weight_decay=0.1)), pruning()),
     "muon": (lambda: model_of(O.Muon(0.01)), pruning()),
+    "ftrl": (lambda: model_of(O.Ftrl(0.1)), pruning()),
     "averaging": (lambda: model_of(O.Adam(0.01, use_ema=True, ema_momentum=0.9)), pruning()),
     "constrained": (lambda: model_of(O.Adam(0.01), kernel_constraint="max_norm"), pruning()),
     "scaled": (lambda: model_of(O.LossScaleOptimizer(O.Adam(0.01)), dtype="mixed_float16"), pruning()),

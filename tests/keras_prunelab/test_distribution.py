@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.backends, pytest.mark.slow]
 
 TOTAL, STEPS = 12 * 16 + 16 * 4, ROWS // BATCH
 
-PRUNED = ["a score of data", "adamw", "averaging", "constrained", "scaled", "muon", "sgd"]
+PRUNED = ["a score of data", "adamw", "averaging", "constrained", "ftrl", "scaled", "muon", "sgd"]
 SPARSE = ["rigl", "set"]
 # Keras itself cannot accumulate gradients within a MirroredStrategy.
 CASES = {"tensorflow": [*PRUNED, *SPARSE, "rewind", "wrapped"]}
