@@ -91,7 +91,7 @@ class Watch(keras.callbacks.Callback):
             largest = max(float(np.abs(value[gone]).max(initial=0)) for value in values)
             if id(variable) in of_pruned:
                 self.pruned = max(self.pruned, largest)
-            elif first.shape in by_shape and not fnmatch.fnmatch(variable.path, "ftrl/*_accumulator"):  # never zero
+            elif first.shape in by_shape and not fnmatch.fnmatch(variable.path, "ftrl*_accumulator"):  # never zero
                 self.slots = max(self.slots, largest)
 
 
