@@ -15,6 +15,7 @@ from ._errors import (
     InvalidScheduleError,
     InvalidSparsityError,
     MissingBackendError,
+    NotEquivalentError,
     NothingToPruneError,
     NoTradeOffError,
     PruneLabError,
@@ -29,12 +30,14 @@ if TYPE_CHECKING:
     from ._oneshot import prune, sparsity
     from ._prunable import Prunable, Prunables, prunable
     from ._report import report, save_plots
+    from ._structured import Compaction, PerChannelRule, compact, compaction, register_rule
     from ._sweep import Choice, SweepResult, sweep
     from ._trajectory import Trajectory, trajectory
 
 __all__ = [
     "Allocation",
     "Choice",
+    "Compaction",
     "Convention",
     "InvalidDataError",
     "InvalidMaskError",
@@ -44,7 +47,9 @@ __all__ = [
     "MaskSet",
     "MissingBackendError",
     "NoTradeOffError",
+    "NotEquivalentError",
     "NothingToPruneError",
+    "PerChannelRule",
     "Prunable",
     "Prunables",
     "PruneLabError",
@@ -52,9 +57,12 @@ __all__ = [
     "Trajectory",
     "UnknownNameError",
     "callbacks",
+    "compact",
+    "compaction",
     "layers",
     "prunable",
     "prune",
+    "register_rule",
     "report",
     "save_plots",
     "schedules",
@@ -67,16 +75,21 @@ __all__ = [
 _HOMES = {
     "Allocation": "_allocation",
     "Choice": "_sweep",
+    "Compaction": "_structured",
     "Convention": "_conventions",
     "MaskSet": "_masks",
+    "PerChannelRule": "_structured",
     "Prunable": "_prunable",
     "Prunables": "_prunable",
     "SweepResult": "_sweep",
     "Trajectory": "_trajectory",
     "callbacks": "callbacks",
+    "compact": "_structured",
+    "compaction": "_structured",
     "layers": "layers",
     "prunable": "_prunable",
     "prune": "_oneshot",
+    "register_rule": "_structured",
     "report": "_report",
     "save_plots": "_report",
     "schedules": "schedules",

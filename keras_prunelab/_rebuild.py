@@ -12,7 +12,13 @@ import keras
 from ._errors import InvalidModelError, PruneLabError
 
 
-def rebuilt(model: keras.Model, replace: Callable[[Any], Any], *, what: str) -> keras.Model:
+def rebuilt(
+    model: keras.Model,
+    replace: Callable[[Any], Any],
+    *,
+    what: str,
+    shape_of: Callable[[Any], Any] = lambda symbol: symbol.shape,
+) -> keras.Model:
     """Build a functional or sequential model anew, layer by layer.
 
     Names, nested models, shared layers, and how the model was compiled are carried over; the optimizer begins anew.
@@ -22,6 +28,7 @@ def rebuilt(model: keras.Model, replace: Callable[[Any], Any], *, what: str) -> 
         model: a built model.
         replace: makes a new layer from each layer that is not a functional or sequential model itself.
         what: what is being done, for the errors: `"wrapped"`.
+        shape_of: the shape that a symbolic input of the model, or of a model inside it, has in the new one.
 
     Returns:
         The new model.
@@ -38,13 +45,13 @@ def rebuilt(model: keras.Model, replace: Callable[[Any], Any], *, what: str) -> 
         "and the plain layer to go back; set_weights(pruned.layer.get_weights()) carries its weights over. Or prune it "
         "with keras_prunelab.callbacks.Prune, which needs no wrapper."
     )
-    if not _is_graph(model):
+    if not is_graph(model):
         raise InvalidModelError(refusal + mend)
     made: dict[int, Any] = {}  # by the old layer's id: what is shared stays shared
 
     def renew(part: Any) -> Any:
         if id(part) not in made:
-            made[id(part)] = _cloned(part, renew) if _is_graph(part) else replace(part)
+            made[id(part)] = _cloned(part, renew, shape_of) if is_graph(part) else replace(part)
         return made[id(part)]
 
     try:
@@ -61,20 +68,25 @@ def rebuilt(model: keras.Model, replace: Callable[[Any], Any], *, what: str) -> 
     return new
 
 
-def _is_graph(layer: Any) -> bool:
-    return isinstance(layer, keras.Sequential) or hasattr(layer, "_run_through_graph")
+def is_graph(layer: Any) -> bool:
+    """Whether a layer is a functional or sequential model, whose call runs through its graph and nothing else."""
+    graph = isinstance(layer, keras.Sequential) or hasattr(layer, "_run_through_graph")
+    return graph and type(layer).call.__module__.startswith("keras.")
 
 
-def _cloned(model: Any, renew: Callable[[Any], Any]) -> Any:
+def _cloned(model: Any, renew: Callable[[Any], Any], shape_of: Callable[[Any], Any]) -> Any:
     """A model of the same graph, with the layers that `renew` gives."""
-    inputs = None
-    if not isinstance(model, keras.Sequential):  # or Keras would name the inputs after their tensors
-        inputs = keras.tree.map_structure(
-            lambda each: keras.Input(
-                batch_shape=each.shape, dtype=each.dtype, sparse=each.sparse, name=each._keras_history.operation.name
-            ),
-            model.input,
-        )
+
+    def new_input(symbol: Any) -> Any:  # or Keras would name the inputs after their tensors
+        name = symbol._keras_history.operation.name
+        return keras.Input(batch_shape=shape_of(symbol), dtype=symbol.dtype, sparse=symbol.sparse, name=name)
+
+    if not isinstance(model, keras.Sequential):
+        inputs = keras.tree.map_structure(new_input, model.input)
+    elif shape_of(symbol := model.inputs[0]) != symbol.shape:
+        inputs = new_input(symbol)
+    else:
+        inputs = None
     new = keras.models.clone_model(model, input_tensors=inputs, clone_function=renew)
     if not model.trainable:
         new.trainable = False

@@ -1,0 +1,21 @@
+"""Removing channels for real."""
+
+from ._channels import Flow, Site, Trace, Wall, WallError
+from ._compact import Compaction, compact, compaction
+from ._rules import Rule
+from ._rules._per_channel import PerChannelRule
+from ._rules._registry import register_rule
+
+__all__ = [
+    "Compaction",
+    "Flow",
+    "PerChannelRule",
+    "Rule",
+    "Site",
+    "Trace",
+    "Wall",
+    "WallError",
+    "compact",
+    "compaction",
+    "register_rule",
+]
