@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ._oneshot import prune, sparsity
     from ._prunable import Prunable, Prunables, prunable
     from ._report import report, save_plots
-    from ._structured import Compaction, PerChannelRule, compact, compaction, register_rule
+    from ._structured import Compaction, PerChannelRule, compact, compaction, complete_channels, register_rule
     from ._sweep import Choice, SweepResult, sweep
     from ._trajectory import Trajectory, trajectory
 
@@ -59,6 +59,7 @@ __all__ = [
     "callbacks",
     "compact",
     "compaction",
+    "complete_channels",
     "layers",
     "prunable",
     "prune",
@@ -86,6 +87,7 @@ _HOMES = {
     "callbacks": "callbacks",
     "compact": "_structured",
     "compaction": "_structured",
+    "complete_channels": "_structured",
     "layers": "layers",
     "prunable": "_prunable",
     "prune": "_oneshot",

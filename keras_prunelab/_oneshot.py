@@ -16,6 +16,7 @@ from ._granularity import GranularityLike
 from ._masks import MaskSet
 from ._prunable import Filters, prunable
 from ._rebuild import carry_attributes, known_objects
+from ._structured import complete_channels
 from ._trajectory import trajectory
 from .scores import ScoreLike
 
@@ -45,7 +46,8 @@ def prune(
         scope: `"global"` ranks all weights together; `"layer"` prunes the same share of each layer; `"erk"`,
             `"lamp"`, or an `Allocation`.
         granularity: what goes as a whole: `"weight"`; `"2:4"`; blocks such as `"4x4"`; `"kernel"`; `"channel"`.
-            Of whole units as many go as come closest to the sparsity.
+            Of whole units as many go as come closest to the sparsity. With a channel goes all that makes it: its bias,
+            and its scale and offset in a normalization that follows, so that what leaves it is exactly zero.
         data: what a score that needs data is computed on: inputs, `(inputs, labels)`, or batches of either.
         convention: `"paper"` prunes kernels; `"matlab"` follows MATLAB's example: all learnables.
         include: only what matches one of these; see `prunable`.
@@ -75,6 +77,8 @@ def prune(
         model, sparsity, score, scope=scope, granularity=granularity, convention=rules, prunables=found, data=data
     )
     masks = path.masks(0)
+    if path.granularity == "channel":
+        masks = complete_channels(model, masks)
     pruned = _copy(model)
     # By position: the path of a variable without a name of its own counts up from copy to copy.
     pairs = zip(prunable(model, learnables="all"), prunable(pruned, learnables="all"), strict=True)

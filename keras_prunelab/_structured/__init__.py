@@ -2,6 +2,7 @@
 
 from ._channels import Flow, Site, Trace, Wall, WallError
 from ._compact import Compaction, compact, compaction
+from ._complete import complete_channels
 from ._rules import Rule
 from ._rules._per_channel import PerChannelRule
 from ._rules._registry import register_rule
@@ -17,5 +18,6 @@ __all__ = [
     "WallError",
     "compact",
     "compaction",
+    "complete_channels",
     "register_rule",
 ]

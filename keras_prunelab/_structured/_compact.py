@@ -37,10 +37,8 @@ class Compaction:
 
     def __str__(self) -> str:
         before, after = self.parameters
-        lines = [
-            f"{before:,} parameters become {after:,} ({after / max(1, before):.1%}); outputs differ by at most "
-            f"{self.difference:.1e} of the largest"
-        ]
+        summary = f"{before:,} parameters become {after:,} ({after / max(1, before):.1%}); outputs differ by at most "
+        lines = [f"{summary}{self.difference:.1e} of the largest"]
         changed = {name: counts for name, counts in self.channels.items() if counts[0] != counts[1]}
         lines += [f"  {name}: {was} channels become {now}" for name, (was, now) in changed.items()]
         lines += [f"  wall: {wall.layer} ({wall.kind}): {wall.reason}" for wall in self.walls]

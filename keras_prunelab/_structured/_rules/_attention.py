@@ -1,7 +1,5 @@
 """Attention: heads, and the width of keys and values in all heads alike."""
 
-# ruff: noqa: ARG002 # the methods of a rule are given what any rule may need
-
 from __future__ import annotations
 
 import math
@@ -25,8 +23,9 @@ _ARGUMENTS = ("query", "value", "key")
 class MultiHeadAttentionRule(Rule):
     """A head goes when nothing of it is read, or its values are zero.
 
-    An index of keys or values goes when that is so in every head, because all heads are of one size. Values that are constant but not zero are not folded: where a sequence is masked as a whole, the backends do not
-    agree that the weights of attention add up to 1.
+    An index of keys or values goes when that is so in every head, because all heads are of one size. Values that are
+    constant but not zero are not folded: where a sequence is masked as a whole, the backends do not agree that the
+    weights of attention add up to 1.
     """
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
@@ -75,9 +74,9 @@ class MultiHeadAttentionRule(Rule):
         """Heads, keys and values that matter; see `Rule.held_inside`."""
         matter = self._matter(site, values, live)
         return [
-            (site.ports["heads"], matter["value"].any(axis=1)),
-            (site.ports["keys"], matter["query"].any(axis=0)),
-            (site.ports["values"], matter["value"].any(axis=0)),
+            (site.ports["heads"], np.asarray(matter["value"].any(axis=1))),
+            (site.ports["keys"], np.asarray(matter["query"].any(axis=0))),
+            (site.ports["values"], np.asarray(matter["value"].any(axis=0))),
         ]
 
     def layout(self, layer: Any, ports: Mapping[str, Ids]) -> Sequence[Layout]:

@@ -90,8 +90,8 @@ class Weighted(Rule):
     def needs(self, site: Site, values: Sequence[Values], live: Sequence[Flags]) -> Sequence[Flags]:
         """An input is read by the outputs that have a weight for it; see `Rule.needs`."""
         if not is_elementwise(site.layer.activation):
-            return [self.reads(site).any(axis=1) & live[0].any()]
-        return [self.reads(site)[:, live[0]].any(axis=1)]
+            return [np.asarray(self.reads(site).any(axis=1) & live[0].any())]
+        return [np.asarray(self.reads(site)[:, live[0]].any(axis=1))]
 
     def held(self, site: Site, values: Sequence[Values], needed: Sequence[Flags]) -> Sequence[Flags]:
         """What varies has to stay, and a constant that the border changes; see `Rule.held`."""
@@ -160,7 +160,7 @@ class Convolving(Weighted):
     def sums(self, site: Site) -> NDArray[Any]:
         """The kernel, summed over space."""
         kernel = site.weights[0]
-        return kernel.reshape(-1, *kernel.shape[-2:]).sum(axis=0, dtype=np.float64)
+        return np.asarray(kernel.reshape(-1, *kernel.shape[-2:]).sum(axis=0, dtype=np.float64))
 
     def reads(self, site: Site) -> Flags:
         """Where the kernel is not zero at all positions."""
@@ -209,7 +209,7 @@ class ConvRule(Convolving):
         if groups == 1:
             return np.zeros(0, np.int64)
         inside, outside = (site.ports[name].reshape(groups, -1) for name in ("in", "out"))
-        whole = gone[inside].all(axis=1) & gone[outside].all(axis=1)
+        whole: Flags = np.asarray(gone[inside].all(axis=1) & gone[outside].all(axis=1))
         if whole.all():
             whole[0] = False
         return ids_of(*(balanced(ids[~whole], gone[ids[~whole]]) for ids in (inside, outside)))
@@ -246,7 +246,7 @@ class ConvTransposeRule(Convolving):
 
     def has_border(self, layer: Any) -> bool:
         """Always: how many kernels reach a pixel depends on where it lies."""
-        return max(layer.kernel_size) > 1 or max(layer.strides) > 1
+        return bool(max(layer.kernel_size) > 1 or max(layer.strides) > 1)
 
     def sums(self, site: Site) -> NDArray[Any]:
         """The kernel, turned round."""
@@ -269,7 +269,7 @@ class SeparableConvRule(Convolving):
     def sums(self, site: Site) -> NDArray[Any]:
         """Through the depthwise kernel and the pointwise one."""
         depthwise, pointwise = self._kernels(site)
-        return np.einsum("pcm,cmo->co", depthwise, pointwise, dtype=np.float64)
+        return np.asarray(np.einsum("pcm,cmo->co", depthwise, pointwise, dtype=np.float64))
 
     def reads(self, site: Site) -> Flags:
         """Where neither kernel is zero."""
@@ -317,7 +317,7 @@ class DepthwiseConvRule(Rule):
 
     def needs(self, site: Site, values: Sequence[Values], live: Sequence[Flags]) -> Sequence[Flags]:
         """What is made of it is read; see `Rule.needs`."""
-        return [live[0].reshape(-1, site.layer.depth_multiplier).any(axis=1)]
+        return [np.asarray(live[0].reshape(-1, site.layer.depth_multiplier).any(axis=1))]
 
     def held(self, site: Site, values: Sequence[Values], needed: Sequence[Flags]) -> Sequence[Flags]:
         """Nothing: what is made of a channel goes with it, and whoever reads that decides."""
@@ -364,7 +364,7 @@ class EinsumDenseRule(DenseRule):
 
 def is_padded(layer: Any) -> bool:
     """Whether zeros around the input come into some outputs of a convolution."""
-    return layer.padding != "valid" and max(layer.kernel_size) > 1
+    return bool(layer.padding != "valid" and max(layer.kernel_size) > 1)
 
 
 def balanced(rows: Ids, gone: Flags) -> Ids:

@@ -110,7 +110,7 @@ class GroupNormalizationRule(ChannelMixingRule):
     def restored(self, site: Site, gone: Flags) -> Ids:
         """Keep the groups of one size; see `Rule.restored`."""
         rows = site.ports["channels"].reshape(self._groups(site), -1)
-        whole = gone[rows].all(axis=1)
+        whole: Flags = np.asarray(gone[rows].all(axis=1))
         if whole.all():
             whole[0] = False
         return balanced(rows[~whole], gone[rows[~whole]])

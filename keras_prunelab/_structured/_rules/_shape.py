@@ -31,28 +31,28 @@ class MovementRule(PerChannelRule):
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
         """See where each channel's number ends up; see `Rule.flow`."""
-        shape = call.inputs[0].shape[1:]
-        flow = inputs[0]
-        ids = flow.at(flow.axis)
-        if None in shape:
-            raise WallError(f"reshapes {call.inputs[0].shape}, whose lengths are not all known")
-        axis, positions = channels_along(self.moved(call.layer, _numbered(shape, flow.axis - 1)))
+        ids = inputs[0].at(inputs[0].axis)
+        axis, positions = self._moved(call, inputs[0])
         moved = trace.bind(call.layer, "out", ids[positions])
         return [Flow(axis + 1, moved)]
 
     def constants(self, site: Site, values: Sequence[Values]) -> Sequence[Values]:
         """Constants move along; see `Rule.constants`."""
-        shape = site.call.inputs[0].shape[1:]
-        _, positions = channels_along(self.moved(site.layer, _numbered(shape, site.inputs[0].axis - 1)))
+        _, positions = self._moved(site.call, site.inputs[0])
         return [values[0][positions]]
 
     def needs(self, site: Site, values: Any, live: Any) -> Any:
         """A channel is read where any of its places is; see `Rule.needs`."""
-        shape = site.call.inputs[0].shape[1:]
-        _, positions = channels_along(self.moved(site.layer, _numbered(shape, site.inputs[0].axis - 1)))
+        _, positions = self._moved(site.call, site.inputs[0])
         needed = np.zeros(site.inputs[0].ids.size, np.bool_)
         np.logical_or.at(needed, positions, live[0])
         return [needed]
+
+    def _moved(self, call: Call, flow: Flow) -> tuple[int, Ids]:
+        shape = [length for length in call.inputs[0].shape[1:] if length is not None]
+        if len(shape) < len(call.inputs[0].shape) - 1:
+            raise WallError(f"reshapes {call.inputs[0].shape}, whose lengths are not all known")
+        return channels_along(self.moved(call.layer, _numbered(shape, flow.axis - 1)))
 
 
 @register_rule(L.Flatten)

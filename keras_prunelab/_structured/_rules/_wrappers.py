@@ -1,7 +1,5 @@
 """Wrappers: what the layer inside does, at every step of a sequence or in both directions."""
 
-# ruff: noqa: ARG002 # the methods of a rule are given what any rule may need
-
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -146,13 +144,7 @@ class BidirectionalRule(Rule):
     def constants(self, site: Site, values: Sequence[Values]) -> Sequence[Values]:
         """As the two are merged; see `Rule.constants`."""
         one, two = (rule.constants(inner, values)[0] for rule, inner in _directions(site))
-        merge = {
-            "concat": lambda: [np.concatenate([one, two])],
-            "sum": lambda: [one + two],
-            "ave": lambda: [(one + two) / 2],
-            "mul": lambda: [product([one, two])],
-            None: lambda: [one, two],
-        }[site.layer.merge_mode]()
+        merge = _merged(site.layer.merge_mode, one, two)
         states = (len(site.outputs) - len(merge)) // 2
         return [*merge, *[one] * states, *[two] * states]
 
@@ -226,10 +218,18 @@ def _directions(site: Site) -> list[tuple[RecurrentRule, Site]]:
     return found
 
 
+def _merged(mode: str | None, one: Values, two: Values) -> list[Values]:
+    if mode is None:
+        return [one, two]
+    if mode == "concat":
+        return [np.concatenate([one, two])]
+    return [{"sum": one + two, "ave": (one + two) / 2, "mul": product([one, two])}[mode]]
+
+
 def _live(site: Site, live: Sequence[Flags]) -> list[list[Flags]]:
     """What is read of the forward layer, and of the backward layer."""
     mode = site.layer.merge_mode
-    merged = {"concat": lambda: np.split(live[0], 2), None: lambda: live[:2]}.get(mode, lambda: [live[0], live[0]])()
+    merged = np.split(live[0], 2) if mode == "concat" else [live[0], live[0 if mode else 1]]
     states = live[2 if mode is None else 1 :]
     half = len(states) // 2
     return [
