@@ -95,6 +95,9 @@ def _cloned(model: Any, renew: Callable[[Any], Any], shape_of: Callable[[Any], A
 
 def copy_of(layer: Any) -> Any:
     """A new layer of the same class and arguments, with weights of its own."""
+    if type(layer) is keras.layers.Lambda:  # from_config takes no Python lambda, which may come out of a file
+        config = {"name": layer.name, "dtype": layer.dtype_policy, "trainable": layer.trainable}
+        return keras.layers.Lambda(layer.function, layer._output_shape, layer.mask, layer.arguments, **config)
     return type(layer).from_config(layer.get_config())
 
 

@@ -112,8 +112,10 @@ def analysed(model: Any) -> Analysis:
     weights: dict[int, Any] = {}
     for call in graph.calls:
         inputs = tuple(trace.flows[tensor] for tensor in call.inputs)
+        for mask in call.masks:
+            trace.pin(trace.flows[mask].ids)
         rule, outputs, wall = _followed(call, inputs, trace, walls)
-        if wall is not None:
+        if wall is not None and any(keras.backend.is_float_dtype(each.dtype) for each in call.outputs):
             walls.setdefault(id(call.layer), wall)
         trace.flows.update(zip(call.outputs, outputs, strict=True))
         values = weights.setdefault(id(call.layer), weights_of(call.layer))
@@ -192,6 +194,8 @@ def standing(analysis: Analysis) -> Standing:
     stays = np.zeros(analysis.stays.size, np.bool_)
     held: dict[str, int] = {}
     for rule, site in zip(reversed(analysis.rules), reversed(analysis.sites), strict=True):
+        for mask in site.call.masks:
+            live[mask][:] = True
         given = [values[tensor] for tensor in site.call.inputs]
         read = [live[tensor] & np.isnan(values[tensor]) for tensor in site.call.outputs]
         needed = rule.needs(site, given, read)

@@ -85,7 +85,7 @@ def _smaller(
         config = updated(config, rule.new_bias(layer))
         layout.append((layout[-1][-1],))
     cut_weights = [_sliced(weight, axes, kept) for weight, axes in zip(weights, layout, strict=True)]
-    return type(layer).from_config(config), rule.rescaled(site, cut_weights, count)
+    return type(layer).from_config(_unbuilt(config)), rule.rescaled(site, cut_weights, count)
 
 
 def _pairs(site: Site) -> Any:
@@ -109,6 +109,13 @@ def updated(config: Any, changes: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in changes.items():
         result[name] = updated(result[name], value) if isinstance(value, Mapping) else value
     return result
+
+
+def _unbuilt(config: Any) -> Any:
+    """A configuration without the input shapes of layers inside, which Keras would build them for."""
+    if isinstance(config, dict):
+        return {name: _unbuilt(value) for name, value in config.items() if name != "build_config"}
+    return config
 
 
 def assign_weights(layer: Any, weights: Sequence[Any]) -> None:

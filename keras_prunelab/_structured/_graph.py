@@ -35,7 +35,8 @@ class Call:
         name: where it stands, such as `"encoder/conv1"`.
         args: the positional arguments, with `Tensor` where the model has a symbolic one.
         kwargs: the named arguments, likewise.
-        inputs: every tensor among the arguments, in their order.
+        inputs: every tensor among the arguments, in their order, but for masks.
+        masks: the tensors that say which steps count, which Keras passes from layer to layer by itself.
         outputs: what comes out, flat.
     """
 
@@ -45,6 +46,7 @@ class Call:
     kwargs: Mapping[str, Any]
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
+    masks: tuple[Tensor, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,11 +103,11 @@ class _Found:
     entries: dict[int, list[Tensor]] = field(default_factory=dict)
 
 
-def _walk(model: Any, inputs: Sequence[Tensor], path: tuple[str, ...], found: _Found) -> list[Tensor]:
-    """Add the calls inside a model that is called on `inputs`; returns what comes out."""
+def _walk(model: Any, entries: Sequence[Tensor], path: tuple[str, ...], found: _Found) -> list[Tensor]:
+    """Add the calls inside a model that is called on `entries`; returns what comes out."""
     functional = _functional(model)
     known: dict[int, Tensor] = {}
-    for symbol, tensor in zip(functional._inputs, inputs, strict=True):
+    for symbol, tensor in zip(functional._inputs, entries, strict=True):
         known[id(symbol)] = tensor
         found.entries.setdefault(id(symbol), []).append(tensor)
     for node in _nodes(functional):
@@ -120,7 +122,11 @@ def _walk(model: Any, inputs: Sequence[Tensor], path: tuple[str, ...], found: _F
             outputs = _walk(layer, given, (*path, layer.name), found)
         else:
             outputs = [_tensor(each) for each in node.outputs]
-            found.calls.append(Call(layer, "/".join((*path, layer.name)), args, kwargs, given, tuple(outputs)))
+            named = [value for name, value in kwargs.items() if name.endswith("mask")]
+            masks = tuple(each for each in given if any(each is value for value in named))
+            inputs = tuple(each for each in given if each not in masks)
+            name = "/".join((*path, layer.name))
+            found.calls.append(Call(layer, name, args, kwargs, inputs, tuple(outputs), masks))
         known.update(zip(map(id, node.outputs), outputs, strict=True))
     return [known[id(each)] for each in functional._outputs]
 

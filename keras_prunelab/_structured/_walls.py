@@ -4,7 +4,7 @@ from __future__ import annotations
 
 _BY_REASON = {
     "it multiplies channels of one input with those of another": "AdditiveAttention Attention Dot",
-    "several of its query heads share a head of keys": "GroupQueryAttention",
+    "several of its query heads share a head of keys": "GroupedQueryAttention",
     "its cells can be anything": "RNN StackedRNNCells SimpleRNNCell LSTMCell GRUCell",
     "its state is an image, convolved with a border at each step": "ConvLSTM1D ConvLSTM2D ConvLSTM3D",
     "its table is used in both directions": "ReversibleEmbedding",

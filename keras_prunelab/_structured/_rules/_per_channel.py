@@ -147,3 +147,7 @@ class GlobalPoolingRule(SpatialRule):
         """The same channels, along the axis where they end up; see `Rule.flow`."""
         (flow,) = super().flow(call, inputs, trace)
         return [flow if call.layer.keepdims else Flow(1, flow.ids)]
+
+    def keeps(self, site: Site) -> bool:
+        """Without a mask, which may leave nothing to average."""
+        return not site.call.masks
