@@ -30,7 +30,18 @@ if TYPE_CHECKING:
     from ._oneshot import prune, sparsity
     from ._prunable import Prunable, Prunables, prunable
     from ._report import report, save_plots
-    from ._structured import Compaction, PerChannelRule, compact, compaction, complete_channels, register_rule
+    from ._structured import (
+        Compaction,
+        Metrics,
+        PerChannelRule,
+        compact,
+        compaction,
+        complete_channels,
+        latency,
+        metrics,
+        register_rule,
+        remove_filters,
+    )
     from ._sweep import Choice, SweepResult, sweep
     from ._trajectory import Trajectory, trajectory
 
@@ -45,6 +56,7 @@ __all__ = [
     "InvalidScheduleError",
     "InvalidSparsityError",
     "MaskSet",
+    "Metrics",
     "MissingBackendError",
     "NoTradeOffError",
     "NotEquivalentError",
@@ -60,10 +72,13 @@ __all__ = [
     "compact",
     "compaction",
     "complete_channels",
+    "latency",
     "layers",
+    "metrics",
     "prunable",
     "prune",
     "register_rule",
+    "remove_filters",
     "report",
     "save_plots",
     "schedules",
@@ -79,6 +94,7 @@ _HOMES = {
     "Compaction": "_structured",
     "Convention": "_conventions",
     "MaskSet": "_masks",
+    "Metrics": "_structured",
     "PerChannelRule": "_structured",
     "Prunable": "_prunable",
     "Prunables": "_prunable",
@@ -88,10 +104,13 @@ _HOMES = {
     "compact": "_structured",
     "compaction": "_structured",
     "complete_channels": "_structured",
+    "latency": "_structured",
     "layers": "layers",
+    "metrics": "_structured",
     "prunable": "_prunable",
     "prune": "_oneshot",
     "register_rule": "_structured",
+    "remove_filters": "_structured",
     "report": "_report",
     "save_plots": "_report",
     "schedules": "schedules",

@@ -3,6 +3,9 @@
 from ._channels import Flow, Site, Trace, Wall, WallError
 from ._compact import Compaction, compact, compaction
 from ._complete import complete_channels
+from ._latency import latency
+from ._metrics import Metrics, metrics
+from ._remove import remove_filters
 from ._rules import Rule
 from ._rules._per_channel import PerChannelRule
 from ._rules._registry import register_rule
@@ -10,6 +13,7 @@ from ._rules._registry import register_rule
 __all__ = [
     "Compaction",
     "Flow",
+    "Metrics",
     "PerChannelRule",
     "Rule",
     "Site",
@@ -19,5 +23,8 @@ __all__ = [
     "compact",
     "compaction",
     "complete_channels",
+    "latency",
+    "metrics",
     "register_rule",
+    "remove_filters",
 ]

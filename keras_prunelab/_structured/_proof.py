@@ -27,7 +27,7 @@ def proved(model: keras.Model, small: keras.Model, data: Any = None) -> float:
     Raises:
         NotEquivalentError: it is past 1e-4, in float32.
     """
-    batches = [_random_inputs(model)] + ([] if data is None else [data])
+    batches = [random_inputs(model)] + ([] if data is None else [data])
     worst = max(_difference(model, small, batch) for batch in batches)
     tolerance = _TOLERANCES.get(model.compute_dtype, 1e-4)
     if not worst <= tolerance:
@@ -59,8 +59,15 @@ def _outputs(model: keras.Model, inputs: Any) -> list[np.ndarray[Any, np.dtype[n
     return [np.asarray(keras.ops.convert_to_numpy(each), np.float64) for each in found]
 
 
-def _random_inputs(model: Any) -> Any:
-    """Inputs for which the model runs: free lengths are tried from short to long."""
+def random_inputs(model: Any) -> Any:
+    """Random inputs for which a model runs: free lengths are tried from short to long.
+
+    Args:
+        model: a built functional or sequential model.
+
+    Returns:
+        What the model can be called on.
+    """
     rng = np.random.default_rng(0)
     free = any(None in symbol.shape[1:] for symbol in model.inputs)
     words = _vocabulary(model)
