@@ -87,10 +87,30 @@ def _cloned(model: Any, renew: Callable[[Any], Any], shape_of: Callable[[Any], A
         inputs = new_input(symbol)
     else:
         inputs = None
-    new = keras.models.clone_model(model, input_tensors=inputs, clone_function=renew)
+    layers = [renew(layer) for layer in model.layers] if isinstance(model, keras.Sequential) else []
+    if nothing in layers:
+        new = _sequential(model, inputs, layers)
+    else:
+        new = keras.models.clone_model(model, input_tensors=inputs, clone_function=renew)
     if not model.trainable:
         new.trainable = False
     return new
+
+
+def _sequential(model: Any, inputs: Any, layers: Sequence[Any]) -> Any:
+    """A sequential model without those of its layers that are `nothing`."""
+    entry = model.inputs[0] if inputs is None else inputs
+    name = entry._keras_history.operation.name
+    start = keras.Input(batch_shape=entry.shape, dtype=entry.dtype, name=name)
+    new = keras.Sequential([start, *(layer for layer in layers if layer is not nothing)], name=model.name)
+    if model.compiled:
+        new.compile_from_config(model.get_compile_config())
+    return new
+
+
+def nothing(tensor: Any, **_: Any) -> Any:
+    """What `replace` gives for a layer that is to be left out of the graph."""
+    return tensor
 
 
 def copy_of(layer: Any) -> Any:
