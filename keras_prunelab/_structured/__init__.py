@@ -5,6 +5,7 @@ from ._compact import Compaction, compact, compaction
 from ._complete import complete_channels
 from ._fuse import fuse
 from ._latency import latency
+from ._litert import export_litert
 from ._metrics import Metrics, metrics
 from ._recalibrate import recalibrate
 from ._remove import remove_filters
@@ -26,6 +27,7 @@ __all__ = [
     "compact",
     "compaction",
     "complete_channels",
+    "export_litert",
     "fuse",
     "latency",
     "load_sparse",
