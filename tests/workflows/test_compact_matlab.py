@@ -12,9 +12,8 @@ import pytest
 
 import keras_prunelab as kpl
 import matlab_bridge as mb
+from keras_prunelab.cli import main
 from matlab_bridge import matfile
-
-pytestmark = pytest.mark.corpus
 
 FILES = [
     ("OlivierMor__Vision-Based-Speed-Sign-Recognition/trainedModel.mat", None),
@@ -24,6 +23,7 @@ FILES = [
 ]
 
 
+@pytest.mark.corpus
 @pytest.mark.parametrize(("file", "variable"), FILES)
 def test_smaller_networks_go_back(file: str, variable: str | None, corpus: Path, tmp_path: Path) -> None:
     with warnings.catch_warnings(action="ignore"):  # of what the network says about itself
@@ -49,3 +49,20 @@ def test_smaller_networks_go_back(file: str, variable: str | None, corpus: Path,
     written: Any = matfile.load(tmp_path / "buildSmallWeights.mat")["weights"]
     total = sum(np.size(value) for value in np.ravel(written["Value"]))
     assert total == sum(np.size(weight) for weight in small.get_weights()) or total > 0
+
+
+def test_the_command(workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["compact", str(workspace), "--fraction", "0.5", "--out", str(tmp_path / "small.keras")])
+    assert end.value.code == 0
+    assert "parameters became" in capsys.readouterr().out
+    whole = mb.load_network(workspace).to_keras()
+    small = keras.saving.load_model(tmp_path / "small.keras")
+    assert small.count_params() < 0.6 * whole.count_params()
+    with pytest.raises(SystemExit) as end:
+        main(["compact", str(tmp_path / "small.keras"), "--out", str(tmp_path / "buildSmall.m")])
+    assert end.value.code == 0
+    assert (tmp_path / "buildSmallWeights.mat").is_file()
+    with pytest.raises(SystemExit) as end:
+        main(["compact", str(workspace), "--out", str(tmp_path / "small.mat")])
+    assert end.value.code == 3
