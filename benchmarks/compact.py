@@ -9,7 +9,7 @@
   the reason.
 - `latency`: ResNet-50, MobileNetV2 and VGG-16 at 224x224 with half of their filters removed, side by side with the
   whole model: the speed-up, and its share of the ratio of multiply-adds.
-- `peer`: Torch-Pruning 1.6.1 on torchvision's networks, and `remove_filters` on those of Keras: parameters and
+- `peer`: Torch-Pruning 1.6.1 on the very networks that `remove_filters` gets, rebuilt in torch: parameters and
   multiply-adds after removing the same fraction of each layer. The peer has a virtual environment of its own,
   `benchmarks/.venv-torch-pruning`, made at the first run.
 
@@ -35,12 +35,13 @@ import keras
 import numpy as np
 
 import keras_prunelab as kpl
+from keras_prunelab._structured._graph import graph_of
 
 L = keras.layers
 FRACTION = 0.5
 VENV = Path(__file__).resolve().parent / ".venv-torch-pruning"
 SIZES = {"InceptionResNetV2": 75, "InceptionV3": 75, "NASNetLarge": 331, "NASNetMobile": 224, "Xception": 71}
-PEERS = {"ResNet50": "resnet50", "MobileNetV2": "mobilenet_v2", "VGG16": "vgg16"}
+PEERS = ("ResNet50", "MobileNetV2", "VGG16")
 
 
 def names() -> list[str]:
@@ -144,48 +145,48 @@ def latency() -> list[dict[str, Any]]:
     return rows
 
 
-PEER_SCRIPT = """
-import json, sys
-import torch, torchvision, torch_pruning as tp
-
-name, fraction = sys.argv[1], float(sys.argv[2])
-model = getattr(torchvision.models, name)(weights=None).eval()
-inputs = torch.randn(1, 3, 224, 224)
-last = [each for each in model.modules() if isinstance(each, torch.nn.Linear)][-1]
-macs, parameters = tp.utils.count_ops_and_params(model, inputs)
-pruner = tp.pruner.MagnitudePruner(
-    model, inputs, importance=tp.importance.MagnitudeImportance(p=1), pruning_ratio=fraction, ignored_layers=[last]
-)
-pruner.step()
-after, left = tp.utils.count_ops_and_params(model, inputs)
-print(json.dumps({"parameters": [parameters, left], "macs": [macs, after]}))
-"""
-
-
 def peer_python() -> Path:
     """The interpreter of the peer's environment, made where there is none."""
     python = VENV / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", VENV], check=True)  # noqa: S603
-        packages = ["torch-pruning==1.6.1", "torch==2.13.0", "torchvision"]
+        packages = ["torch-pruning==1.6.1", "torch==2.13.0"]
         subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True)  # noqa: S603
     return python
+
+
+def described(model: keras.Model) -> dict[str, Any]:
+    """A model in JSON, for the peer to build in torch."""
+    graph = graph_of(model)
+    numbers = {tensor: index for index, tensor in enumerate(graph.inputs)}
+    calls = []
+    for call in graph.calls:
+        inputs = [numbers[tensor] for tensor in call.inputs]
+        numbers |= {tensor: len(numbers) for tensor in call.outputs}
+        shapes = [tensor.shape for tensor in (call.inputs[0], call.outputs[0])]
+        config = {
+            key: value for key, value in call.layer.get_config().items() if isinstance(value, (int, str, list, tuple))
+        }
+        kind = type(call.layer).__name__
+        calls.append({"kind": kind, "config": config, "inputs": inputs, "shapes": shapes})
+    return {"input": graph.inputs[0].shape, "calls": calls}
 
 
 def peer() -> list[dict[str, Any]]:
     """What is left after removing the same fraction of each layer, here and there."""
     rows = []
-    for name, theirs in PEERS.items():
-        command = [peer_python(), "-c", PEER_SCRIPT, theirs, str(FRACTION)]
-        run = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)  # noqa: S603
-        other = json.loads(run.stdout.splitlines()[-1])
+    for name in PEERS:
         model = built(name, 224)
-        small = kpl.remove_filters(model, FRACTION)
-        both = [kpl.metrics(each) for each in (model, small)]
+        command = [peer_python(), Path(__file__).with_name("compact_peer.py"), str(FRACTION)]
+        text = json.dumps(described(model))
+        run = subprocess.run(command, input=text, stdout=subprocess.PIPE, encoding="utf-8", check=True)  # noqa: S603
+        theirs = json.loads(run.stdout.splitlines()[-1])
+        both = [kpl.metrics(each) for each in (model, kpl.remove_filters(model, FRACTION))]
         ours = {"parameters": [each.layers["learnables"].sum().item() for each in both], "macs": [m.macs for m in both]}
-        figures = {"model": name, "ours": ours, "Torch-Pruning": other}
+        figures: dict[str, Any] = {"model": name, "ours": ours, "Torch-Pruning": theirs}
         for kind in ("parameters", "macs"):
-            figures[f"{kind}, left, ours / theirs"] = round(ours[kind][1] / other[kind][1], 4)
+            figures[f"{kind} before, ours / theirs"] = round(ours[kind][0] / theirs[kind][0], 4)
+            figures[f"{kind} after, ours / theirs"] = round(ours[kind][1] / theirs[kind][1], 4)
         rows.append(figures)
         print(json.dumps(figures), flush=True)
         keras.backend.clear_session()

@@ -48,7 +48,7 @@ def test_what_cannot_be_recalibrated() -> None:
         kpl.recalibrate(model, np.ones((4, 3)))
     model = keras.Sequential([keras.Input((3,)), L.BatchNormalization()])
     with pytest.raises(kpl.InvalidDataError, match="empty"):
-        kpl.recalibrate(model, [])
+        kpl.recalibrate(model, np.ones((0, 3)))
 
 
 @pytest.mark.parametrize(

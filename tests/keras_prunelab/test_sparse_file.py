@@ -54,7 +54,7 @@ def test_the_state_of_training_comes_along(tmp_path: Path) -> None:
     model = network()
     model.compile("adam", "mse")
     model.fit(np.ones((8, 300)), np.ones((8, 100)), verbose=0)
-    kpl.MaskSet.from_zeros(kpl.prune(model, 0.9)).apply(model)
+    kpl.trajectory(model, 0.9).masks(0).apply(model)
     kpl.save_sparse(model, tmp_path / "sparse.keras")
     loaded = kpl.load_sparse(tmp_path / "sparse.keras")
     assert int(loaded.optimizer.iterations) == 1

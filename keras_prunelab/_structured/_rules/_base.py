@@ -174,3 +174,14 @@ class Rule(ABC):
 def ids_of(*parts: Ids) -> Ids:
     """Several runs of elements one after the other."""
     return np.concatenate(parts) if parts else np.zeros(0, np.int64)
+
+
+def balanced(rows: Ids, gone: Flags) -> Ids:
+    """Which elements have to stay, so that of each row as many go; the last of those that are to go come back."""
+    if not rows.size:
+        return np.zeros(0, np.int64)
+    fewest = int(gone.sum(axis=1).min())
+    if fewest == rows.shape[1]:
+        fewest -= 1
+    extra = gone & (np.cumsum(gone, axis=1) > fewest)
+    return rows[extra]

@@ -1,4 +1,4 @@
-"""Fully connected layers and convolutions: each output channel is a weighted sum of input channels."""
+"""Convolutions: plain, in groups, transposed, separable and depthwise."""
 
 # ruff: noqa: ARG002 # the methods of a rule are given what any rule may need
 
@@ -25,129 +25,11 @@ from keras_prunelab._structured._channels import (
 from keras_prunelab._structured._elementwise import applied, is_elementwise
 from keras_prunelab._structured._graph import Call
 
-from ._base import Count, Rule, ids_of
+from ._base import Count, Rule, balanced, ids_of
 from ._registry import register_rule
+from ._weighted import Weighted
 
 L = keras.layers
-
-
-class Weighted(Rule):
-    """A layer with a kernel that sums over input channels, a bias and an activation.
-
-    Subclasses say how the kernel is laid out.
-    """
-
-    def made(self, layer: Any) -> int:
-        """How many channels the layer makes."""
-        return int(layer.filters)
-
-    def axis(self, layer: Any, rank: int) -> int:
-        """The axis of the channels, of the input and the output."""
-        return channel_axis(layer, rank)
-
-    def sums(self, site: Site) -> NDArray[Any]:
-        """What an output gains from an input that is 1 everywhere: (inputs, outputs)."""
-        raise NotImplementedError
-
-    def reads(self, site: Site) -> Flags:
-        """Whether an output depends on an input: (inputs, outputs)."""
-        raise NotImplementedError
-
-    def kernels(self, inside: Ids, outside: Ids) -> Sequence[Layout]:
-        """The elements along the axes of the kernels."""
-        raise NotImplementedError
-
-    def has_border(self, layer: Any) -> bool:
-        """Whether outputs near the border see fewer inputs, so that a constant does not stay one."""
-        return False
-
-    def has_bias(self, layer: Any) -> bool:
-        """Whether the last weight is a bias."""
-        return bool(layer.use_bias)
-
-    def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """Bind the input channels, make the output channels; see `Rule.flow`."""
-        layer = call.layer
-        axis = self.axis(layer, len(call.inputs[0].shape))
-        trace.bind(layer, "in", inputs[0].at(axis))
-        made = trace.make(layer, "out", self.made(layer))
-        if not is_elementwise(layer.activation):
-            trace.pin(made)  # a softmax sees how many there are
-        return [Flow(axis, made)]
-
-    def constants(self, site: Site, values: Sequence[Values]) -> Sequence[Values]:
-        """An output is constant where it sums constants alone; see `Rule.constants`."""
-        count = site.ports["out"].size
-        if not is_elementwise(site.layer.activation):
-            return [np.full(count, np.nan)]
-        loose = self._loose(site, values[0])
-        varies = self.reads(site)[loose].any(axis=0)
-        total = np.where(loose, 0.0, values[0]) @ self.sums(site)
-        if self.has_bias(site.layer):
-            total = total + site.weights[-1]
-        return [applied(site.layer.activation, np.where(varies, np.nan, total))]
-
-    def needs(self, site: Site, values: Sequence[Values], live: Sequence[Flags]) -> Sequence[Flags]:
-        """An input is read by the outputs that have a weight for it; see `Rule.needs`."""
-        if not is_elementwise(site.layer.activation):
-            return [np.asarray(self.reads(site).any(axis=1) & live[0].any())]
-        return [np.asarray(self.reads(site)[:, live[0]].any(axis=1))]
-
-    def held(self, site: Site, values: Sequence[Values], needed: Sequence[Flags]) -> Sequence[Flags]:
-        """What varies has to stay, and a constant that the border changes; see `Rule.held`."""
-        return [needed[0] & self._loose(site, values[0])]
-
-    def layout(self, layer: Any, ports: Mapping[str, Ids]) -> Sequence[Layout]:
-        """Kernels, then the bias; see `Rule.layout`."""
-        kernels = list(self.kernels(ports["in"], ports["out"]))
-        return [*kernels, (ports["out"],)] if self.has_bias(layer) else kernels
-
-    def config(self, site: Site, count: Count) -> dict[str, Any]:
-        """Fewer filters; see `Rule.config`."""
-        return {"filters": count(site.ports["out"])}
-
-    def fold(self, site: Site, weights: list[NDArray[Any]], folded: Sequence[Values]) -> list[NDArray[Any]]:
-        """Constants go into the bias; see `Rule.fold`."""
-        if not folded[0].any():
-            return weights
-        extra = folded[0] @ self.sums(site)
-        if not self.has_bias(site.layer):
-            return [*weights, extra.astype(weights[0].dtype)] if extra.any() else weights
-        return [*weights[:-1], (weights[-1] + extra).astype(weights[-1].dtype)]
-
-    def _loose(self, site: Site, values: Values) -> Flags:
-        """Inputs that cannot be replaced by a bias."""
-        loose = np.isnan(values)
-        return loose | (values != 0) if self.has_border(site.layer) else loose
-
-
-@register_rule(L.Dense)
-class DenseRule(Weighted):
-    """Fully connected along the last axis."""
-
-    def made(self, layer: Any) -> int:
-        """Its units."""
-        return int(layer.units)
-
-    def axis(self, layer: Any, rank: int) -> int:
-        """Always the last."""
-        return rank - 1
-
-    def sums(self, site: Site) -> NDArray[Any]:
-        """The kernel."""
-        return site.weights[0]
-
-    def reads(self, site: Site) -> Flags:
-        """Where the kernel is not zero."""
-        return np.asarray(site.weights[0] != 0)
-
-    def kernels(self, inside: Ids, outside: Ids) -> Sequence[Layout]:
-        """(in, out)."""
-        return [(inside, outside)]
-
-    def config(self, site: Site, count: Count) -> dict[str, Any]:
-        """Fewer units."""
-        return {"units": count(site.ports["out"])}
 
 
 class Convolving(Weighted):
@@ -329,53 +211,9 @@ class DepthwiseConvRule(Rule):
         return [kernel, (np.repeat(ports["in"], layer.depth_multiplier),)] if layer.use_bias else [kernel]
 
 
-@register_rule(L.EinsumDense)
-class EinsumDenseRule(DenseRule):
-    """A product of the last axis with a matrix, as in `"abc,cd->abd"`; other equations are walls."""
-
-    def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """As a fully connected layer; see `Rule.flow`."""
-        layer = call.layer
-        left, output = layer.equation.split("->")
-        data, kernel = left.split(",")
-        simple = len(kernel) == 2 and data[-1] == kernel[0] and output == data[:-1] + kernel[1]
-        if not simple or layer.bias_axes not in (None, kernel[1]):
-            raise WallError(f"multiplies along other axes than the last one of both: {layer.equation}")
-        return super().flow(call, inputs, trace)
-
-    def made(self, layer: Any) -> int:
-        """The columns of its kernel."""
-        return int(layer.kernel.shape[1])
-
-    def has_bias(self, layer: Any) -> bool:
-        """Where there are axes for it."""
-        return layer.bias_axes is not None
-
-    def new_bias(self, layer: Any) -> dict[str, Any]:
-        """Along the last axis."""
-        return {"bias_axes": layer.equation[-1]}
-
-    def config(self, site: Site, count: Count) -> dict[str, Any]:
-        """A shorter last axis."""
-        shape = site.layer.get_config()["output_shape"]
-        shape = (shape,) if isinstance(shape, int) else tuple(shape)
-        return {"output_shape": (*shape[:-1], count(site.ports["out"]))}
-
-
 def is_padded(layer: Any) -> bool:
     """Whether zeros around the input come into some outputs of a convolution."""
     return bool(layer.padding != "valid" and max(layer.kernel_size) > 1)
-
-
-def balanced(rows: Ids, gone: Flags) -> Ids:
-    """Which elements have to stay, so that of each row as many go; the last of those that are to go come back."""
-    if not rows.size:
-        return np.zeros(0, np.int64)
-    fewest = int(gone.sum(axis=1).min())
-    if fewest == rows.shape[1]:
-        fewest -= 1
-    extra = gone & (np.cumsum(gone, axis=1) > fewest)
-    return rows[extra]
 
 
 def _block_diagonal(matrix: NDArray[Any], groups: int) -> NDArray[Any]:

@@ -13,8 +13,7 @@ import numpy as np
 from keras_prunelab._structured._channels import Flags, Flow, Ids, Layout, Site, Trace, Values, WallError
 from keras_prunelab._structured._graph import Call
 
-from ._base import Count, Rule
-from ._convolution import balanced
+from ._base import Count, Rule, balanced
 from ._per_channel import PerChannelRule
 from ._registry import register_rule
 

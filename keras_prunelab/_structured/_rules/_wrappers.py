@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from keras_prunelab._structured._channels import Flags, Flow, Ids, Layout, Site, Trace, Values, WallError
 from keras_prunelab._structured._graph import Call, Tensor
 
-from ._base import Count, Rule, ids_of
-from ._convolution import balanced
+from ._base import Count, Rule, balanced, ids_of
 from ._merge import product
 from ._recurrent import RecurrentRule
 from ._registry import register_rule, rule_of
