@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import keras
 import numpy as np
 
 from ._channels import Values
 
+_known: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
 _PROBE = np.random.default_rng(0).normal(size=(6, 6)).astype(np.float32)
 
 
@@ -40,7 +42,15 @@ def is_elementwise(function: Callable[[Any], Any] | None) -> bool:
     """
     if function is None or function is keras.activations.linear:
         return True
+    try:
+        if function not in _known:
+            _known[function] = _tried(function)
+        return _known[function]
+    except TypeError:  # it cannot be remembered, as NumPy's own functions
+        return _tried(function)
 
+
+def _tried(function: Callable[[Any], Any]) -> bool:
     def call(array: Any) -> Any:
         return np.asarray(keras.ops.convert_to_numpy(function(keras.ops.convert_to_tensor(array))))
 
@@ -50,7 +60,7 @@ def is_elementwise(function: Callable[[Any], Any] | None) -> bool:
         other = np.where(np.eye(6, dtype=np.bool_), _PROBE, _PROBE[::-1, ::-1] * 1.7 + 0.3)
         turned = call(_PROBE.T)
         changed = call(other)
-    except (TypeError, ValueError, IndexError):
+    except Exception:  # noqa: BLE001 # each backend has its own for a shape that a function does not take
         return False
     return (
         whole.shape == _PROBE.shape

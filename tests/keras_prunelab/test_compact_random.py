@@ -129,7 +129,6 @@ def check(draw: Draw, entry: Any, kinds: dict[str, Any]) -> None:
     found = kpl.compaction(model)
     assert found.difference <= 1e-4
     assert found.parameters[1] <= found.parameters[0] + sum(now for _, now in found.channels.values())
-    keras.backend.clear_session()
 
 
 @settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
