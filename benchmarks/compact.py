@@ -106,6 +106,18 @@ def table(chosen: list[str]) -> list[dict[str, Any]]:
     return rows
 
 
+HEADING = """# The models of keras.applications, compacted
+
+Half of the filters of each layer masked by `prune(0.5, granularity="channel", scope="layer")`, then `compact`. The
+weights are random, because only the structure matters, and inputs as small as the model allows. The difference is the
+largest one of an output, relative to the largest output. Where layers add up, a channel goes only if it is masked in
+all of them, so that networks with long residual streams keep more.
+
+`python benchmarks/compact.py table --markdown docs/applications.md` writes this page.
+
+"""
+
+
 def markdown(rows: list[dict[str, Any]]) -> str:
     """The table as a page reads it."""
     lines = [
@@ -208,7 +220,7 @@ def main() -> None:
         text = markdown(rows)
         print(text)
         if arguments.markdown:
-            arguments.markdown.write_text(text, encoding="utf-8")
+            arguments.markdown.write_text(HEADING + text, encoding="utf-8")
 
 
 if __name__ == "__main__":
