@@ -145,7 +145,7 @@ def latency() -> list[dict[str, Any]]:
         counted = kpl.metrics(model).macs / kpl.metrics(small).macs
         figures: dict[str, Any] = {"model": name, "ratio of multiply-adds": round(counted, 2)}
         for batch in (1, 32):
-            before, after = kpl.latency([model, small], batch, seconds=8)
+            before, after = kpl.latency([model, small], batch, seconds=5)
             figures[f"batch {batch}"] = {
                 "seconds": [round(before, 4), round(after, 4)],
                 "speed-up": round(before / after, 2),
