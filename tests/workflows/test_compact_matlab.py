@@ -65,7 +65,7 @@ def test_the_command(workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     with pytest.raises(SystemExit) as end:
         main(["compact", str(tmp_path / "pruned.keras"), "--out", str(tmp_path / "buildSmall.m")])
     assert end.value.code == 0
-    assert "convolution2dLayer([3 3], 4," in (tmp_path / "buildSmall.m").read_text(encoding="utf-8")
+    assert ", 4, 'Name', 'conv'" in (tmp_path / "buildSmall.m").read_text(encoding="utf-8")
     assert (tmp_path / "buildSmallWeights.mat").is_file()
     with pytest.raises(SystemExit) as end:
         main(["compact", str(workspace), "--out", str(tmp_path / "small.mat")])
