@@ -8,6 +8,7 @@ PruneLabError
 ├── InvalidMaskError (ValueError)          masks that do not fit their model
 ├── InvalidDataError (ValueError)          data of the wrong shape, or missing where a score needs it
 ├── UnknownNameError (ValueError)          a score, scope or convention that does not exist
+├── NotEquivalentError (ValueError)        a smaller model that would compute something else
 ├── NoTradeOffError (ValueError)           no point of a sweep meets the condition
 └── MissingBackendError (ImportError)      Keras has no backend installed
 """
@@ -45,6 +46,10 @@ class InvalidDataError(PruneLabError, ValueError):
 
 class UnknownNameError(PruneLabError, ValueError):
     """A score, scope, convention or other choice that does not exist."""
+
+
+class NotEquivalentError(PruneLabError, ValueError):
+    """A smaller model that would compute something else than the whole one."""
 
 
 class NoTradeOffError(PruneLabError, ValueError):

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import keras
-import numpy as np
 
 from . import _conventions
 from ._allocation import Scope
 from ._conventions import Convention
-from ._errors import InvalidModelError
+from ._copy import copied
 from ._granularity import GranularityLike
 from ._masks import MaskSet
 from ._prunable import Filters, prunable
-from ._rebuild import carry_attributes, known_objects
+from ._structured import complete_channels
 from ._trajectory import trajectory
 from .scores import ScoreLike
 
@@ -45,7 +43,8 @@ def prune(
         scope: `"global"` ranks all weights together; `"layer"` prunes the same share of each layer; `"erk"`,
             `"lamp"`, or an `Allocation`.
         granularity: what goes as a whole: `"weight"`; `"2:4"`; blocks such as `"4x4"`; `"kernel"`; `"channel"`.
-            Of whole units as many go as come closest to the sparsity.
+            Of whole units as many go as come closest to the sparsity. With a channel goes all that makes it: its bias,
+            and its scale and offset in a normalization that follows, so that what leaves it is exactly zero.
         data: what a score that needs data is computed on: inputs, `(inputs, labels)`, or batches of either.
         convention: `"paper"` prunes kernels; `"matlab"` follows MATLAB's example: all learnables.
         include: only what matches one of these; see `prunable`.
@@ -75,7 +74,9 @@ def prune(
         model, sparsity, score, scope=scope, granularity=granularity, convention=rules, prunables=found, data=data
     )
     masks = path.masks(0)
-    pruned = _copy(model)
+    if path.granularity == "channel":
+        masks = complete_channels(model, masks)
+    pruned = copied(model)
     # By position: the path of a variable without a name of its own counts up from copy to copy.
     pairs = zip(prunable(model, learnables="all"), prunable(pruned, learnables="all"), strict=True)
     MaskSet({its.path: masks[item.path] for item, its in pairs if item.path in masks}).apply(pruned)
@@ -106,8 +107,7 @@ def sparsity(
 
     Examples:
         >>> import keras
-        >>> import numpy as np
-        >>> import keras_prunelab as kpl
+        >>>         >>> import keras_prunelab as kpl
         >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
         >>> model.layers[0].set_weights([np.float32([[1, 0], [2, 3]]), np.float32([0, 0])])
         >>> kpl.sparsity(model)
@@ -115,38 +115,3 @@ def sparsity(
     """
     learnables = _conventions.get(convention).learnables
     return MaskSet.from_zeros(model, prunable(model, include, exclude, learnables=learnables)).sparsity
-
-
-def _copy(model: keras.Model) -> keras.Model:
-    """Copy a model as saving and loading it would, in memory, with its compiled state and attributes."""
-    try:
-        with known_objects(model), warnings.catch_warnings():
-            # An optimizer that was never run has fewer variables in the original than in the copy.
-            warnings.filterwarnings("ignore", message="Skipping variable loading for optimizer")
-            # Unsafe in a file that anybody may have written, not in the memory of one process.
-            warnings.filterwarnings("ignore", message="The object being serialized includes a `lambda`")
-            make, arguments = model.__reduce__()
-            copy = make(*arguments)
-        equal = _same_weights(model, copy)
-    except (TypeError, ValueError, NotImplementedError, AttributeError, KeyError, OSError) as error:
-        why = f"{error}".partition("\n")[0]
-        raise InvalidModelError(_uncopyable(model, why)) from error
-    if not equal:
-        raise InvalidModelError(_uncopyable(model, "The weights of the copy differ."))
-    carry_attributes(model, copy)
-    return copy
-
-
-def _same_weights(model: keras.Model, copy: keras.Model) -> bool:
-    return len(model.weights) == len(copy.weights) and all(
-        np.array_equal(keras.ops.convert_to_numpy(one), keras.ops.convert_to_numpy(other), equal_nan=True)
-        for one, other in zip(model.weights, copy.weights, strict=True)
-    )
-
-
-def _uncopyable(model: keras.Model, why: str) -> str:
-    return (
-        f"Model {model.name!r} of class {type(model).__name__} cannot be copied, because Keras cannot save "
-        f"and load it. {why} Write its get_config and from_config, or build it from keras.Input; or prune it "
-        "in place: masks = keras_prunelab.trajectory(model, sparsity).masks(0), then masks.apply(model)."
-    )

@@ -12,7 +12,13 @@ import keras
 from ._errors import InvalidModelError, PruneLabError
 
 
-def rebuilt(model: keras.Model, replace: Callable[[Any], Any], *, what: str) -> keras.Model:
+def rebuilt(
+    model: keras.Model,
+    replace: Callable[[Any], Any],
+    *,
+    what: str,
+    shape_of: Callable[[Any], Any] = lambda symbol: symbol.shape,
+) -> keras.Model:
     """Build a functional or sequential model anew, layer by layer.
 
     Names, nested models, shared layers, and how the model was compiled are carried over; the optimizer begins anew.
@@ -22,6 +28,7 @@ def rebuilt(model: keras.Model, replace: Callable[[Any], Any], *, what: str) -> 
         model: a built model.
         replace: makes a new layer from each layer that is not a functional or sequential model itself.
         what: what is being done, for the errors: `"wrapped"`.
+        shape_of: the shape that a symbolic input of the model, or of a model inside it, has in the new one.
 
     Returns:
         The new model.
@@ -38,13 +45,13 @@ def rebuilt(model: keras.Model, replace: Callable[[Any], Any], *, what: str) -> 
         "and the plain layer to go back; set_weights(pruned.layer.get_weights()) carries its weights over. Or prune it "
         "with keras_prunelab.callbacks.Prune, which needs no wrapper."
     )
-    if not _is_graph(model):
+    if not is_graph(model):
         raise InvalidModelError(refusal + mend)
     made: dict[int, Any] = {}  # by the old layer's id: what is shared stays shared
 
     def renew(part: Any) -> Any:
         if id(part) not in made:
-            made[id(part)] = _cloned(part, renew) if _is_graph(part) else replace(part)
+            made[id(part)] = _cloned(part, renew, shape_of) if is_graph(part) else replace(part)
         return made[id(part)]
 
     try:
@@ -61,28 +68,56 @@ def rebuilt(model: keras.Model, replace: Callable[[Any], Any], *, what: str) -> 
     return new
 
 
-def _is_graph(layer: Any) -> bool:
-    return isinstance(layer, keras.Sequential) or hasattr(layer, "_run_through_graph")
+def is_graph(layer: Any) -> bool:
+    """Whether a layer is a functional or sequential model, whose call runs through its graph and nothing else."""
+    graph = isinstance(layer, keras.Sequential) or hasattr(layer, "_run_through_graph")
+    return graph and type(layer).call.__module__.startswith("keras.")
 
 
-def _cloned(model: Any, renew: Callable[[Any], Any]) -> Any:
+def _cloned(model: Any, renew: Callable[[Any], Any], shape_of: Callable[[Any], Any]) -> Any:
     """A model of the same graph, with the layers that `renew` gives."""
-    inputs = None
-    if not isinstance(model, keras.Sequential):  # or Keras would name the inputs after their tensors
-        inputs = keras.tree.map_structure(
-            lambda each: keras.Input(
-                batch_shape=each.shape, dtype=each.dtype, sparse=each.sparse, name=each._keras_history.operation.name
-            ),
-            model.input,
-        )
-    new = keras.models.clone_model(model, input_tensors=inputs, clone_function=renew)
+
+    def new_input(symbol: Any) -> Any:  # or Keras would name the inputs after their tensors
+        name = symbol._keras_history.operation.name
+        return keras.Input(batch_shape=shape_of(symbol), dtype=symbol.dtype, sparse=symbol.sparse, name=name)
+
+    if not isinstance(model, keras.Sequential):
+        inputs = keras.tree.map_structure(new_input, model.input)
+    elif shape_of(symbol := model.inputs[0]) != symbol.shape:
+        inputs = new_input(symbol)
+    else:
+        inputs = None
+    layers = [renew(layer) for layer in model.layers] if isinstance(model, keras.Sequential) else []
+    if nothing in layers:
+        new = _sequential(model, inputs, layers)
+    else:
+        new = keras.models.clone_model(model, input_tensors=inputs, clone_function=renew)
     if not model.trainable:
         new.trainable = False
     return new
 
 
+def _sequential(model: Any, inputs: Any, layers: Sequence[Any]) -> Any:
+    """A sequential model without those of its layers that are `nothing`."""
+    entry = model.inputs[0] if inputs is None else inputs
+    name = entry._keras_history.operation.name
+    start = keras.Input(batch_shape=entry.shape, dtype=entry.dtype, name=name)
+    new = keras.Sequential([start, *(layer for layer in layers if layer is not nothing)], name=model.name)
+    if model.compiled:
+        new.compile_from_config(model.get_compile_config())
+    return new
+
+
+def nothing(tensor: Any, **_: Any) -> Any:
+    """What `replace` gives for a layer that is to be left out of the graph."""
+    return tensor
+
+
 def copy_of(layer: Any) -> Any:
     """A new layer of the same class and arguments, with weights of its own."""
+    if type(layer) is keras.layers.Lambda:  # from_config takes no Python lambda, which may come out of a file
+        config = {"name": layer.name, "dtype": layer.dtype_policy, "trainable": layer.trainable}
+        return keras.layers.Lambda(layer.function, layer._output_shape, layer.mask, layer.arguments, **config)
     return type(layer).from_config(layer.get_config())
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from . import _console, _convert, _info, _lab, _prune, _sweep
+from . import _compact, _console, _convert, _info, _lab, _prune, _sweep
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +39,7 @@ for _name, _module in {
     "convert": _convert,
     "lab": _lab,
     "prune": _prune,
+    "compact": _compact,
     "sweep": _sweep,
 }.items():
     app.command(_name, epilog=_module.EXAMPLES, no_args_is_help=True)(_module.command)

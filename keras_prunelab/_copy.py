@@ -1,0 +1,56 @@
+"""A copy of a model in memory."""
+
+from __future__ import annotations
+
+import warnings
+
+import keras
+import numpy as np
+
+from ._errors import InvalidModelError
+from ._rebuild import carry_attributes, known_objects
+
+
+def copied(model: keras.Model) -> keras.Model:
+    """Copy a model as saving and loading it would, in memory, with its compiled state and attributes.
+
+    Args:
+        model: a built model.
+
+    Returns:
+        The copy.
+
+    Raises:
+        InvalidModelError: Keras cannot save and load the model.
+    """
+    try:
+        with known_objects(model), warnings.catch_warnings():
+            # An optimizer that was never run has fewer variables in the original than in the copy.
+            warnings.filterwarnings("ignore", message="Skipping variable loading for optimizer")
+            # Unsafe in a file that anybody may have written, not in the memory of one process.
+            warnings.filterwarnings("ignore", message="The object being serialized includes a `lambda`")
+            make, arguments = model.__reduce__()
+            copy = make(*arguments)
+        equal = _same_weights(model, copy)
+    except (TypeError, ValueError, NotImplementedError, AttributeError, KeyError, OSError) as error:
+        why = f"{error}".partition("\n")[0]
+        raise InvalidModelError(_uncopyable(model, why)) from error
+    if not equal:
+        raise InvalidModelError(_uncopyable(model, "The weights of the copy differ."))
+    carry_attributes(model, copy)
+    return copy
+
+
+def _same_weights(model: keras.Model, copy: keras.Model) -> bool:
+    return len(model.weights) == len(copy.weights) and all(
+        np.array_equal(keras.ops.convert_to_numpy(one), keras.ops.convert_to_numpy(other), equal_nan=True)
+        for one, other in zip(model.weights, copy.weights, strict=True)
+    )
+
+
+def _uncopyable(model: keras.Model, why: str) -> str:
+    return (
+        f"Model {model.name!r} of class {type(model).__name__} cannot be copied, because Keras cannot save "
+        f"and load it. {why} Write its get_config and from_config, or build it from keras.Input; or prune it "
+        "in place: masks = keras_prunelab.trajectory(model, sparsity).masks(0), then masks.apply(model)."
+    )

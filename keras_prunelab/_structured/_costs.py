@@ -1,0 +1,72 @@
+"""What a model would cost without some channels, before it is built."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
+import keras
+import numpy as np
+
+from ._analysis import Analysis
+from ._channels import Flags, Ids
+from ._macs import UnknownCountError, uses
+from ._rules import Rule
+
+Cost: TypeAlias = Literal["parameters", "macs", "bytes"]
+
+
+def cost(analysis: Analysis, gone: Flags, kind: Cost) -> int:
+    """Count parameters, bytes of weights or multiply-adds with weights.
+
+    Args:
+        analysis: of the model.
+        gone: for each group whether it goes.
+        kind: what to count.
+
+    Returns:
+        The count, for one observation. Layers whose multiply-adds are not known count as none.
+    """
+    kept = ~gone[analysis.labels]
+
+    def count(ids: Ids) -> int:
+        return int(kept[ids].sum())
+
+    total = 0
+    done: set[int] = set()
+    for rule, site in zip(analysis.rules, analysis.sites, strict=True):
+        layer = site.layer
+        if not isinstance(layer, keras.layers.Layer) or (kind != "macs" and id(layer) in done):
+            continue
+        done.add(id(layer))
+        sizes = _sizes(rule, analysis, id(layer), count)
+        if kind == "parameters":
+            total += sum(sizes)
+        elif kind == "bytes":
+            widths = (weight.dtype.itemsize for weight in site.weights)
+            total += sum(size * width for size, width in zip(sizes, widths, strict=True))
+        else:
+            try:
+                total += sum(use * size for use, size in zip(uses(site.call), sizes, strict=True))
+            except UnknownCountError:
+                continue
+    return total
+
+
+def _sizes(rule: Rule, analysis: Analysis, layer: int, count: Callable[[Ids], int]) -> list[int]:
+    _, site = analysis.layers()[layer]
+    sizes = []
+    for weight, axes in zip(site.weights, analysis.layout(rule, site), strict=True):
+        lengths = [length if ids is None else count(ids) for length, ids in zip(weight.shape, axes, strict=True)]
+        sizes.append(math.prod(lengths))
+    groups = rule.config(site, count).get("groups") if getattr(site.layer, "groups", 1) != 1 else None
+    if groups and len(site.weights[0].shape) > 1:  # the inputs of one group, which no layout speaks of
+        per_group = site.ports["in"].size // site.layer.groups
+        sizes[0] = sizes[0] // per_group * (count(site.ports["in"]) // groups)
+    return sizes
+
+
+def none_gone(analysis: Analysis) -> Flags:
+    """Nothing goes."""
+    return np.zeros(analysis.stays.size, np.bool_)

@@ -1,0 +1,69 @@
+"""Functions that treat each number by itself, and what they make of constants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import keras
+import numpy as np
+
+from ._channels import Values
+
+_known: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
+_PROBE = np.random.default_rng(0).normal(size=(6, 6)).astype(np.float32)
+
+
+def applied(function: Callable[[Any], Any] | None, values: Values) -> Values:
+    """What an elementwise function makes of constants; what varies (NaN) still does.
+
+    Args:
+        function: takes a tensor of any shape; None for the identity.
+        values: numbers and NaN.
+
+    Returns:
+        The function's values, with NaN where `values` has NaN.
+    """
+    if function is None or function is keras.activations.linear or np.isnan(values).all():
+        return values
+    found = keras.ops.convert_to_numpy(function(keras.ops.convert_to_tensor(np.nan_to_num(values), "float32")))
+    return np.where(np.isnan(values), np.nan, np.asarray(found, np.float64))
+
+
+def is_elementwise(function: Callable[[Any], Any] | None) -> bool:
+    """Whether a function treats each number by itself, and all alike; found out by trying.
+
+    Args:
+        function: takes a tensor, such as an activation; None for the identity.
+
+    Returns:
+        True for ReLU, False for softmax.
+    """
+    if function is None or function is keras.activations.linear:
+        return True
+    try:
+        if function not in _known:
+            _known[function] = _tried(function)
+        return _known[function]
+    except TypeError:  # it cannot be remembered, as NumPy's own functions
+        return _tried(function)
+
+
+def _tried(function: Callable[[Any], Any]) -> bool:
+    def call(array: Any) -> Any:
+        return np.asarray(keras.ops.convert_to_numpy(function(keras.ops.convert_to_tensor(array))))
+
+    try:
+        whole = call(_PROBE)
+        # Each row has one number in common with the probe, and others are moved about or changed.
+        other = np.where(np.eye(6, dtype=np.bool_), _PROBE, _PROBE[::-1, ::-1] * 1.7 + 0.3)
+        turned = call(_PROBE.T)
+        changed = call(other)
+    except Exception:  # noqa: BLE001 # each backend has its own for a shape that a function does not take
+        return False
+    return (
+        whole.shape == _PROBE.shape
+        and np.allclose(turned, whole.T, rtol=1e-5, atol=1e-6)
+        and np.allclose(np.diag(changed), np.diag(whole), rtol=1e-5, atol=1e-6)
+    )

@@ -1,0 +1,76 @@
+"""LiteRT files in which zeros take no room."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_prunelab._atomic import replacing
+from keras_prunelab._errors import InvalidModelError, MissingBackendError
+
+from ._compact import without_wrappers
+
+
+def export_litert(model: keras.Model, path: str | os.PathLike[str]) -> int:
+    """Write a model as a LiteRT (TensorFlow Lite) file with its sparsity option, and make sure that all zeros are kept.
+
+    Weights with many zeros are stored as the non-zero values and their places; the runtime may use that. See
+    https://ai.google.dev/edge/litert/conversion/tensorflow/model_optimization.
+
+    Args:
+        model: a built model. `Pruned` wrappers are taken off.
+        path: the file to write; its ending is `.tflite`. Replaced only once the new one is whole.
+
+    Returns:
+        How many values that are not zero the file holds, after it was loaded again. Constants of the graph count too.
+
+    Raises:
+        MissingBackendError: Keras does not run on TensorFlow.
+        InvalidModelError: the ending is another one, or the file has more values than the model has weights that are
+            not zero, and a few for each layer.
+    """
+    if keras.config.backend() != "tensorflow":
+        raise MissingBackendError("LiteRT files are written by TensorFlow: set KERAS_BACKEND=tensorflow.")
+    target = Path(path)
+    if target.suffix != ".tflite":
+        raise InvalidModelError(f"{os.fspath(path)} should end in .tflite.")
+    import tensorflow as tf
+
+    plain = without_wrappers(model)
+    converter = tf.lite.TFLiteConverter.from_keras_model(plain)
+    converter.optimizations = [tf.lite.Optimize.EXPERIMENTAL_SPARSITY]
+    with contextlib.redirect_stdout(io.StringIO()):  # the converter tells of its temporary folder
+        content = converter.convert()
+    found = _values(tf, content)
+    weights = [np.asarray(keras.ops.convert_to_numpy(weight)) for weight in plain.weights]
+    most = sum(int(np.count_nonzero(weight)) for weight in weights)
+    # Shapes and axes are constants as well, and a normalization becomes a scale and an offset.
+    allowance = 64 * (len(plain._flatten_layers()) + 1)
+    if found > most + allowance:
+        raise InvalidModelError(
+            f"The LiteRT file of model {model.name!r} would hold {found:,} values that are not zero, though the model "
+            f"has {most:,} such weights. Nothing was written."
+        )
+    with replacing(target) as temporary:
+        temporary.write_bytes(content)
+    return found
+
+
+def _values(tf: Any, content: bytes) -> int:
+    """How many values of a file are not zero."""
+    with warnings.catch_warnings():
+        # TensorFlow points to a package of its own for the interpreter, which is not needed to read a file.
+        warnings.simplefilter("ignore")
+        interpreter = tf.lite.Interpreter(model_content=content)
+    total = 0
+    for tensor in interpreter.get_tensor_details():
+        with contextlib.suppress(ValueError):  # raised for what is computed, which has no value yet
+            total += int(np.count_nonzero(interpreter.get_tensor(tensor["index"])))
+    return total

@@ -1,0 +1,128 @@
+"""Multiply-adds of one call for one observation, from shapes alone.
+
+One multiply-add is one weight used at one position. In attention the products of queries with keys, and of scores with
+values, count too. Biases, normalizations, activations, pooling and sums do not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+
+from ._channels import channel_axis
+from ._graph import Call, Tensor
+
+L = keras.layers
+Uses = Callable[[Call], Sequence[int]]
+
+
+class UnknownCountError(Exception):
+    """A layer whose multiply-adds nobody has told, or a free length."""
+
+
+def uses(call: Call) -> Sequence[int]:
+    """How often each weight of a layer is used in one call, in the order of `layer.weights`.
+
+    Raises:
+        UnknownCountError: the layer has a kernel and its class is not known here, or a length is free.
+    """
+    layer = call.layer
+    if not isinstance(layer, L.Layer):
+        return ()
+    if type(layer) in _USES:
+        found = list(_USES[type(layer)](call))
+        return found + [0] * (len(layer.weights) - len(found))
+    if any(len(weight.shape) > 1 for weight in layer.weights) and not isinstance(layer, (L.Embedding, L.PReLU)):
+        raise UnknownCountError
+    return [0] * len(layer.weights)
+
+
+def products(call: Call) -> int:
+    """Multiply-adds of a call between tensors, in which no weight takes part."""
+    if type(call.layer) is not L.MultiHeadAttention:
+        return 0
+    layer, (query, value, *_) = call.layer, _attended(call)
+    return _lengths(query) * _lengths(value) * int(layer.num_heads * (layer.key_dim + layer.value_dim))
+
+
+def _product(lengths: Sequence[int | None]) -> int:
+    if None in lengths:
+        raise UnknownCountError
+    return math.prod(length for length in lengths if length is not None)
+
+
+def _pixels(layer: Any, tensor: Tensor) -> int:
+    axis = channel_axis(layer, len(tensor.shape))
+    return _product([length for index, length in enumerate(tensor.shape) if index not in (0, axis)])
+
+
+def _lengths(tensor: Tensor) -> int:
+    """Everything but the batch and the last axis."""
+    return _product(tensor.shape[1:-1])
+
+
+def _attended(call: Call) -> tuple[Tensor, Tensor]:
+    given = dict(zip(("query", "value"), call.args, strict=False)) | dict(call.kwargs)
+    return given["query"], given["value"]
+
+
+def _recurrent(call: Call) -> list[int]:
+    steps = _product(call.inputs[0].shape[1:2])
+    return [steps, steps]
+
+
+def _both_ways(call: Call) -> list[int]:
+    steps = _product(call.inputs[0].shape[1:2])
+    return [steps if weight.name.endswith("kernel") else 0 for weight in call.layer.weights]
+
+
+def _at_each_step(call: Call) -> list[int]:
+    steps = _product(call.inputs[0].shape[1:2])
+
+    def one(tensor: Tensor) -> Tensor:
+        return Tensor((tensor.shape[0], *tensor.shape[2:]), tensor.dtype)
+
+    inner = Call(call.layer.layer, call.name, (), {}, tuple(map(one, call.inputs)), tuple(map(one, call.outputs)))
+    return [steps * count for count in uses(inner)]
+
+
+def _attention(call: Call) -> list[int]:
+    query, value = map(_lengths, _attended(call))
+    found = []
+    for weight, count in zip(call.layer.weights, _expanded(call.layer, (query, value, value, query)), strict=True):
+        found.append(count if weight.name == "kernel" else 0)
+    return found
+
+
+def _expanded(layer: Any, counts: tuple[int, ...]) -> list[int]:
+    each = 2 if layer.use_bias else 1
+    return [count for count in counts for _ in range(each)]
+
+
+def _einsum(call: Call) -> list[int]:
+    left, _ = call.layer.equation.split("->")
+    data, kernel = left.split(",")
+    shape = call.inputs[0].shape
+    lengths = dict(zip(reversed(data), reversed(shape), strict=False))
+    free = [letter for letter in data.replace(".", "")[1:] if letter not in kernel]
+    return [_product([lengths[letter] for letter in free])]
+
+
+_USES: dict[type, Uses] = {
+    L.Dense: lambda call: [_lengths(call.outputs[0])],
+    L.EinsumDense: _einsum,
+    L.MultiHeadAttention: _attention,
+    L.TimeDistributed: _at_each_step,
+    L.Bidirectional: _both_ways,
+}
+for _kind in (L.Conv1D, L.Conv2D, L.Conv3D, L.DepthwiseConv1D, L.DepthwiseConv2D):
+    _USES[_kind] = lambda call: [_pixels(call.layer, call.outputs[0])]
+for _kind in (L.SeparableConv1D, L.SeparableConv2D):
+    _USES[_kind] = lambda call: [_pixels(call.layer, call.outputs[0])] * 2
+for _kind in (L.Conv1DTranspose, L.Conv2DTranspose, L.Conv3DTranspose):
+    _USES[_kind] = lambda call: [_pixels(call.layer, call.inputs[0])]
+for _kind in (L.LSTM, L.GRU, L.SimpleRNN):
+    _USES[_kind] = _recurrent

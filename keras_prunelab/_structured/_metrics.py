@@ -1,0 +1,209 @@
+"""What a model costs: parameters, bytes, multiply-adds, memory, time; each layer by itself, and all together."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+
+from ._compact import without_wrappers
+from ._graph import Call, Graph, graph_of
+from ._latency import latency
+from ._macs import UnknownCountError, products, uses
+
+_MEGABYTE = 2**20
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """What a model costs.
+
+    Attributes:
+        layers: one row for each layer that is called, in order: `layer`, `type`, `parameters`, `nonzeros`,
+            `bytes_dense`, `bytes_compressed`, `macs`, `macs_effective`, `activation_bytes`.
+        parameters: how many weights, statistics of normalizations among them, each once.
+        nonzeros: how many of them are not zero.
+        bytes_dense: what they take in memory.
+        bytes_compressed: what they take with one bit a weight and the non-zero values, where that is less.
+        bytes_stored: the size of the file that `model.save` writes; None unless asked for.
+        macs: multiply-adds for one observation; a weight that is used at one position is one. Of layers that are
+            called several times all calls count.
+        macs_effective: those of them whose weight is not zero.
+        activation_bytes: the most that all values take which are needed at a time, for one observation.
+        latency: the median time for a batch in seconds, by the batch's size; empty unless asked for.
+        uncounted: layers whose multiply-adds are not known; they count as none.
+    """
+
+    layers: pd.DataFrame = field(repr=False)
+    parameters: int
+    nonzeros: int
+    bytes_dense: int
+    bytes_compressed: int
+    bytes_stored: int | None
+    macs: int
+    macs_effective: int
+    activation_bytes: int
+    latency: dict[int, float]
+    uncounted: tuple[str, ...]
+
+    def matlab(self) -> pd.DataFrame:
+        """The layers with weights under the names of MATLAB's `estimateNetworkMetrics`.
+
+        https://www.mathworks.com/help/deeplearning/ref/estimatenetworkmetrics.html: one row a layer with learnables;
+        the parameter memory is in megabytes of 2^20 bytes in single precision, an operation is a multiplication or an
+        addition, and the arithmetic intensity is operations for each byte of parameters and activations that
+        are read and written.
+        """
+        rows = self.layers[self.layers["learnables"] > 0]
+        memory = 4 * rows["learnables"]
+        moved = memory + rows["activation_bytes"] + rows["input_bytes"]
+        return pd.DataFrame(
+            {
+                "LayerName": rows["layer"],
+                "LayerType": rows["type"],
+                "NumberOfLearnables": rows["learnables"],
+                "NumberOfOperations": 2 * rows["macs"],
+                "ParameterMemory (MB)": memory / _MEGABYTE,
+                "NumberOfMACs": rows["macs"],
+                "ArithmeticIntensity": 2 * rows["macs"] / moved,
+            }
+        ).reset_index(drop=True)
+
+
+def metrics(model: keras.Model, *, batches: tuple[int, ...] = (), stored: bool = False) -> Metrics:
+    """Count what a model costs, and measure how long it takes.
+
+    Args:
+        model: a built functional or sequential model.
+        batches: measure the latency for batches of these sizes, such as `(1, 32)`.
+        stored: save the model to a temporary file to see how large it is.
+
+    Returns:
+        The figures.
+
+    Raises:
+        InvalidModelError: the model is not built, or a subclass whose `call` nobody can look into.
+
+    Examples:
+        >>> import keras
+        >>> import keras_prunelab as kpl
+        >>> model = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Conv2D(8, 3), keras.layers.Flatten()])
+        >>> found = kpl.metrics(model)
+        >>> found.parameters, found.macs
+        (80, 48672)
+    """
+    model = without_wrappers(model)
+    graph = graph_of(model)
+    rows, uncounted = _rows(graph)
+    table = pd.DataFrame(rows, columns=list(_COLUMNS))
+    return Metrics(
+        layers=table,
+        parameters=int(table["parameters"].sum()),
+        nonzeros=int(table["nonzeros"].sum()),
+        bytes_dense=int(table["bytes_dense"].sum()),
+        bytes_compressed=int(table["bytes_compressed"].sum()),
+        bytes_stored=_stored(model) if stored else None,
+        macs=int(table["macs"].sum()),
+        macs_effective=int(table["macs_effective"].sum()),
+        activation_bytes=_peak(graph),
+        latency={batch: latency([model], batch)[0] for batch in batches},
+        uncounted=tuple(uncounted),
+    )
+
+
+_COLUMNS = (
+    "layer",
+    "type",
+    "parameters",
+    "learnables",
+    "nonzeros",
+    "bytes_dense",
+    "bytes_compressed",
+    "macs",
+    "macs_effective",
+    "input_bytes",
+    "activation_bytes",
+)
+
+
+def _rows(graph: Graph) -> tuple[list[dict[str, Any]], list[str]]:
+    rows: dict[int, dict[str, Any]] = {}
+    uncounted: list[str] = []
+    counts: dict[int, list[int]] = {}
+    for call in graph.calls:
+        if not isinstance(call.layer, keras.layers.Layer):
+            continue
+        key = id(call.layer)
+        if key not in rows:
+            rows[key], counts[key] = _weights_row(call)
+        row = rows[key]
+        try:
+            used, between = uses(call), products(call)
+        except UnknownCountError:
+            used, between = [0] * len(counts[key]), 0
+            uncounted += [] if call.name in uncounted else [call.name]
+        sizes = [math.prod(weight.shape) for weight in call.layer.weights]
+        row["macs"] += sum(use * size for use, size in zip(used, sizes, strict=True)) + between
+        row["macs_effective"] += sum(use * count for use, count in zip(used, counts[key], strict=True)) + between
+        row["input_bytes"] += sum(_bytes(tensor) for tensor in call.inputs)
+        row["activation_bytes"] += sum(_bytes(tensor) for tensor in call.outputs)
+    return list(rows.values()), uncounted
+
+
+def _weights_row(call: Call) -> tuple[dict[str, Any], list[int]]:
+    layer = call.layer
+    sizes = [math.prod(weight.shape) for weight in layer.weights]
+    widths = [_width(weight.dtype) for weight in layer.weights]
+    counts = [int(np.count_nonzero(keras.ops.convert_to_numpy(weight))) for weight in layer.weights]
+    compressed = [
+        min(size * width, count * width + math.ceil(size / 8))
+        for size, width, count in zip(sizes, widths, counts, strict=True)
+    ]
+    row = dict.fromkeys(_COLUMNS, 0) | {
+        "layer": call.name,
+        "type": type(layer).__name__,
+        "parameters": sum(sizes),
+        "learnables": sum(math.prod(weight.shape) for weight in layer.trainable_weights),
+        "nonzeros": sum(counts),
+        "bytes_dense": sum(size * width for size, width in zip(sizes, widths, strict=True)),
+        "bytes_compressed": sum(compressed),
+    }
+    return row, counts
+
+
+def _width(dtype: str) -> int:
+    return 2 if dtype == "bfloat16" else np.dtype(dtype).itemsize
+
+
+def _bytes(tensor: Any) -> int:
+    """What a tensor takes for one observation; free lengths count as 1."""
+    if tensor.dtype == "string":
+        return 0
+    return math.prod([int(length or 1) for length in tensor.shape[1:]]) * _width(tensor.dtype)
+
+
+def _peak(graph: Graph) -> int:
+    """The most bytes that are needed at a time, calls being made in the graph's order."""
+    last = {tensor: index for index, call in enumerate(graph.calls) for tensor in (*call.inputs, *call.masks)}
+    last |= dict.fromkeys(graph.outputs, len(graph.calls))
+    alive = {tensor: _bytes(tensor) for tensor in graph.inputs}
+    peak = sum(alive.values())
+    for index, call in enumerate(graph.calls):
+        alive |= {tensor: _bytes(tensor) for tensor in call.outputs}
+        peak = max(peak, sum(alive.values()))
+        for tensor in [each for each in alive if last.get(each, -1) <= index]:
+            del alive[tensor]
+    return peak
+
+
+def _stored(model: keras.Model) -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        model.save(path)
+        return path.stat().st_size

@@ -1,0 +1,106 @@
+"""Whether two models compute the same, on random inputs and on given ones."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_prunelab._errors import NotEquivalentError
+
+_TOLERANCES = {"float64": 1e-4, "float32": 1e-4, "float16": 2e-2, "bfloat16": 1e-1}
+_FREE_LENGTHS = (16, 32, 64, 128, 224)
+
+
+def proved(model: keras.Model, small: keras.Model, data: Any = None) -> float:
+    """Make sure that a smaller model computes what the whole one does.
+
+    Args:
+        model: the whole model.
+        small: the smaller one.
+        data: inputs to compare them on beside random ones.
+
+    Returns:
+        The largest difference of an output, relative to the largest output.
+
+    Raises:
+        NotEquivalentError: it is past 1e-4, in float32.
+    """
+    with warnings.catch_warnings(action="ignore"):  # what a layer says of its inputs is not about these
+        batches = [random_inputs(model)] + ([] if data is None else [data])
+        worst = max(_difference(model, small, batch) for batch in batches)
+    tolerance = _TOLERANCES.get(model.compute_dtype, 1e-4)
+    if not worst <= tolerance:
+        raise NotEquivalentError(
+            f"The outputs of {model.name!r} and of the smaller model differ by {worst:.1e} of the largest output, more "
+            f"than {tolerance:.0e}. Nothing was returned. If the model has a layer of your own with a rule of your own "
+            "(register_rule), the rule does not say what the layer computes; else it would help to have the model."
+        )
+    return worst
+
+
+def _difference(model: keras.Model, small: keras.Model, inputs: Any) -> float:
+    pairs = zip(_outputs(model, inputs), _outputs(small, inputs), strict=True)
+    worst = 0.0
+    for one, other in pairs:
+        if one.shape != other.shape:
+            return np.inf
+        finite = np.isfinite(one)
+        if not np.array_equal(one[~finite], other[~finite], equal_nan=True):
+            return np.inf
+        largest = float(np.abs(one[finite]).max(initial=0.0))
+        change = float(np.abs(one[finite] - other[finite]).max(initial=0.0))
+        worst = max(worst, change / largest if largest else change)
+    return worst
+
+
+def _outputs(model: keras.Model, inputs: Any) -> list[np.ndarray[Any, np.dtype[np.float64]]]:
+    found = keras.tree.flatten(model(inputs, training=False))
+    return [np.asarray(keras.ops.convert_to_numpy(each), np.float64) for each in found]
+
+
+def random_inputs(model: Any) -> Any:
+    """Random inputs for which a model runs: free lengths are tried from short to long.
+
+    Args:
+        model: a built functional or sequential model.
+
+    Returns:
+        What the model can be called on.
+    """
+    rng = np.random.default_rng(0)
+    free = any(None in symbol.shape[1:] for symbol in model.inputs)
+    words = _vocabulary(model)
+    for length in _FREE_LENGTHS:
+        inputs = [_array(symbol, length, words, rng) for symbol in model.inputs]
+        packed = keras.tree.pack_sequence_as(model._inputs_struct, inputs) if hasattr(model, "_inputs_struct") else None
+        batch = inputs[0] if packed is None else packed
+        if not free:
+            break
+        try:
+            model(batch, training=False)
+        except Exception:  # each backend has its own for an image too small
+            if length == _FREE_LENGTHS[-1]:
+                raise
+        else:
+            break
+    return batch
+
+
+def _array(symbol: Any, length: int, words: int, rng: np.random.Generator) -> Any:
+    shape = [symbol.shape[0] or 2, *(length if one is None else one for one in symbol.shape[1:])]
+    if keras.backend.is_float_dtype(symbol.dtype):
+        return rng.normal(size=shape).astype("float32" if symbol.dtype == "bfloat16" else symbol.dtype)
+    if symbol.dtype == "bool":
+        return rng.random(shape) < 0.7
+    if symbol.dtype == "string":
+        return rng.choice(np.array(["a", "the", "model"]), size=shape)
+    return rng.integers(0, words, shape).astype(symbol.dtype)
+
+
+def _vocabulary(model: Any) -> int:
+    """How many different whole numbers every embedding of the model knows."""
+    layers = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Embedding)]
+    return min((int(layer.input_dim) for layer in layers), default=2)

@@ -1,0 +1,248 @@
+"""Remove whole filters by their score, in one go or in rounds with training between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal, TypedDict, Unpack
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_prunelab._errors import InvalidModelError, InvalidSparsityError, NothingToPruneError, UnknownNameError
+from keras_prunelab._prunable import Filters, prunable
+from keras_prunelab._selection import pruned_count
+
+from ._analysis import Analysis, analysed
+from ._build import cut
+from ._channels import Flags
+from ._compact import without_wrappers
+from ._costs import Cost, cost, none_gone
+from ._families import Family, families
+from ._importance import FilterScoreLike, Importance, importance
+
+_COSTS = ("parameters", "macs", "bytes")
+_MOST_ROUNDS = 100
+
+
+class RemovalOptions(TypedDict, total=False):
+    """What `remove_filters` takes beside the model, the goal, the score and its data.
+
+    Attributes:
+        scope: `"layer"`: the same share of each layer and of those coupled to it; `"global"`: all filters are ranked
+            together, by their score in relation to the mean of their layer.
+        rounds: in how many steps the goal is reached. With an accuracy as the goal, the most steps; 20 by default.
+        train: what to do after each round: a function of the model, or the arguments of its `fit`, callbacks among
+            them.
+        evaluate: a function from the model to its accuracy, for that goal.
+        include: only filters of layers that match one of these; see `prunable`.
+        exclude: no filters of layers that match one of these.
+    """
+
+    scope: Literal["layer", "global"]
+    rounds: int
+    train: Callable[[keras.Model], Any] | Mapping[str, Any]
+    evaluate: Callable[[keras.Model], float]
+    include: Filters
+    exclude: Filters
+
+
+def remove_filters(
+    model: keras.Model,
+    fraction: float | None = None,
+    score: FilterScoreLike = "l1",
+    *,
+    budget: Mapping[str, float] | None = None,
+    data: Any = None,
+    **options: Unpack[RemovalOptions],
+) -> keras.Model:
+    """Make a smaller model by removing the filters, neurons, heads or units that matter least.
+
+    Filters that are coupled, such as those of all layers that add up to one residual stream, go together. Unlike
+    `compact`, this changes what the model computes: fine-tune it afterwards, or let it be trained between rounds,
+    as the loop around MATLAB's `taylorPrunableNetwork` does.
+
+    Args:
+        model: a built functional or sequential model, which is only read.
+        fraction: the share of the filters to remove, in [0, 1).
+        score: which go first: `"l1"` and `"l2"`, small filters (Li et al., Pruning filters for efficient ConvNets,
+            2017); `"taylor"` (Molchanov et al., 2019), `"snip"` and others of `scores`, which need data; `"fpgm"`, near
+            the geometric median (He et al., 2019); `"bn_scale"`, small scales of batch normalizations (Liu et al.,
+            Network slimming, 2017); `"group"`, small norms over all coupled weights, also those that read the filter
+            (Fang et al., DepGraph, 2023); `"random"`; a `Score` or a function, whose scores of single weights are
+            summed.
+        budget: instead of a fraction, what may remain of the model: `{"parameters": 0.5}`, `{"macs": 0.5}` or
+            `{"bytes": 0.5}`, shares in (0, 1); or `{"accuracy": 0.97}`, the least that `evaluate` may return.
+        data: what a score that needs data is computed on: inputs, `(inputs, labels)`, or batches of either.
+        **options: scope, rounds, training between rounds, and filters of layers; see `RemovalOptions`.
+
+    Returns:
+        A plain Keras model. How the model was compiled is carried over; the optimizer begins anew.
+
+    Raises:
+        InvalidSparsityError: fraction or budget is none, or both are given.
+        UnknownNameError: there is no such score, scope, goal or layer.
+        InvalidDataError: the score needs data, and there is none or it does not fit.
+        NothingToPruneError: there is no filter that could go.
+        InvalidModelError: the model is not built, or a subclass whose `call` nobody can look into.
+
+    Examples:
+        >>> import keras
+        >>> import keras_prunelab as kpl
+        >>> model = keras.Sequential([
+        ...     keras.Input((8, 8, 3)), keras.layers.Conv2D(16, 3), keras.layers.Flatten(), keras.layers.Dense(10)
+        ... ])
+        >>> kpl.remove_filters(model, 0.25).layers[0].filters
+        12
+        >>> kpl.metrics(kpl.remove_filters(model, budget={"macs": 0.5})).macs / kpl.metrics(model).macs <= 0.5
+        True
+    """
+    plan = _Plan.checked(fraction, budget, options)
+    small = without_wrappers(model)
+    if plan.goal == "accuracy":
+        return _until(small, plan, score, data)
+    for share in plan.shares():
+        small = _trained(_smaller(small, plan, share, score, data), options)
+    return small
+
+
+class _Plan:
+    """What is asked for, checked."""
+
+    def __init__(self, goal: str, target: float, options: RemovalOptions) -> None:
+        self.goal, self.target, self.options = goal, target, options
+        self.rounds = options.get("rounds", 20 if goal == "accuracy" else 1)
+        self.scope = options.get("scope", "layer" if goal == "fraction" else "global")
+
+    @classmethod
+    def checked(cls, fraction: float | None, budget: Mapping[str, float] | None, options: RemovalOptions) -> _Plan:
+        if (fraction is None) == (budget is None) or (budget is not None and len(budget) != 1):
+            raise InvalidSparsityError(
+                f"fraction={fraction!r} and budget={budget!r}: give one of them, such as fraction=0.5 or "
+                "budget={'macs': 0.5}."
+            )
+        goal, target = ("fraction", fraction) if budget is None else next(iter(budget.items()))
+        if goal not in ("fraction", "accuracy", *_COSTS):
+            raise UnknownNameError(f"budget={budget!r}: a goal is 'parameters', 'macs', 'bytes' or 'accuracy'.")
+        if target is None or not (0 <= target < 1 or (goal == "accuracy" and target == 1)):
+            raise InvalidSparsityError(f"{goal}={target!r} is to be in [0, 1); write 0.5 for 50 %.")
+        if goal == "accuracy" and "evaluate" not in options:
+            raise UnknownNameError("budget={'accuracy': ...} needs evaluate=, a function from a model to its accuracy.")
+        plan = cls(goal, float(target), options)
+        if plan.scope not in ("layer", "global"):
+            raise UnknownNameError(f"scope={plan.scope!r} is unknown; it is 'layer' or 'global'.")
+        if plan.rounds < 1:
+            raise InvalidSparsityError(f"rounds={plan.rounds!r} is to be at least 1.")
+        return plan
+
+    def shares(self) -> Iterator[float]:
+        """What to remove in each round, or may remain after it, of what there is at its beginning."""
+        done = 1.0
+        for number in range(1, self.rounds + 1):
+            if self.goal == "fraction":
+                left = 1 - self.target * number / self.rounds
+                yield 1 - left / done
+            else:
+                left = self.target ** (number / self.rounds)
+                yield left / done
+            done = left
+
+
+def _until(model: keras.Model, plan: _Plan, score: FilterScoreLike, data: Any) -> keras.Model:
+    """Remove a twentieth at a time, as long as the accuracy holds."""
+    best, evaluate = model, plan.options["evaluate"]
+    for _ in range(min(plan.rounds, _MOST_ROUNDS)):
+        try:
+            small = _smaller(best, plan, 1 / 20, score, data)
+        except NothingToPruneError:
+            break
+        small = _trained(small, plan.options)
+        if small.count_params() == best.count_params() or evaluate(small) < plan.target:
+            break
+        best = small
+    return best
+
+
+def _trained(model: keras.Model, options: RemovalOptions) -> keras.Model:
+    train = options.get("train")
+    if isinstance(train, Mapping):
+        if not model.compiled:
+            raise InvalidModelError(f"Model {model.name!r} is not compiled, so train= cannot fit it. Compile it first.")
+        model.fit(**train)
+    elif train is not None:
+        train(model)
+    return model
+
+
+def _smaller(model: keras.Model, plan: _Plan, share: float, score: FilterScoreLike, data: Any) -> keras.Model:
+    analysis = analysed(model)
+    scores = importance(model, analysis, score, data)
+    candidates = _candidates(model, analysis, plan.options, scores)
+    if plan.goal in _COSTS:
+        gone = _within(analysis, candidates, scores, share, plan)
+    else:
+        gone = _fraction(analysis, candidates, scores, share, plan)
+    return cut(model, analysis, gone)
+
+
+def _candidates(model: keras.Model, analysis: Analysis, options: RemovalOptions, scores: Importance) -> list[Family]:
+    """The families that may lose filters, with those groups that the score speaks of."""
+    found = families(analysis)
+    include, exclude = options.get("include"), options.get("exclude")
+    if include is not None or exclude is not None:
+        allowed = {id(layer) for item in prunable(model, include, exclude) for layer in item.containers}
+        found = [each for each in found if all(id(owner) in allowed for owner in each.owners)]
+    found = [Family(each.name, each.groups[~np.isnan(scores[each.groups])], each.owners) for each in found]
+    found = [each for each in found if each.groups.size > 1]
+    if not found:
+        walls = "; ".join(f"{wall.layer}: {wall.reason}" for wall in analysis.walls)
+        raise NothingToPruneError(
+            f"Model {model.name!r} has no filter that could go. Those of its outputs stay, those next to a layer "
+            f"without a rule ({walls or 'there is none'}), and what include= and exclude= leave out."
+        )
+    return found
+
+
+def _fraction(analysis: Analysis, found: list[Family], scores: Importance, share: float, plan: _Plan) -> Flags:
+    gone = none_gone(analysis)
+    if plan.scope == "global":
+        order = _order(found, scores)
+        gone[order[: pruned_count(share, order.size)]] = True
+        return analysis.settled(gone)
+    for family in found:
+        order = family.groups[np.argsort(scores[family.groups], kind="stable")]
+        gone[order[: min(pruned_count(share, order.size), order.size - 1)]] = True
+    return analysis.settled(gone)
+
+
+def _within(analysis: Analysis, found: list[Family], scores: Importance, share: float, plan: _Plan) -> Flags:
+    """As few filters as bring the cost below a share of what it is."""
+    kind: Cost = plan.goal  # type: ignore[assignment]
+    most = share * cost(analysis, none_gone(analysis), kind)
+    order = _order(found, scores) if plan.scope == "global" else _alternating(found, scores)
+
+    def after(count: int) -> Flags:
+        gone = none_gone(analysis)
+        gone[order[:count]] = True
+        return analysis.settled(gone)
+
+    low, high = 0, order.size
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if cost(analysis, after(middle), kind) <= most else (middle + 1, high)
+    return after(low)
+
+
+def _order(found: list[Family], scores: Importance) -> NDArray[np.int64]:
+    """All groups, those first that matter least in relation to the mean of their family."""
+    groups = np.concatenate([family.groups for family in found])
+    relative = np.concatenate([scores[each.groups] / (scores[each.groups].mean() or 1.0) for each in found])
+    return groups[np.argsort(relative, kind="stable")]
+
+
+def _alternating(found: list[Family], scores: Importance) -> NDArray[np.int64]:
+    """All groups in an order in which each family loses the same share at any point."""
+    ranked = [each.groups[np.argsort(scores[each.groups], kind="stable")] for each in found]
+    places = [(np.arange(each.size) + 1) / each.size for each in ranked]
+    order = np.argsort(np.concatenate(places), kind="stable")
+    return np.concatenate(ranked)[order]

@@ -1,0 +1,162 @@
+"""Model files in which sparse arrays take one bit a weight and their values."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_prunelab._atomic import replacing
+from keras_prunelab._errors import InvalidModelError
+
+from ._compact import without_wrappers
+
+_WEIGHTS = "model.weights.h5"
+_SPARSE = "sparse.npz"
+_FORMAT = "keras_prunelab sparse weights 1"
+
+
+def save_sparse(model: keras.Model, path: str | os.PathLike[str]) -> None:
+    """Save a model to a `.keras` file in which sparse arrays are small.
+
+    The file is what `model.save` writes, but for arrays with so many zeros that one bit a number and the other values
+    take less: these stand in a member of their own, `sparse.npz`. Nothing is lost, no bit of a number changes, and the
+    configuration holds no class of this package. `load_sparse` reads it.
+
+    Args:
+        model: a model that Keras can save, with its optimizer where it has one. `Pruned` wrappers are taken off.
+        path: the file to write; its ending is `.keras`. Replaced only once the new one is whole.
+
+    Raises:
+        InvalidModelError: the ending is another one.
+
+    Examples:
+        >>> import keras, tempfile
+        >>> import keras_prunelab as kpl
+        >>> from pathlib import Path
+        >>> pruned = kpl.prune(keras.Sequential([keras.Input((100,)), keras.layers.Dense(1000)]), 0.95)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     kpl.save_sparse(pruned, Path(folder) / "small.keras")
+        ...     kpl.sparsity(kpl.load_sparse(Path(folder) / "small.keras"))
+        0.95
+    """
+    target = Path(path)
+    if target.suffix != ".keras":
+        raise InvalidModelError(f"{os.fspath(path)} should end in .keras, as the files that Keras loads do.")
+    with replacing(target) as temporary, tempfile.TemporaryDirectory() as folder:
+        dense, members = Path(folder) / "dense.keras", Path(folder) / "members"
+        without_wrappers(model).save(dense)
+        with zipfile.ZipFile(dense) as archive:
+            archive.extractall(members)
+        packed = _pack(members / _WEIGHTS)
+        (members / _SPARSE).write_bytes(packed)
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+            for member in sorted(members.rglob("*")):
+                if member.is_file():
+                    archive.write(member, member.relative_to(members).as_posix())
+
+
+def load_sparse(path: str | os.PathLike[str], **options: Any) -> keras.Model:
+    """Load a model that `save_sparse` wrote; any other `.keras` file too.
+
+    Args:
+        path: the file.
+        **options: what `keras.saving.load_model` takes: `custom_objects`, `compile`, `safe_mode`.
+
+    Returns:
+        The model, every number as it was.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        InvalidModelError: it is no `.keras` file, or its sparse arrays are damaged.
+    """
+    source = Path(path)
+    if not zipfile.is_zipfile(source):
+        if not source.exists():
+            raise FileNotFoundError(f"There is no file {os.fspath(path)}.")
+        raise InvalidModelError(f"{os.fspath(path)} is no .keras file; save_sparse and model.save write such files.")
+    with tempfile.TemporaryDirectory() as folder:
+        members, dense = Path(folder) / "members", Path(folder) / "dense.keras"
+        with zipfile.ZipFile(source) as archive:
+            archive.extractall(members)
+        if (members / _SPARSE).exists():
+            _unpack(members / _WEIGHTS, (members / _SPARSE).read_bytes(), os.fspath(path))
+            (members / _SPARSE).unlink()
+        shutil.make_archive(str(dense), "zip", members)
+        Path(f"{dense}.zip").rename(dense)
+        return keras.saving.load_model(dense, **options)
+
+
+def _pack(weights: Path) -> bytes:
+    """Take the sparse arrays out of a file of weights; returns them, packed."""
+    arrays: dict[str, NDArray[Any]] = {}
+    paths: list[str] = []
+    slim = weights.with_suffix(".slim")
+    with h5py.File(weights) as source, h5py.File(slim, "w") as target:
+        target.attrs.update(source.attrs)
+        for name, item in _items(source):
+            if isinstance(item, h5py.Group):
+                copy: Any = target.require_group(name)
+            elif (parts := _split(item)) is None:
+                copy = target.create_dataset(name, data=item[()])
+            else:
+                arrays[f"bits{len(paths)}"], arrays[f"values{len(paths)}"] = parts
+                arrays[f"shape{len(paths)}"] = np.array(item.shape, np.int64)
+                paths.append(name)
+                copy = target.create_dataset(name, data=h5py.Empty(item.dtype))
+            copy.attrs.update(item.attrs)
+    slim.replace(weights)
+    arrays["header"] = np.array(json.dumps({"format": _FORMAT, "paths": paths}))
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type] # not typed for names that are put together
+    return buffer.getvalue()
+
+
+def _items(file: h5py.File) -> Iterator[tuple[str, Any]]:
+    names: list[str] = []
+    file.visit(names.append)
+    return ((name, file[name]) for name in names)
+
+
+def _split(item: h5py.Dataset) -> tuple[NDArray[np.uint8], NDArray[Any]] | None:
+    """Which numbers are not zero, one bit each, and those numbers; None where that is not less."""
+    if item.dtype.kind not in "fiu" or not item.size:
+        return None
+    value = np.asarray(item[()]).reshape(-1)
+    # By its bits: -0.0 is kept as it is.
+    kept = value.view(f"u{value.dtype.itemsize}") != 0
+    count = int(np.count_nonzero(kept))
+    if count * value.itemsize + kept.size // 8 >= 0.9 * value.nbytes:
+        return None
+    return np.packbits(kept), value[kept]
+
+
+def _unpack(weights: Path, packed: bytes, path: str) -> None:
+    """Put the sparse arrays back into a file of weights."""
+    try:
+        with np.load(io.BytesIO(packed), allow_pickle=False) as arrays, h5py.File(weights, "r+") as file:
+            header = json.loads(str(arrays["header"]))
+            if header["format"] != _FORMAT:
+                raise InvalidModelError(
+                    f"{path} is of the format {header['format']!r}; this version reads {_FORMAT!r}."
+                )
+            for index, name in enumerate(header["paths"]):
+                shape, values = arrays[f"shape{index}"], arrays[f"values{index}"]
+                whole = np.zeros(int(np.prod(shape)), values.dtype)
+                whole[np.unpackbits(arrays[f"bits{index}"], count=whole.size).astype(np.bool_)] = values
+                attributes = dict(file[name].attrs)
+                del file[name]
+                file.create_dataset(name, data=whole.reshape(shape)).attrs.update(attributes)
+    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise InvalidModelError(f"The sparse arrays in {path} are damaged: {error}.") from error

@@ -1,0 +1,58 @@
+"""`prunelab compact`: a smaller network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import _console, _options
+
+EXAMPLES = """\
+Examples:
+
+    prunelab compact pruned.keras --out small.keras
+
+    prunelab compact net.mat --fraction 0.3 --out buildSmall.m
+"""
+
+
+def command(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A .mat file with a network, or a .keras file.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The file to write: .keras, or .m for MATLAB code.")],
+    fraction: Annotated[
+        float | None,
+        typer.Option(metavar="FRACTION", help="Remove this share of each layer's filters too, the smallest first."),
+    ] = None,
+    network: _options.Network = None,
+) -> None:
+    """Cut out of a network the channels that are zero, and prove that it computes the same."""
+    from dataclasses import replace
+
+    import keras_prunelab as kpl
+    import matlab_bridge as bridge
+
+    from ._inputs import open_model
+    from ._outputs import make_folder, save_keras
+
+    if out.suffix.lower() not in {".keras", ".m"}:
+        raise kpl.InvalidModelError(
+            f"--out is a .keras or a .m file, but got {str(out)!r}: a network of another size does not fit into the "
+            "bytes of the .mat file that it came from."
+        )
+    opened = open_model(model, network)
+    given = opened.model if fraction is None else kpl.remove_filters(opened.model, fraction)
+    found = kpl.compaction(given)
+    make_folder(out.parent)
+    if out.suffix.lower() == ".m":
+        bridge.write_matlab_code(found.model, out, class_names=opened.class_names)
+    else:
+        save_keras(replace(opened, model=found.model), out)
+    for line in str(found).splitlines():
+        _console.say(line)
+    before, after = kpl.metrics(opened.model), kpl.metrics(found.model)
+    _console.say(
+        f"Wrote {out}: {before.parameters:,} parameters became {after.parameters:,}, {before.macs:,} multiply-adds "
+        f"{after.macs:,}."
+    )

@@ -1,0 +1,139 @@
+"""What `metrics` counts, against arithmetic by hand and TensorFlow's own profiler."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import keras_prunelab as kpl
+
+from .channel_masks import lively, without
+
+pytestmark = pytest.mark.backends
+
+L = keras.layers
+
+MACS: dict[str, tuple[tuple[int, ...], Any, int]] = {
+    "dense": ((5,), lambda: L.Dense(3), 5 * 3),
+    "dense over a sequence": ((7, 5), lambda: L.Dense(3), 7 * 5 * 3),
+    "convolution": ((8, 8, 2), lambda: L.Conv2D(4, 3), 6 * 6 * 3 * 3 * 2 * 4),
+    "strides": ((8, 8, 2), lambda: L.Conv2D(4, 3, strides=2, padding="same"), 4 * 4 * 3 * 3 * 2 * 4),
+    "groups": ((8, 8, 4), lambda: L.Conv2D(4, 3, groups=2), 6 * 6 * 3 * 3 * 2 * 4),
+    "depthwise": ((8, 8, 4), lambda: L.DepthwiseConv2D(3, depth_multiplier=2), 6 * 6 * 3 * 3 * 4 * 2),
+    "separable": ((8, 8, 4), lambda: L.SeparableConv2D(5, 3), 6 * 6 * (3 * 3 * 4 + 4 * 5)),
+    "transposed": ((8, 8, 4), lambda: L.Conv2DTranspose(5, 3, strides=2), 8 * 8 * 3 * 3 * 4 * 5),
+    "lstm": ((6, 3), lambda: L.LSTM(5), 6 * 4 * 5 * (3 + 5)),
+    "both ways": ((6, 3), lambda: L.Bidirectional(L.GRU(5)), 2 * 6 * 3 * 5 * (3 + 5)),
+    "time distributed": ((6, 8, 2), lambda: L.TimeDistributed(L.Conv1D(4, 3)), 6 * 6 * 3 * 2 * 4),
+    "einsum": ((6, 3), lambda: L.EinsumDense("abc,cd->abd", (None, 4)), 6 * 3 * 4),
+    "pooling": ((8, 8, 2), lambda: L.MaxPooling2D(), 0),
+}
+
+
+@pytest.mark.parametrize("name", MACS)
+def test_multiply_adds_by_hand(name: str) -> None:
+    shape, make, expected = MACS[name]
+    model = keras.Sequential([keras.Input(shape), make()])
+    found = kpl.metrics(lively(model))
+    assert found.macs == found.macs_effective == expected
+    assert found.uncounted == ()
+
+
+def test_attention_counts_its_products() -> None:
+    query, value = keras.Input((5, 8)), keras.Input((7, 6))
+    model = keras.Model([query, value], L.MultiHeadAttention(2, 3, value_dim=4)(query, value))
+    projections = 5 * 8 * 2 * 3 + 7 * 6 * 2 * 3 + 7 * 6 * 2 * 4 + 5 * 2 * 4 * 8
+    assert kpl.metrics(model).macs == projections + 5 * 7 * 2 * (3 + 4)
+
+
+def test_zeros_bytes_and_shared_layers() -> None:
+    shared = L.Dense(4, use_bias=False, name="shared")
+    one, two = keras.Input((4,)), keras.Input((4,))
+    model = keras.Model([one, two], L.Add()([shared(one), shared(two)]))
+    lively(model)
+    without(shared.kernel, [0, 1, 2])
+    found = kpl.metrics(model, stored=True)
+    assert (found.parameters, found.nonzeros) == (16, 4)
+    assert (found.bytes_dense, found.bytes_compressed) == (64, 4 * 4 + 2)
+    assert (found.macs, found.macs_effective) == (2 * 16, 2 * 4)
+    assert found.bytes_stored is not None
+    assert found.bytes_stored > 64
+    assert list(found.layers["layer"])[:1] == ["shared"]
+
+
+def test_memory_is_what_is_needed_at_a_time() -> None:
+    inputs = keras.Input((10,))
+    x = L.Dense(100)(inputs)
+    y = L.Dense(50)(x)
+    model = keras.Model(inputs, L.Dense(10)(L.Concatenate()([x, y])))
+    assert kpl.metrics(model).activation_bytes == 4 * (100 + 50 + 150)
+
+
+def test_the_names_of_matlab() -> None:
+    model = keras.Sequential(
+        [keras.Input((28, 28, 1)), L.Conv2D(8, 3, name="conv"), L.ReLU(), L.Flatten(), L.Dense(10)]
+    )
+    table = kpl.metrics(model).matlab()
+    assert list(table.columns) == [
+        "LayerName",
+        "LayerType",
+        "NumberOfLearnables",
+        "NumberOfOperations",
+        "ParameterMemory (MB)",
+        "NumberOfMACs",
+        "ArithmeticIntensity",
+    ]
+    assert list(table["NumberOfLearnables"]) == [80, 26 * 26 * 8 * 10 + 10]
+    assert table["NumberOfMACs"][0] * 2 == table["NumberOfOperations"][0] == 2 * 26 * 26 * 72
+    assert table["ParameterMemory (MB)"][0] == pytest.approx(80 * 4 / 2**20)
+
+
+def test_layers_that_cannot_be_counted_are_named() -> None:
+    model = keras.Sequential([keras.Input((4, 5, 2)), L.ConvLSTM1D(3, 2, name="unknown")])
+    assert kpl.metrics(model).uncounted == ("unknown",)
+
+
+def test_latency_is_measured_side_by_side() -> None:
+    small = keras.Sequential([keras.Input((64,)), L.Dense(8)])
+    large = keras.Sequential([keras.Input((2048,)), L.Dense(4096), L.Dense(4096)])
+    one, other = kpl.latency([small, large], 4, seconds=0.1)
+    assert 0 < one < other
+    assert set(kpl.metrics(small, batches=(1, 2)).latency) == {1, 2}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="TensorFlow's profiler counts")
+@pytest.mark.parametrize("name", ["VGG16", "ResNet50", "MobileNetV2", "DenseNet121", "Xception", "EfficientNetB0"])
+def test_applications_agree_with_the_profiler_of_tensorflow(name: str) -> None:
+    import tensorflow as tf
+
+    size = {"Xception": 71}.get(name, 64)
+    model = getattr(keras.applications, name)(weights=None, input_shape=(size, size, 3), classes=10)
+    shape = tf.TensorSpec((1, size, size, 3), tf.float32)
+    graph = tf.function(lambda x: model(x, training=False)).get_concrete_function(shape).graph
+    options = tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()
+    options["output"] = f"file:outfile={os.devnull}"
+    options["account_type_regexes"] = [".*Conv2D.*", ".*Depthwise.*", ".*MatMul.*"]
+    profile = tf.compat.v1.profiler.profile(graph, cmd="op", options=options)
+    flops = sum(
+        child.total_float_ops - sum(grand.total_float_ops for grand in child.children)
+        for child in _all(profile)
+        if child.name in ("Conv2D", "DepthwiseConv2dNative", "MatMul")
+    )
+    assert kpl.metrics(model).macs == pytest.approx(flops / 2, rel=1e-6)
+
+
+def _all(node: Any) -> list[Any]:
+    return [node, *(each for child in node.children for each in _all(child))]
+
+
+def test_a_dtype_of_two_bytes() -> None:
+    model = keras.Sequential([keras.Input((8,)), L.Dense(4, dtype="bfloat16")])
+    found = kpl.metrics(model)
+    assert found.bytes_dense == 2 * (8 * 4 + 4)
+    assert found.bytes_compressed == 2 * 32 + 1  # the bias is zero: one bit a number, rounded up to a byte
+    assert np.isfinite(found.activation_bytes)

@@ -1,0 +1,199 @@
+"""Which filters `remove_filters` takes, against scores by hand, and how far it goes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import keras_prunelab as kpl
+
+from .channel_masks import lively
+
+pytestmark = pytest.mark.backends
+
+L = keras.layers
+
+
+def network() -> keras.Model:
+    inputs = keras.Input((8, 8, 3))
+    x = L.Conv2D(8, 3, padding="same", name="stem")(inputs)
+    x = L.BatchNormalization(name="norm")(x)
+    y = L.Conv2D(12, 3, padding="same", activation="relu", name="wide")(L.ReLU()(x))
+    y = L.Conv2D(8, 3, padding="same", name="back")(y)
+    x = L.GlobalAveragePooling2D()(L.Add()([x, y]))
+    return lively(keras.Model(inputs, L.Dense(4, name="last")(x), name="net"))
+
+
+def weights(model: keras.Model, layer: str) -> list[np.ndarray]:
+    return [np.array(keras.ops.convert_to_numpy(weight), np.float64) for weight in model.get_layer(layer).weights]
+
+
+def kept(model: keras.Model, small: keras.Model, layer: str) -> list[int]:
+    """Which filters of a layer whose input is whole are left, by their values."""
+    before, after = weights(model, layer)[0], weights(small, layer)[0]
+    rows = before.reshape(-1, before.shape[-1]).T
+    return [int(np.abs(rows - row).sum(axis=1).argmin()) for row in after.reshape(-1, after.shape[-1]).T]
+
+
+def best(scores: np.ndarray, count: int) -> list[int]:
+    return sorted(np.argsort(scores)[-count:].tolist())
+
+
+def sums(kernel: np.ndarray, power: int = 1, axis: int = -1) -> np.ndarray:
+    return (np.abs(np.moveaxis(kernel, axis, 0)).reshape(kernel.shape[axis], -1) ** power).sum(axis=1)
+
+
+@pytest.mark.parametrize("score", ["l1", "l2", "fpgm", "bn_scale", "group"])
+def test_scores_of_coupled_filters(score: str) -> None:
+    model = network()
+    stem, back, wide, last = (weights(model, name) for name in ("stem", "back", "wide", "last"))
+    norm = weights(model, "norm")
+    expected = {
+        "l1": sums(stem[0]) + sums(back[0]),
+        "l2": sums(stem[0], 2) + sums(back[0], 2),
+        "fpgm": sum(
+            np.linalg.norm(rows[:, None] - rows, axis=-1).sum(axis=1)
+            for rows in (np.moveaxis(each[0], -1, 0).reshape(8, -1) for each in (stem, back))
+        ),
+        "bn_scale": np.abs(norm[0]),
+        "group": sums(stem[0], 2)
+        + sums(back[0], 2)
+        + sum(each**2 for each in (stem[1], back[1], norm[0], norm[1]))
+        + sums(wide[0], 2, axis=-2)
+        + sums(last[0], 2, axis=0),
+    }[score]
+    small = kpl.remove_filters(model, 0.5, score)
+    assert kept(model, small, "stem") == best(expected, 4)
+    assert small.get_layer("back").filters == 4
+    assert small.get_layer("wide").filters == (12 if score == "bn_scale" else 6)
+    assert small.output_shape == (None, 4)
+
+
+def test_the_smaller_model_computes_what_its_filters_make() -> None:
+    model = network()
+    small = kpl.remove_filters(model, 0.5)
+    names = ("stem", "wide", "back")
+    stem = kept(model, small, "stem")
+    inner = best(sums(weights(model, "wide")[0]), 6)
+    expected = {
+        "stem": weights(model, "stem")[0][..., stem],
+        "wide": weights(model, "wide")[0][:, :, stem][..., inner],
+        "back": weights(model, "back")[0][:, :, inner][..., stem],
+    }
+    for name in names:
+        np.testing.assert_array_equal(weights(small, name)[0], expected[name])
+    np.testing.assert_array_equal(weights(small, "last")[0], weights(model, "last")[0][stem])
+    for whole, cut in zip(weights(model, "norm"), weights(small, "norm"), strict=True):
+        np.testing.assert_array_equal(cut, whole[stem])
+
+
+def test_taylor_by_hand() -> None:
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=(16, 5)).astype("float32"), rng.normal(size=(16, 1)).astype("float32")
+    model = lively(keras.Sequential([keras.Input((5,)), L.Dense(6, name="hidden"), L.Dense(1, name="out")]))
+    model.compile("sgd", "mse")
+    (kernel, bias), (out, offset) = weights(model, "hidden"), weights(model, "out")
+    slope = 2 * ((x @ kernel + bias) @ out + offset - y) / len(x)
+    hidden = slope @ out.T
+    score = ((kernel * (x.T @ hidden)) ** 2).sum(axis=0) + (bias * hidden.sum(axis=0)) ** 2
+    small = kpl.remove_filters(model, 0.5, "taylor", data=(x, y))
+    assert kept(model, small, "hidden") == best(score, 3)
+    with pytest.raises(kpl.InvalidDataError):
+        kpl.remove_filters(model, 0.5, "taylor")
+
+
+@pytest.mark.parametrize("scope", ["layer", "global"])
+@pytest.mark.parametrize("goal", ["parameters", "macs", "bytes"])
+def test_budgets_are_met_and_not_by_much(goal: str, scope: Any) -> None:
+    def measured(model: keras.Model) -> int:
+        found = kpl.metrics(model)
+        return {"parameters": found.parameters, "macs": found.macs, "bytes": found.bytes_dense}[goal]
+
+    model = network()
+    small = kpl.remove_filters(model, budget={goal: 0.4}, scope=scope)
+    assert 0.25 < measured(small) / measured(model) <= 0.4
+
+
+def test_a_global_ranking_compares_with_the_mean_of_each_layer() -> None:
+    model = lively(keras.Sequential([keras.Input((6,)), L.Dense(8, name="a"), L.Dense(8, name="b"), L.Dense(2)]))
+    rows = []
+    for name in ("a", "b"):
+        scores = sums(weights(model, name)[0])
+        rows += [(score / scores.mean(), name) for score in scores]
+    gone = [name for _, name in sorted(rows)[:4]]
+    small = kpl.remove_filters(model, 0.25, scope="global")
+    assert [small.get_layer(name).units for name in ("a", "b")] == [8 - gone.count("a"), 8 - gone.count("b")]
+
+
+def test_rounds_with_training_between() -> None:
+    model = network()
+    seen: list[int] = []
+    small = kpl.remove_filters(
+        model, 0.5, rounds=4, train=lambda each: seen.append(each.get_layer("wide").filters), exclude="stem"
+    )
+    assert seen == [11, 9, 8, 6] or seen == [10, 9, 7, 6] or seen == [11, 9, 7, 6]
+    assert small.get_layer("wide").filters == 6
+    assert small.get_layer("back").filters == 8  # coupled to the stem
+
+
+def test_rounds_with_the_arguments_of_fit() -> None:
+    model = network()
+    fit = {"x": np.ones((4, 8, 8, 3)), "y": np.ones((4, 4)), "verbose": 0}
+    with pytest.raises(kpl.InvalidModelError, match="not compiled"):
+        kpl.remove_filters(model, 0.5, train=fit)
+    model.compile("sgd", "mse")
+    seen = []
+    log = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(logs["loss"]))
+    kpl.remove_filters(model, 0.5, rounds=2, train={**fit, "callbacks": [log]})
+    assert len(seen) == 2
+
+
+def test_an_accuracy_to_hold() -> None:
+    model = network()
+    sizes: list[int] = []
+
+    def evaluate(small: keras.Model) -> float:
+        sizes.append(small.get_layer("wide").filters)
+        return sizes[-1] / 12
+
+    small = kpl.remove_filters(model, budget={"accuracy": 0.6}, evaluate=evaluate)
+    assert small.get_layer("wide").filters / 12 >= 0.6
+    assert sizes[-1] / 12 < 0.6
+
+
+def test_heads_go_as_a_whole() -> None:
+    inputs = keras.Input((5, 8))
+    attended = L.MultiHeadAttention(4, 3, name="attention")(inputs, inputs)
+    model = lively(keras.Model(inputs, L.Dense(2)(attended)))
+    small = kpl.remove_filters(model, 0.5)
+    assert small.get_layer("attention").num_heads == 2
+    assert small.get_layer("attention").key_dim == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ({}, kpl.InvalidSparsityError, "give one of them"),
+        ({"fraction": 0.5, "budget": {"macs": 0.5}}, kpl.InvalidSparsityError, "give one of them"),
+        ({"fraction": 1.0}, kpl.InvalidSparsityError, "in \\[0, 1\\)"),
+        ({"fraction": 0.5, "score": "fame"}, kpl.UnknownNameError, "'fame' is unknown"),
+        ({"fraction": 0.5, "scope": "erk"}, kpl.UnknownNameError, "'layer' or 'global'"),
+        ({"fraction": 0.5, "rounds": 0}, kpl.InvalidSparsityError, "at least 1"),
+        ({"fraction": 0.5, "include": "nowhere"}, kpl.UnknownNameError, "matches no layer"),
+        ({"fraction": 0.5, "include": "last"}, kpl.NothingToPruneError, "no filter that could go"),
+        ({"budget": {"speed": 0.5}}, kpl.UnknownNameError, "a goal is"),
+        ({"budget": {"accuracy": 0.5}}, kpl.UnknownNameError, "needs evaluate="),
+    ],
+)
+def test_what_cannot_be_is_refused(arguments: Any, error: Any, words: str) -> None:
+    with pytest.raises(error, match=words):
+        kpl.remove_filters(network(), **arguments)
+
+
+def test_bn_scale_needs_scales() -> None:
+    model = keras.Sequential([keras.Input((4,)), L.Dense(4), L.Dense(2)])
+    with pytest.raises(kpl.InvalidModelError, match="needs BatchNormalization"):
+        kpl.remove_filters(model, 0.5, "bn_scale")

@@ -1,0 +1,93 @@
+"""Files of sparse models: their size, their loss (none), and what exports make of the zeros."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import keras_prunelab as kpl
+
+pytestmark = pytest.mark.backends
+
+L = keras.layers
+
+
+def network() -> keras.Model:
+    layers = [keras.Input((300,)), L.Dense(400, "relu"), L.BatchNormalization(), L.Dense(100)]
+    return keras.Sequential(layers, name="net")
+
+
+def values(model: keras.Model) -> list[np.ndarray]:
+    return [np.array(keras.ops.convert_to_numpy(weight)) for weight in model.weights]
+
+
+def test_a_sparse_file_is_small_and_loses_nothing(tmp_path: Path) -> None:
+    pruned = kpl.prune(network(), 0.95)
+    kernel = values(pruned)[0]
+    kernel[0, :3] = [-0.0, np.nan, np.float32(1e-45)]
+    pruned.layers[0].kernel.assign(kernel)
+    pruned.save(tmp_path / "dense.keras")
+    kpl.save_sparse(pruned, tmp_path / "sparse.keras")
+    dense, sparse = (tmp_path / "dense.keras").stat().st_size, (tmp_path / "sparse.keras").stat().st_size
+    assert sparse <= 0.12 * dense
+    loaded = kpl.load_sparse(tmp_path / "sparse.keras")
+    for one, other in zip(values(pruned), values(loaded), strict=True):
+        assert one.tobytes() == other.tobytes()
+    assert [layer.name for layer in loaded.layers] == [layer.name for layer in pruned.layers]
+
+
+def test_the_archive_is_what_keras_writes_but_for_one_member(tmp_path: Path) -> None:
+    kpl.save_sparse(kpl.prune(network(), 0.9), tmp_path / "sparse.keras")
+    with zipfile.ZipFile(tmp_path / "sparse.keras") as archive:
+        assert sorted(archive.namelist()) == ["config.json", "metadata.json", "model.weights.h5", "sparse.npz"]
+        config = archive.read("config.json").decode()
+    assert "prunelab" not in config
+    assert json.loads(config)["class_name"] == "Sequential"
+
+
+def test_the_state_of_training_comes_along(tmp_path: Path) -> None:
+    model = network()
+    model.compile("adam", "mse")
+    model.fit(np.ones((8, 300)), np.ones((8, 100)), verbose=0)
+    kpl.trajectory(model, 0.9).masks(0).apply(model)
+    kpl.save_sparse(model, tmp_path / "sparse.keras")
+    loaded = kpl.load_sparse(tmp_path / "sparse.keras")
+    assert int(loaded.optimizer.iterations) == 1
+    for one, other in zip(model.optimizer.variables, loaded.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(one), keras.ops.convert_to_numpy(other))
+
+
+def test_dense_files_load_too_and_half_precision_is_kept(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((64,)), L.Dense(64, dtype="bfloat16"), L.Dense(64, dtype="float16")])
+    pruned = kpl.prune(model, 0.9)
+    pruned.save(tmp_path / "dense.keras")
+    kpl.save_sparse(pruned, tmp_path / "sparse.keras")
+    for name in ("dense", "sparse"):
+        loaded = kpl.load_sparse(tmp_path / f"{name}.keras", compile=False)
+        assert [str(weight.dtype) for weight in loaded.weights] == ["bfloat16"] * 2 + ["float16"] * 2
+        for one, other in zip(values(pruned), values(loaded), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_files_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        kpl.load_sparse(tmp_path / "nowhere.keras")
+    (tmp_path / "text.keras").write_text("no archive")
+    with pytest.raises(kpl.InvalidModelError, match=r"no \.keras file"):
+        kpl.load_sparse(tmp_path / "text.keras")
+    with pytest.raises(kpl.InvalidModelError, match=r"should end in \.keras"):
+        kpl.save_sparse(network(), tmp_path / "model.h5")
+    kpl.save_sparse(kpl.prune(network(), 0.9), tmp_path / "sparse.keras")
+    with zipfile.ZipFile(tmp_path / "sparse.keras") as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(tmp_path / "damaged.keras", "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content[:-200] if name == "sparse.npz" else content)
+    with pytest.raises(kpl.InvalidModelError, match="damaged"):
+        kpl.load_sparse(tmp_path / "damaged.keras")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["damaged.keras", "sparse.keras", "text.keras"]
