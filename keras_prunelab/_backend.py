@@ -197,6 +197,23 @@ def read(variable: Any) -> NDArray[Any]:
     return np.asarray(keras.ops.convert_to_numpy(variable))
 
 
+def protected(variable: Any) -> NDArray[Any]:
+    """Look at a variable's value where others might write to what they are given.
+
+    Args:
+        variable: a Keras variable.
+
+    Returns:
+        Its value: a view that cannot be written to, or a copy where the backend has no such views.
+    """
+    value = read(variable)
+    if keras.config.backend() == "torch":  # it warns of arrays that cannot be written to, and shares the others
+        return value.copy()
+    view = value.view()
+    view.flags.writeable = False
+    return view
+
+
 def compiled_writes(write: Callable[..., None], optimizer: Any) -> Callable[..., None]:
     """Compile a function that assigns to variables of a model and its optimizer, for use between two train steps.
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._masks import MaskSet
-from ._selection import Levels
+from ._removal import Levels
 
 
 class LevelMasks(Protocol):
