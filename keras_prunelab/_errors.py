@@ -9,6 +9,7 @@ PruneLabError
 ├── InvalidDataError (ValueError)          data of the wrong shape, or missing where a score needs it
 ├── UnknownNameError (ValueError)          a score, scope or convention that does not exist
 ├── NoTradeOffError (ValueError)           no point of a sweep meets the condition
+├── StoreMismatchError (ValueError)        a store or file of results that belongs to another sweep, or is none
 └── MissingBackendError (ImportError)      Keras has no backend installed
 """
 
@@ -49,6 +50,10 @@ class UnknownNameError(PruneLabError, ValueError):
 
 class NoTradeOffError(PruneLabError, ValueError):
     """No point of a sweep meets the condition."""
+
+
+class StoreMismatchError(PruneLabError, ValueError):
+    """A store of a sweep that was made for other weights, data or settings, or a file that is none."""
 
 
 class MissingBackendError(PruneLabError, ImportError):

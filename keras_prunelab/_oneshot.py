@@ -75,7 +75,7 @@ def prune(
         model, sparsity, score, scope=scope, granularity=granularity, convention=rules, prunables=found, data=data
     )
     masks = path.masks(0)
-    pruned = _copy(model)
+    pruned = copied(model)
     # By position: the path of a variable without a name of its own counts up from copy to copy.
     pairs = zip(prunable(model, learnables="all"), prunable(pruned, learnables="all"), strict=True)
     MaskSet({its.path: masks[item.path] for item, its in pairs if item.path in masks}).apply(pruned)
@@ -117,7 +117,7 @@ def sparsity(
     return MaskSet.from_zeros(model, prunable(model, include, exclude, learnables=learnables)).sparsity
 
 
-def _copy(model: keras.Model) -> keras.Model:
+def copied(model: keras.Model) -> keras.Model:
     """Copy a model as saving and loading it would, in memory, with its compiled state and attributes."""
     try:
         with known_objects(model), warnings.catch_warnings():

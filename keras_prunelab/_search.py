@@ -67,7 +67,7 @@ class Search:
         kept = self._all_kept()
         removal: dict[str, Levels] = {path: np.full(mask.shape, len(levels), np.uint16) for path, mask in kept.items()}
         for level, sparsity in enumerate(levels):
-            still = self._prune_further(kept, sparsity)
+            still = self.further(kept, sparsity)
             for path, mask in still.items():
                 removal[path][kept[path] & ~mask] = level
             kept = still
@@ -82,7 +82,7 @@ class Search:
         for step in range(1, self.score.rounds + 1):
             # The last exponent is 1: exactly the asked sparsity.
             target = 1 - (1 - sparsity) ** (step / self.score.rounds) if step < self.score.rounds else sparsity
-            kept = self._prune_further(kept, target)
+            kept = self.further(kept, target)
         return kept
 
     def _each(self, levels: Sequence[float], masks: Callable[[float], Masks]) -> Iterator[MaskSet]:
@@ -90,7 +90,7 @@ class Search:
             yield MaskSet(masks(sparsity))
             self._done(level, levels)
 
-    def _prune_further(self, kept: Masks, sparsity: float) -> Masks:
+    def further(self, kept: Masks, sparsity: float) -> Masks:
         """Score the network as far as it is pruned, and prune it to the next sparsity."""
         exact = self.convention.ties == "exact"
         if (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,6 +69,20 @@ class Trajectory:
 
         Returns:
             The number; divided by `total` it is the sparsity reached.
+
+        Raises:
+            IndexError: there is no such level.
+        """
+        return sum(self._store.zeros(self._checked(level)).values())
+
+    def zeros_by_variable(self, level: int) -> Mapping[str, int]:
+        """The number of pruned weights of each variable at one level.
+
+        Args:
+            level: the index of the level in `sparsities`.
+
+        Returns:
+            The numbers, by the variables' paths.
 
         Raises:
             IndexError: there is no such level.
