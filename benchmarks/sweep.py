@@ -23,6 +23,8 @@ import argparse
 import json
 import os
 import statistics
+import subprocess
+import sys
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -31,6 +33,7 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import joblib
 import keras
 import numpy as np
 from rich.console import Console
@@ -39,7 +42,6 @@ from rich.table import Table
 import keras_prunelab as kpl
 from keras_prunelab._backend import compiled_step, wait_for
 
-LEVELS = np.linspace(0.8, 0.98, 91)
 BATCH_SIZES = (64, 128, 256, 512, 1000)
 GOALS = {
     "cnn loop / engine": (">=", 3.0),
@@ -94,13 +96,13 @@ def alexnet() -> keras.Model:
     )
 
 
-def loop(model: keras.Model, x: np.ndarray, y: np.ndarray) -> list[float]:
+def loop(model: keras.Model, x: np.ndarray, y: np.ndarray, levels: np.ndarray) -> list[float]:
     """What a user writes: global magnitude, one `evaluate` a level."""
     kernels = [weight for weight in model.trainable_weights if weight.name == "kernel"]
     dense = [np.array(keras.ops.convert_to_numpy(weight)) for weight in kernels]
     ranked = np.sort(np.concatenate([np.abs(value).ravel() for value in dense]))
     accuracies = []
-    for level in LEVELS:
+    for level in levels:
         count = int(np.floor(level * ranked.size + 0.5))
         for weight, value in zip(kernels, dense, strict=True):
             weight.assign(np.where(np.abs(value) > ranked[count - 1], value, 0))
@@ -110,8 +112,8 @@ def loop(model: keras.Model, x: np.ndarray, y: np.ndarray) -> list[float]:
     return accuracies
 
 
-def forward_passes(model: keras.Model, x: np.ndarray) -> Callable[[], None]:
-    """As many bare passes over the data as there are levels, at the fastest of a few batch sizes."""
+def forward_passes(model: keras.Model, x: np.ndarray, count: int) -> Callable[[], None]:
+    """So many bare passes over the data, at the fastest of a few batch sizes."""
     forward = compiled_step(lambda inputs: model(inputs, training=False), model.weights)
     batches = {
         size: [keras.ops.convert_to_tensor(x[start : start + size]) for start in range(0, len(x), size)]
@@ -127,10 +129,10 @@ def forward_passes(model: keras.Model, x: np.ndarray) -> Callable[[], None]:
         return min(timed(lambda: passes(1, size)) for _ in range(3))
 
     best = min(BATCH_SIZES, key=seconds)
-    return lambda: passes(len(LEVELS), best)
+    return lambda: passes(count, best)
 
 
-def network(name: str, repeats: int) -> Iterator[tuple[str, float]]:
+def network(name: str, levels: np.ndarray, repeats: int) -> Iterator[tuple[str, float]]:
     """The loop, the engine and the limit on one network."""
     keras.utils.set_random_seed(0)
     model, x = {"cnn": cnn, "mlp": mlp}[name]()
@@ -138,9 +140,9 @@ def network(name: str, repeats: int) -> Iterator[tuple[str, float]]:
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     results: dict[str, Any] = {}
     ways: Ways = {
-        "loop": lambda: results.update(loop=loop(model, x, y)),
-        "engine": lambda: results.update(engine=kpl.sweep(model, (x, y), LEVELS, "magnitude")),
-        "limit": forward_passes(model, x),
+        "loop": lambda: results.update(loop=loop(model, x, y, levels)),
+        "engine": lambda: results.update(engine=kpl.sweep(model, (x, y), levels, "magnitude")),
+        "limit": forward_passes(model, x, len(levels)),
     }
     seconds = in_turns(ways, repeats)
     yield from ((f"{name} {way}, seconds", value) for way, value in seconds.items())
@@ -150,16 +152,16 @@ def network(name: str, repeats: int) -> Iterator[tuple[str, float]]:
     yield f"{name} largest difference in accuracy", float(difference)
 
 
-def masks(repeats: int) -> Iterator[tuple[str, float]]:
+def masks(levels: np.ndarray, repeats: int) -> Iterator[tuple[str, float]]:
     """Magnitudes, thresholds and masks of all levels."""
     keras.utils.set_random_seed(0)
     model = alexnet()
     found = kpl.prunable(model)
     magnitudes = np.concatenate([np.abs(value).ravel() for value in found.views().values()])
-    positions = np.floor(LEVELS * magnitudes.size + 0.5).astype(np.int64) - 1
+    positions = np.floor(levels * magnitudes.size + 0.5).astype(np.int64) - 1
     ways: Ways = {
         "partition": lambda: np.partition(magnitudes, positions),
-        "masks": lambda: kpl.trajectory(model, LEVELS),
+        "masks": lambda: kpl.trajectory(model, levels),
     }
     seconds = in_turns(ways, repeats)
     yield from ((f"{way}, seconds", value) for way, value in seconds.items())
@@ -167,27 +169,37 @@ def masks(repeats: int) -> Iterator[tuple[str, float]]:
     size = magnitudes.nbytes
     del magnitudes
     tracemalloc.start()
-    kpl.trajectory(model, LEVELS)
+    kpl.trajectory(model, levels)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     # The weights are TensorFlow's and not among NumPy's arrays.
     yield "masks peak memory / weights", (size + peak) / size
 
 
-def workers(repeats: int) -> Iterator[tuple[str, float]]:
-    """Two worker processes against one."""
+def workers(levels: np.ndarray, repeats: int) -> Iterator[tuple[str, float]]:
+    """Two worker processes against one, each of them held to one thread."""
+    # joblib starts no process for one worker, and TensorFlow takes its threads once: each way is a process of its own.
+    one_thread = dict.fromkeys(("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1")
+    seconds = {}
+    for count in (1, 2):
+        code = f"from sweep import alone; alone({count}, {levels[::6].tolist()}, {repeats})"
+        environment = os.environ | one_thread | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+        done = subprocess.run(  # noqa: S603
+            [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True, check=True
+        )
+        seconds[count] = float(done.stdout.splitlines()[-1])
+        yield f"{count} worker{'s' * (count > 1)} of one thread, seconds", seconds[count]
+    yield "1 worker / 2 workers", seconds[1] / seconds[2]
+
+
+def alone(count: int, levels: list[float], repeats: int) -> None:
+    """Print the median seconds of a sweep of a network of AlexNet's size with so many workers."""
     keras.utils.set_random_seed(0)
     model = alexnet()
-    x, y = np.random.default_rng(0).random((16, 227, 227, 3), np.float32), np.arange(16)
-    seconds: dict[int, list[float]] = {1: [], 2: []}
-    for count in (1, 2):
-        with kpl.parallel(count, threads=1):
-            kpl.sweep(model, (x, y), LEVELS[:4])  # starts the processes, ships, compiles
-            for _ in range(repeats):
-                seconds[count].append(timed(lambda: kpl.sweep(model, (x, y), LEVELS[::6])))
-    median = {count: statistics.median(values) for count, values in seconds.items()}
-    yield from ((f"{count} worker{'s' * (count > 1)}, seconds", value) for count, value in median.items())
-    yield "1 worker / 2 workers", median[1] / median[2]
+    x, y = np.random.default_rng(0).random((32, 227, 227, 3), np.float32), np.arange(32)
+    with joblib.parallel_config("loky", inner_max_num_threads=1):
+        kpl.sweep(model, (x, y), levels, workers=count)  # starts the processes, sends model and data, compiles
+        print(statistics.median(timed(lambda: kpl.sweep(model, (x, y), levels, workers=count)) for _ in range(repeats)))
 
 
 def in_turns(ways: Ways, repeats: int) -> dict[str, float]:
@@ -220,18 +232,19 @@ def main() -> None:
     """Measure, compare, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", metavar="PART", help="cnn, mlp, masks, workers; by default all")
+    parser.add_argument("--levels", type=int, default=91, help="levels from 80 to 98 %%")
     parser.add_argument("--repeats", type=int, default=3, help="how often each way is measured")
     parser.add_argument("--json", type=Path, default=Path("sweep-benchmark.json"), help="a file for the figures")
     arguments = parser.parse_args()
-    parts: dict[str, Callable[[int], Iterator[tuple[str, float]]]] = {
-        "cnn": lambda repeats: network("cnn", repeats),
-        "mlp": lambda repeats: network("mlp", repeats),
+    parts: dict[str, Callable[[np.ndarray, int], Iterator[tuple[str, float]]]] = {
+        "cnn": lambda levels, repeats: network("cnn", levels, repeats),
+        "mlp": lambda levels, repeats: network("mlp", levels, repeats),
         "masks": masks,
         "workers": workers,
     }
     figures: dict[str, float] = {}
     for name in arguments.parts or parts:
-        figures.update(parts[name](arguments.repeats))
+        figures.update(parts[name](np.linspace(0.8, 0.98, arguments.levels), arguments.repeats))
     shown(figures)
     arguments.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 

@@ -100,10 +100,8 @@ class Evaluator:
             yield from map(self._tensors, self._data.batches(self.batch_size))
 
     def _run(self, batch: Batch) -> Any:
-        return self._step(batch.inputs, *self._rest(batch))
-
-    def _rest(self, batch: Batch) -> tuple[Any, ...]:
-        return (batch.targets, batch.weights) if self._needs_targets else ()
+        rest = (batch.targets, batch.weights) if self._needs_targets else ()
+        return self._step(batch.inputs, *(part for part in rest if part is not None))
 
     def _tensors(self, batch: Batch) -> Batch:
         inputs = keras.tree.map_structure(

@@ -37,7 +37,7 @@ class KerasMetrics:
         own = [variable for metric in (self._loss, *self._others) for variable in metric.variables]
         return [*own, *self._model.metrics_variables] if self._uses_compiled else own
 
-    def step(self, inputs: Any, targets: Any, weights: Any) -> Any:
+    def step(self, inputs: Any, targets: Any, weights: Any = None) -> Any:
         """Run the model on a batch and note what it answers.
 
         Returns:
@@ -59,7 +59,7 @@ class KerasMetrics:
 
     def build(self, batch: Batch) -> None:
         """Make the metrics' variables, by a step that counts nothing."""
-        few = [None if part is None else keras.tree.map_structure(_two, part) for part in batch[:3]]
+        few = [keras.tree.map_structure(_two, part) for part in batch[:3] if part is not None]
         self.step(*few)
         self.reset()
 

@@ -124,6 +124,10 @@ class Curve:
     def __contains__(self, level: float) -> bool:
         return level in self._known
 
+    def known(self, level: float) -> tuple[Trajectory, int]:
+        """Where the masks of a level are."""
+        return self._known[level]
+
     def masks(self, level: float, /) -> MaskSet:
         """The masks at a level."""
         path, index = self._known[level]

@@ -182,7 +182,7 @@ class SweepPlan:
                 with self._bench() as bench:
                     run.execute(InProcess(bench, self.task))
             else:
-                run.execute(Workers(self.task, workers))
+                run.execute(Workers(self.task, self.plan, workers))
         finally:
             if kept is not None:
                 kept.close()
