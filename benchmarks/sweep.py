@@ -166,8 +166,8 @@ def masks(levels: np.ndarray, repeats: int) -> Iterator[tuple[str, float]]:
     seconds = in_turns(ways, repeats)
     yield from ((f"{way}, seconds", value) for way, value in seconds.items())
     yield "masks / partition", seconds["masks"] / seconds["partition"]
+    ways.clear()
     size = magnitudes.nbytes
-    del magnitudes
     tracemalloc.start()
     kpl.trajectory(model, levels)
     _, peak = tracemalloc.get_traced_memory()
@@ -224,7 +224,9 @@ def shown(figures: dict[str, float]) -> None:
     for name, value in figures.items():
         sign, goal = GOALS.get(name, ("", 0.0))
         is_met = value >= goal if sign == ">=" else value <= goal
-        table.add_row(name, f"{value:.3g}", f"{sign} {goal:g}" if sign else "", ("met" if is_met else "missed") if sign else "")
+        table.add_row(
+            name, f"{value:.3g}", f"{sign} {goal:g}" if sign else "", ("met" if is_met else "missed") if sign else ""
+        )
     Console(width=100).print(table)
 
 

@@ -18,6 +18,7 @@ from ._errors import (
     NothingToPruneError,
     NoTradeOffError,
     PruneLabError,
+    StoreMismatchError,
     UnknownNameError,
 )
 
@@ -29,13 +30,15 @@ if TYPE_CHECKING:
     from ._oneshot import prune, sparsity
     from ._prunable import Prunable, Prunables, prunable
     from ._report import report, save_plots
-    from ._sweep import Choice, SweepResult, sweep
+    from ._sweep import AutoLevels, Choice, FineTune, SweepPlan, SweepResult, plan_sweep, sweep
     from ._trajectory import Trajectory, trajectory
 
 __all__ = [
     "Allocation",
+    "AutoLevels",
     "Choice",
     "Convention",
+    "FineTune",
     "InvalidDataError",
     "InvalidMaskError",
     "InvalidModelError",
@@ -48,11 +51,14 @@ __all__ = [
     "Prunable",
     "Prunables",
     "PruneLabError",
+    "StoreMismatchError",
+    "SweepPlan",
     "SweepResult",
     "Trajectory",
     "UnknownNameError",
     "callbacks",
     "layers",
+    "plan_sweep",
     "prunable",
     "prune",
     "report",
@@ -66,15 +72,19 @@ __all__ = [
 
 _HOMES = {
     "Allocation": "_allocation",
+    "AutoLevels": "_sweep",
     "Choice": "_sweep",
     "Convention": "_conventions",
+    "FineTune": "_sweep",
     "MaskSet": "_masks",
     "Prunable": "_prunable",
     "Prunables": "_prunable",
+    "SweepPlan": "_sweep",
     "SweepResult": "_sweep",
     "Trajectory": "_trajectory",
     "callbacks": "callbacks",
     "layers": "layers",
+    "plan_sweep": "_sweep",
     "prunable": "_prunable",
     "prune": "_oneshot",
     "report": "_report",

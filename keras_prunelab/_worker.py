@@ -81,8 +81,8 @@ def _prepare(backend: str) -> None:
     if keras is not None:
         if keras.config.backend() != backend:
             raise MissingBackendError(
-                f"This worker runs Keras on {keras.config.backend()}, and the sweep runs on {backend}. Start the workers "
-                f"with the environment variable KERAS_BACKEND={backend}."
+                f"This worker runs Keras on {keras.config.backend()}, and the sweep runs on {backend}. Start the "
+                f"workers with the environment variable KERAS_BACKEND={backend}."
             )
         return
     os.environ["KERAS_BACKEND"] = backend

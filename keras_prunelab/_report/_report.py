@@ -201,7 +201,7 @@ def _appendix(findings: Findings, network_summary: str | pd.DataFrame | None) ->
 
 def _constant(table: pd.DataFrame) -> list[str]:
     """What all points have in common, which the report says elsewhere."""
-    return [name for name in ("scope", "training", "seed") if table[name].nunique() <= 1]
+    return [name for name in ("scope", "training", "seed") if len(set(table[name])) <= 1]
 
 
 def _repeat(result: SweepResult) -> str:

@@ -78,7 +78,7 @@ def largest_activation(model: keras.Model, data: Observations) -> int:
         except (AttributeError, ValueError):  # several outputs, or a layer inside a subclassed model
             continue
         largest = max(largest, math.prod(longest if length is None else length for length in shape[1:]))
-    return 4 * largest
+    return int(4 * largest)
 
 
 def _timed(run: Callable[[int], Any], size: int) -> float:

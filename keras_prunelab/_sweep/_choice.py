@@ -248,10 +248,7 @@ def curve_points(table: pd.DataFrame, metric: str) -> pd.DataFrame:
         the first seed.
     """
     points = table.assign(row=np.arange(len(table)))
-    for name, value in {"scope": "", "training": "none", "seed": 0, "bytes": np.nan}.items():
-        if name not in points:
-            points[name] = value
-    several = [name for name in ("scope", "training") if points[name].nunique() > 1]
+    several = [name for name in ("scope", "training") if len(set(points[name])) > 1]
     points["curve"] = points["score"].astype(str)
     for name in several:
         points["curve"] += ", " + points[name].astype(str)
@@ -260,4 +257,5 @@ def curve_points(table: pd.DataFrame, metric: str) -> pd.DataFrame:
     # A mean of equal numbers may differ from them in the last digit.
     first = groups.head(1).reset_index(drop=True)
     mean = np.where(values["count"] > 1, values["mean"], first[metric])
-    return first.assign(**{metric: mean, "std": values["std"].fillna(0.0), "seeds": values["count"]})
+    first[metric] = mean
+    return first.assign(std=values["std"].fillna(0.0), seeds=values["count"])

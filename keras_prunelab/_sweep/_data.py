@@ -157,7 +157,9 @@ def structured(model: keras.Model, data: Any) -> Structured:
     parts = [keras.tree.map_structure(_numeric, part) for part in (inputs, targets)]
     lengths = {len(array) for array in keras.tree.flatten(parts)}
     if len(lengths) != 1 or 0 in lengths:
-        raise InvalidDataError(f"Inputs and labels have as many observations each, at least one, not {sorted(lengths)}.")
+        raise InvalidDataError(
+            f"Inputs and labels have as many observations each, at least one, not {sorted(lengths)}."
+        )
     return Structured(parts[0], parts[1], weights)
 
 
@@ -242,7 +244,9 @@ def _unpacked(data: Any) -> tuple[Any, Any, Any]:
     if labels is None:
         raise InvalidDataError("The data has no labels, and a sweep compares the network's answers with them.")
     if weights is not None and len(weights) != len(labels):
-        raise InvalidDataError(f"Each observation has one weight, but got {len(labels)} labels, {len(weights)} weights.")
+        raise InvalidDataError(
+            f"Each observation has one weight, but got {len(labels)} labels, {len(weights)} weights."
+        )
     return inputs, labels, weights
 
 
@@ -254,7 +258,7 @@ def _is_nested(shape: Any) -> bool:
 
 def _shape(model: keras.Model, which: str) -> Shape | None:
     """The shape of the model's one input or output; None for a subclassed model, which knows none."""
-    shape = getattr(model, which, None)
+    shape: Any = getattr(model, which, None)
     if _is_nested(shape):
         shape = next(iter(shape.values())) if isinstance(shape, dict) else shape[0]
     return None if shape is None else tuple(shape)

@@ -56,7 +56,7 @@ class Evaluator:
         self._data = data
         self.left_out = ""
         self._keras, self._wanted = self._chosen(model, metrics)
-        self.metric = self._primary(metrics)
+        self.metric = self._primary()
         self._own = data.metric if self._keras is None or self._wanted is None or self._is_wanted(data.metric) else None
         reads = [*model.trainable_variables, *model.non_trainable_variables]
         if self._keras is None:
@@ -124,33 +124,37 @@ class Evaluator:
         """What Keras has to measure, and the names of all that is wanted; None for everything."""
         if metrics is None and not model.compiled:
             return None, None
-        known = [one for one in metrics or () if isinstance(one, str) and self._is_own(one)]
         first = next(iter(self._data.batches(2)))
         if metrics is None:
             every = KerasMetrics(model, uses_compiled=True)
             try:
                 every.build(first)
-            except Exception as error:  # noqa: BLE001  # losses and metrics are anybody's code
+            except Exception as error:  # losses and metrics are anybody's code
                 if self._data.metric is None:
                     raise InvalidDataError(_unmeasurable(model, error)) from error
                 self.left_out = f"{type(error).__name__}: {error}".partition("\n")[0]
                 return None, None
             return every, None
-        if len(known) == len(metrics):
-            return None, [str(name) for name in known]
+        if all(self._is_own(one) for one in metrics):
+            return None, [str(one) for one in metrics]
         compiled = _names_of_compiled(model, first)
-        others = [_metric(one, model, compiled) for one in metrics if one not in known and one not in compiled]
-        chosen = KerasMetrics(model, others, uses_compiled=any(one in compiled for one in metrics))
+        found = {
+            one if isinstance(one, str) else id(one): _metric(one, model, compiled)
+            for one in metrics
+            if not self._is_own(one) and one not in compiled
+        }
+        chosen = KerasMetrics(model, found.values(), uses_compiled=any(one in compiled for one in metrics))
         try:
             chosen.build(first)
         except Exception as error:
             raise InvalidDataError(_unmeasurable(model, error)) from error
-        return chosen, [one if isinstance(one, str) and (one in known or one in compiled) else _metric(one, model, compiled).name for one in metrics]
+        keys = [one if isinstance(one, str) else id(one) for one in metrics]
+        return chosen, [found[key].name if key in found else str(key) for key in keys]
 
-    def _is_own(self, name: str) -> bool:
+    def _is_own(self, name: MetricLike) -> bool:
         return self._data.metric is not None and name == self._data.metric.name
 
-    def _primary(self, metrics: Sequence[MetricLike] | None) -> Metric:
+    def _primary(self) -> Metric:
         if self._wanted:
             name = self._wanted[0]
         elif self._data.metric is not None:
@@ -219,12 +223,14 @@ def _metric(one: MetricLike, model: keras.Model, compiled: Sequence[str]) -> ker
         return keras.metrics.MeanMetricWrapper(found, name=one if isinstance(one, str) else name)
     names = ", ".join(map(repr, compiled)) or "nothing"
     raise UnknownNameError(
-        f"There is no metric {one!r} for this data. metrics= takes 'accuracy' for class labels, 'rmse' for responses, a "
-        f"name of what model {model.name!r} was compiled with ({names}), a metric of Keras or its name, or a function "
-        "of labels and outputs."
+        f"There is no metric {one!r} for this data. metrics= takes 'accuracy' for class labels, 'rmse' for responses, "
+        f"a name of what model {model.name!r} was compiled with ({names}), a metric of Keras or its name, or a "
+        "function of labels and outputs."
     )
 
 
 def _unmeasurable(model: keras.Model, error: Exception) -> str:
     why = f"{error}".partition("\n")[0]
-    return f"The loss or a metric of model {model.name!r} cannot be computed on this data. {type(error).__name__}: {why}"
+    return (
+        f"The loss or a metric of model {model.name!r} cannot be computed on this data. {type(error).__name__}: {why}"
+    )

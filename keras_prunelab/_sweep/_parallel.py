@@ -68,7 +68,7 @@ class Workers:
             import joblib
         except ModuleNotFoundError as error:
             raise MissingBackendError(
-                'Several workers need joblib: pip install "keras-prunelab[dask]", or use workers=1.'
+                'Several workers need joblib: pip install "keras-prunelab[parallel]", or use workers=1.'
             ) from error
         self._joblib = joblib
         self._workers = workers
@@ -140,8 +140,8 @@ def _packed(task: Task, plan: Plan) -> Parcel:
         packed = cloudpickle.dumps(content, protocol=pickle.HIGHEST_PROTOCOL)
     except (TypeError, pickle.PicklingError, NotImplementedError, AttributeError, ValueError) as error:
         raise InvalidDataError(
-            f"The data, a score or a metric cannot be sent to workers: {error}. Give arrays, a keras.utils.PyDataset or "
-            "a function that returns batches; or use workers=1."
+            f"The data, a score or a metric cannot be sent to workers: {error}. Give arrays, a keras.utils.PyDataset "
+            "or a function that returns batches; or use workers=1."
         ) from error
     return Parcel.of(_key(task, plan), packed)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from numpy.typing import ArrayLike
 
@@ -22,7 +22,7 @@ from ._refine import AutoLevels
 Sparsities: TypeAlias = "float | ArrayLike | str | AutoLevels"
 Seeds: TypeAlias = "int | Iterable[int] | None"
 Scopes: TypeAlias = "Scope | Sequence[Scope]"
-FineTunes: TypeAlias = "FineTune | None | Sequence[FineTune | None]"
+FineTunes: TypeAlias = "FineTune | Sequence[FineTune | None] | None"
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ def _several(scores: ScoreLike | Iterable[ScoreLike]) -> Iterable[ScoreLike]:
     return scores
 
 
-def _sequence(value: object) -> Sequence[object]:
+def _sequence(value: Any) -> Sequence[Any]:
     return value if isinstance(value, list | tuple) else [value]
 
 

@@ -106,7 +106,11 @@ class Curve:
         if not new:
             return
         score = self.arm.score
-        if isinstance(plan.levels, AutoLevels) and score.follows_masks and self.pruning.convention.rescoring == "levels":
+        if (
+            isinstance(plan.levels, AutoLevels)
+            and score.follows_masks
+            and self.pruning.convention.rescoring == "levels"
+        ):
             new = list(plan.levels.grid)  # masks at one level depend on those before it, measured or not
         path = trajectory(
             self.model,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -82,7 +83,7 @@ class AutoLevels:
         small = self.tolerance if metric.higher_is_better else self.tolerance * abs(dense)
         last = max((level for level in known if metric.meets(measured[level], limit)), default=known[0])
         wanted = []
-        for left, right in zip(known, known[1:], strict=False):
+        for left, right in pairwise(known):
             low, high = place[left], place[right]
             if high - low < 2:
                 continue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -11,10 +10,10 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 import pandas as pd
 
-from keras_prunelab._atomic import replacing
 from keras_prunelab._errors import NoTradeOffError
 from keras_prunelab._masks import MaskSet
 
+from . import _files
 from ._blocks import blocks_of
 from ._choice import Choice, TradeOffs, curve_points
 from ._metric import ACCURACY, Metric
@@ -72,7 +71,7 @@ class SweepResult:
 
     @property
     def scores(self) -> tuple[str, ...]:
-        """The names of the curves that have points: of their scores, with scope and training where there are several."""
+        """The names of the curves that have points: their scores, with scope and training where there are several."""
         return tuple(dict.fromkeys(self.curves["curve"]))
 
     @property
@@ -80,7 +79,7 @@ class SweepResult:
         """The table with one row for all seeds of a point.
 
         Returns:
-            The columns of `table`, the metric as its mean over the seeds, those before it of the first seed; `curve`, its
+            The columns of `table`, the metric as its mean over the seeds, the others of the first seed; `curve`, its
             name as in `scores`; `seeds`, their number; `std`, the sample standard deviation of the metric.
         """
         return curve_points(self.table, self.metric.name)
@@ -89,8 +88,8 @@ class SweepResult:
         """Mean and sample standard deviation of every measure over the seeds.
 
         Returns:
-            One row for each score, scope, training and level. Columns: these; `sparsity`; `seeds`, their number; and for
-            each measure `<name>_mean` and `<name>_std`, in its units; the deviation of a single seed is missing.
+            One row for each score, scope, training and level. Columns: these; `sparsity`; `seeds`, their number; and
+            for each measure `<name>_mean` and `<name>_std`, in its units; the deviation of a single seed is missing.
         """
         keys = ["score", "scope", "training", "sparsity_target"]
         names = list(self.table.columns)
@@ -232,20 +231,43 @@ class SweepResult:
 
     def to_csv(self, path: str | os.PathLike[str]) -> Path:
         """Write the table as CSV, with a point as the decimal mark, replacing `path` when it is whole."""
-        with replacing(path) as temporary:
-            self.table.to_csv(temporary, index=False, encoding="utf-8")
+        _files.write_csv(self, Path(path))
         return Path(path)
 
     def to_json(self, path: str | os.PathLike[str]) -> Path:
-        """Write all but the masks and layers as JSON, replacing `path` when it is whole."""
-        content = {
-            "metric": self.metric.name,
-            "dense": self.dense,
-            "complete": self.complete,
-            "class_names": list(self.class_names),
-            "metadata": dict(self.metadata),
-            "points": self.table.to_dict("records"),
-        }
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        """Write all but the masks as JSON, replacing `path` when it is whole."""
+        _files.write_json(self, Path(path))
         return Path(path)
+
+    def to_parquet(self, path: str | os.PathLike[str]) -> Path:
+        """Write all but the masks as Parquet, replacing `path` when it is whole.
+
+        Raises:
+            MissingBackendError: pyarrow is not installed.
+        """
+        _files.write_parquet(self, Path(path))
+        return Path(path)
+
+    def to_mat(self, path: str | os.PathLike[str]) -> Path:
+        """Write the table as a struct of columns for MATLAB, replacing `path` when it is whole.
+
+        `matlab_bridge.save_results` also writes MATLAB tables, a choice and its masks.
+        """
+        _files.write_mat(self, Path(path))
+        return Path(path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> SweepResult:
+        """Read what `to_json` or `to_parquet` has written.
+
+        Args:
+            path: the file; one whose name ends in `.parquet` is read as such.
+
+        Returns:
+            The result; everything but what needs the masks works.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            StoreMismatchError: it holds no result of a sweep.
+        """
+        return cls(**_files.read(path))

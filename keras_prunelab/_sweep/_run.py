@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from ._bench import Bench, Dense, Outcome, Task
@@ -54,9 +55,8 @@ class InProcess:
             if point.arm is not arm:
                 self._bench.restore()  # a score is of the dense network, not of what the curve before it left
                 arm = point.arm
-            curve = prepared(point)
-            outcome = self._bench.measure(self._numbers[point.arm], point.level, lambda: curve.masks(point.level))
-            yield point, outcome
+            masks = partial(prepared(point).masks, point.level)
+            yield point, self._bench.measure(self._numbers[point.arm], point.level, masks)
 
 
 @dataclass

@@ -76,7 +76,12 @@ def result(
     ]
     metadata = {"model": "by hand", "convention": "matlab", "scope": "global", "samples": 500}
     return SweepResult(
-        pd.DataFrame(rows, columns=list(rows[0]) if rows else ["score", "sparsity_target", "sparsity", metric.name]),
+        pd.DataFrame(
+            rows,
+            columns=list(rows[0])
+            if rows
+            else ["score", "scope", "training", "seed", "sparsity_target", "sparsity", metric.name, "bytes"],
+        ),
         dense,
         OUTLINE,
         {(score, "global", "none", 0): SameMasks() for score in curves},

@@ -12,7 +12,7 @@ from keras import layers
 
 import keras_prunelab as kpl
 from keras_prunelab import InvalidDataError, InvalidSparsityError, UnknownNameError
-from keras_prunelab._sweep import _batch_size, _sweep, _weights
+from keras_prunelab._sweep import _batch_size, _planned, _weights
 from keras_prunelab._sweep._plan import plan
 
 pytestmark = pytest.mark.backends
@@ -75,7 +75,7 @@ def test_every_score_starts_from_the_dense_network(model, data):
 
 def test_the_columns_are_consistent(model, data):
     table = kpl.sweep(model, data, LEVELS, convention="matlab", scope="layer").table
-    assert list(table.columns) == _sweep.COLUMNS
+    assert list(table.columns) == _planned.COLUMNS
     assert set(table["convention"]) == {"matlab"}
     assert set(table["scope"]) == {"layer"}
     assert (table["zeros"] + table["kept"] == table["total"]).all()
@@ -165,7 +165,7 @@ def test_one_hot_and_class_names(model, data):
 
 def test_data_that_does_not_fit_is_refused_before_anything_runs(model, data, monkeypatch):
     x, y = data
-    monkeypatch.setattr(_sweep, "Bench", lambda *_: pytest.fail("ran"))
+    monkeypatch.setattr(_planned, "Bench", lambda *_: pytest.fail("ran"))
     for wrong, message in [
         (
             (x[..., 0], y),
