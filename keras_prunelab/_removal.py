@@ -1,6 +1,6 @@
 """At which of many sparsities each weight goes: the masks of all levels as one small number a weight.
 
-The thresholds of all levels come from one `np.partition`. Which level a score falls to is then read from a table by
+The thresholds of all levels come from one `np.partition`, of those scores that can be one. Which level a score falls to is then read from a table by
 the leading bits of the score, which for positive numbers have the order of the numbers; only those that share these
 bits with a threshold are compared with it. That takes a tenth of the time of a binary search for each weight.
 
@@ -25,6 +25,8 @@ Scores: TypeAlias = NDArray[np.floating[Any]]
 
 _CHUNK = 1 << 15  # what the second-level cache holds, with what is made of it
 _MANTISSA = 14  # leading bits of the mantissa in the table's index
+_SAMPLE = 1 << 16
+_MARGIN = 0.01  # some six standard errors of a share in the sample
 _WORTH_A_TABLE = 1 << 20  # below, a search for each weight is quicker than making the table
 _BITS = {np.dtype(np.float32): (np.int32, 23 - _MANTISSA), np.dtype(np.float64): (np.int64, 52 - _MANTISSA)}
 
@@ -82,22 +84,39 @@ class _Thresholds:
 
 
 def _thresholds(parts: Sequence[Scores], wanted: NDArray[np.int64]) -> _Thresholds:
-    scores = np.concatenate([part.reshape(-1) for part in parts])  # a copy also of a single one
-    values = np.zeros(len(wanted), scores.dtype)
+    is_positive = all(part.min(initial=0) >= 0 for part in parts)
+    values = np.zeros(len(wanted), np.result_type(*parts))
     some = wanted > 0
     ranks = np.unique(wanted[some]) - 1
     if not ranks.size:
-        return _Thresholds(values, None, bool(scores.min(initial=0) >= 0))
+        return _Thresholds(values, None, is_positive)
+    scores, lower = _upper(parts, int(ranks[0]))
+    ranks -= lower
     scores.partition(ranks)
-    values[some] = scores[wanted[some] - 1]
+    values[some] = scores[wanted[some] - 1 - lower]
     # Between two ranks stand the scores between them: the lowest of these follows the first rank.
     inner = ranks[ranks + 1 < scores.size]
     following = np.minimum.reduceat(scores, inner + 1) if inner.size else scores[:0]
     below = None
     if (following == scores[inner]).any():
         below = np.zeros(len(wanted), np.int64)
-        below[some] = _below(scores, ranks)[np.searchsorted(ranks, wanted[some] - 1)]
-    return _Thresholds(values, below, bool(scores[: ranks[0] + 1].min() >= 0))
+        below[some] = lower + _below(scores, ranks)[np.searchsorted(ranks, wanted[some] - 1 - lower)]
+    return _Thresholds(values, below, is_positive)
+
+
+def _upper(parts: Sequence[Scores], rank: int) -> tuple[Scores, int]:
+    """A copy of the scores, without lower ones that no threshold from a rank on can be; and how many these are."""
+    size = sum(part.size for part in parts)
+    flat = [part.reshape(-1) for part in parts]
+    if size >= _WORTH_A_TABLE and rank > _MARGIN * size:
+        # A sample tells a score that is surely lower than the one of the rank; if it is not, nothing is lost but time.
+        sample = np.concatenate([part[:: size // _SAMPLE + 1] for part in flat])
+        place = int((rank / size - _MARGIN) * sample.size)
+        pivot = np.partition(sample, place)[place]
+        upper = np.concatenate([part[chunk][part[chunk] >= pivot] for part in flat for chunk in _chunks(part.size)])
+        if size - upper.size <= rank:
+            return upper, size - upper.size
+    return np.concatenate(flat), 0  # a copy also of a single one
 
 
 def _below(scores: Scores, ranks: NDArray[np.int64]) -> NDArray[np.int64]:

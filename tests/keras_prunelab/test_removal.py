@@ -84,7 +84,21 @@ def test_the_table_gives_what_a_search_does(
     searched = levels_of(values, counts, ties)
     monkeypatch.setattr(_removal, "_WORTH_A_TABLE", 0)
     monkeypatch.setattr(_removal, "_CHUNK", 777)
+    monkeypatch.setattr(_removal, "_SAMPLE", 500)
     assert_array_equal(levels_of(values, counts, ties), searched)
+
+
+@pytest.mark.parametrize("lowest", [1, 60, 2500, 4999])
+def test_a_sample_that_misleads_changes_nothing(lowest: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(1).random(5000, np.float32)
+    values[::10] += 10  # every tenth, which are the ones that are sampled, is high
+    counts = [lowest, 5000]
+    expected = levels_of(values, counts)
+    monkeypatch.setattr(_removal, "_WORTH_A_TABLE", 0)
+    monkeypatch.setattr(_removal, "_SAMPLE", 500 + 1)
+    monkeypatch.setattr(_removal, "_MARGIN", 0.0)
+    assert 5000 // _removal._SAMPLE + 1 == 10
+    assert_array_equal(levels_of(values, counts), expected)
 
 
 def test_negative_zero_is_zero(monkeypatch: pytest.MonkeyPatch) -> None:
