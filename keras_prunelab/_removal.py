@@ -1,8 +1,9 @@
 """At which of many sparsities each weight goes: the masks of all levels as one small number a weight.
 
-The thresholds of all levels come from one `np.partition`, of those scores that can be one. Which level a score falls to is then read from a table by
-the leading bits of the score, which for positive numbers have the order of the numbers; only those that share these
-bits with a threshold are compared with it. That takes a tenth of the time of a binary search for each weight.
+The thresholds of all levels come from one `np.partition`, of those scores that can be one. Which level a score falls to
+is then read from a table by the leading bits of the score, which for positive numbers have the order of the numbers;
+only those that share these bits with a threshold are compared with it. That takes a tenth of the time of a binary
+search for each weight.
 
 Beside the scores there is never more than their own memory once more: first for the partition, then for the levels.
 """

@@ -16,13 +16,13 @@ from ._data import Observations, Samples
 
 ACTIVATION_BYTES = 8 * 2**20
 """How large the largest activation of a batch should be: what a processor's caches still hold."""
-MOST_BYTES = 256 * 2**20
+MOST_BYTES = 64 * 2**20
 """How large it may be while batch sizes are tried."""
 MIN_BATCH, MAX_BATCH = 32, 1024
 """Fewer at once would read large kernels over and over; more gain nothing."""
 _SHARE = 0.03
 """The part of the whole work that measuring may take."""
-_REPEATS = 3
+_REPEATS = 2
 
 
 def estimated(model: keras.Model, data: Observations) -> int:
@@ -43,9 +43,8 @@ def candidates(model: keras.Model, data: Observations, passes: int) -> tuple[int
     if not data.is_held or (isinstance(data, Samples) and not isinstance(data.inputs, np.ndarray)):
         return (guess,)
     fits = max(MOST_BYTES // largest_activation(model, data), MIN_BATCH)
-    sizes = [size for size in (32, 64, 128, 256, 512, 1024) if size <= min(len(data), fits)]
-    if compiles_for_each_length():
-        sizes = [size for size in sizes if size in (128, 256, 512)]
+    tried = (256, 1024) if compiles_for_each_length() else (64, 256, 1024, 4096)
+    sizes = [size for size in tried if size <= min(len(data), fits)]
     work = (_REPEATS + 1) * sum(sizes)
     return tuple(sizes) if sizes and work <= _SHARE * passes * len(data) else (guess,)
 

@@ -10,10 +10,11 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._enforcement import Enforcement
+from keras_prunelab._enforcement import Enforcement, compiled_optimizer
 from keras_prunelab._errors import InvalidScheduleError, UnknownNameError
 from keras_prunelab._masks import MaskSet
 from keras_prunelab._prunable import Prunables
+from keras_prunelab._rebuild import known_objects
 
 Rewinding = Literal["learning_rate", "weights"]
 NextMasks = Callable[[Mapping[str, NDArray[np.bool_]], float], Mapping[str, NDArray[np.bool_]]]
@@ -98,7 +99,9 @@ class Trainer:
 
     def __init__(self, model: keras.Model, prunables: Prunables) -> None:
         self._model = model
-        model.compile_from_config(model.get_compile_config())  # a new optimizer of the same kind
+        compiled_optimizer(model)
+        with known_objects(model):
+            model.compile_from_config(model.get_compile_config())  # a new optimizer of the same kind
         self._enforcement = Enforcement(model, prunables)
         optimizer = model.optimizer
         if not optimizer.built:

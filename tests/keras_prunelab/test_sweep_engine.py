@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import keras
@@ -76,7 +78,7 @@ def test_storage_and_speed_are_counted_as_the_columns_say():
     small = result.choose(max_bytes=int(result.table["bytes"].iloc[1]))
     assert small.accuracy == result.table["accuracy"][1:].max()
     assert "bytes, within the" in small.reason
-    with pytest.raises(NoTradeOffError, match="at most 3 bytes. The smallest"):
+    with pytest.raises(NoTradeOffError, match=r"at most 3 bytes\. The smallest"):
         result.choose(max_bytes=3)
 
 
@@ -191,7 +193,7 @@ def test_refined_levels_find_the_trade_off_of_the_whole_grid(bend, seed):
         measured |= {level: values[level] for level in new}
     assert len(measured) * 3 <= len(grid)
     known = sorted(measured)
-    for left, right in zip(known, known[1:], strict=False):
+    for left, right in pairwise(known):
         assert right - left < 0.0021 or abs(measured[left] - measured[right]) <= 0.005
     best = max(level for level in known if ACCURACY.meets(measured[level], 0.97))
     expected = max(level for level in levels.grid if ACCURACY.meets(values[level], 0.97))
@@ -218,7 +220,7 @@ def test_training_starts_from_the_same_weights_at_every_point(rewind):
     for weight, was in zip(made.get_weights(), before, strict=True):
         np.testing.assert_array_equal(weight, was)
     table = result.table.set_index(["training", "seed", "sparsity_target"])
-    assert (table["sparsity"] == [0.5, 0.8 - 0.4 / 108] * 4).all() or table["zeros"].tolist() == [54, 86] * 4
+    assert table["zeros"].tolist() == [54, 86] * 4
     alone = kpl.sweep(made, data(), [0.8], finetune=how, seeds=[1]).table.iloc[0]
     assert table.loc[(str(how), 1, 0.8), "loss"] == pytest.approx(alone["loss"], abs=1e-6)
     assert table.loc[(str(how), 0, 0.8), "loss"] != table.loc[(str(how), 1, 0.8), "loss"]
@@ -257,11 +259,7 @@ def test_files_say_the_same_and_load(tmp_path):
     pd.testing.assert_frame_equal(pd.read_csv(result.to_csv(tmp_path / "s.csv")), infinite)
     loaded = [kpl.SweepResult.load(result.to_json(tmp_path / "s.json"))]
     json.loads((tmp_path / "s.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError:
-        pass
-    else:
+    if importlib.util.find_spec("pyarrow"):
         loaded.append(kpl.SweepResult.load(result.to_parquet(tmp_path / "s.parquet")))
     for other in loaded:
         pd.testing.assert_frame_equal(other.table, infinite)
