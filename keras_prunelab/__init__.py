@@ -19,6 +19,7 @@ from ._errors import (
     NothingToPruneError,
     NoTradeOffError,
     PruneLabError,
+    StoreMismatchError,
     UnknownNameError,
 )
 
@@ -47,14 +48,16 @@ if TYPE_CHECKING:
         remove_filters,
         save_sparse,
     )
-    from ._sweep import Choice, SweepResult, sweep
+    from ._sweep import AutoLevels, Choice, FineTune, SweepPlan, SweepResult, plan_sweep, sweep
     from ._trajectory import Trajectory, trajectory
 
 __all__ = [
     "Allocation",
+    "AutoLevels",
     "Choice",
     "Compaction",
     "Convention",
+    "FineTune",
     "InvalidDataError",
     "InvalidMaskError",
     "InvalidModelError",
@@ -70,6 +73,8 @@ __all__ = [
     "Prunable",
     "Prunables",
     "PruneLabError",
+    "StoreMismatchError",
+    "SweepPlan",
     "SweepResult",
     "Trajectory",
     "UnknownNameError",
@@ -83,6 +88,7 @@ __all__ = [
     "layers",
     "load_sparse",
     "metrics",
+    "plan_sweep",
     "prunable",
     "prune",
     "recalibrate",
@@ -100,14 +106,17 @@ __all__ = [
 
 _HOMES = {
     "Allocation": "_allocation",
+    "AutoLevels": "_sweep",
     "Choice": "_sweep",
     "Compaction": "_structured",
     "Convention": "_conventions",
+    "FineTune": "_sweep",
     "MaskSet": "_masks",
     "Metrics": "_structured",
     "PerChannelRule": "_structured",
     "Prunable": "_prunable",
     "Prunables": "_prunable",
+    "SweepPlan": "_sweep",
     "SweepResult": "_sweep",
     "Trajectory": "_trajectory",
     "callbacks": "callbacks",
@@ -120,6 +129,7 @@ _HOMES = {
     "layers": "layers",
     "load_sparse": "_structured",
     "metrics": "_structured",
+    "plan_sweep": "_sweep",
     "prunable": "_prunable",
     "prune": "_oneshot",
     "recalibrate": "_structured",

@@ -33,3 +33,19 @@ def masked(values: NDArray[Any], mask: NDArray[np.bool_], fill: float = 0.0) -> 
     if other:
         chosen |= other * ~mask
     return chosen.view(values.dtype)
+
+
+def all_finite(values: NDArray[Any]) -> bool:
+    """Whether no number is NaN or infinite; mostly without an array of booleans.
+
+    Args:
+        values: floating-point numbers.
+
+    Examples:
+        >>> all_finite(np.float32([3e38, 3e38])), all_finite(np.float32([1, np.nan]))
+        (True, False)
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = values.sum()
+    # What is not finite stays in a sum; large numbers may also overflow it.
+    return bool(np.isfinite(total)) or bool(np.isfinite(values).all())

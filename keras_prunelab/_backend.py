@@ -170,6 +170,68 @@ def compiled_forward(model: keras.Model) -> Callable[[Any], Any]:
     return forward
 
 
+def compiled_step(
+    step: Callable[..., Any], reads: Sequence[Any] = (), writes: Sequence[Any] = ()
+) -> Callable[..., Any]:
+    """Compile a function of tensors that looks at Keras variables and assigns to some of them.
+
+    Args:
+        step: takes tensors (or lists and dictionaries of them, or None), assigns to `writes` as it likes, and returns
+            tensors.
+        reads: the variables that it looks at, and that change between two calls.
+        writes: the variables that it assigns to; what it assigns to others is lost on JAX.
+
+    Returns:
+        A function of tensors with any number of observations along their first axes. On TensorFlow it compiles once
+        for all of these numbers, on JAX once for each.
+
+    Raises:
+        MissingBackendError: Keras runs on a backend other than TensorFlow, JAX and torch.
+    """
+    backend = keras.config.backend()
+    if backend == "tensorflow":
+        return _tensorflow_traced(step, any_length=True)
+    if backend == "jax":
+        return _jax_step(step, reads, writes)
+    if backend == "torch":
+        return _torch_step(step)
+    raise _missing(backend)
+
+
+def compiles_for_each_length() -> bool:
+    """Whether a compiled step is compiled anew for each number of observations, which takes a while."""
+    return bool(keras.config.backend() == "jax")
+
+
+def run_test_step(model: keras.Model, batch: tuple[Any, ...]) -> None:
+    """Run a model's own `test_step` inside a step.
+
+    Args:
+        model: a compiled model.
+        batch: inputs and targets, perhaps with weights.
+    """
+    if keras.config.backend() != "jax":
+        model.test_step(batch)
+        return
+    groups = (model.trainable_variables, model.non_trainable_variables, model.metrics_variables)
+    _, state = model.test_step(tuple([variable.value for variable in group] for group in groups), batch)
+    for variable, value in zip(groups[2], state[2], strict=True):
+        variable.assign(value)
+
+
+def wait_for(tensors: Any) -> None:
+    """Wait until tensors have their values: some backends compute behind one's back.
+
+    Args:
+        tensors: what a compiled function has returned.
+    """
+    for tensor in keras.tree.flatten(tensors):
+        if hasattr(tensor, "block_until_ready"):
+            tensor.block_until_ready()
+        elif keras.ops.is_tensor(tensor):
+            keras.ops.convert_to_numpy(tensor)
+
+
 def creation_scope(optimizer: Any) -> contextlib.AbstractContextManager[Any]:
     """Where variables of an optimizer are to be made, so that each replica has them.
 
@@ -208,6 +270,23 @@ def read(variable: Any) -> NDArray[Any]:
     if keras.config.backend() == "tensorflow" and variable.dtype != "bfloat16":
         return np.asarray(memoryview(variable.value.read_value()))
     return np.asarray(keras.ops.convert_to_numpy(variable))
+
+
+def protected(variable: Any) -> NDArray[Any]:
+    """Look at a variable's value where others might write to what they are given.
+
+    Args:
+        variable: a Keras variable.
+
+    Returns:
+        Its value: a view that cannot be written to, or a copy where the backend has no such views.
+    """
+    value = read(variable)
+    if keras.config.backend() == "torch":  # it warns of arrays that cannot be written to, and shares the others
+        return value.copy()
+    view = value.view()
+    view.flags.writeable = False
+    return view
 
 
 def compiled_writes(write: Callable[..., None], optimizer: Any) -> Callable[..., None]:
@@ -292,23 +371,50 @@ def _tensorflow_slopes(result: Callable[[], Any], values: Any) -> Any:
     return [tf.convert_to_tensor(slope) for slope in found]  # embeddings have sparse ones
 
 
-def _tensorflow_traced(function: Callable[..., Any], *, jit_compile: bool = False) -> Callable[..., Any]:
-    """Trace a function of tensors once for each set of shapes; without XLA, which makes convolutions slow on CPUs."""
+def _tensorflow_traced(
+    function: Callable[..., Any], *, jit_compile: bool = False, any_length: bool = False
+) -> Callable[..., Any]:
+    """Trace a function of tensors once for each set of shapes; without XLA, which makes convolutions slow on CPUs.
+
+    With `any_length` the first axes are left out of the shapes, unless the function cannot do without them.
+    """
     import tensorflow as tf
 
     compiled = tf.function(function, autograph=False, jit_compile=jit_compile)
     # Traced by hand, because TensorFlow counts the traces of one line of source and warns at the sixth,
     # though here each belongs to another model.
     traced: dict[tuple[Any, ...], Any] = {}
+    is_free = any_length
+
+    def trace(tensors: Any) -> Any:
+        nonlocal is_free
+        if is_free:
+            try:
+                return compiled.get_concrete_function(*keras.tree.map_structure(_tensorflow_any_length, tensors))
+            except (TypeError, ValueError):  # a layer of somebody's own that computes with the number
+                is_free = False
+        return compiled.get_concrete_function(*tensors)
+
+    def key_of(tensors: Any) -> tuple[Any, ...]:
+        start = 1 if is_free else 0
+        return tuple((tuple(tensor.shape)[start:], tensor.dtype) for tensor in keras.tree.flatten(tensors))
 
     def call(*inputs: Any) -> Any:
         tensors = keras.tree.map_structure(tf.convert_to_tensor, inputs)
-        key = tuple((tuple(tensor.shape), tensor.dtype) for tensor in keras.tree.flatten(tensors))
+        key = key_of(tensors)
         if key not in traced:
-            traced[key] = compiled.get_concrete_function(*tensors)
+            made = trace(tensors)
+            traced[key_of(tensors)] = made
+            key = key_of(tensors)
         return traced[key](*tensors)
 
     return call
+
+
+def _tensorflow_any_length(tensor: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.TensorSpec([None, *tensor.shape[1:]] if tensor.shape.rank else [], tensor.dtype)
 
 
 def _jax_gradients(at: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -391,3 +497,37 @@ def _torch_forward(model: keras.Model) -> Callable[[Any], Any]:
             return model(inputs, training=False)
 
     return forward
+
+
+def _torch_step(step: Callable[..., Any]) -> Callable[..., Any]:
+    import torch
+
+    def call(*inputs: Any) -> Any:
+        with torch.no_grad():
+            return step(*inputs)
+
+    return call
+
+
+def _jax_step(step: Callable[..., Any], reads: Sequence[Any], writes: Sequence[Any]) -> Callable[..., Any]:
+    import jax
+
+    variables = [*reads, *writes]
+
+    @jax.jit  # type: ignore[untyped-decorator]
+    def pure(current: Any, inputs: Any) -> Any:
+        mapping = list(zip(variables, current, strict=True))
+        with keras.StatelessScope(state_mapping=mapping, collect_losses=True) as scope:
+            outputs = step(*inputs)
+        found = (scope.get_current_value(variable) for variable in writes)
+        kept = current[len(reads) :]
+        return outputs, [old if new is None else new for old, new in zip(kept, found, strict=True)]
+
+    def call(*inputs: Any) -> Any:
+        # Passed as arguments, because jit would freeze what it closes over.
+        outputs, written = pure([variable.value for variable in variables], inputs)
+        for variable, value in zip(writes, written, strict=True):
+            variable.assign(value)
+        return outputs
+
+    return call

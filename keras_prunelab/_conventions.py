@@ -7,7 +7,7 @@ from typing import Literal
 
 from ._errors import UnknownNameError
 from ._prunable import Learnables
-from ._selection import Ties
+from ._removal import Ties
 
 
 @dataclass(frozen=True)

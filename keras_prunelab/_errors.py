@@ -10,6 +10,7 @@ PruneLabError
 ├── UnknownNameError (ValueError)          a score, scope or convention that does not exist
 ├── NotEquivalentError (ValueError)        a smaller model that would compute something else
 ├── NoTradeOffError (ValueError)           no point of a sweep meets the condition
+├── StoreMismatchError (ValueError)        a store or file of results that belongs to another sweep, or is none
 └── MissingBackendError (ImportError)      Keras has no backend installed
 """
 
@@ -54,6 +55,10 @@ class NotEquivalentError(PruneLabError, ValueError):
 
 class NoTradeOffError(PruneLabError, ValueError):
     """No point of a sweep meets the condition."""
+
+
+class StoreMismatchError(PruneLabError, ValueError):
+    """A store of a sweep that was made for other weights, data or settings, or a file that is none."""
 
 
 class MissingBackendError(PruneLabError, ImportError):

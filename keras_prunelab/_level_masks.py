@@ -11,14 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._masks import MaskSet
-from ._selection import Levels
+from ._removal import Levels
+
+_CHUNK = 1 << 20
 
 
 class LevelMasks(Protocol):
     """Masks at levels 0, 1, ..."""
 
     def masks(self, level: int) -> MaskSet: ...
-    def zeros(self, level: int) -> int: ...
+    def zeros(self, level: int) -> Mapping[str, int]: ...  # by variable
 
 
 @dataclass(frozen=True)
@@ -30,15 +32,21 @@ class NestedMasks:
     def masks(self, level: int) -> MaskSet:
         return MaskSet({path: gone_at > level for path, gone_at in self.removal.items()})
 
-    def zeros(self, level: int) -> int:
-        return int(self._zeros[: level + 1].sum())
+    def zeros(self, level: int) -> Mapping[str, int]:
+        return {path: int(counts[min(level, counts.size - 1)]) for path, counts in self._gone.items()}
 
     @cached_property
-    def _zeros(self) -> NDArray[np.int64]:
-        longest = 1 + max(int(gone_at.max(initial=0)) for gone_at in self.removal.values())
-        counts = [np.bincount(gone_at.reshape(-1), minlength=longest) for gone_at in self.removal.values()]
-        total: NDArray[np.int64] = np.sum(counts, axis=0, dtype=np.int64)
-        return total
+    def _gone(self) -> dict[str, NDArray[np.int64]]:
+        """How many weights of each variable are gone at each level."""
+        return {path: np.cumsum(_counted(gone_at.reshape(-1))) for path, gone_at in self.removal.items()}
+
+
+def _counted(levels: Levels) -> NDArray[np.int64]:
+    # By parts, because counting turns them into numbers of eight bytes.
+    counts = np.zeros(np.iinfo(levels.dtype).max + 1, np.int64)
+    for start in range(0, levels.size, _CHUNK):
+        counts += np.bincount(levels[start : start + _CHUNK], minlength=counts.size)
+    return counts
 
 
 @dataclass(frozen=True)
@@ -47,7 +55,7 @@ class PackedMasks:
 
     shapes: Mapping[str, tuple[int, ...]]
     bits: Sequence[NDArray[np.uint8]]
-    gone: Sequence[int]
+    gone: Sequence[Mapping[str, int]]
 
     @classmethod
     def pack(cls, levels: Iterable[MaskSet]) -> PackedMasks:
@@ -57,11 +65,11 @@ class PackedMasks:
         for masks in levels:
             shapes = masks.shapes
             bits.append(masks.packed())
-            gone.append(masks.zeros)
+            gone.append({path: mask.size - int(np.count_nonzero(mask)) for path, mask in masks.items()})
         return cls(shapes, bits, gone)
 
     def masks(self, level: int) -> MaskSet:
         return MaskSet.unpacked(self.shapes, self.bits[level])
 
-    def zeros(self, level: int) -> int:
+    def zeros(self, level: int) -> Mapping[str, int]:
         return self.gone[level]

@@ -107,7 +107,8 @@ def sparsity(
 
     Examples:
         >>> import keras
-        >>>         >>> import keras_prunelab as kpl
+        >>> import numpy as np
+        >>> import keras_prunelab as kpl
         >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
         >>> model.layers[0].set_weights([np.float32([[1, 0], [2, 3]]), np.float32([0, 0])])
         >>> kpl.sparsity(model)

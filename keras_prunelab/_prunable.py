@@ -11,8 +11,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ._arrays import masked
-from ._backend import read
+from ._arrays import all_finite, masked
+from ._backend import protected, read
 from ._errors import InvalidModelError, NothingToPruneError, UnknownNameError
 
 Role: TypeAlias = Literal["kernel", "bias", "gamma", "beta", "embedding", "other"]
@@ -93,6 +93,16 @@ class Prunable:
         """
         return self._finite(self._masked())
 
+    def view(self) -> NDArray[np.floating[Any]]:
+        """What `value` gives, to look at only: no copy where the backend allows that.
+
+        Raises:
+            InvalidModelError: a value is not finite.
+        """
+        if self.mask is not None:
+            return self.value()
+        return self._finite(protected(self.variable))
+
     def raw_value(self) -> NDArray[np.floating[Any]]:
         """A copy of the variable itself, whatever a mask hides of it.
 
@@ -118,7 +128,7 @@ class Prunable:
 
     def _finite(self, value: NDArray[Any]) -> NDArray[np.floating[Any]]:
         value = value.astype(np.float64 if value.dtype == np.float64 else np.float32, copy=False)
-        if not np.isfinite(value).all():
+        if not all_finite(value):
             bad = int(np.size(value) - np.count_nonzero(np.isfinite(value)))
             raise InvalidModelError(
                 f"{self.path} has {bad} values that are NaN or infinite, which cannot be ranked. Was the "
@@ -171,6 +181,14 @@ class Prunables(Sequence[Prunable]):
     def read(self) -> dict[str, NDArray[Any]]:
         """The values by path, to look at only: where the backend allows it they are no copies."""
         return {item.path: read(item.variable) for item in self.items}
+
+    def views(self) -> dict[str, NDArray[np.floating[Any]]]:
+        """The values by path, to look at only, and only until the variables change.
+
+        Raises:
+            InvalidModelError: a value is not finite.
+        """
+        return {item.path: item.view() for item in self.items}
 
     def values(self) -> dict[str, NDArray[np.floating[Any]]]:
         """Copies of the values, by path.

@@ -143,14 +143,18 @@ def assign_all(layer: Any, values: Sequence[Any]) -> None:
         variable.assign(value)
 
 
-@contextlib.contextmanager
-def known_objects(model: keras.Model) -> Iterator[None]:
-    """Let Keras find the classes and functions that a model is made of, registered or not."""
+def custom_objects(model: keras.Model) -> dict[str, Any]:
+    """The classes and functions that a model is made of and that are not of Keras, by name."""
     layers = model._flatten_layers()
     parts = [*layers, *(value for layer in layers for value in vars(layer).values())]
     if model.compiled:
         parts += keras.tree.flatten(list(model._compile_config.config.values()))
     objects = [part if inspect.isfunction(part) or inspect.isclass(part) else type(part) for part in parts]
-    custom = {one.__name__: one for one in objects if not one.__module__.startswith(("keras.", "builtins"))}
-    with keras.saving.custom_object_scope(custom):
+    return {one.__name__: one for one in objects if not one.__module__.startswith(("keras.", "builtins"))}
+
+
+@contextlib.contextmanager
+def known_objects(model: keras.Model) -> Iterator[None]:
+    """Let Keras find the classes and functions that a model is made of, registered or not."""
+    with keras.saving.custom_object_scope(custom_objects(model)):
         yield

@@ -16,7 +16,8 @@ from ._errors import InvalidDataError, UnknownNameError
 from ._granularity import Granularity
 from ._level_masks import LevelMasks, NestedMasks, PackedMasks
 from ._masks import MaskSet
-from ._selection import Levels, pruned_count, removal_levels, select
+from ._removal import Levels, removal_levels
+from ._selection import pruned_count, select
 from .scores import Score, ScoreContext, checked_scores
 
 Progress: TypeAlias = Callable[[int, int], None]
@@ -64,9 +65,9 @@ class Search:
 
     def level_by_level(self, levels: Sequence[float]) -> NestedMasks:
         kept = self._all_kept()
-        removal = {path: np.full(mask.shape, len(levels), np.uint16) for path, mask in kept.items()}
+        removal: dict[str, Levels] = {path: np.full(mask.shape, len(levels), np.uint16) for path, mask in kept.items()}
         for level, sparsity in enumerate(levels):
-            still = self._prune_further(kept, sparsity)
+            still = self.further(kept, sparsity)
             for path, mask in still.items():
                 removal[path][kept[path] & ~mask] = level
             kept = still
@@ -81,7 +82,7 @@ class Search:
         for step in range(1, self.score.rounds + 1):
             # The last exponent is 1: exactly the asked sparsity.
             target = 1 - (1 - sparsity) ** (step / self.score.rounds) if step < self.score.rounds else sparsity
-            kept = self._prune_further(kept, target)
+            kept = self.further(kept, target)
         return kept
 
     def _each(self, levels: Sequence[float], masks: Callable[[float], Masks]) -> Iterator[MaskSet]:
@@ -89,7 +90,7 @@ class Search:
             yield MaskSet(masks(sparsity))
             self._done(level, levels)
 
-    def _prune_further(self, kept: Masks, sparsity: float) -> Masks:
+    def further(self, kept: Masks, sparsity: float) -> Masks:
         """Score the network as far as it is pruned, and prune it to the next sparsity."""
         exact = self.convention.ties == "exact"
         if (
@@ -132,12 +133,9 @@ class Search:
     def _removal(self, scores: Values, levels: Sequence[float]) -> dict[str, Levels]:
         removal: dict[str, Levels] = {}
         for group in self._groups():
-            flat = np.concatenate([scores[path].reshape(-1) for path in group])
             counts = [self._count(group, sparsity) for sparsity in levels]
-            gone_at = removal_levels(flat, counts, self.convention.ties)
-            ends = np.cumsum([scores[path].size for path in group])
-            for path, part in zip(group, np.split(gone_at, ends[:-1]), strict=True):
-                removal[path] = part.reshape(scores[path].shape)
+            found = removal_levels([scores[path] for path in group], counts, self.convention.ties)
+            removal |= dict(zip(group, found, strict=True))
         return {item.path: removal[item.path] for item in self.dense.prunables}
 
     def _groups(self) -> Iterator[list[str]]:

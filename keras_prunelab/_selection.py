@@ -1,15 +1,14 @@
-"""From scores to masks: which weights go at each of many sparsities, by exact count.
+"""From scores to masks: which weights go, by exact count.
 
 The number of weights that go is k = round(s N), with halves rounded up, as MATLAB's `round` does for
-positive numbers. All levels come from one `np.partition`; the work goes by chunks, so that beside the scores
-themselves (one array of the weights' size) there is never more than 1.5 times their memory.
+positive numbers.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,11 +20,7 @@ from ._errors import InvalidSparsityError
 from ._granularity import Granularity, GranularityLike
 from ._prunable import Prunables
 
-Ties: TypeAlias = Literal["exact", "matlab"]
-Levels: TypeAlias = NDArray[np.uint16]
-
 _MOST_LEVELS = np.iinfo(np.uint16).max
-_CHUNK = 1 << 20
 
 
 def checked_sparsities(sparsities: float | ArrayLike) -> tuple[float, ...]:
@@ -163,67 +158,3 @@ def _checked_count(count: int, total: int, low: NDArray[np.int64], high: NDArray
             f"A sparsity of {count / total:.6g} is out of reach: granularity and limits of the layers allow from "
             f"{low.sum() / total:.6g} to {high.sum() / total:.6g}. Ask for one between these, or change them."
         )
-
-
-def removal_levels(scores: NDArray[np.floating[Any]], counts: Sequence[int], ties: Ties = "exact") -> Levels:
-    """Find the level at which each weight goes.
-
-    Args:
-        scores: one score a weight, flat, finite. The lowest go first.
-        counts: how many weights go at each level, ascending.
-        ties: `"exact"` removes exactly that many, of equal scores those that stand first; `"matlab"` removes
-            every weight whose score is not above the highest removed one, or not above 0 where the count is
-            0, as MATLAB's example does.
-
-    Returns:
-        The index of the first level at which the weight is gone, `len(counts)` where it stays at all of them.
-    """
-    wanted = np.asarray(counts, dtype=np.int64)
-    # Zero where nothing is to go: MATLAB's threshold there. Without ties nothing lies below the lowest score.
-    thresholds = np.zeros(len(counts), scores.dtype)
-    some = wanted > 0
-    if some.any():
-        ranks = np.unique(wanted[some]) - 1
-        thresholds[some] = np.partition(scores, ranks)[wanted[some] - 1]
-    first = np.empty(scores.shape, np.uint16)
-    if ties == "matlab":
-        for part in _chunks(scores.size):
-            first[part] = np.searchsorted(thresholds, scores[part], side="left")
-        return first
-    first_with_any = int(np.count_nonzero(~some))
-    thresholds = thresholds[first_with_any:]
-    for part in _chunks(scores.size):
-        first[part] = np.searchsorted(thresholds, scores[part], side="left")
-    return _by_position(scores, first, thresholds, wanted[first_with_any:]) + np.uint16(first_with_any)
-
-
-def _by_position(
-    scores: NDArray[np.floating[Any]],
-    first: Levels,
-    thresholds: NDArray[np.floating[Any]],
-    counts: NDArray[np.int64],
-) -> Levels:
-    """Among weights with a threshold's own score, let only as many go as its count allows, the first ones."""
-    last = len(thresholds)
-    padded = np.append(thresholds, np.asarray([np.inf], thresholds.dtype))
-    below = np.zeros(last + 1, np.int64)  # how many scores are below each threshold
-    for part in _chunks(scores.size):
-        level = first[part]
-        strictly = scores[part] < padded[level]
-        below += np.cumsum(np.bincount(level[strictly], minlength=last + 1))
-        # A score equal to threshold i is below all thresholds after it, and its equals have the same level i.
-        below[1:] += np.cumsum(np.bincount(level[~strictly], minlength=last + 1))[:-1]
-    for part in _chunks(scores.size):
-        level, values = first[part], scores[part]
-        tied = np.flatnonzero(values == padded[level])
-        met = level[tied]  # a copy: the levels change below
-        for index in np.unique(met):
-            where = tied[met == index]
-            ranks = below[index] + np.arange(where.size)
-            level[where] = np.searchsorted(counts, ranks, side="right")
-            below[index] += where.size
-    return first
-
-
-def _chunks(size: int) -> Iterable[slice]:
-    return (slice(start, min(start + _CHUNK, size)) for start in range(0, size, _CHUNK))

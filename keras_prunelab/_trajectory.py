@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,6 +73,20 @@ class Trajectory:
         Raises:
             IndexError: there is no such level.
         """
+        return sum(self._store.zeros(self._checked(level)).values())
+
+    def zeros_by_variable(self, level: int) -> Mapping[str, int]:
+        """The number of pruned weights of each variable at one level.
+
+        Args:
+            level: the index of the level in `sparsities`.
+
+        Returns:
+            The numbers, by the variables' paths.
+
+        Raises:
+            IndexError: there is no such level.
+        """
         return self._store.zeros(self._checked(level))
 
     def _checked(self, level: int) -> int:
@@ -122,6 +137,6 @@ def trajectory(
     share, grain = _allocation.get(scope), _granularity.get(granularity)
     found = prunable(model, learnables=rules.learnables) if prunables is None else prunables
     check_data(scorer, data)
-    search = Search(scorer, ScoreContext(model, found, found.values(), data), rules, share, grain, on_level)
+    search = Search(scorer, ScoreContext(model, found, found.views(), data), rules, share, grain, on_level)
     check(found, levels[-1], share, grain)
     return Trajectory(scorer.name, str(share), str(grain), rules.name, levels, found.total, search(levels))

@@ -51,13 +51,13 @@ SAME = 1e-12
 def trade_off(findings: Findings) -> list[str]:
     """How far the choice can be trusted: other limits, the knee, and the size of the test set."""
     result, choice, metric = findings.result, findings.choice, findings.result.metric
-    knee = result.choose(knee=True, score=choice.score)
+    knee = result.choose(knee=True, score=choice.curve)
     bend = f"bends most at {percent(knee.sparsity)}, where the {metric.label} is {metric.text(knee.accuracy)}"
-    sentences = [f"The curve of {choice.score} {bend}."]
+    sentences = [f"The curve of {choice.curve} {bend}."]
     if not metric.higher_is_better:
         return sentences
-    limits = [f"{_points(drop)}: {_reach(result, drop, choice.score)}" for drop in (0.005, 0.01, 0.02, 0.05)]
-    sentences.insert(0, f"The sparsest level of {choice.score} for an allowed loss of {'; '.join(limits)}.")
+    limits = [f"{_points(drop)}: {_reach(result, drop, choice.curve)}" for drop in (0.005, 0.01, 0.02, 0.05)]
+    sentences.insert(0, f"The sparsest level of {choice.curve} for an allowed loss of {'; '.join(limits)}.")
     samples = int(result.metadata.get("samples", 0))
     if samples:
         error = math.sqrt(choice.accuracy * (1 - choice.accuracy) / samples)
@@ -86,17 +86,17 @@ def comparison_sentence(findings: Findings) -> str:
     result, choice, metric = findings.result, findings.choice, findings.result.metric
     if len(result.scores) < 2:
         return (
-            f"Only {choice.score} was swept. Sweep two scores, such as magnitude and synflow, to compare "
+            f"Only {choice.curve} was swept. Sweep two scores, such as magnitude and synflow, to compare "
             "them under the same conditions."
         )
     near = [result.choose(sparsity=choice.sparsity, score=score) for score in result.scores]
     best, second = sorted(near, key=lambda point: metric.goodness(point.accuracy), reverse=True)[:2]
-    wide = result.table.pivot_table(index="sparsity_target", columns="score", values=metric.name)
-    both = wide[[best.score, second.score]].dropna().map(metric.goodness)
-    ahead = int((both[best.score] > both[second.score]).sum())
+    wide = result.curves.pivot_table(index="sparsity_target", columns="curve", values=metric.name)
+    both = wide[[best.curve, second.curve]].dropna().map(metric.goodness)
+    ahead = int((both[best.curve] > both[second.curve]).sum())
     return (
-        f"Near {percent(choice.sparsity)}, {best.score} has {metric.label} {metric.text(best.accuracy)} and "
-        f"{second.score} {metric.text(second.accuracy)}; {best.score} is the better of the two at {ahead} of "
+        f"Near {percent(choice.sparsity)}, {best.curve} has {metric.label} {metric.text(best.accuracy)} and "
+        f"{second.curve} {metric.text(second.accuracy)}; {best.curve} is the better of the two at {ahead} of "
         f"the {len(both)} levels at which both were measured."
     )
 
@@ -193,7 +193,8 @@ def macs_sentence(findings: Findings) -> str:
 def _collapse(findings: Findings, score: str) -> str:
     """The layers that a score empties at its lowest level, or else at the chosen sparsity."""
     result = findings.result
-    lowest = result.table.loc[result.table["score"] == score, "sparsity"].min()
+    curves = result.curves
+    lowest = curves.loc[curves["curve"] == score, "sparsity"].min()
     for sparsity in (lowest, findings.choice.sparsity):
         point = result.choose(sparsity=sparsity, score=score)
         layers = result.layers(point)

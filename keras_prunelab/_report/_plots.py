@@ -41,8 +41,13 @@ def accuracy_figure(result: SweepResult, choice: Choice | None = None, theme: Th
 def draw_accuracy(axes: Axes, result: SweepResult, choice: Choice | None = None, theme: Theme = LIGHT) -> None:
     """Draw accuracy against sparsity on axes of your own: the dense value as a line, the choice as a ring."""
     metric = result.metric.name
+    curves = result.curves
     for index, score in enumerate(result.scores):
-        points = result.table[result.table["score"] == score].sort_values("sparsity", kind="stable")
+        points = curves[curves["curve"] == score].sort_values("sparsity", kind="stable")
+        if (points["seeds"] > 1).any():
+            low, high = points[metric] - points["std"], points[metric] + points["std"]
+            colour = theme.series[index % len(theme.series)]
+            axes.fill_between(points["sparsity"], low, high, color=colour, alpha=0.2, linewidth=0)
         axes.plot(
             points["sparsity"],
             points[metric],
@@ -62,9 +67,10 @@ def draw_accuracy(axes: Axes, result: SweepResult, choice: Choice | None = None,
     )
     percent_axis(axes, "x")
     axes.set_xlabel("sparsity (% of prunable weights that are zero)")
-    if metric == "accuracy":
+    if result.metric.is_fraction:
         percent_axis(axes, "y")
-    axes.set_ylabel("accuracy (%)" if metric == "accuracy" else "RMSE (units of the responses)")
+    unit = "(%)" if result.metric.is_fraction else "(units of the responses)" if metric == "rmse" else ""
+    axes.set_ylabel(f"{result.metric.label} {unit}".strip())
     if choice is not None:
         _mark(axes, result, choice, theme)
     legend = axes.legend(
@@ -194,7 +200,7 @@ def _mark(axes: Axes, result: SweepResult, choice: Choice, theme: Theme) -> None
     beside = -1 if (choice.sparsity - left) > 0.5 * (right - left) else 1
     under = -1 if (choice.accuracy - bottom) > 0.5 * (top - bottom) else 1
     axes.annotate(
-        f"{choice.score}: {percent(choice.sparsity)} sparse,\n{result.metric.label} "
+        f"{choice.curve}: {percent(choice.sparsity)} sparse,\n{result.metric.label} "
         f"{result.metric.text(choice.accuracy)}",
         (choice.sparsity, choice.accuracy),
         xytext=(beside * 28, under * 38),

@@ -31,15 +31,15 @@ def questions(findings: Findings) -> list[Question]:
 
 
 def _degradation(findings: Findings) -> Question | None:
-    table, metric = findings.result.table, findings.result.metric
-    curve = table[table["score"] == findings.choice.score].sort_values("sparsity")
+    table, metric = findings.result.curves, findings.result.metric
+    curve = table[table["curve"] == findings.choice.curve].sort_values("sparsity")
     if len(curve) < 2:
         return None
     steepest = int(np.diff(curve[metric.name].map(metric.goodness).to_numpy(dtype=float)).argmin())
     before, after = curve.iloc[steepest], curve.iloc[steepest + 1]
     return Question(
         "Does the network degrade gradually or all at once, and is the curve sampled finely enough there?",
-        f"The largest step between neighbouring levels of {findings.choice.score} is from "
+        f"The largest step between neighbouring levels of {findings.choice.curve} is from "
         f"{percent(before['sparsity'])}, {metric.label} {metric.text(before[metric.name])}, to "
         f"{percent(after['sparsity'])}, {metric.text(after[metric.name])}.",
     )

@@ -84,7 +84,7 @@ def _headline(findings: Findings, title: str, notes: Sequence[str]) -> Iterator[
             "warning",
         )
     numbers = {
-        f"sparsity, by {choice.score}": percent(choice.sparsity),
+        f"sparsity, by {choice.curve}": percent(choice.sparsity),
         f"{metric.label} (dense {metric.text(choice.dense_accuracy)})": metric.text(choice.accuracy),
         "fewer weights": f"{result.table['compression_ratio'].iloc[choice.index]:.3g} times",
     }
@@ -184,7 +184,7 @@ def _appendix(findings: Findings, network_summary: str | pd.DataFrame | None) ->
         else:
             yield _html.table(network_summary)
     yield _html.heading("All points", 3)
-    points = result.table.drop(columns=["convention", "scope", "total"])
+    points = result.table.drop(columns=["convention", "granularity", "total", *_constant(result.table)])
     formats: dict[str, Callable[[float], str]] = {
         "sparsity_target": percent,
         "sparsity": lambda value: percent(value, 2),
@@ -197,6 +197,11 @@ def _appendix(findings: Findings, network_summary: str | pd.DataFrame | None) ->
     yield _html.table(pd.DataFrame(run, columns=["run", "value"]))
     if result.class_names:
         yield _html.paragraph(f"Classes, in the order of the outputs: {', '.join(result.class_names)}.", "meta")
+
+
+def _constant(table: pd.DataFrame) -> list[str]:
+    """What all points have in common, which the report says elsewhere."""
+    return [name for name in ("scope", "training", "seed") if len(set(table[name])) <= 1]
 
 
 def _repeat(result: SweepResult) -> str:

@@ -24,10 +24,16 @@ class Choice:
         score: the name of the score.
         sparsity: the fraction of the prunable weights that are zero, as measured.
         sparsity_target: the level that was asked for; it differs where the convention prunes ties.
-        accuracy: the metric's value at this point: a fraction of right answers, or the RMSE in regression.
+        accuracy: the metric's value at this point: a fraction of right answers, or the RMSE in regression, or
+            whatever the sweep measured first; of several seeds the mean.
         dense_accuracy: the same of the network before pruning.
         reason: one or two sentences, ready for a report.
-        index: the row of `SweepResult.table`.
+        index: the row of `SweepResult.table`, of several seeds the first one's.
+        scope: among which weights they were ranked.
+        training: how the network was trained after pruning, in words; `"none"` where it was not.
+        seed: the seed of that row.
+        std: the sample standard deviation of the metric over the seeds; 0 for a single one.
+        curve: the name of the curve, as in `SweepResult.scores`; by default that of the score.
     """
 
     score: str
@@ -37,6 +43,14 @@ class Choice:
     dense_accuracy: float
     reason: str
     index: int
+    scope: str = "global"
+    training: str = "none"
+    seed: int = 0
+    std: float = 0.0
+    curve: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "curve", self.curve or self.score)
 
 
 @dataclass(frozen=True)
@@ -44,7 +58,7 @@ class TradeOffs:
     """The points of a sweep, seen as candidates for a choice.
 
     Attributes:
-        table: the long-form table of a `SweepResult`.
+        table: what `curve_points` makes of the table of a `SweepResult`.
         dense: the metric of the network before pruning.
         metric: what was measured.
     """
@@ -69,17 +83,34 @@ class TradeOffs:
         condition = f"is within {allowance} of the dense {self.metric.text(self.dense)}"
         return self._sparsest(limit, condition, score)
 
-    def at_least(self, min_accuracy: float, score: str | None = None) -> Choice:
-        """The sparsest point whose accuracy is at least `min_accuracy`."""
+    def at_least(self, min_metric: float, score: str | None = None) -> Choice:
+        """The sparsest point whose metric is at least `min_metric`."""
         if not self.metric.higher_is_better:
             raise NoTradeOffError(
-                "min_accuracy asks for a classifier's accuracy, but this sweep measured the RMSE of a "
-                "regression. "
-                "Use max_drop=0.05, which allows an error 5 % above the dense network's."
+                f"min_metric asks for a least value, but this sweep measured the {self.metric.label}, which is better "
+                "when it is lower. Use max_drop=0.05, which allows an error 5 % above the dense network's."
             )
-        if not 0 <= min_accuracy <= 1:
-            raise NoTradeOffError(f"min_accuracy is a fraction from 0 to 1 (0.98 is 98 %), but got {min_accuracy!r}.")
-        return self._sparsest(min_accuracy, f"is at least {self.metric.text(min_accuracy)}", score)
+        if self.metric.is_fraction and not 0 <= min_metric <= 1:
+            raise NoTradeOffError(f"min_metric is a fraction from 0 to 1 (0.98 is 98 %), but got {min_metric!r}.")
+        return self._sparsest(min_metric, f"is at least {self.metric.text(min_metric)}", score)
+
+    def within_bytes(self, max_bytes: float, score: str | None = None) -> Choice:
+        """The point with the best metric among those that take at most `max_bytes`; of equal ones the smallest."""
+        points = self._of(score)
+        passing = points[points["bytes"] <= max_bytes]
+        if passing.empty:
+            row = points.iloc[int(points["bytes"].argmin())]
+            raise NoTradeOffError(
+                f"No tested level takes at most {max_bytes:,.0f} bytes. The smallest is {row['curve']} at "
+                f"{percent(row['sparsity'])} with {row['bytes']:,.0f}. Allow more, or test higher sparsities."
+            )
+        goodness = passing[self.metric.name].map(self.metric.goodness)
+        row = passing.iloc[int(np.lexsort((-passing["bytes"], goodness))[-1])]
+        return self._choice(
+            row,
+            f"{row['curve']} at {percent(row['sparsity'])} takes {row['bytes']:,.0f} bytes, within the "
+            f"{max_bytes:,.0f} allowed, and of all such points it is the best, with {self._beside_dense(row)}.",
+        )
 
     def at_knee(self, score: str | None = None) -> Choice:
         """The point where the curve bends most, furthest above the line from dense to worst.
@@ -99,7 +130,7 @@ class TradeOffs:
         row = points.iloc[place]
         return self._choice(
             row,
-            f"{row['score']} at {percent(row['sparsity'])} is the knee of the curve: the point furthest "
+            f"{row['curve']} at {percent(row['sparsity'])} is the knee of the curve: the point furthest "
             "above the straight "
             f"line from the dense network to the worst point, with {self._beside_dense(row)}.",
         )
@@ -114,7 +145,7 @@ class TradeOffs:
         row = points.iloc[int(np.lexsort((-goodness, distance))[0])]
         return self._choice(
             row,
-            f"{row['score']} at {percent(row['sparsity'])} is the tested level nearest to the wanted "
+            f"{row['curve']} at {percent(row['sparsity'])} is the tested level nearest to the wanted "
             f"{percent(sparsity)}, with {self._beside_dense(row)}.",
         )
 
@@ -125,7 +156,7 @@ class TradeOffs:
             goodness = points[self.metric.name].map(self.metric.goodness)
             best = points.iloc[int(np.lexsort((points["sparsity"], goodness))[-1])]
             raise NoTradeOffError(
-                f"No tested level has a {self.metric.label} that {condition}. The best is {best['score']} at "
+                f"No tested level has a {self.metric.label} that {condition}. The best is {best['curve']} at "
                 f"{percent(best['sparsity'])} with {self.metric.text(best[self.metric.name])}. "
                 "Allow more, or test lower sparsities."
             )
@@ -134,13 +165,13 @@ class TradeOffs:
         value = self.metric.text(row[self.metric.name])
         return self._choice(
             row,
-            f"{row['score']} at {percent(row['sparsity'])} is the sparsest level whose "
+            f"{row['curve']} at {percent(row['sparsity'])} is the sparsest level whose "
             f"{self.metric.label}, {value}, {condition}{self._next(row)}.{self._dip(row, limit)}",
         )
 
     def _next(self, row: pd.Series) -> str:
         """What happens one level further on the same curve."""
-        sparser = self._of(row["score"])
+        sparser = self._of(row["curve"])
         sparser = sparser[sparser["sparsity"] > row["sparsity"]]
         if sparser.empty:
             return "; it is the sparsest level that was tested"
@@ -151,7 +182,7 @@ class TradeOffs:
 
     def _dip(self, row: pd.Series, limit: float) -> str:
         """A warning where the curve had already left the limit below the chosen level."""
-        below = self._of(row["score"])
+        below = self._of(row["curve"])
         below = below[below["sparsity"] < row["sparsity"]].sort_values("sparsity")
         failing = below[~below[self.metric.name].map(self._passes(limit))]
         if failing.empty:
@@ -174,15 +205,20 @@ class TradeOffs:
         return f"{self.metric.label} {value} (dense {self.metric.text(self.dense)})"
 
     def _of(self, score: str | None) -> pd.DataFrame:
-        names = list(dict.fromkeys(self.table["score"]))
-        if score is not None and score not in names:
-            raise UnknownNameError(f"The sweep has no score {score!r}; it has {', '.join(names) or 'no points'}.")
-        points = self.table if score is None else self.table[self.table["score"] == score]
+        is_its = (self.table["curve"] == score) | (self.table["score"] == score)
+        if score is not None and not is_its.any():
+            names = ", ".join(dict.fromkeys(self.table["curve"]))
+            raise UnknownNameError(f"The sweep has no score {score!r}; it has {names or 'no points'}.")
+        points = self.table if score is None else self.table[is_its]
         if points.empty:
             raise NoTradeOffError("The sweep was stopped before its first point: there is nothing to choose from.")
         return points
 
     def _choice(self, row: pd.Series, reason: str) -> Choice:
+        seeds, std = int(row["seeds"]), float(row["std"])
+        if seeds > 1:
+            spread = f"{100 * std:.2f} points" if self.metric.is_fraction else f"{std:.2g}"
+            reason += f" Values are means over {seeds} seeds; the standard deviation here is {spread}."
         return Choice(
             score=str(row["score"]),
             sparsity=float(row["sparsity"]),
@@ -190,5 +226,36 @@ class TradeOffs:
             accuracy=float(row[self.metric.name]),
             dense_accuracy=float(self.dense),
             reason=reason,
-            index=int(str(row.name)),
+            index=int(row["row"]),
+            scope=str(row["scope"]),
+            training=str(row["training"]),
+            seed=int(row["seed"]),
+            std=std,
+            curve=str(row["curve"]),
         )
+
+
+def curve_points(table: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The points of a sweep, those of several seeds as one.
+
+    Args:
+        table: the table of a `SweepResult`.
+        metric: the column of the metric.
+
+    Returns:
+        The columns of the table, the metric as its mean; `curve`, the name of the score, with scope and training where
+        there are several; `seeds`, their number; `std`, the sample standard deviation of the metric; `row`, the row of
+        the first seed.
+    """
+    points = table.assign(row=np.arange(len(table)))
+    several = [name for name in ("scope", "training") if len(set(points[name])) > 1]
+    points["curve"] = points["score"].astype(str)
+    for name in several:
+        points["curve"] += ", " + points[name].astype(str)
+    groups = points.groupby(["curve", "sparsity_target"], sort=False)
+    values = groups[metric].agg(["mean", "std", "count"]).reset_index(drop=True)
+    # A mean of equal numbers may differ from them in the last digit.
+    first = groups.head(1).reset_index(drop=True)
+    mean = np.where(values["count"] > 1, values["mean"], first[metric])
+    first[metric] = mean
+    return first.assign(std=values["std"].fillna(0.0), seeds=values["count"])

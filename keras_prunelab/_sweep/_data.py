@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,17 +14,54 @@ from keras_prunelab._errors import InvalidDataError
 
 from ._metric import ACCURACY, RMSE, Metric
 
-if TYPE_CHECKING:
-    import keras
-
 Shape: TypeAlias = "tuple[int | None, ...]"
 Array: TypeAlias = NDArray[Any]
-Batch: TypeAlias = "tuple[Array, Array]"
+
+
+class Batch(NamedTuple):
+    """Some observations.
+
+    Attributes:
+        inputs: what the model takes: an array, or a list or dictionary of arrays.
+        targets: what Keras' losses and metrics compare with.
+        weights: one number an observation, or None.
+        labels: the targets as class indices or responses; None where the sweep knows no measure of its own.
+    """
+
+    inputs: Any
+    targets: Any
+    weights: Any = None
+    labels: Array | None = None
+
+
+class Observations(Protocol):
+    """What a sweep measures a model on."""
+
+    @property
+    def metric(self) -> Metric | None:
+        """What the labels ask for: accuracy or RMSE; None where only Keras knows a measure."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes, or nothing."""
+
+    @property
+    def is_held(self) -> bool:
+        """Whether all of it is in memory, so that batches are cheap and can have any size."""
+
+    @property
+    def for_scores(self) -> Any:
+        """What a score that needs data is given."""
+
+    def __len__(self) -> int: ...
+
+    def batches(self, size: int) -> Iterator[Batch]:
+        """The observations in batches of at most `size`, or as they come."""
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Observations with what the network should answer.
+    """Observations in memory, of a model with one input and one output.
 
     Attributes:
         inputs: one array with an observation for each index of its first axis, or a list of sequences of
@@ -31,27 +69,98 @@ class Samples:
         labels: class indices, or responses for regression, along the same first axis.
         metric: what to measure: accuracy for class indices, RMSE for responses.
         class_names: the names of the classes, or nothing.
+        targets: the labels as they were given, which is how the loss of a compiled model wants them.
+        weights: one number an observation, or None.
     """
 
     inputs: Array | Sequence[Array]
     labels: Array | Sequence[Array]
     metric: Metric
     class_names: tuple[str, ...] = ()
+    targets: Any = None
+    weights: Array | None = None
+
+    is_held = True
 
     def __len__(self) -> int:
         return len(self.inputs)
 
+    @property
+    def for_scores(self) -> Any:
+        """Inputs and labels."""
+        return self.inputs, self.labels
+
     def batches(self, size: int) -> Iterator[Batch]:
         """Cut into batches; a batch of sequences has one length, so nothing is padded."""
         if isinstance(self.inputs, np.ndarray):
-            groups = [np.arange(len(self.inputs))]
-        else:
-            lengths = np.array([len(sequence) for sequence in self.inputs])
-            groups = [np.flatnonzero(lengths == length) for length in np.unique(lengths)]
-        for group in groups:
+            for start in range(0, len(self.inputs), size):
+                yield self._batch(slice(start, start + size))
+            return
+        lengths = np.array([len(sequence) for sequence in self.inputs])
+        for length in np.unique(lengths):
+            group = np.flatnonzero(lengths == length)
             for start in range(0, len(group), size):
-                chosen = group[start : start + size]
-                yield _take(self.inputs, chosen), _take(self.labels, chosen)
+                yield self._batch(group[start : start + size])
+
+    def _batch(self, chosen: slice | Array) -> Batch:
+        labels = _take(self.labels, chosen)
+        targets = labels if self.targets is None else _take(self.targets, chosen)
+        return Batch(
+            _take(self.inputs, chosen), targets, None if self.weights is None else self.weights[chosen], labels
+        )
+
+
+@dataclass(frozen=True)
+class Structured:
+    """Observations in memory, of a model with several inputs or outputs: Keras alone knows how to measure it."""
+
+    inputs: Any
+    targets: Any
+    weights: Any = None
+    class_names: tuple[str, ...] = ()
+
+    is_held = True
+    metric = None
+
+    def __len__(self) -> int:
+        return len(keras.tree.flatten(self.inputs)[0])
+
+    @property
+    def for_scores(self) -> Any:
+        """Inputs and targets."""
+        return self.inputs, self.targets
+
+    def batches(self, size: int) -> Iterator[Batch]:
+        """Cut into batches."""
+        for start in range(0, len(self), size):
+            parts = (self.inputs, self.targets, self.weights)
+            yield Batch(*(_sliced(part, slice(start, start + size)) for part in parts))
+
+
+def is_structured(model: keras.Model) -> bool:
+    """Whether a model has several inputs or outputs."""
+    return any(_is_nested(getattr(model, which, None)) for which in ("input_shape", "output_shape"))
+
+
+def structured(model: keras.Model, data: Any) -> Structured:
+    """Check data for a model with several inputs or outputs, which must be compiled.
+
+    Raises:
+        InvalidDataError: the parts have different lengths, or the model is not compiled.
+    """
+    if not model.compiled:
+        raise InvalidDataError(
+            f"Model {model.name!r} has several inputs or outputs, and only its loss and metrics tell what to measure: "
+            "call model.compile(loss=..., metrics=...) first."
+        )
+    inputs, targets, weights = _unpacked(data)
+    parts = [keras.tree.map_structure(_numeric, part) for part in (inputs, targets)]
+    lengths = {len(array) for array in keras.tree.flatten(parts)}
+    if len(lengths) != 1 or 0 in lengths:
+        raise InvalidDataError(
+            f"Inputs and labels have as many observations each, at least one, not {sorted(lengths)}."
+        )
+    return Structured(parts[0], parts[1], weights)
 
 
 def samples(model: keras.Model, data: Any) -> Samples:
@@ -59,8 +168,8 @@ def samples(model: keras.Model, data: Any) -> Samples:
 
     Args:
         model: a built model with one input and one output.
-        data: (inputs, labels), or an object with `inputs`, `labels` and perhaps `class_names`. Labels are
-            class indices from 0 (integers), one-hot rows, or floating-point responses.
+        data: (inputs, labels), (inputs, labels, sample weights), or an object with `inputs`, `labels` and perhaps
+            `class_names`. Labels are class indices from 0 (integers), one-hot rows, or floating-point responses.
 
     Returns:
         The observations.
@@ -68,10 +177,32 @@ def samples(model: keras.Model, data: Any) -> Samples:
     Raises:
         InvalidDataError: shapes or kinds do not fit; the message has both.
     """
-    inputs, labels = _unpacked(data)
+    inputs, labels, weights = _unpacked(data)
     names = getattr(data, "class_names", None)
-    wanted, given_out = _shape(model, "input_shape"), _shape(model, "output_shape")
     inputs = _inputs(inputs)
+    check_inputs(model, inputs)
+    if len(labels) != len(inputs):
+        raise InvalidDataError(
+            f"Each observation has one label, but got {len(inputs)} inputs and {len(labels)} labels."
+        )
+    checked, metric = _labels(model, labels, output_shape(model, inputs))
+    return Samples(
+        inputs,
+        checked,
+        metric,
+        tuple(map(str, names)) if names is not None else (),
+        _numeric(labels) if isinstance(checked, np.ndarray) else checked,
+        None if weights is None else np.asarray(weights),
+    )
+
+
+def check_inputs(model: keras.Model, inputs: Array | Sequence[Array]) -> None:
+    """Make sure that observations have the shape that a model takes.
+
+    Raises:
+        InvalidDataError: they have not.
+    """
+    wanted = _shape(model, "input_shape")
     for one in inputs if not isinstance(inputs, np.ndarray) else (inputs[0],):
         if wanted is not None and not _fits(one.shape, wanted[1:]):
             hint = " Add the channel axis with x[..., None]." if (*one.shape, 1) == wanted[1:] else ""
@@ -80,39 +211,55 @@ def samples(model: keras.Model, data: Any) -> Samples:
                 f"{len(inputs)} "
                 f"of shape {one.shape}.{hint}"
             )
-    if len(labels) != len(inputs):
-        raise InvalidDataError(
-            f"Each observation has one label, but got {len(inputs)} inputs and {len(labels)} labels."
-        )
-    outputs = given_out if given_out is not None else tuple(model(np.asarray(inputs[0])[None], training=False).shape)
-    checked, metric = _labels(model, labels, outputs)
-    return Samples(inputs, checked, metric, tuple(map(str, names)) if names is not None else ())
 
 
-def _unpacked(data: Any) -> tuple[Any, Any]:
+def output_shape(model: keras.Model, inputs: Array | Sequence[Array]) -> Shape:
+    """The shape of the model's output, with the axis of the observations."""
+    known = _shape(model, "output_shape")
+    return known if known is not None else tuple(model(np.asarray(inputs[0])[None], training=False).shape)
+
+
+def checked_labels(model: keras.Model, labels: Any, outputs: Shape) -> tuple[Array, Metric]:
+    """Labels of one batch as class indices or as responses, and what to measure.
+
+    Raises:
+        InvalidDataError: they fit neither.
+    """
+    return _checked(model, np.asarray(labels), outputs[1:], sequences=False)
+
+
+def _unpacked(data: Any) -> tuple[Any, Any, Any]:
+    weights = None
     if hasattr(data, "inputs") and hasattr(data, "labels"):
         inputs, labels = data.inputs, data.labels
+    elif isinstance(data, tuple) and len(data) == 3:
+        inputs, labels, weights = data
     elif isinstance(data, tuple | list) and len(data) == 2:
         inputs, labels = data
     else:
         raise InvalidDataError(
-            f"data is (inputs, labels), or an object with both, but got {type(data).__name__}. "
-            "Of a tf.data.Dataset take the arrays first, for instance with np.concatenate."
+            "data is (inputs, labels), an object with both, a tf.data.Dataset, a keras.utils.PyDataset or a function "
+            f"that returns batches, but got {type(data).__name__}."
         )
     if labels is None:
         raise InvalidDataError("The data has no labels, and a sweep compares the network's answers with them.")
-    return inputs, labels
+    if weights is not None and len(weights) != len(labels):
+        raise InvalidDataError(
+            f"Each observation has one weight, but got {len(labels)} labels, {len(weights)} weights."
+        )
+    return inputs, labels, weights
+
+
+def _is_nested(shape: Any) -> bool:
+    return isinstance(shape, dict) or (
+        isinstance(shape, list | tuple) and bool(shape) and isinstance(shape[0], tuple | list | dict)
+    )
 
 
 def _shape(model: keras.Model, which: str) -> Shape | None:
     """The shape of the model's one input or output; None for a subclassed model, which knows none."""
-    shape = getattr(model, which, None)
-    if isinstance(shape, dict) or (isinstance(shape, list | tuple) and shape and isinstance(shape[0], tuple | list)):
-        if len(shape) != 1:
-            raise InvalidDataError(
-                f"A sweep measures models with one input and one output, but model {model.name!r} has the "
-                f"{which} {shape}."
-            )
+    shape: Any = getattr(model, which, None)
+    if _is_nested(shape):
         shape = next(iter(shape.values())) if isinstance(shape, dict) else shape[0]
     return None if shape is None else tuple(shape)
 
@@ -218,5 +365,17 @@ def _text(shape: Shape) -> str:
     return f"({inner},)" if len(shape) == 1 else f"({inner})"
 
 
-def _take(array: Array | Sequence[Array], chosen: Array) -> Array:
-    return array[chosen] if isinstance(array, np.ndarray) else np.stack([array[index] for index in chosen])
+def _take(array: Array | Sequence[Array], chosen: slice | Array) -> Array:
+    if isinstance(array, np.ndarray):
+        return np.asarray(array[chosen])
+    return np.stack([array[index] for index in chosen])  # type: ignore[union-attr] # sequences are chosen one by one
+
+
+def _sliced(part: Any, chosen: slice) -> Any:
+    return None if part is None else keras.tree.map_structure(lambda array: array[chosen], part)
+
+
+def _numeric(values: Any) -> Array:
+    """An array in the precision of Keras."""
+    array = np.asarray(values)
+    return array.astype(np.float32) if array.dtype == np.float64 else array

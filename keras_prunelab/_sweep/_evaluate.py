@@ -1,58 +1,194 @@
-"""Measuring a model many times over: data held as tensors, one compiled forward, weights put back."""
+"""Measuring a model many times over: data held as tensors, one compiled step, several measures in one pass."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._arrays import masked
-from keras_prunelab._backend import compiled_forward
-from keras_prunelab._masks import MaskSet
-from keras_prunelab._prunable import Prunables
+from keras_prunelab._backend import compiled_step, wait_for
+from keras_prunelab._errors import InvalidDataError, UnknownNameError
 
-from ._data import Samples
+from ._batch_size import candidates, quickest
+from ._data import Batch, Observations
+from ._keras_metrics import KerasMetrics
+from ._metric import ACCURACY, RMSE, Metric
 
-ACTIVATION_BYTES = 8 * 2**20
-"""How large the largest activation of a batch should be: what a processor's caches still hold."""
-MIN_BATCH, MAX_BATCH = 32, 1024
-"""Fewer at once would read large kernels over and over; more gain nothing."""
+MetricLike: TypeAlias = "str | keras.metrics.Metric | Callable[[Any, Any], Any]"
+Measured: TypeAlias = dict[str, float]
+
+_OWN = {metric.name: metric for metric in (ACCURACY, RMSE)}
+_SAME = 1e-6  # Keras counts in single precision
 
 
 class Evaluator:
-    """Measures a model's metric on the same observations again and again.
+    """Measures a model on the same observations again and again.
 
     Args:
         model: a built model; its weights may change between measurements.
-        samples: the observations.
+        data: the observations.
+        metrics: what to measure; None for accuracy or RMSE, whatever the labels ask for, and for all that
+            `model.evaluate` reports of a compiled model.
+        passes: how many measurements are to come, as far as that is known.
+
+    Attributes:
+        metric: the measure that counts: the first of `metrics`, or accuracy or RMSE.
+        batch_size: how many observations are computed at once.
+        left_out: why the loss and metrics of a compiled model are not measured; empty where they are.
+
+    Raises:
+        UnknownNameError: there is no such metric.
+        InvalidDataError: metrics that were asked for cannot be computed on this data.
     """
 
-    def __init__(self, model: keras.Model, samples: Samples) -> None:
-        self.metric = samples.metric
-        self.batch_size = batch_size(model, samples)
-        self._forward = compiled_forward(model)
-        dtype = model.inputs[0].dtype if getattr(model, "inputs", None) else "float32"
-        self._batches = [
-            (keras.ops.convert_to_tensor(inputs, dtype=dtype), labels)
-            for inputs, labels in samples.batches(self.batch_size)
-        ]
+    def __init__(
+        self,
+        model: keras.Model,
+        data: Observations,
+        metrics: Sequence[MetricLike] | None = None,
+        *,
+        passes: int = 1,
+    ) -> None:
+        self._data = data
+        self.left_out = ""
+        self._keras, self._wanted = self._chosen(model, metrics)
+        self.metric = self._primary()
+        self._own = data.metric if self._keras is None or self._wanted is None or self._is_wanted(data.metric) else None
+        reads = [*model.trainable_variables, *model.non_trainable_variables]
+        if self._keras is None:
+            self._step = compiled_step(lambda inputs, *_: model(inputs, training=False), reads)
+        else:
+            self._step = compiled_step(self._keras.step, reads, self._keras.writes)
+        self._dtype = model.inputs[0].dtype if len(getattr(model, "inputs", None) or ()) == 1 else None
+        # Labels that only this module looks at need not be tensors.
+        self._needs_targets = self._keras is not None
+        sizes = candidates(model, data, passes)
+        self.batch_size = quickest(sizes, lambda size: wait_for(self._run(self._tensors(next(data.batches(size))))))
+        self._held = [*map(self._tensors, data.batches(self.batch_size))] if data.is_held else None
 
-    def __call__(self) -> float:
-        """The accuracy, a fraction, or the RMSE over all responses, of the model as it is now."""
-        total, count = 0.0, 0
-        for inputs, labels in self._batches:
-            outputs = keras.ops.convert_to_numpy(self._forward(inputs))
-            if self.metric.name == "accuracy":
-                total += int(np.count_nonzero(_answers(outputs) == labels))
-            else:
-                total += float(np.square(outputs.astype(np.float64) - labels).sum())
-            count += labels.size
-        return total / count if self.metric.name == "accuracy" else math.sqrt(total / count)
+    def __call__(self) -> Measured:
+        """The measures of the model as it is now, by name, the one that counts first."""
+        if self._keras is not None:
+            self._keras.reset()
+        sums = _Sums(self._own)
+        before: tuple[Any, Batch] | None = None
+        for batch in self._batches():
+            outputs = self._run(batch)
+            if before is not None:  # one behind: on some backends the next batch is under way meanwhile
+                sums.add(*before)
+            before = (outputs, batch)
+        if before is not None:
+            sums.add(*before)
+        found = sums.result()
+        if self._keras is None:
+            return found
+        for name, value in self._keras.results().items():
+            if abs(found.get(name, math.inf) - value) > _SAME:
+                found[name] = value
+        self._keras.reset()
+        names = self._wanted if self._wanted is not None else [self.metric.name, *found]
+        return {name: found[name] for name in dict.fromkeys(names)}
+
+    def _batches(self) -> Iterator[Batch]:
+        if self._held is not None:
+            yield from self._held
+        else:
+            yield from map(self._tensors, self._data.batches(self.batch_size))
+
+    def _run(self, batch: Batch) -> Any:
+        rest = (batch.targets, batch.weights) if self._needs_targets else ()
+        return self._step(batch.inputs, *(part for part in rest if part is not None))
+
+    def _tensors(self, batch: Batch) -> Batch:
+        inputs = keras.tree.map_structure(
+            lambda array: keras.ops.convert_to_tensor(array, dtype=self._dtype), batch.inputs
+        )
+        if not self._needs_targets:
+            return batch._replace(inputs=inputs)
+        targets, weights = (
+            None if part is None else keras.tree.map_structure(keras.ops.convert_to_tensor, part)
+            for part in (batch.targets, batch.weights)
+        )
+        return Batch(inputs, targets, weights, batch.labels)
+
+    def _is_wanted(self, metric: Metric | None) -> bool:
+        return metric is not None and self._wanted is not None and metric.name in self._wanted
+
+    def _chosen(
+        self, model: keras.Model, metrics: Sequence[MetricLike] | None
+    ) -> tuple[KerasMetrics | None, list[str] | None]:
+        """What Keras has to measure, and the names of all that is wanted; None for everything."""
+        if metrics is None and not model.compiled:
+            return None, None
+        first = next(iter(self._data.batches(2)))
+        if metrics is None:
+            every = KerasMetrics(model, uses_compiled=True)
+            try:
+                every.build(first)
+            except Exception as error:  # losses and metrics are anybody's code
+                if self._data.metric is None:
+                    raise InvalidDataError(_unmeasurable(model, error)) from error
+                self.left_out = f"{type(error).__name__}: {error}".partition("\n")[0]
+                return None, None
+            return every, None
+        if all(self._is_own(one) for one in metrics):
+            return None, [str(one) for one in metrics]
+        compiled = _names_of_compiled(model, first)
+        found = {
+            one if isinstance(one, str) else id(one): _metric(one, model, compiled)
+            for one in metrics
+            if not self._is_own(one) and one not in compiled
+        }
+        chosen = KerasMetrics(model, found.values(), uses_compiled=any(one in compiled for one in metrics))
+        try:
+            chosen.build(first)
+        except Exception as error:
+            raise InvalidDataError(_unmeasurable(model, error)) from error
+        keys = [one if isinstance(one, str) else id(one) for one in metrics]
+        return chosen, [found[key].name if key in found else str(key) for key in keys]
+
+    def _is_own(self, name: MetricLike) -> bool:
+        return self._data.metric is not None and name == self._data.metric.name
+
+    def _primary(self) -> Metric:
+        if self._wanted:
+            name = self._wanted[0]
+        elif self._data.metric is not None:
+            return self._data.metric
+        else:
+            names = list(self._keras.results()) if self._keras else []
+            name = next((each for each in names if not each.endswith("loss")), names[0])
+        if name in _OWN:
+            return _OWN[name]
+        return Metric(name, self._keras.higher_is_better(name) if self._keras else True)
+
+
+class _Sums:
+    """Right answers, or squared errors, summed over batches."""
+
+    def __init__(self, metric: Metric | None) -> None:
+        self._metric = metric
+        self._total, self._count = 0.0, 0
+
+    def add(self, outputs: Any, batch: Batch) -> None:
+        if self._metric is None or batch.labels is None or (isinstance(outputs, list) and not outputs):
+            return
+        values = keras.ops.convert_to_numpy(outputs)
+        if self._metric == ACCURACY:
+            self._total += int(np.count_nonzero(_answers(values) == batch.labels))
+        else:
+            self._total += float(np.square(values.astype(np.float64) - batch.labels).sum())
+        self._count += batch.labels.size
+
+    def result(self) -> Measured:
+        if self._metric is None or not self._count:
+            return {}
+        share = self._total / self._count
+        return {self._metric.name: share if self._metric == ACCURACY else math.sqrt(share)}
 
 
 def _answers(outputs: NDArray[Any]) -> NDArray[np.int64]:
@@ -62,52 +198,39 @@ def _answers(outputs: NDArray[Any]) -> NDArray[np.int64]:
     return (outputs[..., 0] > 0.5).astype(np.int64)
 
 
-def batch_size(model: keras.Model, samples: Samples) -> int:
-    """How many observations to compute at once, so that the largest activation fits `ACTIVATION_BYTES`."""
-    longest = max(len(one) for one in samples.inputs) if samples.inputs[0].ndim else 1
-    largest = max(int(np.size(one)) for one in samples.inputs[:1]) or 1
-    for layer in getattr(model, "_flatten_layers", lambda: ())():
-        try:
-            shape = layer.output.shape
-        except (AttributeError, ValueError):  # several outputs, or a layer inside a subclassed model
-            continue
-        largest = max(largest, math.prod(longest if length is None else length for length in shape[1:]))
-    return int(min(np.clip(ACTIVATION_BYTES // (4 * largest), MIN_BATCH, MAX_BATCH), len(samples)))
-
-
-class MaskedWeights:
-    """A model's weights with masks on them, changed as little as each next set of masks needs."""
-
-    def __init__(self, prunables: Prunables) -> None:
-        # A copy, because on torch the array that Keras gives shares its memory with the variable.
-        self._dense = {
-            item.path: (item.variable, np.array(keras.ops.convert_to_numpy(item.variable))) for item in prunables
-        }
-        self._applied: dict[str, NDArray[np.bool_]] = {}
-
-    def apply(self, masks: MaskSet) -> None:
-        """Put zeros where the masks have them, and the dense weights everywhere else."""
-        for path, mask in masks.items():
-            before = self._applied.get(path)
-            if mask.all() if before is None else np.array_equal(mask, before):
-                continue
-            variable, dense = self._dense[path]
-            self._applied[path] = mask  # noted first: an interrupted assignment is put back as well
-            variable.assign(masked(dense, mask))
-
-    def restore(self) -> None:
-        """Put back every weight that was changed."""
-        for path in self._applied:
-            variable, dense = self._dense[path]
-            variable.assign(dense)
-        self._applied = {}
-
-
-@contextmanager
-def masked_weights(prunables: Prunables) -> Iterator[MaskedWeights]:
-    """Weights to put masks on; at the end, however it comes, they are as they were."""
-    weights = MaskedWeights(prunables)
+def _names_of_compiled(model: keras.Model, first: Batch) -> list[str]:
+    if not model.compiled:
+        return []
+    every = KerasMetrics(model, uses_compiled=True)
     try:
-        yield weights
-    finally:
-        weights.restore()
+        every.build(first)
+    except Exception:  # noqa: BLE001  # losses and metrics are anybody's code
+        return []
+    return list(every.results())
+
+
+def _metric(one: MetricLike, model: keras.Model, compiled: Sequence[str]) -> keras.metrics.Metric:
+    if isinstance(one, keras.metrics.Metric):
+        return one
+    try:
+        found = keras.metrics.get(one)
+    except ValueError:
+        found = None
+    if isinstance(found, keras.metrics.Metric):
+        return found
+    if callable(found):
+        name = getattr(found, "__name__", None) or type(found).__name__
+        return keras.metrics.MeanMetricWrapper(found, name=one if isinstance(one, str) else name)
+    names = ", ".join(map(repr, compiled)) or "nothing"
+    raise UnknownNameError(
+        f"There is no metric {one!r} for this data. metrics= takes 'accuracy' for class labels, 'rmse' for responses, "
+        f"a name of what model {model.name!r} was compiled with ({names}), a metric of Keras or its name, or a "
+        "function of labels and outputs."
+    )
+
+
+def _unmeasurable(model: keras.Model, error: Exception) -> str:
+    why = f"{error}".partition("\n")[0]
+    return (
+        f"The loss or a metric of model {model.name!r} cannot be computed on this data. {type(error).__name__}: {why}"
+    )

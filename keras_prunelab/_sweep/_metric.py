@@ -1,12 +1,13 @@
-"""What a sweep measures: accuracy for classifiers, the root-mean-square error for regression."""
+"""What a sweep measures: accuracy for classifiers, the root-mean-square error for regression, or what Keras reports."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 ROUNDING = 1e-9
 """Slack in comparisons: 0.98 is within 0.01 of 0.99, whatever the binary fractions say."""
+_FRACTIONS = ("acc", "accuracy", "auc", "precision", "recall", "iou", "f1_score", "top_k", "fbeta")
+_LABELS = {"rmse": "RMSE"}
 
 
 @dataclass(frozen=True)
@@ -14,21 +15,23 @@ class Metric:
     """A measure of how good a network is, and how to compare and print its values.
 
     Attributes:
-        name: `"accuracy"`, a fraction from 0 to 1, or `"rmse"`, in the units of the responses. The column of
-            `SweepResult.table` that holds the values has this name.
+        name: `"accuracy"`, a fraction from 0 to 1; `"rmse"`, in the units of the responses; or the name of a metric
+            of Keras. The column of `SweepResult.table` that holds the values has this name.
+        higher_is_better: whether a larger value is a better one.
     """
 
-    name: Literal["accuracy", "rmse"]
-
-    @property
-    def higher_is_better(self) -> bool:
-        """Whether a larger value is a better one."""
-        return self.name == "accuracy"
+    name: str
+    higher_is_better: bool = True
 
     @property
     def label(self) -> str:
         """The name in a sentence or on an axis."""
-        return "accuracy" if self.name == "accuracy" else "RMSE"
+        return _LABELS.get(self.name, self.name.replace("_", " "))
+
+    @property
+    def is_fraction(self) -> bool:
+        """Whether the values are shares from 0 to 1, which are printed as percentages."""
+        return self.higher_is_better and any(part in self.name.lower() for part in _FRACTIONS)
 
     def limit(self, dense: float, max_drop: float) -> float:
         """The worst value that is within `max_drop` of the dense network's.
@@ -36,7 +39,7 @@ class Metric:
         For accuracy the drop is absolute (0.01 is one point of accuracy); an error has no natural scale, so
         for RMSE it is relative (0.01 allows an error that is one hundredth larger).
         """
-        return dense - max_drop if self.higher_is_better else dense * (1 + max_drop)
+        return dense - max_drop if self.higher_is_better else dense + abs(dense) * max_drop
 
     def meets(self, value: float, limit: float) -> bool:
         """Whether `value` is at least as good as `limit`."""
@@ -49,11 +52,11 @@ class Metric:
 
     def text(self, value: float) -> str:
         """The value as it is printed: `"98.74 %"`, or four significant digits of an error."""
-        return percent(value, 2) if self.name == "accuracy" else f"{value:.4g}"
+        return percent(value, 2) if self.is_fraction else f"{value:.4g}"
 
 
 ACCURACY = Metric("accuracy")
-RMSE = Metric("rmse")
+RMSE = Metric("rmse", higher_is_better=False)
 
 
 def percent(fraction: float, decimals: int = 1) -> str:

@@ -2,63 +2,209 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 from numpy.typing import ArrayLike
 
-from keras_prunelab._errors import UnknownNameError
+from keras_prunelab import _allocation
+from keras_prunelab._allocation import Allocation, Scope
+from keras_prunelab._errors import InvalidSparsityError, UnknownNameError
 from keras_prunelab._selection import checked_sparsities
 from keras_prunelab.scores import Score, get
 from keras_prunelab.scores._registry import ScoreLike
 
+from ._finetune import FineTune
+from ._metric import percent
+from ._refine import AutoLevels
+
+Sparsities: TypeAlias = "float | ArrayLike | str | AutoLevels"
+Seeds: TypeAlias = "int | Iterable[int] | None"
+Scopes: TypeAlias = "Scope | Sequence[Scope]"
+FineTunes: TypeAlias = "FineTune | Sequence[FineTune | None] | None"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One curve: a score in a scope, with one seed and one way of training.
+
+    Attributes:
+        score: what decides which weights go.
+        scope: among which weights they are ranked.
+        seed: what random numbers start from.
+        finetune: how the network is trained once it is pruned; None where it is not.
+    """
+
+    score: Score = field(compare=False)
+    scope: Allocation = field(compare=False)
+    seed: int
+    finetune: FineTune | None = field(compare=False)
+    key: tuple[str, str, str, int] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", (self.score.name, str(self.scope), self.training, self.seed))
+
+    @property
+    def training(self) -> str:
+        """How the network is trained, in words."""
+        return "none" if self.finetune is None else str(self.finetune)
+
+    @property
+    def is_seeded(self) -> bool:
+        """Whether another seed gives other points."""
+        return self.finetune is not None or self.score_is_seeded
+
+    @property
+    def score_is_seeded(self) -> bool:
+        """Whether another seed gives other masks before any training."""
+        return "seed" in self.score.get_config()
+
+    def __str__(self) -> str:
+        parts = [self.score.name, str(self.scope), f"seed {self.seed}"]
+        return ", ".join(parts if self.finetune is None else [*parts, self.training])
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point of a sweep: a curve at a level."""
+
+    arm: Arm
+    level: float
+
+    def __str__(self) -> str:
+        return f"{self.arm}, {100 * self.level:g} %"
+
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sweep will measure: each score at each level.
+    """What a sweep will measure: each curve at each level.
 
     Attributes:
-        scores: the scores by name, in the order in which they were given.
-        levels: the sparsities, ascending, each once.
+        arms: the curves, in the order of measurement.
+        levels: the sparsities, ascending, each once; or how to find them.
     """
 
-    scores: Mapping[str, Score]
-    levels: tuple[float, ...]
+    arms: tuple[Arm, ...]
+    levels: tuple[float, ...] | AutoLevels
 
     @property
-    def points(self) -> tuple[tuple[str, float], ...]:
-        """Every (score, level), in the order of measurement."""
-        return tuple((score, level) for score in self.scores for level in self.levels)
+    def points(self) -> tuple[Point, ...]:
+        """Every point, in the order of measurement; of levels that are still to be found, the first ones."""
+        return tuple(Point(arm, level) for arm in self.arms for level in self.first_levels)
+
+    @property
+    def first_levels(self) -> tuple[float, ...]:
+        """The levels, or those to begin with."""
+        return self.levels.coarse if isinstance(self.levels, AutoLevels) else self.levels
+
+    @property
+    def measured(self) -> Mapping[Arm, Arm]:
+        """For each curve the one that is measured for it: a seed that changes nothing costs nothing."""
+        first: dict[tuple[str, str, str], Arm] = {}
+        found = {}
+        for arm in self.arms:
+            found[arm] = arm if arm.is_seeded else first.setdefault(arm.key[:3], arm)
+        return found
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        levels = self.first_levels
+        count = len(self.points)
+        yield f"{count} points: {len(self.arms)} {_plural('curve', len(self.arms))} of {len(levels)} levels each."
+        if isinstance(self.levels, AutoLevels):
+            yield f"More follow between these: {self.levels}."
+        measured = self.measured
+        for arm in self.arms:
+            shared = "" if measured[arm] is arm else f" (the same as seed {measured[arm].seed}: measured once)"
+            yield f"  {arm}{shared}"
+        yield "Levels:"
+        texts = [percent(level, 2) for level in levels]
+        yield from (f"  {', '.join(texts[start : start + 10])}" for start in range(0, len(texts), 10))
 
 
-def plan(sparsities: float | ArrayLike, scores: ScoreLike | Iterable[ScoreLike]) -> Plan:
+def plan(
+    sparsities: Sparsities,
+    scores: ScoreLike | Iterable[ScoreLike],
+    seeds: Seeds = None,
+    scope: Scopes = "global",
+    finetune: FineTunes = None,
+) -> Plan:
     """Make the plan of a sweep.
 
     Args:
-        sparsities: fractions in [0, 1), in any order.
+        sparsities: fractions in [0, 1), in any order; or `"auto"`.
         scores: one or several scores, as `keras_prunelab.scores.get` takes them.
+        seeds: a number of seeds, 0, 1, ..., or the seeds themselves; None leaves each score its own.
+        scope: one or several scopes.
+        finetune: one or several ways to train.
 
     Returns:
         The plan.
 
     Raises:
         InvalidSparsityError: there is no level, or one is outside [0, 1).
-        UnknownNameError: there is no score, none of that name, or one twice.
+        UnknownNameError: there is no score, none of that name, or one twice; or a seed is no whole number from 0.
     """
-    # Ranges carry the noise of their sums: 0.8060000000000001 is meant as 0.806, and is not a level beside
-    # it.
-    levels = checked_sparsities([round(level, 12) for level in checked_sparsities(sparsities)])
     found = [get(score) for score in _several(scores)]
-    names = [score.name for score in found]
-    if not names:
+    scopes = [_allocation.get(one) for one in _sequence(scope)]
+    trainings = list(_sequence(finetune))
+    seeded = _seeds(seeds)
+    arms = [
+        Arm(_with_seed(score, seed), share, seed if seed is not None else score.get_config().get("seed", 0), training)
+        for score in found
+        for share in scopes
+        for training in trainings
+        for seed in seeded
+    ]
+    if not arms:
         raise UnknownNameError("scores is empty; name at least one, such as ('magnitude', 'synflow').")
-    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    keys = [arm.key for arm in arms]
+    twice = [arm for arm in arms if keys.count(arm.key) > 1]
     if twice:
-        raise UnknownNameError(f"Each score is swept once, under its name, but got {', '.join(map(repr, names))}.")
-    return Plan(dict(zip(names, found, strict=True)), levels)
+        raise UnknownNameError(
+            f"Each curve is swept once, under its score's name, scope, training and seed, but {twice[0]} stands in the "
+            "plan several times."
+        )
+    return Plan(tuple(arms), _levels(sparsities))
+
+
+def _levels(sparsities: Sparsities) -> tuple[float, ...] | AutoLevels:
+    if isinstance(sparsities, AutoLevels):
+        return sparsities
+    if isinstance(sparsities, str):
+        if sparsities != "auto":
+            raise InvalidSparsityError(f"sparsities is 'auto' or numbers in [0, 1), not {sparsities!r}.")
+        return AutoLevels()
+    # Ranges carry the noise of their sums: 0.8060000000000001 is meant as 0.806, and is not a level beside it.
+    return checked_sparsities([round(level, 12) for level in checked_sparsities(sparsities)])
+
+
+def _seeds(seeds: Seeds) -> list[int | None]:
+    if seeds is None:
+        return [None]
+    found = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    if not found or any(isinstance(seed, bool) or int(seed) != seed or seed < 0 for seed in found):
+        raise UnknownNameError(f"seeds is a number of seeds from 1, or whole numbers from 0, not {seeds!r}.")
+    return [int(seed) for seed in found]
+
+
+def _with_seed(score: Score, seed: int | None) -> Score:
+    config = score.get_config()
+    return score if seed is None or "seed" not in config else type(score).from_config({**config, "seed": seed})
 
 
 def _several(scores: ScoreLike | Iterable[ScoreLike]) -> Iterable[ScoreLike]:
     if isinstance(scores, str | Score | Mapping | type) or callable(scores):
         return [scores]
     return scores
+
+
+def _sequence(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+def _plural(word: str, count: int) -> str:
+    return word if count == 1 else f"{word}s"

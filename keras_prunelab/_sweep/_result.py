@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import pandas as pd
 
-from keras_prunelab._atomic import replacing
 from keras_prunelab._errors import NoTradeOffError
 from keras_prunelab._masks import MaskSet
 
+from . import _files
 from ._blocks import blocks_of
-from ._choice import Choice, TradeOffs
+from ._choice import Choice, TradeOffs, curve_points
 from ._metric import ACCURACY, Metric
 from ._outline import Outline
+from ._pruning import MaskSource
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
-class MaskSource(Protocol):
-    """What gives the masks of the levels of one score: a `Trajectory`."""
-
-    def masks(self, index: int, /) -> MaskSet:
-        """The masks at one level."""
-        ...
+CurveKey: TypeAlias = "tuple[str, str, str, int]"
+"""The score, the scope, the training and the seed of a curve, as in the columns of the table."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,23 +34,36 @@ class SweepResult:
     """Accuracy against sparsity, for one network and several scores.
 
     Attributes:
-        table: one row for each point, in the order of measurement. Columns: `score`; `convention`; `scope`;
-            `sparsity_target`, the level asked for, a fraction; `sparsity`, zeros / total, a fraction;
-            `accuracy`, the fraction of right answers (in regression `rmse` instead, in the units of the
-            responses); `zeros`, `kept` and `total`, numbers of weights; `compression_ratio`, total / kept.
+        table: one row for each point, curve by curve, the levels ascending. Columns:
+
+            - `score`, `convention`, `scope`, `granularity`: how weights were chosen;
+            - `training`: how the network was trained after pruning, in words; `"none"` where it was not;
+            - `seed`: what random numbers started from;
+            - `sparsity_target`: the level asked for, a fraction; `sparsity`: zeros / total, a fraction;
+            - `accuracy`, the fraction of right answers, or in regression `rmse`, in the units of the responses; then
+              whatever else was measured, under Keras' names and in its units, such as `loss`;
+            - `zeros`, `kept` and `total`: numbers of prunable weights, as the convention counts them;
+            - `compression_ratio`: all weights of the model, prunable or not, divided by those that are not pruned
+              (Blalock et al. 2020);
+            - `speedup`: the theoretical one: multiply-adds of the dense network divided by those that have a weight
+              left, one for each kernel weight and position, without biases and normalization; layers that cannot be
+              counted are left out of both, and it is missing where none can;
+            - `bytes`: the weights as stored in their own type: of each pruned variable the kept values and one bit a
+              weight that says which these are, or all values where that is less; all other variables whole.
         dense: the metric of the network before pruning.
         outline: the layers of the network.
-        sources: what holds the masks, by score.
+        sources: what holds the masks, by score, scope, training and seed.
         metric: what was measured.
         class_names: the names of the classes in their order, empty where they are not known.
-        metadata: the name of the model, the number of observations, versions, seconds, and the like.
+        metadata: the name of the model, the number of observations, versions, seconds, and the like; the dense
+            network's other measures as `dense_loss` and so on.
         complete: False where the sweep was interrupted; the points up to then are there.
     """
 
     table: pd.DataFrame
     dense: float
     outline: Outline = field(repr=False)
-    sources: Mapping[str, MaskSource] = field(repr=False)
+    sources: Mapping[CurveKey, MaskSource] = field(repr=False)
     metric: Metric = ACCURACY
     class_names: tuple[str, ...] = ()
     metadata: Mapping[str, str | int | float] = field(default_factory=dict)
@@ -62,8 +71,34 @@ class SweepResult:
 
     @property
     def scores(self) -> tuple[str, ...]:
-        """The names of the scores that have points."""
-        return tuple(dict.fromkeys(self.table["score"]))
+        """The names of the curves that have points: their scores, with scope and training where there are several."""
+        return tuple(dict.fromkeys(self.curves["curve"]))
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """The table with one row for all seeds of a point.
+
+        Returns:
+            The columns of `table`, the metric as its mean over the seeds, the others of the first seed; `curve`, its
+            name as in `scores`; `seeds`, their number; `std`, the sample standard deviation of the metric.
+        """
+        return curve_points(self.table, self.metric.name)
+
+    def summary(self) -> pd.DataFrame:
+        """Mean and sample standard deviation of every measure over the seeds.
+
+        Returns:
+            One row for each score, scope, training and level. Columns: these; `sparsity`; `seeds`, their number; and
+            for each measure `<name>_mean` and `<name>_std`, in its units; the deviation of a single seed is missing.
+        """
+        keys = ["score", "scope", "training", "sparsity_target"]
+        names = list(self.table.columns)
+        measures = names[names.index("sparsity") + 1 : names.index("zeros")]
+        groups = self.table.groupby(keys, sort=False)
+        columns = {"sparsity": groups["sparsity"].mean(), "seeds": groups.size()}
+        for name in measures:
+            columns |= {f"{name}_mean": groups[name].mean(), f"{name}_std": groups[name].std()}
+        return pd.DataFrame(columns).reset_index()
 
     @property
     def convention(self) -> str:
@@ -74,7 +109,8 @@ class SweepResult:
         self,
         *,
         max_drop: float | None = None,
-        min_accuracy: float | None = None,
+        min_metric: float | None = None,
+        max_bytes: float | None = None,
         knee: bool = False,
         sparsity: float | None = None,
         score: str | None = None,
@@ -88,10 +124,12 @@ class SweepResult:
         Args:
             max_drop: the loss that is allowed against the dense network, from 0: for accuracy in absolute
                 fractions (0.01 is one point), for the error of a regression relative to the dense one.
-            min_accuracy: the least accuracy, a fraction from 0 to 1.
+            min_metric: the least accuracy, a fraction from 0 to 1, or the least value of another metric.
+            max_bytes: the most bytes that the weights may take, as in the column `bytes`; of the points that do not
+                take more, the one with the best metric is chosen.
             knee: the point where the curve bends most, after Satopää et al. 2011.
             sparsity: the tested level nearest to this fraction, a choice by hand.
-            score: consider this score only.
+            score: consider this score only, or this curve of `scores`.
 
         Returns:
             The choice, with its reason in words.
@@ -110,14 +148,17 @@ class SweepResult:
             >>> kpl.sweep(model, (x, np.arange(3)), [0.5, 0.6, 0.7]).choose(max_drop=0).sparsity_target
             0.7
         """
-        conditions = [max_drop is not None, min_accuracy is not None, knee, sparsity is not None]
+        conditions = [max_drop is not None, min_metric is not None, max_bytes is not None, knee, sparsity is not None]
         if sum(conditions) > 1:
             raise NoTradeOffError(
-                "A choice has one condition, but several were given: pass max_drop, min_accuracy, knee or sparsity."
+                "A choice has one condition, but several were given: pass max_drop, min_metric, max_bytes, knee "
+                "or sparsity."
             )
-        points = TradeOffs(self.table, self.dense, self.metric)
-        if min_accuracy is not None:
-            return points.at_least(min_accuracy, score)
+        points = TradeOffs(self.curves, self.dense, self.metric)
+        if min_metric is not None:
+            return points.at_least(min_metric, score)
+        if max_bytes is not None:
+            return points.within_bytes(max_bytes, score)
         if knee:
             return points.at_knee(score)
         if sparsity is not None:
@@ -126,8 +167,8 @@ class SweepResult:
 
     def masks(self, choice: Choice) -> MaskSet:
         """The masks at a choice; `masks.apply(model)` prunes the model."""
-        levels = self.table["score"].eq(choice.score)
-        return self.sources[choice.score].masks(int(levels.iloc[: choice.index].sum()))
+        key = (choice.score, choice.scope, choice.training, choice.seed)
+        return self.sources[key].masks(choice.sparsity_target)
 
     def layers(self, choice: Choice) -> pd.DataFrame:
         """What is left of each layer at a choice.
@@ -190,20 +231,43 @@ class SweepResult:
 
     def to_csv(self, path: str | os.PathLike[str]) -> Path:
         """Write the table as CSV, with a point as the decimal mark, replacing `path` when it is whole."""
-        with replacing(path) as temporary:
-            self.table.to_csv(temporary, index=False, encoding="utf-8")
+        _files.write_csv(self, Path(path))
         return Path(path)
 
     def to_json(self, path: str | os.PathLike[str]) -> Path:
-        """Write all but the masks and layers as JSON, replacing `path` when it is whole."""
-        content = {
-            "metric": self.metric.name,
-            "dense": self.dense,
-            "complete": self.complete,
-            "class_names": list(self.class_names),
-            "metadata": dict(self.metadata),
-            "points": self.table.to_dict("records"),
-        }
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        """Write all but the masks as JSON, replacing `path` when it is whole."""
+        _files.write_json(self, Path(path))
         return Path(path)
+
+    def to_parquet(self, path: str | os.PathLike[str]) -> Path:
+        """Write all but the masks as Parquet, replacing `path` when it is whole.
+
+        Raises:
+            MissingBackendError: pyarrow is not installed.
+        """
+        _files.write_parquet(self, Path(path))
+        return Path(path)
+
+    def to_mat(self, path: str | os.PathLike[str]) -> Path:
+        """Write the table as a struct of columns for MATLAB, replacing `path` when it is whole.
+
+        `matlab_bridge.save_results` also writes MATLAB tables, a choice and its masks.
+        """
+        _files.write_mat(self, Path(path))
+        return Path(path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> SweepResult:
+        """Read what `to_json` or `to_parquet` has written.
+
+        Args:
+            path: the file; one whose name ends in `.parquet` is read as such.
+
+        Returns:
+            The result; everything but what needs the masks works.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            StoreMismatchError: it holds no result of a sweep.
+        """
+        return cls(**_files.read(path))

@@ -2,47 +2,23 @@
 
 from __future__ import annotations
 
-import platform
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
 
 import keras
-import numpy as np
-import pandas as pd
-from numpy.typing import ArrayLike
 
-from keras_prunelab import _allocation, _conventions, _granularity
-from keras_prunelab._allocation import Allocation, Scope
-from keras_prunelab._conventions import Convention
-from keras_prunelab._granularity import Granularity, GranularityLike
-from keras_prunelab._prunable import Filters, Prunables, prunable
-from keras_prunelab._trajectory import Trajectory, trajectory
-from keras_prunelab.scores import Score
+from keras_prunelab._progress import shown
 from keras_prunelab.scores._registry import ScoreLike
 
-from ._data import Samples, samples
-from ._evaluate import Evaluator, MaskedWeights, masked_weights
-from ._outline import outline
-from ._plan import Plan, plan
+from ._options import SweepOptions
+from ._parallel import wanted_workers
+from ._plan import Seeds, Sparsities
+from ._planned import EXAMPLE_LEVELS, plan_sweep
 from ._result import SweepResult
-
-EXAMPLE_LEVELS = tuple(np.linspace(0, 0.9, 10).round(12).tolist())
-"""The levels of MathWorks' example."""
-COLUMNS = [
-    "score",
-    "convention",
-    "scope",
-    "sparsity_target",
-    "sparsity",
-    "accuracy",
-    "zeros",
-    "kept",
-    "total",
-    "compression_ratio",
-]
+from ._run import Tell
 
 
 @dataclass(frozen=True)
@@ -51,7 +27,7 @@ class Progress:
 
     Attributes:
         done: the number of measured points.
-        total: the number of points of the whole sweep.
+        total: the number of points of the whole sweep; of levels that are still being found, those known so far.
         what: what happens now, in a few words.
     """
 
@@ -60,68 +36,61 @@ class Progress:
     what: str
 
 
-class PruningOptions(TypedDict, total=False):
-    """How a sweep prunes.
-
-    Attributes:
-        convention: `"paper"` (weights only, exact counts; the default), `"matlab"`, or a `Convention`.
-        scope: `"global"` (the default) ranks all weights together, `"layer"` those of each layer; `"erk"`,
-            `"lamp"`, or an `Allocation`.
-        granularity: what goes as a whole: `"weight"` (the default), `"2:4"`, `"4x4"`, `"kernel"`, `"channel"`.
-        include: prune only what matches, as in `prunable`.
-        exclude: leave alone what matches, as in `prunable`.
-        score_data: what scores that need data are computed on; by default the data of the sweep.
-    """
-
-    convention: str | Convention
-    scope: Scope
-    granularity: GranularityLike
-    include: Filters
-    exclude: Filters
-    score_data: Any
+ProgressLike = Callable[[Progress], None] | bool | None
 
 
 def sweep(
     model: keras.Model,
     data: Any,
-    sparsities: float | ArrayLike = EXAMPLE_LEVELS,
+    sparsities: Sparsities = EXAMPLE_LEVELS,
     scores: ScoreLike | Iterable[ScoreLike] = ("magnitude",),
+    seeds: Seeds = None,
     *,
-    progress: Callable[[Progress], None] | None = None,
-    **pruning: Unpack[PruningOptions],
+    progress: ProgressLike = None,
+    **options: Unpack[SweepOptions],
 ) -> SweepResult:
-    """Measure a network at many sparsities, without training in between.
+    """Measure a network at many sparsities, with several scores and seeds, as it is or trained after pruning.
 
     The model is as it was when the sweep is over, also after an error or Ctrl-C. Ctrl-C ends the sweep and
     keeps the points measured so far: the result then has `complete=False`.
 
     Args:
-        model: a built model with one input and one output.
-        data: (inputs, labels), or an object with `inputs`, `labels` and perhaps `class_names`. Inputs have
-            the observations along their first axis; sequences of different lengths are a list. Labels are
-            class indices from 0 (integers; -1 is no class, and never right) or one-hot rows, for which the
-            sweep measures accuracy, the share of observations whose largest output is their class; or
-            floating-point responses of the output's shape, for which it measures the root-mean-square error
-            over all of them.
+        model: a built model. With several inputs or outputs it must be compiled.
+        data: (inputs, labels), perhaps with sample weights as a third, or an object with `inputs`, `labels` and
+            perhaps `class_names`. Inputs have the observations along their first axis; sequences of different
+            lengths are a list. Labels are class indices from 0 (integers; -1 is no class, and never right) or one-hot
+            rows, for which the sweep measures accuracy, the share of observations whose largest output is their
+            class; or floating-point responses of the output's shape, for which it measures the root-mean-square error
+            over all of them. Of a compiled model it also measures what `model.evaluate` reports. Batches of these, a
+            `tf.data.Dataset`, a `keras.utils.PyDataset` or a function that returns an iterable, are held in memory up
+            to 2 GiB, and read anew for each point beyond.
         sparsities: fractions of the weights to prune, each in [0, 1), in any order; by default those of
-            MathWorks' example, 0 to 0.9 in steps of 0.1.
+            MathWorks' example, 0 to 0.9 in steps of 0.1. `"auto"`, or an `AutoLevels`, finds them: few where the curve
+            is flat, many where it bends.
         scores: one or several scores: names such as `"magnitude"`, `"synflow"`, `"random"`, or what else
             `scores.get` takes.
-        progress: called before the first point and after every one.
-        **pruning: `convention` (`"paper"` or `"matlab"`); `scope` (`"global"`, `"layer"`, `"erk"`, `"lamp"`, or an
-            `Allocation`); `granularity` (`"weight"`, `"2:4"`, `"4x4"`, `"kernel"`, `"channel"`); `include` and
-            `exclude` (layers, names, patterns, as in `prunable`); `score_data` for scores that need data, by
-            default the data of the sweep.
+        seeds: a number of seeds, 0, 1, ..., or the seeds themselves, for scores with random numbers and for training.
+            Each makes a curve; what does not depend on it is measured once. By default each score has its own.
+        progress: called before the first point and after every one; True shows a bar, or lines without a terminal.
+        **options: how to prune: `convention` (`"paper"` or `"matlab"`); `scope` (`"global"`, `"layer"`, `"erk"`,
+            `"lamp"`, an `Allocation`, or several of these); `granularity` (`"weight"`, `"2:4"`, `"4x4"`, `"kernel"`,
+            `"channel"`); `include` and `exclude` (layers, names, patterns, as in `prunable`); `score_data` for
+            scores that need data, by default the data of the sweep. How to train: `finetune`, a `FineTune` or
+            several. What to measure: `metrics`, a list of `"accuracy"`, `"rmse"`, `"loss"`, names of the compiled
+            metrics, metrics of Keras or functions, the first being what choices go by. How to go about it: `store`,
+            a file for finished points, from which a sweep that was stopped goes on; `workers`, the number of
+            processes, by default what `joblib.parallel_config` says, or 1.
 
     Returns:
         The points, one row of `.table` each, with the masks behind them.
 
     Raises:
         InvalidDataError: the data does not fit the model.
-        InvalidModelError: the model is not built, or weights are not finite.
-        InvalidSparsityError: a sparsity is outside [0, 1).
+        InvalidModelError: the model is not built, weights are not finite, or it cannot be copied where that is needed.
+        InvalidSparsityError: a sparsity is outside [0, 1), or scope or granularity do not allow it.
         NothingToPruneError: no variable is left to prune.
-        UnknownNameError: there is no such score, scope or convention.
+        StoreMismatchError: the store belongs to a sweep of other weights, data or settings.
+        UnknownNameError: there is no such score, scope, convention or metric.
 
     Examples:
         >>> import keras, numpy as np
@@ -134,137 +103,20 @@ def sweep(
         [['magnitude', 0.0, 0, 24], ['magnitude', 0.5, 12, 24], ['magnitude', 0.75, 18, 24]]
     """
     begun = time.monotonic()
-    what = _Pruning.of(model, **pruning)
-    points = plan(sparsities, scores)
-    observations = samples(model, data)
-    evaluate = Evaluator(model, observations)
-    run = _Run(model, points, what, observations, evaluate, progress)
-    dense = evaluate()
-    with masked_weights(what.prunables) as weights:
-        rows, sources, complete = run.measure(weights)
-    columns = [observations.metric.name if column == "accuracy" else column for column in COLUMNS]
-    return SweepResult(
-        table=pd.DataFrame(rows, columns=columns),
-        dense=dense,
-        outline=outline(model),
-        sources=sources,
-        metric=observations.metric,
-        class_names=observations.class_names,
-        metadata={
-            "model": model.name,
-            "convention": what.convention.name,
-            "convention_source": what.convention.source,
-            "scope": str(what.scope),
-            "granularity": str(what.granularity),
-            "samples": len(observations),
-            "batch_size": evaluate.batch_size,
-            "seconds": round(time.monotonic() - begun, 3),
-            **_versions(),
-        },
-        complete=complete,
-    )
+    store, workers = options.pop("store", None), options.pop("workers", None)
+    prepared = plan_sweep(model, data, sparsities, scores, seeds, **options)  # type: ignore[misc]  # the rest
+    with _telling(progress) as tell:
+        run = prepared.execute(tell, store, wanted_workers(workers))
+    return prepared.result(run, time.monotonic() - begun)
 
 
-@dataclass(frozen=True)
-class _Pruning:
-    """The options of a sweep, checked."""
-
-    convention: Convention
-    scope: Allocation
-    granularity: Granularity
-    prunables: Prunables
-    score_data: Any
-
-    @classmethod
-    def of(
-        cls,
-        model: keras.Model,
-        *,
-        convention: str | Convention = "paper",
-        scope: Scope = "global",
-        granularity: GranularityLike = "weight",
-        include: Filters = None,
-        exclude: Filters = None,
-        score_data: Any = None,
-    ) -> _Pruning:
-        rules, share, grain = _conventions.get(convention), _allocation.get(scope), _granularity.get(granularity)
-        found = prunable(model, include, exclude, learnables=rules.learnables)
-        return cls(rules, share, grain, found, score_data)
-
-
-@dataclass(frozen=True)
-class _Run:
-    """The measuring: for each score its masks, then each level."""
-
-    model: keras.Model
-    plan: Plan
-    pruning: _Pruning
-    samples: Samples
-    evaluate: Evaluator
-    progress: Callable[[Progress], None] | None
-
-    def measure(self, weights: MaskedWeights) -> tuple[list[dict[str, object]], dict[str, Trajectory], bool]:
-        """The rows of the table, the masks by score, and whether nobody interrupted."""
-        rows: list[dict[str, object]] = []
-        sources: dict[str, Trajectory] = {}
-        try:
-            for score in self.plan.scores.values():
-                weights.restore()  # a score is of the dense network, not of what the score before it left
-                path = self._masks(score, len(rows))
-                sources[score.name] = path
-                for level, target in enumerate(path.sparsities):
-                    weights.apply(path.masks(level))
-                    rows.append(self._row(path, level, self.evaluate()))
-                    self._tell(len(rows), f"{score.name}, {100 * target:g} %")
-        except KeyboardInterrupt:
-            return rows, sources, False
-        return rows, sources, True
-
-    def _masks(self, score: Score, done: int) -> Trajectory:
-        self._tell(done, f"{score.name}, masks")
-        return trajectory(
-            self.model,
-            self.plan.levels,
-            score,
-            scope=self.pruning.scope,
-            granularity=self.pruning.granularity,
-            convention=self.pruning.convention,
-            prunables=self.pruning.prunables,
-            data=(self.samples.inputs, self.samples.labels)
-            if self.pruning.score_data is None
-            else self.pruning.score_data,
-            on_level=lambda level, levels: self._tell(done, f"{score.name}, masks {level} of {levels}"),
-        )
-
-    def _row(self, path: Trajectory, level: int, value: float) -> dict[str, object]:
-        zeros = path.zeros(level)
-        kept = path.total - zeros
-        return {
-            "score": path.score,
-            "convention": path.convention,
-            "scope": path.scope,
-            "sparsity_target": path.sparsities[level],
-            "sparsity": zeros / path.total,
-            self.samples.metric.name: value,
-            "zeros": zeros,
-            "kept": kept,
-            "total": path.total,
-            "compression_ratio": path.total / kept if kept else float("inf"),
-        }
-
-    def _tell(self, done: int, what: str) -> None:
-        if self.progress is not None:
-            self.progress(Progress(done, len(self.plan.points), what))
-
-
-def _versions() -> dict[str, str]:
-    """What a reader needs to run the sweep again."""
-    backend = keras.config.backend()
-    names = ["keras-prunelab", "keras", backend, "numpy"]
-    found = {"python": platform.python_version(), "system": platform.system(), "backend": backend}
-    for name in names:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:  # a backend under another distribution name, such as tensorflow-cpu
-            continue
-    return found
+@contextmanager
+def _telling(progress: ProgressLike) -> Iterator[Tell]:
+    if progress is True:
+        with shown("Sweep") as advance:
+            yield advance
+    elif callable(progress):
+        told = progress
+        yield lambda done, total, what: told(Progress(done, total, what))
+    else:
+        yield lambda *_: None

@@ -5,29 +5,19 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
+
+from keras_prunelab._progress import Advance, shown
 
 console = Console(highlight=False)
 stderr = Console(stderr=True, highlight=False)
-
-SECONDS_BETWEEN_LINES = 10.0
-"""How often progress is told where there is no terminal to redraw."""
 
 
 def say(text: str) -> None:
@@ -80,43 +70,6 @@ def native_messages_hidden() -> Iterator[None]:
         os.close(kept)
 
 
-@contextmanager
-def progress(title: str) -> Iterator[Callable[[int, int, str], None]]:
-    """A bar with the time left on a terminal, a line now and then elsewhere; call it with (done, total, what)."""
-    if not console.is_terminal:
-        yield _plain(title)
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(title, total=None)
-
-        def advance(done: int, total: int, what: str) -> None:
-            bar.update(task, completed=done, total=total, description=f"{title}: {escape(what)}" if what else title)
-
-        yield advance
-
-
-def _plain(title: str) -> Callable[[int, int, str], None]:
-    begun = told = monotonic()
-
-    def advance(done: int, total: int, what: str) -> None:
-        nonlocal told
-        now = monotonic()
-        if done < total and now - told < SECONDS_BETWEEN_LINES:
-            return
-        told = now
-        left = (now - begun) * (total - done) / max(done, 1)
-        say(
-            f"{title}: {done} of {total}"
-            + (f" ({what})" if what else "")
-            + (f", {left:.0f} s left" if done < total else "")
-        )
-
-    return advance
+def progress(title: str) -> AbstractContextManager[Advance]:
+    """A bar with rate and time left on a terminal, a line now and then elsewhere; call it with (done, total, what)."""
+    return shown(title, console)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -23,7 +23,11 @@ Examples:
 
     prunelab sweep net.mat --data images.mat --out sweep.csv
 
-    prunelab sweep model.keras --data validation.zip --scores magnitude,random --out sweep.mat
+    prunelab sweep model.keras --data validation.zip --scores magnitude,random --seeds 3 --out sweep.mat
+
+    prunelab sweep model.keras --data validation.zip --sparsities auto --store sweep.db --workers 2
+
+    prunelab sweep model.keras --data validation.zip --train training.zip --epochs 3 --dry-run
 """
 
 
@@ -34,12 +38,58 @@ def command(
     image_root: _options.ImageRoot = None,
     inputs: _options.Inputs = None,
     labels: _options.Labels = None,
-    sparsities: _options.Sparsities = DEFAULT_LEVELS,
+    sparsities: Annotated[
+        str,
+        typer.Option(
+            "--sparsities",
+            metavar="LEVELS",
+            help="Fractions and ranges start:stop:step (MATLAB's start:step:stop too), with commas between; or auto: "
+            "few where the curve is flat, many where it bends.",
+        ),
+    ] = DEFAULT_LEVELS,
     scores: _options.Scores = "magnitude",
-    scope: _options.Scope = "global",
+    seeds: Annotated[
+        str | None,
+        typer.Option("--seeds", metavar="N", help="A number of seeds, or several with commas between: 0,1,2."),
+    ] = None,
+    scope: Annotated[
+        str,
+        typer.Option(
+            "--scope", metavar="NAMES", help="Where weights compete: global, layer, erk, lamp; several with commas."
+        ),
+    ] = "global",
+    granularity: Annotated[
+        str, typer.Option("--granularity", help="What goes as a whole: weight, 2:4, 4x4, kernel, channel.")
+    ] = "weight",
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            "--metrics", metavar="NAMES", help="What to measure, the first being what counts: accuracy, loss, ..."
+        ),
+    ] = None,
+    train: Annotated[
+        Path | None,
+        typer.Option("--train", metavar="DATA", help="Train on this after pruning; the model must be compiled."),
+    ] = None,
+    epochs: Annotated[int, typer.Option("--epochs", min=1, help="Epochs of training, in each round.")] = 1,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Prune and train in so many rounds.")] = 1,
+    rewind: Annotated[
+        Literal["learning_rate", "weights"] | None,
+        typer.Option("--rewind", help="What goes back to the beginning before each further round."),
+    ] = None,
     convention: _options.Convention = None,
+    store: Annotated[
+        Path | None,
+        typer.Option("--store", metavar="FILE", help="Keep finished points here; a sweep that was stopped goes on."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", metavar="N", help="How many processes measure; -1 for all processors.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List the points, measure the first to tell the time, and stop.")
+    ] = False,
     out: Annotated[
-        Path, typer.Option(metavar="FILE", help="The table to write: .csv, .json, or .mat for MATLAB.")
+        Path, typer.Option(metavar="FILE", help="The table to write: .csv, .json, .parquet, or .mat for MATLAB.")
     ] = Path("sweep.csv"),
 ) -> None:
     """Measure the accuracy at many sparsities and write the table."""
@@ -48,18 +98,41 @@ def command(
     from ._inputs import open_data, open_model
     from ._outputs import make_folder
 
-    if out.suffix.lower() not in {".csv", ".json", ".mat"}:
-        raise InvalidDataError(f"--out is a .csv, .json or .mat file, but got {str(out)!r}.")
-    levels = parse_levels(sparsities)
+    if out.suffix.lower() not in {".csv", ".json", ".parquet", ".mat"}:
+        raise InvalidDataError(f"--out is a .csv, .json, .parquet or .mat file, but got {str(out)!r}.")
+    levels = "auto" if sparsities.strip() == "auto" else parse_levels(sparsities)
     opened = open_model(model, network)
     dataset = open_data(opened, data or model, inputs, labels, image_root)
-    result = run_sweep(opened, dataset, levels, scores, convention=convention, scope=scope)
+    options: dict[str, Any] = {"granularity": granularity, "seeds": _numbers(seeds)}
+    if metrics is not None:
+        options["metrics"] = _names(metrics)
+    if train is not None:
+        from keras_prunelab import FineTune
+
+        training = open_data(opened, train, inputs, labels, image_root)
+        options["finetune"] = FineTune(training, epochs, rounds, rewind)
+    if dry_run:
+        _tell_plan(opened, dataset, levels, scores, convention=convention, scope=_names(scope), **options)
+        return
+    result = run_sweep(
+        opened,
+        dataset,
+        levels,
+        scores,
+        convention=convention,
+        scope=_names(scope),
+        store=store,
+        workers=workers,
+        **options,
+    )
     make_folder(out.parent)
     match out.suffix.lower():
         case ".csv":
             result.to_csv(out)
         case ".json":
             result.to_json(out)
+        case ".parquet":
+            result.to_parquet(out)
         case _:
             from matlab_bridge import save_results
 
@@ -72,25 +145,24 @@ def command(
 def run_sweep(
     opened: OpenedModel,
     dataset: Dataset,
-    levels: Sequence[float],
+    levels: Sequence[float] | str,
     scores: str,
     *,
     convention: str | None = None,
-    scope: Literal["global", "layer"] = "global",
+    **options: Any,
 ) -> kpl.SweepResult:
     """A sweep with its progress on the console."""
     import keras_prunelab as kpl
 
-    names = tuple(name.strip() for name in scores.split(",") if name.strip())
     with _console.progress("Sweep") as advance:
         result = kpl.sweep(
             opened.model,
             dataset,
             levels,
-            names,
+            tuple(_names(scores)),
             convention=convention or opened.convention,
-            scope=scope,
             progress=lambda at: advance(at.done, at.total, at.what),
+            **options,
         )
     if result.complete:
         return result
@@ -98,6 +170,40 @@ def run_sweep(
         raise KeyboardInterrupt
     _console.say(f"Stopped after {len(result.table)} points: what follows is about these.")
     return result
+
+
+def _tell_plan(
+    opened: OpenedModel,
+    dataset: Dataset,
+    levels: Sequence[float] | str,
+    scores: str,
+    *,
+    convention: str | None,
+    **options: Any,
+) -> None:
+    import keras_prunelab as kpl
+
+    convention = convention or opened.convention
+    planned = kpl.plan_sweep(opened.model, dataset, levels, tuple(_names(scores)), convention=convention, **options)
+    _console.say(str(planned))
+    seconds = planned.seconds()
+    _console.say(f"Expected time in one process, after the first point: {seconds:.0f} s ({seconds / 60:.1f} min).")
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _numbers(text: str | None) -> int | list[int] | None:
+    from keras_prunelab._errors import UnknownNameError
+
+    if text is None:
+        return None
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise UnknownNameError(f"--seeds is a number of seeds, or seeds such as 0,1,2, but got {text!r}.") from None
+    return numbers if "," in text else numbers[0]
 
 
 def leave_if_stopped(result: kpl.SweepResult) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_prunelab._arrays import all_finite
 from keras_prunelab._errors import InvalidDataError, InvalidModelError
 
 from ._base import Score, ScoreContext
@@ -40,7 +41,7 @@ def checked_scores(score: Score, context: ScoreContext) -> dict[str, NDArray[Any
             f"{given.get(path, 'nothing')}, where {expected.get(path, 'nothing')} was expected."
         )
     for path, values in scores.items():
-        if not np.isfinite(values).all():
+        if not all_finite(values):
             raise InvalidModelError(
                 f"The score {score.name!r} gave NaN or infinite scores for {path!r}, which cannot be ranked."
             )

@@ -42,7 +42,7 @@ class SameMasks:
     def __init__(self, masks: MaskSet = MASKS) -> None:
         self._masks = masks
 
-    def masks(self, index: int, /) -> MaskSet:
+    def masks(self, level: float, /) -> MaskSet:
         return self._masks
 
 
@@ -58,6 +58,9 @@ def result(
             "score": score,
             "convention": "matlab",
             "scope": "global",
+            "granularity": "weight",
+            "training": "none",
+            "seed": 0,
             "sparsity_target": sparsity,
             "sparsity": sparsity,
             metric.name: value,
@@ -65,16 +68,23 @@ def result(
             "kept": 1000 - round(1000 * sparsity),
             "total": 1000,
             "compression_ratio": 1 / (1 - sparsity),
+            "speedup": 1.0,
+            "bytes": 4000,
         }
         for score, points in curves.items()
         for sparsity, value in points
     ]
     metadata = {"model": "by hand", "convention": "matlab", "scope": "global", "samples": 500}
     return SweepResult(
-        pd.DataFrame(rows, columns=list(rows[0]) if rows else ["score", "sparsity", metric.name]),
+        pd.DataFrame(
+            rows,
+            columns=list(rows[0])
+            if rows
+            else ["score", "scope", "training", "seed", "sparsity_target", "sparsity", metric.name, "bytes"],
+        ),
         dense,
         OUTLINE,
-        {score: SameMasks() for score in curves},
+        {(score, "global", "none", 0): SameMasks() for score in curves},
         metric,
         metadata=metadata,
         **more,  # type: ignore[arg-type]

@@ -224,7 +224,9 @@ def test_an_emptied_layer_is_named_and_explained():
     assert _answers.collapses(Findings.of(swept, swept.choose())) == []
     emptied = MaskSet({path: mask & (path != "fc2/kernel") for path, mask in MASKS.items()})
     table = swept.table.assign(sparsity_target=[0.5, 0.0, 0.9])
-    swept = dataclasses.replace(swept, table=table, sources={**swept.sources, "synflow": SameMasks(emptied)})
+    swept = dataclasses.replace(
+        swept, table=table, sources={**swept.sources, ("synflow", "global", "none", 0): SameMasks(emptied)}
+    )
     (sentence,) = _answers.collapses(Findings.of(swept, swept.choose()))
     assert sentence.startswith("Layer collapse: synflow has emptied fc2 at 50.0 % (level 0.0 %)")
     assert "weights with a score of zero always go" in sentence

@@ -12,7 +12,7 @@ from keras import layers
 
 import keras_prunelab as kpl
 from keras_prunelab import InvalidDataError, InvalidSparsityError, UnknownNameError
-from keras_prunelab._sweep import _evaluate, _sweep
+from keras_prunelab._sweep import _batch_size, _planned, _weights
 from keras_prunelab._sweep._plan import plan
 
 pytestmark = pytest.mark.backends
@@ -75,12 +75,13 @@ def test_every_score_starts_from_the_dense_network(model, data):
 
 def test_the_columns_are_consistent(model, data):
     table = kpl.sweep(model, data, LEVELS, convention="matlab", scope="layer").table
-    assert list(table.columns) == _sweep.COLUMNS
+    assert list(table.columns) == _planned.COLUMNS
     assert set(table["convention"]) == {"matlab"}
     assert set(table["scope"]) == {"layer"}
     assert (table["zeros"] + table["kept"] == table["total"]).all()
     np.testing.assert_array_equal(table["sparsity"], table["zeros"] / table["total"])
-    np.testing.assert_array_equal(table["compression_ratio"], table["total"] / table["kept"])
+    every = model.count_params()  # 8 of them the moving statistics, which are never pruned
+    np.testing.assert_array_equal(table["compression_ratio"], every / (every - table["zeros"]))
     # 4 filters of 3 x 3 with biases, gamma and beta of 4, 36 inputs to 5 units with biases.
     assert table["total"].iloc[0] == 40 + 8 + 185
 
@@ -135,7 +136,7 @@ def test_the_forward_pass_is_compiled_once_and_weights_are_written_only_where_ma
     assert len(calls) <= 1 or keras.config.backend() == "torch"
     prunables = kpl.prunable(model)
     written = []
-    with _evaluate.masked_weights(prunables) as weights:
+    with _weights.masked_weights(prunables) as weights:
         masks = kpl.trajectory(model, [0.5]).masks(0)
         weights.apply(masks)
         monkeypatch.setattr(type(prunables[0].variable), "assign", lambda self, value: written.append(self.path))
@@ -164,7 +165,7 @@ def test_one_hot_and_class_names(model, data):
 
 def test_data_that_does_not_fit_is_refused_before_anything_runs(model, data, monkeypatch):
     x, y = data
-    monkeypatch.setattr(_sweep, "Evaluator", lambda *_: pytest.fail("ran"))
+    monkeypatch.setattr(_planned, "Bench", lambda *_: pytest.fail("ran"))
     for wrong, message in [
         (
             (x[..., 0], y),
@@ -224,19 +225,28 @@ def test_sequences_of_different_lengths(per_step):
 
 def test_batches_do_not_change_the_answer(model, data, monkeypatch):
     expected = kpl.sweep(model, data, LEVELS)
-    monkeypatch.setattr(_evaluate, "batch_size", lambda *_: 32)
+    monkeypatch.setattr(_batch_size, "estimated", lambda *_: 32)
+    monkeypatch.setattr(_batch_size, "MAX_BATCH", 32)
     assert kpl.sweep(model, data, LEVELS).table["accuracy"].equals(expected.table["accuracy"])
 
 
 def test_the_plan_lists_every_point_once_and_sorted():
     planned = plan([0.9, 0.1, 0.1, 0.3 * 3], ("random", "magnitude"))
-    assert planned.points == (("random", 0.1), ("random", 0.9), ("magnitude", 0.1), ("magnitude", 0.9))
-    for wrong in ([], [1.0], [-0.1], [np.nan], ["a"]):
+    assert [(point.arm.score.name, point.level) for point in planned.points] == [
+        ("random", 0.1),
+        ("random", 0.9),
+        ("magnitude", 0.1),
+        ("magnitude", 0.9),
+    ]
+    for wrong in ([], [1.0], [-0.1], [np.nan], ["a"], "all"):
         with pytest.raises(InvalidSparsityError):
             plan(wrong, "magnitude")
     for wrong_scores in ([], "tailor", ("magnitude", "magnitude")):
         with pytest.raises(UnknownNameError):
             plan([0.5], wrong_scores)
+    for wrong_seeds in ([], 0, [-1], [0.5]):
+        with pytest.raises(UnknownNameError, match="seeds"):
+            plan([0.5], "random", wrong_seeds)
 
 
 def test_csv_and_json_say_the_same(model, data, tmp_path):

@@ -24,7 +24,7 @@ def test_the_sparsest_level_within_the_drop_wins_and_the_reason_says_what_comes_
 
 def test_between_scores_the_sparsest_wins_then_the_most_accurate():
     assert result(FALLING).choose(max_drop=0.01).score == "synflow"  # both reach 91.4 %; synflow is better there
-    assert result(FALLING).choose(min_accuracy=0.975).sparsity == 0.916
+    assert result(FALLING).choose(min_metric=0.975).sparsity == 0.916
 
 
 def test_a_drop_of_exactly_the_limit_passes():
@@ -47,7 +47,7 @@ def test_the_last_level_says_that_nothing_sparser_was_tested():
 
 def test_no_point_within_the_limit_names_the_best():
     with pytest.raises(NoTradeOffError, match=r"at least 99\.90 %. The best is magnitude at 50\.0 % with 99\.00 %"):
-        result(FALLING).choose(min_accuracy=0.999)
+        result(FALLING).choose(min_metric=0.999)
 
 
 def test_the_knee_is_the_point_furthest_above_the_chord():
@@ -71,7 +71,7 @@ def test_for_an_error_smaller_is_better_and_the_drop_is_relative():
     assert "RMSE, 2.1, is within 5.0 % of the dense 2; the next level, 80.0 %, rises to 2.3." in choice.reason
     assert errors.choose(knee=True).sparsity == 0.8
     with pytest.raises(NoTradeOffError, match="max_drop"):
-        errors.choose(min_accuracy=0.9)
+        errors.choose(min_metric=0.9)
     with pytest.raises(NoTradeOffError, match=r"The best is magnitude at 50\.0 % with 2\."):
         result({"magnitude": [(0.5, 2.0), (0.7, 2.1)]}, dense=1.0, metric=RMSE).choose(max_drop=0.1)
 
@@ -94,7 +94,7 @@ def test_wrong_questions_are_refused():
     with pytest.raises(NoTradeOffError, match="one condition"):
         swept.choose(max_drop=0.01, knee=True)
     with pytest.raises(NoTradeOffError, match=r"0\.98 is 98 %"):
-        swept.choose(min_accuracy=98)
+        swept.choose(min_metric=98)
     with pytest.raises(NoTradeOffError, match="max_drop"):
         swept.choose(max_drop=-0.1)
     with pytest.raises(NoTradeOffError, match=r"0\.01 is one point"):

@@ -1,0 +1,145 @@
+"""Where points are measured: a model with its data, in this process or in a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_prunelab._masks import MaskSet
+from keras_prunelab._copy import copied
+
+from ._data import Observations
+from ._evaluate import Evaluator, Measured, MetricLike
+from ._finetune import Trainer
+from ._metric import Metric
+from ._plan import Arm
+from ._pruning import Pruning
+from ._weights import MaskedWeights
+
+
+@dataclass(frozen=True)
+class Dense:
+    """What the network is before pruning, and how it is measured.
+
+    Attributes:
+        metric: the measure that counts.
+        measures: the values, by name.
+        batch_size: how many observations are computed at once.
+        left_out: why the loss and metrics of a compiled model are not measured; empty where they are.
+    """
+
+    metric: Metric
+    measures: Measured
+    batch_size: int
+    left_out: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was measured at a point.
+
+    Attributes:
+        measures: the values, by name.
+        bits: the masks, one bit a weight, where pruning and training took turns.
+    """
+
+    measures: Measured
+    bits: NDArray[np.uint8] | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a bench is given.
+
+    Attributes:
+        model: the model.
+        data: the observations.
+        pruning: how it is pruned.
+        metrics: what to measure.
+        arms: the curves, which points name by their number.
+        score_data: what scores are computed on.
+        passes: how many points are to come.
+    """
+
+    model: keras.Model
+    data: Observations
+    pruning: Pruning
+    metrics: Sequence[MetricLike] | None
+    arms: tuple[Arm, ...]
+    score_data: Any
+    passes: int
+
+    @property
+    def trains(self) -> bool:
+        """Whether some points are trained."""
+        return any(arm.finetune is not None for arm in self.arms)
+
+
+class Bench:
+    """Measures points.
+
+    The model of the task is left as it was once `close` is called; where points are trained, a copy of it is.
+
+    Args:
+        task: the model, the data, and what is to be done.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._model, self._pruning = task.model, task.pruning
+        if task.trains:
+            self._model = copied(task.model)
+            self._pruning = task.pruning.of_copy(task.model, self._model)
+        self._trainer = Trainer(self._model, self._pruning.prunables) if task.trains else None
+        self._weights = MaskedWeights(self._pruning.prunables)
+        self._evaluate = Evaluator(self._model, task.data, task.metrics, passes=task.passes)
+        self._trained = False
+
+    def dense(self) -> Dense:
+        """Measure the network before pruning."""
+        self.restore()
+        evaluate = self._evaluate
+        return Dense(evaluate.metric, evaluate(), evaluate.batch_size, evaluate.left_out)
+
+    def measure(self, number: int, level: float, masks: Callable[[], MaskSet]) -> Outcome:
+        """Measure a point.
+
+        Args:
+            number: the curve, counted along the task's.
+            level: the sparsity that is asked for.
+            masks: gives the masks of the dense network there, where they are wanted.
+        """
+        arm = self._task.arms[number]
+        if arm.finetune is None:
+            if self._trained:
+                self.restore()
+            self._weights.apply(masks())
+            return Outcome(self._evaluate())
+        if self._trainer is None:  # a task with such a curve has one
+            raise AssertionError(arm)
+        self.restore()
+        self._trained = True
+        if arm.finetune.rounds == 1:
+            self._trainer.train(arm.finetune, level, arm.seed, lambda _kept, _sparsity: masks())
+            return Outcome(self._evaluate())
+        found = self._trainer.train(
+            arm.finetune,
+            level,
+            arm.seed,
+            lambda kept, sparsity: self._pruning.further(arm, self._model, self._task.score_data, kept, sparsity),
+        )
+        return Outcome(self._evaluate(), found.packed())
+
+    def restore(self) -> None:
+        """Put back the weights of the dense network."""
+        self._weights.restore()
+        if self._trainer is not None and self._trained:
+            self._trainer.restore()
+        self._trained = False
+
+    close = restore

@@ -1,0 +1,199 @@
+"""Results as files: for spreadsheets, for other programs, for MATLAB, and to be loaded again."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from keras_prunelab._atomic import replacing
+from keras_prunelab._errors import InvalidMaskError, MissingBackendError, StoreMismatchError
+from keras_prunelab._masks import MaskSet
+
+from ._metric import Metric
+from ._outline import LayerOutline, Outline, VariableOutline
+
+if TYPE_CHECKING:
+    from ._result import SweepResult
+
+_FORMAT = "keras_prunelab sweep result 1"
+_ATTRIBUTE = "keras_prunelab"
+
+
+@dataclass(frozen=True)
+class NoMasks:
+    """Stands for the masks of a curve in a result that was loaded without them."""
+
+    path: str = field(repr=False)
+
+    def masks(self, level: float, /) -> MaskSet:
+        """Say where masks come from.
+
+        Raises:
+            InvalidMaskError: always.
+        """
+        raise InvalidMaskError(
+            f"{self.path!r} holds what was measured, not the masks; sweep the model again, or prune it to the level: "
+            f"keras_prunelab.prune(model, {level:g}, score)."
+        )
+
+
+def write_csv(result: SweepResult, path: Path) -> None:
+    """The table, with a point as the decimal mark; full precision."""
+    with replacing(path) as temporary:
+        result.table.to_csv(temporary, index=False, encoding="utf-8")
+
+
+def write_json(result: SweepResult, path: Path) -> None:
+    """Everything but the masks; infinity as text and what is missing as null, because JSON has no numbers for these."""
+    points = [{name: _json_value(value) for name, value in row.items()} for row in result.table.to_dict("records")]
+    content = _about(result) | {"points": points}
+    with replacing(path) as temporary:
+        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def write_parquet(result: SweepResult, path: Path) -> None:
+    """The table, with everything else but the masks in its metadata."""
+    table = result.table.copy()
+    table.attrs = {_ATTRIBUTE: json.dumps(_about(result))}
+    with replacing(path) as temporary:
+        try:
+            table.to_parquet(temporary, index=False)
+        except ImportError as error:
+            raise MissingBackendError(
+                "Parquet files need pyarrow: pip install pyarrow, or write .csv or .json."
+            ) from error
+
+
+def write_mat(result: SweepResult, path: Path) -> None:
+    """A MAT-file of version 5 with a struct of columns, `sweep`, and a struct of facts, `about`."""
+    import scipy.io
+
+    facts = {"Metric": result.metric.name, "Dense": result.dense, "Convention": result.convention} | {
+        _matlab_name(name): value for name, value in result.metadata.items()
+    }
+    content = {
+        "sweep": {_matlab_name(str(name)): _column(values) for name, values in result.table.items()},
+        "about": facts,
+    }
+    with replacing(path) as temporary:
+        scipy.io.savemat(temporary, content, appendmat=False, oned_as="column", long_field_names=True)
+
+
+def read(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The arguments of a `SweepResult`, from a file that `write_json` or `write_parquet` wrote.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        StoreMismatchError: it holds no result.
+    """
+    path = Path(path)
+    try:
+        if path.suffix.lower() == ".parquet":
+            table = pd.read_parquet(path)
+            about = json.loads(table.attrs.pop(_ATTRIBUTE))
+        else:
+            about = json.loads(path.read_text(encoding="utf-8"))
+            table = _table(about)
+        if about["format"] != _FORMAT:
+            raise StoreMismatchError(
+                f"{os.fspath(path)!r} is of another version: {about['format']!r}, not {_FORMAT!r}."
+            )
+    except FileNotFoundError:
+        raise
+    except ImportError as error:
+        raise MissingBackendError("Parquet files need pyarrow: pip install pyarrow.") from error
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        if isinstance(error, StoreMismatchError):
+            raise
+        raise StoreMismatchError(
+            f"{os.fspath(path)!r} is no result of a sweep; load reads what to_json and to_parquet have written."
+        ) from error
+    keys = {(str(row[0]), str(row[1]), str(row[2]), int(row[3])) for row in table[_KEY].itertuples(index=False)}
+    return {
+        "table": table,
+        "dense": _number(about["dense"]),
+        "outline": _outline(about["outline"]),
+        "sources": {key: NoMasks(os.fspath(path)) for key in keys},
+        "metric": Metric(**about["metric"]),
+        "class_names": tuple(about["class_names"]),
+        "metadata": about["metadata"],
+        "complete": about["complete"],
+    }
+
+
+_KEY = ["score", "scope", "training", "seed"]
+
+
+def _about(result: SweepResult) -> dict[str, Any]:
+    return {
+        "format": _FORMAT,
+        "metric": asdict(result.metric),
+        "dense": _json_value(result.dense),
+        "complete": result.complete,
+        "class_names": list(result.class_names),
+        "metadata": {name: _json_value(value) for name, value in result.metadata.items()},
+        "dtypes": {str(name): str(dtype) for name, dtype in result.table.dtypes.items()},
+        "outline": [asdict(layer) for layer in result.outline.layers],
+    }
+
+
+def _table(about: Mapping[str, Any]) -> pd.DataFrame:
+    names = list(about["dtypes"])
+    table = pd.DataFrame(about["points"], columns=names)
+    for name, dtype in about["dtypes"].items():
+        values = table[name].map(_number) if dtype.startswith("float") else table[name]
+        table[name] = values.astype(dtype)
+    return table
+
+
+def _outline(layers: list[dict[str, Any]]) -> Outline:
+    return Outline(
+        tuple(
+            LayerOutline(
+                layer["name"],
+                layer["kind"],
+                tuple(
+                    VariableOutline(
+                        each["path"], each["role"], tuple(each["shape"]), tuple(each["output_axes"]), each["uses"]
+                    )
+                    for each in layer["variables"]
+                ),
+            )
+            for layer in layers
+        )
+    )
+
+
+def _json_value(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
+
+
+def _number(value: Any) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _column(values: pd.Series) -> NDArray[Any]:
+    if pd.api.types.is_numeric_dtype(values):
+        return values.to_numpy(dtype=float, na_value=np.nan)
+    return np.array([str(value) for value in values], dtype=object)
+
+
+def _matlab_name(name: str) -> str:
+    words = re.findall(r"[A-Za-z0-9]+", name)
+    joined = "".join(word[0].upper() + word[1:] for word in words)
+    return (joined if joined[:1].isalpha() else f"X{joined}")[:63]

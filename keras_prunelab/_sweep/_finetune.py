@@ -1,0 +1,179 @@
+"""Training after pruning, the same for every point: from the same weights, with a seed of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_prunelab._enforcement import Enforcement, compiled_optimizer
+from keras_prunelab._errors import InvalidScheduleError, UnknownNameError
+from keras_prunelab._masks import MaskSet
+from keras_prunelab._prunable import Prunables
+from keras_prunelab._rebuild import known_objects
+
+Rewinding = Literal["learning_rate", "weights"]
+NextMasks = Callable[[Mapping[str, NDArray[np.bool_]], float], Mapping[str, NDArray[np.bool_]]]
+"""From the masks so far and a sparsity to the masks of that sparsity, for the weights as they are now."""
+
+
+@dataclass(frozen=True)
+class FineTune:
+    """How each point of a sweep is trained once it is pruned.
+
+    With one round the dense network is pruned to the point's sparsity and trained: one-shot pruning, as far as
+    pruning goes. With several it is pruned in steps that keep the same share of weights each, and trained after each of
+    them: iterative pruning, Han et al., NeurIPS 2015, https://arxiv.org/abs/1506.02626.
+
+    The model must be compiled: its loss and a new optimizer of its kind train it. Every point starts from the weights
+    that the model has when the sweep begins, and from a new optimizer, so that all have the same budget: Blalock et
+    al., What is the state of neural network pruning?, MLSys 2020, https://arxiv.org/abs/2003.03033.
+
+    Args:
+        data: what to train on: `(inputs, labels)`, with sample weights as a third, or whatever else `fit` takes; or a
+            function that returns a new generator for each epoch.
+        epochs: how many epochs to train, in each round.
+        rounds: in how many rounds to prune.
+        rewind: what goes back before every round but the first. None: nothing, the optimizer goes on;
+            `"learning_rate"`: the optimizer begins anew, and its schedule of the learning rate with it, Renda et al.,
+            ICLR 2020, https://arxiv.org/abs/2003.02389; `"weights"`: the weights that are kept too, Frankle and
+            Carbin, ICLR 2019, https://arxiv.org/abs/1803.03635.
+        batch_size: the size of the batches of arrays.
+        callbacks: a function that returns the callbacks of one `fit`.
+
+    Raises:
+        InvalidScheduleError: there is no epoch or no round.
+        UnknownNameError: `rewind` is none of these.
+
+    Examples:
+        >>> import numpy as np
+        >>> import keras_prunelab as kpl
+        >>> x, y = np.zeros((8, 4)), np.zeros(8, int)
+        >>> print(kpl.FineTune((x, y), epochs=2, rounds=3, rewind="learning_rate"))
+        3 rounds of 2 epochs, learning rate rewound
+    """
+
+    data: Any = field(repr=False)
+    epochs: int = 1
+    rounds: int = 1
+    rewind: Rewinding | None = None
+    batch_size: int = 32
+    callbacks: Callable[[], Iterable[keras.callbacks.Callback]] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.rounds < 1:
+            raise InvalidScheduleError(
+                f"There is at least one round and one epoch, not {self.rounds} and {self.epochs}; to leave out the "
+                "training, leave out finetune=."
+            )
+        if self.rewind is not None and self.rewind not in get_args(Rewinding):
+            raise UnknownNameError(f"rewind={self.rewind!r}; it is None, 'learning_rate' or 'weights'.")
+
+    def sparsities(self, sparsity: float) -> tuple[float, ...]:
+        """The sparsity after each round: each keeps the same share of what the one before kept."""
+        rounds = range(1, self.rounds)
+        return (*(1 - (1 - sparsity) ** (each / self.rounds) for each in rounds), sparsity)
+
+    def __str__(self) -> str:
+        epochs = f"{self.epochs} epoch{'s' if self.epochs > 1 else ''}"
+        if self.rounds == 1:
+            return epochs
+        rewound = f", {self.rewind.replace('_', ' ')} rewound" if self.rewind else ""
+        return f"{self.rounds} rounds of {epochs}{rewound}"
+
+
+class Trainer:
+    """Trains a model again and again from the same state.
+
+    Args:
+        model: a compiled model that is nobody else's: it is left as the last training made it.
+        prunables: the variables that masks are for.
+
+    Raises:
+        InvalidModelError: the model is not compiled.
+    """
+
+    def __init__(self, model: keras.Model, prunables: Prunables) -> None:
+        self._model = model
+        compiled_optimizer(model)
+        with known_objects(model):
+            model.compile_from_config(model.get_compile_config())  # a new optimizer of the same kind
+        self._enforcement = Enforcement(model, prunables)
+        optimizer = model.optimizer
+        if not optimizer.built:
+            optimizer.build(model.trainable_variables)
+        self._weights = _snapshot([*model.trainable_variables, *model.non_trainable_variables])
+        self._optimizer = _snapshot(optimizer.variables)
+        self._enforcement.attach()
+
+    def restore(self) -> None:
+        """Put back the weights and the optimizer that every training starts from."""
+        _restore(self._weights)
+        _restore(self._optimizer)
+
+    def train(self, how: FineTune, sparsity: float, seed: int, next_masks: NextMasks) -> MaskSet:
+        """Prune and train.
+
+        Args:
+            how: the rounds and epochs.
+            sparsity: the share of weights that are zero at the end.
+            seed: what the shuffling of the data and dropout start from.
+            next_masks: the masks of a round.
+
+        Returns:
+            The masks of the last round, which the model is left with.
+        """
+        self.restore()
+        self._seed(seed)
+        masks = MaskSet({path: np.ones(mask.shape, np.bool_) for path, mask in self._enforcement.masks.items()})
+        for number, target in enumerate(how.sparsities(sparsity)):
+            masks = MaskSet(next_masks(masks, target))
+            if number and how.rewind is not None:
+                _restore(self._optimizer)
+                if how.rewind == "weights":
+                    _restore(self._weights)
+            self._enforcement.set(masks)
+            self._fit(how)
+            self._enforcement.set(masks)  # averages may have been written over the weights
+        return masks
+
+    def _seed(self, seed: int) -> None:
+        keras.utils.set_random_seed(seed)
+        for variable, value in self._weights:
+            if variable.name == "seed_generator_state":
+                variable.assign(value + np.asarray([seed, 0], value.dtype))
+
+    def _fit(self, how: FineTune) -> None:
+        def fit(*data: Any, **options: Any) -> None:
+            callbacks = list(how.callbacks()) if how.callbacks is not None else None
+            self._model.fit(*data, verbose=0, callbacks=callbacks, **options)
+
+        data = how.data
+        if hasattr(data, "inputs") and hasattr(data, "labels"):
+            data = (data.inputs, data.labels)
+        if isinstance(data, list | tuple):
+            weights = {"sample_weight": data[2]} if len(data) > 2 else {}
+            fit(*map(_arrays, data[:2]), batch_size=how.batch_size, epochs=how.epochs, **weights)
+        elif callable(data) and not isinstance(data, keras.utils.PyDataset):
+            for epoch in range(how.epochs):
+                fit(data(), initial_epoch=epoch, epochs=epoch + 1)
+        else:
+            fit(data, epochs=how.epochs)
+
+
+def _arrays(value: Any) -> Any:
+    """Plain lists of numbers as arrays, which is what `fit` takes."""
+    return np.asarray(value) if isinstance(value, list) and value and np.isscalar(value[0]) else value
+
+
+def _snapshot(variables: Iterable[Any]) -> list[tuple[Any, NDArray[Any]]]:
+    return [(variable, np.array(keras.ops.convert_to_numpy(variable))) for variable in variables]
+
+
+def _restore(snapshot: Iterable[tuple[Any, NDArray[Any]]]) -> None:
+    for variable, value in snapshot:
+        variable.assign(value)

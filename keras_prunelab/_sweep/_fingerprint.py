@@ -1,0 +1,120 @@
+"""What a sweep is a sweep of, in a few characters: weights, data and settings."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_prunelab._backend import read
+
+from ._bench import Task
+from ._data import Observations
+from ._finetune import FineTune
+from ._plan import Plan
+from ._refine import AutoLevels
+
+_BATCH = 1024
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What tells two sweeps apart.
+
+    Attributes:
+        weights: a digest of all weights of the model and the classes of its layers.
+        data: a digest of the observations.
+        settings: everything else that the points depend on, as JSON values.
+    """
+
+    weights: str
+    data: str
+    settings: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, task: Task, plan: Plan) -> Fingerprint:
+        """Read all weights and all data once."""
+        return cls(_of_weights(task.model), _of_data(task.data), _settings(task, plan))
+
+    def differences(self, other: Fingerprint) -> list[str]:
+        """What is not the same in another one, in words."""
+        found = []
+        if self.weights != other.weights:
+            found.append("the weights of the model")
+        if self.data != other.data:
+            found.append("the data")
+        for name in sorted(self.settings.keys() | other.settings.keys()):
+            mine, its = self.settings.get(name), other.settings.get(name)
+            if mine != its:
+                found.append(f"the setting {name} ({_short(its)} there, {_short(mine)} here)")
+        return found
+
+
+def _of_weights(model: keras.Model) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for layer in model._flatten_layers():
+        digest.update(type(layer).__name__.encode())
+    for weight in model.weights:
+        _add(digest, read(weight))
+    return digest.hexdigest()
+
+
+def _of_data(data: Observations) -> str:
+    # A digest for each part, so that it does not matter how the data is cut into batches.
+    digests: dict[int, Any] = {}
+    for batch in data.batches(_BATCH):
+        for place, array in enumerate(keras.tree.flatten(tuple(batch[:3]))):
+            if array is not None:
+                digest = digests.setdefault(place, hashlib.blake2b(digest_size=16))
+                _add(digest, array, with_length=False)
+    return hashlib.blake2b("".join(each.hexdigest() for each in digests.values()).encode(), digest_size=16).hexdigest()
+
+
+def _settings(task: Task, plan: Plan) -> dict[str, Any]:
+    levels = plan.levels
+    settings = {
+        "convention": task.pruning.convention.name,
+        "granularity": str(task.pruning.granularity),
+        "variables": [item.path for item in task.pruning.prunables],
+        "sparsities": str(levels) + f" {levels.low}:{levels.high}" if isinstance(levels, AutoLevels) else list(levels),
+        "curves": [[repr(arm.score), *arm.key] for arm in plan.arms],
+        "metrics": None if task.metrics is None else [getattr(one, "name", None) or str(one) for one in task.metrics],
+        "score_data": None if task.score_data is None else _of_anything(task.score_data),
+        "training": [_of_training(arm.finetune) for arm in plan.arms],
+    }
+    return json.loads(json.dumps(settings))  # type: ignore[no-any-return]  # tuples become lists, as in the store
+
+
+def _of_training(how: FineTune | None) -> list[Any] | None:
+    return None if how is None else [str(how), how.batch_size, _of_anything(how.data)]
+
+
+def _of_anything(data: Any) -> str:
+    """A digest of arrays; of what only makes them, its type."""
+    if hasattr(data, "inputs") and hasattr(data, "labels"):
+        data = (data.inputs, data.labels)
+    if isinstance(data, keras.utils.PyDataset) or not isinstance(data, list | tuple | dict | np.ndarray):
+        return type(data).__name__
+    digest = hashlib.blake2b(digest_size=16)
+    for part in keras.tree.flatten(data):
+        if part is not None:
+            _add(digest, np.asarray(keras.ops.convert_to_numpy(part) if keras.ops.is_tensor(part) else part))
+    return digest.hexdigest()
+
+
+def _add(digest: Any, array: Any, *, with_length: bool = True) -> None:
+    array = np.ascontiguousarray(array)
+    shape = array.shape if with_length else array.shape[1:]
+    if with_length:
+        digest.update(f"{array.dtype}{shape}".encode())
+    digest.update(array.reshape(-1).view(np.uint8) if array.size else b"")
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

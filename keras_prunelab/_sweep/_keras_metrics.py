@@ -1,0 +1,115 @@
+"""What Keras measures of a compiled model, with the values of `model.evaluate`, and metrics of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_prunelab._backend import run_test_step
+
+from ._data import Batch
+
+_BETTER_WHEN_HIGHER = ("acc", "auc", "precision", "recall", "iou", "f1", "fbeta", "dice", "r2", "similarity", "top_k")
+
+
+class KerasMetrics:
+    """The loss and the metrics of a compiled model, and others beside them, as one step of a pass over data.
+
+    Args:
+        model: the model.
+        others: metrics that the model was not compiled with.
+        uses_compiled: whether to compute the loss and the metrics of `model.compile`.
+    """
+
+    def __init__(self, model: keras.Model, others: Iterable[keras.metrics.Metric] = (), *, uses_compiled: bool) -> None:
+        self._model = model
+        self._others = list(others)
+        self._uses_compiled = uses_compiled
+        self._has_own_step = uses_compiled and type(model).test_step is not keras.Model.test_step
+        self._loss = keras.metrics.Mean(name="loss")
+
+    @property
+    def writes(self) -> list[Any]:
+        """The variables that the step assigns to."""
+        own = [variable for metric in (self._loss, *self._others) for variable in metric.variables]
+        return [*own, *self._model.metrics_variables] if self._uses_compiled else own
+
+    def step(self, inputs: Any, targets: Any, weights: Any = None) -> Any:
+        """Run the model on a batch and note what it answers.
+
+        Returns:
+            The answers; nothing from a model that has a `test_step` of its own.
+        """
+        model = self._model
+        if self._has_own_step:
+            run_test_step(model, (inputs, targets) if weights is None else (inputs, targets, weights))
+            return []
+        outputs = model(inputs, training=False)
+        if self._uses_compiled:
+            loss = model._compute_loss(x=inputs, y=targets, y_pred=outputs, sample_weight=weights, training=False)
+            model._clear_losses()  # what layers added belongs to this trace
+            self._loss.update_state(loss, sample_weight=keras.ops.shape(keras.tree.flatten(inputs)[0])[0])
+            model.compute_metrics(inputs, targets, outputs, sample_weight=weights)
+        for metric in self._others:
+            metric.update_state(targets, outputs, sample_weight=weights)
+        return outputs
+
+    def build(self, batch: Batch) -> None:
+        """Make the metrics' variables, by a step that counts nothing."""
+        few = [keras.tree.map_structure(_two, part) for part in batch[:3] if part is not None]
+        self.step(*few)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all batches."""
+        for metric in (self._loss, *self._others):
+            metric.reset_state()
+        if self._uses_compiled:
+            self._model.reset_metrics()
+
+    def results(self) -> dict[str, float]:
+        """What was measured since `reset`, by the names that `model.evaluate` gives."""
+        found: dict[str, Any] = {}
+        if self._uses_compiled:
+            found = dict(self._model.get_metrics_result())
+            if not self._has_own_step:
+                found = {"loss": self._loss.result()} | {name: value for name, value in found.items() if name != "loss"}
+        for metric in self._others:
+            found[metric.name] = metric.result()
+        return dict(_scalars(found))
+
+    def higher_is_better(self, name: str) -> bool:
+        """Whether larger values of a metric are better, as Keras says or the name."""
+        for metric in _leaves([*self._others, *self._model.metrics]):
+            direction = getattr(metric, "_direction", None)
+            if direction in ("up", "down") and name.endswith(metric.name):
+                return bool(direction == "up")
+        return any(part in name.lower() for part in _BETTER_WHEN_HIGHER)
+
+
+def _two(array: Any) -> Any:
+    return keras.ops.convert_to_tensor(array[:2])
+
+
+def _leaves(metrics: Iterable[Any]) -> Iterable[Any]:
+    for metric in metrics:
+        inner = getattr(metric, "metrics", None)
+        if inner:
+            yield from _leaves(inner)
+        else:
+            yield metric
+
+
+def _scalars(found: Mapping[str, Any]) -> Iterable[tuple[str, float]]:
+    for name, value in found.items():
+        if isinstance(value, Mapping):
+            yield from _scalars(value)
+            continue
+        array = np.asarray(keras.ops.convert_to_numpy(value), dtype=np.float64)
+        if array.ndim == 0:
+            yield name, float(array)
+        else:  # one value a class
+            yield from ((f"{name}_{index}", float(each)) for index, each in enumerate(array.reshape(-1)))

@@ -1,0 +1,225 @@
+"""A sweep that has been checked and not yet begun, and how it becomes a result."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Unpack
+
+import keras
+import numpy as np
+import pandas as pd
+
+from keras_prunelab.scores._registry import ScoreLike
+
+from ._accounting import COUNTS, Accounting
+from ._bench import Bench, Dense, Task
+from ._fingerprint import Fingerprint
+from ._metric import ACCURACY
+from ._options import PlanOptions
+from ._outline import outline
+from ._parallel import Workers
+from ._plan import Arm, Plan, Point, Seeds, Sparsities, plan
+from ._pruning import Curve, MaskSource, PackedCurve, Pruning
+from ._result import CurveKey, SweepResult
+from ._run import InProcess, Run, Tell
+from ._store import Store
+from ._streams import observations
+
+EXAMPLE_LEVELS = tuple(np.linspace(0, 0.9, 10).round(12).tolist())
+"""The levels of MathWorks' example."""
+_BEFORE = ["score", "convention", "scope", "granularity", "training", "seed", "sparsity_target", "sparsity"]
+COLUMNS = [*_BEFORE, "accuracy", *COUNTS]
+"""The columns of the table of a classifier that is not compiled."""
+
+
+@dataclass(frozen=True)
+class SweepPlan:
+    """A sweep that has been checked and not yet begun; printed, it lists its points.
+
+    Attributes:
+        task: the model, the data, and what is to be done.
+        plan: the points.
+    """
+
+    task: Task
+    plan: Plan
+
+    def seconds(self) -> float:
+        """The expected time of the whole sweep in this process, from its first point; the model is left as it was."""
+        first = self.plan.points[0]
+        begun = time.monotonic()
+        with self._bench() as bench:
+            curve = self._curves()[first.arm]
+            if first.arm.finetune is None or first.arm.finetune.rounds == 1:
+                curve.prepare([first.level], self.plan)
+            bench.measure(0, first.level, lambda: curve.masks(first.level))  # compiles, too
+            ready = time.monotonic()
+            bench.measure(0, first.level, lambda: curve.masks(first.level))
+            each = time.monotonic() - ready
+        return ready - begun + each * (self.task.passes - 1)
+
+    def execute(self, tell: Tell, store: Any, workers: int) -> Run:
+        """Measure all points."""
+        kept = None if store is None else Store(store, Fingerprint.of(self.task, self.plan))
+        run = Run(self.plan, self._curves(), kept, tell)
+        try:
+            if workers == 1:
+                with self._bench() as bench:
+                    run.execute(InProcess(bench, self.task))
+            else:
+                run.execute(Workers(self.task, self.plan, workers))
+        finally:
+            if kept is not None:
+                kept.close()
+        return run
+
+    def result(self, run: Run, seconds: float) -> SweepResult:
+        """What came of it."""
+        model, pruning, data = self.task.model, self.task.pruning, self.task.data
+        layers = outline(model)
+        account = Accounting.of(model, pruning.prunables, layers)
+        dense = run.dense or Dense(data.metric or ACCURACY, {}, 0)
+        rows, sources = [], _sources(run, pruning)
+        for point, its, outcome in run.rows():
+            zeros = _zeros(run, its, sources[its.arm.key])
+            counts = account.row(zeros)
+            rows.append(
+                {
+                    "score": point.arm.score.name,
+                    "convention": pruning.convention.name,
+                    "scope": str(point.arm.scope),
+                    "granularity": str(pruning.granularity),
+                    "training": point.arm.training,
+                    "seed": point.arm.seed,
+                    "sparsity_target": point.level,
+                    "sparsity": sum(zeros.values()) / account.total,
+                    **outcome.measures,
+                    **counts,
+                }
+            )
+        measures = list(dense.measures) or [dense.metric.name]
+        columns = [*_BEFORE, *measures, *COUNTS]
+        scopes = dict.fromkeys(str(arm.scope) for arm in self.plan.arms)
+        return SweepResult(
+            table=pd.DataFrame(rows, columns=columns),
+            dense=dense.measures.get(dense.metric.name, float("nan")),
+            outline=layers,
+            sources={arm.key: sources[its.key] for arm, its in self.plan.measured.items() if its.key in sources},
+            metric=dense.metric,
+            class_names=data.class_names,
+            metadata={
+                "model": model.name,
+                "convention": pruning.convention.name,
+                "convention_source": pruning.convention.source,
+                "scope": ", ".join(scopes),
+                "granularity": str(pruning.granularity),
+                "samples": len(data),
+                "batch_size": dense.batch_size,
+                "seconds": round(seconds, 3),
+                **{f"dense_{name}": value for name, value in dense.measures.items() if name != dense.metric.name},
+                **({"metrics_left_out": dense.left_out} if dense.left_out else {}),
+                **_versions(),
+            },
+            complete=run.complete,
+        )
+
+    def _curves(self) -> dict[Arm, Curve]:
+        task = self.task
+        data = task.data.for_scores if task.score_data is None else task.score_data
+        return {arm: Curve(arm, task.pruning, task.model, data) for arm in task.arms}
+
+    @contextmanager
+    def _bench(self) -> Iterator[Bench]:
+        bench = Bench(self.task)
+        try:
+            yield bench
+        finally:
+            bench.close()
+
+    def __str__(self) -> str:
+        how = f"{self.task.pruning.convention.name} convention, granularity {self.task.pruning.granularity}"
+        total = self.task.pruning.prunables.total
+        return f"Sweep of model {self.task.model.name!r}, {total:,} weights, {how}.\n{self.plan}"
+
+
+def plan_sweep(
+    model: keras.Model,
+    data: Any,
+    sparsities: Sparsities = EXAMPLE_LEVELS,
+    scores: ScoreLike | Iterable[ScoreLike] = ("magnitude",),
+    seeds: Seeds = None,
+    **options: Unpack[PlanOptions],
+) -> SweepPlan:
+    """Check what `sweep` is given and list its points, without measuring any.
+
+    Args:
+        model: as for `sweep`, and so are all others.
+        data: the observations.
+        sparsities: the levels.
+        scores: one or several scores.
+        seeds: a number of seeds, or the seeds.
+        **options: how to prune, train and measure.
+
+    Returns:
+        The plan; printed, it lists every point, and `seconds()` tells the time to expect.
+
+    Raises:
+        PruneLabError: whatever `sweep` raises before it begins.
+
+    Examples:
+        >>> import keras, numpy as np
+        >>> import keras_prunelab as kpl
+        >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(3)], name="net")
+        >>> data = np.zeros((5, 8)), np.zeros(5, int)
+        >>> print(kpl.plan_sweep(model, data, [0.5, 0.75], ["magnitude", "random"], seeds=2))
+        Sweep of model 'net', 24 weights, paper convention, granularity weight.
+        8 points: 4 curves of 2 levels each.
+          magnitude, global, seed 0
+          magnitude, global, seed 1 (the same as seed 0: measured once)
+          random, global, seed 0
+          random, global, seed 1
+        Levels:
+          50.00 %, 75.00 %
+    """
+    score_data, metrics = options.pop("score_data", None), options.pop("metrics", None)
+    points = plan(sparsities, scores, seeds, options.pop("scope", "global"), options.pop("finetune", None))
+    pruning = Pruning.of(model, **options)  # type: ignore[misc]  # what is left are its arguments
+    found = observations(model, data)
+    pruning.check(points, found if score_data is None else score_data)
+    arms = tuple(dict.fromkeys(points.measured.values()))
+    passes = len(arms) * len(points.first_levels)
+    return SweepPlan(Task(model, found, pruning, metrics, arms, score_data, passes), points)
+
+
+def _sources(run: Run, pruning: Pruning) -> dict[CurveKey, MaskSource]:
+    sources: dict[CurveKey, MaskSource] = {}
+    shapes = {item.path: item.shape for item in pruning.prunables}
+    for arm, curve in run.curves.items():
+        bits = {level: out.bits for level, out in run.outcomes.get(arm, {}).items() if out.bits is not None}
+        sources[arm.key] = PackedCurve(shapes, bits) if bits else curve
+    return sources
+
+
+def _zeros(run: Run, point: Point, source: MaskSource) -> Mapping[str, int]:
+    if isinstance(source, Curve):
+        return run.curves[point.arm].zeros(point.level)
+    masks = source.masks(point.level)
+    return {path: mask.size - int(np.count_nonzero(mask)) for path, mask in masks.items()}
+
+
+def _versions() -> dict[str, str]:
+    """What a reader needs to run the sweep again."""
+    backend = keras.config.backend()
+    names = ["keras-prunelab", "keras", backend, "numpy"]
+    found = {"python": platform.python_version(), "system": platform.system(), "backend": backend}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # a backend under another distribution name, such as tensorflow-cpu
+            continue
+    return found

@@ -1,0 +1,155 @@
+"""How a sweep prunes: its options, checked, and the masks of each of its curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_prunelab import _conventions, _granularity
+from keras_prunelab._conventions import Convention
+from keras_prunelab._granularity import Granularity, GranularityLike
+from keras_prunelab._masks import MaskSet
+from keras_prunelab._prunable import Filters, Prunables, prunable
+from keras_prunelab._search import Progress, Search
+from keras_prunelab._selection import check
+from keras_prunelab._trajectory import Trajectory, trajectory
+from keras_prunelab.scores import ScoreContext, check_data
+
+from ._plan import Arm, Plan
+from ._refine import AutoLevels
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """The options of pruning, checked.
+
+    Attributes:
+        convention: the rules that masks follow.
+        granularity: what goes as a whole.
+        prunables: the variables to prune.
+    """
+
+    convention: Convention
+    granularity: Granularity
+    prunables: Prunables
+
+    @classmethod
+    def of(
+        cls,
+        model: keras.Model,
+        convention: str | Convention = "paper",
+        granularity: GranularityLike = "weight",
+        include: Filters = None,
+        exclude: Filters = None,
+    ) -> Pruning:
+        """Check options against a model."""
+        rules = _conventions.get(convention)
+        found = prunable(model, include, exclude, learnables=rules.learnables)
+        return cls(rules, _granularity.get(granularity), found)
+
+    def check(self, plan: Plan, data: Any) -> None:
+        """Make sure that every curve of a plan can be pruned, before anything runs."""
+        highest = plan.first_levels[-1]
+        for arm in plan.arms:
+            check_data(arm.score, data)
+            check(self.prunables, highest, arm.scope, self.granularity)
+
+    def of_copy(self, model: keras.Model, copy: keras.Model) -> Pruning:
+        """The same for a copy of the model: its variables, under the names of the model's own."""
+        # By position: the path of a variable without a name of its own counts up from copy to copy.
+        pairs = zip(prunable(model, learnables="all"), prunable(copy, learnables="all"), strict=True)
+        by_path = {item.path: replace(its, path=item.path) for item, its in pairs}
+        items = tuple(by_path[item.path] for item in self.prunables)
+        return replace(self, prunables=replace(self.prunables, items=items))
+
+    def further(
+        self, arm: Arm, model: keras.Model, data: Any, kept: Mapping[str, NDArray[np.bool_]], sparsity: float
+    ) -> Mapping[str, NDArray[np.bool_]]:
+        """Prune a model, as it is now, from the masks that it has to a sparsity."""
+        context = ScoreContext(model, self.prunables, self.prunables.views(), data)
+        search = Search(arm.score, context, self.convention, arm.scope, self.granularity, None)
+        return search.further(dict(kept), sparsity)
+
+
+class MaskSource(Protocol):
+    """What gives the masks of one curve."""
+
+    def masks(self, level: float, /) -> MaskSet:
+        """The masks at a level that was asked for."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The masks of one curve, before any training.
+
+    Attributes:
+        arm: the curve.
+        pruning: how it is pruned.
+        model: the model, which has its dense weights whenever `prepare` is called.
+        data: what scores are computed on.
+    """
+
+    arm: Arm
+    pruning: Pruning
+    model: keras.Model = field(repr=False)
+    data: Any = field(repr=False)
+    _known: dict[float, tuple[Trajectory, int]] = field(default_factory=dict, repr=False)
+
+    def prepare(self, levels: Sequence[float], plan: Plan, on_level: Progress | None = None) -> None:
+        """Find the masks of levels that are not known yet."""
+        new = [level for level in levels if level not in self._known]
+        if not new:
+            return
+        score = self.arm.score
+        if (
+            isinstance(plan.levels, AutoLevels)
+            and score.follows_masks
+            and self.pruning.convention.rescoring == "levels"
+        ):
+            new = list(plan.levels.grid)  # masks at one level depend on those before it, measured or not
+        path = trajectory(
+            self.model,
+            new,
+            score,
+            scope=self.arm.scope,
+            granularity=self.pruning.granularity,
+            convention=self.pruning.convention,
+            prunables=self.pruning.prunables,
+            data=self.data,
+            on_level=on_level,
+        )
+        self._known.update({level: (path, index) for index, level in enumerate(path.sparsities)})
+
+    def __contains__(self, level: float) -> bool:
+        return level in self._known
+
+    def known(self, level: float) -> tuple[Trajectory, int]:
+        """Where the masks of a level are."""
+        return self._known[level]
+
+    def masks(self, level: float, /) -> MaskSet:
+        """The masks at a level."""
+        path, index = self._known[level]
+        return path.masks(index)
+
+    def zeros(self, level: float) -> Mapping[str, int]:
+        """The number of pruned weights of each variable at a level."""
+        path, index = self._known[level]
+        return path.zeros_by_variable(index)
+
+
+@dataclass(frozen=True)
+class PackedCurve:
+    """The masks of a curve that was pruned while it was trained: one bit a weight and level."""
+
+    shapes: Mapping[str, tuple[int, ...]]
+    bits: Mapping[float, NDArray[np.uint8]] = field(repr=False)
+
+    def masks(self, level: float, /) -> MaskSet:
+        """The masks at a level."""
+        return MaskSet.unpacked(self.shapes, self.bits[level])

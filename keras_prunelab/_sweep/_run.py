@@ -1,0 +1,172 @@
+"""The execution of a plan: what is known already, what is to be measured, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+from ._bench import Bench, Dense, Outcome, Task
+from ._plan import Arm, Plan, Point
+from ._pruning import Curve
+from ._refine import AutoLevels
+from ._store import Store
+
+Tell = Callable[[int, int, str], None]
+"""Called with the number of finished points, of all points as far as they are known, and what happens now."""
+
+
+class Executor(Protocol):
+    """Measures points, here or elsewhere."""
+
+    def dense(self) -> Dense:
+        """Measure the network before pruning."""
+
+    def run(self, points: Sequence[Point], prepared: Callable[[Point], Curve]) -> Iterator[tuple[Point, Outcome]]:
+        """Measure points; they come as they are done.
+
+        Args:
+            points: curves and levels.
+            prepared: gives a point's curve, with masks for it.
+        """
+
+
+class InProcess:
+    """Measures one point after the other.
+
+    Args:
+        bench: where.
+        numbers: the number of each curve at the bench.
+    """
+
+    def __init__(self, bench: Bench, task: Task) -> None:
+        self._bench = bench
+        self._numbers = {arm: number for number, arm in enumerate(task.arms)}
+
+    def dense(self) -> Dense:
+        """Measure the network before pruning."""
+        return self._bench.dense()
+
+    def run(self, points: Sequence[Point], prepared: Callable[[Point], Curve]) -> Iterator[tuple[Point, Outcome]]:
+        """Measure points in their order."""
+        arm: Arm | None = None
+        for point in points:
+            if point.arm is not arm:
+                self._bench.restore()  # a score is of the dense network, not of what the curve before it left
+                arm = point.arm
+            masks = partial(prepared(point).masks, point.level)
+            yield point, self._bench.measure(self._numbers[point.arm], point.level, masks)
+
+
+@dataclass
+class Run:
+    """A plan under way.
+
+    Attributes:
+        plan: the points.
+        curves: the masks of each curve that is measured.
+        store: where finished points are kept, or None.
+        tell: is told how far it is.
+        dense: the network before pruning, once it is measured.
+        outcomes: what was measured, by curve and level.
+        complete: whether nobody interrupted.
+    """
+
+    plan: Plan
+    curves: dict[Arm, Curve]
+    store: Store | None
+    tell: Tell
+    dense: Dense | None = None
+    outcomes: dict[Arm, dict[float, Outcome]] = field(default_factory=dict)
+    complete: bool = True
+    _asked: dict[Arm, tuple[float, ...]] = field(default_factory=dict)
+
+    def execute(self, executor: Executor) -> None:
+        """Measure everything that the store does not know; Ctrl-C ends it with what there is until then."""
+        self.outcomes = {arm: {} for arm in self.curves}
+        self._asked = dict.fromkeys(self.curves, self.plan.first_levels)
+        try:
+            self.dense = self._dense(executor)
+            while points := self._missing():
+                for point, outcome in executor.run(points, self._prepared):
+                    if self.store is not None:
+                        self.store.add(point, outcome)
+                    self._note(point, outcome)
+                self._refine()
+        except KeyboardInterrupt:
+            if self.dense is None:
+                raise
+            self.complete = False
+
+    def rows(self) -> Iterator[tuple[Point, Point, Outcome]]:
+        """The points that were measured, in the plan's order, each with the point that stands for it."""
+        for arm in self.plan.arms:
+            its = self.plan.measured[arm]
+            for level, outcome in sorted(self.outcomes.get(its, {}).items()):
+                yield Point(arm, level), Point(its, level), outcome
+
+    def _dense(self, executor: Executor) -> Dense:
+        known = self.store.dense if self.store is not None else None
+        if known is not None:
+            return known
+        self.tell(0, self._total, "dense network")
+        dense = executor.dense()
+        if self.store is not None:
+            self.store.dense = dense
+        return dense
+
+    def _missing(self) -> list[Point]:
+        """The points to measure next, without those that the store knows."""
+        missing = []
+        for arm, levels in self._asked.items():
+            for level in levels:
+                if level in self.outcomes[arm]:
+                    continue
+                point = Point(arm, level)
+                known = self.store.outcome(point) if self.store is not None else None
+                if known is None:
+                    missing.append(point)
+                else:
+                    self._prepared(point)
+                    self._note(point, known)
+        if not missing and isinstance(self.plan.levels, AutoLevels) and self._refine():
+            return self._missing()
+        return missing
+
+    def _refine(self) -> bool:
+        """Ask for more levels where a curve needs them."""
+        if not isinstance(self.plan.levels, AutoLevels) or self.dense is None:
+            return False
+        metric, before = self.dense.metric, dict(self._asked)
+        for arm, outcomes in self.outcomes.items():
+            measured = {level: outcome.measures[metric.name] for level, outcome in outcomes.items()}
+            if set(self._asked[arm]) <= measured.keys():
+                more = self.plan.levels.next(measured, self.dense.measures[metric.name], metric)
+                self._asked[arm] = tuple(sorted({*self._asked[arm], *more}))
+        return self._asked != before
+
+    def _prepared(self, point: Point) -> Curve:
+        curve, levels = self.curves[point.arm], self._asked[point.arm]
+        if point.arm.finetune is None or point.arm.finetune.rounds == 1:
+            name = point.arm.score.name
+            if point.level not in curve:
+                self.tell(self._done, self._total, f"{name}, masks")
+            curve.prepare(
+                levels,
+                self.plan,
+                lambda level, count: self.tell(self._done, self._total, f"{name}, masks {level} of {count}"),
+            )
+        return curve
+
+    def _note(self, point: Point, outcome: Outcome) -> None:
+        self.outcomes[point.arm][point.level] = outcome
+        self.tell(self._done, self._total, str(point))
+
+    @property
+    def _done(self) -> int:
+        return sum(len(self.outcomes[self.plan.measured[arm]]) for arm in self.plan.arms)
+
+    @property
+    def _total(self) -> int:
+        return sum(len(self._asked[self.plan.measured[arm]]) for arm in self.plan.arms)

@@ -1,0 +1,141 @@
+"""Finished points on the disk, so that a sweep that was killed goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from keras_prunelab._errors import StoreMismatchError
+
+from ._bench import Dense, Outcome
+from ._fingerprint import Fingerprint
+from ._metric import Metric
+from ._plan import Point
+
+_FORMAT = "keras_prunelab sweep 1"
+_TABLES = """
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS points (
+    curve TEXT NOT NULL, level REAL NOT NULL, measures TEXT NOT NULL, masks BLOB, PRIMARY KEY (curve, level)
+);
+"""
+
+
+class Store:
+    """One SQLite file that holds the points of one sweep.
+
+    Each point is written and synced to the disk before the next one counts (write-ahead log), so that neither SIGKILL
+    nor a power cut loses more than what is under way.
+
+    Args:
+        path: the file, whether or not it exists.
+        fingerprint: what the sweep is of.
+
+    Raises:
+        StoreMismatchError: the file is no store, or one for other weights, data or settings; it is left as it is.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], fingerprint: Fingerprint) -> None:
+        self._path = Path(path)
+        if self._path.is_dir():
+            raise StoreMismatchError(f"A store is a file, but {os.fspath(path)!r} is a folder.")
+        try:
+            self._connection = sqlite3.connect(self._path, timeout=60, isolation_level=None)
+        except sqlite3.OperationalError as error:
+            raise StoreMismatchError(
+                f"The store {os.fspath(path)!r} cannot be opened: {error}. Is there such a folder?"
+            ) from error
+        try:
+            self._open(fingerprint)
+        except sqlite3.DatabaseError as error:
+            self._connection.close()
+            raise StoreMismatchError(f"{os.fspath(path)!r} is not a store of a sweep: {error}.") from error
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _open(self, fingerprint: Fingerprint) -> None:
+        tables = {name for (name,) in self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if tables and not {"facts", "points"} <= tables:
+            raise StoreMismatchError(f"{os.fspath(self._path)!r} is a database, but not a store of a sweep.")
+        if not tables:
+            self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = FULL")
+        with self._transaction():
+            for statement in _TABLES.split(";"):
+                self._connection.execute(statement)
+            self._put("format", json.dumps(_FORMAT))
+            self._put("fingerprint", json.dumps(asdict(fingerprint)))
+        if json.loads(self._get("format") or "null") != _FORMAT:
+            raise StoreMismatchError(f"{os.fspath(self._path)!r} is a store of another version of keras_prunelab.")
+        found = Fingerprint(**json.loads(self._get("fingerprint") or "{}"))
+        differences = fingerprint.differences(found)
+        if differences:
+            raise StoreMismatchError(
+                f"The store {os.fspath(self._path)!r} belongs to another sweep, which differs in "
+                f"{'; '.join(differences)}. Give another file, or delete this one."
+            )
+
+    @property
+    def dense(self) -> Dense | None:
+        """The dense network's measures, once they are there."""
+        text = self._get("dense")
+        if text is None:
+            return None
+        fields = json.loads(text)
+        return Dense(**fields | {"metric": Metric(**fields["metric"])})
+
+    @dense.setter
+    def dense(self, dense: Dense) -> None:
+        with self._transaction():
+            self._put("dense", json.dumps(asdict(dense)))
+
+    def outcome(self, point: Point) -> Outcome | None:
+        """What was measured at a point, or None."""
+        row = self._connection.execute(
+            "SELECT measures, masks FROM points WHERE curve = ? AND level = ?", (_key(point), point.level)
+        ).fetchone()
+        if row is None:
+            return None
+        return Outcome(json.loads(row[0]), None if row[1] is None else np.frombuffer(row[1], np.uint8))
+
+    def add(self, point: Point, outcome: Outcome) -> None:
+        """Write down a point; once this returns, it stays."""
+        bits = None if outcome.bits is None else outcome.bits.tobytes()
+        with self._transaction():
+            self._connection.execute(
+                "INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?)",
+                (_key(point), point.level, json.dumps(outcome.measures), bits),
+            )
+
+    def close(self) -> None:
+        """Close the file, which is one again: the log is merged into it."""
+        self._connection.close()
+
+    def _put(self, name: str, value: str) -> None:
+        self._connection.execute("INSERT OR IGNORE INTO facts VALUES (?, ?)", (name, value))
+
+    def _get(self, name: str) -> str | None:
+        row = self._connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+
+def _key(point: Point) -> str:
+    return json.dumps(point.arm.key)

@@ -1,0 +1,166 @@
+"""Data that comes in batches: held in memory where it fits, read anew for every point where it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_prunelab._errors import InvalidDataError
+
+from ._data import (
+    Batch,
+    Observations,
+    check_inputs,
+    checked_labels,
+    is_structured,
+    output_shape,
+    samples,
+    structured,
+)
+from ._metric import Metric
+
+HELD_BYTES = 2 * 2**30
+"""What comes in batches is held in memory up to this size, and read once only."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Batches that are read anew each time.
+
+    Attributes:
+        source: makes the batches, `(inputs, targets)` or with weights.
+        check: a batch with its labels.
+        count: the number of observations.
+        metric: what to measure.
+        for_scores: what the data was given as.
+    """
+
+    source: Callable[[], Iterable[Any]]
+    check: Callable[[Any], tuple[Batch, Metric | None]]
+    count: int
+    metric: Metric | None
+    for_scores: Any
+    class_names: tuple[str, ...] = ()
+
+    is_held = False
+
+    def __len__(self) -> int:
+        return self.count
+
+    def batches(self, size: int) -> Iterator[Batch]:  # noqa: ARG002  # they come as they come
+        """The batches, in the order of the source."""
+        for given in self.source():
+            yield self.check(given)[0]
+
+
+def observations(model: keras.Model, data: Any) -> Observations:
+    """Check whatever data a sweep takes against a model.
+
+    Args:
+        model: a built model.
+        data: `(inputs, labels)` and the like, see `samples`; or batches: a `tf.data.Dataset`, a
+            `keras.utils.PyDataset`, a torch `DataLoader`, or a function that returns an iterable of batches.
+
+    Returns:
+        The observations.
+
+    Raises:
+        InvalidDataError: shapes or kinds do not fit.
+    """
+    source = _source(data)
+    if source is None:
+        return structured(model, data) if is_structured(model) else samples(model, data)
+    return _collected(model, data, source)
+
+
+def _source(data: Any) -> Callable[[], Iterable[Any]] | None:
+    """How to read batches, or None where the data is arrays."""
+    if hasattr(data, "inputs") and hasattr(data, "labels"):
+        return None
+    if isinstance(data, keras.utils.PyDataset):
+        if data.num_batches is None:
+            raise InvalidDataError(
+                f"{type(data).__name__} does not say how many batches it has, so a pass over it has no end: "
+                "let its num_batches return a number."
+            )
+        return lambda: (data[index] for index in range(data.num_batches))
+    if hasattr(data, "cardinality"):
+        if int(data.cardinality()) == -1:  # tf.data.INFINITE_CARDINALITY
+            raise InvalidDataError("The tf.data.Dataset never ends; leave out repeat(), or add take(n).")
+        return lambda: data
+    if isinstance(data, Iterator):
+        raise InvalidDataError(
+            f"A {type(data).__name__} can be read only once, and a sweep reads its data for every point. Give a "
+            "function that returns a new one, such as data=lambda: batches()."
+        )
+    if callable(data):
+        return data  # type: ignore[no-any-return]
+    return (lambda: data) if hasattr(data, "__iter__") and not isinstance(data, list | tuple | dict) else None
+
+
+def _collected(model: keras.Model, data: Any, source: Callable[[], Iterable[Any]]) -> Observations:
+    outputs = None
+
+    def check(given: Any) -> tuple[Batch, Metric | None]:
+        nonlocal outputs
+        batch = _batch(given)
+        if is_structured(model) or not isinstance(batch.inputs, np.ndarray):
+            return batch, None
+        check_inputs(model, batch.inputs)
+        outputs = outputs or output_shape(model, batch.inputs)
+        labels, metric = checked_labels(model, batch.targets, outputs)
+        return batch._replace(labels=labels), metric
+
+    held: list[Batch] = []
+    metrics: list[Metric | None] = []
+    count = size = 0
+    for given in source():
+        batch, metric = check(given)
+        if metric not in metrics:
+            metrics.append(metric)
+        count += len(keras.tree.flatten(batch.inputs)[0])
+        size += sum(array.nbytes for array in keras.tree.flatten(batch[:3]) if array is not None)
+        if size <= HELD_BYTES:
+            held.append(batch)
+        else:
+            held.clear()
+    if not count:
+        raise InvalidDataError("The data has no observations.")
+    if len(metrics) > 1:
+        raise InvalidDataError("Some labels are class indices and some are responses; they must be all of one kind.")
+    arrays = _joined(held) if size <= HELD_BYTES else None
+    if arrays is not None:
+        return structured(model, arrays) if is_structured(model) else samples(model, arrays)
+    return Stream(source, check, count, metrics[0], data)
+
+
+def _batch(given: Any) -> Batch:
+    if not isinstance(given, tuple | list) or not 2 <= len(given) <= 3:
+        raise InvalidDataError(f"A batch is (inputs, labels), perhaps with weights, but got {type(given).__name__}.")
+    parts = [None if part is None else keras.tree.map_structure(_array, part) for part in given]
+    if parts[1] is None:
+        raise InvalidDataError("The data has no labels, and a sweep compares the network's answers with them.")
+    return Batch(*parts)
+
+
+def _joined(held: list[Batch]) -> Any:
+    """All batches as one, or None where their observations have different shapes."""
+    parts = []
+    for several in zip(*(batch[:3] for batch in held), strict=True):
+        if several[0] is None:
+            continue
+        columns = list(zip(*map(keras.tree.flatten, several), strict=True))
+        if any(len({array.shape[1:] for array in column}) > 1 for column in columns):
+            return None
+        parts.append(keras.tree.pack_sequence_as(several[0], [np.concatenate(column) for column in columns]))
+    return tuple(parts)
+
+
+def _array(value: Any) -> NDArray[Any]:
+    array = np.asarray(keras.ops.convert_to_numpy(value) if keras.ops.is_tensor(value) else value)
+    return array.astype(np.float32) if array.dtype == np.float64 else array
