@@ -39,11 +39,7 @@ class LibraryFile:
 
     def item(self, address: int) -> Item:
         """The dataset or group at an address, which a group or a dataset of references has told."""
-        if address not in self._objects:
-            self.members(self.root)
-        if address not in self._objects:
-            raise TruncatedFileError(f"no dataset or group is known at address {address}")
-        found = self._objects[address]
+        found = self._found(address)
         item = Item(address, attributes=dict(found.attrs))
         if isinstance(found, h5py.Group):
             item.links = {}
@@ -54,7 +50,7 @@ class LibraryFile:
 
     def members(self, group: Item) -> dict[str, int]:
         """The addresses of the members of a group by name."""
-        found = self._objects[group.address]
+        found = self._found(group.address)
         return {name: self._known(found[name]) for name in found}
 
     def texts(self, stored: Any) -> list[str]:
@@ -75,7 +71,7 @@ class LibraryFile:
 
     def stored_nbytes(self, item: Item) -> int:
         """How many bytes of the file the data of a dataset takes."""
-        nbytes: int = self._objects[item.address].id.get_storage_size()
+        nbytes: int = 0 if item.is_group else self._found(item.address).id.get_storage_size()
         return nbytes
 
     def check_size(self, item: Item) -> None:
@@ -87,7 +83,14 @@ class LibraryFile:
         if item.is_group:
             raise TruncatedFileError("a group was found where a dataset was expected")
         self.check_size(item)
-        return self._objects[item.address]
+        return self._found(item.address)
+
+    def _found(self, address: int) -> Any:
+        if address not in self._objects:  # told when the file was opened the last time: it is a variable
+            self.members(self.root)
+        if address not in self._objects:
+            raise TruncatedFileError(f"no dataset or group is known at address {address}")
+        return self._objects[address]
 
     def _addresses(self, references: Array) -> Array:
         addresses = np.zeros(references.shape, REFERENCE)

@@ -77,7 +77,8 @@ def _pair(body: bytes, size: int) -> np.dtype[Any] | None:
         nbytes = _HEADER_BYTES + _NUMBER_BYTES[kind]
         types.append(dtype_of(body[at : at + nbytes]))
         at += nbytes
-    if names != ["real", "imag"] or None in types or types[0] != types[1]:
+    # Not `None in types`: NumPy takes None for the type of double.
+    if names != ["real", "imag"] or any(part is None for part in types) or types[0] != types[1]:
         return None
     return np.dtype({"names": names, "formats": types, "offsets": offsets, "itemsize": size})
 
