@@ -375,7 +375,8 @@ class TestDamage:
                 file["x"].attrs[f"further_{i}"] = np.bytes_("y" * 40)
         with opened(path) as file:
             at = member(file).address
-        damage(path, place_of_message(path, at, 16) + 8, at + 16)
+        (size,) = struct.unpack_from("<I", path.read_bytes(), 512 + at + 8)
+        damage(path, place_of_message(path, at, 16) + 8, at + 16, size)
         with opened(path) as file, pytest.raises(TruncatedFileError, match=f"the header at address {at} does not end"):
             member(file)
 
