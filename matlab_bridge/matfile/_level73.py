@@ -25,7 +25,7 @@ _USER_BLOCK = 512  # what MATLAB's header takes before HDF5 begins
 _FUNCTION, _OLD_OBJECT, _OPAQUE = 1, 2, 3
 _LOGICAL = 1  # MATLAB_int_decode
 # Attributes that say nothing of the value but its class.
-_PLAIN_ATTRIBUTES = frozenset(("MATLAB_class", "MATLAB_int_decode", "MATLAB_empty", "MATLAB_global", "H5PATH"))
+_PLAIN_ATTRIBUTES = frozenset(("MATLAB_class", "MATLAB_int_decode", "MATLAB_empty", "MATLAB_global"))
 # What one variable may cost: every byte of the file a few times, and a little.
 _MOST_SHARING, _LITTLE = 4, 2**20
 _REFERENCE_COST = 512

@@ -161,10 +161,17 @@ class TestHeaders:
         stored(path, numbers("f8"))
         with h5py.File(path, "r+") as file:
             for i in range(50):
-                file["x"].attrs[f"further_{i}"] = np.bytes_("y" * 40)
+                file["x"].attrs[f"MATLAB_{i}"] = np.bytes_("y" * 40)
         with opened(path) as file:
-            assert member(file).attributes["further_49"] == b"y" * 40
+            assert member(file).attributes["MATLAB_49"] == b"y" * 40
             np.testing.assert_array_equal(file.read(member(file)), numbers("f8"))
+
+    def test_attributes_that_are_not_matlabs_are_left_out(self, path):
+        stored(path, numbers("f8"))
+        with h5py.File(path, "r+") as file:
+            file["x"].attrs["H5PATH"] = np.bytes_("/x")
+        with opened(path) as file:
+            assert list(member(file).attributes) == ["MATLAB_class", "MATLAB_int_decode"]
 
     def test_names_of_fields(self, path):
         names = [f"field_{i}" for i in range(200)]
@@ -372,7 +379,7 @@ class TestDamage:
         stored(path, numbers("f8"))
         with h5py.File(path, "r+") as file:
             for i in range(50):
-                file["x"].attrs[f"further_{i}"] = np.bytes_("y" * 40)
+                file["x"].attrs[f"MATLAB_{i}"] = np.bytes_("y" * 40)
         with opened(path) as file:
             at = member(file).address
         (size,) = struct.unpack_from("<I", path.read_bytes(), 512 + at + 8)

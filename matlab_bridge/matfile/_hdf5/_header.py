@@ -24,6 +24,7 @@ _PAIR = struct.Struct("<QQ")
 _SIZES = struct.Struct("<HHH")
 _CONTINUATION = 16
 _LINKS, _MANY_ATTRIBUTES = 2, 21
+_MATLAB = b"MATLAB_"
 _SHARED = 2  # a flag: the message is elsewhere
 # HDF5 allows 64 KiB a message, and MATLAB writes few.
 _MOST_BYTES = 2**21
@@ -171,8 +172,10 @@ def _heap_of_many(kind: int, body: bytes) -> int:
 
 
 def _attribute(item: Item, body: bytes) -> None:
-    name, value = _attribute_of(body)
-    item.attributes[name] = value
+    # Others say nothing of the value, and some differ for every element of a cell.
+    if body.startswith(_MATLAB, 8) or body.startswith(_MATLAB, 9):
+        name, value = _attribute_of(body)
+        item.attributes[name] = value
 
 
 @lru_cache(maxsize=256)

@@ -24,7 +24,7 @@ class Item:
         shape: in the order of HDF5, MATLAB's reversed; of a dataset.
         dtype: of its elements; None for a type that MATLAB has no use for.
         is_references: whether the elements are addresses of other items.
-        attributes: numbers, text as bytes, `Texts`; None for a value of a type that MATLAB has no use for.
+        attributes: MATLAB's own: numbers, text as bytes, `Texts`; None for a value of another type.
         data: the address of the data, if it is in one piece; -1 if it was never written.
         nbytes: how much of it there is, in one piece or in the header.
         inline: the data, if it is in the header.

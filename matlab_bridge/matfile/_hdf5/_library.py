@@ -40,7 +40,7 @@ class LibraryFile:
     def item(self, address: int) -> Item:
         """The dataset or group at an address, which a group or a dataset of references has told."""
         found = self._found(address)
-        item = Item(address, attributes=dict(found.attrs))
+        item = Item(address, attributes={n: value for n, value in found.attrs.items() if n.startswith("MATLAB_")})
         if isinstance(found, h5py.Group):
             item.links = {}
             return item
