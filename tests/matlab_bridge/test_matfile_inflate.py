@@ -142,7 +142,7 @@ class TestReadingAhead:
         ahead = container.read_ahead(values)
         assert next(ahead) == "x0"
         assert list(container._started) == sorted(values, key=lambda name: -container._elements[name].nbytes)
-        np.testing.assert_array_equal(container.read("x0")[0], values["x0"])
+        np.testing.assert_array_equal(container.read("x0").ravel(), values["x0"])
         assert next(ahead) == "x1"
         assert "x0" not in container._started
         ahead.close()
