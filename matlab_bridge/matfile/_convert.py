@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -22,10 +22,8 @@ from ._raw import (
     marker_ids,
     marker_shape,
 )
+from ._subsystem import Subsystem
 from ._values import Enumeration, FunctionHandle, MatlabObject, ObjectArray, StructArray
-
-if TYPE_CHECKING:
-    from ._mend import Subsystem
 
 
 class Converter:

@@ -18,12 +18,15 @@ from ._header import Header, read_header
 from ._inflate import DEFLATE_ERRORS
 from ._info import FileInfo, VariableInfo
 from ._lazy import LazyArray, StoredArray, Wanted
+from ._level4 import Level4File
+from ._level5 import Level5File
+from ._level73 import Level73File
+from ._subsystem import Subsystem
 
 if TYPE_CHECKING:
-    from ._mend import Subsystem
     from ._raw import Array
 
-# What damaged bytes lead to in NumPy, SciPy, h5py, zlib and mat-io.
+# What damaged bytes lead to in NumPy, SciPy, pandas, h5py and zlib.
 _SYMPTOMS: tuple[type[Exception], ...] = (
     ArithmeticError,
     AttributeError,
@@ -157,8 +160,6 @@ class MatFile(Mapping[str, Any]):
 
     @cached_property
     def _subsystem(self) -> Subsystem:
-        from ._mend import Subsystem  # mat-io takes half a second, and few files have objects
-
         return Subsystem(self._container.subsystem)
 
 
@@ -235,16 +236,8 @@ def info(path: str | os.PathLike[str]) -> FileInfo:
 
 def _container(path: Path, header: Header) -> _Container:
     if header.version == "v4":
-        from ._level4 import Level4File
-
         return Level4File(path, header)
-    if header.version == "v7":
-        from ._level5 import Level5File
-
-        return Level5File(path, header)
-    from ._level73 import Level73File  # h5py takes a quarter of a second
-
-    return Level73File(path, header)
+    return Level5File(path, header) if header.version == "v7" else Level73File(path, header)
 
 
 def _state_of(path: Path) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ is read here; SciPy is what the tests compare with.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import struct
@@ -24,7 +25,7 @@ from matlab_bridge._errors import LostObjectError, TruncatedFileError
 
 from ._format5 import COMPRESSED, MATRIX, TAG_BYTES
 from ._header import HEADER_BYTES, ByteOrder, Header
-from ._inflate import MOST_INFLATION, THREADS, inflate_into, inflater
+from ._inflate import DEFLATE_ERRORS, MOST_INFLATION, THREADS, inflate_into, inflater
 from ._info import VariableInfo
 from ._lazy import LARGE, StoredArray, Wanted, stretches
 from ._matrix5 import MatrixReader
@@ -50,7 +51,7 @@ class Level5File:
         self._path = path
         self._header = header
         self._elements: dict[str, _Element] = {}
-        self._started: dict[str, Future[Array]] = {}
+        self._started: dict[str, tuple[Array, Future[None]]] = {}
         described: dict[str, VariableInfo] = {}
         with path.open("rb") as file:
             for element in self._walk(file):
@@ -63,8 +64,14 @@ class Level5File:
     def read(self, name: str) -> Any:
         """Read a variable in its raw form."""
         element = self._elements[name]
-        started = self._started.pop(name, None)
-        data = started.result() if started else self._data(element)
+        if name in self._started:
+            data, filled = self._started.pop(name)
+            if filled.cancel():  # no thread has begun it
+                self._fill(data, element)
+            else:
+                filled.result()
+        else:
+            data = self._data(element)
         return MatrixReader(data.data, self._header.byte_order).contents(len(data))
 
     def stored(self, name: str) -> StoredArray | None:
@@ -90,19 +97,26 @@ class Level5File:
         return StoredArray(header.shape, dtype, block)
 
     def read_ahead(self, names: Iterable[str]) -> Generator[str, None, None]:
-        """Give the names one after the other, while threads inflate the variables that are next."""
+        """Give the names one after the other, while another thread inflates the variables, the largest first."""
         waiting = list(names)
-        with ThreadPoolExecutor(THREADS) as pool:
+        targets: dict[str, Array] = {}
+        for name in waiting:
+            if self._elements[name].kind == COMPRESSED:
+                # Memory that this thread allocates and frees is used again; each page of another's would be a new one.
+                with contextlib.suppress(TruncatedFileError, *DEFLATE_ERRORS):  # told when the variable is asked for
+                    targets[name] = self._target(self._elements[name])
+        # Whoever reads is one of the threads: what no other has begun is inflated when it is asked for.
+        with ThreadPoolExecutor(THREADS - 1) as pool:
             try:
-                for i, name in enumerate(waiting):
-                    # One more than there are threads: none of them is idle while a variable is made of its bytes.
-                    for after in waiting[i : i + THREADS + 1]:
-                        element = self._elements[after]
-                        if element.kind == COMPRESSED and after not in self._started:
-                            self._started[after] = pool.submit(self._data, element)
+                # A large variable that is begun last keeps one thread busy when all others are done.
+                for name in sorted(targets, key=lambda name: -targets[name].size):
+                    filled = pool.submit(self._fill, targets[name], self._elements[name])
+                    self._started[name] = targets[name], filled
+                for name in waiting:
                     yield name
                     self._started.pop(name, None)
             finally:
+                pool.shutdown(wait=False, cancel_futures=True)
                 self._started.clear()
 
     @cached_property
@@ -170,37 +184,49 @@ class Level5File:
 
     def _data(self, element: _Element) -> Array:
         """The bytes of an element, inflated; they may be written to, so that arrays need not copy them."""
+        target = self._target(element)
+        self._fill(target, element)
+        return target
+
+    def _target(self, element: _Element) -> Array:
+        """Room for the bytes of an element."""
+        if element.kind != COMPRESSED:
+            return np.empty(element.nbytes, np.uint8)
         with self._path.open("rb", buffering=0) as file:
             file.seek(element.offset)
-            if element.kind == COMPRESSED:
-                return self._inflated(file, element.nbytes)
-            data = np.empty(element.nbytes, np.uint8)
-            view, filled = data.data, 0
-            while filled < element.nbytes:
-                count = file.readinto(view[filled:])
-                if not count:
-                    raise TruncatedFileError("the file became shorter while it was read")
-                filled += count
-            return data
-
-    def _inflated(self, file: io.RawIOBase, left: int) -> Array:
-        most = MOST_INFLATION * (left + _PREFIX_BYTES)
-
-        def take(count: int) -> bytes:
-            nonlocal left
-            piece = file.read(min(count, left)) or b""
-            left -= len(piece)
-            return piece
-
-        stream = inflater()
-        tag = stream.decompress(take(_PREFIX_BYTES), TAG_BYTES)
+            tag = inflater().decompress(file.read(min(_PREFIX_BYTES, element.nbytes)), TAG_BYTES)
         if len(tag) < TAG_BYTES:
             raise TruncatedFileError("a compressed variable ends before its contents do")
         kind, nbytes = struct.unpack(self._header.byte_order + "2I", tag)
         if kind != MATRIX:
             raise TruncatedFileError(f"a compressed variable begins with an element of kind {kind}")
-        if nbytes > most:
+        if nbytes > MOST_INFLATION * (element.nbytes + _PREFIX_BYTES):
             raise TruncatedFileError(f"a compressed variable states {nbytes} bytes, which the file cannot hold")
-        data = np.empty(nbytes, np.uint8)
-        inflate_into(data, take, stream)
-        return data
+        return np.empty(nbytes, np.uint8)
+
+    def _fill(self, target: Array, element: _Element) -> None:
+        with self._path.open("rb", buffering=0) as file:
+            file.seek(element.offset)
+            if element.kind == COMPRESSED:
+                _inflate_from(file, element.nbytes, target)
+                return
+            view, filled = target.data, 0
+            while filled < element.nbytes:
+                count = file.readinto(view[filled:])
+                if not count:
+                    raise TruncatedFileError("the file became shorter while it was read")
+                filled += count
+
+
+def _inflate_from(file: io.RawIOBase, left: int, target: Array) -> None:
+    """Inflate what follows in a file, but for its tag."""
+
+    def take(count: int) -> bytes:
+        nonlocal left
+        piece = file.read(min(count, left)) or b""
+        left -= len(piece)
+        return piece
+
+    stream = inflater()
+    stream.decompress(take(_PREFIX_BYTES), TAG_BYTES)
+    inflate_into(target, take, stream)

@@ -1,4 +1,4 @@
-"""What is used of mat-io, imported without what its import changes elsewhere."""
+"""What is used of mat-io to write, imported without what its import changes elsewhere."""
 
 from __future__ import annotations
 
@@ -13,30 +13,20 @@ with warnings.catch_warnings(action="ignore"), pd.option_context(_OPTION, pd.get
     from matio.subsystem import MatSubsystem
     from matio.utils.converters.mattables import make_table_props, make_timetable_props
     from matio.utils.matclass import (
-        DYNAMIC_PROPERTY_PREFIX,
         EmptyMatStruct,
         MatlabObject,
         MatlabOpaque,
-        MatlabOpaqueProperty,
-        MatReadError,
-        MatReadWarning,
         MatWriteError,
-        PropertyType,
     )
     from matio.v5 import matwriter5
     from matio.v7 import matwriter7
 
 __all__ = [
-    "DYNAMIC_PROPERTY_PREFIX",
     "EmptyMatStruct",
-    "MatReadError",
-    "MatReadWarning",
     "MatSubsystem",
     "MatWriteError",
     "MatlabObject",
     "MatlabOpaque",
-    "MatlabOpaqueProperty",
-    "PropertyType",
     "make_table_props",
     "make_timetable_props",
     "matwriter5",

@@ -100,9 +100,6 @@ class MatrixReader:
 
     def matrix(self) -> Any:
         """The matrix that begins here with its tag, in its raw form."""
-        small = self._plain_matrix()
-        if small is not None:
-            return small
         kind, nbytes = self._tag.unpack(self._take(TAG_BYTES))
         if kind != MATRIX:
             raise TruncatedFileError(f"a matrix was expected, and an element of kind {kind} found")
@@ -163,33 +160,45 @@ class MatrixReader:
             return None  # what is wrong with it is told when it is read
         return header, stored, self._position
 
-    def _plain_matrix(self) -> Array | None:
-        """The matrix that begins here if it is plain, as thousands in a cell are: real, nameless, of two axes."""
-        start = self._position
-        if len(self._data) - start < _PLAIN_BYTES:
-            return None
-        (matrix, total, flags_tag, flags, size_tag, rows, columns, name_bytes, kind, nbytes) = self._plain.unpack_from(
-            self._data, start
+    def _plain_matrices(self, target: Array, at: int) -> int:
+        """Fill a part of a cell from the element `at` on, as long as these are plain, and tell where that ends.
+
+        Thousands in a cell are plain: real, nameless, of two axes. Everything is done in one loop over names that are
+        looked up once, which halves the time.
+        """
+        data, position, room = self._data, self._position, len(self._data) - _PLAIN_BYTES
+        unpack, tags, classes, dtypes, array = (
+            self._plain.unpack_from,
+            self._plain_tags,
+            self._classes,
+            self._dtypes,
+            np.ndarray,
         )
-        dtype, stored = self._classes.get(flags), self._dtypes.get(kind)
-        end = start + TAG_BYTES + total
-        if (
-            dtype is None
-            or stored is None
-            or matrix != MATRIX
-            or name_bytes
-            or (flags_tag, size_tag) != self._plain_tags
-            or rows < 0
-            or columns < 0
-            or nbytes != rows * columns * stored.itemsize
-            or _PLAIN_BYTES + nbytes > TAG_BYTES + total
-            or end > len(self._data)
-        ):
-            return None
-        self._position = end
-        # One call instead of frombuffer and reshape: half the time of a cell of small matrices.
-        values: Array = np.ndarray((rows, columns), stored, self._data, start + _PLAIN_BYTES, order="F")
-        return values if stored == dtype else values.astype(dtype, copy=False)
+        count = len(target)
+        while at < count and position <= room:
+            matrix, total, flags_tag, flags, size_tag, rows, columns, name_bytes, kind, nbytes = unpack(data, position)
+            dtype, stored = classes.get(flags), dtypes.get(kind)
+            end = position + TAG_BYTES + total
+            if (
+                dtype is None
+                or stored is None
+                or matrix != MATRIX
+                or name_bytes
+                or (flags_tag, size_tag) != tags
+                or rows < 0
+                or columns < 0
+                or nbytes != rows * columns * stored.itemsize
+                or _PLAIN_BYTES + nbytes > TAG_BYTES + total
+                or end > room + _PLAIN_BYTES
+            ):
+                break
+            # One call instead of frombuffer and reshape.
+            values = array((rows, columns), stored, data, position + _PLAIN_BYTES, order="F")
+            target[at] = values if stored == dtype else values.astype(dtype, copy=False)
+            position = end
+            at += 1
+        self._position = position
+        return at
 
     # The parts of a matrix.
 
@@ -223,8 +232,10 @@ class MatrixReader:
     def _cell(self, header: MatrixHeader) -> Array:
         self._check_room(header.size * TAG_BYTES)
         cell = np.empty(header.size, dtype=object)
-        for i in range(header.size):
-            cell[i] = self.matrix()
+        at = 0
+        while (at := self._plain_matrices(cell, at)) < header.size:
+            cell[at] = self.matrix()
+            at += 1
         return cell.reshape(header.shape, order="F")
 
     def _struct(self, header: MatrixHeader) -> Array:

@@ -10,8 +10,6 @@
 | object of the older kind   | `OldObject`: the struct of its fields, and its class             |
 | function handle            | `Function`: the struct that describes it                         |
 | any other object           | `Marker`: where its contents are                                 |
-
-These are also the forms that mat-io's `MatSubsystem` works on.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import pandas as pd
 import scipy.sparse
 
 from ._known_classes import categorical
-from ._raw import Array
+from ._raw import Array, check_room
 from ._values import CategoricalArray, MatlabObject
 
 
@@ -30,6 +30,8 @@ def timetable(stored: Mapping[str, Any]) -> pd.DataFrame:
     names = _chosen(stored["varNames"], stored, "varNames", "VarNames")
     rows = int(np.ravel(stored["numRows"])[0])
     dimensions = _texts(stored.get("dimNames"))
+    if not any(np.shape(values)[:1] == (rows,) for values in np.ravel(stored["data"])):
+        check_room(rows, "rows of a timetable")
     times = _row_times(stored["rowTimes"], rows)
     index = pd.Index(times, name=dimensions[0] if dimensions else "Time")
     whole = stored.get("arrayProps")
@@ -124,6 +126,7 @@ def _column(values: Array) -> Any:
 def _one_a_row(values: Any, rows: int) -> Any:
     if isinstance(values, np.ndarray) and len(values) == rows:
         return _objects(list(values))  # the rows of a char matrix
+    check_room(rows, "rows of a table")
     return _objects([values] * rows)
 
 

@@ -110,11 +110,13 @@ class _End:
         layer: the layer that gives it.
         order: for flattened images, the Keras vector's elements in MATLAB's order; None where they agree.
         margins: zeros around the image that the layer after it must add.
+        axes: the order that a permutation gave the axes of the image, which the flatten after it must undo.
     """
 
     layer: str
     order: Array | None = None
     margins: Margins | None = None
+    axes: tuple[int, ...] | None = None
 
 
 class _Translation:
@@ -137,9 +139,9 @@ class _Translation:
             self._ends[id(call.output)] = translate(self, call)
         outputs = [self._ends[id(tensor)] for tensor in self._model.outputs]
         for end, tensor in zip(outputs, self._model.outputs, strict=True):
-            if end.order is not None or end.margins is not None:
+            if (end.order, end.margins, end.axes) != (None, None, None):
                 raise UnsupportedLayerError(
-                    f"The model returns {tensor.name!r}, flattened or padded images that reach no further "
+                    f"The model returns {tensor.name!r}, flattened, padded or permuted images that reach no further "
                     "layer. Return the images themselves, or put a layer after them."
                 )
         return Network(
@@ -180,7 +182,7 @@ class _Translation:
     def _normalize_input(self, call: Call, mean: Array, deviation: Array) -> _End:
         end = self._ends[id(call.inputs[0])]
         source = self._layers[end.layer]
-        is_free = end.margins is None and source.settings.get("Normalization") == "none"
+        is_free = end.margins is None and end.axes is None and source.settings.get("Normalization") == "none"
         if not is_free or self._uses[id(call.inputs[0])] > 1:
             raise call.unsupported("it normalizes, which MATLAB's input layers do; it must follow an input alone")
         rank = np.size(source.settings["InputSize"])
@@ -198,9 +200,16 @@ class _Translation:
         padding = call.operation.padding
         pairs = (padding,) if call.kind == "ZeroPadding1D" else padding
         end = self._ends[id(call.inputs[0])]
-        if end.margins is not None:
-            raise call.unsupported("it follows another padding; one that adds both converts")
+        if end.margins is not None or end.axes is not None:
+            raise call.unsupported("it follows another padding or a permutation; one padding at that place converts")
         return replace(end, margins=Margins(tuple((int(before), int(after)) for before, after in pairs)))
+
+    def _permute(self, call: Call) -> _End:
+        """No layer: MATLAB's flatten runs column-major, and the one that follows here in the order of these axes."""
+        end = self._ends[id(call.inputs[0])]
+        if len(call.inputs[0].shape) < 4 or end.margins is not None or end.axes is not None:
+            raise call.unsupported("it does not permute the axes of images")
+        return replace(end, axes=tuple(axis - 1 for axis in call.operation.dims))
 
     def _flatten(self, call: Call) -> _End:
         shape = call.inputs[0].shape
@@ -209,7 +218,8 @@ class _Translation:
         end = self._ends[id(call.inputs[0])]
         if len(shape) == 2:
             return end
-        order = np.arange(np.prod(shape[1:])).reshape(shape[1:]).ravel(order="F")
+        numbers = np.arange(np.prod(shape[1:])).reshape(shape[1:])
+        order = (numbers if end.axes is None else numbers.transpose(np.argsort(end.axes))).ravel(order="F")
         flat = self._plain(call)
         return flat if np.array_equal(order, np.arange(order.size)) else replace(flat, order=order)
 
@@ -251,6 +261,8 @@ class _Translation:
     def _plain(self, call: Call) -> _End:
         """A layer with a rule, and its fused activation as a layer after it."""
         ends = [self._ends[id(tensor)] for tensor in call.inputs]
+        if call.kind != "Flatten" and any(end.axes is not None for end in ends):
+            raise call.unsupported("the axes of its images are permuted, which only a flatten may follow")
         class_name, rule, settings = _described(call)
         settings = _with_margins(call, settings, next((end.margins for end in ends if end.margins), None))
         order = _joint_order(call, ends)
@@ -288,6 +300,7 @@ _SPECIAL = {
     "InputLayer": _Translation._input,
     "MultiHeadAttention": _Translation._attention,
     "Normalization": _Translation._normalization,
+    "Permute": _Translation._permute,
     "Rescaling": _Translation._rescaling,
     "ZeroPadding1D": _Translation._padding,
     "ZeroPadding2D": _Translation._padding,

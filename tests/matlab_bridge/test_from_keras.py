@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import permutations
 
 import keras
 import numpy as np
@@ -215,3 +216,36 @@ def test_a_layer_that_is_called_twice_is_refused():
     inputs, dense = keras.Input((3,)), kl.Dense(3, name="twice")
     with pytest.raises(UnsupportedLayerError, match=r"'twice'.* more than once"):
         from_keras(keras.Model(inputs, dense(dense(inputs))))
+
+
+class TestPermutations:
+    """What the flatten of a network of MATLAB's becomes in Keras, where it stands alone in the file."""
+
+    @pytest.mark.parametrize("shape", [(4, 3, 2), (4, 3, 2, 5)])
+    def test_every_permutation_before_a_flatten(self, shape):
+        for dims in permutations(range(1, len(shape) + 1)):
+            network = assert_same(sequential(shape, kl.Permute(dims), kl.Flatten(), kl.Dense(3)))
+            assert [layer.kind for layer in network.layers][1:] == ["FlattenLayer", "FullyConnectedLayer"]
+
+    def test_a_model_of_a_file_is_the_network_that_it_came_from(self, tmp_path):
+        weights = {"Weights": normal(1, 3, 24), "Bias": normal(2, 3, 1)}
+        dense = layer("fc", "FullyConnectedLayer", {"OutputSize": row(3)}, weights)
+        network = chain(image_input((4, 3, 2)), layer("flat", "FlattenLayer"), dense)
+        to_keras(network).save(tmp_path / "net.keras")
+        found = from_keras(keras.saving.load_model(tmp_path / "net.keras"))
+        assert [each.kind for each in found.layers] == [each.kind for each in network.layers]
+        np.testing.assert_array_equal(found["fc"].learnables["Weights"], weights["Weights"])
+
+    @pytest.mark.parametrize(
+        ("layers", "message"),
+        [
+            ([kl.Permute((3, 2, 1)), kl.Conv2D(2, 1), kl.Flatten()], "only a flatten may follow"),
+            ([kl.Permute((2, 1, 3)), kl.Permute((2, 1, 3)), kl.Flatten()], "does not permute the axes of images"),
+            ([kl.Permute((2, 1, 3)), kl.ZeroPadding2D(1), kl.Conv2D(2, 1)], "another padding or a permutation"),
+            ([kl.ZeroPadding2D(1), kl.Permute((2, 1, 3)), kl.Flatten()], "does not permute the axes of images"),
+            ([kl.Permute((2, 1, 3))], "permuted images that reach no further"),
+        ],
+    )
+    def test_others_are_refused(self, layers, message):
+        with pytest.raises(UnsupportedLayerError, match=message):
+            from_keras(sequential((4, 3, 2), *layers))

@@ -12,7 +12,7 @@ import pytest
 
 from matlab_bridge import TruncatedFileError
 from matlab_bridge.matfile import _inflate, load, save
-from matlab_bridge.matfile._inflate import DEFLATE_ERRORS, THREADS, inflate_into, inflated, inflater
+from matlab_bridge.matfile._inflate import DEFLATE_ERRORS, inflate_into, inflated, inflater
 from matlab_bridge.matfile._level5 import Level5File
 
 SIZES = [0, 1, 100, 2**12, 2**12 + 1, 3 * 2**12 + 17]
@@ -134,22 +134,24 @@ class TestReadingAhead:
             np.testing.assert_array_equal(ahead[1], value)
         assert [value[0, 0] for value in load(path).values()] == list(range(7))
 
-    def test_a_few_are_inflated_ahead_and_no_more(self, path):
+    def test_the_largest_are_inflated_first(self, path):
+        values = {f"x{i}": np.random.default_rng(i).random(10 * (3 * i % 7) + 9) for i in range(7)}
+        save(path, values)
         container = load(path)._container
         assert isinstance(container, Level5File)
-        ahead = container.read_ahead([f"x{i}" for i in range(7)])
+        ahead = container.read_ahead(values)
         assert next(ahead) == "x0"
-        assert list(container._started) == [f"x{i}" for i in range(THREADS + 1)]
-        np.testing.assert_array_equal(container.read("x0"), self.values()["x0"])
+        assert list(container._started) == sorted(values, key=lambda name: -container._elements[name].nbytes)
+        np.testing.assert_array_equal(container.read("x0").ravel(), values["x0"])
         assert next(ahead) == "x1"
-        assert list(container._started) == [f"x{i}" for i in range(1, THREADS + 2)]
+        assert "x0" not in container._started
         ahead.close()
         assert not container._started
 
     def test_each_is_inflated_once(self, path, monkeypatch):
         read = []
-        data = Level5File._data
-        monkeypatch.setattr(Level5File, "_data", lambda self, element: read.append(element) or data(self, element))
+        fill = Level5File._fill
+        monkeypatch.setattr(Level5File, "_fill", lambda self, data, at: read.append(at) or fill(self, data, at))
         file = load(path)
         assert file["x3"][0, 0] == 3
         assert len(dict(file.items())) == 7

@@ -9,6 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from keras import layers as kl
+from scipy.special import erf
 
 from matlab_bridge import (
     Connection,
@@ -19,7 +21,9 @@ from matlab_bridge import (
     UnsupportedLayerError,
     UntrainedNetworkError,
     export_onnx,
+    write_matlab_code,
 )
+from matlab_bridge.networks._build import to_keras
 
 from . import numpy_layers
 from .layer_tools import assert_close, chain, feature_input, image_input, layer, outputs, sequence_input
@@ -31,12 +35,12 @@ onnxruntime = pytest.importorskip("onnxruntime")
 
 
 def run(path: Path, *inputs: np.ndarray) -> list[np.ndarray]:
-    """What onnxruntime computes; images are given channels last."""
+    """What onnxruntime computes; images and sequences are given channels last."""
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    given = [np.moveaxis(each, -1, 1) if each.ndim == 4 else each for each in inputs]
+    given = [np.moveaxis(each, -1, 1) for each in inputs]
     names = [each.name for each in session.get_inputs()]
     results = session.run(None, dict(zip(names, given, strict=True)))
-    return [np.moveaxis(each, 1, -1) if each.ndim == 4 else each for each in results]
+    return [np.moveaxis(each, 1, -1) for each in results]
 
 
 def exported(network: Network | keras.Model, folder: Path) -> Path:
@@ -129,6 +133,12 @@ def test_a_layer_computes_what_numpy_does(
         ("SwishLayer", {}, lambda x: x / (1 + np.exp(-x))),
         ("SoftplusLayer", {}, lambda x: np.log1p(np.exp(x))),
         ("ClippedReLULayer", {"Ceiling": row(0.5)}, lambda x: np.clip(x, 0, 0.5)),
+        ("GELULayer", {}, lambda x: x / 2 * (1 + erf(x / np.sqrt(2)))),
+        (
+            "GELULayer",
+            {"Approximation": "tanh"},
+            lambda x: x / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))),
+        ),
         ("IdentityLayer", {}, lambda x: x),
     ],
 )
@@ -167,11 +177,12 @@ def test_normalization_is_part_of_the_graph(shape: tuple[int, ...], tmp_path: Pa
 
 
 def test_all_layers_without_an_operator_are_named_and_nothing_is_written(tmp_path: Path) -> None:
-    network = chain(sequence_input(3), Layer("a", "my.ReLULayer"), layer("r", "ReLULayer"), layer("l", "LSTMLayer"))
+    attention = layer("l", "SelfAttentionLayer")
+    network = chain(sequence_input(3), Layer("a", "my.ReLULayer"), attention, layer("w", "WordEmbeddingLayer"))
     with pytest.raises(UnsupportedLayerError) as caught:
         export_onnx(network, tmp_path / "net.onnx")
     assert str(caught.value).startswith("3 of 4 layers cannot be written as ONNX:")
-    assert "'l' (nnet.cnn.layer.LSTMLayer)" in str(caught.value)
+    assert "'l' (nnet.cnn.layer.SelfAttentionLayer)" in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -200,3 +211,116 @@ def test_without_the_package_the_error_says_what_to_install(tmp_path: Path, monk
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(MissingPackageError, match=r"pip install 'keras-prunelab\[onnx\]'"):
         export_onnx(branching(), tmp_path / "net.onnx")
+
+
+class TestAgainstKeras:
+    """What Keras itself computes, of layers with random weights; biases of every gate, too."""
+
+    @staticmethod
+    def assert_same(tmp_path: Path, shape: tuple[int | None, ...], *layers: keras.layers.Layer) -> None:
+        model = keras.Sequential([keras.Input(shape), *map(_copied, layers)])
+        for seed, variable in enumerate(model.variables):
+            values = 0.3 * single(seed, *variable.shape)
+            variable.assign(np.abs(values) + 0.1 if variable.path.endswith("variance") else values)
+        path = exported(model, tmp_path)
+        for length in (5, 9) if None in shape else (0,):
+            x = single(99, 2, *(length if size is None else size for size in shape))
+            (actual,) = run(path, x)
+            assert_close(actual, np.asarray(model(x, training=False)))
+
+    @pytest.mark.parametrize("sequences", [True, False])
+    @pytest.mark.parametrize(
+        "make",
+        [
+            lambda sequences: kl.LSTM(4, return_sequences=sequences),
+            lambda sequences: kl.LSTM(4, return_sequences=sequences, activation="softsign"),
+            lambda sequences: kl.Bidirectional(kl.LSTM(4, return_sequences=sequences, activation="relu")),
+            lambda sequences: kl.GRU(4, return_sequences=sequences),
+            lambda sequences: kl.GRU(4, return_sequences=sequences, reset_after=False, use_bias=False),
+        ],
+        ids=["LSTM", "another activation", "both ways", "GRU", "reset before"],
+    )
+    def test_recurrent_layers(self, make: Any, sequences: bool, tmp_path: Path) -> None:
+        self.assert_same(tmp_path, (None, 3), make(sequences), kl.Dense(2))
+
+    @pytest.mark.parametrize(
+        "layers",
+        [
+            [kl.Conv1D(4, 3)],
+            [kl.Conv1D(4, 3, padding="causal", dilation_rate=2, activation="relu"), kl.Conv1D(3, 2, strides=2)],
+            [kl.Conv1D(4, 3, padding="same", strides=2)],
+            [kl.Conv1DTranspose(4, 3, strides=2)],
+            [kl.MaxPooling1D(3, 2), kl.LSTM(3)],
+            [kl.MaxPooling1D(3, 2, padding="same")],
+            [kl.AveragePooling1D(2)],
+            [kl.GlobalAveragePooling1D(), kl.Dense(2, activation="softmax")],
+            [kl.GlobalMaxPooling1D()],
+            [kl.Dense(4, activation="gelu"), kl.LayerNormalization()],
+            [kl.BatchNormalization(), kl.Activation("silu")],
+            [kl.GroupNormalization(3), kl.SpatialDropout1D(0.5)],
+        ],
+    )
+    def test_layers_of_sequences(self, layers: list[keras.layers.Layer], tmp_path: Path) -> None:
+        self.assert_same(tmp_path, (None, 6), *layers)
+
+    @pytest.mark.parametrize(
+        "layers",
+        [
+            [kl.Conv3D(4, (3, 2, 1), padding="same"), kl.Flatten(), kl.Dense(3)],
+            [kl.Conv3D(4, 2, strides=(1, 2, 1)), kl.GlobalAveragePooling3D()],
+            [kl.Conv3DTranspose(3, 2, strides=2)],
+            [kl.MaxPooling3D((2, 1, 2)), kl.BatchNormalization(), kl.GlobalMaxPooling3D(), kl.Dense(2)],
+            [kl.AveragePooling3D(2, 1)],
+            [kl.LayerNormalization()],
+            [kl.GroupNormalization(2)],
+        ],
+    )
+    def test_layers_of_volumes(self, layers: list[keras.layers.Layer], tmp_path: Path) -> None:
+        self.assert_same(tmp_path, (6, 5, 4, 2), *layers)
+
+    def test_normalization_of_vectors_and_images(self, tmp_path: Path) -> None:
+        self.assert_same(tmp_path, (5,), kl.LayerNormalization())
+        self.assert_same(tmp_path, (6, 5, 4), kl.LayerNormalization(), kl.GroupNormalization(2))
+
+    def test_branches_of_sequences(self, tmp_path: Path) -> None:
+        sequences = keras.Input((None, 4))
+        gate = kl.Dense(4, activation="sigmoid")(sequences)
+        product = kl.Multiply()([sequences, gate, gate])
+        model = keras.Model(sequences, kl.GRU(2)(kl.Add()([product, kl.LSTM(4, return_sequences=True)(sequences)])))
+        x = single(1, 2, 7, 4)
+        (actual,) = run(exported(model, tmp_path), x)
+        assert_close(actual, np.asarray(model(x)))
+
+
+def _copied(made: keras.layers.Layer) -> keras.layers.Layer:
+    """A layer of its own for every test."""
+    return type(made).from_config(made.get_config())
+
+
+@pytest.mark.parametrize("kind", ["LSTMLayer", "BiLSTMLayer", "GRULayer"])
+def test_states_and_activations_that_a_layer_was_saved_with(kind: str, tmp_path: Path) -> None:
+    ways, gates = (2 if kind == "BiLSTMLayer" else 1), (3 if kind == "GRULayer" else 4)
+    learnables = {
+        "InputWeights": single(1, ways * gates * 4, 3),
+        "RecurrentWeights": single(2, ways * gates * 4, 4),
+        "Bias": single(3, ways * gates * 4, 1),
+    }
+    state = {"HiddenState": single(4, ways * 4, 1)} | ({} if gates == 3 else {"CellState": single(5, ways * 4, 1)})
+    settings = {"NumHiddenUnits": row(4), "OutputMode": "sequence", "GateActivationFunction": "hard-sigmoid"}
+    network, x = chain(sequence_input(3), layer("l", kind, settings, learnables, state)), single(6, 2, 5, 3)
+    (actual,) = run(exported(network, tmp_path), x)
+    assert_close(actual, outputs(network, x))
+
+
+def test_a_model_of_a_file_with_a_flatten(tmp_path: Path) -> None:
+    weights = {"Weights": single(1, 3, 24), "Bias": single(2, 3, 1)}
+    dense = layer("fc", "FullyConnectedLayer", {"OutputSize": row(3)}, weights)
+    network = chain(image_input((4, 3, 2)), layer("flat", "FlattenLayer"), dense)
+    to_keras(network).save(tmp_path / "net.keras")
+    model, images = keras.saving.load_model(tmp_path / "net.keras"), single(3, 2, 4, 3, 2)
+    (actual,) = run(exported(model, tmp_path), images)
+    assert_close(actual, outputs(network, images))
+    flat = images.transpose(0, 3, 2, 1).reshape(2, -1)  # column-major, as MATLAB's x(:)
+    assert_close(actual, flat @ weights["Weights"].T + weights["Bias"].ravel())
+    write_matlab_code(model, tmp_path / "net.m", tmp_path / "net.mat")
+    assert "flattenLayer" in (tmp_path / "net.m").read_text()

@@ -87,7 +87,7 @@ class Recurrent(LayerRule):
                     f"is connected to all of its ports {', '.join(self.ports)}."
                 )
             return self.split(states)
-        values = {port: _saved_state(site.layer, f"{port.capitalize()}State") for port in self.ports}
+        values = {port: saved_state(site.layer, f"{port.capitalize()}State") for port in self.ports}
         if not any(np.any(value) for value in values.values()):
             return None
         size = max(value.size for value in values.values())
@@ -99,7 +99,7 @@ class Recurrent(LayerRule):
         )
 
 
-def _saved_state(layer: Layer, name: str) -> Array:
+def saved_state(layer: Layer, name: str) -> Array:
     """A state as MATLAB saved it: the one that predicting would go on from."""
     current = layer.state.get(name, np.empty(0))
     return np.ravel(current if current.size else layer.state.get(f"Initial{name}", np.empty(0)))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _OPERATOR_SET = 13
 _FORMAT_VERSION = 8
 
-_INPUTS = ("ImageInputLayer", "FeatureInputLayer")
+_INPUTS = ("ImageInputLayer", "Image3DInputLayer", "FeatureInputLayer", "SequenceInputLayer")
 
 
 def export_onnx(network: keras.Model | Network, path: str | os.PathLike[str]) -> None:
@@ -33,8 +33,9 @@ def export_onnx(network: keras.Model | Network, path: str | os.PathLike[str]) ->
 
     MATLAB's `importNetworkFromONNX` reads it, and so does onnxruntime. Each layer is an operator of its name, and its
     weights are `"conv1.Weights"` and `"conv1.Bias"`. Images are (N, C, H, W), channels first as everywhere in ONNX,
-    and features (N, D); the number N is open. The normalization of the input is part of the graph, and dropout is left
-    out. The class names stand in the metadata, as `"class_names"`, one a line.
+    volumes (N, C, H, W, D), sequences (N, C, T), and features (N, D); the numbers N and T are open. The normalization
+    of the input is part of the graph, and dropout is left out. The class names stand in the metadata, as
+    `"class_names"`, one a line.
 
     The graph is made of the network itself, and not by tracing the Keras model: so it is the same on all backends,
     channels are first, and no converter is needed besides the package `onnx`.
@@ -45,8 +46,8 @@ def export_onnx(network: keras.Model | Network, path: str | os.PathLike[str]) ->
 
     Raises:
         MissingPackageError: if the package `onnx` is not installed.
-        UnsupportedLayerError: for layers without an ONNX operator here, naming each; nothing is written then. Those of
-            sequences are among them; `write_matlab_code` takes them.
+        UnsupportedLayerError: for layers without an ONNX operator here, naming each; nothing is written then.
+            Attention is among them; `write_matlab_code` takes it.
         UntrainedNetworkError: if layers have no weights yet.
         InvalidNetworkError: if the network has no input layer.
 
@@ -95,7 +96,7 @@ def _model(network: Network) -> Any:
     for name in _output_names(network):
         end = values[name]
         last = graph.vector(end, name) if end.is_pixel else end.name
-        rank = 2 if end.size is None or end.is_pixel else 4
+        rank = 2 if end.size is None or end.is_pixel else 2 + len(end.size)
         if any(last == each.name for each in inputs):
             last = graph.node("Identity", [last], f"{name}.output")
         outputs.append(helper.make_tensor_value_info(last, TensorProto.FLOAT, ["N", *[None] * (rank - 1)]))
@@ -111,18 +112,24 @@ def _model(network: Network) -> Any:
     return model
 
 
-def _input(layer: Layer) -> tuple[list[int], Any]:
+def _input(layer: Layer) -> tuple[list[Any], Any]:
     from ._onnx_nodes import Value
 
-    sizes = [int(size) for size in np.ravel(layer.settings["InputSize"])]
+    sizes: list[Any] = [int(size) for size in np.ravel(layer.settings["InputSize"])]
     if layer.kind == "FeatureInputLayer":
         return sizes, Value(layer.name)
-    height, width, channels = (*sizes, 1)[:3]
-    return [channels, height, width], Value(layer.name, (height, width))
+    if layer.kind == "SequenceInputLayer":
+        if len(sizes) > 1:
+            raise UnsupportedLayerError("its sequences are of images")
+        return [*sizes, "T"], Value(layer.name, (None,))
+    rank = 3 if layer.kind == "Image3DInputLayer" else 2
+    *image, channels = (*sizes, 1)[: rank + 1]
+    return [channels, *image], Value(layer.name, tuple(image))
 
 
 def _made(network: Network, layer: Layer, graph: Any, sources: list[Any]) -> Any:
-    from ._onnx_nodes import MAKERS, normalized
+    from ._onnx_nodes import normalized
+    from ._onnx_operators import MAKERS
 
     try:
         if layer.kind in _INPUTS:
@@ -139,7 +146,7 @@ def _output_names(network: Network) -> Iterator[str]:
 
 def _demand_convertible(network: Network) -> None:
     """All layers without an operator are named in one error."""
-    from ._onnx_nodes import MAKERS
+    from ._onnx_operators import MAKERS
 
     strange = {
         layer.name: "there is no ONNX operator for it here"

@@ -1,6 +1,7 @@
 """The ONNX operators that do what MATLAB's layers do, one function a kind of layer.
 
-Images are (N, C, H, W), features (N, C). Operators are those of operator set 13, which importers of all ages know.
+Images are (N, C, H, W), volumes (N, C, H, W, D), sequences (N, C, T), features (N, C). Operators are those of operator
+set 13, which importers of all ages know.
 
 Source: https://github.com/onnx/onnx/blob/main/docs/Operators.md
 """
@@ -8,32 +9,36 @@ Source: https://github.com/onnx/onnx/blob/main/docs/Operators.md
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from matlab_bridge._errors import UnsupportedLayerError
-from matlab_bridge.networks._network import Array, Layer, padded_shape
+from matlab_bridge.networks._network import Array, Layer
 from matlab_bridge.networks._normalization import Normalization
-from matlab_bridge.networks.layers._settings import flag, integer, number, numbers, text
-from matlab_bridge.networks.layers._window import Window, padding_of, same_cropping
+from matlab_bridge.networks.layers._settings import number, text
 from matlab_bridge.networks.layers.inputs import gain_and_offset
 
-Size: TypeAlias = tuple[int, int]
+Size: TypeAlias = tuple[int | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A tensor of the graph: its name, and the height and width of images; None for vectors."""
+    """A tensor of the graph: its name, and the sizes of images; `(None,)` for sequences, and None for vectors."""
 
     name: str
     size: Size | None = None
 
     @property
     def is_pixel(self) -> bool:
-        """Whether it holds images of 1x1 pixels, which count as vectors."""
-        return self.size == (1, 1)
+        """Whether it holds images of one pixel, which count as vectors."""
+        return self.size is not None and set(self.size) == {1}
+
+    @property
+    def is_sequence(self) -> bool:
+        """Whether it holds sequences, whose length is open."""
+        return self.size == (None,)
 
 
 @dataclass(slots=True)
@@ -43,12 +48,21 @@ class Graph:
     nodes: list[Any] = field(default_factory=list)
     constants: dict[str, Array] = field(default_factory=dict)
 
+    @property
+    def made(self) -> set[str]:
+        """The names of all outputs."""
+        return {name for node in self.nodes for name in node.output}
+
     def node(self, operator: str, inputs: Sequence[str], name: str, **attributes: Any) -> str:
         """Add an operator; it and its output are called `name`."""
+        self.several(operator, inputs, [name], name=name, **attributes)
+        return name
+
+    def several(self, operator: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any) -> None:
+        """Add an operator of several outputs."""
         from onnx import helper
 
-        self.nodes.append(helper.make_node(operator, inputs, [name], name=name, **attributes))
-        return name
+        self.nodes.append(helper.make_node(operator, inputs, outputs, **attributes))
 
     def constant(self, name: str, array: Any, dtype: Any = np.float32) -> str:
         """Add an array, such as the weights of a layer."""
@@ -59,9 +73,12 @@ class Graph:
         """A tensor as vectors, the elements of an image in MATLAB's order: rows, then columns, then channels."""
         if value.size is None:
             return value.name
+        if value.is_sequence:
+            raise UnsupportedLayerError("it takes vectors, and sequences reach it")
         source = value.name
-        if not value.is_pixel:
-            source = self.node("Transpose", [source], f"{name}.columns", perm=[0, 1, 3, 2])
+        if len(value.size) > 1 and not value.is_pixel:
+            backwards = range(len(value.size) + 1, 1, -1)
+            source = self.node("Transpose", [source], f"{name}.columns", perm=[0, 1, *backwards])
         return self.node("Flatten", [source], f"{name}.flat", axis=1)
 
 
@@ -89,157 +106,38 @@ def normalized(graph: Graph, layer: Layer, value: Value) -> Value:
     for operator, constant, neutral in zip(("Mul", "Add"), gain_and_offset(normalization), (1, 0), strict=True):
         if np.all(constant == neutral):
             continue
-        channels_first = np.moveaxis(np.asarray(constant), -1, 0) if np.ndim(constant) == 3 else constant
+        channels_first = np.moveaxis(np.asarray(constant), -1, 0) if np.ndim(constant) >= 3 else constant
+        if value.is_sequence:
+            channels_first = np.reshape(constant, (-1, 1))
         by = graph.constant(f"{layer.name}.{operator}Constant", channels_first)
         name = graph.node(operator, [name, by], f"{layer.name}.{operator}")
     return Value(name, value.size)
 
 
-def _learnable(graph: Graph, layer: Layer, name: str, array: Array) -> str:
+def learnable(graph: Graph, layer: Layer, name: str, array: Array) -> str:
+    """Add the weights of a layer under their names in MATLAB."""
     return graph.constant(f"{layer.name}.{name}", array)
-
-
-def _sides(layer: Layer, name: str) -> list[int]:
-    """MATLAB's `[top bottom left right]` as ONNX's `[top left bottom right]`."""
-    sizes = [int(size) for size in numbers(layer, name, (0,))]
-    top, bottom, left, right = {1: sizes * 4, 2: [sizes[0]] * 2 + [sizes[-1]] * 2}.get(len(sizes), sizes)
-    return [top, left, bottom, right]
-
-
-def _pair(layer: Layer, name: str, default: tuple[float, ...] | None = None) -> Size:
-    """`[vertical horizontal]`; one number stands for both."""
-    vertical, *rest = (int(size) for size in numbers(layer, name, default))
-    return vertical, rest[0] if rest else vertical
-
-
-def _image_size(values: Sequence[Value]) -> Size:
-    """The height and width of the first input."""
-    if values[0].size is None:
-        raise UnsupportedLayerError("it acts on images, but vectors reach it")
-    return values[0].size
-
-
-def _moving(layer: Layer, values: Sequence[Value], size_setting: str) -> tuple[dict[str, Any], Size]:
-    """The attributes of a window that moves over images, and the size of what it gives."""
-    image = _image_size(values)
-    stride, dilation = _pair(layer, "Stride", (1,)), _pair(layer, "DilationFactor", (1,))
-    window = Window(_pair(layer, size_setting), stride, dilation)
-    margins: Any = padding_of(layer, image, window)
-    (top, bottom), (left, right) = margins.pairs
-    rows, columns = (
-        (length + added - extent) // step + 1
-        for length, added, extent, step in zip(image, (top + bottom, left + right), window.extent, stride, strict=True)
-    )
-    return {"kernel_shape": window.size, "strides": stride, "pads": [top, left, bottom, right]}, (rows, columns)
-
-
-@makes("Convolution2D", "GroupedConvolution2D")
-def _convolution(graph: Graph, layer: Layer, values: Sequence[Value]) -> Value:
-    if text(layer, "PaddingValue") or number(layer, "PaddingValue", 0):
-        raise UnsupportedLayerError("its PaddingValue is not 0")
-    attributes, size = _moving(layer, values, "FilterSize")
-    height, width = attributes["kernel_shape"]
-    weights = padded_shape(layer.learnables["Weights"], 4)
-    channels = weights.shape[2]
-    # FH x FW x C/g x K/g x g: in column-major order the filters of a group follow each other.
-    weights = weights.reshape((height, width, channels, -1), order="F")
-    groups = 1
-    if layer.kind == "GroupedConvolution2DLayer":
-        groups = weights.shape[3] // integer(layer, "NumFiltersPerGroup")
-    elif len(numbers(layer, "NumFilters")) > 1:
-        groups = len(numbers(layer, "NumFilters"))
-    inputs = [
-        values[0].name,
-        _learnable(graph, layer, "Weights", weights.transpose(3, 2, 0, 1)),
-        _learnable(graph, layer, "Bias", layer.learnables["Bias"].ravel(order="F")),
-    ]
-    attributes |= {"dilations": _pair(layer, "DilationFactor", (1,)), "group": groups}
-    return Value(graph.node("Conv", inputs, layer.name, **attributes), size)
-
-
-@makes("TransposedConvolution2D")
-def _transposed_convolution(graph: Graph, layer: Layer, values: Sequence[Value]) -> Value:
-    image, extent, stride = _image_size(values), _pair(layer, "FilterSize"), _pair(layer, "Stride", (1,))
-    cut = _sides(layer, "CroppingSize")
-    if text(layer, "CroppingMode", "manual") == "same":
-        (top, bottom), (left, right) = same_cropping(Window(extent, stride)).pairs
-        cut = [top, left, bottom, right]
-        if min(cut) < 0:
-            raise UnsupportedLayerError("its filter is smaller than its stride, and it crops 'same'")
-    weights = padded_shape(layer.learnables["Weights"], 4).transpose(3, 2, 0, 1)
-    inputs = [
-        values[0].name,
-        _learnable(graph, layer, "Weights", weights),
-        _learnable(graph, layer, "Bias", layer.learnables["Bias"].ravel(order="F")),
-    ]
-    node = graph.node("ConvTranspose", inputs, layer.name, kernel_shape=extent, strides=stride, pads=cut)
-    removed = (cut[0] + cut[2], cut[1] + cut[3])
-    rows, columns = (
-        (length - 1) * step + covered - less
-        for length, step, covered, less in zip(image, stride, extent, removed, strict=True)
-    )
-    return Value(node, (rows, columns))
 
 
 @makes("FullyConnected")
 def _fully_connected(graph: Graph, layer: Layer, values: Sequence[Value]) -> Value:
     bias = layer.learnables["Bias"].ravel(order="F")
+    if values[0].is_sequence:  # each step by itself: a convolution of length 1
+        weights = layer.learnables["Weights"].reshape((bias.size, -1, 1), order="F")
+        inputs = [values[0].name, learnable(graph, layer, "Weights", weights), learnable(graph, layer, "Bias", bias)]
+        return Value(graph.node("Conv", inputs, layer.name), values[0].size)
     inputs = [
         graph.vector(values[0], layer.name),
         # O x N, also where there is one output
-        _learnable(graph, layer, "Weights", layer.learnables["Weights"].reshape((bias.size, -1), order="F")),
-        _learnable(graph, layer, "Bias", bias),
+        learnable(graph, layer, "Weights", layer.learnables["Weights"].reshape((bias.size, -1), order="F")),
+        learnable(graph, layer, "Bias", bias),
     ]
     return Value(graph.node("Gemm", inputs, layer.name, transB=1))
 
 
 @makes("Flatten")
 def _flatten(graph: Graph, layer: Layer, values: Sequence[Value]) -> Value:
-    return Value(graph.vector(values[0], layer.name))
-
-
-@makes("BatchNormalization")
-def _batch_normalization(graph: Graph, layer: Layer, values: Sequence[Value]) -> Value:
-    names = ("Scale", "Offset", "TrainedMean", "TrainedVariance")
-    arrays = [_learnable(graph, layer, name, layer.parameters[name].ravel(order="F")) for name in names]
-    epsilon = number(layer, "Epsilon", 1e-5)
-    inputs = [values[0].name, *arrays]
-    return Value(graph.node("BatchNormalization", inputs, layer.name, epsilon=epsilon), values[0].size)
-
-
-@makes("CrossChannelNormalization")
-def _cross_channel(graph: Graph, layer: Layer, values: Sequence[Value]) -> Value:
-    attributes = {
-        "size": integer(layer, "WindowChannelSize"),
-        "alpha": number(layer, "Alpha", 1e-4),
-        "beta": number(layer, "Beta", 0.75),
-        "bias": number(layer, "K", 2),
-    }
-    return Value(graph.node("LRN", [values[0].name], layer.name, **attributes), values[0].size)
-
-
-@makes("MaxPooling2D", "AveragePooling2D")
-def _pooling(graph: Graph, layer: Layer, values: Sequence[Value]) -> Value:
-    if flag(layer, "HasUnpoolingOutputs"):
-        raise UnsupportedLayerError("it also gives the indices of the maxima (HasUnpoolingOutputs)")
-    attributes, size = _moving(layer, values, "PoolSize")
-    if layer.kind == "MaxPooling2DLayer":
-        return Value(graph.node("MaxPool", [values[0].name], layer.name, **attributes), size)
-    counts = int(text(layer, "PaddingValue") != "mean")
-    node = graph.node("AveragePool", [values[0].name], layer.name, count_include_pad=counts, **attributes)
-    return Value(node, size)
-
-
-@makes("GlobalAveragePooling2D")
-def _global_mean(graph: Graph, layer: Layer, values: Sequence[Value]) -> Value:
-    _image_size(values)
-    return Value(graph.node("GlobalAveragePool", [values[0].name], layer.name), (1, 1))
-
-
-@makes("GlobalMaxPooling2D")
-def _global_maximum(graph: Graph, layer: Layer, values: Sequence[Value]) -> Value:
-    _image_size(values)
-    return Value(graph.node("GlobalMaxPool", [values[0].name], layer.name), (1, 1))
+    return values[0] if values[0].is_sequence else Value(graph.vector(values[0], layer.name))
 
 
 _WITHOUT_SETTINGS = {"ReLU": "Relu", "Sigmoid": "Sigmoid", "Softplus": "Softplus", "Tanh": "Tanh"}
@@ -283,6 +181,27 @@ def _swish(graph: Graph, layer: Layer, values: Sequence[Value]) -> Value:
     return Value(graph.node("Mul", [values[0].name, gate], layer.name), values[0].size)
 
 
+@makes("GELU")
+def _gelu(graph: Graph, layer: Layer, values: Sequence[Value]) -> Value:
+    x, name = values[0].name, layer.name
+
+    def scalar(word: str, value: float) -> str:
+        return graph.constant(f"{name}.{word}", np.float32(value))
+
+    if text(layer, "Approximation", "none") == "tanh":
+        cube = graph.node("Pow", [x, scalar("Three", 3)], f"{name}.cube")
+        part = graph.node("Mul", [cube, scalar("CubeFactor", 0.044715)], f"{name}.part")
+        inner = graph.node("Add", [x, part], f"{name}.sum")
+        scaled = graph.node("Mul", [inner, scalar("Factor", np.sqrt(2 / np.pi))], f"{name}.scaled")
+        share = graph.node("Tanh", [scaled], f"{name}.tanh")
+    else:
+        scaled = graph.node("Mul", [x, scalar("Factor", np.sqrt(0.5))], f"{name}.scaled")
+        share = graph.node("Erf", [scaled], f"{name}.erf")
+    half = graph.node("Mul", [x, scalar("Half", 0.5)], f"{name}.half")
+    gate = graph.node("Add", [share, scalar("One", 1)], f"{name}.gate")
+    return Value(graph.node("Mul", [half, gate], name), values[0].size)
+
+
 @makes("Dropout", "SpatialDropout", "Identity")
 def _nothing(_graph: Graph, _layer: Layer, values: Sequence[Value]) -> Value:
     return values[0]
@@ -291,6 +210,15 @@ def _nothing(_graph: Graph, _layer: Layer, values: Sequence[Value]) -> Value:
 @makes("Addition")
 def _addition(graph: Graph, layer: Layer, values: Sequence[Value]) -> Value:
     return _joined(graph, "Sum", layer, values)
+
+
+@makes("Multiplication")
+def _multiplication(graph: Graph, layer: Layer, values: Sequence[Value]) -> Value:
+    product, *others = values
+    for count, value in enumerate(others, start=2):
+        name = layer.name if count == len(values) else f"{layer.name}.product{count}"
+        product = _joined(graph, "Mul", replace(layer, name=name), [product, value])
+    return product
 
 
 @makes("DepthConcatenation")
@@ -302,11 +230,12 @@ def _joined(graph: Graph, operator: str, layer: Layer, values: Sequence[Value], 
     """Several inputs; vectors become images of 1x1 pixels where others are images."""
     names = [value.name for value in values]
     if len({value.size is None for value in values}) > 1:
-        axes = graph.constant(f"{layer.name}.axes", [2, 3], np.int64)
+        rank = max(len(value.size or ()) for value in values)
+        axes = graph.constant(f"{layer.name}.axes", [*range(2, 2 + rank)], np.int64)
         names = [
             value.name if value.size else graph.node("Unsqueeze", [value.name, axes], f"{layer.name}.image{number}")
             for number, value in enumerate(values, start=1)
         ]
     # Images of one pixel spread over those of more.
-    size = max((value.size for value in values if value.size), default=None)
+    size = max((value.size for value in values if value.size), key=lambda size: (None in size, size), default=None)
     return Value(graph.node(operator, names, layer.name, **attributes), size)

@@ -1,0 +1,91 @@
+"""The bytes of a file at any place."""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+
+from matlab_bridge._errors import TruncatedFileError
+from matlab_bridge.matfile._raw import Array
+
+_WINDOW = 2**16
+_HAS_PREAD = hasattr(os, "pread")
+
+
+class FileBytes:
+    """The bytes of an open file, for several threads; what is small is seen through a window that moves.
+
+    Args:
+        file: opened without a buffer.
+        base: where in it address 0 is, behind MATLAB's header.
+
+    Attributes:
+        file, base: the same.
+        nbytes: the size of the file.
+    """
+
+    def __init__(self, file: io.FileIO, base: int) -> None:
+        self.file = file
+        self.base = base
+        self.nbytes = os.fstat(file.fileno()).st_size
+        self._window = b""
+        self._start = 0
+        self._lock = threading.Lock()
+
+    def view(self, address: int, nbytes: int) -> memoryview:
+        """A few bytes, for one thread at a time.
+
+        Raises:
+            TruncatedFileError: the file ends before them.
+        """
+        within = address - self._start
+        if within < 0 or within + nbytes > len(self._window):
+            self._check(address, nbytes)
+            self._start = address
+            self._window = self.read(address, min(max(nbytes, _WINDOW), self.nbytes - self.base - address))
+            within = 0
+        return memoryview(self._window)[within : within + nbytes]
+
+    def read(self, address: int, nbytes: int) -> bytes:
+        """Some bytes.
+
+        Raises:
+            TruncatedFileError: the file ends before them.
+        """
+        self._check(address, nbytes)
+        if _HAS_PREAD:
+            data = os.pread(self.file.fileno(), nbytes, self.base + address)
+        else:
+            with self._lock:
+                self.file.seek(self.base + address)
+                data = self.file.read(nbytes)
+        if len(data) != nbytes:  # the system may give fewer, at most 2 GiB at once
+            target = bytearray(nbytes)
+            self.read_into(memoryview(target), address)
+            data = bytes(target)
+        return data
+
+    def read_into(self, target: memoryview, address: int) -> None:
+        """Fill a buffer of bytes with those of the file.
+
+        Raises:
+            TruncatedFileError: the file ends before them.
+        """
+        self._check(address, len(target))
+        with self._lock:
+            self.file.seek(self.base + address)
+            filled = 0
+            while filled < len(target):
+                count = self.file.readinto(target[filled:])
+                if not count:
+                    raise TruncatedFileError("the file became shorter while it was read")
+                filled += count
+
+    def array_into(self, target: Array, address: int) -> None:
+        """Fill an array, whose elements lie one after the other, with the bytes of the file."""
+        self.read_into(target.reshape(-1).view("u1").data, address)
+
+    def _check(self, address: int, nbytes: int) -> None:
+        if address < 0 or nbytes < 0 or self.base + address + nbytes > self.nbytes:
+            raise TruncatedFileError(f"{nbytes} bytes at address {address} are beyond the file's {self.nbytes}")
