@@ -10,8 +10,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._masks import MaskSet
 from keras_prunelab._copy import copied
+from keras_prunelab._masks import MaskSet
 
 from ._data import Observations
 from ._evaluate import Evaluator, Measured, MetricLike
