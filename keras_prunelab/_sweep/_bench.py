@@ -96,7 +96,7 @@ class Bench:
             self._model = copied(task.model)
             self._pruning = task.pruning.of_copy(task.model, self._model)
         self._trainer = Trainer(self._model, self._pruning.prunables) if task.trains else None
-        self._weights = MaskedWeights(self._pruning.prunables)
+        self._weights = MaskedWeights(self._pruning.touched(task.model, self._model))
         self._evaluate = Evaluator(self._model, task.data, task.metrics, passes=task.passes)
         self._trained = False
 
@@ -118,7 +118,7 @@ class Bench:
         if arm.finetune is None:
             if self._trained:
                 self.restore()
-            self._weights.apply(masks())
+            self._weights.apply(self._completed(masks()))
             return Outcome(self._evaluate())
         if self._trainer is None:  # a task with such a curve has one
             raise AssertionError(arm)
@@ -134,6 +134,11 @@ class Bench:
             lambda kept, sparsity: self._pruning.further(arm, self._model, self._task.score_data, kept, sparsity),
         )
         return Outcome(self._evaluate(), found.packed())
+
+    def _completed(self, masks: MaskSet) -> MaskSet:
+        if self._pruning.granularity.kind == "channel":
+            self._weights.restore()
+        return self._pruning.completed(self._task.model, masks)
 
     def restore(self) -> None:
         """Put back the weights of the dense network."""

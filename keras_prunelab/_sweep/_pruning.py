@@ -14,9 +14,10 @@ from keras_prunelab import _conventions, _granularity
 from keras_prunelab._conventions import Convention
 from keras_prunelab._granularity import Granularity, GranularityLike
 from keras_prunelab._masks import MaskSet
-from keras_prunelab._prunable import Filters, Prunables, prunable
+from keras_prunelab._prunable import Filters, Prunable, Prunables, prunable
 from keras_prunelab._search import Progress, Search
 from keras_prunelab._selection import check
+from keras_prunelab._structured import complete_channels
 from keras_prunelab._trajectory import Trajectory, trajectory
 from keras_prunelab.scores import ScoreContext, check_data
 
@@ -67,6 +68,17 @@ class Pruning:
         items = tuple(by_path[item.path] for item in self.prunables)
         return replace(self, prunables=replace(self.prunables, items=items))
 
+    def touched(self, model: keras.Model, copy: keras.Model) -> Sequence[Prunable]:
+        """The variables of a copy that completed masks are for, under the names of the model's own."""
+        if self.granularity.kind != "channel":
+            return self.prunables
+        pairs = zip(prunable(model, learnables="all"), prunable(copy, learnables="all"), strict=True)
+        return [replace(its, path=item.path) for item, its in pairs]
+
+    def completed(self, model: keras.Model, masks: MaskSet) -> MaskSet:
+        """Masks over all that goes with what they prune, as `prune` applies them; the model has its dense weights."""
+        return complete_channels(model, masks) if self.granularity.kind == "channel" else masks
+
     def further(
         self, arm: Arm, model: keras.Model, data: Any, kept: Mapping[str, NDArray[np.bool_]], sparsity: float
     ) -> Mapping[str, NDArray[np.bool_]]:
@@ -81,6 +93,9 @@ class MaskSource(Protocol):
 
     def masks(self, level: float, /) -> MaskSet:
         """The masks at a level that was asked for."""
+
+    def applied(self, level: float, /) -> MaskSet:
+        """The masks with all that goes with a channel, ready to be applied."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +152,10 @@ class Curve:
         path, index = self._known[level]
         return path.masks(index)
 
+    def applied(self, level: float, /) -> MaskSet:
+        """The masks with all that goes with a channel; the model has its dense weights."""
+        return self.pruning.completed(self.model, self.masks(level))
+
     def zeros(self, level: float) -> Mapping[str, int]:
         """The number of pruned weights of each variable at a level."""
         path, index = self._known[level]
@@ -153,3 +172,7 @@ class PackedCurve:
     def masks(self, level: float, /) -> MaskSet:
         """The masks at a level."""
         return MaskSet.unpacked(self.shapes, self.bits[level])
+
+    def applied(self, level: float, /) -> MaskSet:
+        """The same masks: biases and normalizations were trained on."""
+        return self.masks(level)

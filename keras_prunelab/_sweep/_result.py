@@ -166,9 +166,11 @@ class SweepResult:
         return points.within_drop(0.01 if max_drop is None else max_drop, score)
 
     def masks(self, choice: Choice) -> MaskSet:
-        """The masks at a choice; `masks.apply(model)` prunes the model."""
-        key = (choice.score, choice.scope, choice.training, choice.seed)
-        return self.sources[key].masks(choice.sparsity_target)
+        """The masks at a choice, with all that goes with a channel; `masks.apply(model)` prunes the model."""
+        return self._source(choice).applied(choice.sparsity_target)
+
+    def _source(self, choice: Choice) -> MaskSource:
+        return self.sources[choice.score, choice.scope, choice.training, choice.seed]
 
     def layers(self, choice: Choice) -> pd.DataFrame:
         """What is left of each layer at a choice.
@@ -181,7 +183,7 @@ class SweepResult:
             one observation (one per kernel weight and position); `macs_kept`, those with a weight that is
             left. What does not apply or cannot be counted is missing.
         """
-        return self.outline.table(self.masks(choice))
+        return self.outline.table(self._source(choice).masks(choice.sparsity_target))
 
     def blocks(self, choice: Choice, blocks: Mapping[str, Collection[str]] | None = None) -> pd.DataFrame:
         """What is left of each block, a group of layers, at a choice.
@@ -205,7 +207,7 @@ class SweepResult:
 
     def macs(self, choice: Choice) -> tuple[int, int, tuple[str, ...]]:
         """Multiply-adds for one observation: of the dense network, those left, and the layers not counted."""
-        return self.outline.macs(self.masks(choice))
+        return self.outline.macs(self._source(choice).masks(choice.sparsity_target))
 
     def plot(self, target: str | os.PathLike[str] | Axes | None = None, choice: Choice | None = None) -> Figure:
         """Plot accuracy against sparsity.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from keras_prunelab._arrays import masked
 from keras_prunelab._backend import protected
-from keras_prunelab._prunable import Prunables
+from keras_prunelab._prunable import Prunable
 
 
 class MaskedWeights:
@@ -21,7 +21,7 @@ class MaskedWeights:
         prunables: the variables that masks are for, with the values that masks are put on.
     """
 
-    def __init__(self, prunables: Prunables) -> None:
+    def __init__(self, prunables: Iterable[Prunable]) -> None:
         self._dense: dict[str, tuple[Any, NDArray[Any]]] = {
             item.path: (item.variable, protected(item.variable)) for item in prunables
         }
@@ -46,7 +46,7 @@ class MaskedWeights:
 
 
 @contextmanager
-def masked_weights(prunables: Prunables) -> Iterator[MaskedWeights]:
+def masked_weights(prunables: Iterable[Prunable]) -> Iterator[MaskedWeights]:
     """Weights to put masks on; at the end, however it comes, they are as they were."""
     weights = MaskedWeights(prunables)
     try:
