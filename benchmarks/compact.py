@@ -1,14 +1,15 @@
 """What `compact` makes of every model of `keras.applications`, how much faster it is, and Torch-Pruning beside it.
 
     python benchmarks/compact.py table [NAME ...] [--json FILE] [--markdown FILE]
-    python benchmarks/compact.py latency [--json FILE]
+    python benchmarks/compact.py latency [NAME ...] [--json FILE]
     python benchmarks/compact.py peer [--json FILE]
 
 - `table`: each model with random weights, at the smallest input that it allows; half of the filters of each layer
   are masked, the outputs compared, parameters and multiply-adds counted. Models that cannot be handled are listed with
   the reason.
 - `latency`: ResNet-50, MobileNetV2 and VGG-16 at 224x224 with half of their filters removed, side by side with the
-  whole model: the speed-up, and its share of the ratio of multiply-adds.
+  whole model: the speed-up, and its share of the ratio of multiply-adds; as they are, and with the normalizations
+  of both fused.
 - `peer`: Torch-Pruning 1.6.1 on the very networks that `remove_filters` gets, rebuilt in torch: parameters and
   multiply-adds after removing the same fraction of each layer. The peer has a virtual environment of its own,
   `benchmarks/.venv-torch-pruning`, made at the first run.
@@ -136,20 +137,22 @@ def markdown(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def latency() -> list[dict[str, Any]]:
+def latency(chosen: list[str]) -> list[dict[str, Any]]:
     """The speed-up at half of the filters, and its share of the ratio of multiply-adds."""
     rows = []
-    for name in PEERS:
+    for name in chosen or PEERS:
         model = built(name, 224)
         small = kpl.remove_filters(model, FRACTION)
         counted = kpl.metrics(model).macs / kpl.metrics(small).macs
         figures: dict[str, Any] = {"model": name, "ratio of multiply-adds": round(counted, 2)}
-        for batch in (1, 32):
-            before, after = kpl.latency([model, small], batch, seconds=5)
+        fused = [kpl.fuse(model), kpl.fuse(small)]
+        for batch in (1, 8, 32) if name == "MobileNetV2" else (1, 8):
+            before, after, fused_before, fused_after = kpl.latency([model, small, *fused], batch, seconds=3)
             figures[f"batch {batch}"] = {
                 "seconds": [round(before, 4), round(after, 4)],
                 "speed-up": round(before / after, 2),
                 "share": round(before / after / counted, 2),
+                "share, normalizations fused in both": round(fused_before / fused_after / counted, 2),
             }
         rows.append(figures)
         print(json.dumps(figures), flush=True)
@@ -213,7 +216,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures to a file")
     parser.add_argument("--markdown", type=Path, help="write the table to a file")
     arguments = parser.parse_args()
-    rows = {"table": lambda: table(arguments.names), "latency": latency, "peer": peer}[arguments.what]()
+    rows = {"table": lambda: table(arguments.names), "latency": lambda: latency(arguments.names), "peer": peer}[
+        arguments.what
+    ]()
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
     if arguments.what == "table":
