@@ -139,7 +139,7 @@ class _Translation:
             self._ends[id(call.output)] = translate(self, call)
         outputs = [self._ends[id(tensor)] for tensor in self._model.outputs]
         for end, tensor in zip(outputs, self._model.outputs, strict=True):
-            if (end.order, end.margins, end.axes) != (None, None, None):
+            if not all(part is None for part in (end.order, end.margins, end.axes)):
                 raise UnsupportedLayerError(
                     f"The model returns {tensor.name!r}, flattened, padded or permuted images that reach no further "
                     "layer. Return the images themselves, or put a layer after them."

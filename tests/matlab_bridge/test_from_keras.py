@@ -167,7 +167,7 @@ def test_sequences_are_dense_step_by_step():
     ("shape", "layers", "reason"),
     [
         ((4, 4, 2), [kl.Dense(3)], r"\(Dense\).* acts on each pixel"),
-        ((4, 4, 2), [kl.Flatten()], "flattened or padded"),
+        ((4, 4, 2), [kl.Flatten()], "flattened, padded or permuted"),
         ((4, 4, 2), [kl.ReLU(), kl.Rescaling(2.0)], r"\(Rescaling\).* must follow an input"),
         (
             (4, 4, 2),
