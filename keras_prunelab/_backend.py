@@ -380,7 +380,6 @@ def _tensorflow_traced(
     """
     import tensorflow as tf
 
-    compiled = tf.function(function, autograph=False, jit_compile=jit_compile)
     # Traced by hand, because TensorFlow counts the traces of one line of source and warns at the sixth,
     # though here each belongs to another model.
     traced: dict[tuple[Any, ...], Any] = {}
@@ -388,12 +387,18 @@ def _tensorflow_traced(
 
     def trace(tensors: Any) -> Any:
         nonlocal is_free
+        structure = keras.tree.map_structure(lambda _tensor: 0, tensors)
+
+        def on_flat(*flat: Any) -> Any:
+            return function(*keras.tree.pack_sequence_as(structure, flat))
+
+        compiled, flat = tf.function(on_flat, autograph=False, jit_compile=jit_compile), keras.tree.flatten(tensors)
         if is_free:
             try:
-                return compiled.get_concrete_function(*keras.tree.map_structure(_tensorflow_any_length, tensors))
+                return compiled.get_concrete_function(*map(_tensorflow_any_length, flat))
             except (TypeError, ValueError):  # a layer of somebody's own that computes with the number
                 is_free = False
-        return compiled.get_concrete_function(*tensors)
+        return compiled.get_concrete_function(*flat)
 
     def key_of(tensors: Any) -> tuple[Any, ...]:
         start = 1 if is_free else 0
@@ -406,7 +411,7 @@ def _tensorflow_traced(
             made = trace(tensors)
             traced[key_of(tensors)] = made
             key = key_of(tensors)
-        return traced[key](*tensors)
+        return traced[key](*keras.tree.flatten(tensors))
 
     return call
 

@@ -114,9 +114,14 @@ def _upper(parts: Sequence[Scores], rank: int) -> tuple[Scores, int]:
         sample = np.concatenate([part[:: size // _SAMPLE + 1] for part in flat])
         place = int((rank / size - _MARGIN) * sample.size)
         pivot = np.partition(sample, place)[place]
-        upper = np.concatenate([part[chunk][part[chunk] >= pivot] for part in flat for chunk in _chunks(part.size)])
-        if size - upper.size <= rank:
-            return upper, size - upper.size
+        chunks = [part[chunk] for part in flat for chunk in _chunks(part.size)]
+        ends = np.cumsum([np.count_nonzero(chunk >= pivot) for chunk in chunks])
+        lower = size - int(ends[-1])
+        if lower <= rank:
+            upper = np.empty(int(ends[-1]), pivot.dtype)
+            for chunk, into in zip(chunks, np.split(upper, ends[:-1]), strict=True):
+                np.compress(chunk >= pivot, chunk, out=into)
+            return upper, lower
     return np.concatenate(flat), 0  # a copy also of a single one
 
 
