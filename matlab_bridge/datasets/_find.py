@@ -21,6 +21,7 @@ from ._datastore import is_datastore, read_datastore
 from ._expected import Expected, expected_of
 from ._labels import as_text, encoded, label_counts
 from ._names import is_prediction, names_inputs, names_labels, split_of
+from ._pairs import column, is_pairs
 from ._paths import field_of_all, fields, resolve
 
 _MOST_ELEMENTS = 50  # of a struct array or cell that are looked into
@@ -228,6 +229,8 @@ def _inside(name: str, value: Any) -> Iterator[tuple[str, Any]]:
             yield from ((f"{name}.{field}", field_of_all(value, field)) for field in value.fields)
         for number, element in enumerate(value.ravel(order="F")[:_MOST_ELEMENTS], start=1):
             yield from _inside(f"{name}({number})", element)
+    elif is_pairs(value):
+        yield from ((f"{name}(:,{number})", column(value, number)) for number in (1, 2))
     else:
         yield name, value
         if isinstance(value, pd.DataFrame):

@@ -12,11 +12,15 @@ import pandas as pd
 from matlab_bridge._errors import VariableNotFoundError
 from matlab_bridge.matfile._values import MatlabObject, StructArray
 
-_STEP = re.compile(r"\.?(?P<name>[A-Za-z]\w*)|(?P<bracket>[({])(?P<index>\d+(?:\s*,\s*\d+)*)[)}]")
+from ._pairs import column
+
+_STEP = re.compile(r"\.?(?P<name>[A-Za-z]\w*)|(?P<bracket>[({])(?P<index>(?:\d+|:\s*,\s*\d+)(?:\s*,\s*\d+)*)[)}]")
 
 
 def resolve(variables: Mapping[str, Any], path: str) -> Any:
     """The value at a path such as `"XTest"`, `"data.XTest"`, `"s(2).x"`, `"c{1}"`, or `"s.x"` of all elements of s.
+
+    `"c(:,2)"` is a column of a cell; of single labels it is one array of them.
 
     Args:
         variables: the variables of a file, by name.
@@ -78,13 +82,16 @@ def _field(value: Any, name: str, path: str) -> Any:
 
 
 def _element(value: Any, step: re.Match[str], path: str, position: int) -> Any:
-    numbers = [int(number) for number in step["index"].split(",")]
+    is_column = step["index"].startswith(":")
+    numbers = [int(number) for number in step["index"].split(",")[is_column:]]
     array = value if isinstance(value, np.ndarray) else np.array([[None]], dtype=object)
     if not isinstance(value, np.ndarray):
         array[0, 0] = value  # a 1x1 struct or object is not held in an array
     try:
-        if min(numbers) < 1:
+        if min(numbers) < 1 or (is_column and (array.dtype != object or array.ndim != 2 or len(numbers) > 1)):
             raise IndexError
+        if is_column:
+            return column(array, numbers[0])
         if len(numbers) == 1:
             return array.ravel(order="F")[numbers[0] - 1]
         return array[tuple(number - 1 for number in numbers)]
