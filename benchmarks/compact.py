@@ -58,7 +58,7 @@ def lively(model: keras.Model, seed: int = 0) -> keras.Model:
             name = weight.name
             if name == "bias" or name in ("beta", "moving_mean"):
                 weight.assign(rng.normal(0, 0.1, weight.shape))
-            elif name == "gamma" or "variance" in name:
+            elif len(weight.shape) == 1:  # scales, variances
                 weight.assign(rng.uniform(0.5, 1.5, weight.shape))
     return model
 
@@ -67,7 +67,9 @@ def built(name: str, size: int | None = None, seed: int = 0) -> keras.Model:
     """A model of `keras.applications` with random weights."""
     keras.utils.set_random_seed(seed)
     side = size or SIZES.get(name, 32)
-    return lively(getattr(keras.applications, name)(weights=None, input_shape=(side, side, 3)))
+    # Without the softmax, behind which small differences would be none.
+    make = getattr(keras.applications, name)
+    return lively(make(weights=None, input_shape=(side, side, 3), classifier_activation=None))
 
 
 def row(name: str) -> dict[str, Any]:
