@@ -138,7 +138,7 @@ def _packed(task: Task, plan: Plan) -> Parcel:
     }
     try:
         packed = cloudpickle.dumps(content, protocol=pickle.HIGHEST_PROTOCOL)
-    except (TypeError, pickle.PicklingError, NotImplementedError, AttributeError, ValueError) as error:
+    except Exception as error:  # pickling runs anybody's code
         raise InvalidDataError(
             f"The data, a score or a metric cannot be sent to workers: {error}. Give arrays, a keras.utils.PyDataset "
             "or a function that returns batches; or use workers=1."

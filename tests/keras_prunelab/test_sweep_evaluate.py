@@ -120,7 +120,8 @@ def test_two_outputs_are_measured_as_keras_does():
         kpl.sweep(made, (x, targets), [0.5])
     made.compile("adam", {"a": "sparse_categorical_crossentropy", "b": "mse"}, metrics={"a": ["accuracy"]})
     row = kpl.sweep(made, (x, targets), [0.5]).table.iloc[0]
-    expected = kpl.prune(made, 0.5).evaluate(x, targets, batch_size=32, verbose=0, return_dict=True)
+    # Keras averages the loss of each output over batches, whatever their sizes: it depends on how they are cut.
+    expected = kpl.prune(made, 0.5).evaluate(x, targets, batch_size=230, verbose=0, return_dict=True)
     assert {name: pytest.approx(value, abs=1e-6) for name, value in expected.items()} == {
         name: row[name] for name in expected
     }
