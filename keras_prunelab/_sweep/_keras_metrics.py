@@ -47,6 +47,10 @@ class KerasMetrics:
         if self._has_own_step:
             run_test_step(model, (inputs, targets) if weights is None else (inputs, targets, weights))
             return []
+        return self._plain_step(inputs, targets, weights)
+
+    def _plain_step(self, inputs: Any, targets: Any, weights: Any = None) -> Any:
+        model = self._model
         outputs = model(inputs, training=False)
         if self._uses_compiled:
             loss = model._compute_loss(x=inputs, y=targets, y_pred=outputs, sample_weight=weights, training=False)
@@ -60,6 +64,7 @@ class KerasMetrics:
     def build(self, batch: Batch) -> None:
         """Make the metrics' variables, by a step that counts nothing."""
         few = [keras.tree.map_structure(_two, part) for part in batch[:3] if part is not None]
+        self._plain_step(*few)  # a step of the model's own may expect that all variables are there
         self.step(*few)
         self.reset()
 
