@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from keras_prunelab._structured._channels import Flags, Flow, Ids, Layout, Site, Trace, Values, WallError
 from keras_prunelab._structured._graph import Call
 
-from ._base import Count, Rule
+from ._base import Count, Rule, balanced
 from ._registry import register_rule
 
 _ARGUMENTS = ("query", "value", "key")
@@ -87,6 +87,14 @@ class MultiHeadAttentionRule(Rule):
             rows += [(ports[role], ports["heads"], inner), (ports["heads"], inner)]
         rows += [(ports["heads"], ports["values"], ports["out"]), (ports["out"],)]
         return rows if layer.use_bias else rows[::2]
+
+    def restored(self, site: Site, gone: Flags) -> Ids:
+        """On JAX, whose attention takes keys and values of one width only, as many of both go; see `Rule.restored`."""
+        keys, values = site.ports["keys"], site.ports["values"]
+        if keras.config.backend() != "jax" or keys.size != values.size:
+            return np.zeros(0, np.int64)
+        rows = np.stack([keys, values])
+        return balanced(rows, gone[rows])
 
     def config(self, site: Site, count: Count) -> dict[str, Any]:
         """Fewer heads, narrower keys and values, fewer outputs."""
