@@ -96,7 +96,7 @@ class Bench:
             self._model = copied(task.model)
             self._pruning = task.pruning.of_copy(task.model, self._model)
         self._trainer = Trainer(self._model, self._pruning.prunables) if task.trains else None
-        self._weights = MaskedWeights(self._pruning.touched(task.model, self._model))
+        self._weights = MaskedWeights(task.pruning.touched(task.model, self._model))
         self._evaluate = Evaluator(self._model, task.data, task.metrics, passes=task.passes)
         self._trained = False
 
@@ -137,8 +137,8 @@ class Bench:
 
     def _completed(self, masks: MaskSet) -> MaskSet:
         if self._pruning.granularity.kind == "channel":
-            self._weights.restore()
-        return self._pruning.completed(self._task.model, masks)
+            self._weights.restore()  # what follows a channel is found on the dense network
+        return self._task.pruning.completed(self._task.model, masks)
 
     def restore(self) -> None:
         """Put back the weights of the dense network."""

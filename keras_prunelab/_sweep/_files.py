@@ -46,6 +46,8 @@ class NoMasks:
             f"keras_prunelab.prune(model, {level:g}, score)."
         )
 
+    applied = masks
+
 
 def write_csv(result: SweepResult, path: Path) -> None:
     """The table, with a point as the decimal mark; full precision."""

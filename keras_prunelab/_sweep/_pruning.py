@@ -61,23 +61,34 @@ class Pruning:
             check(self.prunables, highest, arm.scope, self.granularity)
 
     def of_copy(self, model: keras.Model, copy: keras.Model) -> Pruning:
-        """The same for a copy of the model: its variables, under the names of the model's own."""
+        """The same for a copy of the model: its variables, under the names that they have here."""
         # By position: the path of a variable without a name of its own counts up from copy to copy.
-        pairs = zip(prunable(model, learnables="all"), prunable(copy, learnables="all"), strict=True)
-        by_path = {item.path: replace(its, path=item.path) for item, its in pairs}
-        items = tuple(by_path[item.path] for item in self.prunables)
+        places = {id(item.variable): place for place, item in enumerate(prunable(model, learnables="all"))}
+        theirs = prunable(copy, learnables="all")
+        items = tuple(replace(theirs[places[id(item.variable)]], path=item.path) for item in self.prunables)
         return replace(self, prunables=replace(self.prunables, items=items))
 
     def touched(self, model: keras.Model, copy: keras.Model) -> Sequence[Prunable]:
-        """The variables of a copy that completed masks are for, under the names of the model's own."""
+        """The variables of a copy that completed masks are for, under the names that they have here."""
         if self.granularity.kind != "channel":
-            return self.prunables
+            return self.of_copy(model, copy).prunables
+        names = self._names(model)
         pairs = zip(prunable(model, learnables="all"), prunable(copy, learnables="all"), strict=True)
-        return [replace(its, path=item.path) for item, its in pairs]
+        return [replace(its, path=names.get(item.path, item.path)) for item, its in pairs]
 
     def completed(self, model: keras.Model, masks: MaskSet) -> MaskSet:
         """Masks over all that goes with what they prune, as `prune` applies them; the model has its dense weights."""
-        return complete_channels(model, masks) if self.granularity.kind == "channel" else masks
+        if self.granularity.kind != "channel":
+            return masks
+        names = self._names(model)
+        whole = complete_channels(model, {own: masks[path] for own, path in names.items()})
+        return MaskSet({names.get(own, own): mask for own, mask in whole.items()})
+
+    def _names(self, model: keras.Model) -> dict[str, str]:
+        """The names here, by those that the variables have in the model: in a worker they may differ."""
+        here = {id(item.variable): item.path for item in self.prunables}
+        found = prunable(model, learnables="all")
+        return {item.path: here[id(item.variable)] for item in found if id(item.variable) in here}
 
     def further(
         self, arm: Arm, model: keras.Model, data: Any, kept: Mapping[str, NDArray[np.bool_]], sparsity: float

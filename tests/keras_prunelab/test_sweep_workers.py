@@ -91,3 +91,15 @@ def test_what_a_worker_unpacks_measures_the_same(alone):
     expected = alone.table[(alone.table["score"] == "magnitude") & (alone.table["sparsity_target"] == 0.5)]
     assert found["accuracy"] == expected["accuracy"].iloc[0]
     np.testing.assert_allclose(found["loss"], expected["loss"].iloc[0], rtol=0, atol=1e-6)
+
+
+def test_a_worker_completes_channels_too():
+    network, how = model(), {"granularity": "channel", "scope": "layer"}
+    expected = kpl.sweep(network, data(), [0.5], **how).table
+    planned = kpl.plan_sweep(network, data(), [0.5], **how)
+    bench = _parallel.unpacked_bench(_parallel._packed(planned.task, planned.plan).content.tobytes())
+    masks = kpl.trajectory(network, [0.5], **how).masks(0)
+    found = bench.measure(0, 0.5, lambda: masks).measures
+    np.testing.assert_allclose(found["loss"], expected["loss"].iloc[0], rtol=0, atol=1e-6)
+    plain = kpl.prune(network, 0.5, **how)
+    np.testing.assert_allclose(found["loss"], plain.evaluate(*data(), verbose=0, return_dict=True)["loss"], atol=1e-6)
