@@ -37,11 +37,7 @@ class Search:
     on_level: Progress | None
 
     def __post_init__(self) -> None:
-        if self.convention.ties == "matlab" and not self._is_plain:
-            raise UnknownNameError(
-                f"convention={self.convention.name!r} prunes single weights with scope='global' or 'layer'. Use "
-                "convention='paper' for granularities, limits and other allocations."
-            )
+        check_together(self.convention, self.share, self.grain)
 
     def __call__(self, levels: Sequence[float]) -> LevelMasks:
         """Find the masks at ascending levels."""
@@ -51,8 +47,7 @@ class Search:
 
     @property
     def _is_plain(self) -> bool:
-        """Whether single weights go by one ranking, or one a layer: then one number a weight says it all."""
-        return self.grain.kind == "weight" and self.share.rule in ("global", "layer") and not self.share.is_limited
+        return _is_plain(self.share, self.grain)
 
     def once(self, levels: Sequence[float]) -> LevelMasks:
         scores = self._scores(self.dense.values)
@@ -154,3 +149,21 @@ class Search:
     def _done(self, level: int, levels: Sequence[float]) -> None:
         if self.on_level is not None:
             self.on_level(level + 1, len(levels))
+
+
+def check_together(convention: Convention, share: Allocation, grain: Granularity) -> None:
+    """Make sure that a convention goes with an allocation and a granularity.
+
+    Raises:
+        UnknownNameError: it does not.
+    """
+    if convention.ties == "matlab" and not _is_plain(share, grain):
+        raise UnknownNameError(
+            f"convention={convention.name!r} prunes single weights with scope='global' or 'layer'. Use "
+            "convention='paper' for granularities, limits and other allocations."
+        )
+
+
+def _is_plain(share: Allocation, grain: Granularity) -> bool:
+    """Whether single weights go by one ranking, or one a layer: then one number a weight says it all."""
+    return grain.kind == "weight" and share.rule in ("global", "layer") and not share.is_limited

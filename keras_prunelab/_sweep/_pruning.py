@@ -15,7 +15,7 @@ from keras_prunelab._conventions import Convention
 from keras_prunelab._granularity import Granularity, GranularityLike
 from keras_prunelab._masks import MaskSet
 from keras_prunelab._prunable import Filters, Prunable, Prunables, prunable
-from keras_prunelab._search import Progress, Search
+from keras_prunelab._search import Progress, Search, check_together
 from keras_prunelab._selection import check
 from keras_prunelab._structured import complete_channels
 from keras_prunelab._trajectory import Trajectory, trajectory
@@ -57,6 +57,7 @@ class Pruning:
         """Make sure that every curve of a plan can be pruned, before anything runs."""
         highest = plan.first_levels[-1]
         for arm in plan.arms:
+            check_together(self.convention, arm.scope, self.granularity)
             check_data(arm.score, data)
             check(self.prunables, highest, arm.scope, self.granularity)
 
