@@ -20,7 +20,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ._backend import compiled_writes, creation_scope, map_in_step, optimizer_class, read
+from ._backend import compiled_writes, creation_scope, map_in_step, optimizer_class, read, zeroed
 from ._errors import InvalidModelError
 from ._masks import MaskSet
 from ._prunable import Prunable, Prunables
@@ -56,6 +56,11 @@ def counter(optimizer: Any) -> tuple[int, int]:
     """How many batches an optimizer has seen, and how many of them make one step of it."""
     counting = getattr(optimizer, "inner_optimizer", optimizer)
     return int(read(counting._iterations)), counting.gradient_accumulation_steps or 1
+
+
+def may_skip_steps(optimizer: Any) -> bool:
+    """Whether an optimizer makes no step of a batch whose gradients are infinite, as a `LossScaleOptimizer` does."""
+    return hasattr(optimizer, "inner_optimizer")
 
 
 def counts(optimizer: Any) -> tuple[int, ...]:
@@ -101,9 +106,8 @@ class _Guard:
     def set(self, mask: Any) -> None:
         """Let a mask hold from now on, and write its zeros into the variable and its slots."""
         self.mask.assign(mask)
-        self.item.variable.assign(_masked(self.item.variable, mask))
-        for slot in self.slots:
-            slot.variable.assign(_masked(slot.variable, mask, slot.rest))
+        for variable, rest in ((self.item.variable, 0.0), *((slot.variable, slot.rest) for slot in self.slots)):
+            variable.assign(zeroed(variable, mask) if rest == 0 else _masked(variable, mask, rest))
 
 
 class Enforcement:

@@ -257,6 +257,8 @@ def test_given_inputs_are_compared_too() -> None:
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64", "mixed_float16"])
 def test_other_precisions(dtype: str) -> None:
+    if dtype == "float64" and keras.config.backend() == "jax":
+        pytest.skip("JAX has float64 only where its user switches it on for the whole process")
     with_dtype = {"dtype": dtype}
     inputs = keras.Input((6,))
     hidden = L.Dense(8, "relu", **with_dtype)(inputs)
