@@ -137,7 +137,7 @@ class Trainer:
                 if how.rewind == "weights":
                     _restore(self._weights)
             self._enforcement.set(masks)
-            self._fit(how)
+            self._fit(how, None if number else seed)
             self._enforcement.set(masks)  # averages may have been written over the weights
         return masks
 
@@ -147,10 +147,15 @@ class Trainer:
             if variable.name == "seed_generator_state":
                 variable.assign(value + np.asarray([seed, 0], value.dtype))
 
-    def _fit(self, how: FineTune) -> None:
+    def _fit(self, how: FineTune, seed: int | None) -> None:
+        # The first `fit` of a model may draw an order of the data to build the metrics with, before it trains: what is
+        # drawn is the same for every point only if the seed is set after that.
+        first = [] if seed is None else [keras.callbacks.LambdaCallback(on_train_begin=lambda _logs: self._seed(seed))]
+
         def fit(*data: Any, **options: Any) -> None:
-            callbacks = list(how.callbacks()) if how.callbacks is not None else None
+            callbacks = [*first, *(how.callbacks() if how.callbacks is not None else ())]
             self._model.fit(*data, verbose=0, callbacks=callbacks, **options)
+            first.clear()
 
         data = how.data
         if hasattr(data, "inputs") and hasattr(data, "labels"):
