@@ -203,6 +203,11 @@ def compiles_for_each_length() -> bool:
     return bool(keras.config.backend() == "jax")
 
 
+def attends_in_one_width() -> bool:
+    """Whether attention takes keys and values of the same width only: Keras has JAX compute it, which asks for that."""
+    return bool(keras.config.backend() == "jax")
+
+
 def run_test_step(model: keras.Model, batch: tuple[Any, ...]) -> None:
     """Run a model's own `test_step` inside a step.
 
@@ -255,7 +260,10 @@ def optimizer_class(optimizer: Any) -> type:
         The class. On torch Keras makes objects of subclasses of its own, which do the same.
     """
     found = type(optimizer)
-    return found.__mro__[2] if found.__module__.startswith("keras.src.backend.torch") else found
+    if not found.__module__.startswith("keras.src.backend.torch"):
+        return found
+    known: type = next(base for base in found.__mro__ if getattr(keras.optimizers, base.__name__, None) is base)
+    return known
 
 
 def read(variable: Any) -> NDArray[Any]:
@@ -289,19 +297,20 @@ def protected(variable: Any) -> NDArray[Any]:
     return view
 
 
-def zeroed(value: Any, mask: Any) -> Any:
-    """Put zeros where a mask is False, whatever stands there, for use outside of a train step.
+def at_rest(value: Any, mask: Any, rest: float) -> Any:
+    """Put a number where a mask is False, whatever stands there, for use outside of a train step.
 
     Args:
         value: a Keras variable of floating-point numbers.
         mask: booleans of its shape.
+        rest: the number.
 
     Returns:
-        A tensor, with +0.0 also for NaN and negative numbers.
+        A tensor; for zeros +0.0, also for NaN and negative numbers.
     """
-    if keras.config.backend() != "tensorflow":
-        value, mask = keras.ops.convert_to_tensor(value), keras.ops.convert_to_tensor(mask)
-        return keras.ops.where(mask, value, keras.ops.zeros_like(value))
+    value, mask = keras.ops.convert_to_tensor(value), keras.ops.convert_to_tensor(mask)
+    if keras.config.backend() != "tensorflow" or rest:
+        return keras.ops.where(mask, value, keras.ops.full_like(value, rest))
     import tensorflow as tf
 
     tensor = tf.convert_to_tensor(value)
@@ -421,18 +430,17 @@ def _tensorflow_traced(
                 is_free = False
         return compiled.get_concrete_function(*flat)
 
-    def key_of(tensors: Any) -> tuple[Any, ...]:
+    def key_of(flat: Sequence[Any]) -> tuple[Any, ...]:
         start = 1 if is_free else 0
-        return tuple((tuple(tensor.shape)[start:], tensor.dtype) for tensor in keras.tree.flatten(tensors))
+        return tuple((tuple(tensor.shape)[start:], tensor.dtype) for tensor in flat)
 
     def call(*inputs: Any) -> Any:
         tensors = keras.tree.map_structure(tf.convert_to_tensor, inputs)
-        key = key_of(tensors)
-        if key not in traced:
-            made = trace(tensors)
-            traced[key_of(tensors)] = made
-            key = key_of(tensors)
-        return traced[key](*keras.tree.flatten(tensors))
+        flat = keras.tree.flatten(tensors)
+        if key_of(flat) not in traced:
+            made = trace(tensors)  # which may find that lengths are not free
+            traced[key_of(flat)] = made
+        return traced[key_of(flat)](*flat)
 
     return call
 

@@ -20,7 +20,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ._backend import compiled_writes, creation_scope, map_in_step, optimizer_class, read, zeroed
+from ._backend import at_rest, compiled_writes, creation_scope, map_in_step, optimizer_class, read
 from ._errors import InvalidModelError
 from ._masks import MaskSet
 from ._prunable import Prunable, Prunables
@@ -58,11 +58,6 @@ def counter(optimizer: Any) -> tuple[int, int]:
     return int(read(counting._iterations)), counting.gradient_accumulation_steps or 1
 
 
-def may_skip_steps(optimizer: Any) -> bool:
-    """Whether an optimizer makes no step of a batch whose gradients are infinite, as a `LossScaleOptimizer` does."""
-    return hasattr(optimizer, "inner_optimizer")
-
-
 def counts(optimizer: Any) -> tuple[int, ...]:
     """How many batches each optimizer inside has seen."""
     return tuple(int(read(leaf._iterations)) for leaf in leaves(optimizer))
@@ -70,10 +65,10 @@ def counts(optimizer: Any) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class _Slot:
-    """What an optimizer keeps for each element of a variable: a moment, an average, an accumulated gradient."""
+    """A number for each weight: the weight itself, or a moment, an average, an accumulated gradient of it."""
 
     variable: Any
-    rest: float  # what it holds for a pruned weight
+    rest: float = 0.0  # what it is for a pruned weight
 
 
 @dataclass(frozen=True)
@@ -85,10 +80,14 @@ class _Guard:
     mask: Any  # a boolean Keras variable: one byte a weight
     slots: tuple[_Slot, ...]
 
+    @property
+    def places(self) -> tuple[_Slot, ...]:
+        """The variable, and what the optimizer keeps of it."""
+        return (_Slot(self.item.variable), *self.slots)
+
     def resting(self) -> NDArray[np.bool_]:
         """Where the variable is zero, and all its slots are at rest."""
-        all_of = ((self.item.variable, 0.0), *((slot.variable, slot.rest) for slot in self.slots))
-        values = ((keras.ops.convert_to_numpy(variable), rest) for variable, rest in all_of)
+        values = ((keras.ops.convert_to_numpy(place.variable), place.rest) for place in self.places)
         return functools.reduce(np.logical_and, (value == np.asarray(rest, value.dtype) for value, rest in values))
 
     def correct(self) -> None:
@@ -106,8 +105,8 @@ class _Guard:
     def set(self, mask: Any) -> None:
         """Let a mask hold from now on, and write its zeros into the variable and its slots."""
         self.mask.assign(mask)
-        for variable, rest in ((self.item.variable, 0.0), *((slot.variable, slot.rest) for slot in self.slots)):
-            variable.assign(zeroed(variable, mask) if rest == 0 else _masked(variable, mask, rest))
+        for place in self.places:
+            place.variable.assign(at_rest(place.variable, mask, place.rest))
 
 
 class Enforcement:
@@ -262,10 +261,10 @@ def _guard(item: Prunable, optimizer: Any) -> _Guard:
     return _Guard(item, optimizer, mask, _slots(optimizer, variable))
 
 
-def _masked(value: Any, mask: Any, rest: float = 0.0) -> Any:
+def _masked(value: Any, mask: Any) -> Any:
     mask, value = keras.ops.convert_to_tensor(mask), keras.ops.convert_to_tensor(value)
     # Not a product: it would keep NaN, and make -0.0 of negative numbers.
-    return keras.ops.where(mask, value, keras.ops.full_like(value, rest))
+    return keras.ops.where(mask, value, keras.ops.zeros_like(value))
 
 
 def _without(grad: Any, mask: Any) -> Any:

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._enforcement import Enforcement, compiled_optimizer, counter, may_skip_steps
+from keras_prunelab._enforcement import Enforcement, compiled_optimizer, counter
 from keras_prunelab._errors import InvalidMaskError, InvalidModelError, UnknownNameError
 from keras_prunelab._masks import MaskSet
 from keras_prunelab._prunable import Filters, Prunables, prunable
@@ -163,8 +163,9 @@ class MaskedTraining(keras.callbacks.Callback):
         ahead = min(execution, steps - batch) if steps else execution
         run.batches = (run.batches or 0) + ahead
         if self.is_due(run):
-            if may_skip_steps(run.model.optimizer):  # they do not count: ask before acting
-                run.batches = counter(self.model.optimizer)[0] + ahead
+            # Batches are not always steps: one with infinite gradients, as mixed precision has, makes none, and a train
+            # step of the user's own may make several. So ask before acting.
+            run.batches = counter(self.model.optimizer)[0] + ahead
             if self.is_due(run):
                 with self._finished_if_it_fails():
                     run.enforcement.set(self.update(run))

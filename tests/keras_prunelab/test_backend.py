@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import keras_prunelab as kpl
-from keras_prunelab._backend import compiled_forward, gradients
+from keras_prunelab._backend import compiled_forward, gradients, optimizer_class
 
 pytestmark = pytest.mark.backends
 
@@ -27,6 +27,26 @@ def test_gradients_at_values_from_outside() -> None:
         assert_allclose(found[1], a * a)
         assert_array_equal(found[2], 0)
     assert_array_equal(x.numpy(), [1, 2])
+
+
+def test_classes_of_optimizers_are_those_that_keras_names() -> None:
+    """On torch Keras makes objects of classes of its own, some of them two steps below the one that it exports."""
+
+    class Own(keras.optimizers.Adam):
+        pass
+
+    exported = {
+        cls
+        for cls in vars(keras.optimizers).values()
+        if isinstance(cls, type)
+        and issubclass(cls, keras.optimizers.Optimizer)
+        and cls is not keras.optimizers.Optimizer
+    }
+    for cls in sorted(exported, key=lambda cls: cls.__name__):
+        if cls not in (keras.optimizers.LossScaleOptimizer, keras.optimizers.MultiOptimizer):
+            assert optimizer_class(cls()) is cls
+    assert optimizer_class(Own()) is Own
+    assert optimizer_class(None) is type(None)
 
 
 def test_forward_sees_new_weights_and_batches() -> None:
