@@ -60,6 +60,11 @@ class Analysis:
             found.setdefault(id(site.layer), (rule, site))
         return found
 
+    def makes(self, site: Site, ids: Ids) -> bool:
+        """Whether it is a call's layer, or one inside it, that makes the channels along an axis."""
+        maker = self.makers[ids[0]] if ids.size and isinstance(site.layer, keras.layers.Layer) else None
+        return maker is not None and any(part is maker for part in site.layer._flatten_layers())
+
     def layout(self, rule: Rule, site: Site) -> Sequence[Layout]:
         """Which elements lie along the axes of a layer's weights."""
         if id(site.layer) not in self._layouts:

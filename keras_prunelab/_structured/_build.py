@@ -78,7 +78,8 @@ def _smaller(
 
     config = updated(layer.get_config(), rule.config(site, count))
     if values is not None:
-        folded = [_folded(values[tensor], kept[flow.ids]) for tensor, flow in _pairs(site)]
+        given = zip(site.call.inputs, site.inputs, strict=True)
+        folded = [_folded(values[tensor], kept[flow.ids]) for tensor, flow in given]
         if any(each.any() for each in folded):
             weights = rule.fold(site, [np.array(weight) for weight in weights], folded)
     if len(weights) > len(layout):
@@ -86,10 +87,6 @@ def _smaller(
         layout.append((layout[-1][-1],))
     cut_weights = [_sliced(weight, axes, kept) for weight, axes in zip(weights, layout, strict=True)]
     return type(layer).from_config(_unbuilt(config)), rule.rescaled(site, cut_weights, count)
-
-
-def _pairs(site: Site) -> Any:
-    return zip(site.call.inputs, site.inputs, strict=True)
 
 
 def _folded(values: Values, kept: Flags) -> Values:

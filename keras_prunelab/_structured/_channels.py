@@ -171,5 +171,5 @@ def channel_axis(layer: Any, rank: int) -> int:
 
 
 def weights_of(layer: Any) -> list[NDArray[Any]]:
-    """The values of a layer's weights, as float64 where they are small enough, else as they are."""
+    """The values of a layer's weights, in their order; none of an operation."""
     return [np.asarray(keras.ops.convert_to_numpy(weight)) for weight in getattr(layer, "weights", ())]

@@ -129,15 +129,10 @@ def channels(analysis: Analysis, gone: Flags) -> dict[str, tuple[int, int]]:
     """How many channels each layer had that makes some, and has; by the name of its first call."""
     counts: dict[str, tuple[int, int]] = {}
     for _, site in analysis.layers().values():
-        made = [ids for ids in site.ports.values() if ids.size and analysis.makers[ids[0]] is not None]
-        own = [ids for ids in made if id(analysis.makers[ids[0]]) in _parts(site.layer)]
+        own = [ids for ids in site.ports.values() if analysis.makes(site, ids)]
         if own:
             counts[site.call.name] = (
                 sum(ids.size for ids in own),
                 sum(int((~gone[analysis.labels[ids]]).sum()) for ids in own),
             )
     return counts
-
-
-def _parts(layer: Any) -> set[int]:
-    return {id(each) for each in layer._flatten_layers()} if isinstance(layer, keras.layers.Layer) else set()

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from ._analysis import Analysis
 from ._channels import Ids, Site
-from ._rules import Rule
 
 _NEVER_BY_ITSELF = ("keys", "values")
 """Axes inside a layer that go with nothing else; a head is what goes of attention."""
@@ -33,40 +34,28 @@ class Family:
 
 def families(analysis: Analysis) -> list[Family]:
     """The families of a model whose channels can go."""
-    made = [(site.call.name, site.layer, analysis.labels[ids]) for _, site, ids in _made(analysis)]
-    parents = list(range(len(made)))
-
-    def root(index: int) -> int:
-        while parents[index] != index:
-            index = parents[index]
-        return index
-
-    first: dict[int, int] = {}
-    for index, (_, _, labels) in enumerate(made):
-        for label in np.unique(labels).tolist():
-            parents[root(index)] = root(first.setdefault(label, index))
-    together: dict[int, list[int]] = {}
-    for index in range(len(made)):
-        together.setdefault(root(index), []).append(index)
+    made = [(site, analysis.labels[ids]) for site, ids in _made(analysis)]
+    # Axes with a group in common are one family: axes and groups are the nodes of a graph.
+    axes = np.repeat(np.arange(len(made)), [labels.size for _, labels in made])
+    groups = np.concatenate([labels for _, labels in made]) if made else np.zeros(0, np.int64)
+    size = len(made) + analysis.stays.size
+    joined = coo_array((np.ones(axes.size, np.bool_), (axes, len(made) + groups)), shape=(size, size))
+    _, numbers = connected_components(joined, directed=False)
+    together: dict[int, list[tuple[Site, Ids]]] = {}
+    for number, each in zip(numbers.tolist(), made, strict=False):  # behind the axes come the groups
+        together.setdefault(number, []).append(each)
     found = []
     for members in together.values():
-        groups = np.array(list(dict.fromkeys(np.concatenate([made[index][2] for index in members]).tolist())), np.int64)
-        groups = groups[~analysis.stays[groups]]
-        if groups.size:
-            names = ", ".join(dict.fromkeys(made[index][0] for index in members))
-            found.append(Family(names, groups, tuple(made[index][1] for index in members)))
+        own = np.array(list(dict.fromkeys(np.concatenate([labels for _, labels in members]).tolist())), np.int64)
+        own = own[~analysis.stays[own]]
+        if own.size:
+            names = ", ".join(dict.fromkeys(site.call.name for site, _ in members))
+            found.append(Family(names, own, tuple(site.layer for site, _ in members)))
     return found
 
 
-def _made(analysis: Analysis) -> Iterator[tuple[Rule, Site, Ids]]:
+def _made(analysis: Analysis) -> Iterator[tuple[Site, Ids]]:
     """Each axis that a layer makes."""
-    for rule, site in analysis.layers().values():
-        inside = {id(layer) for layer in site.layer._flatten_layers()} if hasattr(site.layer, "_flatten_layers") else ()
-        seen: set[int] = set()
-        for name, ids in site.ports.items():
-            if not ids.size or name in _NEVER_BY_ITSELF or id(ids) in seen:
-                continue
-            maker = analysis.makers[ids[0]]
-            if maker is not None and id(maker) in inside:
-                seen.add(id(ids))
-                yield rule, site, ids
+    for _, site in analysis.layers().values():
+        distinct = {id(ids): ids for name, ids in site.ports.items() if name not in _NEVER_BY_ITSELF}
+        yield from ((site, ids) for ids in distinct.values() if analysis.makes(site, ids))

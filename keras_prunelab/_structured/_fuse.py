@@ -58,8 +58,6 @@ def fuse(model: keras.Model, data: Any = None) -> keras.Model:
     plain = without_wrappers(model)
     pairs = _pairs(graph_of(plain))
     absorbed = {id(norm) for norm in pairs.values()}
-    if not pairs:
-        return rebuilt_as_it_is(plain)
     made: list[tuple[Any, list[NDArray[Any]]]] = []
 
     def replace(layer: Any) -> Any:
@@ -78,24 +76,9 @@ def fuse(model: keras.Model, data: Any = None) -> keras.Model:
     fused = rebuilt(plain, replace, what="fused")
     for new, weights in made:
         assign_weights(new, weights)
-    proved(plain, fused, data)
+    if pairs:  # else it is a copy
+        proved(plain, fused, data)
     return fused
-
-
-def rebuilt_as_it_is(model: keras.Model) -> keras.Model:
-    """A copy of a functional or sequential model."""
-    made: list[tuple[Any, Any]] = []
-
-    def replace(layer: Any) -> Any:
-        if not isinstance(layer, L.Layer):
-            return layer
-        made.append((copy_of(layer), weights_of(layer)))
-        return made[-1][0]
-
-    copy = rebuilt(model, replace, what="copied")
-    for new, weights in made:
-        assign_weights(new, weights)
-    return copy
 
 
 def _pairs(graph: Graph) -> dict[int, Any]:

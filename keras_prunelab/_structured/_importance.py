@@ -15,7 +15,7 @@ from keras_prunelab.scores import Score, ScoreContext, ScoreLike, check_data, ch
 from keras_prunelab.scores import get as get_score
 
 from ._analysis import Analysis
-from ._channels import Ids, Site
+from ._channels import Ids
 
 FilterScoreLike: TypeAlias = "Literal['l1', 'l2', 'fpgm', 'bn_scale', 'group'] | ScoreLike"
 Importance: TypeAlias = NDArray[np.float64]
@@ -95,15 +95,10 @@ def _slices(
             if found is None or not variable.trainable:
                 continue
             for axis, ids in enumerate(axes):
-                if ids is None or not ids.size or (made_only and not _is_made(analysis, site, ids)):
+                if ids is None or not ids.size or (made_only and not analysis.makes(site, ids)):
                     continue
                 others = tuple(each for each in range(found.ndim) if each != axis)
                 yield ids, (np.asarray(found, np.float64) ** power).sum(axis=others)
-
-
-def _is_made(analysis: Analysis, site: Site, ids: Ids) -> bool:
-    maker = analysis.makers[ids[0]]
-    return maker is not None and any(layer is maker for layer in site.layer._flatten_layers())
 
 
 def _distances(analysis: Analysis) -> Iterator[tuple[Ids, NDArray[Any]]]:
@@ -116,7 +111,7 @@ def _distances(analysis: Analysis) -> Iterator[tuple[Ids, NDArray[Any]]]:
             continue
         for weight, axes in zip(site.weights, analysis.layout(rule, site), strict=True):
             for axis, ids in enumerate(axes):
-                if ids is None or not ids.size or weight.ndim < 2 or not _is_made(analysis, site, ids):
+                if ids is None or weight.ndim < 2 or not analysis.makes(site, ids):
                     continue
                 rows = np.moveaxis(np.asarray(weight, np.float64), axis, 0).reshape(ids.size, -1)
                 squares = np.square(rows).sum(axis=1)

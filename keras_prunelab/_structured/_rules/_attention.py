@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_prunelab._backend import attends_in_one_width
 from keras_prunelab._structured._channels import Flags, Flow, Ids, Layout, Site, Trace, Values, WallError
 from keras_prunelab._structured._graph import Call
 
@@ -89,9 +90,9 @@ class MultiHeadAttentionRule(Rule):
         return rows if layer.use_bias else rows[::2]
 
     def restored(self, site: Site, gone: Flags) -> Ids:
-        """On JAX, whose attention takes keys and values of one width only, as many of both go; see `Rule.restored`."""
+        """Where keys and values have to be of one width, as many of both go; see `Rule.restored`."""
         keys, values = site.ports["keys"], site.ports["values"]
-        if keras.config.backend() != "jax" or keys.size != values.size:
+        if not attends_in_one_width() or keys.size != values.size:
             return np.zeros(0, np.int64)
         rows = np.stack([keys, values])
         return balanced(rows, gone[rows])

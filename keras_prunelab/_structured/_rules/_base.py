@@ -171,6 +171,18 @@ class Rule(ABC):
         return weights
 
 
+class CarryingRule(Rule):
+    """A layer that hands on the channels that it is given: a channel goes with what is made of it.
+
+    Nothing has to stay for the layer's own sake; whoever reads its outputs decides.
+    """
+
+    def held(self, site: Site, values: Sequence[Values], needed: Sequence[Flags]) -> Sequence[Flags]:
+        """Nothing; see `Rule.held`."""
+        del site, values
+        return [np.zeros(flags.size, np.bool_) for flags in needed]
+
+
 def ids_of(*parts: Ids) -> Ids:
     """Several runs of elements one after the other."""
     return np.concatenate(parts) if parts else np.zeros(0, np.int64)

@@ -25,7 +25,7 @@ from keras_prunelab._structured._channels import (
 from keras_prunelab._structured._elementwise import applied, is_elementwise
 from keras_prunelab._structured._graph import Call
 
-from ._base import Count, Rule, balanced, ids_of
+from ._base import CarryingRule, Count, balanced, ids_of
 from ._registry import register_rule
 from ._weighted import Weighted
 
@@ -74,16 +74,9 @@ class ConvRule(Convolving):
         """Nothing between groups."""
         return _block_diagonal(super().reads(site), site.layer.groups)
 
-    def kernels(self, inside: Ids, outside: Ids) -> Sequence[Layout]:
-        """(..., in, out)."""
-        return [(None, inside, outside)]
-
-    def layout(self, layer: Any, ports: Mapping[str, Ids]) -> Sequence[Layout]:
-        """The input axis of a kernel in groups counts those of one group, which are cut by `rescaled`."""
-        rank, groups = len(layer.kernel_size), layer.groups
-        inside = ports["in"] if groups == 1 else None
-        kernel: Layout = (*(None,) * rank, inside, ports["out"])
-        return [kernel, (ports["out"],)] if layer.use_bias else [kernel]
+    def kernels(self, layer: Any, ports: Mapping[str, Ids]) -> Sequence[Layout]:
+        """(..., in, out); the inputs of a kernel in groups are those of one group, which `rescaled` cuts."""
+        return [(*_space(layer), ports["in"] if layer.groups == 1 else None, ports["out"])]
 
     def restored(self, site: Site, gone: Flags) -> Ids:
         """Keep the groups of one size; see `Rule.restored`."""
@@ -138,10 +131,9 @@ class ConvTransposeRule(Convolving):
         """The kernel, turned round."""
         return super().reads(site).T
 
-    def layout(self, layer: Any, ports: Mapping[str, Ids]) -> Sequence[Layout]:
+    def kernels(self, layer: Any, ports: Mapping[str, Ids]) -> Sequence[Layout]:
         """(..., out, in)."""
-        kernel: Layout = (*(None,) * len(layer.kernel_size), ports["out"], ports["in"])
-        return [kernel, (ports["out"],)] if layer.use_bias else [kernel]
+        return [(*_space(layer), ports["out"], ports["in"])]
 
 
 @register_rule(L.SeparableConv1D, L.SeparableConv2D)
@@ -158,12 +150,10 @@ class SeparableConvRule(Convolving):
         depthwise, pointwise = self._kernels(site)
         return np.asarray(((depthwise != 0).any(axis=0)[..., None] & (pointwise != 0)).any(axis=1))
 
-    def layout(self, layer: Any, ports: Mapping[str, Ids]) -> Sequence[Layout]:
-        """Depthwise (..., in, multiplier), pointwise (..., in x multiplier, out), bias."""
-        space = (None,) * len(layer.kernel_size)
+    def kernels(self, layer: Any, ports: Mapping[str, Ids]) -> Sequence[Layout]:
+        """Depthwise (..., in, multiplier), pointwise (..., in x multiplier, out)."""
         between = np.repeat(ports["in"], layer.depth_multiplier)
-        kernels: list[Layout] = [(*space, ports["in"], None), (*space, between, ports["out"])]
-        return [*kernels, (ports["out"],)] if layer.use_bias else kernels
+        return [(*_space(layer), ports["in"], None), (*_space(layer), between, ports["out"])]
 
     @staticmethod
     def _kernels(site: Site) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -173,7 +163,7 @@ class SeparableConvRule(Convolving):
 
 
 @register_rule(L.DepthwiseConv1D, L.DepthwiseConv2D)
-class DepthwiseConvRule(Rule):
+class DepthwiseConvRule(CarryingRule):
     """Each input channel makes some channels of its own, which go with it."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
@@ -201,14 +191,15 @@ class DepthwiseConvRule(Rule):
         """What is made of it is read; see `Rule.needs`."""
         return [np.asarray(live[0].reshape(-1, site.layer.depth_multiplier).any(axis=1))]
 
-    def held(self, site: Site, values: Sequence[Values], needed: Sequence[Flags]) -> Sequence[Flags]:
-        """Nothing: what is made of a channel goes with it, and whoever reads that decides."""
-        return [np.zeros(flags.size, np.bool_) for flags in needed]
-
     def layout(self, layer: Any, ports: Mapping[str, Ids]) -> Sequence[Layout]:
         """(..., in, multiplier), and a bias of in x multiplier."""
-        kernel: Layout = (*(None,) * len(layer.kernel_size), ports["in"], None)
+        kernel: Layout = (*_space(layer), ports["in"], None)
         return [kernel, (np.repeat(ports["in"], layer.depth_multiplier),)] if layer.use_bias else [kernel]
+
+
+def _space(layer: Any) -> Layout:
+    """The axes of a kernel in front of its channels."""
+    return (None,) * len(layer.kernel_size)
 
 
 def is_padded(layer: Any) -> bool:

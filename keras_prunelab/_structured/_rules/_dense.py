@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -49,9 +49,9 @@ class DenseRule(Weighted):
         """Where the kernel is not zero."""
         return np.asarray(site.weights[0] != 0)
 
-    def kernels(self, inside: Ids, outside: Ids) -> Sequence[Layout]:
+    def kernels(self, layer: Any, ports: Mapping[str, Ids]) -> Sequence[Layout]:
         """(in, out)."""
-        return [(inside, outside)]
+        return [(ports["in"], ports["out"])]
 
     def config(self, site: Site, count: Count) -> dict[str, Any]:
         """Fewer units."""

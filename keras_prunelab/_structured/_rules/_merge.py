@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,22 +14,22 @@ import numpy as np
 from keras_prunelab._structured._channels import Flags, Flow, Site, Trace, Values, WallError
 from keras_prunelab._structured._graph import Call
 
-from ._base import Rule, ids_of
+from ._base import CarryingRule, ids_of
 from ._registry import register_rule
 
 L = keras.layers
 
 
-class ElementwiseMergeRule(Rule):
+class ElementwiseMergeRule(CarryingRule):
     """A function of several tensors, number by number, where a length of 1 is repeated.
 
     The channels with the same place go together. A tensor with one channel, such as a map that scales all channels,
     keeps it.
     """
 
+    @abstractmethod
     def join(self, layer: Any, values: Sequence[Values]) -> Values:
         """What comes of constants, with NaN for what varies."""
-        raise NotImplementedError
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
         """Couple what has the same place; see `Rule.flow`."""
@@ -60,10 +61,6 @@ class ElementwiseMergeRule(Rule):
             live[0] if _is_full(flow, site.outputs[0]) else np.full(flow.ids.size, live[0].any())
             for flow in site.inputs
         ]
-
-    def held(self, site: Site, values: Sequence[Values], needed: Sequence[Flags]) -> Sequence[Flags]:
-        """Nothing: a channel goes with its output, and whoever reads that decides; see `Rule.held`."""
-        return [np.zeros(flags.size, np.bool_) for flags in needed]
 
 
 def _is_full(flow: Flow, output: Flow) -> bool:
@@ -105,7 +102,7 @@ register_rule(L.Minimum)(MinimumRule)
 
 
 @register_rule(L.Concatenate)
-class ConcatenateRule(Rule):
+class ConcatenateRule(CarryingRule):
     """One after the other along the channel axis, or along another one, where the channels go together."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
@@ -129,10 +126,6 @@ class ConcatenateRule(Rule):
         if self._along(site.call, site.outputs[0].axis):
             return np.split(live[0], np.cumsum([flow.ids.size for flow in site.inputs])[:-1])
         return [live[0]] * len(site.inputs)
-
-    def held(self, site: Site, values: Sequence[Values], needed: Sequence[Flags]) -> Sequence[Flags]:
-        """Nothing: a channel goes with its output, and whoever reads that decides; see `Rule.held`."""
-        return [np.zeros(flags.size, np.bool_) for flags in needed]
 
     @staticmethod
     def _along(call: Call, axis: int) -> bool:

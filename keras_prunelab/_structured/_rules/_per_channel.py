@@ -12,13 +12,13 @@ import numpy as np
 from keras_prunelab._structured._channels import Flags, Flow, Site, Trace, Values, WallError, channel_axis
 from keras_prunelab._structured._graph import Call
 
-from ._base import Rule
+from ._base import CarryingRule
 from ._registry import register_rule
 
 L = keras.layers
 
 
-class PerChannelRule(Rule):
+class PerChannelRule(CarryingRule):
     """A layer with one input, each of whose output channels depends on one input channel.
 
     A rule for a layer of your own overrides `value`, and `flow` where the output's channels lie along another axis.
@@ -49,10 +49,6 @@ class PerChannelRule(Rule):
     def needs(self, site: Site, values: Sequence[Values], live: Sequence[Flags]) -> Sequence[Flags]:
         """A channel is read where its output is; see `Rule.needs`."""
         return list(live)
-
-    def held(self, site: Site, values: Sequence[Values], needed: Sequence[Flags]) -> Sequence[Flags]:
-        """Nothing: a channel goes with its output, and whoever reads that decides; see `Rule.held`."""
-        return [np.zeros(flags.size, np.bool_) for flags in needed]
 
 
 @register_rule(

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,9 +26,9 @@ L = keras.layers
 class MovementRule(PerChannelRule):
     """What moves numbers without changing them: the channels end up along one axis, or nothing can be cut."""
 
+    @abstractmethod
     def moved(self, layer: Any, numbers: NDArray[Any]) -> NDArray[Any]:
         """Do with an array of one observation what the layer does."""
-        raise NotImplementedError
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
         """See where each channel's number ends up; see `Rule.flow`."""
@@ -85,9 +86,9 @@ class ReshapeRule(MovementRule):
 class AxesRule(PerChannelRule):
     """What gives the axes other places."""
 
+    @abstractmethod
     def axis(self, layer: Any, axis: int) -> int:
         """Where an axis goes."""
-        raise NotImplementedError
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
         """The same channels along another axis; see `Rule.flow`."""

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,7 +30,7 @@ from ._base import Count, Rule
 class Weighted(Rule):
     """A layer with a kernel that sums over input channels, a bias and an activation.
 
-    Subclasses say how the kernel is laid out.
+    Subclasses say what the kernel sums, and how it is laid out.
     """
 
     def made(self, layer: Any) -> int:
@@ -40,17 +41,17 @@ class Weighted(Rule):
         """The axis of the channels, of the input and the output."""
         return channel_axis(layer, rank)
 
+    @abstractmethod
     def sums(self, site: Site) -> NDArray[Any]:
         """What an output gains from an input that is 1 everywhere: (inputs, outputs)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def reads(self, site: Site) -> Flags:
         """Whether an output depends on an input: (inputs, outputs)."""
-        raise NotImplementedError
 
-    def kernels(self, inside: Ids, outside: Ids) -> Sequence[Layout]:
-        """The elements along the axes of the kernels."""
-        raise NotImplementedError
+    @abstractmethod
+    def kernels(self, layer: Any, ports: Mapping[str, Ids]) -> Sequence[Layout]:
+        """The elements along the axes of the kernels, `"in"` and `"out"` among the ports."""
 
     def has_border(self, layer: Any) -> bool:
         """Whether outputs near the border see fewer inputs, so that a constant does not stay one."""
@@ -94,7 +95,7 @@ class Weighted(Rule):
 
     def layout(self, layer: Any, ports: Mapping[str, Ids]) -> Sequence[Layout]:
         """Kernels, then the bias; see `Rule.layout`."""
-        kernels = list(self.kernels(ports["in"], ports["out"]))
+        kernels = list(self.kernels(layer, ports))
         return [*kernels, (ports["out"],)] if self.has_bias(layer) else kernels
 
     def config(self, site: Site, count: Count) -> dict[str, Any]:
