@@ -164,7 +164,8 @@ class MaskedTraining(keras.callbacks.Callback):
         run.batches = (run.batches or 0) + ahead
         if self.is_due(run):
             # Batches are not always steps: one with infinite gradients, as mixed precision has, makes none, and a train
-            # step of the user's own may make several. So ask before acting.
+            # step of the user's own may make several. So ask before acting; on JAX, `self.model` also gives the
+            # variables, which `fit` empties while it trains, their values back.
             run.batches = counter(self.model.optimizer)[0] + ahead
             if self.is_due(run):
                 with self._finished_if_it_fails():
