@@ -9,8 +9,8 @@ Four measurements, each of them several times in turns:
 - **masks**: magnitudes, thresholds and masks of 91 levels over the 61 million weights of AlexNet, in the form in which
   they are kept (the level at which each weight goes), against one `np.partition` of the magnitudes with all 91
   positions; and the peak of the memory, all arrays of NumPy together with the weights themselves.
-- **workers**: 2 worker processes against 1 on a network of AlexNet's size, each worker held to one thread, and started
-  and warmed by a sweep before.
+- **workers**: 2 worker processes against 1 on a network of AlexNet's size, 64 images, every third level; each worker is
+  held to one thread, and started and warmed by a sweep before.
 
     python benchmarks/sweep.py [cnn] [mlp] [masks] [workers] [--repeats 3] [--json FILE]
 
@@ -182,7 +182,7 @@ def workers(levels: np.ndarray, repeats: int) -> Iterator[tuple[str, float]]:
     one_thread = dict.fromkeys(("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1")
     seconds = {}
     for count in (1, 2):
-        code = f"from sweep import alone; alone({count}, {levels[::6].tolist()}, {repeats})"
+        code = f"from sweep import alone; alone({count}, {levels[::3].tolist()}, {repeats})"
         environment = os.environ | one_thread | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
         done = subprocess.run(  # noqa: S603
             [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True, check=True
@@ -196,7 +196,7 @@ def alone(count: int, levels: list[float], repeats: int) -> None:
     """Print the median seconds of a sweep of a network of AlexNet's size with so many workers."""
     keras.utils.set_random_seed(0)
     model = alexnet()
-    x, y = np.random.default_rng(0).random((32, 227, 227, 3), np.float32), np.arange(32)
+    x, y = np.random.default_rng(0).random((64, 227, 227, 3), np.float32), np.arange(64)
     with joblib.parallel_config("loky", inner_max_num_threads=1):
         kpl.sweep(model, (x, y), levels, workers=count)  # starts the processes, sends model and data, compiles
         print(statistics.median(timed(lambda: kpl.sweep(model, (x, y), levels, workers=count)) for _ in range(repeats)))

@@ -22,6 +22,8 @@ PointOfTask: TypeAlias = tuple[int, int, float]
 
 _BENCHES: dict[str, Any] = {}
 _CURVES: dict[str, Any] = {}
+_TIMES = 8
+"""Weights as they were and with masks on, the masks, a copy that is trained, its gradients and its optimizer's."""
 _LOCK = threading.Lock()  # some clusters run several tasks in threads of one process, which has one model
 
 
@@ -61,6 +63,7 @@ def measure(backend: str, point: PointOfTask | None, task: Parcelled, curve: Par
     """
     with _LOCK:
         _prepare(backend)
+        _allow_memory(sum(content.nbytes for content in contents))
         bench = _bench(task, contents[0])
         if point is None:
             return bench.dense()
@@ -91,6 +94,18 @@ def _prepare(backend: str) -> None:
         for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "NPROC"):
             os.environ.setdefault(name, threads)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def _allow_memory(sent: int) -> None:
+    """Let this process hold what is made of so many bytes.
+
+    joblib's loky takes a process that has grown by 300 MB since its first task for one that leaks, and ends it, and
+    nothing but this variable of its module says otherwise. A model whose weights have masks on is larger than that.
+    """
+    loky: Any = sys.modules.get("joblib.externals.loky.process_executor")
+    bound = getattr(loky, "_MAX_MEMORY_LEAK_SIZE", None)
+    if bound is not None:
+        loky._MAX_MEMORY_LEAK_SIZE = max(bound, 300_000_000 + _TIMES * sent)
 
 
 def _bench(key: str, content: NDArray[np.uint8]) -> Any:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import keras_prunelab as kpl
-from keras_prunelab import InvalidDataError, UnknownNameError
+from keras_prunelab import InvalidDataError, UnknownNameError, _worker
 from keras_prunelab._sweep import _parallel, _streams
 
 from .test_sweep_engine import LEVELS, data, model
@@ -103,3 +103,14 @@ def test_a_worker_completes_channels_too():
     np.testing.assert_allclose(found["loss"], expected["loss"].iloc[0], rtol=0, atol=1e-6)
     plain = kpl.prune(network, 0.5, **how)
     np.testing.assert_allclose(found["loss"], plain.evaluate(*data(), verbose=0, return_dict=True)["loss"], atol=1e-6)
+
+
+def test_a_worker_may_grow_by_what_it_is_sent(monkeypatch):
+    """Or joblib ends it as one that leaks, and a large model is sent anew every few points."""
+    from joblib.externals.loky import process_executor
+
+    monkeypatch.setattr(process_executor, "_MAX_MEMORY_LEAK_SIZE", process_executor._MAX_MEMORY_LEAK_SIZE)
+    _worker._allow_memory(10**9)
+    assert process_executor._MAX_MEMORY_LEAK_SIZE > 4 * 10**9
+    _worker._allow_memory(1)
+    assert process_executor._MAX_MEMORY_LEAK_SIZE > 4 * 10**9
