@@ -203,6 +203,29 @@ def compiles_for_each_length() -> bool:
     return bool(keras.config.backend() == "jax")
 
 
+def pieces_at_once() -> int:
+    """In how many pieces a batch may be computed faster than as a whole.
+
+    TensorFlow does at once what does not depend on each other, so that no processor waits for the last part of each
+    operation; the other backends do one operation after the other.
+    """
+    return 4 if keras.config.backend() == "tensorflow" else 1
+
+
+def traced_once(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that a step calls several times, and that TensorFlow then need not trace as often.
+
+    Args:
+        function: takes and returns tensors, and assigns to nothing.
+    """
+    if keras.config.backend() != "tensorflow":
+        return function
+    import tensorflow as tf
+
+    traced: Callable[..., Any] = tf.function(function, autograph=False, reduce_retracing=True)
+    return traced
+
+
 def attends_in_one_width() -> bool:
     """Whether attention takes keys and values of the same width only: Keras has JAX compute it, which asks for that."""
     return bool(keras.config.backend() == "jax")

@@ -1,11 +1,11 @@
-"""How many observations to compute at once: measured where that pays, estimated where it does not."""
+"""How many observations to compute at once, and in how many pieces: measured where that pays, else estimated."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -22,7 +22,14 @@ MIN_BATCH, MAX_BATCH = 32, 1024
 """Fewer at once would read large kernels over and over; more gain nothing."""
 _SHARE = 0.03
 """The part of the whole work that measuring may take."""
-_REPEATS = 2
+_REPEATS = 3
+
+
+class BatchSize(NamedTuple):
+    """The size of a batch, and in how many pieces the model computes it."""
+
+    size: int
+    pieces: int = 1
 
 
 def estimated(model: keras.Model, data: Observations) -> int:
@@ -45,23 +52,31 @@ def candidates(model: keras.Model, data: Observations, passes: int) -> tuple[int
     fits = max(MOST_BYTES // largest_activation(model, data), MIN_BATCH)
     tried = (256, 1024) if compiles_for_each_length() else (64, 256, 1024, 4096)
     sizes = [size for size in tried if size <= min(len(data), fits)]
-    work = (_REPEATS + 1) * sum(sizes)
-    return tuple(sizes) if sizes and work <= _SHARE * passes * len(data) else (guess,)
+    runs = _REPEATS + compiles_for_each_length()
+    return tuple(sizes) if sizes and runs * sum(sizes) <= _SHARE * passes * len(data) else (guess,)
 
 
-def quickest(sizes: Sequence[int], run: Callable[[int], Any]) -> int:
-    """The size with the least time for an observation.
+def quickest(sizes: Sequence[int], run: Callable[[BatchSize], Any], observations: int, pieces: int) -> BatchSize:
+    """The one with the least time for an observation.
 
     Args:
         sizes: what to try, ascending.
-        run: computes a batch of a size, and waits for it.
+        run: computes a batch, and waits for it.
+        observations: how many are to come, counted in each pass.
+        pieces: in how many pieces to compute a batch where that is quicker.
     """
     if len(sizes) == 1:
-        return sizes[0]
-    seconds = {}
-    for size in sizes:
-        run(size)  # compiles, and makes room
-        seconds[size] = min(_timed(run, size) for _ in range(_REPEATS)) / size
+        return BatchSize(sizes[0])
+    compiling, seconds = 0.0, dict[BatchSize, float]()
+    for size in map(BatchSize, sizes):
+        if not seconds or compiles_for_each_length():
+            compiling = _timed(run, size)
+        seconds[size] = _each(run, size)
+    best = min(seconds, key=seconds.__getitem__)
+    if pieces > 1 and 2 * compiling <= _SHARE * observations * seconds[best]:
+        run(BatchSize(sizes[0], pieces))
+        more = [BatchSize(size, pieces) for size in sizes if size >= best.size][:2]
+        seconds |= {size: _each(run, size) for size in more}
     return min(seconds, key=seconds.__getitem__)
 
 
@@ -80,7 +95,11 @@ def largest_activation(model: keras.Model, data: Observations) -> int:
     return int(4 * largest)
 
 
-def _timed(run: Callable[[int], Any], size: int) -> float:
+def _each(run: Callable[[BatchSize], Any], size: BatchSize) -> float:
+    return min(_timed(run, size) for _ in range(_REPEATS)) / size.size
+
+
+def _timed(run: Callable[[BatchSize], Any], size: BatchSize) -> float:
     begun = time.perf_counter()
     run(size)
     return time.perf_counter() - begun

@@ -147,4 +147,7 @@ class Bench:
             self._trainer.restore()
         self._trained = False
 
-    close = restore
+    def close(self) -> None:
+        """Leave the model as it was."""
+        self.restore()
+        self._evaluate.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
@@ -10,12 +11,12 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._backend import compiled_step, wait_for
+from keras_prunelab._backend import compiled_step, pieces_at_once, wait_for
 from keras_prunelab._errors import InvalidDataError, UnknownNameError
 
-from ._batch_size import candidates, quickest
+from ._batch_size import BatchSize, candidates, quickest
 from ._data import Batch, Observations
-from ._keras_metrics import KerasMetrics
+from ._keras_metrics import KerasMetrics, in_pieces
 from ._metric import ACCURACY, RMSE, Metric
 
 MetricLike: TypeAlias = "str | keras.metrics.Metric | Callable[[Any, Any], Any]"
@@ -60,14 +61,13 @@ class Evaluator:
         self._own = data.metric if self._keras is None or self._wanted is None or self._is_wanted(data.metric) else None
         reads = [*model.trainable_variables, *model.non_trainable_variables]
         if self._keras is None:
-            self._step = compiled_step(lambda inputs, *_: model(inputs, training=False), reads)
+            self._step = compiled_step(lambda pieces: in_pieces(model, pieces), reads)
         else:
             self._step = compiled_step(self._keras.step, reads, self._keras.writes)
         self._dtype = model.inputs[0].dtype if len(getattr(model, "inputs", None) or ()) == 1 else None
-        # Labels that only this module looks at need not be tensors.
-        self._needs_targets = self._keras is not None
         sizes = candidates(model, data, passes)
-        self.batch_size = quickest(sizes, lambda size: wait_for(self._run(self._tensors(next(data.batches(size))))))
+        pieces = pieces_at_once() if self._is_divisible(model) else 1
+        self.batch_size, self._pieces = quickest(sizes, self._try, passes * len(data), pieces)
         self._held = [*map(self._tensors, data.batches(self.batch_size))] if data.is_held else None
 
     def __call__(self) -> Measured:
@@ -89,9 +89,19 @@ class Evaluator:
         for name, value in self._keras.results().items():
             if abs(found.get(name, math.inf) - value) > _SAME:
                 found[name] = value
-        self._keras.reset()
         names = self._wanted if self._wanted is not None else [self.metric.name, *found]
         return {name: found[name] for name in dict.fromkeys(names)}
+
+    def close(self) -> None:
+        """Let the metrics of the model forget what they have seen."""
+        if self._keras is not None:
+            self._keras.reset()
+
+    def _is_divisible(self, model: keras.Model) -> bool:
+        """Whether the answers to pieces of a batch are those to the batch, as far as one can see."""
+        outputs = getattr(model, "outputs", None) or ()
+        has_observations = bool(outputs) and all(output.shape for output in outputs)
+        return has_observations and not (self._keras is not None and self._keras.is_whole)
 
     def _batches(self) -> Iterator[Batch]:
         if self._held is not None:
@@ -100,14 +110,21 @@ class Evaluator:
             yield from map(self._tensors, self._data.batches(self.batch_size))
 
     def _run(self, batch: Batch) -> Any:
-        rest = (batch.targets, batch.weights) if self._needs_targets else ()
+        # Labels that only this module looks at are no tensors, and no part of the step.
+        rest = () if self._keras is None else (batch.targets, batch.weights)
         return self._step(batch.inputs, *(part for part in rest if part is not None))
 
+    def _try(self, how: BatchSize) -> None:
+        self._pieces = how.pieces
+        wait_for(self._run(self._tensors(next(self._data.batches(how.size)))))
+
     def _tensors(self, batch: Batch) -> Batch:
-        inputs = keras.tree.map_structure(
-            lambda array: keras.ops.convert_to_tensor(array, dtype=self._dtype), batch.inputs
-        )
-        if not self._needs_targets:
+        """The inputs as pieces, and targets and weights as wholes."""
+        inputs = [
+            keras.tree.map_structure(lambda array: keras.ops.convert_to_tensor(array, dtype=self._dtype), piece)
+            for piece in _pieces(batch.inputs, self._pieces)
+        ]
+        if self._keras is None:
             return batch._replace(inputs=inputs)
         targets, weights = (
             None if part is None else keras.tree.map_structure(keras.ops.convert_to_tensor, part)
@@ -189,6 +206,16 @@ class _Sums:
             return {}
         share = self._total / self._count
         return {self._metric.name: share if self._metric == ACCURACY else math.sqrt(share)}
+
+
+def _pieces(inputs: Any, number: int) -> list[Any]:
+    """Parts of a batch that differ by one observation at most in size; as many as it has, if those are fewer."""
+    size = len(keras.tree.flatten(inputs)[0])
+    number = max(1, min(number, size))
+    if number == 1:
+        return [inputs]
+    ends = np.linspace(0, size, number + 1).astype(int).tolist()
+    return [keras.tree.map_structure(lambda array: array[a:b], inputs) for a, b in itertools.pairwise(ends)]  # noqa: B023
 
 
 def _answers(outputs: NDArray[Any]) -> NDArray[np.int64]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_prunelab._backend import run_test_step
+from keras_prunelab._backend import run_test_step, traced_once
 
 from ._data import Batch
 
@@ -30,6 +30,12 @@ class KerasMetrics:
         self._uses_compiled = uses_compiled
         self._has_own_step = uses_compiled and type(model).test_step is not keras.Model.test_step
         self._loss = keras.metrics.Mean(name="loss")
+        self._adds_losses = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether batches must come in one piece: the model has a step of its own, or layers that add to the loss."""
+        return self._has_own_step or self._adds_losses
 
     @property
     def writes(self) -> list[Any]:
@@ -37,22 +43,30 @@ class KerasMetrics:
         own = [variable for metric in (self._loss, *self._others) for variable in metric.variables]
         return [*own, *self._model.metrics_variables] if self._uses_compiled else own
 
-    def step(self, inputs: Any, targets: Any, weights: Any = None) -> Any:
+    def step(self, pieces: Sequence[Any], targets: Any, weights: Any = None) -> Any:
         """Run the model on a batch and note what it answers.
+
+        Args:
+            pieces: the inputs, in one piece or several.
+            targets: those of the whole batch.
+            weights: of the observations.
 
         Returns:
             The answers; nothing from a model that has a `test_step` of its own.
         """
-        model = self._model
         if self._has_own_step:
-            run_test_step(model, (inputs, targets) if weights is None else (inputs, targets, weights))
+            batch = joined(pieces), targets
+            run_test_step(self._model, batch if weights is None else (*batch, weights))
             return []
-        return self._plain_step(inputs, targets, weights)
+        return self._plain_step(pieces, targets, weights)
 
-    def _plain_step(self, inputs: Any, targets: Any, weights: Any = None) -> Any:
+    def _plain_step(self, pieces: Sequence[Any], targets: Any, weights: Any = None) -> Any:
         model = self._model
-        outputs = model(inputs, training=False)
+        of_weights = len(model.losses)
+        outputs = in_pieces(model, pieces)
         if self._uses_compiled:
+            self._adds_losses = len(model.losses) > of_weights
+            inputs = joined(pieces)
             loss = model._compute_loss(x=inputs, y=targets, y_pred=outputs, sample_weight=weights, training=False)
             model._clear_losses()  # what layers added belongs to this trace
             self._loss.update_state(loss, sample_weight=keras.ops.shape(keras.tree.flatten(inputs)[0])[0])
@@ -63,9 +77,9 @@ class KerasMetrics:
 
     def build(self, batch: Batch) -> None:
         """Make the metrics' variables, by a step that counts nothing."""
-        few = [keras.tree.map_structure(_two, part) for part in batch[:3] if part is not None]
-        self._plain_step(*few)  # a step of the model's own may expect that all variables are there
-        self.step(*few)
+        inputs, *rest = (keras.tree.map_structure(_two, part) for part in batch[:3] if part is not None)
+        self._plain_step([inputs], *rest)  # a step of the model's own may expect that all variables are there
+        self.step([inputs], *rest)
         self.reset()
 
     def reset(self) -> None:
@@ -93,6 +107,23 @@ class KerasMetrics:
             if direction in ("up", "down") and name.endswith(metric.name):
                 return bool(direction == "up")
         return any(part in name.lower() for part in _BETTER_WHEN_HIGHER)
+
+
+def in_pieces(model: keras.Model, pieces: Sequence[Any]) -> Any:
+    """The answers of a model to a batch that comes in pieces, joined."""
+
+    def answers(piece: Any) -> Any:
+        return model(piece, training=False)
+
+    # Only what is computed once may leave something behind in the model, such as a loss.
+    return joined([*map(answers if len(pieces) == 1 else traced_once(answers), pieces)])
+
+
+def joined(pieces: Sequence[Any]) -> Any:
+    """One batch of several."""
+    if len(pieces) == 1:
+        return pieces[0]
+    return keras.tree.map_structure(lambda *parts: keras.ops.concatenate(parts), *pieces)
 
 
 def _two(array: Any) -> Any:

@@ -9,7 +9,7 @@ from keras import layers
 
 import keras_prunelab as kpl
 from keras_prunelab import InvalidDataError, UnknownNameError
-from keras_prunelab._sweep import _batch_size, _streams
+from keras_prunelab._sweep import _batch_size, _evaluate, _streams
 
 pytestmark = pytest.mark.backends
 
@@ -194,8 +194,50 @@ def test_the_batch_size_is_measured_only_where_that_pays(monkeypatch):
     assert not tried
     many = np.concatenate([x] * 10), np.concatenate([y] * 10)
     chosen = kpl.sweep(model(), many, np.linspace(0, 0.9, 91)).metadata["batch_size"]
-    assert chosen == max(tried)  # the same time for a larger batch is less for each observation
+    assert chosen == max(tried).size  # the same time for a larger batch is less for each observation
     assert len(set(tried)) > 1
+
+
+@pytest.mark.parametrize(("observations", "is_tried"), [(10**6, True), (5_000, False)])
+def test_pieces_are_tried_where_compiling_them_pays(monkeypatch, observations, is_tried):
+    seconds = {(64, 1): 0.2, (256, 1): 0.4, (1024, 1): 1.9, (64, 4): 0.3, (256, 4): 0.3, (1024, 4): 1.4}
+    tried = []
+    monkeypatch.setattr(_batch_size, "_timed", lambda _run, how: tried.append(how) or seconds[how])
+    best = _batch_size.quickest([64, 256, 1024], lambda how: None, observations, 4)
+    assert best == ((256, 4) if is_tried else (256, 1))
+    assert {how.pieces for how in tried} == ({1, 4} if is_tried else {1})
+
+
+@pytest.mark.parametrize("pieces", [3, 64])
+def test_a_batch_in_pieces_is_measured_as_a_whole(monkeypatch, pieces):
+    monkeypatch.setattr(_evaluate, "quickest", lambda *_: _batch_size.BatchSize(50, pieces))
+    made = model(metrics=["accuracy"], weighted_metrics=[keras.metrics.SparseTopKCategoricalAccuracy(2)])
+    given = (*data(), np.random.default_rng(0).random(230).astype("float32"))
+    row = kpl.sweep(made, given, [0.5]).table.iloc[0]
+    for name, value in evaluated(made, 0.5, given).items():
+        assert row[name] == pytest.approx(value, abs=1e-6)
+
+
+class _Adds(layers.Layer):
+    def call(self, inputs):
+        self.add_loss(keras.ops.mean(inputs))
+        return inputs
+
+
+@pytest.mark.parametrize("layer", [layers.ActivityRegularization(0.1), _Adds()], ids=["activity", "own"])
+def test_layers_that_add_to_the_loss_are_given_whole_batches(monkeypatch, layer):
+    asked = []
+    monkeypatch.setattr(
+        _evaluate, "quickest", lambda *given: asked.append(given[-1]) or _batch_size.BatchSize(46, given[-1])
+    )
+    plain = model(metrics=["accuracy"])
+    made = keras.Sequential([keras.Input((6,)), layer, *plain.layers])
+    made.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    row = kpl.sweep(made, data(), [0.5]).table.iloc[0]
+    x, y = data()
+    expected = kpl.prune(made, 0.5).evaluate(x, y, batch_size=46, verbose=0, return_dict=True)
+    assert row["loss"] == pytest.approx(expected["loss"], abs=1e-6)
+    assert asked == [1]
 
 
 def test_the_model_keeps_its_metrics_and_weights():
