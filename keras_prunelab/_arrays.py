@@ -1,9 +1,10 @@
-"""Choosing between a value and a constant by a mask, without a branch for each element."""
+"""Arrays of NumPy: masked without a branch for each element, checked, made of tensors."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,6 +34,20 @@ def masked(values: NDArray[Any], mask: NDArray[np.bool_], fill: float = 0.0) -> 
     if other:
         chosen |= other * ~mask
     return chosen.view(values.dtype)
+
+
+def as_array(value: Any) -> NDArray[Any]:
+    """An array of a tensor, a list or an array, in the precision of Keras: single where it was double.
+
+    Args:
+        value: what it is made of.
+
+    Examples:
+        >>> as_array([0.5]).dtype, as_array([1]).dtype.kind
+        (dtype('float32'), 'i')
+    """
+    array = np.asarray(keras.ops.convert_to_numpy(value) if keras.ops.is_tensor(value) else value)
+    return array.astype(np.float32) if array.dtype == np.float64 else array
 
 
 def all_finite(values: NDArray[Any]) -> bool:

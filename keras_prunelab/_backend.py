@@ -460,10 +460,11 @@ def _tensorflow_traced(
     def call(*inputs: Any) -> Any:
         tensors = keras.tree.map_structure(tf.convert_to_tensor, inputs)
         flat = keras.tree.flatten(tensors)
-        if key_of(flat) not in traced:
-            made = trace(tensors)  # which may find that lengths are not free
-            traced[key_of(flat)] = made
-        return traced[key_of(flat)](*flat)
+        concrete = traced.get(key_of(flat))
+        if concrete is None:
+            concrete = trace(tensors)  # which may find that lengths are not free
+            traced[key_of(flat)] = concrete
+        return concrete(*flat)
 
     return call
 

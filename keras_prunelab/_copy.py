@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
+from collections.abc import Iterator
 
 import keras
 import numpy as np
 
 from ._errors import InvalidModelError
 from ._rebuild import carry_attributes, known_objects
+
+
+@contextlib.contextmanager
+def in_memory() -> Iterator[None]:
+    """Save and load models without Keras's warnings of what matters in files only."""
+    with warnings.catch_warnings():
+        # An optimizer that was never run has fewer variables in the original than in the copy.
+        warnings.filterwarnings("ignore", message="Skipping variable loading for optimizer")
+        # Unsafe in a file that anybody may have written, not in the memory of one process.
+        warnings.filterwarnings("ignore", message="The object being serialized includes a `lambda`")
+        yield
 
 
 def copied(model: keras.Model) -> keras.Model:
@@ -24,11 +37,7 @@ def copied(model: keras.Model) -> keras.Model:
         InvalidModelError: Keras cannot save and load the model.
     """
     try:
-        with known_objects(model), warnings.catch_warnings():
-            # An optimizer that was never run has fewer variables in the original than in the copy.
-            warnings.filterwarnings("ignore", message="Skipping variable loading for optimizer")
-            # Unsafe in a file that anybody may have written, not in the memory of one process.
-            warnings.filterwarnings("ignore", message="The object being serialized includes a `lambda`")
+        with known_objects(model), in_memory():
             make, arguments = model.__reduce__()
             copy = make(*arguments)
         equal = _same_weights(model, copy)

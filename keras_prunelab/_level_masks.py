@@ -65,7 +65,7 @@ class PackedMasks:
         for masks in levels:
             shapes = masks.shapes
             bits.append(masks.packed())
-            gone.append({path: mask.size - int(np.count_nonzero(mask)) for path, mask in masks.items()})
+            gone.append(masks.zeros_by_variable())
         return cls(shapes, bits, gone)
 
     def masks(self, level: int) -> MaskSet:

@@ -102,7 +102,11 @@ class MaskSet(Mapping[str, NDArray[np.bool_]]):
     @property
     def zeros(self) -> int:
         """The number of pruned weights."""
-        return self.total - sum(int(np.count_nonzero(mask)) for mask in self._masks.values())
+        return sum(self.zeros_by_variable().values())
+
+    def zeros_by_variable(self) -> dict[str, int]:
+        """The number of pruned weights of each variable, by path."""
+        return {path: mask.size - int(np.count_nonzero(mask)) for path, mask in self._masks.items()}
 
     @property
     def sparsity(self) -> float:

@@ -17,7 +17,7 @@ from ._granularity import Granularity
 from ._level_masks import LevelMasks, NestedMasks, PackedMasks
 from ._masks import MaskSet
 from ._removal import Levels, removal_levels
-from ._selection import pruned_count, select
+from ._selection import pruned_count, select, sparsities_of_rounds
 from .scores import Score, ScoreContext, checked_scores
 
 Progress: TypeAlias = Callable[[int, int], None]
@@ -74,9 +74,7 @@ class Search:
 
     def _by_rounds(self, sparsity: float) -> Masks:
         kept = self._all_kept()
-        for step in range(1, self.score.rounds + 1):
-            # The last exponent is 1: exactly the asked sparsity.
-            target = 1 - (1 - sparsity) ** (step / self.score.rounds) if step < self.score.rounds else sparsity
+        for target in sparsities_of_rounds(sparsity, self.score.rounds):
             kept = self.further(kept, target)
         return kept
 

@@ -53,6 +53,20 @@ def checked_sparsities(sparsities: float | ArrayLike) -> tuple[float, ...]:
     return tuple(levels.tolist())
 
 
+def sparsities_of_rounds(sparsity: float, rounds: int) -> tuple[float, ...]:
+    """The sparsity after each of several rounds: each keeps the same share of what the one before it kept.
+
+    Args:
+        sparsity: the sparsity after the last round, exactly that.
+        rounds: how many there are, at least 1.
+
+    Examples:
+        >>> [round(each, 6) for each in sparsities_of_rounds(0.75, 2)]
+        [0.5, 0.75]
+    """
+    return (*(1 - (1 - sparsity) ** (number / rounds) for number in range(1, rounds)), sparsity)
+
+
 def pruned_count(sparsity: float, total: int) -> int:
     """Round s N to the number of weights that go, halves up.
 

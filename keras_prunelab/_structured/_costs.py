@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from ._analysis import Analysis
-from ._channels import Flags, Ids
+from ._channels import Flags, Ids, Site
 from ._macs import UnknownCountError, uses
 from ._rules import Rule
 
@@ -33,14 +33,14 @@ def cost(analysis: Analysis, gone: Flags, kind: Cost) -> int:
     def count(ids: Ids) -> int:
         return int(kept[ids].sum())
 
-    total = 0
+    total, firsts = 0, analysis.layers()
     done: set[int] = set()
     for rule, site in zip(analysis.rules, analysis.sites, strict=True):
         layer = site.layer
         if not isinstance(layer, keras.layers.Layer) or (kind != "macs" and id(layer) in done):
             continue
         done.add(id(layer))
-        sizes = _sizes(rule, analysis, id(layer), count)
+        sizes = _sizes(rule, analysis, firsts[id(layer)][1], count)
         if kind == "parameters":
             total += sum(sizes)
         elif kind == "bytes":
@@ -54,8 +54,7 @@ def cost(analysis: Analysis, gone: Flags, kind: Cost) -> int:
     return total
 
 
-def _sizes(rule: Rule, analysis: Analysis, layer: int, count: Callable[[Ids], int]) -> list[int]:
-    _, site = analysis.layers()[layer]
+def _sizes(rule: Rule, analysis: Analysis, site: Site, count: Callable[[Ids], int]) -> list[int]:
     sizes = []
     for weight, axes in zip(site.weights, analysis.layout(rule, site), strict=True):
         lengths = [length if ids is None else count(ids) for length, ids in zip(weight.shape, axes, strict=True)]

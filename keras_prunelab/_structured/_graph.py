@@ -66,6 +66,18 @@ class Graph:
     entries: Mapping[int, Sequence[Tensor]]
 
 
+def step_of(call: Call) -> Call:
+    """The call that a `TimeDistributed` makes of the layer inside it at one step."""
+
+    def without_time(tensor: Tensor) -> Tensor:
+        return Tensor((tensor.shape[0], *tensor.shape[2:]), tensor.dtype)
+
+    seen = {tensor: without_time(tensor) for tensor in (*call.inputs, *call.outputs)}
+    args = tuple(seen[each] if isinstance(each, Tensor) else each for each in call.args)
+    inputs, outputs = (tuple(seen[each] for each in tensors) for tensors in (call.inputs, call.outputs))
+    return Call(call.layer.layer, call.name, args, {}, inputs, outputs)
+
+
 def graph_of(model: Any) -> Graph:
     """Lay a model open.
 

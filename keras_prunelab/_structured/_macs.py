@@ -13,7 +13,7 @@ from typing import Any
 import keras
 
 from ._channels import channel_axis
-from ._graph import Call, Tensor
+from ._graph import Call, Tensor, step_of
 
 L = keras.layers
 Uses = Callable[[Call], Sequence[int]]
@@ -81,12 +81,7 @@ def _both_ways(call: Call) -> list[int]:
 
 def _at_each_step(call: Call) -> list[int]:
     steps = _product(call.inputs[0].shape[1:2])
-
-    def one(tensor: Tensor) -> Tensor:
-        return Tensor((tensor.shape[0], *tensor.shape[2:]), tensor.dtype)
-
-    inner = Call(call.layer.layer, call.name, (), {}, tuple(map(one, call.inputs)), tuple(map(one, call.outputs)))
-    return [steps * count for count in uses(inner)]
+    return [steps * count for count in uses(step_of(call))]
 
 
 def _attention(call: Call) -> list[int]:

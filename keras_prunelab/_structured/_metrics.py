@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 import keras
 import numpy as np
 import pandas as pd
+
+from keras_prunelab._storage import sparse_bytes, width
 
 from ._compact import without_wrappers
 from ._graph import Call, Graph, graph_of
@@ -159,33 +162,25 @@ def _rows(graph: Graph) -> tuple[list[dict[str, Any]], list[str]]:
 def _weights_row(call: Call) -> tuple[dict[str, Any], list[int]]:
     layer = call.layer
     sizes = [math.prod(weight.shape) for weight in layer.weights]
-    widths = [_width(weight.dtype) for weight in layer.weights]
+    widths = [width(weight.dtype) for weight in layer.weights]
     counts = [int(np.count_nonzero(keras.ops.convert_to_numpy(weight))) for weight in layer.weights]
-    compressed = [
-        min(size * width, count * width + math.ceil(size / 8))
-        for size, width, count in zip(sizes, widths, counts, strict=True)
-    ]
     row = dict.fromkeys(_COLUMNS, 0) | {
         "layer": call.name,
         "type": type(layer).__name__,
         "parameters": sum(sizes),
         "learnables": sum(math.prod(weight.shape) for weight in layer.trainable_weights),
         "nonzeros": sum(counts),
-        "bytes_dense": sum(size * width for size, width in zip(sizes, widths, strict=True)),
-        "bytes_compressed": sum(compressed),
+        "bytes_dense": sum(map(operator.mul, sizes, widths)),
+        "bytes_compressed": sum(map(sparse_bytes, sizes, counts, widths)),
     }
     return row, counts
-
-
-def _width(dtype: str) -> int:
-    return 2 if dtype == "bfloat16" else np.dtype(dtype).itemsize
 
 
 def _bytes(tensor: Any) -> int:
     """What a tensor takes for one observation; free lengths count as 1."""
     if tensor.dtype == "string":
         return 0
-    return math.prod([int(length or 1) for length in tensor.shape[1:]]) * _width(tensor.dtype)
+    return math.prod([int(length or 1) for length in tensor.shape[1:]]) * width(tensor.dtype)
 
 
 def _peak(graph: Graph) -> int:

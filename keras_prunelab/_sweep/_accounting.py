@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from keras_prunelab._prunable import Prunables
+from keras_prunelab._storage import sparse_bytes, width
 
 from ._outline import Outline
 
@@ -49,10 +48,10 @@ class Accounting:
         uses = {each.path: each.uses or 0 for layer in counted for each in layer.variables}
         return cls(
             sizes={item.path: item.size for item in prunables},
-            widths={item.path: _width(item.variable.dtype) for item in prunables},
+            widths={item.path: width(item.variable.dtype) for item in prunables},
             uses=uses,
             other_parameters=sum(math.prod(weight.shape) for weight in others),
-            other_bytes=sum(math.prod(weight.shape) * _width(weight.dtype) for weight in others),
+            other_bytes=sum(math.prod(weight.shape) * width(weight.dtype) for weight in others),
             macs=sum((each.uses or 0) * each.size for layer in counted for each in layer.variables),
         )
 
@@ -80,10 +79,4 @@ class Accounting:
         }
 
     def _bytes(self, path: str, zeros: int) -> int:
-        """The kept values and one bit a weight that says which they are; all values where that is less."""
-        size, width = self.sizes[path], self.widths[path]
-        return min(size * width, (size - zeros) * width + -(-size // 8))
-
-
-def _width(dtype: str) -> int:
-    return 2 if dtype == "bfloat16" else np.dtype(dtype).itemsize
+        return sparse_bytes(self.sizes[path], self.sizes[path] - zeros, self.widths[path])

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_prunelab._arrays import as_array
 from keras_prunelab._errors import InvalidDataError
 
 from ._metric import ACCURACY, RMSE, Metric
@@ -154,7 +155,7 @@ def structured(model: keras.Model, data: Any) -> Structured:
             "call model.compile(loss=..., metrics=...) first."
         )
     inputs, targets, weights = _unpacked(data)
-    parts = [keras.tree.map_structure(_numeric, part) for part in (inputs, targets)]
+    parts = [keras.tree.map_structure(as_array, part) for part in (inputs, targets)]
     lengths = {len(array) for array in keras.tree.flatten(parts)}
     if len(lengths) != 1 or 0 in lengths:
         raise InvalidDataError(
@@ -191,7 +192,7 @@ def samples(model: keras.Model, data: Any) -> Samples:
         checked,
         metric,
         tuple(map(str, names)) if names is not None else (),
-        _numeric(labels) if isinstance(checked, np.ndarray) else checked,
+        as_array(labels) if isinstance(checked, np.ndarray) else checked,
         None if weights is None else np.asarray(weights),
     )
 
@@ -373,9 +374,3 @@ def _take(array: Array | Sequence[Array], chosen: slice | Array) -> Array:
 
 def _sliced(part: Any, chosen: slice) -> Any:
     return None if part is None else keras.tree.map_structure(lambda array: array[chosen], part)
-
-
-def _numeric(values: Any) -> Array:
-    """An array in the precision of Keras."""
-    array = np.asarray(values)
-    return array.astype(np.float32) if array.dtype == np.float64 else array

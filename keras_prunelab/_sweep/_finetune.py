@@ -15,6 +15,7 @@ from keras_prunelab._errors import InvalidScheduleError, UnknownNameError
 from keras_prunelab._masks import MaskSet
 from keras_prunelab._prunable import Prunables
 from keras_prunelab._rebuild import known_objects
+from keras_prunelab._selection import sparsities_of_rounds
 
 Rewinding = Literal["learning_rate", "weights"]
 NextMasks = Callable[[Mapping[str, NDArray[np.bool_]], float], Mapping[str, NDArray[np.bool_]]]
@@ -75,8 +76,7 @@ class FineTune:
 
     def sparsities(self, sparsity: float) -> tuple[float, ...]:
         """The sparsity after each round: each keeps the same share of what the one before kept."""
-        rounds = range(1, self.rounds)
-        return (*(1 - (1 - sparsity) ** (each / self.rounds) for each in rounds), sparsity)
+        return sparsities_of_rounds(sparsity, self.rounds)
 
     def __str__(self) -> str:
         epochs = f"{self.epochs} epoch{'s' if self.epochs > 1 else ''}"

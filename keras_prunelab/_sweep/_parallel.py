@@ -7,13 +7,13 @@ import json
 import pickle
 import sys
 import uuid
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 import keras
 
+from keras_prunelab._copy import in_memory
 from keras_prunelab._errors import InvalidDataError, InvalidModelError, MissingBackendError, UnknownNameError
 from keras_prunelab._prunable import Prunables, prunable
 from keras_prunelab._rebuild import custom_objects, known_objects
@@ -118,10 +118,7 @@ def _packed(task: Task, plan: Plan) -> Parcel:
     places = {item.path: place for place, item in enumerate(prunable(model, learnables="all"))}
     metrics = None if task.metrics is None else [_sent_metric(one) for one in task.metrics]
     try:
-        with known_objects(model), warnings.catch_warnings():
-            # An optimizer that was never run has fewer variables in the original than in the copy.
-            warnings.filterwarnings("ignore", message="Skipping variable loading for optimizer")
-            warnings.filterwarnings("ignore", message="The object being serialized includes a `lambda`")
+        with known_objects(model), in_memory():
             made = model.__reduce__()
     except (TypeError, ValueError, NotImplementedError, AttributeError) as error:
         raise InvalidModelError(
@@ -149,8 +146,7 @@ def _packed(task: Task, plan: Plan) -> Parcel:
 def unpacked_bench(content: bytes) -> Bench:
     """The bench of a worker, from what `Workers` packed."""
     sent = pickle.loads(content)  # noqa: S301  # from the process that started this one
-    with keras.saving.custom_object_scope(sent["objects"]), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Skipping variable loading for optimizer")
+    with keras.saving.custom_object_scope(sent["objects"]), in_memory():
         make, arguments = sent["model"]
         model = make(*arguments)
     every = prunable(model, learnables="all")
@@ -170,11 +166,11 @@ def _packed_curve(curve: Curve, levels: Sequence[float]) -> Parcel | None:
 
 def _key(task: Task, plan: Plan) -> str:
     """The same for the same task, so that workers that are still there need not prepare anew."""
+    if task.trains or task.score_data is not None:
+        return uuid.uuid4().hex
     fingerprint = asdict(Fingerprint.of(task, plan))
     for name in ("sparsities", "training"):  # said by each point; what trains is sent with its data
         fingerprint["settings"].pop(name)
-    if task.trains or task.score_data is not None:
-        return uuid.uuid4().hex
     try:
         config = keras.saving.serialize_keras_object(task.model)
         text = json.dumps([fingerprint, config, [type(one).__name__ for one in task.arms]], default=repr)

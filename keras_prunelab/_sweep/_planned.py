@@ -208,8 +208,7 @@ def _sources(run: Run, pruning: Pruning) -> dict[CurveKey, MaskSource]:
 def _zeros(run: Run, point: Point, source: MaskSource) -> Mapping[str, int]:
     if isinstance(source, Curve):
         return run.curves[point.arm].zeros(point.level)
-    masks = source.masks(point.level)
-    return {path: mask.size - int(np.count_nonzero(mask)) for path, mask in masks.items()}
+    return source.masks(point.level).zeros_by_variable()
 
 
 def _versions() -> dict[str, str]:

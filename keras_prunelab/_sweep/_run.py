@@ -37,7 +37,7 @@ class InProcess:
 
     Args:
         bench: where.
-        numbers: the number of each curve at the bench.
+        task: what the bench was given.
     """
 
     def __init__(self, bench: Bench, task: Task) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
+from keras_prunelab._arrays import as_array
 from keras_prunelab._errors import InvalidDataError
 
 from ._data import (
@@ -142,7 +142,7 @@ def _collected(model: keras.Model, data: Any, source: Callable[[], Iterable[Any]
 def _batch(given: Any) -> Batch:
     if not isinstance(given, tuple | list) or not 2 <= len(given) <= 3:
         raise InvalidDataError(f"A batch is (inputs, labels), perhaps with weights, but got {type(given).__name__}.")
-    parts = [None if part is None else keras.tree.map_structure(_array, part) for part in given]
+    parts = [None if part is None else keras.tree.map_structure(as_array, part) for part in given]
     if parts[1] is None:
         raise InvalidDataError("The data has no labels, and a sweep compares the network's answers with them.")
     return Batch(*parts)
@@ -159,8 +159,3 @@ def _joined(held: list[Batch]) -> Any:
             return None
         parts.append(keras.tree.pack_sequence_as(several[0], [np.concatenate(column) for column in columns]))
     return tuple(parts)
-
-
-def _array(value: Any) -> NDArray[Any]:
-    array = np.asarray(keras.ops.convert_to_numpy(value) if keras.ops.is_tensor(value) else value)
-    return array.astype(np.float32) if array.dtype == np.float64 else array

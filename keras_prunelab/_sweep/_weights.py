@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -43,13 +42,3 @@ class MaskedWeights:
             variable, dense = self._dense[path]
             variable.assign(dense)
         self._applied = {}
-
-
-@contextmanager
-def masked_weights(prunables: Iterable[Prunable]) -> Iterator[MaskedWeights]:
-    """Weights to put masks on; at the end, however it comes, they are as they were."""
-    weights = MaskedWeights(prunables)
-    try:
-        yield weights
-    finally:
-        weights.restore()

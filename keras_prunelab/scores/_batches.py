@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
 
+from keras_prunelab._arrays import as_array
 from keras_prunelab._errors import InvalidDataError
 
 
@@ -99,10 +99,10 @@ def _batch(one: Any) -> Batch:
 
 
 def _array(value: Any) -> Any:
-    array = np.asarray(keras.ops.convert_to_numpy(value) if keras.ops.is_tensor(value) else value)
+    array = as_array(value)
     if array.ndim == 0 or array.dtype.kind == "O":
         raise InvalidDataError(f"Calibration data is arrays with one observation after the other, not {array!r:.80}.")
-    return array.astype(np.float32) if array.dtype == np.float64 else array
+    return array
 
 
 def _is_array(value: Any) -> bool:

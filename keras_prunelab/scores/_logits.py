@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from keras_prunelab._errors import InvalidDataError, InvalidModelError
+from keras_prunelab._rebuild import is_graph
 
 # Operations by class name: a Softmax at the end may be a layer or, as keras.ops.softmax, a bare operation.
 _SQUASHING = ("softmax", "log_softmax", "sigmoid")
@@ -33,7 +34,7 @@ def sum_of_logits(model: keras.Model, data: Any = None) -> Callable[[], Any]:
     Raises:
         InvalidModelError: the input shape is unknown, or the softmax is out of reach.
     """
-    if _is_graph(model):
+    if is_graph(model):
         outputs = [_before_squashing(tensor) for tensor in model.outputs]
         forward: Any = keras.Model(model.inputs, outputs)
         ones: Any = [_ones(tensor.shape, tensor.dtype) for tensor in model.inputs]
@@ -56,22 +57,6 @@ def sum_of_logits(model: keras.Model, data: Any = None) -> Callable[[], Any]:
     return total
 
 
-def _is_graph(model: keras.Model) -> bool:
-    return bool(getattr(model, "outputs", None)) and type(model).call in (
-        _FUNCTIONAL.call,
-        keras.Sequential.call,
-    )
-
-
-def _functional_class() -> Any:
-    # Keras exports no name for the class that keras.Model(inputs, outputs) makes.
-    tensor = keras.Input((1,))
-    return type(keras.Model(tensor, tensor))
-
-
-_FUNCTIONAL = _functional_class()
-
-
 def _producer(tensor: Any) -> tuple[Any, Any, int]:
     operation, node, index = tensor._keras_history
     return operation, operation._inbound_nodes[node], index
@@ -82,7 +67,7 @@ def _before_squashing(tensor: Any) -> Any:
     operation, node, index = _producer(tensor)
     if type(operation).__name__ in _SQUASHING_OPERATIONS:
         return node.input_tensors[0]
-    if isinstance(operation, keras.Model) and _is_graph(operation):
+    if is_graph(operation):
         inner = [_before_squashing(output) for output in operation.outputs]
         if any(one is not other for one, other in zip(inner, operation.outputs, strict=True)):
             outputs = keras.Model(operation.inputs, inner)(list(node.input_tensors))
@@ -92,7 +77,7 @@ def _before_squashing(tensor: Any) -> Any:
 
 def _last_layers(tensor: Any) -> Iterator[Any]:
     operation, _, index = _producer(tensor)
-    if isinstance(operation, keras.Model) and _is_graph(operation):
+    if is_graph(operation):
         yield from _last_layers(operation.outputs[index])
     else:
         yield operation

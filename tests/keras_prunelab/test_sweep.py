@@ -136,12 +136,13 @@ def test_the_forward_pass_is_compiled_once_and_weights_are_written_only_where_ma
     assert len(calls) <= 1 or keras.config.backend() == "torch"
     prunables = kpl.prunable(model)
     written = []
-    with _weights.masked_weights(prunables) as weights:
-        masks = kpl.trajectory(model, [0.5]).masks(0)
-        weights.apply(masks)
-        monkeypatch.setattr(type(prunables[0].variable), "assign", lambda self, value: written.append(self.path))
-        weights.apply(masks)
-        monkeypatch.undo()
+    weights = _weights.MaskedWeights(prunables)
+    masks = kpl.trajectory(model, [0.5]).masks(0)
+    weights.apply(masks)
+    monkeypatch.setattr(type(prunables[0].variable), "assign", lambda self, value: written.append(self.path))
+    weights.apply(masks)
+    monkeypatch.undo()
+    weights.restore()
     assert written == []
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._structured._channels import Flags, Flow, Ids, Layout, Site, Trace, Values, WallError
-from keras_prunelab._structured._graph import Call, Tensor
+from keras_prunelab._structured._graph import Call, step_of
 
 from ._base import Count, Rule, balanced, ids_of
 from ._merge import product
@@ -32,7 +32,7 @@ class TimeDistributedRule(Rule):
             raise WallError(f"holds {type(inner).__name__}, which has no rule")
         if len(inputs) > 1 or len(call.outputs) > 1:
             raise WallError("takes or gives several tensors")
-        outputs = rule.flow(_step(call), tuple(_earlier(flow) for flow in inputs), trace)
+        outputs = rule.flow(step_of(call), tuple(_earlier(flow) for flow in inputs), trace)
         trace.ports(call.layer).update(trace.ports(inner))
         return [Flow(flow.axis + 1, flow.ids) for flow in outputs]
 
@@ -91,19 +91,7 @@ def _inside(site: Site) -> tuple[Rule, Site]:
     rule = rule_of(site.layer.layer)
     assert rule is not None, "flow has found it"  # noqa: S101 # for the type checker
     inputs, outputs = (tuple(map(_earlier, flows)) for flows in (site.inputs, site.outputs))
-    return rule, Site(_step(site.call), inputs, outputs, site.ports, site.weights)
-
-
-def _step(call: Call) -> Call:
-    """The call of the inner layer at one step."""
-    seen = {tensor: _without_time(tensor) for tensor in (*call.inputs, *call.outputs)}
-    args = tuple(seen[each] if isinstance(each, Tensor) else each for each in call.args)
-    inputs, outputs = (tuple(seen[each] for each in tensors) for tensors in (call.inputs, call.outputs))
-    return Call(call.layer.layer, call.name, args, {}, inputs, outputs)
-
-
-def _without_time(tensor: Tensor) -> Tensor:
-    return Tensor((tensor.shape[0], *tensor.shape[2:]), tensor.dtype)
+    return rule, Site(step_of(site.call), inputs, outputs, site.ports, site.weights)
 
 
 def _earlier(flow: Flow) -> Flow:
