@@ -299,8 +299,17 @@ def read(variable: Any) -> NDArray[Any]:
         Its value, not to be written to: without a copy where the backend allows that.
     """
     if keras.config.backend() == "tensorflow" and variable.dtype != "bfloat16":
-        return np.asarray(memoryview(variable.value.read_value()))
+        return np.asarray(memoryview(_tensorflow_read(variable.value)))
     return np.asarray(keras.ops.convert_to_numpy(variable))
+
+
+def _tensorflow_read(value: Any) -> Any:
+    import tensorflow as tf
+
+    if isinstance(value, tf.distribute.DistributedValues):
+        return value.read_value()
+    # A third of the time of `read_value`, which counts where masks change at every step.
+    return tf.raw_ops.ReadVariableOp(resource=value.handle, dtype=value.dtype)
 
 
 def protected(variable: Any) -> NDArray[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -174,7 +175,9 @@ def test_a_sequence_that_is_too_short_is_an_error():
         model = to_keras(chain(sequence_input(3, MinLength=row(4)), conv))
     assert model.input_shape == (None, None, 3)
     assert np.asarray(model(normal(1, 2, 4, 3))).shape == (2, 1, 2)
-    with pytest.raises(ValueError, match="too small"):
+    # With oneDNN, which not every processor has, TensorFlow gives an empty convolution the shape of its input, and only
+    # the addition of the bias fails.
+    with pytest.raises((ValueError, tf.errors.InvalidArgumentError), match=r"too small|Incompatible shapes"):
         model(normal(1, 2, 3, 3))
 
 
