@@ -82,11 +82,19 @@ class Allocation:
         """Whether there are limits beside the rule."""
         return self.min_sparsity is not None or self.max_sparsity is not None or bool(self.protect)
 
-    def groups(self, prunables: Prunables) -> list[Group]:
-        """The variables that the rule sees as one: those of a layer, or each for itself."""
+    def groups(self, prunables: Prunables, *, in_channels: bool = False) -> list[Group]:
+        """The variables that the rule sees as one: those of a layer, or each for itself.
+
+        Args:
+            prunables: the variables.
+            in_channels: whether channels go as a whole. Those of two kernels of a layer are of different sizes, and
+                ranked together all channels of the small one, such as the depthwise one of a separable convolution,
+                would go first.
+        """
+        by_layer = self.rule == "global" or (self.rule == "layer" and not in_channels)
         by_key: dict[Any, list[Prunable]] = {}
         for item in prunables:
-            by_key.setdefault(item.within if self.rule in ("global", "layer") else item.path, []).append(item)
+            by_key.setdefault(item.within if by_layer else item.path, []).append(item)
         return [tuple(group) for group in by_key.values()]
 
     def limits(self, groups: Sequence[Group]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

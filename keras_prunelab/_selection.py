@@ -101,7 +101,7 @@ def check(prunables: Prunables, sparsity: float, scope: Scope, granularity: Gran
     """
     rules, grain = _allocation.get(scope), _granularity.get(granularity)
     grain.check(prunables)
-    groups = rules.groups(prunables)
+    groups = rules.groups(prunables, in_channels=grain.kind == "channel")
     _checked_count(pruned_count(sparsity, prunables.total), prunables.total, *_limits(rules, grain, groups))
 
 
@@ -136,7 +136,7 @@ def select(
     """
     rules, grain = _allocation.get(scope), _granularity.get(granularity)
     masks = kept or {item.path: np.ones(item.shape, np.bool_) for item in prunables}
-    groups = rules.groups(prunables)
+    groups = rules.groups(prunables, in_channels=grain.kind == "channel")
     candidates = [Candidates(group, scores, masks, grain, norm) for group in groups]
     gone = np.array([each.gone for each in candidates])
     if rules.rule == "layer" and not rules.is_limited:

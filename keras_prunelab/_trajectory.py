@@ -116,7 +116,8 @@ def trajectory(
         sparsities: shares of the weights to prune, each in [0, 1), in any order.
         score: what `scores.get` takes.
         scope: `"global"` ranks all weights together; `"layer"` prunes the same share of each layer, where
-            k = round(s n) holds for each layer's own n; `"erk"`, `"lamp"`, or an `Allocation`.
+            k = round(s n) holds for each layer's own n, or with channels for each kernel's; `"erk"`, `"lamp"`, or an
+            `Allocation`.
         granularity: what goes as a whole: `"weight"`, `"2:4"`, blocks such as `"4x4"`, `"kernel"`, `"channel"`.
         convention: `"paper"`, `"matlab"`, or a `Convention`.
         prunables: the variables to prune; by default those of the model that the convention counts.

@@ -157,6 +157,15 @@ def test_channels_by_l1_and_l2(norm: int) -> None:
     np.testing.assert_array_equal(np.flatnonzero(zero), np.sort(gone))
 
 
+def test_channels_of_each_kernel_of_a_layer_are_ranked_among_themselves() -> None:
+    """Those of a depthwise kernel, with nine weights each, would all go before those of the pointwise one."""
+    model = model_of(L.SeparableConv2D(8, 3, name="separable"), shape=(8, 8, 16))
+    pruned = kpl.prune(model, 0.5, granularity="channel", scope="layer")
+    depthwise, pointwise = (item.value() for item in kpl.prunable(pruned))
+    assert np.count_nonzero(depthwise.any(axis=(0, 1, 3))) == 8
+    assert np.count_nonzero(pointwise.any(axis=(0, 1, 2))) == 4
+
+
 def test_one_channel_of_each_layer_stays() -> None:
     model = model_of(L.Dense(4, name="weak"), L.Dense(50, name="strong"), shape=(6,))
     scores = [np.full((6, 4), 0.001), np.random.default_rng(0).random((4, 50))]
