@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from ._errors import MissingBackendError
 
 _BACKENDS = ("tensorflow", "jax", "torch")
+_WORTH_COMPILING = 1 << 16
+"""Weights from which on an optimizer's update is compiled by itself."""
 
 
 def import_keras() -> Any:
@@ -366,6 +368,35 @@ def compiled_writes(write: Callable[..., None], optimizer: Any) -> Callable[...,
         return write
     # XLA joins all of it into one pass over memory; on macOS it does not know graphics cards.
     return _tensorflow_traced(write, jit_compile=sys.platform != "darwin")
+
+
+def in_one_pass(update: Callable[..., None], optimizer: Any, size: int) -> Callable[..., None]:
+    """Compile an optimizer's update inside a train step, so that it goes over memory once.
+
+    Without XLA, which makes convolutions slow on CPUs and is off by default there, TensorFlow goes over gradients,
+    moments and weights once for each operation of the update, and masks would make it once more.
+
+    Args:
+        update: takes the gradients, and assigns to variables of the model and the optimizer; of Keras's own code.
+        optimizer: the optimizer.
+        size: how many weights are updated.
+
+    Returns:
+        A function of gradients that does the same; `update` itself where compiling does not pay, or is not possible.
+    """
+    if keras.config.backend() != "tensorflow" or size < _WORTH_COMPILING or _has_replicas(optimizer):
+        return update
+    import tensorflow as tf
+
+    if tf.executing_eagerly() or tf.config.list_logical_devices("GPU"):
+        return update
+    compiled = tf.function(update, jit_compile=True, autograph=False)
+
+    def run(*grads: Any) -> None:
+        # Embeddings have sparse gradients, and a variable that is not used has none.
+        (compiled if all(isinstance(grad, tf.Tensor) for grad in grads) else update)(*grads)
+
+    return run
 
 
 def _has_replicas(optimizer: Any) -> bool:

@@ -20,7 +20,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ._backend import at_rest, compiled_writes, creation_scope, map_in_step, optimizer_class, read
+from ._backend import at_rest, compiled_writes, creation_scope, in_one_pass, map_in_step, optimizer_class, read
 from ._errors import InvalidModelError
 from ._masks import MaskSet
 from ._prunable import Prunable, Prunables
@@ -184,14 +184,31 @@ class Enforcement:
         masks = {id(guard.item.variable): guard.mask for guard in self._guards}
         # An infinite gradient, which clipping makes finite, times zero would be NaN.
         without_pruned = _without if leaf.clipvalue is None else _masked
-        grads = [
-            without_pruned(grad, masks[id(variable)]) if grad is not None and id(variable) in masks else grad
-            for grad, variable in zip(grads, variables, strict=True)
-        ]
-        apply(grads, variables)
+
+        def update(*grads: Any) -> None:
+            kept = [
+                without_pruned(grad, masks[id(variable)]) if grad is not None and id(variable) in masks else grad
+                for grad, variable in zip(grads, variables, strict=True)
+            ]
+            apply(kept, variables)
+
+        if self._is_known(leaf):
+            update = in_one_pass(update, leaf, self._prunables.total)
+        update(*grads)
         for guard in self._guards:
             if guard.owner is leaf:
                 guard.correct()
+
+    def _is_known(self, leaf: Any) -> bool:
+        """Whether an optimizer's update holds no code but Keras's own, which can be compiled by itself."""
+        rate = leaf._learning_rate
+        return (
+            leaf is self._optimizer
+            and optimizer_class(leaf) in _ELEMENTWISE
+            and not (leaf.use_ema or leaf.gradient_accumulation_steps)
+            and all(variable.constraint is None for variable in leaf._trainable_variables)
+            and (isinstance(rate, keras.Variable) or type(rate).__module__.startswith("keras."))
+        )
 
     def _without_masks(self, method: Callable[[Any], None], store: Any) -> None:
         without(self._optimizer, [guard.mask for guard in self._guards], method, store)

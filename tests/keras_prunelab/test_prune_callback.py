@@ -10,6 +10,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import keras_prunelab as kpl
+from keras_prunelab import _backend, _enforcement
 
 from .training import BATCH, ROWS, SCHEDULE, L, Probe, array, compiled, data, dense, expected_zeros, slots_at_zeros
 
@@ -68,6 +69,36 @@ def test_exact_zeros_at_every_batch_with_every_optimizer(name: str) -> None:
     assert not leftovers
     # And training went on: what is kept is not what it was.
     assert all(np.isfinite(array(weight)).all() for weight in model.weights)
+
+
+@pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="the other backends compile the whole step")
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_update_that_is_compiled_by_itself_does_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = []
+    for least in (0, 1 << 62):
+        monkeypatch.setattr(_backend, "_WORTH_COMPILING", least)
+        model = compiled(dense(), OPTIMIZERS[name]())
+        prune = kpl.callbacks.Prune(SCHEDULE)
+        trained(model, prune, epochs=1)
+        assert prune.masks is not None
+        assert not any(slots_at_zeros(model.optimizer, prune.masks, model).values())
+        ends.append((kpl.sparsity(model), [array(weight) for weight in model.weights]))
+    assert ends[0][0] == ends[1][0]
+    for one, other in zip(ends[0][1], ends[1][1], strict=True):
+        # Fused operations round once; optimizers that divide by small moments make more of it.
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="the other backends compile the whole step")
+@pytest.mark.parametrize(
+    ("name", "is_compiled"),
+    [("adam", True), ("scheduled", True), ("clipped", True), ("muon", False), ("averaging", False), ("scaled", False)],
+)
+def test_only_code_that_is_known_is_compiled(name: str, is_compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(_enforcement, "in_one_pass", lambda update, *_: asked.append(1) or update)
+    trained(compiled(dense(), OPTIMIZERS[name]()), kpl.callbacks.Prune(SCHEDULE), epochs=1)
+    assert bool(asked) is is_compiled
 
 
 # torch.compile imports what torch itself has deprecated.
