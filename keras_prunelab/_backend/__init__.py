@@ -1,0 +1,40 @@
+"""Gradients, compiled functions and variables on any backend: the only room that knows the backends."""
+
+from ._gradients import Gradients, gradients, hessian_products
+from ._imports import import_keras, keras
+from ._steps import (
+    attends_in_one_width,
+    compiled_forward,
+    compiled_step,
+    compiles_for_each_length,
+    pieces_at_once,
+    run_test_step,
+    traced_once,
+    wait_for,
+)
+from ._training import at_rest, compiled_writes, creation_scope, in_one_pass, map_in_step, optimizer_class
+from ._variables import protected, read
+
+__all__ = [
+    "Gradients",
+    "at_rest",
+    "attends_in_one_width",
+    "compiled_forward",
+    "compiled_step",
+    "compiled_writes",
+    "compiles_for_each_length",
+    "creation_scope",
+    "gradients",
+    "hessian_products",
+    "import_keras",
+    "in_one_pass",
+    "keras",
+    "map_in_step",
+    "optimizer_class",
+    "pieces_at_once",
+    "protected",
+    "read",
+    "run_test_step",
+    "traced_once",
+    "wait_for",
+]
