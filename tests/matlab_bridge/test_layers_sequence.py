@@ -177,8 +177,9 @@ def test_a_sequence_that_is_too_short_is_an_error():
     assert np.asarray(model(normal(1, 2, 4, 3))).shape == (2, 1, 2)
     # With oneDNN, which not every processor has, TensorFlow gives an empty convolution the shape of its input, and only
     # the addition of the bias fails.
-    with pytest.raises((ValueError, tf.errors.InvalidArgumentError), match=r"too small|Incompatible shapes"):
+    with pytest.raises((ValueError, tf.errors.InvalidArgumentError)) as caught:
         model(normal(1, 2, 3, 3))
+    assert ("too small" if caught.type is ValueError else "Incompatible shapes: [2,3,3]") in str(caught.value)
 
 
 @pytest.mark.parametrize(
