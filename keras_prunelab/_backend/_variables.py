@@ -29,7 +29,7 @@ def _tensorflow_read(value: Any) -> Any:
 
     if isinstance(value, tf.distribute.DistributedValues):
         return value.read_value()
-    # A third of the time of `read_value`, which counts where masks change at every step.
+    # Less than half the time of `read_value`, which counts where masks change at every step.
     return tf.raw_ops.ReadVariableOp(resource=value.handle, dtype=value.dtype)
 
 
