@@ -154,7 +154,7 @@ def latency(chosen: list[str]) -> list[dict[str, Any]]:
                 "seconds": [round(before, 4), round(after, 4)],
                 "speed-up": round(before / after, 2),
                 "share": round(before / after / counted, 2),
-                "share, normalizations fused in both": round(fused_before / fused_after / counted, 2),
+                "share, both fused": round(fused_before / fused_after / counted, 2),
                 "share, fused after removing": round(before / fused_after / counted, 2),
             }
         rows.append(figures)

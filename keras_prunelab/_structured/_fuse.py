@@ -1,7 +1,9 @@
-"""Batch normalization as part of the layer before it."""
+"""Batch normalization as part of the layer before it, zero padding as part of the layer behind it."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -13,7 +15,8 @@ from keras_prunelab._rebuild import copy_of, nothing, rebuilt
 from ._build import assign_weights, updated
 from ._channels import channel_axis, weights_of
 from ._compact import without_wrappers
-from ._graph import Graph, graph_of
+from ._graph import Call, Graph, graph_of
+from ._padding import pads_as_same
 from ._proof import proved
 
 L = keras.layers
@@ -27,18 +30,19 @@ _OUTPUTS = {
 
 
 def fuse(model: keras.Model, data: Any = None) -> keras.Model:
-    """Make a model without those batch normalizations that the layer before them can do.
+    """Make a model without those batch normalizations and zero paddings that the layer next to them can do.
 
     A convolution or fully connected layer without an activation, whose output goes to a batch normalization and nowhere
-    else, takes up its scale in the kernel and its offset in the bias. The outputs are the same in inference; do this
-    last, because the smaller model cannot be trained like the other one.
+    else, takes up its scale in the kernel and its offset in the bias. A convolution behind a padding that is as wide as
+    `padding="same"` makes it pads by itself. The outputs are the same in inference; do this last, because the smaller
+    model cannot be trained like the other one.
 
     Args:
         model: a built functional or sequential model, which is only read. `Pruned` wrappers are taken off.
         data: inputs of your own to compare both models on, beside random ones.
 
     Returns:
-        A plain Keras model without these normalizations. All zeros of kernels are kept.
+        A plain Keras model without these layers. All zeros of kernels are kept.
 
     Raises:
         InvalidModelError: the model is not built, or a subclass whose `call` nobody can look into.
@@ -49,15 +53,18 @@ def fuse(model: keras.Model, data: Any = None) -> keras.Model:
         >>> import keras_prunelab as kpl
         >>> model = keras.Sequential([
         ...     keras.Input((8, 8, 3)),
+        ...     keras.layers.ZeroPadding2D(1),
         ...     keras.layers.Conv2D(4, 3, use_bias=False),
         ...     keras.layers.BatchNormalization(),
         ... ])
-        >>> [layer.use_bias for layer in kpl.fuse(model).layers]
-        [True]
+        >>> [(layer.use_bias, layer.padding) for layer in kpl.fuse(model).layers]
+        [(True, 'same')]
     """
     plain = without_wrappers(model)
-    pairs = _pairs(graph_of(plain))
-    absorbed = {id(norm) for norm in pairs.values()}
+    pairs = list(_pairs(graph_of(plain)))
+    norms = {id(first.layer): second.layer for first, second in pairs if _normalizes(first, second)}
+    paddings = {id(second.layer): first.layer for first, second in pairs if pads_as_same(first, second.layer)}
+    absorbed = {id(layer) for layer in (*norms.values(), *paddings.values())}
     made: list[tuple[Any, list[NDArray[Any]]]] = []
 
     def replace(layer: Any) -> Any:
@@ -65,43 +72,46 @@ def fuse(model: keras.Model, data: Any = None) -> keras.Model:
             return nothing
         if not isinstance(layer, L.Layer):
             return layer
-        norm = pairs.get(id(layer))
-        if norm is None:
-            made.append((copy_of(layer), weights_of(layer)))
-        else:
-            new = type(layer).from_config(updated(layer.get_config(), {"use_bias": True}))
-            made.append((new, _fused(layer, norm)))
-        return made[-1][0]
+        norm = norms.get(id(layer))
+        changes: dict[str, Any] = {} if norm is None else {"use_bias": True}
+        if id(layer) in paddings:
+            changes["padding"] = "same"
+        new = type(layer).from_config(updated(layer.get_config(), changes)) if changes else copy_of(layer)
+        made.append((new, weights_of(layer) if norm is None else _fused(layer, norm)))
+        return new
 
     fused = rebuilt(plain, replace, what="fused")
     for new, weights in made:
         assign_weights(new, weights)
-    if pairs:  # else it is a copy
+    if absorbed:  # else it is a copy
         proved(plain, fused, data)
     return fused
 
 
-def _pairs(graph: Graph) -> dict[int, Any]:
-    """Batch normalizations by the id of the layer that can take them up."""
-    calls: dict[int, int] = {}
-    readers: dict[Any, int] = dict.fromkeys(graph.outputs, 1)
-    for call in graph.calls:
-        calls[id(call.layer)] = calls.get(id(call.layer), 0) + 1
-        for tensor in call.inputs:
-            readers[tensor] = readers.get(tensor, 0) + 1
+def _pairs(graph: Graph) -> Iterator[tuple[Call, Call]]:
+    """Calls of two layers, each called once, of which the second alone reads what the first gives out."""
+    times = Counter(id(call.layer) for call in graph.calls)
+    readers = Counter([*graph.outputs, *(tensor for call in graph.calls for tensor in call.inputs)])
     makers = {tensor: call for call in graph.calls for tensor in call.outputs}
-    pairs = {}
     for call in graph.calls:
         before = makers.get(call.inputs[0]) if call.inputs else None
-        if type(call.layer) is not L.BatchNormalization or before is None or type(before.layer) not in _OUTPUTS:
-            continue
-        layer, rank = before.layer, len(call.inputs[0].shape)
-        axis = rank - 1 if type(layer) is L.Dense else channel_axis(layer, rank)
-        linear = layer.activation is None or layer.activation is keras.activations.linear
-        once = calls[id(layer)] == calls[id(call.layer)] == 1 and readers[call.inputs[0]] == 1
-        if once and linear and call.layer.axis % rank == axis and layer.activity_regularizer is None:
-            pairs[id(layer)] = call.layer
-    return pairs
+        if (
+            before is not None
+            and times[id(before.layer)] == times[id(call.layer)] == 1
+            and readers[call.inputs[0]] == 1
+        ):
+            yield before, call
+
+
+def _normalizes(first: Call, second: Call) -> bool:
+    """Whether the second layer is a batch normalization that the first one can do."""
+    layer, norm = first.layer, second.layer
+    if type(norm) is not L.BatchNormalization or type(layer) not in _OUTPUTS:
+        return False
+    rank = len(second.inputs[0].shape)
+    axis = rank - 1 if type(layer) is L.Dense else channel_axis(layer, rank)
+    linear = layer.activation is None or layer.activation is keras.activations.linear
+    return linear and norm.axis % rank == axis and layer.activity_regularizer is None
 
 
 def _fused(layer: Any, norm: Any) -> list[NDArray[Any]]:
