@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from ._arrays import masked
 from ._atomic import replacing
-from ._errors import InvalidMaskError, NothingToPruneError
-from ._prunable import Prunable, Prunables, prunable
+from ._errors import InvalidMaskError
+from ._prunable import Prunable, Prunables, maskable, prunable
 
 _FORMAT = "keras_prunelab masks 1"
 
@@ -144,14 +144,11 @@ class MaskSet(Mapping[str, NDArray[np.bool_]]):
         Raises:
             InvalidMaskError: the model lacks a variable, or one has another shape.
         """
-        try:
-            candidates = {item.path: item for item in prunable(model, learnables="all")}
-        except NothingToPruneError:
-            candidates = {}
+        candidates = {item.path: item for item in maskable(model)}
         missing = [path for path in self if path not in candidates]
         if missing:
             raise InvalidMaskError(
-                f"Model {model.name!r} has no trainable variable {', '.join(map(repr, missing))}; it has "
+                f"Model {model.name!r} has no variable {', '.join(map(repr, missing))}; it has "
                 f"{', '.join(map(repr, candidates))}. Masks fit the model they were made for and its copies "
                 "with the same layer names."
             )

@@ -12,7 +12,7 @@ from ._conventions import Convention
 from ._copy import copied
 from ._granularity import GranularityLike
 from ._masks import MaskSet
-from ._prunable import Filters, prunable
+from ._prunable import Filters, maskable, prunable
 from ._structured import complete_channels
 from ._trajectory import trajectory
 from .scores import ScoreLike
@@ -78,7 +78,7 @@ def prune(
         masks = complete_channels(model, masks)
     pruned = copied(model)
     # By position: the path of a variable without a name of its own counts up from copy to copy.
-    pairs = zip(prunable(model, learnables="all"), prunable(pruned, learnables="all"), strict=True)
+    pairs = zip(maskable(model), maskable(pruned), strict=True)
     MaskSet({its.path: masks[item.path] for item, its in pairs if item.path in masks}).apply(pruned)
     return pruned
 

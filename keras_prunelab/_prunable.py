@@ -16,7 +16,7 @@ from ._arrays import all_finite, masked
 from ._backend import protected, read
 from ._errors import InvalidModelError, NothingToPruneError, UnknownNameError
 
-Role: TypeAlias = Literal["kernel", "bias", "gamma", "beta", "embedding", "other"]
+Role: TypeAlias = Literal["kernel", "bias", "gamma", "beta", "mean", "embedding", "other"]
 AxisRole: TypeAlias = Literal["space", "input", "output", "other"]
 Learnables: TypeAlias = Literal["weights", "all"]
 
@@ -27,6 +27,7 @@ _ROLES: dict[str, Role] = {
     "gamma": "gamma",
     "scale": "gamma",
     "beta": "beta",
+    "mean": "mean",  # what a batch normalization subtracts; a state, not trained
     "embeddings": "embedding",
     "alpha": "other",
 }
@@ -280,6 +281,23 @@ def prunable(
     return Prunables(tuple(items), tuple(skipped), learnables)
 
 
+def maskable(model: keras.Model) -> list[Prunable]:
+    """Find the variables of a model that a mask can be for: the trained ones, and the means of batch normalizations.
+
+    Args:
+        model: a built model.
+
+    Returns:
+        The variables, in the same order for every copy of the model.
+
+    Raises:
+        InvalidModelError: `model` is not a Keras model, or not built.
+    """
+    trained, states = find(_checked(model))
+    means = [item for item in states if item.role == "mean" and isinstance(item.owner, keras.layers.BatchNormalization)]
+    return [item for item in (*trained, *means) if reason_to_skip(item, "all") is None]
+
+
 def _checked(model: Any) -> Any:
     if not isinstance(model, keras.Model):
         raise InvalidModelError(
@@ -393,6 +411,7 @@ def reason_to_skip(item: Prunable, learnables: Learnables) -> str | None:
         "bias": "a bias",
         "gamma": "the scale of a normalization",
         "beta": "the offset of a normalization",
+        "mean": "the mean of a normalization",
         "other": "neither a kernel nor of a known role",
     }[item.role]
     return f"{kind}; learnables='all' prunes it too"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._masks import MaskSet
-from keras_prunelab._prunable import Prunable, find
+from keras_prunelab._prunable import Prunable, maskable
 from keras_prunelab._rebuild import is_graph
 
 from ._analysis import Analysis, analysed, constants
@@ -25,7 +25,8 @@ def complete_channels(model: keras.Model, masks: Mapping[str, NDArray[np.bool_]]
 
     A channel whose kernel is masked as a whole still gives out its bias, and a normalization behind it makes its
     offset of that. With these masked too, what leaves the channel is exactly zero, and `compact` can cut it out even
-    before a padded convolution. `prune(granularity="channel")` does this by itself.
+    before a padded convolution. A batch normalization without a scale would still subtract its mean, so that this is
+    masked instead. `prune(granularity="channel")` does all that by itself.
 
     Args:
         model: a built model, which is only read. Of a subclass only the biases are found, because nobody can see
@@ -47,7 +48,7 @@ def complete_channels(model: keras.Model, masks: Mapping[str, NDArray[np.bool_]]
         [[True, False, True], [True, False, True], [True, False, True]]
     """
     whole = {path: np.array(mask) for path, mask in masks.items()}
-    items, _ = find(model)
+    items = maskable(model)
     _mask_biases(items, whole)
     if is_graph(model):
         _mask_normalizations(analysed(model), items, whole)
@@ -79,7 +80,7 @@ def _kept(item: Prunable, mask: NDArray[np.bool_]) -> Flags:
 
 
 def _mask_normalizations(analysis: Analysis, items: Sequence[Prunable], masks: Masks) -> None:
-    """Mask scale and offset where what comes in is the constant that a masked channel has left."""
+    """Mask scale and offset, or mean and offset, where what comes in is the constant that a masked channel has left."""
     by_variable = {id(item.variable): item for item in items}
     gone = np.zeros(len(analysis.makers), np.bool_)
     seen: set[int] = set()
@@ -95,12 +96,16 @@ def _mask_normalizations(analysis: Analysis, items: Sequence[Prunable], masks: M
                 if item is not None and item.path in masks:
                     site.weights[index] = np.where(masks[item.path], site.weights[index], 0)  # type: ignore[index]
             gone[_emptied(found, layout, masks)] = True
-        if not values or not any(item is not None and item.role in ("gamma", "beta") for item in found):
+        roles = {item.role for item in found if item is not None}
+        # Where there is a scale, what is subtracted before it does not matter.
+        covered = roles & ({"gamma", "beta"} if "gamma" in roles else {"beta", "mean"})
+        if not values or not covered:
             return
         dead = ~np.isnan(values[0]) & _groups_gone(analysis, gone, site)
         for index, (item, axes) in enumerate(zip(found, layout, strict=True)):
-            if item is not None and item.role in ("gamma", "beta") and item.shape == dead.shape and axes[0] is not None:
-                masks[item.path] = masks.get(item.path, np.ones(item.shape, np.bool_)) & ~dead
+            if item is not None and item.role in covered and item.shape == dead.shape and axes[0] is not None:
+                silent = dead & (values[0] == 0) if item.role == "mean" else dead
+                masks[item.path] = masks.get(item.path, np.ones(item.shape, np.bool_)) & ~silent
                 site.weights[index] = np.where(masks[item.path], site.weights[index], 0)  # type: ignore[index]
 
     constants(analysis, change)

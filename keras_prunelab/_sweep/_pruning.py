@@ -14,7 +14,7 @@ from keras_prunelab import _conventions, _granularity
 from keras_prunelab._conventions import Convention
 from keras_prunelab._granularity import Granularity, GranularityLike
 from keras_prunelab._masks import MaskSet
-from keras_prunelab._prunable import Filters, Prunable, Prunables, prunable
+from keras_prunelab._prunable import Filters, Prunable, Prunables, maskable, prunable
 from keras_prunelab._search import Progress, Search, check_together
 from keras_prunelab._selection import check
 from keras_prunelab._structured import complete_channels
@@ -74,7 +74,7 @@ class Pruning:
         if self.granularity.kind != "channel":
             return self.of_copy(model, copy).prunables
         names = self._names(model)
-        pairs = zip(prunable(model, learnables="all"), prunable(copy, learnables="all"), strict=True)
+        pairs = zip(maskable(model), maskable(copy), strict=True)
         return [replace(its, path=names.get(item.path, item.path)) for item, its in pairs]
 
     def completed(self, model: keras.Model, masks: MaskSet) -> MaskSet:

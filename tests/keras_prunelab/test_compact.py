@@ -303,13 +303,36 @@ def test_masks_of_channels_cover_all_that_makes_them() -> None:
     assert_same(pruned, small)
 
 
+def test_without_a_scale_the_mean_is_masked() -> None:
+    """A normalization would make `offset - mean / deviation` of a channel that is zero."""
+    inputs = keras.Input((8, 8, 3))
+    x = L.Conv2D(8, 3, padding="same", use_bias=False, name="one")(inputs)
+    x = L.ReLU()(L.BatchNormalization(scale=False, name="norm")(x))
+    x = L.Conv2D(6, 3, padding="same", activation="sigmoid", name="two")(x)
+    x = L.BatchNormalization(scale=False, name="behind_a_constant")(x)
+    model = lively(keras.Model(inputs, L.Conv2D(2, 3, padding="same", name="last")(x)))
+    before = [values(layer) for layer in model.layers]
+    pruned = kpl.prune(model, 0.5, granularity="channel", scope="layer", exclude="last")
+    gone = ~values(pruned.get_layer("one"))[0].any(axis=(0, 1, 2))
+    offset, mean, variance = values(pruned.get_layer("norm"))
+    assert not offset[gone].any()
+    assert not mean[gone].any()
+    assert mean[~gone].all()
+    assert variance.all()
+    assert values(pruned.get_layer("behind_a_constant"))[1].all()  # of 0.5, nothing makes zero
+    for layer, then in zip(model.layers, before, strict=True):
+        for one, other in zip(values(layer), then, strict=True):
+            np.testing.assert_array_equal(one, other)
+    small = kpl.compact(pruned)
+    assert small.get_layer("one").filters == 4
+    assert_same(pruned, small)
+
+
 def test_masks_of_single_weights_are_left_as_they_are() -> None:
     model = lively(keras.Sequential([keras.Input((4,)), L.Dense(3), L.BatchNormalization()]))
     path = kpl.prunable(model)[0].path
     mask = np.ones((4, 3), np.bool_)
     mask[1:, 0] = False
-    assert list(kpl.complete_channels(model, {path: mask})) == [
-        path,
-        *list(kpl.complete_channels(model, {path: mask}))[1:],
-    ]
-    assert all(each.all() for name, each in kpl.complete_channels(model, {path: mask}).items() if name != path)
+    whole = kpl.complete_channels(model, {path: mask})
+    np.testing.assert_array_equal(whole[path], mask)
+    assert all(each.all() for name, each in whole.items() if name != path)

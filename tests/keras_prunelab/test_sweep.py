@@ -264,18 +264,23 @@ def test_seven_arguments_at_most():
     assert len(inspect.signature(kpl.sweep).parameters) <= 7
 
 
-def test_channels_go_as_prune_takes_them() -> None:
-    """With their biases, and with scale and offset of the normalizations behind them."""
+@pytest.mark.parametrize("scale", [True, False])
+def test_channels_go_as_prune_takes_them(scale: bool) -> None:
+    """With their biases, and with scale (or, without one, mean) and offset of the normalizations behind them."""
     keras.utils.set_random_seed(3)
     layers = keras.layers
-    parts = [layers.Conv2D(6, 3), layers.BatchNormalization(), layers.ReLU(), layers.Flatten(), layers.Dense(3)]
+    norm = layers.BatchNormalization(scale=scale)
+    parts = [layers.Conv2D(6, 3), norm, layers.ReLU(), layers.Flatten(), layers.Dense(3)]
     model = keras.Sequential([keras.Input((6, 6, 1)), *parts])
     rng = np.random.default_rng(0)
     for weight in model.weights:
         weight.assign(rng.uniform(0.5, 1.5, size=weight.shape) * rng.choice([-1, 1]) ** (weight.name == "kernel"))
     x, y = rng.normal(size=(90, 6, 6, 1)), np.arange(90) % 3
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    before = model.get_weights()
     result = kpl.sweep(model, (x, y), [0.6, 0.3], ["magnitude", "random"], granularity="channel", scope="layer")
+    for now, then in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(now, then)
     for _, row in result.table.iterrows():
         pruned = kpl.prune(model, row["sparsity_target"], row["score"], granularity="channel", scope="layer")
         pruned.compile("sgd", model.loss)
