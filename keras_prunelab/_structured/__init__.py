@@ -6,6 +6,7 @@ from ._complete import complete_channels
 from ._fuse import fuse
 from ._latency import latency
 from ._litert import export_litert
+from ._macs import uses_by_variable
 from ._metrics import Metrics, metrics
 from ._recalibrate import recalibrate
 from ._remove import remove_filters
@@ -36,4 +37,5 @@ __all__ = [
     "register_rule",
     "remove_filters",
     "save_sparse",
+    "uses_by_variable",
 ]

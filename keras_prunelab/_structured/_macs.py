@@ -12,8 +12,10 @@ from typing import Any
 
 import keras
 
+from keras_prunelab._rebuild import is_graph
+
 from ._channels import channel_axis
-from ._graph import Call, Tensor, step_of
+from ._graph import Call, Tensor, graph_of, step_of
 
 L = keras.layers
 Uses = Callable[[Call], Sequence[int]]
@@ -38,6 +40,30 @@ def uses(call: Call) -> Sequence[int]:
     if any(len(weight.shape) > 1 for weight in layer.weights) and not isinstance(layer, (L.Embedding, L.PReLU)):
         raise UnknownCountError
     return [0] * len(layer.weights)
+
+
+def uses_by_variable(model: keras.Model) -> dict[int, int]:
+    """How often each weight of a model is used for one observation, in all calls of its layer together.
+
+    Args:
+        model: a built model.
+
+    Returns:
+        The counts by the id of the Keras variable, without those that are not known: of layers whose class is not known
+        here, of free lengths, and of all layers of a subclass, because nobody can see how often it calls them.
+    """
+    found: dict[int, int] = {}
+    unknown: set[int] = set()
+    for call in graph_of(model).calls if is_graph(model) else ():
+        weights = [id(weight) for weight in getattr(call.layer, "weights", ())]
+        try:
+            counts = uses(call)
+        except UnknownCountError:
+            unknown.update(weights)
+            continue
+        for weight, count in zip(weights, counts, strict=True):
+            found[weight] = found.get(weight, 0) + count
+    return {weight: count for weight, count in found.items() if weight not in unknown}
 
 
 def products(call: Call) -> int:
@@ -70,13 +96,9 @@ def _attended(call: Call) -> tuple[Tensor, Tensor]:
 
 
 def _recurrent(call: Call) -> list[int]:
+    """Each matrix of the cells once a step; the bias of a GRU is a matrix too."""
     steps = _product(call.inputs[0].shape[1:2])
-    return [steps, steps]
-
-
-def _both_ways(call: Call) -> list[int]:
-    steps = _product(call.inputs[0].shape[1:2])
-    return [steps if weight.name.endswith("kernel") else 0 for weight in call.layer.weights]
+    return [steps if len(weight.shape) > 1 and not weight.name.endswith("bias") else 0 for weight in call.layer.weights]
 
 
 def _at_each_step(call: Call) -> list[int]:
@@ -111,7 +133,6 @@ _USES: dict[type, Uses] = {
     L.EinsumDense: _einsum,
     L.MultiHeadAttention: _attention,
     L.TimeDistributed: _at_each_step,
-    L.Bidirectional: _both_ways,
 }
 for _kind in (L.Conv1D, L.Conv2D, L.Conv3D, L.DepthwiseConv1D, L.DepthwiseConv2D):
     _USES[_kind] = lambda call: [_pixels(call.layer, call.outputs[0])]
@@ -119,5 +140,5 @@ for _kind in (L.SeparableConv1D, L.SeparableConv2D):
     _USES[_kind] = lambda call: [_pixels(call.layer, call.outputs[0])] * 2
 for _kind in (L.Conv1DTranspose, L.Conv2DTranspose, L.Conv3DTranspose):
     _USES[_kind] = lambda call: [_pixels(call.layer, call.inputs[0])]
-for _kind in (L.LSTM, L.GRU, L.SimpleRNN):
+for _kind in (L.LSTM, L.GRU, L.SimpleRNN, L.RNN, L.Bidirectional):
     _USES[_kind] = _recurrent

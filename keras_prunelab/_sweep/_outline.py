@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from keras_prunelab._prunable import Prunable, Role, prunable
+from keras_prunelab._structured import uses_by_variable
 
 if TYPE_CHECKING:
     import keras
@@ -167,10 +168,11 @@ def outline(model: keras.Model) -> Outline:
     used; biases, normalization, activations and pooling are not counted.
     """
     items = {id(item.variable): item for item in prunable(model, learnables="all")}
+    used = uses_by_variable(model)
     layers = []
     for layer in _leaves(model):
         owned = [items.pop(id(weight)) for weight in layer.weights if id(weight) in items]
-        variables = (VariableOutline(o.path, o.role, o.shape, o.output_axes, _uses(layer, o)) for o in owned)
+        variables = (VariableOutline(o.path, o.role, o.shape, o.output_axes, _uses(layer, o, used)) for o in owned)
         layers.append(LayerOutline(layer.name, type(layer).__name__, tuple(variables)))
     return Outline(tuple(layers))
 
@@ -184,24 +186,9 @@ def _leaves(model: Any) -> Iterator[Any]:
             yield layer
 
 
-def _uses(layer: Any, item: Prunable) -> int | None:
-    if item.role != "kernel":
-        # In a layer of somebody's own, multiply-adds may hide behind any name.
-        return 0 if type(layer).__module__.startswith("keras.") or item.role in ("bias", "gamma", "beta") else None
-    kind = type(layer).__name__
-    try:
-        inputs, outputs = layer.input.shape, layer.output.shape
-    except (AttributeError, ValueError):  # called several times, or inside a subclassed model
-        return None
-    channels_first = getattr(layer, "data_format", None) == "channels_first"
-    if any(part in kind for part in _RECURRENT):
-        positions = inputs[1:2] if "ConvLSTM" not in kind else (None,)
-    elif kind.endswith("Transpose"):
-        positions = inputs[2:] if channels_first else inputs[1:-1]
-    elif "Conv" in kind:
-        positions = outputs[2:] if channels_first else outputs[1:-1]
-    elif kind == "Dense":
-        positions = outputs[1:-1]
-    else:
-        return None
-    return None if None in positions else math.prod(positions)
+def _uses(layer: Any, item: Prunable, used: Mapping[int, int]) -> int | None:
+    if item.role in ("bias", "gamma", "beta"):
+        return 0
+    if item.role == "other" and not type(layer).__module__.startswith("keras."):
+        return None  # in a layer of somebody's own, multiply-adds may hide behind any name
+    return used.get(id(item.variable))

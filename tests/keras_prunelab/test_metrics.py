@@ -27,6 +27,7 @@ MACS: dict[str, tuple[tuple[int, ...], Any, int]] = {
     "separable": ((8, 8, 4), lambda: L.SeparableConv2D(5, 3), 6 * 6 * (3 * 3 * 4 + 4 * 5)),
     "transposed": ((8, 8, 4), lambda: L.Conv2DTranspose(5, 3, strides=2), 8 * 8 * 3 * 3 * 4 * 5),
     "lstm": ((6, 3), lambda: L.LSTM(5), 6 * 4 * 5 * (3 + 5)),
+    "cells": ((6, 3), lambda: L.RNN([L.GRUCell(5), L.LSTMCell(2)]), 6 * (3 * 5 * (3 + 5) + 4 * 2 * (5 + 2))),
     "both ways": ((6, 3), lambda: L.Bidirectional(L.GRU(5)), 2 * 6 * 3 * 5 * (3 + 5)),
     "time distributed": ((6, 8, 2), lambda: L.TimeDistributed(L.Conv1D(4, 3)), 6 * 6 * 3 * 2 * 4),
     "einsum": ((6, 3), lambda: L.EinsumDense("abc,cd->abd", (None, 4)), 6 * 3 * 4),

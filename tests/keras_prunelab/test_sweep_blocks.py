@@ -107,3 +107,28 @@ def test_the_outline_counts_positions_filters_and_nested_layers():
     }
     assert table["macs"].to_dict() == expected
     assert table["filters"].dropna().to_dict() == {"conv": 4, "dw": 8, "up": 7, "sep": 5, "out": 2}
+
+
+def test_a_layer_counts_at_each_of_its_calls():
+    inputs = keras.Input((6, 4))
+    shared = layers.Dense(4, use_bias=False, name="shared")
+    attended = layers.MultiHeadAttention(2, 3, name="attention")(shared(shared(inputs)), inputs)
+    model = keras.Model(inputs, layers.Dense(2, name="out")(attended))
+    masks = MaskSet({item.path: np.ones(item.shape, bool) for item in prunable(model)})
+    table = outline(model).table(masks).set_index("layer")
+    assert table["macs"].to_dict() == {"shared": 2 * 6 * 16, "attention": 6 * 4 * 4 * 2 * 3, "out": 6 * 4 * 2}
+
+
+def test_what_a_subclass_does_with_its_layers_is_unknown():
+    class Own(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.out = layers.Dense(2, name="out")
+
+        def call(self, inputs):
+            return self.out(self.out(inputs))
+
+    model = Own()
+    model(np.ones((1, 2)))
+    masks = MaskSet({item.path: np.ones(item.shape, bool) for item in prunable(model)})
+    assert outline(model).macs(masks) == (0, 0, ("out",))
