@@ -57,6 +57,28 @@ assert np.allclose(model(np.array([[1.0, 0.0]])), [[3 * np.tanh(2), 0]])
 MATLAB's is which variable of that layer, and pruned weights then find their way back into the file. A layer without
 weights needs no `parameters`.
 
+The same goes for a layer of MathWorks' whose arithmetic is not published. `sinusoidalPositionEncodingLayer` is one: its
+page does not say in which order the channels hold sines and cosines, nor from which number positions are counted.
+In MATLAB, `predict(dlnetwork([sequenceInputLayer(1) sinusoidalPositionEncodingLayer(4)]), dlarray(zeros(1,2),"CT"))`
+tells both. Say what you saw, here that positions count from 1 and that sines and cosines alternate:
+
+```python
+@mb.register_layer("nnet.cnn.layer.SinusoidalPositionEncodingLayer")
+class SinePositions(mb.LayerRule):
+    def build(self, site):
+        size = int(site.layer.settings["OutputSize"].item())
+        positions = keras.ops.cumsum(keras.ops.ones_like(site.input[..., :1]), axis=1)
+        angles = positions / 10000 ** (np.arange(0, size, 2) / size).astype("float32")
+        pairs = keras.ops.stack([keras.ops.sin(angles), keras.ops.cos(angles)], axis=-1)
+        return keras.layers.Reshape((-1, size), name=site.name)(pairs)
+
+
+start = mb.Layer("input", "nnet.cnn.layer.SequenceInputLayer", {"InputSize": np.array([[1.0]])})
+own = mb.Layer("sines", "nnet.cnn.layer.SinusoidalPositionEncodingLayer", {"OutputSize": np.array([[4.0]])})
+model = mb.Network((start, own), (mb.Connection("input", "sines"),)).to_keras()
+assert np.allclose(model(np.zeros((1, 2, 1)))[0, 1], [np.sin(2), np.cos(2), np.sin(0.02), np.cos(0.02)])
+```
+
 ## Functions
 
 The function of a `functionLayer` is parsed, and never run. What converts is arithmetic on one line: numbers,

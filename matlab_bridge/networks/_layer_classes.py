@@ -190,7 +190,7 @@ _REASONS = {
     "SSDMergeLayer": _REGIONS,
     "STFTLayer": _SPECTRAL,
     "SinusoidalPositionEncodingLayer": "in which order it has sines and cosines, and from which position it counts, "
-    "could not be verified",
+    "is not published; register_layer can tell it",
     "YOLOv2TransformLayer": "in which order its channels hold boxes, scores and classes is not documented",
 }
 

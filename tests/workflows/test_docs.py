@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from keras_prunelab.cli import main
+from matlab_bridge.networks import _rules
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -34,7 +35,8 @@ def desk(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.name)
-def test_python_blocks_run(page: Path, desk: Path) -> None:
+def test_python_blocks_run(page: Path, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_rules, "_RULES", dict(_rules.registered()))  # a page registers layers of its own
     script = "\n".join(blocks(page, "python"))
     exec(compile(script, str(page), "exec"), {"__name__": page.stem})  # noqa: S102  # our own documentation
 
