@@ -141,6 +141,9 @@ def assign_all(layer: Any, values: Sequence[Any]) -> None:
         )
     for variable, value in zip(layer.variables, values, strict=True):
         variable.assign(value)
+    for each in layer._flatten_layers():
+        if isinstance(each, keras.layers.Normalization):
+            each.finalize_state()  # it computes with tensors that it makes of its weights
 
 
 def custom_objects(model: keras.Model) -> dict[str, Any]:

@@ -247,6 +247,67 @@ def test_a_rule_that_is_wrong_is_found_out() -> None:
         kpl.compact(model)
 
 
+def test_a_rule_that_is_wrong_for_large_inputs_only_is_found_out() -> None:
+    class Above(L.Layer):
+        def call(self, x: Any) -> Any:
+            return keras.ops.relu(keras.ops.max(keras.ops.abs(x), axis=-1, keepdims=True) - 20) + 0 * x
+
+    @kpl.register_rule(Above)
+    class WrongRule(kpl.PerChannelRule):
+        def value(self, site: Any, values: Any) -> Any:
+            return 0 * values
+
+    inputs = keras.Input((3,))
+    model = lively(keras.Model(inputs, L.Dense(2)(Above()(L.Dense(4, name="first")(inputs)))))
+    silenced(model.get_layer("first"), [0])
+    assert not keras.ops.convert_to_numpy(
+        Above()(model.get_layer("first")(np.random.default_rng(0).normal(size=(2, 3))))
+    ).any()
+    with pytest.raises(kpl.NotEquivalentError):
+        kpl.compact(model)
+
+
+def with_cancellation(share: float) -> keras.Model:
+    """A model that takes the difference of two numbers that are equal but for a small share of them."""
+    inputs = keras.Input((16,))
+    hidden = L.Dense(64, name="first")(inputs)
+    one, other = L.Dense(32, name="one"), L.Dense(32, name="other")
+    model = lively(keras.Model(inputs, L.Subtract()([one(hidden), other(hidden)])))
+    for mine, its in zip(one.weights, other.weights, strict=True):
+        mine.assign(its + share * mine)
+    without(model.get_layer("first").kernel, [0, 3, 17])  # three constants, to be added up elsewhere
+    return model
+
+
+def test_what_rounding_makes_is_no_difference() -> None:
+    found = kpl.compaction(with_cancellation(1e-4))
+    assert found.model.get_layer("first").units == 61
+    assert 1e-4 < found.difference < 1e-2  # of the sum's 24 bits, 11 are left
+
+
+def test_outputs_of_which_nothing_but_rounding_is_left_prove_nothing() -> None:
+    with pytest.raises(kpl.NotEquivalentError, match="follow the rounding of its inputs"):
+        kpl.compact(with_cancellation(1e-7))
+
+
+def test_an_adapted_normalization_keeps_what_it_learned() -> None:
+    """Keras computes it with tensors that stand beside its weights."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(3, 5, (50, 8, 8, 3)).astype("float32")
+    norm = L.Normalization()
+    norm.adapt(x)
+    parts = [L.Conv2D(8, 3, use_bias=False, name="first"), L.BatchNormalization(), L.ReLU(), L.Conv2D(2, 3)]
+    model = keras.Sequential([keras.Input((8, 8, 3)), norm, *parts])
+    for layer in parts:
+        lively(layer)
+    silenced(model.get_layer("first"), [0, 5])
+    small = kpl.compact(model)
+    assert small.get_layer("first").filters == 6
+    for made in (small, kpl.fuse(model), kpl.layers.strip(kpl.layers.wrap(model, 0.0))):
+        ours, expected = (keras.ops.convert_to_numpy(each(x)) for each in (made, model))
+        np.testing.assert_allclose(ours, expected, atol=1e-4 * np.abs(expected).max())
+
+
 def test_given_inputs_are_compared_too() -> None:
     model = lively(keras.Sequential([keras.Input((3,)), L.Dense(4, "relu"), L.Dense(2)]))
     silenced(model.layers[0], [0])

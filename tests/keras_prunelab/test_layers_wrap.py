@@ -40,11 +40,16 @@ def trained(model: keras.Model, **options: object) -> keras.Model:
     return wrapped
 
 
+def assert_same_outputs(found: np.ndarray, expected: np.ndarray) -> None:
+    """To the last bits: for a variable torch multiplies matrices in another order than for its product with a mask."""
+    np.testing.assert_allclose(found, expected, rtol=0, atol=4 * np.finfo(np.float32).eps * np.abs(expected).max())
+
+
 def test_a_wrapped_copy_has_the_same_outputs_names_and_compiled_state() -> None:
     model = network()
     before = model.get_weights()
     wrapped = wrap(model, 0.5)
-    np.testing.assert_array_equal(wrapped.predict(X, verbose=0), model.predict(X, verbose=0))
+    assert_same_outputs(wrapped.predict(X, verbose=0), model.predict(X, verbose=0))
     assert [layer.name for layer in wrapped.layers] == [layer.name for layer in model.layers]
     assert wrapped.output_names == model.output_names == ["out"]
     assert wrapped.class_names == ["a", "b"]
@@ -69,7 +74,7 @@ def test_a_stripped_copy_has_equal_outputs_names_and_zeros() -> None:
     model = network()
     wrapped = trained(model)
     plain = strip(wrapped)
-    np.testing.assert_array_equal(plain.predict(X, verbose=0), wrapped.predict(X, verbose=0))
+    assert_same_outputs(plain.predict(X, verbose=0), wrapped.predict(X, verbose=0))
     assert [layer.name for layer in plain.layers] == [layer.name for layer in model.layers]
     assert [item.within for item in kpl.prunable(plain)] == [item.within for item in kpl.prunable(model)]
     assert kpl.sparsity(plain) == kpl.sparsity(wrapped)
@@ -89,14 +94,14 @@ def test_a_stripped_file_loads_without_this_package(tmp_path: Path) -> None:
         "assert not any(name.startswith('keras_prunelab') for name in sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
-    np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), wrapped.predict(X, verbose=0))
+    assert_same_outputs(np.load(tmp_path / "y.npy"), wrapped.predict(X, verbose=0))
 
 
 def test_a_wrapped_file_loads_and_trains_on(tmp_path: Path) -> None:
     wrapped = trained(network())
     wrapped.save(tmp_path / "wrapped.keras")
     loaded = keras.saving.load_model(tmp_path / "wrapped.keras")
-    np.testing.assert_array_equal(loaded.predict(X, verbose=0), wrapped.predict(X, verbose=0))
+    assert_same_outputs(loaded.predict(X, verbose=0), wrapped.predict(X, verbose=0))
     assert int(loaded.optimizer.iterations) == 3
     loaded.fit(X, Y, batch_size=4, verbose=0)
     assert kpl.sparsity(loaded) == kpl.sparsity(wrapped)
@@ -121,7 +126,7 @@ def test_masks_of_layers_that_were_wrapped_before_are_kept() -> None:
     twice = wrap(once, 0.5)
     assert twice.get_layer("shared").masks == once.get_layer("shared").masks
     assert twice.get_layer("out").masks.zeros == 0
-    np.testing.assert_array_equal(twice.predict(X, verbose=0), once.predict(X, verbose=0))
+    assert_same_outputs(twice.predict(X, verbose=0), once.predict(X, verbose=0))
 
 
 def test_filters_that_leave_a_part_of_a_layer() -> None:
@@ -188,7 +193,7 @@ def test_wrappers_inside_other_layers_are_stripped_too(outside: type) -> None:
     assert kpl.sparsity(model) == 0.5
     plain = strip(model)
     assert not any(isinstance(layer, Pruned) for layer in plain._flatten_layers())
-    np.testing.assert_array_equal(plain.predict(X, verbose=0), model.predict(X, verbose=0))
+    assert_same_outputs(plain.predict(X, verbose=0), model.predict(X, verbose=0))
 
 
 class Own(keras.Model):
