@@ -7,6 +7,7 @@ statements.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -97,19 +98,20 @@ class LayerNames:
 
 
 def keras_name(name: str) -> str:
-    """A MATLAB layer name as Keras allows it.
+    """A MATLAB layer name as Keras and its backends allow it.
 
     Args:
-        name: any text; MATLAB allows `"/"`, Keras does not.
+        name: any text. TensorFlow allows only letters and digits of ASCII, `"_"`, `"."`, `"-"` and `">"` in the names
+            of layers, and says so when the model is first fitted or asked to predict.
 
     Returns:
-        The name with every `"/"` replaced by `"_"`; `"layer"` for an empty one.
+        The name with everything else replaced by `"_"`; `"layer"` for an empty one.
 
     Examples:
-        >>> keras_name("res2a/branch1")
-        'res2a_branch1'
+        >>> keras_name("res2a/branch1"), keras_name("efficientnet-b0|model|head")
+        ('res2a_branch1', 'efficientnet-b0_model_head')
     """
-    return name.replace("/", "_") or "layer"
+    return re.sub(r"[^A-Za-z0-9_.>-]", "_", name) or "layer"
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,17 @@ def test_a_keras_name_has_no_slash():
     assert [each.name for each in to_keras(classifier()).layers] == ["input", "fc_1", "prob"]
 
 
+@pytest.mark.parametrize("name", ["conv1|conv", "fc 1", "block:fc", "größe", "(x)", "x+y", "100%", "_fc", ""])
+def test_any_name_can_be_predicted_with(name: str) -> None:
+    """TensorFlow looks at names only when it builds a graph."""
+    network = chain(feature_input(3), fully_connected(name, 2, 3), layer("prob", "SoftmaxLayer"))
+    source = Source(Path("lab.mat"), name, "SeriesNetwork")
+    data = normal(0, 4, 3)
+    model = to_keras(Network(network.layers, network.connections, source=source))
+    expected = outputs(chain(feature_input(3), fully_connected("fc", 2, 3), layer("prob", "SoftmaxLayer")), data)
+    np.testing.assert_allclose(model.predict(data, verbose=0), expected, atol=1e-6)
+
+
 def test_names_that_become_the_same_stay_apart():
     network = chain(
         feature_input(2),
