@@ -14,6 +14,11 @@ _PREFIX = "nnet.cnn.layer."
 _PACKAGES = ("nnet.", "rl.layer.")
 
 
+def is_mathworks(class_name: str) -> bool:
+    """Whether a layer class is one of MathWorks' own."""
+    return class_name.startswith(_PACKAGES)
+
+
 @dataclass(frozen=True, slots=True)
 class LayerClass:
     """One layer of MATLAB's.
@@ -173,7 +178,6 @@ _REASONS = {
     "ComplexToRealLayer": _COMPLEX,
     "ICWTLayer": _SPECTRAL,
     "ISTFTLayer": _SPECTRAL,
-    "InputLayer": "its data format is the user's own; an image, feature or sequence input layer has a known one",
     "MODWTLayer": _SPECTRAL,
     "NetworkLayer": "it is a network inside the network; expandLayers(net) in MATLAB puts its layers in its place",
     "NeuralODELayer": "it solves a differential equation, for which Keras has no layer",
@@ -221,6 +225,6 @@ def without_rule(class_name: str) -> str:
     """
     known = {each.class_name: each.reason for each in LAYER_CLASSES}
     reason = known.get(class_name, "")
-    if class_name not in known and not class_name.startswith(_PACKAGES):
+    if class_name not in known and not is_mathworks(class_name):
         reason = "it is not one of MathWorks' own, and what it computes is not in the file"
     return f"its class has no conversion: {reason}" if reason else "its class has no conversion"

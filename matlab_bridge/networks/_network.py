@@ -232,11 +232,18 @@ class Network:
             raise InvalidNetworkError(f"The connections form a loop: {' -> '.join(error.args[1])}.") from error
 
     def inputs_of(self, name: str) -> tuple[Connection, ...]:
-        """The connections into a layer, sorted by port (`in`, or `in1`, `in2`, ..., `in10`; then the others)."""
+        """The connections into a layer, sorted by port.
 
-        def port_order(connection: Connection) -> tuple[bool, str, int]:
-            stem = connection.destination_port.rstrip("0123456789")
-            return stem not in ("", "in"), stem, int(connection.destination_port[len(stem) :] or 0)
+        That is in the order of the layer's `InputNames` where it has such a setting; else `in`, or `in1`, `in2`, ...,
+        `in10`, and then the others.
+        """
+        names = [str(each) for each in np.ravel(self[name].settings.get("InputNames", ()))]
+
+        def port_order(connection: Connection) -> tuple[int, bool, str, int]:
+            port = connection.destination_port
+            stem = port.rstrip("0123456789")
+            place = names.index(port) if port in names else len(names)
+            return place, stem not in ("", "in"), stem, int(port[len(stem) :] or 0)
 
         return tuple(sorted((c for c in self.connections if c.destination == name), key=port_order))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from matlab_bridge.matfile._values import MatlabObject
+from matlab_bridge.networks._network import Connection, Layer, Network
 from matlab_bridge.networks.read._layers import read_layer
 
 from .objects_by_hand import EMPTY, cell, layer, learnable, row, untrained
@@ -83,6 +84,28 @@ def test_a_scale_that_is_no_learnable_is_a_setting() -> None:
     read = read_layer(layer("LeakyReLULayer", "leaky", Scale=row(0.01)))
     assert set(read.settings) == {"Scale"}
     assert read.learnables == {}
+
+
+def test_numbers_in_single_precision_of_mathworks_own_classes_are_settings() -> None:
+    three = np.array([[3]], np.float32)
+    scaling = read_layer(MatlabObject("rl.layer.ScalingLayer", {"Name": "scale", "Scale": three}))
+    assert set(scaling.settings) == {"Scale"}
+    bent = read_layer(MatlabObject("nnet.cnn.layer.ELULayer", {"Name": "elu", "Alpha": three}))
+    assert set(bent.settings) == {"Alpha"}
+    prelu = read_layer(MatlabObject("nnet.cnn.layer.PReLULayer", {"Name": "prelu", "Alpha": three}))
+    assert set(prelu.learnables) == {"Alpha"}
+
+
+def test_names_of_inputs_keep_their_order() -> None:
+    ports = {"nnet.layer.Layer.PrivateInputs": cell("x", "gate"), "nnet.layer.Layer.PrivateOutputs": cell("out")}
+    own = read_layer(MatlabObject("gatedLayer", {"Name": "gated", **ports}))
+    assert set(own.settings) == {"InputNames"}
+    sources = [Layer(name, "nnet.cnn.layer.FeatureInputLayer") for name in ("a", "b")]
+    connections = (Connection("a", "gated", "", "gate"), Connection("b", "gated", "", "x"))
+    network = Network((*sources, own), connections)
+    assert [each.destination_port for each in network.inputs_of("gated")] == ["x", "gate"]
+    plain = Network((*sources, Layer("gated", "gatedLayer")), connections)
+    assert [each.destination_port for each in plain.inputs_of("gated")] == ["gate", "x"]
 
 
 def test_a_layer_of_the_users_own_is_stored_plainly() -> None:
