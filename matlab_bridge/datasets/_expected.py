@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from matlab_bridge.networks._input_format import observation
 from matlab_bridge.networks._network import Layer, Network
 
 Kind = Literal["image", "feature", "sequence", "unknown"]
@@ -17,6 +18,7 @@ _KINDS: dict[str, Kind] = {
     "FeatureInputLayer": "feature",
     "SequenceInputLayer": "sequence",
 }
+_FORMATS: dict[str, Kind] = {"C": "feature", "SSC": "image", "SSSC": "image", "CT": "sequence"}
 
 
 @dataclass(frozen=True)
@@ -68,12 +70,20 @@ def expected_of(network: Network | None) -> Expected:
 
 def _input(network: Network) -> tuple[Kind, tuple[int, ...]]:
     for layer in network.layers:
-        kind = _KINDS.get(layer.kind)
-        size = _sizes(layer.settings.get("InputSize"))
+        kind, size = _observation(layer)
         if kind and size:
             # A sequence of images is no sequence of vectors, and nothing here orients it.
             return (kind, size) if kind != "sequence" or len(size) == 1 else ("unknown", ())
     return "unknown", ()
+
+
+def _observation(layer: Layer) -> tuple[Kind | None, tuple[int, ...]]:
+    if layer.kind != "InputLayer":
+        return _KINDS.get(layer.kind), _sizes(layer.settings.get("InputSize"))
+    letters, sizes = observation(layer)
+    step = sizes[:-1] if letters.endswith("T") else sizes
+    known = tuple(size for size in step if size is not None)
+    return _FORMATS.get(letters), known if len(known) == len(step) else ()
 
 
 def _outputs(network: Network) -> int | None:

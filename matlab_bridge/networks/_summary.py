@@ -75,7 +75,7 @@ def _count(number: int, one: str, many: str = "") -> str:
 
 
 def _numbers(layer: Layer, setting: str) -> list[str]:
-    return [f"{number:g}" for number in np.ravel(layer.settings.get(setting, ()))]
+    return ["NaN" if np.isnan(number) else f"{number:g}" for number in np.ravel(layer.settings.get(setting, ()))]
 
 
 def _size(layer: Layer, setting: str) -> str:
@@ -228,6 +228,7 @@ _TYPES: dict[str, tuple[str, Callable[[Layer], str]]] = {
     "GroupedConvolution2DLayer": ("2-D Grouped Convolution", _grouped_convolution),
     "GRULayer": ("GRU", _recurrent("GRU")),
     "ImageInputLayer": ("Image Input", _input("images")),
+    "InputLayer": ("Input", lambda layer: f"{_size(layer, 'InputSize')} ({layer.settings.get('InputFormat')}) input"),
     "LayerNormalizationLayer": ("Layer Normalization", _normalization("Layer")),
     "LeakyReLULayer": ("Leaky ReLU", _setting("Leaky ReLU with scale", "Scale")),
     "LSTMLayer": ("LSTM", _recurrent("LSTM")),

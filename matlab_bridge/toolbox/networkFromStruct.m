@@ -83,6 +83,7 @@ known = {
     'Image3DInputLayer',              'image3dInputLayer',              {'InputSize'},                normalization
     'FeatureInputLayer',              'featureInputLayer',              {'InputSize'},                normalization
     'SequenceInputLayer',             'sequenceInputLayer',             {'InputSize'},                sequence
+    'InputLayer',                     'inputLayer',                     {'InputSize', 'InputFormat'}, {}
     'Convolution1DLayer',             'convolution1dLayer',             {'FilterSize', 'NumFilters'}, convolution
     'Convolution2DLayer',             'convolution2dLayer',             {'FilterSize', 'NumFilters'}, convolution
     'Convolution3DLayer',             'convolution3dLayer',             {'FilterSize', 'NumFilters'}, convolution

@@ -42,7 +42,7 @@ CONSTRUCTORS = [
     *("maxPooling2dLayer", "maxUnpooling2dLayer", "averagePooling1dLayer", "averagePooling2dLayer"),
     *("globalAveragePooling1dLayer", "globalAveragePooling2dLayer", "globalMaxPooling1dLayer"),
     *("globalMaxPooling2dLayer", "resize2dLayer", "dropoutLayer", "flattenLayer", "additionLayer"),
-    *("multiplicationLayer", "depthConcatenationLayer", "concatenationLayer", "image3dInputLayer"),
+    *("multiplicationLayer", "depthConcatenationLayer", "concatenationLayer", "image3dInputLayer", "inputLayer"),
     *("convolution3dLayer", "transposedConv1dLayer", "transposedConv3dLayer", "lstmProjectedLayer"),
     *("gruProjectedLayer", "maxPooling3dLayer", "averagePooling3dLayer", "adaptiveAveragePooling2dLayer"),
     *("globalAveragePooling3dLayer", "globalMaxPooling3dLayer", "sequenceFoldingLayer"),

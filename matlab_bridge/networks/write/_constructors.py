@@ -134,6 +134,7 @@ CONSTRUCTORS: Mapping[str, Constructor] = {
     "FeatureInputLayer": Constructor("featureInputLayer", ("InputSize",), _SEQUENCE, "R2020b"),
     "Image3DInputLayer": Constructor("image3dInputLayer", ("InputSize",), _IMAGE),
     "ImageInputLayer": Constructor("imageInputLayer", ("InputSize",), _IMAGE),
+    "InputLayer": Constructor("inputLayer", ("InputSize", "InputFormat"), since="R2023b"),
     "SequenceInputLayer": Constructor("sequenceInputLayer", ("InputSize",), {**_SEQUENCE, "MinLength": 1}),
     # convolutions and products
     "Convolution1DLayer": Constructor("convolution1dLayer", _FILTERS, _CONVOLUTION, "R2021b"),

@@ -14,6 +14,7 @@ import numpy as np
 from matlab_bridge import matfile
 from matlab_bridge._atomic import replacing
 from matlab_bridge._errors import InvalidNetworkError, UnsupportedLayerError
+from matlab_bridge.networks._input_format import dimensions
 from matlab_bridge.networks._network import Connection, Layer, Network
 from matlab_bridge.networks._public import public_layer
 
@@ -37,7 +38,13 @@ if TYPE_CHECKING:
 
 # dlnetwork came with R2019b, but took most layers, and the normalization of inputs, in the releases after it.
 _OLDEST = "R2021a"
-_INPUTS = {"ImageInputLayer": "SS", "Image3DInputLayer": "SSS", "FeatureInputLayer": "", "SequenceInputLayer": ""}
+_INPUTS = {
+    "FeatureInputLayer": "",
+    "Image3DInputLayer": "SSS",
+    "ImageInputLayer": "SS",
+    "InputLayer": "",
+    "SequenceInputLayer": "",
+}
 
 _CODE = """\
 function [net, classNames] = {name}(weightsFile)
@@ -219,7 +226,7 @@ class _Plan:
 
     def _expression(self, layer: Layer, setting: str, value: Any) -> str:
         if setting == "InputSize" and np.size(value) > 1:
-            return literal_size(int(size) for size in np.ravel(value))
+            return literal_size(np.ravel(value))
         if not is_large(value):
             return literal(value)
         field = settings_field(layer.name, setting)
@@ -244,15 +251,26 @@ class _Plan:
         names = [f"X{number}" for number in range(1, len(inputs) + 1)] if len(inputs) > 1 else ["X"]
         lines, arrays = [], []
         for name, layer in zip(names, inputs, strict=True):
-            sizes = [str(int(size)) for size in np.ravel(layer.settings["InputSize"])]
-            is_sequence = layer.kind == "SequenceInputLayer"
-            letters = _INPUTS[layer.kind] or "S" * (len(sizes) - 1)
-            if len(sizes) <= len(letters):  # an image of one channel may be written as its height and width
-                sizes.append("1")
-            dimensions = "-by-".join([*sizes, *(["numSteps"] if is_sequence else []), "numObservations"])
-            arrays.append(f"dlarray(single({name}), '{letters}C{'TB' if is_sequence else 'B'}')")
-            lines.append(f"%      % {name} is {dimensions}, for {layer.name}")
+            sizes, letters = _format(layer)
+            arrays.append(f"dlarray(single({name}), '{letters}')")
+            lines.append(f"%      % {name} is {'-by-'.join(sizes)}, for {layer.name}")
         return [*lines, "%" + call("scores = predict", ["net", *arrays], 6).replace("\n", "\n%") + ";"]
+
+
+def _format(layer: Layer) -> tuple[list[str], str]:
+    """How large the data of an input layer are, and the letters of their dimensions."""
+    if layer.kind == "InputLayer":
+        free = {"B": "numObservations", "T": "numSteps", "S": "anySize"}
+        pairs = dimensions(layer)
+        sizes = [free[letter] if letter in "BT" or size is None else str(size) for letter, size in pairs]
+        return sizes, "".join(letter for letter, _ in pairs)
+    sizes = [str(int(size)) for size in np.ravel(layer.settings["InputSize"])]
+    letters = _INPUTS[layer.kind] or "S" * (len(sizes) - 1)
+    if len(sizes) <= len(letters):  # an image of one channel may be written as its height and width
+        sizes.append("1")
+    if layer.kind == "SequenceInputLayer":
+        return [*sizes, "numSteps", "numObservations"], f"{letters}CTB"
+    return [*sizes, "numObservations"], f"{letters}CB"
 
 
 def _constructors_of(network: Network) -> dict[str, Constructor]:

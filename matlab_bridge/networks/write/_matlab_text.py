@@ -64,9 +64,9 @@ def literal(value: Any) -> str:
     return "[" + "; ".join(" ".join(row) for row in rows) + "]"
 
 
-def literal_size(shape: Iterable[int]) -> str:
-    """A size, which is written out even where all its elements are equal."""
-    return "[" + " ".join(map(str, shape)) + "]"
+def literal_size(shape: Iterable[float]) -> str:
+    """A size, which is written out even where all its elements are equal; NaN is a free one."""
+    return "[" + " ".join(map(_number, shape)) + "]"
 
 
 def _number(value: Any) -> str:
