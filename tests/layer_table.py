@@ -82,8 +82,9 @@ assert np.allclose(model(np.zeros((1, 2, 1)))[0, 1], [np.sin(2), np.cos(2), np.s
 ## Functions
 
 The function of a `functionLayer` is parsed, and never run. What converts is arithmetic on one line: numbers,
-`+ - * / ^` and their forms with a dot, comparisons, `[a; b]`, `cat`, `sum`, `mean`, `prod`, `max`, `min`, `abs`,
-`exp`, `log`, `sqrt`, `sin`, `cos`, `tan` and their inverses, `tanh`, `relu`, `sigmoid` and a few more. Numbers that an
+`+ - * / ^` and their forms with a dot, comparisons, `& | ~`, `[a; b]`, `cat`, `sum`, `mean`, `prod`, `max`, `min`,
+`cumsum`, `abs`, `round`, `mod`, `exp`, `log`, `sqrt`, `sin`, `cos`, `tan` and their inverses, `tanh`, `relu`,
+`leakyrelu`, `gelu`, `softplus`, `sigmoid` and a few more. Numbers that an
 anonymous function took along from its workspace are in the file, and are found there. What mixes the observations of
 a batch is refused.
 """

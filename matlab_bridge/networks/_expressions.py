@@ -1,13 +1,18 @@
 """Anonymous functions of MATLAB as trees: a tokenizer and a parser for one-line arithmetic, which run nothing.
 
-    function   = "@" "(" name {"," name} ")" comparison  |  "@" name
+    function   = "@" "(" name {"," name} ")" either  |  "@" name
+    either     = both {"|" both}
+    both       = comparison {"&" comparison}
     comparison = sum {("<" | "<=" | ">" | ">=" | "==" | "~=") sum}
     sum        = product {("+" | "-") product}
     product    = sign {("*" | "/" | ".*" | "./") sign}
-    sign       = ("+" | "-") sign  |  power
+    sign       = ("+" | "-" | "~") sign  |  power
     power      = atom {"'" | ".'" | ("^" | ".^") exponent}
     exponent   = ("+" | "-") exponent  |  atom
-    atom       = number | name | name "(" arguments ")" | "(" comparison ")" | "[" rows "]"
+    atom       = number | name | name "(" arguments ")" | "(" either ")" | "[" rows "]"
+
+The elements of a row are separated by commas, or by blanks: `[a -b]` has two, and `[a - b]`, `[a-b]` and `[(a -b)]`
+have one.
 
 Source: https://www.mathworks.com/help/matlab/matlab_prog/operator-precedence.html
 """
@@ -26,7 +31,7 @@ _TOKEN = re.compile(
     r"""(?P<space>\s*)(?:
         (?P<number>(?:\d+(?:\.(?![*/^'])\d*)?|\.\d+)(?:[eE][+-]?\d+)?)
       | (?P<name>[A-Za-z]\w*)
-      | (?P<mark>\.[*/^']|[<>=~]=|[-+*/^'()\[\],;<>])
+      | (?P<mark>\.[*/^']|[<>=~]=|[-+*/^'()\[\],;<>&|~])
     )""",
     re.VERBOSE,
 )
@@ -57,7 +62,7 @@ class Operation:
     """An operator, or a function, on its operands.
 
     Attributes:
-        name: the operator (`".*"`, `"'"`; a sign is `"+"` or `"-"` on one operand), or the function's name.
+        name: the operator (`".*"`, `"'"`; a sign is `"+"`, `"-"` or `"~"` on one operand), or the function's name.
         operands: in the order of the text.
         is_call: whether the text has it as a function: `max(x,0)`.
     """
@@ -141,10 +146,10 @@ class _Parser:
         self._tokens = _tokens(text, start)
         self._at = 0
         self._depth = 0
-        self._brackets = 0
+        self._in_row = False
 
     def whole(self) -> Node:
-        tree = self._comparison()
+        tree = self._either()
         if self._next.kind != "end":
             raise self._unexpected()
         return tree
@@ -168,27 +173,42 @@ class _Parser:
     def _unexpected(self) -> ExpressionError:
         return ExpressionError(f"{self._next.text!r} is not understood" if self._next.text else "it ends too early")
 
-    def _comparison(self) -> Node:
+    def _either(self) -> Node:
         self._depth += 1
         if self._depth > _DEEPEST:
             raise ExpressionError(f"it nests more than {_DEEPEST} deep")
+        left = self._both()
+        while mark := self._take("|"):
+            left = Operation(mark, (left, self._both()))
+        self._depth -= 1
+        return left
+
+    def _both(self) -> Node:
+        left = self._comparison()
+        while mark := self._take("&"):
+            left = Operation(mark, (left, self._comparison()))
+        return left
+
+    def _comparison(self) -> Node:
         left = self._sum()
         while mark := self._take(*_COMPARISONS):
             left = Operation(mark, (left, self._sum()))
-        self._depth -= 1
         return left
 
     def _sum(self) -> Node:
         left = self._product()
-        while self._next.text in ("+", "-"):
-            self._refuse_a_new_element()
+        while self._next.text in ("+", "-") and not self._begins_an_element():
             left = Operation(self._take("+", "-"), (left, self._product()))
         return left
 
-    def _refuse_a_new_element(self) -> None:
-        """`[a -b]` has two elements in MATLAB, and `[a - b]` and `[a-b]` have one."""
-        if self._brackets and self._next.spaced and not self._tokens[self._at + 1].spaced:
-            raise ExpressionError("the elements of its matrix are not separated by commas")
+    def _begins_an_element(self) -> bool:
+        """Whether a blank before the next token separates two elements of a row."""
+        token = self._next
+        if not (self._in_row and token.spaced):
+            return False
+        if token.text in ("+", "-"):
+            return not self._tokens[self._at + 1].spaced
+        return token.kind in ("number", "name") or token.text in ("(", "[", "~")
 
     def _product(self) -> Node:
         left = self._sign()
@@ -198,7 +218,7 @@ class _Parser:
 
     def _sign(self) -> Node:
         signs = []
-        while mark := self._take("+", "-"):
+        while mark := self._take("+", "-", "~"):
             signs.append(mark)
         operand = self._power()
         for mark in reversed(signs):
@@ -229,37 +249,44 @@ class _Parser:
             self._at += 1
             if token.kind == "number":
                 return Number(float(token.text))
-            if self._brackets and self._next.text == "(" and self._next.spaced:
-                raise ExpressionError("the elements of its matrix are not separated by commas")
-            return Operation(token.text, self._list(")"), is_call=True) if self._take("(") else Name(token.text)
+            if self._begins_an_element() or not self._take("("):
+                return Name(token.text)
+            return Operation(token.text, self._arguments(), is_call=True)
         if self._take("("):
-            inside = self._comparison()
+            inside = self._element()
             self._need(")")
             return inside
         if self._take("["):
             return self._matrix()
         raise self._unexpected()
 
-    def _list(self, end: str) -> tuple[Node, ...]:
-        if self._take(end):
+    def _element(self) -> Node:
+        """An operand of its own in parentheses, where blanks separate nothing even inside a row."""
+        outside, self._in_row = self._in_row, False
+        inside = self._either()
+        self._in_row = outside
+        return inside
+
+    def _arguments(self) -> tuple[Node, ...]:
+        if self._take(")"):
             return ()
-        elements = [self._comparison()]
+        elements = [self._element()]
         while self._take(","):
-            elements.append(self._comparison())
-        self._need(end)
+            elements.append(self._element())
+        self._need(")")
         return tuple(elements)
 
     def _matrix(self) -> Matrix:
         if self._take("]"):
             return Matrix(())
-        self._brackets += 1
-        rows = [[self._comparison()]]
-        while mark := self._take(",", ";"):
-            element = self._comparison()
-            if mark == ",":
-                rows[-1].append(element)
+        outside, self._in_row = self._in_row, True
+        rows = [[self._either()]]
+        while not self._take("]"):
+            if self._take(";"):
+                rows.append([self._either()])
+            elif self._take(",") or self._begins_an_element():
+                rows[-1].append(self._either())
             else:
-                rows.append([element])
-        self._need("]")
-        self._brackets -= 1
+                raise self._unexpected()
+        self._in_row = outside
         return Matrix(tuple(map(tuple, rows)))

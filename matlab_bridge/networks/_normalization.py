@@ -24,7 +24,7 @@ class Normalization:
     | `"zerocenter"` | `x - mean`                                                                     |
     | `"zscore"`     | `(x - mean) / std`                                                             |
     | `"rescale"`    | `(x - min) / (max - min) * (target_max - target_min) + target_min`             |
-    | any other      | unknown to this package: a function of the user's                              |
+    | any other      | unknown to this package; `"custom"` is a function of the user's                |
 
     Attributes:
         type: one of the names above.
@@ -61,18 +61,21 @@ class Normalization:
         Args:
             layer: an input layer. Its setting `Normalization` is empty, a struct with a `Type` and statistics
                 (as MATLAB saves it), or a name with the statistics beside it (as MATLAB shows it). A layer
-                without the setting normalizes nothing.
+                without the setting normalizes nothing; anything else, such as a function handle, is no
+                normalization that is known.
 
         Returns:
             The normalization; `type` is `"none"` where there is none.
         """
         stored: Any = layer.settings.get("Normalization")
+        if isinstance(stored, np.ndarray) and stored.size == 1:
+            stored = stored.item()  # a string of MATLAB's is an array
         if isinstance(stored, Mapping):
             statistics, kind = stored, str(stored["Type"])
         elif isinstance(stored, str):
             statistics, kind = layer.settings, stored
         else:
-            return cls()
+            return cls("none" if stored is None or np.size(stored) == 0 else "custom")
         rank = np.size(layer.settings["InputSize"])
 
         def statistic(*names: str) -> Array | None:

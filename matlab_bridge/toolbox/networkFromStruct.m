@@ -141,7 +141,7 @@ known = {
     'SequenceUnfoldingLayer',         'sequenceUnfoldingLayer',         {},                           {}
     'Indexing1DLayer',                'indexing1dLayer',                {'Index'},                    {}
     'EmbeddingConcatenationLayer',    'embeddingConcatenationLayer',    {},                           {}
-    'WordEmbeddingLayer',             'wordEmbeddingLayer',             {'Dimension', 'NumWords'},    {}
+    'WordEmbeddingLayer',             'wordEmbeddingLayer',             {'Dimension', 'NumWords'},    {'OOVMode'}
     'AdditionLayer',                  'additionLayer',                  {'NumInputs'},                {}
     'MultiplicationLayer',            'multiplicationLayer',            {'NumInputs'},                {}
     'DepthConcatenationLayer',        'depthConcatenationLayer',        {'NumInputs'},                {}

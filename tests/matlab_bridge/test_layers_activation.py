@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import erf, expit, softmax
 
-from matlab_bridge import UnsupportedLayerError
+from matlab_bridge import Layer, UnsupportedLayerError
 from matlab_bridge.networks._build import to_keras
 
 from .layer_tools import (
@@ -109,3 +109,25 @@ def test_products_of_features_in_matlabs_order():
 def test_an_approximation_of_a_later_release_is_refused():
     with pytest.raises(UnsupportedLayerError, match=r"Approximation is 'erf'"):
         to_keras(chain(feature_input(3), layer("act", "GELULayer", {"Approximation": "erf"})))
+
+
+def scaling_factor(**settings):
+    return Layer("scale", "nnet.inceptionresnetv2.layer.ScalingFactorLayer", settings)
+
+
+@pytest.mark.parametrize("name", ["ScaleFactor", "Anything"])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_the_factor_of_a_residual(name, dtype):
+    more = {"Type": "Scaling", "Description": "", "NumInputs": row(1), "NumOutputs": row(1), "Is": np.array([[True]])}
+    scale = scaling_factor(**more, **{name: np.array([[0.125]], dtype=dtype)}, Rest=np.zeros((0, 0)))
+    images = normal(1, 2, 3, 4, 5)
+    assert_close(outputs(chain(image_input((3, 4, 5)), scale), images), images / 8)
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [({"NumInputs": row(1)}, "there are 0: none"), ({"A": row(2), "B": row(3), "C": "x"}, "there are 2: A, B")],
+)
+def test_no_factor_or_several(settings, reason):
+    with pytest.raises(UnsupportedLayerError, match=f"one number among its properties was expected.* {reason}"):
+        to_keras(chain(feature_input(3), scaling_factor(**settings)))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import keras
 import numpy as np
 import pytest
 
@@ -24,6 +27,53 @@ def test_addition():
     model = to_keras(joined(image_input((3, 4, 2)), layer("add", "AdditionLayer", {"NumInputs": row(3)}), 3))
     data = [normal(seed, 2, 3, 4, 2) for seed in range(3)]
     assert_close(np.asarray(model(data)), sum(data))
+
+
+FIRSTS = {
+    "vectors": (lambda size: feature_input(*size), ()),
+    "images": (image_input, ()),
+    "sequences": (lambda size: layer("input", "SequenceInputLayer", {"InputSize": row(*size)}), (4,)),
+}
+
+
+@pytest.mark.parametrize(
+    ("batch", "summands"),
+    [
+        (5, [("vectors", (5,)), ("vectors", (1,))]),
+        (1, [("images", (5, 5, 2)), ("images", (1, 5, 1))]),
+        (1, [("images", (5, 3, 5)), ("images", (5, 1, 1)), ("images", (1, 1, 5))]),
+        (2, [("images", (1, 1, 3)), ("images", (4, 5, 3))]),
+        (2, [("vectors", (3,)), ("images", (4, 5, 3))]),
+        (4, [("sequences", (4,)), ("vectors", (1,))]),
+        (2, [("vectors", (3,)), ("sequences", (6, 5, 3)), ("sequences", (1,))]),
+        (4, [("sequences", (6, 4, 3)), ("images", (6, 1, 1))]),
+    ],
+    ids=str,
+)
+def test_addition_of_inputs_of_different_sizes(batch, summands):
+    sizes = [size for _, size in summands]
+    names = [f"input{n}" for n in range(len(summands))]
+    inputs = [replace(FIRSTS[what][0](size), name=name) for name, (what, size) in zip(names, summands, strict=True)]
+    ends = [Connection(name, "add", "", f"in{n}") for n, name in enumerate(names, start=1)]
+    network = Network((*inputs, layer("add", "AdditionLayer", {"NumInputs": row(len(names))})), tuple(ends))
+    data = [normal(n, batch, *FIRSTS[what][1], *size) for n, (what, size) in enumerate(summands)]
+    has_time, space = "sequences" in dict(summands), max(map(len, sizes)) - 1
+
+    def over_all(array, what, size):
+        """N x T x space x C."""
+        time = FIRSTS[what][1] if what == "sequences" else (1,) * has_time
+        return array.reshape(batch, *time, *(1,) * (space + 1 - len(size)), *size)
+
+    expected = sum(over_all(array, *summand) for array, summand in zip(data, summands, strict=True))
+    model = to_keras(network)
+    assert_close(np.asarray(model(data)), expected)
+    assert_close(model.predict(data, verbose=0), expected)
+    assert model.layers[-1].name == "add"
+
+
+def test_addition_of_equal_sizes_is_keras_own():
+    model = to_keras(joined(image_input((3, 4, 2)), layer("add", "AdditionLayer", {"NumInputs": row(2)})))
+    assert isinstance(model.get_layer("add"), keras.layers.Add)
 
 
 def test_multiplication():

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from matlab_bridge import InvalidNetworkError, UnsupportedLayerError
+from matlab_bridge.networks._build import to_keras
 
 from .layer_tools import (
     assert_close,
@@ -48,6 +55,46 @@ def test_weights_of_two_dimensions_after_an_image_run_column_major(size, count):
     flat = np.stack([image.ravel(order="F") for image in images])
     assert_close(outputs(network, images), flat @ weights.T + bias)
     assert_round_trip(network)
+
+
+@given(st.tuples(st.integers(1, 4), st.integers(1, 3)), st.integers(1, 4), st.booleans())
+@settings(max_examples=25)
+def test_weights_after_one_dimensional_images(size, count, is_matrix):
+    images, weights, bias = normal(1, 2, 3, *size), normal(2, *size, count), normal(3, count)
+    stored = weights.reshape(-1, count, order="F").T if is_matrix else weights
+    first = sequence_input(0, InputSize=row(*size))
+    network = chain(first, fully_connected(stored, bias, (stored.shape[1],) if is_matrix else size))
+    assert_close(outputs(network, images), np.einsum("ntsc,sco->nto", images, weights) + bias)
+    assert_round_trip(network)
+
+
+@given(st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(1, 3), st.integers(1, 3)), st.integers(1, 3))
+@settings(max_examples=15)
+def test_weights_after_images_of_three_dimensions(size, count):
+    images, weights, bias = normal(1, 2, *size), normal(2, *size, count), normal(3, count)
+    first = layer("input", "Image3DInputLayer", {"InputSize": row(*size)})
+    network = chain(first, fully_connected(weights, bias, size))
+    assert_close(outputs(network, images), np.einsum("nhwdc,hwdco->no", images, weights) + bias)
+    assert_round_trip(network)
+
+
+@pytest.mark.parametrize("input_size", [(15,), (3, 4)])
+def test_weights_whose_last_dimension_is_not_the_outputs(input_size):
+    images = sequence_input(0, InputSize=row(3, 5))
+    network = chain(images, fully_connected(normal(1, 3, 5, 4), normal(2, 4), input_size))
+    reason = rf"'fc' .* shape \(3, 5, 4\)\. With its InputSize {re.escape(str(list(input_size)))} and OutputSize 4"
+    with pytest.raises(InvalidNetworkError, match=reason):
+        to_keras(network)
+
+
+@pytest.mark.parametrize(("operation", "shown"), [(row(2), r"2\.0"), ("temporal", "'temporal'")])
+def test_one_dimension_of_the_input_is_refused(operation, shown):
+    fc = fully_connected(normal(1, 4, 3), normal(2, 4), (3,))
+    given_ = replace(fc, settings={**fc.settings, "OperationDimension": operation})
+    with pytest.raises(UnsupportedLayerError, match=rf"its OperationDimension is {shown}; only 'spatial-channel'"):
+        to_keras(chain(sequence_input(3), given_))
+    data, all_of_it = normal(3, 2, 3), replace(fc, settings={**fc.settings, "OperationDimension": "spatial-channel"})
+    assert_close(outputs(chain(feature_input(3), all_of_it), data), outputs(chain(feature_input(3), fc), data))
 
 
 @given(SIZES, st.integers(1, 4))

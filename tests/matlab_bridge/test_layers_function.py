@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import expit
+from scipy.special import erf, expit
 
 import matlab_bridge as mb
 from matlab_bridge import UnsupportedLayerError
@@ -39,6 +41,17 @@ FORMULAS = [
     ("@(x)[x;2*x]", lambda x: np.concatenate([x, 2 * x])),
     ("@(x)cat(1,x,-x)", lambda x: np.concatenate([x, -x])),
     ("@tanh", np.tanh),
+    ("@(x)leakyrelu(x,0.2)+leakyrelu(x)", lambda x: np.where(x < 0, 0.21 * x, 2 * x)),
+    ("@(x)gelu(x)+gelu(0.5)", lambda x: x / 2 * (1 + erf(x / np.sqrt(2))) + 0.25 * (1 + erf(np.sqrt(0.125)))),
+    ("@(x)softplus(x)-softplus(1)", lambda x: np.log(1 + np.exp(x)) - np.log(1 + np.e)),
+    ("@(x)round(4*x)/4+round(2.5)", lambda x: np.trunc(4 * x + np.copysign(0.5, x)) / 4 + 3),
+    ("@(x)log10(abs(x)+1).*log2(x.^2+8)", lambda x: np.log(np.abs(x) + 1) / np.log(10) * np.log2(x**2 + 8)),
+    ("@(x)mod(10*x,3)-mod(x,-1)+mod(x,0)", lambda x: 10 * x - 3 * np.floor(10 * x / 3) - (x - np.ceil(x)) + x),
+    ("@(x)x.*(x>-1&x<1|x==2)", lambda x: x * ((x > -1) & (x < 1))),
+    ("@(x)~(x>0)+(x&0)+(2|x)+~3", lambda x: 1.0 * (x <= 0) + 1),
+    ("@(x)cumsum(x)+cumsum(2*x,1)-cumsum(x,7)", lambda x: 3 * x.cumsum(0) - x),
+    ("@(x)sum(x,[1 6])+prod(x,[6 1 5])", lambda x: x.sum(0, keepdims=True) + x.prod(0, keepdims=True)),
+    ("@(x)x+sum([1 -2;3 -4],[1 2])-cumsum([1 2])*[0;1]+sum(4,3)", lambda x: x - 2 - 3 + 4),
 ]
 
 INPUTS = {
@@ -55,6 +68,27 @@ def test_the_text_is_what_is_computed(text, formula, what):
     data = normal(1, *shape)
     expected = formula(data.transpose(dims)).transpose(np.argsort(dims))
     assert_close(outputs(chain(first, function(text)), data), expected)
+
+
+def test_several_dimensions_at_once():
+    images, sequences = normal(1, 2, 3, 4, 5), normal(2, 2, 6, 3)
+    network = chain(image_input((3, 4, 5)), function("@(x)x-mean(x,[1 2])+max(x,[],[1, 3])-cumsum(x,2)"))
+    expected = images - images.mean((1, 2), keepdims=True) + images.max((1, 3), keepdims=True) - images.cumsum(2)
+    assert_close(outputs(network, images), expected)
+    over_time = chain(sequence_input(3), function("@(x)cumsum(x,3)-prod(x,[1 3])"))
+    assert_close(outputs(over_time, sequences), sequences.cumsum(1) - sequences.prod((1, 2), keepdims=True))
+
+
+def test_halves_are_rounded_away_from_zero_and_nothing_else_is():
+    data = np.array([[0.5, -0.5, 1.5], [2.5, -2.5, 0.49999997], [-0.49999997, 8388609.0, -3.4]])
+    expected = np.array([[1, -1, 2], [3, -3, 0], [0, 8388609, -3]], dtype=float)
+    np.testing.assert_array_equal(outputs(chain(feature_input(3), function("@(x)round(x)")), data), expected)
+
+
+def test_what_is_left_of_a_division():
+    data = np.array([[5.0, -5.0, 3.0], [-0.5, 0.0, -3.0]])
+    network = chain(feature_input(3), function("@(x)mod(x,m)", m=[[3.0], [-3.0], [0.0]]))
+    np.testing.assert_array_equal(outputs(network, data), [[2, -2, 3], [2.5, 0, -3]])
 
 
 def test_numbers_that_the_function_took_along():
@@ -96,6 +130,17 @@ def test_several_inputs():
     ("text", "reason"),
     [
         ("@(x)sum(x,2)", "the batch, it mixes observations"),
+        ("@(x)sum(x,[1 2])", "the batch, it mixes observations"),
+        ("@(x)cumsum(x,2)", "the batch, it mixes observations"),
+        ("@(x)cumsum(x,[1 3])", "goes along one dimension"),
+        ("@(x)sum(x,[1 1])", "are no dimensions"),
+        ("@(x)sum(x,1.5)", "are no dimensions"),
+        ("@(x)sum(x,Inf)", "are no dimensions"),
+        ("@(x)sum(x,[])", "are no dimensions"),
+        ("@(x)sum(x,x)", "input where numbers were expected"),
+        ("@(x)mod(x,0.1)", "depends on how they are rounded"),
+        ("@(x)mod(x,x)", "depends on how they are rounded"),
+        ("@(x)round(x,2)", "'round' with 2 arguments"),
         ("@(x)[x,x]", "the batch, it mixes observations"),
         ("@(x)x'", "transposes its input"),
         ("@(x)1/x", "divides by a matrix"),
@@ -144,8 +189,16 @@ def test_any_arithmetic(expression):
     assert_close(outputs(chain(feature_input(3), function(f"@(x){text}+x")), data), expected)
 
 
-def test_a_model_with_a_function_loads_in_keras_alone(tmp_path):
-    network = chain(feature_input(3), function("@(x)max(A*x,0)./(sum(x.^2,1)+.01)", A=normal(2, 2, 3)))
+@pytest.mark.parametrize(
+    "text",
+    [
+        "@(x)max(A*x,0)./(sum(x.^2,1)+.01)",
+        "@(x)round(x)+mod(x,2)+mod(x,b)+leakyrelu(x)-gelu(x)+softplus(x)",
+        "@(x)cumsum(x)+(~x|x>0&x<b)+prod(x,[1 3])",
+    ],
+)
+def test_a_model_with_a_function_loads_in_keras_alone(text, tmp_path):
+    network = chain(feature_input(3), function(text, A=normal(2, 2, 3), b=[[1], [2], [0]]))
     model, data = to_keras(network), normal(1, 4, 3)
     model.save(tmp_path / "net.keras")
     loaded = keras.models.load_model(tmp_path / "net.keras", custom_objects={})
@@ -168,3 +221,23 @@ def test_functions_of_real_files(corpus):
     assert_close(np.asarray(place(images)), np.concatenate([across @ shares, down @ shares]).T)
     scaled = mb.load_network(folder / "TFNet__TFNetPretrained.mat").to_keras()
     assert [tensor.shape for tensor in scaled.outputs] == [(None, 6)] * 6
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "expected"),
+    [
+        ("@minus", ("in1", "in2"), lambda a, b: a - b),
+        ("@(x,gate)x-2*gate", ("x", "gate"), lambda a, b: a - 2 * b),
+        ("@(x,gate)x-2*gate", ("z", "y"), lambda a, b: a - 2 * b),
+    ],
+)
+def test_inputs_come_in_the_order_of_their_names(text, names, expected):
+    """As MATLAB's files have them: their names, and no number."""
+    settings = {"PredictFcn": FunctionHandle(text, {}), "InputNames": np.array([names], dtype=object)}
+    first, second = (replace(feature_input(3), name=name) for name in ("first", "second"))
+    network = Network(
+        (first, second, layer("f", "FunctionLayer", settings)),
+        (Connection("second", "f", "", names[1]), Connection("first", "f", "", names[0])),
+    )
+    a, b = normal(1, 4, 3), normal(2, 4, 3)
+    assert_close(outputs(network, a, b), expected(a, b))

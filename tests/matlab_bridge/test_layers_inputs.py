@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matlab_bridge import UnsupportedLayerError
-from matlab_bridge.matfile import FunctionHandle
+from matlab_bridge.matfile import FunctionHandle, MatlabObject
 from matlab_bridge.networks._build import to_keras
+from matlab_bridge.networks._normalization import Normalization
 
 from .layer_tools import (
     assert_close,
@@ -96,7 +97,10 @@ def test_a_struct_that_names_its_own_targets():
     assert_close(outputs(chain(feature_input(2, Normalization=struct)), data), -2 + 8 * data / 4)
 
 
-@pytest.mark.parametrize("none", [{}, {"Normalization": np.zeros((0, 0))}, {"Normalization": "none"}])
+NOTHING = [np.zeros((0, 0)), "none", None, np.array([["none"]], dtype=np.dtypes.StringDType())]
+
+
+@pytest.mark.parametrize("none", [{}, *({"Normalization": each} for each in NOTHING)])
 def test_no_normalization(none):
     images = normal(1, 2, 3, 4, 2)
     assert_close(outputs(chain(image_input((3, 4, 2), **none)), images), images)
@@ -142,6 +146,26 @@ def test_a_function_of_the_users_is_refused():
     network = chain(image_input((4, 4, 1), Normalization={"Type": FunctionHandle("@(x)x/255")}))
     with pytest.raises(UnsupportedLayerError, match=r"'input' .*layer 1 of 1: its Normalization is .*@\(x\)x/255"):
         to_keras(network)
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [FunctionHandle("@(x)x/255"), MatlabObject("my.Normalization", {}), row(0.5), np.array([[FunctionHandle("@sin")]])],
+    ids=["handle", "object", "number", "cell"],
+)
+def test_what_is_no_normalization_is_refused(stored):
+    assert Normalization.of(image_input((4, 4, 1), Normalization=stored)).type == "custom"
+    reason = r"'input' .*layer 1 of 1: its Normalization is 'custom', which is none of 'none', 'zerocenter'"
+    for make in (lambda **more: image_input((4, 4, 1), **more), lambda **more: sequence_input(3, **more)):
+        with pytest.raises(UnsupportedLayerError, match=reason):
+            to_keras(chain(make(Normalization=stored)))
+
+
+def test_a_string_names_a_normalization_as_text_does():
+    name = np.array([["zerocenter"]], dtype=np.dtypes.StringDType())
+    data = normal(1, 3, 2)
+    network = chain(feature_input(2, Normalization=name, Mean=row(1, 2).T))
+    assert_close(outputs(network, data), data - [1, 2])
 
 
 def test_split_complex_inputs_are_refused():

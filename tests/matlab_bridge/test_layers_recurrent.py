@@ -96,6 +96,21 @@ def test_the_current_state_goes_before_the_initial_one():
         assert_close(outputs(chain(sequence_input(2), replace(memory, state=state)), sequences), expected)
 
 
+@pytest.mark.parametrize("kind", sorted(GATES))
+def test_the_state_of_a_batch_is_no_start(kind):
+    memory = recurrent(kind, 2, 3, has_state=True)
+    size = 6 if kind == "BiLSTM" else 3
+    network = chain(sequence_input(2), replace(memory, state=dict(memory.state) | {"HiddenState": normal(1, size, 4)}))
+    reason = rf"HiddenState has {4 * size} numbers, and the {size} of one .* after net = resetState\(net\)"
+    with pytest.raises(UnsupportedLayerError, match=reason):
+        to_keras(network)
+    # Zeros are the same for every sequence.
+    zeros = {name: np.zeros((size, 4)) for name in memory.state}
+    sequences = normal(9, 2, 4, 2)
+    expected = all_sequences(recurrent(kind, 2, 3), sequences)
+    assert_close(outputs(chain(sequence_input(2), replace(memory, state=zeros)), sequences), expected)
+
+
 @pytest.mark.parametrize("kind", ["LSTM", "BiLSTM", "GRU", "LSTMProjected", "GRUProjected"])
 def test_states_come_in_and_go_out_at_ports(kind):
     on = np.array([[True]])

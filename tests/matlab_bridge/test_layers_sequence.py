@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import keras
 import numpy as np
 import pytest
@@ -9,9 +11,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matlab_bridge import Connection, Layer, Network, UnsupportedLayerError
+from matlab_bridge import Connection, InvalidNetworkError, Layer, Network, UnsupportedLayerError
 from matlab_bridge.networks._build import to_keras
-from matlab_bridge.networks._network import series
 
 from .layer_tools import assert_close, assert_round_trip, chain, layer, normal, outputs, sequence_input
 from .networks_by_hand import row
@@ -51,6 +52,17 @@ def norm(channels):
     return layer("norm", "BatchNormalizationLayer", {"Epsilon": row(1e-5)}, learnables, state)
 
 
+def between_folding_and_unfolding(first, *layers):
+    """A network whose images are folded before the layers, and unfolded after them."""
+    fold, unfold = layer("fold", "SequenceFoldingLayer"), layer("unfold", "SequenceUnfoldingLayer")
+    ends = [
+        Connection(before.name, after.name, "out" if before is fold else "", "in" if after is unfold else "")
+        for before, after in pairwise((first, fold, *layers, unfold))
+    ]
+    ends.append(Connection("fold", "unfold", "miniBatchSize", "miniBatchSize"))
+    return Network((first, fold, *layers, unfold), tuple(ends))
+
+
 IMAGES = [convolution(2, 3), norm(3), layer("relu", "ReLULayer"), pooling()]
 
 
@@ -58,17 +70,11 @@ IMAGES = [convolution(2, 3), norm(3), layer("relu", "ReLULayer"), pooling()]
 @pytest.mark.parametrize("folds", [False, True], ids=["straight through", "folded"])
 def test_images_of_a_sequence_are_treated_one_by_one(folds, ends, tmp_path):
     last = [layer("flatten", "FlattenLayer")] if ends == "flatten" else [fully_connected(18, 4)]
-    fold = [layer("fold", "SequenceFoldingLayer")] if folds else []
-    unfold = [layer("unfold", "SequenceUnfoldingLayer")] if folds else []
-    layers = (frames_of(8, 6, 2), *fold, *IMAGES, *unfold, *last)
-    connections = series(each.name for each in layers)
+    first = frames_of(8, 6, 2)
+    network = chain(first, *IMAGES, *last)
     if folds:
-        connections = (*connections, Connection("fold", "unfold", "miniBatchSize", "miniBatchSize"))
-        connections = tuple(
-            Connection("fold", "conv", "out") if (c.source, c.destination) == ("fold", "conv") else c
-            for c in connections
-        )
-    network = Network(layers, connections)
+        network = between_folding_and_unfolding(first, *IMAGES)
+        network = Network((*network.layers, *last), (*network.connections, Connection("unfold", last[0].name)))
     sequences = normal(9, 3, 4, 8, 6, 2)
     by_frame = chain(layer("input", "ImageInputLayer", {"InputSize": row(8, 6, 2)}), *IMAGES)
     images = np.array([[forward(by_frame, image) for image in sequence] for sequence in sequences])
@@ -83,6 +89,74 @@ def test_images_of_a_sequence_are_treated_one_by_one(folds, ends, tmp_path):
     loaded = keras.models.load_model(tmp_path / "net.keras")
     # By another number of sequences, and of steps, than before.
     assert_close(np.asarray(loaded(sequences[:1, :3])), expected[:1, :3])
+
+
+def observation_norm(kind, channels, **more):
+    learnables = {"Offset": normal(1, 1, 1, channels), "Scale": normal(2, 1, 1, channels)}
+    return layer("norm", kind, {"Epsilon": row(1e-3), "NumChannels": row(channels), **more}, learnables)
+
+
+# The axes of images over time (N, T, H, W, groups, channels of a group) that the statistics are of.
+OBSERVATION_NORMS = [
+    ("LayerNormalizationLayer", {}, 1, (2, 3, 4, 5)),
+    ("LayerNormalizationLayer", {"OperationDimension": "auto"}, 1, (2, 3, 4, 5)),
+    ("LayerNormalizationLayer", {"OperationDimension": "batch-excluded"}, 1, (2, 3, 4, 5)),
+    ("LayerNormalizationLayer", {"OperationDimension": "spatial-channel"}, 1, (2, 3, 4, 5)),
+    ("LayerNormalizationLayer", {"OperationDimension": "channel-only"}, 1, (4, 5)),
+    ("GroupNormalizationLayer", {"NumGroups": row(2)}, 2, (2, 3, 5)),
+    ("InstanceNormalizationLayer", {}, 4, (2, 3, 5)),
+]
+
+
+@pytest.mark.parametrize("folds", [True, False], ids=["folded", "straight through"])
+@pytest.mark.parametrize(("kind", "more", "groups", "axes"), OBSERVATION_NORMS)
+def test_folded_images_are_normalized_one_by_one_and_others_over_time(kind, more, groups, axes, folds, tmp_path):
+    norm_, first = observation_norm(kind, 4, **more), frames_of(3, 2, 4)
+    network = between_folding_and_unfolding(first, norm_) if folds else chain(first, norm_)
+    sequences = normal(3, 2, 5, 3, 2, 4) + np.arange(5).reshape(5, 1, 1, 1)
+    operation = more.get("OperationDimension")
+    if not folds:
+        if operation == "spatial-channel":
+            with pytest.raises(UnsupportedLayerError, match="not the time"):
+                to_keras(network)
+            return
+        axes = (4, 5) if operation in ("auto", "channel-only") else (1, *axes)
+    split = sequences.reshape(2, 5, 3, 2, groups, 4 // groups)
+    mean, variance = split.mean(axes, keepdims=True), split.var(axes, keepdims=True)
+    standardized = ((split - mean) / np.sqrt(variance + 1e-3)).reshape(sequences.shape)
+    expected = standardized * normal(2, 4) + normal(1, 4)
+    model = to_keras(network)
+    np.testing.assert_allclose(np.asarray(model(sequences)), expected, atol=1e-5)
+    assert_round_trip(network)
+    model.save(tmp_path / "net.keras")
+    loaded = keras.models.load_model(tmp_path / "net.keras")
+    np.testing.assert_allclose(loaded.predict(sequences, verbose=0, batch_size=1), expected, atol=1e-5)
+
+
+def test_folded_one_dimensional_images_and_vectors():
+    sequences = normal(3, 2, 5, 6, 4)
+    mean, variance = sequences.mean(2, keepdims=True), sequences.var(2, keepdims=True)
+    expected = (sequences - mean) / np.sqrt(variance + 1e-3) * normal(2, 4) + normal(1, 4)
+    each_image = between_folding_and_unfolding(frames_of(6, 4), observation_norm("InstanceNormalizationLayer", 4))
+    assert_close(outputs(each_image, sequences), expected)
+    each_step = between_folding_and_unfolding(sequence_input(4), fully_connected(4, 3))
+    assert_close(outputs(each_step, sequences[:, :, 0]), sequences[:, :, 0] @ normal(3, 3, 4).T + normal(4, 3))
+
+
+def test_a_folded_network_trains():
+    network = between_folding_and_unfolding(frames_of(3, 2, 4), observation_norm("InstanceNormalizationLayer", 4))
+    model, sequences = to_keras(network), normal(3, 6, 5, 3, 2, 4)
+    model.compile("sgd", "mse")
+    history = model.fit(sequences, np.zeros_like(sequences), epochs=3, batch_size=4, verbose=0)
+    assert history.history["loss"][-1] < history.history["loss"][0]
+
+
+def test_folding_needs_a_time_and_unfolding_its_folding():
+    fold, unfold = layer("fold", "SequenceFoldingLayer"), layer("unfold", "SequenceUnfoldingLayer")
+    with pytest.raises(UnsupportedLayerError, match=r"'fold' .*it takes sequences, but \(None, 4, 3, 2\)"):
+        to_keras(chain(layer("input", "ImageInputLayer", {"InputSize": row(4, 3, 2)}), fold))
+    with pytest.raises(InvalidNetworkError, match=r"port miniBatchSize of the layer 'unfold'"):
+        to_keras(chain(frames_of(4, 3, 2), fold, unfold))
 
 
 def test_a_video_classifier():
@@ -129,16 +203,53 @@ def test_an_embedding_before_the_first_step():
     assert_round_trip(network)
 
 
-def test_words_are_counted_from_one_and_padding_is_nothing():
-    weights = normal(1, 4, 7)
-    words = layer("words", "WordEmbeddingLayer", {"Dimension": row(4), "NumWords": row(7)}, {"Weights": weights})
-    network = chain(sequence_input(1), words)
-    indices = np.array([[1, 7, 3], [0, 0, 2]])
-    vectors = np.concatenate([np.zeros((1, 4)), weights.T])
-    assert_close(outputs(network, indices[..., None]), vectors[indices])
+def word_embedding(words, weights=None, **more):
+    learnables = {} if weights is None else {"Weights": weights}
+    return layer("words", "WordEmbeddingLayer", {"Dimension": row(4), "NumWords": row(words), **more}, learnables)
+
+
+# A padding, a word, the last word, a word beyond the vocabulary, an unknown one, and what no encoding gives.
+INDICES = np.array([[0, 1, 7], [8, 3, np.nan], [-1, 7, 10_000]])
+IS_WORD = np.array([[False, True, True], [False, True, False], [False, True, False]])
+
+
+@pytest.mark.parametrize("mode", [{}, {"OOVMode": "map-to-last"}, {"OOVMode": "error"}], ids=str)
+@pytest.mark.parametrize("dimension", [1, 4])
+def test_what_is_no_word_has_the_last_vector(mode, dimension, tmp_path):
+    weights = normal(1, dimension, 8)
+    network = chain(sequence_input(1), word_embedding(7, weights, Dimension=row(dimension), **mode))
+    expected = weights.T[np.where(IS_WORD, np.nan_to_num(INDICES), 8).astype(int) - 1]
+    assert_close(outputs(network, INDICES[..., None]), expected)
     assert_round_trip(network)
+    model = to_keras(network)
+    model.save(tmp_path / "net.keras")
+    assert_close(np.asarray(keras.models.load_model(tmp_path / "net.keras")(INDICES[..., None])), expected)
+    assert_close(np.asarray(model.predict(INDICES[..., None], verbose=0)), expected)
+
+
+@pytest.mark.parametrize("mode", [{}, {"OOVMode": "error"}], ids=str)
+def test_what_is_no_word_is_nothing_in_a_table_of_words_alone(mode):
+    weights = normal(1, 4, 7)
+    network = chain(sequence_input(1), word_embedding(7, weights, **mode))
+    vectors = weights.T[np.where(IS_WORD, np.nan_to_num(INDICES), 1).astype(int) - 1]
+    assert_close(outputs(network, INDICES[..., None]), vectors * IS_WORD[..., None])
+    assert_round_trip(network)
+
+
+@pytest.mark.parametrize(("mode", "rows"), [({}, 8), ({"OOVMode": "error"}, 7)], ids=str)
+def test_a_table_that_training_is_to_fill(mode, rows):
+    with pytest.warns(UserWarning, match="'words' have no values yet"):
+        model = to_keras(chain(sequence_input(1), word_embedding(7, **mode)))
+    assert model.get_layer("words").embeddings.shape == (rows, 4)
+
+
+def test_tables_and_inputs_that_do_not_fit():
     with pytest.raises(UnsupportedLayerError, match=r"'words' .*\(N, T, 1\) of indices of words"):
-        to_keras(chain(sequence_input(2), words))
+        to_keras(chain(sequence_input(2), word_embedding(7, normal(1, 4, 7))))
+    with pytest.raises(UnsupportedLayerError, match=r"OOVMode is 'skip', neither 'map-to-last' nor 'error'"):
+        to_keras(chain(sequence_input(1), word_embedding(7, OOVMode="skip")))
+    with pytest.raises(InvalidNetworkError, match=r"Weights of the layer 'words' .* shape \(4, 9\)"):
+        to_keras(chain(sequence_input(1), word_embedding(7, normal(1, 4, 9))))
 
 
 @given(st.sampled_from(["AdditionLayer", "DepthConcatenationLayer", 1, 3]), st.integers(1, 4), st.integers(1, 5))

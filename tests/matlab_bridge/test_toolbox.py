@@ -209,6 +209,11 @@ class TestNetworkFromStruct:
             ("FeatureInput", {"InputSize": row(4), "Normalization": "none"}, [4, "Normalization", "none"]),
             ("SequenceInput", {"InputSize": row(4), "MinLength": row(1)}, [4]),
             ("SequenceInput", {"InputSize": row(4), "MinLength": row(9)}, [4, "MinLength", 9]),
+            (
+                "WordEmbedding",
+                {"Dimension": row(3), "NumWords": row(9), "OOVMode": "error"},
+                [3, 9, "OOVMode", "error"],
+            ),
             ("Convolution1D", window | {"PaddingMode": "causal"}, [3, 4, "Padding", "causal"]),
             (
                 "GroupedConvolution2D",

@@ -35,9 +35,11 @@ class Recurrent(LayerRule):
 
     Attributes:
         ports: MATLAB's names of the states, in Keras' order.
+        directions: how many ways it goes through a sequence; its states have H numbers for each.
     """
 
     ports: ClassVar[tuple[str, ...]] = ("hidden", "cell")
+    directions: ClassVar[int] = 1
 
     @abstractmethod
     def recurrent(self, site: Site, options: Mapping[str, Any]) -> keras.layers.Layer:
@@ -90,7 +92,13 @@ class Recurrent(LayerRule):
         values = {port: saved_state(site.layer, f"{port.capitalize()}State") for port in self.ports}
         if not any(np.any(value) for value in values.values()):
             return None
-        size = max(value.size for value in values.values())
+        size = self.directions * hidden_units(site.layer)
+        for port, value in values.items():
+            if value.size not in (0, size):
+                raise UnsupportedLayerError(
+                    f"its {port.capitalize()}State has {value.size} numbers, and the {size} of one sequence were "
+                    f"expected: a batch leaves such a state. Save the network again after net = resetState(net)"
+                )
         return self.split(
             [
                 _constant(site, sequences, port, value if value.size else np.zeros(size))

@@ -8,9 +8,13 @@ import keras
 import numpy as np
 
 from matlab_bridge._errors import UnsupportedLayerError
+from matlab_bridge.networks._network import Layer
 from matlab_bridge.networks._rules import LayerRule, Site, Tensor, register_layer
 
 from ._settings import numbers
+
+# Each layer class that is written in MATLAB has them.
+_OF_ANY_LAYER = frozenset({"NumInputs", "NumOutputs"})
 
 
 @register_layer("rl.layer.ScalingLayer", "nnet.cnn.layer.ScalingLayer")
@@ -30,6 +34,38 @@ class Scaling(LayerRule):
             raise UnsupportedLayerError(f"its Scale and Bias have {sizes} elements, and its input {channels} channels")
         scale, bias = (values[0] if len(values) == 1 else list(values) for values in factors)
         return keras.layers.Rescaling(scale, bias, name=site.name)(site.input)
+
+
+@register_layer("nnet.inceptionresnetv2.layer.ScalingFactorLayer")
+@final
+class ScalingFactor(LayerRule):
+    """The scaling of a residual in MATLAB's pretrained Inception-ResNet-v2: a factor times the input.
+
+    The name of the factor is not documented: it is the only number among the properties that are the layer's own.
+
+    Source: https://www.mathworks.com/help/deeplearning/ref/inceptionresnetv2.html
+    """
+
+    def objection(self, layer: Layer) -> str | None:
+        """No number, or several."""
+        if len(found := _own_numbers(layer)) == 1:
+            return None
+        names = ", ".join(found) or "none"
+        return f"one number among its properties was expected, the factor, and there are {len(found)}: {names}"
+
+    def build(self, site: Site) -> Tensor:
+        """Keras' rescaling."""
+        (factor,) = _own_numbers(site.layer).values()
+        return keras.layers.Rescaling(factor, name=site.name)(site.input)
+
+
+def _own_numbers(layer: Layer) -> dict[str, float]:
+    """The settings that are one number each, without those that any layer has."""
+    return {
+        name: float(value.item())
+        for name, value in layer.settings.items()
+        if isinstance(value, np.ndarray) and value.size == 1 and value.dtype.kind in "fiu" and name not in _OF_ANY_LAYER
+    }
 
 
 @register_layer("rl.layer.QuadraticLayer", "nnet.cnn.layer.QuadraticLayer")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import reduce
 from typing import Any, final
 
 import keras
@@ -11,6 +12,7 @@ import numpy as np
 from matlab_bridge._errors import UnsupportedLayerError
 from matlab_bridge.networks._rules import LayerRule, Shapes, Site, Tensor, is_sequence, register_layer, spatial_size
 
+from ._elementwise import added
 from ._settings import integer
 
 
@@ -22,6 +24,16 @@ def _of_one_rank(site: Site) -> list[Tensor]:
     return list(site.inputs)
 
 
+def _with_all_axes(tensors: list[Tensor]) -> list[Tensor]:
+    """Tensors of as many axes as the longest has: what one lacks comes after the batch, and after its own time."""
+    rank = max(len(tensor.shape) for tensor in tensors)
+    missing = [range(1 + is_sequence(tensor), 1 + is_sequence(tensor) + rank - len(tensor.shape)) for tensor in tensors]
+    return [
+        keras.ops.expand_dims(tensor, tuple(axes)) if axes else tensor
+        for tensor, axes in zip(tensors, missing, strict=True)
+    ]
+
+
 def _count(shapes: Shapes) -> Any:
     return np.array([[len(shapes)]], dtype=float)
 
@@ -29,13 +41,19 @@ def _count(shapes: Shapes) -> Any:
 @register_layer("nnet.cnn.layer.AdditionLayer")
 @final
 class Addition(LayerRule):
-    """`additionLayer`."""
+    """`additionLayer`: element by element; where a dimension of one input is 1 long, it counts for all of another's.
+
+    Source: https://www.mathworks.com/help/deeplearning/ref/nnet.cnn.layer.additionlayer.html
+    """
 
     keras_classes = ("Add",)
 
     def build(self, site: Site) -> Tensor:
-        """Keras' layer of the same meaning."""
-        return keras.layers.Add(name=site.name)(_of_one_rank(site))
+        """Keras' layer of the same meaning for inputs of one size; others it may add along a wrong axis."""
+        tensors = _of_one_rank(site)
+        if len({tuple(tensor.shape) for tensor in tensors}) == 1:
+            return keras.layers.Add(name=site.name)(tensors)
+        return keras.layers.Identity(name=site.name)(reduce(added, _with_all_axes(tensors)))
 
     def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any]:
         """The number of inputs."""

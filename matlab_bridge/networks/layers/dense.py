@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, final
 
 import keras
 import numpy as np
 
-from matlab_bridge._errors import UnsupportedLayerError
+from matlab_bridge._errors import InvalidNetworkError, UnsupportedLayerError
 from matlab_bridge.networks._network import Array, Layer, padded_shape
 from matlab_bridge.networks._rules import LayerRule, Parameter, Shapes, Site, Tensor, register_layer, spatial_size
 
-from ._settings import numbers
+from ._settings import is_given, numbers, text
 
 
 def _permuted(site: Site, images: Tensor) -> Tensor:
@@ -33,8 +34,28 @@ def _is_spatial(layer: Layer) -> bool:
     weights, outputs = layer.learnables.get("Weights", np.empty(0)), _output_size(layer)
     if weights.ndim > 2:
         return True
-    is_image = len(numbers(layer, "InputSize", (0,))) > 2
+    is_image = len(numbers(layer, "InputSize", (0,))) > 1
     return is_image and outputs == 1 and weights.size > 0 and weights.shape[0] != 1
+
+
+def _spatial_shape(layer: Layer) -> tuple[int, ...]:
+    """The dimensions of weights that are stored H x W x C x O, or S x C x O of 1-D images, with the last.
+
+    Raises:
+        InvalidNetworkError: if they are no weights of O outputs.
+    """
+    weights, outputs = layer.learnables["Weights"], _output_size(layer)
+    size = tuple(map(int, numbers(layer, "InputSize", (0,))))
+    if len(size) > 1 and math.prod(size) * outputs == weights.size:
+        return (*size, outputs)
+    shape = padded_shape(weights, max(4, len(size) + 1)).shape
+    if shape[-1] != outputs:
+        raise InvalidNetworkError(
+            f"Weights of the layer {layer.name!r} ({layer.kind}) have the shape {weights.shape}. With its InputSize "
+            f"{list(size)} and OutputSize {outputs}, they were expected to have the {outputs} outputs along their "
+            f"last dimension, after those of InputSize. Correct the three in MATLAB, or in a Layer made by hand."
+        )
+    return shape
 
 
 def _output_size(layer: Layer) -> int:
@@ -45,10 +66,20 @@ def _output_size(layer: Layer) -> int:
 @register_layer("nnet.cnn.layer.FullyConnectedLayer")
 @final
 class FullyConnected(LayerRule):
-    """`fullyConnectedLayer`: weights O x N, or H x W x C x O after an image; on sequences, each step."""
+    """`fullyConnectedLayer`: weights O x N, or H x W x C x O after an image; on sequences, each step.
+
+    Source: https://www.mathworks.com/help/deeplearning/ref/nnet.cnn.layer.fullyconnectedlayer.html
+    """
 
     per_frame = True
     keras_classes = ("Dense",)
+
+    def objection(self, layer: Layer) -> str | None:
+        """One dimension of the input's own, which releases from R2026a on may name."""
+        if not is_given(layer, "OperationDimension") or text(layer, "OperationDimension") == "spatial-channel":
+            return None
+        given = np.ravel(np.asarray(layer.settings["OperationDimension"], dtype=object))[0]
+        return f"its OperationDimension is {given!r}; only 'spatial-channel', all of an image, converts"
 
     def build(self, site: Site) -> Tensor:
         """A dense layer after a flatten, in the order in which the weights are stored."""
@@ -63,7 +94,7 @@ class FullyConnected(LayerRule):
         bias = Parameter("Bias", "bias", to_matlab=lambda bias: bias.reshape(-1, 1))
         if not _is_spatial(layer):
             return Parameter("Weights", "kernel", np.transpose, np.transpose), bias
-        shape = padded_shape(layer.learnables["Weights"], max(4, len(numbers(layer, "InputSize", (0,))) + 1)).shape
+        shape = _spatial_shape(layer)
 
         def to_keras(weights: Array) -> Array:
             return weights.reshape(-1, shape[-1])

@@ -24,47 +24,11 @@ from matlab_bridge.networks._expressions import (
 from matlab_bridge.networks._network import Array, Layer
 from matlab_bridge.networks._rules import LayerRule, Site, Tensor, is_sequence, register_layer
 
+from ._elementwise import BINARY, ELEMENTWISE, LOGICAL
 from ._settings import integer, text
-from ._sum import added
 
-_ELEMENTWISE: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
-    **{
-        name: (getattr(keras.ops, name), getattr(np, name))
-        for name in ("abs", "ceil", "cos", "cosh", "exp", "expm1", "floor", "log", "log1p", "sign", "sin", "sinh")
-    },
-    **{name: (getattr(keras.ops, name), getattr(np, name)) for name in ("sqrt", "tan", "tanh")},
-    **{f"a{name}": (getattr(keras.ops, f"arc{name}"), getattr(np, f"arc{name}")) for name in ("cos", "sin", "tan")},
-    "relu": (keras.ops.relu, lambda x: np.maximum(x, 0)),
-    "sigmoid": (keras.ops.sigmoid, lambda x: 1 / (1 + np.exp(-x))),
-    "single": (lambda x: x, lambda x: x),
-    "double": (lambda x: x, lambda x: x),
-}
-
-# Each operator, and the function of the same meaning.
-_NAMES = {
-    "add": ("+", "plus"),
-    "subtract": ("-", "minus"),
-    "multiply": (".*", "times"),
-    "divide": ("./", "rdivide"),
-    "power": (".^", "power"),
-    "maximum": ("max",),
-    "minimum": ("min",),
-}
-_BINARY: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]] = {
-    name: (added if ours == "add" else getattr(keras.ops, ours), getattr(np, ours))
-    for ours, names in _NAMES.items()
-    for name in names
-}
-_COMPARISONS = {
-    "<": np.less,
-    "<=": np.less_equal,
-    ">": np.greater,
-    ">=": np.greater_equal,
-    "==": np.equal,
-    "~=": np.not_equal,
-}
 _REDUCTIONS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
-    name: (getattr(keras.ops, name), getattr(np, name)) for name in ("sum", "mean", "max", "min", "prod")
+    name: (getattr(keras.ops, name), getattr(np, name)) for name in ("sum", "mean", "max", "min", "prod", "cumsum")
 }
 _CONSTANTS = {"pi": np.pi, "eps": float(np.finfo(float).eps), "Inf": np.inf, "inf": np.inf}
 
@@ -101,7 +65,7 @@ class FunctionLayer(LayerRule):
             _function(layer)
         except ExpressionError as error:
             return f"its function {_text(layer)!r} is no plain arithmetic: {error}"
-        if integer(layer, "NumOutputs", 1) > 1:
+        if _count(layer, "Output") > 1:
             return "its function has several outputs"
         return None
 
@@ -119,8 +83,13 @@ def _text(layer: Layer) -> str:
     return handle.text if isinstance(handle, FunctionHandle) else text(layer, "PredictFcn")
 
 
+def _count(layer: Layer, ends: str) -> int:
+    """How many inputs or outputs the layer has: a number in the portable form, names in MATLAB's files."""
+    return integer(layer, f"Num{ends}s", max(1, np.size(layer.settings.get(f"{ends}Names", ()))))
+
+
 def _function(layer: Layer) -> Function:
-    return parse_function(_text(layer), integer(layer, "NumInputs", 1))
+    return parse_function(_text(layer), _count(layer, "Input"))
 
 
 def _axes(tensor: Tensor) -> tuple[int, ...]:
@@ -169,10 +138,12 @@ class _Arithmetic:
     def _operator(self, mark: str, operands: list[_Value]) -> _Value:
         if mark in ("'", ".'"):
             return self._transposed(operands[0])
+        if mark == "~":
+            return self._compared("==", operands[0], _number(0))
         if len(operands) == 1:
             return operands[0] if mark == "+" else self._binary("-", _number(0), operands[0])
         left, right = operands
-        if mark in _COMPARISONS:
+        if mark in LOGICAL:
             return self._compared(mark, left, right)
         if mark == "*" and not (left.is_scalar or right.is_scalar):
             return self._product(left, right)
@@ -186,11 +157,15 @@ class _Arithmetic:
         name, operands = node.name, [*map(self._value, node.operands)]
         if name in self._names:
             raise ExpressionError(f"it takes elements of {name!r}")
-        if name in _ELEMENTWISE and len(operands) == 1:
-            ours, theirs = _ELEMENTWISE[name]
+        if name in ELEMENTWISE and len(operands) == 1:
+            ours, theirs = ELEMENTWISE[name]
             (operand,) = operands
             return _number(theirs(operand.numbers)) if operand.tensor is None else _Value(ours(operand.tensor))
-        if name in _BINARY and len(operands) == 2:
+        if name == "leakyrelu" and len(operands) == 1:
+            operands.append(_number(0.01))
+        if name in BINARY and len(operands) == 2:
+            if name == "mod" and (operands[1].numbers is None or np.any(operands[1].numbers % 1)):
+                raise ExpressionError("'mod' by anything but whole numbers depends on how they are rounded")
             return self._binary(name, *operands)
         if name in _REDUCTIONS and operands:
             return self._reduced(name, operands)
@@ -203,13 +178,13 @@ class _Arithmetic:
     # The operations.
 
     def _binary(self, name: str, left: _Value, right: _Value) -> _Value:
-        ours, theirs = _BINARY[name]
+        ours, theirs = BINARY[name]
         if left.tensor is None and right.tensor is None:
             return _number(theirs(_numbers(left), _numbers(right)))
         return _Value(ours(self._for_keras(left), self._for_keras(right)))
 
     def _compared(self, mark: str, left: _Value, right: _Value) -> _Value:
-        function = _COMPARISONS[mark]
+        function = LOGICAL[mark]
         if left.tensor is None and right.tensor is None:
             return _number(function(_numbers(left), _numbers(right)))
         answer = getattr(keras.ops, function.__name__)(self._for_keras(left), self._for_keras(right))
@@ -232,16 +207,22 @@ class _Arithmetic:
         value, *rest = operands
         if name in ("max", "min") and len(rest) == 2 and rest[0].numbers is not None and rest[0].numbers.size == 0:
             rest = rest[1:]
-        if len(rest) > 1 or not all(operand.is_scalar for operand in rest):
+        if len(rest) > 1:
             raise ExpressionError(f"{name!r} has arguments that are not understood")
-        ours, theirs = _REDUCTIONS[name]
+        dims = self._dimensions(rest[0]) if rest else (self._first_long(value),)
+        if name == "cumsum" and len(dims) > 1:
+            raise ExpressionError("'cumsum' goes along one dimension")
         if value.numbers is not None:
-            dim = self._dimension(rest[0]) if rest else 1 + int(value.numbers.shape[0] == 1)
-            return _number(theirs(value.numbers, axis=dim - 1, keepdims=True))
-        dim = self._dimension(rest[0]) if rest else self._first_long(value.tensor)
-        if dim > len(self._dims):
+            axes = tuple(dim - 1 for dim in dims if dim <= value.numbers.ndim)
+        else:
+            axes = tuple(self._axis(dim) for dim in dims if dim <= len(self._dims))
+        if not axes:
             return value
-        return _Value(ours(value.tensor, axis=self._axis(dim), keepdims=True))
+        ours, theirs = _REDUCTIONS[name]
+        options = {"axis": axes[0]} if name == "cumsum" else {"axis": axes, "keepdims": True}
+        if value.numbers is not None:
+            return _number(theirs(value.numbers, **options))
+        return _Value(ours(value.tensor, **options))
 
     def _matrix(self, rows: list[list[_Value]]) -> _Value:
         if not rows:
@@ -262,6 +243,12 @@ class _Arithmetic:
     def _dimension(self, value: _Value) -> int:
         return int(_numbers(value).item())
 
+    def _dimensions(self, value: _Value) -> tuple[int, ...]:
+        given = _numbers(value).ravel().tolist()
+        if not given or not all(dim >= 1 and dim.is_integer() for dim in given) or len(set(given)) < len(given):
+            raise ExpressionError(f"{given} are no dimensions")
+        return tuple(map(int, given))
+
     def _axis(self, dim: int) -> int:
         if not 1 <= dim <= len(self._dims):
             raise ExpressionError(f"its input has no dimension {dim} here")
@@ -269,9 +256,11 @@ class _Arithmetic:
             raise ExpressionError(f"along dimension {dim}, the batch, it mixes observations")
         return self._dims[dim - 1]
 
-    def _first_long(self, tensor: Tensor) -> int:
+    def _first_long(self, value: _Value) -> int:
         """The dimension that MATLAB takes where none is named: the first that is not 1 long."""
-        return next(dim for dim, axis in enumerate(self._dims, start=1) if tensor.shape[axis] != 1)
+        if value.numbers is not None:
+            return next((dim for dim, size in enumerate(value.numbers.shape, start=1) if size != 1), 1)
+        return next(dim for dim, axis in enumerate(self._dims, start=1) if value.tensor.shape[axis] != 1)
 
     def _for_keras(self, value: _Value) -> Any:
         """Numbers in the dimensions of the tensors, so that they broadcast as in MATLAB."""

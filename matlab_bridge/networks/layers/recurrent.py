@@ -74,6 +74,7 @@ class BiLSTM(Recurrent):
     """
 
     keras_classes = ("Bidirectional",)
+    directions: ClassVar[int] = 2
 
     def recurrent(self, site: Site, options: Mapping[str, Any]) -> keras.layers.Layer:
         """Keras' wrapper around an LSTM."""

@@ -12,8 +12,8 @@ from matlab_bridge._errors import UnsupportedLayerError
 from matlab_bridge.networks._network import Array, Layer
 from matlab_bridge.networks._rules import LayerRule, Shapes, Site, Tensor, register_layer
 
+from ._elementwise import added
 from ._settings import flag, is_given, numbers, text
-from ._sum import added
 from ._window import sizes_of
 
 _METHODS = ("nearest", "bilinear", "trilinear")

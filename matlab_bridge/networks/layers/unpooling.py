@@ -11,7 +11,7 @@ import numpy as np
 from matlab_bridge._errors import InvalidNetworkError
 from matlab_bridge.networks._rules import LayerRule, Site, Tensor, register_layer
 
-from ._sum import added
+from ._elementwise import added
 from ._window import Margins, Window, padded
 
 

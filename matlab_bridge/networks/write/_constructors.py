@@ -163,7 +163,10 @@ CONSTRUCTORS: Mapping[str, Constructor] = {
     "SequenceFoldingLayer": Constructor("sequenceFoldingLayer"),
     "SequenceUnfoldingLayer": Constructor("sequenceUnfoldingLayer"),
     "WordEmbeddingLayer": Constructor(
-        "wordEmbeddingLayer", ("Dimension", "NumWords"), toolbox="Text Analytics Toolbox"
+        "wordEmbeddingLayer",
+        ("Dimension", "NumWords"),
+        {"OOVMode": "map-to-last"},
+        toolbox="Text Analytics Toolbox",
     ),
     "LSTMLayer": Constructor("lstmLayer", ("NumHiddenUnits",), _LSTM),
     "LSTMProjectedLayer": Constructor("lstmProjectedLayer", _PROJECTED, _LSTM, "R2022b"),
