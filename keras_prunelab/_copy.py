@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import warnings
-from collections.abc import Iterator
-
 import keras
 import numpy as np
 
 from ._errors import InvalidModelError
-from ._rebuild import carry_attributes, known_objects
-
-
-@contextlib.contextmanager
-def in_memory() -> Iterator[None]:
-    """Save and load models without Keras's warnings of what matters in files only."""
-    with warnings.catch_warnings():
-        # An optimizer that was never run has fewer variables in the original than in the copy.
-        warnings.filterwarnings("ignore", message="Skipping variable loading for optimizer")
-        # Unsafe in a file that anybody may have written, not in the memory of one process.
-        warnings.filterwarnings("ignore", message="The object being serialized includes a `lambda`")
-        yield
+from ._rebuild import carry_over, in_memory, known_objects
 
 
 def copied(model: keras.Model) -> keras.Model:
@@ -46,7 +31,7 @@ def copied(model: keras.Model) -> keras.Model:
         raise InvalidModelError(_uncopyable(model, why)) from error
     if not equal:
         raise InvalidModelError(_uncopyable(model, "The weights of the copy differ."))
-    carry_attributes(model, copy)
+    carry_over(model, copy)
     return copy
 
 

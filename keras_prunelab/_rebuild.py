@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
+from keras.src.saving.serialization_lib import SafeModeScope
 
 from ._errors import InvalidModelError, PruneLabError
 
@@ -55,7 +57,7 @@ def rebuilt(
         return made[id(part)]
 
     try:
-        with known_objects(model):
+        with known_objects(model), in_memory():
             new = renew(model)
     except PruneLabError:
         raise
@@ -64,7 +66,7 @@ def rebuilt(
         raise InvalidModelError(f"{refusal}{why} {mend}") from error
     if type(new) is not type(model):
         raise InvalidModelError(refusal + "Its class would be lost. " + mend)
-    carry_attributes(model, new)
+    carry_over(model, new)
     return new
 
 
@@ -78,8 +80,9 @@ def _cloned(model: Any, renew: Callable[[Any], Any], shape_of: Callable[[Any], A
     """A model of the same graph, with the layers that `renew` gives."""
 
     def new_input(symbol: Any) -> Any:  # or Keras would name the inputs after their tensors
-        name = symbol._keras_history.operation.name
-        return keras.Input(batch_shape=shape_of(symbol), dtype=symbol.dtype, sparse=symbol.sparse, name=name)
+        entry = symbol._keras_history.operation
+        options = {"sparse": symbol.sparse, "optional": entry.optional, "name": entry.name}
+        return keras.Input(batch_shape=shape_of(symbol), dtype=symbol.dtype, **options)
 
     if not isinstance(model, keras.Sequential):
         inputs = keras.tree.map_structure(new_input, model.input)
@@ -121,11 +124,20 @@ def copy_of(layer: Any) -> Any:
     return type(layer).from_config(layer.get_config())
 
 
-def carry_attributes(model: keras.Model, new: keras.Model) -> None:
-    """Hang on a new model what its maker hung on the old one, such as the names of its classes."""
+def carry_over(model: keras.Model, new: keras.Model) -> None:
+    """Give a new model the functions that the old one is compiled with, and what its maker hung on it."""
+    if new.compiled:
+        # A lambda that comes out of a configuration has lost the names that it refers to.
+        config = keras.tree.map_structure(_fresh, {**model._compile_config.config, "optimizer": None})
+        new.compile(**{**config, "optimizer": new.optimizer})
     for name, value in vars(model).items():
         if not name.startswith("_") and name not in vars(new) and not isinstance(value, keras.layers.Layer):
             setattr(new, name, value)
+
+
+def _fresh(part: Any) -> Any:
+    """A loss or metric of its own for another model; functions and settings as they are."""
+    return type(part).from_config(part.get_config()) if isinstance(part, (keras.Loss, keras.Metric)) else part
 
 
 def assign_all(layer: Any, values: Sequence[Any]) -> None:
@@ -154,6 +166,17 @@ def custom_objects(model: keras.Model) -> dict[str, Any]:
         parts += keras.tree.flatten(list(model._compile_config.config.values()))
     objects = [part if inspect.isfunction(part) or inspect.isclass(part) else type(part) for part in parts]
     return {one.__name__: one for one in objects if not one.__module__.startswith(("keras.", "builtins"))}
+
+
+@contextlib.contextmanager
+def in_memory() -> Iterator[None]:
+    """Save and load models without Keras's checks and warnings of what matters in files only."""
+    with warnings.catch_warnings(), SafeModeScope(False):
+        # An optimizer that was never run has fewer variables in the original than in the copy.
+        warnings.filterwarnings("ignore", message="Skipping variable loading for optimizer")
+        # Unsafe in a file that anybody may have written, not in the memory of one process.
+        warnings.filterwarnings("ignore", message="The object being serialized includes a `lambda`")
+        yield
 
 
 @contextlib.contextmanager

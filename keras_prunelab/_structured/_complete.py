@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,9 +16,12 @@ from keras_prunelab._rebuild import is_graph
 
 from ._analysis import Analysis, analysed, constants
 from ._channels import Flags, Site, Values
+from ._compact import without_wrappers
 from ._rules import Rule
 
 Masks = dict[str, NDArray[np.bool_]]
+
+_DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
 
 
 def complete_channels(model: keras.Model, masks: Mapping[str, NDArray[np.bool_]]) -> MaskSet:
@@ -47,12 +51,16 @@ def complete_channels(model: keras.Model, masks: Mapping[str, NDArray[np.bool_]]
         >>> [mask.tolist() for mask in masks.values()][1:]
         [[True, False, True], [True, False, True], [True, False, True]]
     """
-    whole = {path: np.array(mask) for path, mask in masks.items()}
-    items = maskable(model)
+    plain = without_wrappers(model)
+    items = maskable(plain)
+    # By position: in a copy without wrappers, variables have other paths.
+    paths = {own.path: its.path for own, its in zip(maskable(model), items, strict=True)}
+    whole = {paths.get(path, path): np.array(mask) for path, mask in masks.items()}
     _mask_biases(items, whole)
-    if is_graph(model):
-        _mask_normalizations(analysed(model), items, whole)
-    return MaskSet(whole)
+    if is_graph(plain):
+        _mask_what_follows(analysed(plain), items, whole)
+    names = {theirs: own for own, theirs in paths.items()}
+    return MaskSet({names.get(path, path): mask for path, mask in whole.items()})
 
 
 def _mask_biases(items: Sequence[Prunable], masks: Masks) -> None:
@@ -79,36 +87,54 @@ def _kept(item: Prunable, mask: NDArray[np.bool_]) -> Flags:
     return np.asarray(mask.any(axis=others))
 
 
-def _mask_normalizations(analysis: Analysis, items: Sequence[Prunable], masks: Masks) -> None:
-    """Mask scale and offset, or mean and offset, where what comes in is the constant that a masked channel has left."""
+def _mask_what_follows(analysis: Analysis, items: Sequence[Prunable], masks: Masks) -> None:
+    """Mask what makes something of the constant that a masked channel has left.
+
+    That is the scale and offset of a normalization, or its mean and offset; and the bias of a depthwise convolution.
+    """
     by_variable = {id(item.variable): item for item in items}
     gone = np.zeros(len(analysis.makers), np.bool_)
+    calls = Counter(id(site.layer) for site in analysis.sites)
+    everywhere: dict[int, Flags] = {}  # by layer: where its input was such a constant in all of its calls so far
     seen: set[int] = set()
 
     def change(rule: Rule, site: Site, values: Sequence[Values]) -> None:
         if not isinstance(site.layer, keras.layers.Layer):
             return
-        layout = analysis.layout(rule, site)
+        key, layout = id(site.layer), analysis.layout(rule, site)
         found = [by_variable.get(id(weight)) for weight in site.layer.weights]
-        if id(site.layer) not in seen:  # its weights under the masks
-            seen.add(id(site.layer))
+        if key not in seen:  # its weights under the masks
+            seen.add(key)
             for index, item in enumerate(found):
                 if item is not None and item.path in masks:
                     site.weights[index] = np.where(masks[item.path], site.weights[index], 0)  # type: ignore[index]
             gone[_emptied(found, layout, masks)] = True
-        roles = {item.role for item in found if item is not None}
-        # Where there is a scale, what is subtracted before it does not matter.
-        covered = roles & ({"gamma", "beta"} if "gamma" in roles else {"beta", "mean"})
-        if not values or not covered:
+        calls[key] -= 1
+        if not values:
             return
-        dead = ~np.isnan(values[0]) & _groups_gone(analysis, gone, site)
+        dead = ~np.isnan(values[0]) & _groups_gone(analysis, gone, site) & everywhere.get(key, np.True_)
+        everywhere[key] = dead
+        if calls[key]:  # what another call makes of the same weights is not known yet
+            return
         for index, (item, axes) in enumerate(zip(found, layout, strict=True)):
-            if item is not None and item.role in covered and item.shape == dead.shape and axes[0] is not None:
-                silent = dead & (values[0] == 0) if item.role == "mean" else dead
+            silent = None if item is None else _silent(item, found, dead, values[0])
+            if item is not None and silent is not None and silent.shape == item.shape and axes[0] is not None:
                 masks[item.path] = masks.get(item.path, np.ones(item.shape, np.bool_)) & ~silent
                 site.weights[index] = np.where(masks[item.path], site.weights[index], 0)  # type: ignore[index]
 
     constants(analysis, change)
+
+
+def _silent(item: Prunable, found: Sequence[Prunable | None], dead: Flags, values: Values) -> Flags | None:
+    """Where a variable is to be zero behind channels that are dead; None where it has nothing to do with that."""
+    if item.role in ("gamma", "beta"):
+        return dead
+    # Where there is a scale, what is subtracted before it does not matter.
+    if item.role == "mean" and not any(other is not None and other.role == "gamma" for other in found):
+        return np.asarray(dead & (values == 0))
+    if item.role == "bias" and isinstance(item.owner, _DEPTHWISE):
+        return np.repeat(dead & (values == 0), item.owner.depth_multiplier)
+    return None
 
 
 def _emptied(found: Sequence[Prunable | None], layout: Sequence[Any], masks: Masks) -> NDArray[np.int64]:

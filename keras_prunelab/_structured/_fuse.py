@@ -63,7 +63,7 @@ def fuse(model: keras.Model, data: Any = None) -> keras.Model:
     plain = without_wrappers(model)
     pairs = list(_pairs(graph_of(plain)))
     norms = {id(first.layer): second.layer for first, second in pairs if _normalizes(first, second)}
-    paddings = {id(second.layer): first.layer for first, second in pairs if pads_as_same(first, second.layer)}
+    paddings = {id(second.layer): first.layer for first, second in pairs if _is_padding(first, second)}
     absorbed = {id(layer) for layer in (*norms.values(), *paddings.values())}
     made: list[tuple[Any, list[NDArray[Any]]]] = []
 
@@ -103,15 +103,27 @@ def _pairs(graph: Graph) -> Iterator[tuple[Call, Call]]:
             yield before, call
 
 
+def _is_padding(first: Call, second: Call) -> bool:
+    """Whether the second layer can pad as the first one does; the input of a model inside has a size of its own."""
+    models = {call.name.rpartition("/")[0] for call in (first, second)}
+    return len(models) == 1 and pads_as_same(first, second.layer)
+
+
 def _normalizes(first: Call, second: Call) -> bool:
     """Whether the second layer is a batch normalization that the first one can do."""
     layer, norm = first.layer, second.layer
     if type(norm) is not L.BatchNormalization or type(layer) not in _OUTPUTS:
         return False
+    if len(layer.weights) != _kernels(layer) + layer.use_bias:
+        return False  # quantized, or with a low-rank addition
     rank = len(second.inputs[0].shape)
     axis = rank - 1 if type(layer) is L.Dense else channel_axis(layer, rank)
     linear = layer.activation is None or layer.activation is keras.activations.linear
     return linear and norm.axis % rank == axis and layer.activity_regularizer is None
+
+
+def _kernels(layer: Any) -> int:
+    return 2 if isinstance(layer, (L.SeparableConv1D, L.SeparableConv2D)) else 1
 
 
 def _fused(layer: Any, norm: Any) -> list[NDArray[Any]]:

@@ -33,8 +33,8 @@ def export_litert(model: keras.Model, path: str | os.PathLike[str]) -> int:
 
     Raises:
         MissingBackendError: Keras does not run on TensorFlow.
-        InvalidModelError: the ending is another one, or the file has more values than the model has weights that are
-            not zero, and a few for each layer.
+        InvalidModelError: TensorFlow cannot write the model, the ending is another one, or the file has more values
+            than the model has weights that are not zero, and a few for each layer.
     """
     if keras.config.backend() != "tensorflow":
         raise MissingBackendError("LiteRT files are written by TensorFlow: set KERAS_BACKEND=tensorflow.")
@@ -46,8 +46,14 @@ def export_litert(model: keras.Model, path: str | os.PathLike[str]) -> int:
     plain = without_wrappers(model)
     converter = tf.lite.TFLiteConverter.from_keras_model(plain)
     converter.optimizations = [tf.lite.Optimize.EXPERIMENTAL_SPARSITY]
-    with contextlib.redirect_stdout(io.StringIO()):  # the converter tells of its temporary folder
-        content = converter.convert()
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # the converter tells of its temporary folder
+            content = converter.convert()
+    except Exception as error:  # TensorFlow raises many, its own ConverterError among them
+        raise InvalidModelError(
+            f"TensorFlow cannot write model {model.name!r} as LiteRT: {str(error).partition(chr(10))[0]}. "
+            "matlab_bridge.export_onnx may."
+        ) from error
     found = _values(tf, content)
     weights = [np.asarray(keras.ops.convert_to_numpy(weight)) for weight in plain.weights]
     most = sum(int(np.count_nonzero(weight)) for weight in weights)

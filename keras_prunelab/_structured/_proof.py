@@ -32,7 +32,8 @@ def proved(model: keras.Model, small: keras.Model, data: Any = None) -> float:
     Raises:
         NotEquivalentError: it is past 1e-4 (in float32), and past what rounding makes of the model's own outputs.
     """
-    tolerance = _TOLERANCES.get(model.compute_dtype, 1e-4)
+    # A model that was loaded has the policy of the moment, whatever its layers compute in.
+    tolerance = max(_TOLERANCES.get(layer.compute_dtype, 1e-4) for layer in model._flatten_layers())
     with warnings.catch_warnings(action="ignore"):  # what a layer says of its inputs is not about these
         drawn = random_inputs(model)
         # To a network that divides pixels by 255, small inputs are all alike.

@@ -389,6 +389,60 @@ def test_without_a_scale_the_mean_is_masked() -> None:
     assert_same(pruned, small)
 
 
+@pytest.mark.parametrize("scale", [True, False])
+def test_a_normalization_is_masked_where_all_of_its_calls_are_silent(scale: bool) -> None:
+    inputs = keras.Input((8, 8, 3))
+    norm = L.BatchNormalization(scale=scale, name="norm")
+    branches = [norm(L.Conv2D(6, 3, name=name, use_bias=False)(inputs)) for name in ("one", "two")]
+    model = lively(keras.Model(inputs, branches))
+    masks = {}
+    for name, gone in (("one", [0, 1, 2]), ("two", [2, 3])):
+        mask = np.ones((3, 3, 3, 6), np.bool_)
+        mask[..., gone] = False
+        masks[model.get_layer(name).kernel.path] = mask
+    whole = kpl.complete_channels(model, masks)
+    silent = np.arange(6) == 2
+    for name in ("gamma", "beta") if scale else ("beta", "moving_mean"):
+        np.testing.assert_array_equal(whole[getattr(norm, name).path], ~silent)
+
+
+def test_masks_of_a_wrapped_model_are_completed_too() -> None:
+    parts = [L.Conv2D(8, 3, padding="same", name="one"), L.BatchNormalization(name="norm"), L.ReLU()]
+    model = lively(keras.Sequential([keras.Input((8, 8, 3)), *parts, L.Conv2D(2, 3, padding="same", name="last")]))
+    wrapped = kpl.layers.wrap(kpl.prune(model, 0.5, granularity="channel", scope="layer", include="one"), 0.5)
+    masks = {item.path: item.value() != 0 for item in kpl.prunable(wrapped, include="one")}
+    whole = kpl.complete_channels(wrapped, masks)
+    whole.apply(wrapped)  # by the names of the wrapped model
+    assert sum(name.startswith("norm") or "/norm/" in name for name in whole) == 2
+    assert kpl.compact(wrapped).get_layer("one").filters == 4
+
+
+def test_the_bias_of_a_depthwise_convolution_goes_with_its_channel() -> None:
+    inputs = keras.Input((8, 8, 3))
+    x = L.ReLU()(L.Conv2D(6, 3, padding="same", name="one")(inputs))
+    x = L.DepthwiseConv2D(3, padding="same", depth_multiplier=2, name="each")(x)
+    model = lively(keras.Model(inputs, L.Conv2D(2, 3, padding="same", name="last")(x)))
+    pruned = kpl.prune(model, 0.5, granularity="channel", scope="layer", include="one")
+    gone = ~values(pruned.get_layer("one"))[0].any(axis=(0, 1, 2))
+    bias = values(pruned.get_layer("each"))[1]
+    np.testing.assert_array_equal(bias == 0, np.repeat(gone, 2))
+    small = kpl.compact(pruned)
+    assert small.get_layer("one").filters == 3
+    assert_same(pruned, small)
+
+
+def test_what_a_model_was_compiled_with_and_its_optional_inputs_stay() -> None:
+    first, second = keras.Input((8,), name="first"), keras.Input((8,), name="second", optional=True)
+    model = lively(keras.Model([first, second], L.Dense(2)(L.Dense(4, "relu", name="hidden")(first))))
+    silenced(model.get_layer("hidden"), [1])
+    model.compile("sgd", loss=lambda y, found: keras.ops.mean((y - found) ** 2))
+    small = kpl.compact(model)
+    x, y = np.ones((4, 8), np.float32), np.ones((4, 2), np.float32)
+    assert np.allclose(*(keras.ops.convert_to_numpy(each([x, None])) for each in (model, small)), atol=1e-5)
+    assert small.compiled
+    assert np.isclose(small.loss(y, np.zeros((4, 2), np.float32)), 1)
+
+
 def test_masks_of_single_weights_are_left_as_they_are() -> None:
     model = lively(keras.Sequential([keras.Input((4,)), L.Dense(3), L.BatchNormalization()]))
     path = kpl.prunable(model)[0].path

@@ -125,3 +125,31 @@ def test_paddings_that_stay() -> None:
     fused = kpl.fuse(model)
     assert [type(each) for each in fused.layers] == [type(each) for each in model.layers]
     assert_same(model, fused)
+
+
+def test_padding_of_another_nested_model_stays() -> None:
+    """Each of them has an input of its own size."""
+    first = keras.Sequential([keras.Input((8, 8, 3)), L.ZeroPadding2D(1)])
+    second = keras.Sequential([keras.Input((10, 10, 3)), L.Conv2D(4, 3), L.BatchNormalization()])
+    model = lively(keras.Sequential([keras.Input((8, 8, 3)), first, second]))
+    fused = kpl.fuse(model)
+    assert [len(each.layers) for each in fused.layers] == [1, 1]
+    assert_same(model, fused)
+
+
+def test_layers_with_further_weights_keep_their_normalization() -> None:
+    model = lively(keras.Sequential([keras.Input((8,)), L.Dense(16), L.BatchNormalization(), L.Dense(4)]))
+    model.layers[0].enable_lora(2)
+    fused = kpl.fuse(model)
+    assert [type(layer) for layer in fused.layers] == [type(layer) for layer in model.layers]
+    assert_same(model, fused)
+
+
+def test_the_precision_is_that_of_the_layers() -> None:
+    """As in a model that was trained under another policy, and loaded."""
+    half = {"dtype": "mixed_float16"}
+    parts = [L.Conv2D(16, 3, use_bias=False, **half), L.BatchNormalization(**half), L.ReLU(**half)]
+    model = keras.Sequential([keras.Input((16, 16, 3)), *parts, L.GlobalAveragePooling2D(**half), L.Dense(10)])
+    assert model.compute_dtype == "float32"
+    fused = kpl.fuse(lively(model))
+    assert len(fused.layers) == 4
