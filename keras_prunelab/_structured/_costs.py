@@ -11,7 +11,7 @@ import numpy as np
 
 from ._analysis import Analysis
 from ._channels import Flags, Ids, Site
-from ._macs import UnknownCountError, uses
+from ._macs import UnknownCountError, products, uses
 from ._rules import Rule
 
 Cost: TypeAlias = Literal["parameters", "macs", "bytes"]
@@ -49,9 +49,18 @@ def cost(analysis: Analysis, gone: Flags, kind: Cost) -> int:
         else:
             try:
                 total += sum(use * size for use, size in zip(uses(site.call), sizes, strict=True))
+                total += products(site.call, _heads(site, count))
             except UnknownCountError:
                 continue
     return total
+
+
+def _heads(site: Site, count: Callable[[Ids], int]) -> tuple[int, int, int] | None:
+    """How many heads, keys and values an attention will have; None elsewhere."""
+    if "heads" not in site.ports:
+        return None
+    heads, keys, values = (count(site.ports[name]) for name in ("heads", "keys", "values"))
+    return heads, keys, values
 
 
 def _sizes(rule: Rule, analysis: Analysis, site: Site, count: Callable[[Ids], int]) -> list[int]:

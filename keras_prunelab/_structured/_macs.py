@@ -21,6 +21,10 @@ L = keras.layers
 Uses = Callable[[Call], Sequence[int]]
 
 
+# Operations that multiply tensors with each other; how often depends on their arguments.
+_CONTRACTIONS = ("Dot", "Einsum", "Inner", "Matmul", "Outer", "Tensordot", "Vdot")
+
+
 class UnknownCountError(Exception):
     """A layer whose multiply-adds nobody has told, or a free length."""
 
@@ -66,12 +70,32 @@ def uses_by_variable(model: keras.Model) -> dict[int, int]:
     return {weight: count for weight, count in found.items() if weight not in unknown}
 
 
-def products(call: Call) -> int:
-    """Multiply-adds of a call between tensors, in which no weight takes part."""
-    if type(call.layer) is not L.MultiHeadAttention:
-        return 0
-    layer, (query, value, *_) = call.layer, _attended(call)
-    return _lengths(query) * _lengths(value) * int(layer.num_heads * (layer.key_dim + layer.value_dim))
+def products(call: Call, heads: tuple[int, int, int] | None = None) -> int:
+    """Multiply-adds of a call between tensors, in which no weight takes part.
+
+    Args:
+        call: the call.
+        heads: of a multi-head attention, how many heads, keys and values it will have; by default those that it has.
+
+    Raises:
+        UnknownCountError: it multiplies tensors in a way that is not known here, or a length is free.
+    """
+    layer = call.layer
+    if type(layer) is L.MultiHeadAttention:
+        query, value = _attended(call)
+        number, keys, values = heads or (layer.num_heads, layer.key_dim, layer.value_dim)
+        return _lengths(query) * _lengths(value) * int(number * (keys + values))
+    if type(layer) is L.Attention:
+        query, value, *_ = call.inputs
+        widths = _product(query.shape[-1:]) + _product(value.shape[-1:])
+        return _lengths(query) * _product(value.shape[1:-1]) * widths
+    if type(layer) is L.Dot:
+        axis = layer.axes if isinstance(layer.axes, int) else layer.axes[0]
+        return _product([*call.outputs[0].shape[1:], call.inputs[0].shape[axis]])
+    is_operation = not isinstance(layer, L.Layer)
+    if type(layer) is L.AdditiveAttention or (is_operation and type(layer).__name__ in _CONTRACTIONS):
+        raise UnknownCountError
+    return 0
 
 
 def _product(lengths: Sequence[int | None]) -> int:
@@ -123,9 +147,10 @@ def _einsum(call: Call) -> list[int]:
     left, _ = call.layer.equation.split("->")
     data, kernel = left.split(",")
     shape = call.inputs[0].shape
-    lengths = dict(zip(reversed(data), reversed(shape), strict=False))
-    free = [letter for letter in data.replace(".", "")[1:] if letter not in kernel]
-    return [_product([lengths[letter] for letter in free])]
+    # An ellipsis stands for as many axes as are left over; no axis of a kernel is one of them.
+    data = data.replace("...", "." * (len(shape) - len(data.replace(".", ""))))
+    pairs = list(zip(data, shape, strict=True))
+    return [_product([length for letter, length in pairs[1:] if letter == "." or letter not in kernel])]
 
 
 _USES: dict[type, Uses] = {

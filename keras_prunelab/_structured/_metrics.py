@@ -40,7 +40,7 @@ class Metrics:
         macs_effective: those of them whose weight is not zero.
         activation_bytes: the most that all values take which are needed at a time, for one observation.
         latency: the median time for a batch in seconds, by the batch's size; empty unless asked for.
-        uncounted: layers whose multiply-adds are not known; they count as none.
+        uncounted: layers and operations whose multiply-adds are not known; they count as none.
     """
 
     layers: pd.DataFrame = field(repr=False)
@@ -140,17 +140,17 @@ def _rows(graph: Graph) -> tuple[list[dict[str, Any]], list[str]]:
     uncounted: list[str] = []
     counts: dict[int, list[int]] = {}
     for call in graph.calls:
+        try:
+            used, between = uses(call), products(call)
+        except UnknownCountError:
+            used, between = [0] * len(getattr(call.layer, "weights", ())), 0
+            uncounted += [] if call.name in uncounted else [call.name]
         if not isinstance(call.layer, keras.layers.Layer):
             continue
         key = id(call.layer)
         if key not in rows:
             rows[key], counts[key] = _weights_row(call)
         row = rows[key]
-        try:
-            used, between = uses(call), products(call)
-        except UnknownCountError:
-            used, between = [0] * len(counts[key]), 0
-            uncounted += [] if call.name in uncounted else [call.name]
         sizes = [math.prod(weight.shape) for weight in call.layer.weights]
         row["macs"] += sum(use * size for use, size in zip(used, sizes, strict=True)) + between
         row["macs_effective"] += sum(use * count for use, count in zip(used, counts[key], strict=True)) + between

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -47,53 +48,54 @@ def recalibrate(model: keras.Model, data: Any, *, batch_size: int = 128) -> kera
     layers = [each for each in copy._flatten_layers() if isinstance(each, keras.layers.BatchNormalization)]
     if not layers:
         raise InvalidModelError(f"Model {model.name!r} has no BatchNormalization whose statistics could be estimated.")
-    sums = [_Sums(layer) for layer in layers]
     with contextlib.ExitStack() as stack:
-        for layer in layers:
-            stack.enter_context(_in_training(layer))
+        sums = [stack.enter_context(_in_training(layer)) for layer in layers]
         for batch in batches(data, batch_size, labels=False):
             copy(batch.inputs, training=False)
-            for each in sums:
-                each.add(len(batch))
     for each in sums:
         each.write()
     return copy
 
 
 class _Sums:
-    """The moments of what a layer has seen, batch by batch."""
+    """The moments of what a layer has seen, call by call: where it is shared, a batch has several."""
 
     def __init__(self, layer: Any) -> None:
         self._layer, self._count = layer, 0
         self._first, self._second = (np.zeros(tuple(layer.moving_mean.shape)) for _ in range(2))
 
     def add(self, count: int) -> None:
-        """Add a batch, whose mean and variance the layer has as its own."""
+        """Add what the layer has as its mean and variance, those of `count` positions."""
         mean, variance = (_value(each) for each in (self._layer.moving_mean, self._layer.moving_variance))
         self._count += count
         self._first += count * mean
         self._second += count * (variance + mean**2)
 
     def write(self) -> None:
-        """Give the layer the mean and the variance over all batches."""
-        mean = self._first / self._count
-        self._layer.moving_mean.assign(mean)
-        self._layer.moving_variance.assign(np.maximum(self._second / self._count - mean**2, 0))
+        """Give the layer the mean and the variance over all calls, if it had any."""
+        if self._count:
+            mean = self._first / self._count
+            self._layer.moving_mean.assign(mean)
+            self._layer.moving_variance.assign(np.maximum(self._second / self._count - mean**2, 0))
 
 
 @contextlib.contextmanager
-def _in_training(layer: Any) -> Iterator[None]:
-    """Let a layer normalize with each batch's own statistics and keep just these, while all others do not train."""
+def _in_training(layer: Any) -> Iterator[_Sums]:
+    """Let a layer normalize with each call's own statistics, and gather these, while all others do not train."""
     momentum, trainable, call = layer.momentum, layer.trainable, layer.call
+    sums = _Sums(layer)
 
     def training_call(inputs: Any, training: Any = None, mask: Any = None) -> Any:
         del training
-        return call(inputs, training=True, mask=mask)
+        outputs = call(inputs, training=True, mask=mask)
+        positions = math.prod(inputs.shape) // inputs.shape[layer.axis]
+        sums.add(positions if mask is None else int(np.sum(keras.ops.convert_to_numpy(mask))))
+        return outputs
 
     layer.momentum, layer.trainable = 0.0, True
     object.__setattr__(layer, "call", training_call)
     try:
-        yield
+        yield sums
     finally:
         object.__delattr__(layer, "call")
         layer.momentum, layer.trainable = momentum, trainable

@@ -22,7 +22,6 @@ from ._families import Family, families
 from ._importance import FilterScoreLike, Importance, importance
 
 _COSTS = ("parameters", "macs", "bytes")
-_MOST_ROUNDS = 100
 
 
 class RemovalOptions(TypedDict, total=False):
@@ -83,7 +82,7 @@ def remove_filters(
         InvalidSparsityError: fraction or budget is none, or both are given.
         UnknownNameError: there is no such score, scope, goal or layer.
         InvalidDataError: the score needs data, and there is none or it does not fit.
-        NothingToPruneError: there is no filter that could go.
+        NothingToPruneError: there is no filter that could go, or the budget cannot be reached.
         InvalidModelError: the model is not built, or a subclass whose `call` nobody can look into.
 
     Examples:
@@ -113,6 +112,9 @@ class _Plan:
         self.goal, self.target, self.options = goal, target, options
         self.rounds = options.get("rounds", 20 if goal == "accuracy" else 1)
         self.scope = options.get("scope", "layer" if goal == "fraction" else "global")
+        # What there was before the first round, which all rounds count from: shares of what is left would be rounded
+        # anew each time, small ones to nothing.
+        self._sizes: dict[str, int] = {}
 
     @classmethod
     def checked(cls, fraction: float | None, budget: Mapping[str, float] | None, options: RemovalOptions) -> _Plan:
@@ -136,28 +138,32 @@ class _Plan:
         return plan
 
     def shares(self) -> Iterator[float]:
-        """What to remove in each round, or may remain after it, of what there is at its beginning."""
-        done = 1.0
+        """What is to be removed by the end of each round, or may remain after it, of what there was at first."""
         for number in range(1, self.rounds + 1):
-            if self.goal == "fraction":
-                left = 1 - self.target * number / self.rounds
-                yield 1 - left / done
-            else:
-                left = self.target ** (number / self.rounds)
-                yield left / done
-            done = left
+            done = number / self.rounds
+            yield self.target * done if self.goal == "fraction" else self.target**done
+
+    def first(self, name: str, size: int) -> int:
+        """The size of something before the first round."""
+        return self._sizes.setdefault(name, size)
+
+    def count(self, share: float, name: str, size: int) -> int:
+        """How many of the filters that are left of a family go, if a share of all that it had is to be gone."""
+        whole = self.first(name, size)
+        return max(0, size - (whole - pruned_count(share, whole)))
 
 
 def _until(model: keras.Model, plan: _Plan, score: FilterScoreLike, data: Any) -> keras.Model:
     """Remove a twentieth at a time, as long as the accuracy holds."""
     best, evaluate = model, plan.options["evaluate"]
-    for _ in range(min(plan.rounds, _MOST_ROUNDS)):
+    for number in range(1, min(plan.rounds, 20) + 1):
         try:
-            small = _smaller(best, plan, 1 / 20, score, data)
+            small = _smaller(best, plan, number / 20, score, data)
         except NothingToPruneError:
             break
-        small = _trained(small, plan.options)
-        if small.count_params() == best.count_params() or evaluate(small) < plan.target:
+        if small.count_params() == best.count_params():
+            continue  # a twentieth of few filters is none
+        if evaluate(_trained(small, plan.options)) < plan.target:
             break
         best = small
     return best
@@ -207,18 +213,19 @@ def _fraction(analysis: Analysis, found: list[Family], scores: Importance, share
     gone = none_gone(analysis)
     if plan.scope == "global":
         order = _order(found, scores)
-        gone[order[: pruned_count(share, order.size)]] = True
+        gone[order[: plan.count(share, "", order.size)]] = True
         return analysis.settled(gone)
     for family in found:
         order = family.groups[np.argsort(scores[family.groups], kind="stable")]
-        gone[order[: min(pruned_count(share, order.size), order.size - 1)]] = True
+        gone[order[: min(plan.count(share, family.name, order.size), order.size - 1)]] = True
     return analysis.settled(gone)
 
 
 def _within(analysis: Analysis, found: list[Family], scores: Importance, share: float, plan: _Plan) -> Flags:
     """As few filters as bring the cost below a share of what it is."""
     kind: Cost = plan.goal  # type: ignore[assignment]
-    most = share * cost(analysis, none_gone(analysis), kind)
+    whole = plan.first("", cost(analysis, none_gone(analysis), kind))
+    most = share * whole
     order = _order(found, scores) if plan.scope == "global" else _alternating(found, scores)
 
     def after(count: int) -> Flags:
@@ -226,6 +233,12 @@ def _within(analysis: Analysis, found: list[Family], scores: Importance, share: 
         gone[order[:count]] = True
         return analysis.settled(gone)
 
+    least = cost(analysis, after(order.size), kind)
+    if least > most:
+        raise NothingToPruneError(
+            f"budget={{{kind!r}: {plan.target}}} cannot be reached: with all filters gone that may go, "
+            f"{least / whole:.1%} of the {kind} remain. Ask for more than that."
+        )
     low, high = 0, order.size
     while low < high:
         middle = (low + high) // 2

@@ -31,6 +31,7 @@ MACS: dict[str, tuple[tuple[int, ...], Any, int]] = {
     "both ways": ((6, 3), lambda: L.Bidirectional(L.GRU(5)), 2 * 6 * 3 * 5 * (3 + 5)),
     "time distributed": ((6, 8, 2), lambda: L.TimeDistributed(L.Conv1D(4, 3)), 6 * 6 * 3 * 2 * 4),
     "einsum": ((6, 3), lambda: L.EinsumDense("abc,cd->abd", (None, 4)), 6 * 3 * 4),
+    "einsum over all axes": ((5, 6), lambda: L.EinsumDense("...x,xy->...y", output_shape=8), 5 * 6 * 8),
     "pooling": ((8, 8, 2), lambda: L.MaxPooling2D(), 0),
 }
 
@@ -49,6 +50,15 @@ def test_attention_counts_its_products() -> None:
     model = keras.Model([query, value], L.MultiHeadAttention(2, 3, value_dim=4)(query, value))
     projections = 5 * 8 * 2 * 3 + 7 * 6 * 2 * 3 + 7 * 6 * 2 * 4 + 5 * 2 * 4 * 8
     assert kpl.metrics(model).macs == projections + 5 * 7 * 2 * (3 + 4)
+
+
+def test_products_of_tensors() -> None:
+    query, value = keras.Input((5, 8)), keras.Input((7, 8))
+    assert kpl.metrics(keras.Model([query, value], L.Attention()([query, value]))).macs == 5 * 7 * (8 + 8)
+    assert kpl.metrics(keras.Model([query, value], L.Dot((2, 2))([query, value]))).macs == 5 * 7 * 8
+    product = kpl.metrics(keras.Model([query, value], keras.ops.matmul(query, keras.ops.transpose(value, (0, 2, 1)))))
+    assert product.macs == 0
+    assert len(product.uncounted) == 1
 
 
 def test_zeros_bytes_and_shared_layers() -> None:

@@ -42,6 +42,36 @@ def test_statistics_by_hand(batch_size: int) -> None:
     np.testing.assert_allclose(found, expected @ before[3][0] + before[3][1], rtol=1e-3, atol=1e-4)
 
 
+def test_all_calls_of_a_shared_layer_count() -> None:
+    rng = np.random.default_rng(0)
+    norm, first, second = L.BatchNormalization(), keras.Input((3, 4)), keras.Input((6, 4))
+    model = keras.Model([first, second], [norm(first), norm(second)])
+    x = [rng.normal(10, 1, (50, 3, 4)).astype("float32"), rng.normal(0, 1, (50, 6, 4)).astype("float32")]
+    _, _, mean, variance = values(kpl.recalibrate(model, (x, None), batch_size=16).get_layer(norm.name))
+    seen = np.concatenate([each.reshape(-1, 4) for each in x])
+    np.testing.assert_allclose(mean, seen.mean(axis=0), rtol=1e-4)
+    np.testing.assert_allclose(variance, seen.var(axis=0), rtol=1e-4)
+
+
+def test_each_step_of_a_distributed_layer_counts() -> None:
+    x = np.random.default_rng(0).normal(size=(40, 4, 3)).astype("float32") + 10 * np.arange(4, dtype="float32")[:, None]
+    model = keras.Sequential([keras.Input((4, 3)), L.TimeDistributed(L.BatchNormalization())])
+    _, _, mean, variance = values(kpl.recalibrate(model, x).layers[0].layer)
+    np.testing.assert_allclose(mean, x.mean(axis=(0, 1)), rtol=1e-4)
+    np.testing.assert_allclose(variance, x.var(axis=(0, 1)), rtol=1e-3)
+
+
+def test_masked_steps_do_not_count() -> None:
+    x = np.random.default_rng(0).normal(3, 2, (30, 5, 2)).astype("float32")
+    for row, steps in enumerate(x):
+        steps[1 + row % 5 :] = 0
+    model = keras.Sequential([keras.Input((5, 2)), L.Masking(), L.BatchNormalization()])
+    _, _, mean, variance = values(kpl.recalibrate(model, x, batch_size=7).layers[1])
+    seen = x[x.any(axis=-1)]
+    np.testing.assert_allclose(mean, seen.mean(axis=0), rtol=1e-4)
+    np.testing.assert_allclose(variance, seen.var(axis=0), rtol=1e-3)
+
+
 def test_what_cannot_be_recalibrated() -> None:
     model = keras.Sequential([keras.Input((3,)), L.Dense(2)])
     with pytest.raises(kpl.InvalidModelError, match="no BatchNormalization"):

@@ -197,3 +197,28 @@ def test_bn_scale_needs_scales() -> None:
     model = keras.Sequential([keras.Input((4,)), L.Dense(4), L.Dense(2)])
     with pytest.raises(kpl.InvalidModelError, match="needs BatchNormalization"):
         kpl.remove_filters(model, 0.5, "bn_scale")
+
+
+@pytest.mark.parametrize("scope", ["layer", "global"])
+@pytest.mark.parametrize("rounds", [2, 7, 50])
+def test_rounds_end_where_one_does(scope: str, rounds: int) -> None:
+    model = keras.Sequential([keras.Input((8,)), L.Dense(64), L.Dense(9), L.Dense(2)])
+    once, often = (kpl.remove_filters(model, 0.3, rounds=each, scope=scope) for each in (1, rounds))
+    counts = [[layer.units for layer in each.layers[:2]] for each in (once, often)]
+    assert counts[0] == counts[1] if scope == "layer" else sum(counts[0]) == sum(counts[1]) == 51
+    assert counts[0] == [45, 6] or scope == "global"
+
+
+@pytest.mark.parametrize("scope", ["layer", "global"])
+def test_a_budget_of_multiply_adds_holds_with_attention(scope: str) -> None:
+    inputs = keras.Input((32, 8))
+    x = L.Dense(16)(inputs)
+    model = lively(keras.Model(inputs, L.Dense(2)(L.MultiHeadAttention(4, 8)(x, x))))
+    small = kpl.remove_filters(model, budget={"macs": 0.5}, scope=scope)
+    assert kpl.metrics(small).macs <= 0.5 * kpl.metrics(model).macs
+
+
+def test_a_budget_out_of_reach() -> None:
+    model = keras.Sequential([keras.Input((8, 8, 3)), L.Conv2D(16, 3), L.Flatten(), L.Dense(10)])
+    with pytest.raises(kpl.NothingToPruneError, match=r"'macs': 0\.01.* cannot be reached.* 6\.2% of the macs remain"):
+        kpl.remove_filters(model, budget={"macs": 0.01})
