@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ._channels import Flags, Flow, Ids, Layout, Site, Trace, Values, Wall, WallError, weights_of
+from ._channels import Flags, Flow, Ids, Layout, Site, Trace, Values, Wall, WallError, channel_axis, weights_of
 from ._graph import Call, Graph, Tensor, graph_of
 from ._rules import Rule, rule_of
 from ._walls import reason_for
@@ -109,7 +109,7 @@ def analysed(model: Any) -> Analysis:
         InvalidModelError: the model is none of these.
     """
     graph = graph_of(model)
-    trace = Trace()
+    trace = Trace(_axes_read(graph))
     for tensor in graph.inputs:
         trace.flows[tensor] = trace.fixed(tensor)
     walls: dict[int, Wall] = {}
@@ -135,6 +135,19 @@ def analysed(model: Any) -> Analysis:
     )
 
 
+def _axes_read(graph: Graph) -> dict[Tensor, int]:
+    """The axis of each tensor along which a layer reads channels, where that is not the last one."""
+    found = {}
+    for call in graph.calls:
+        for tensor in call.inputs:
+            rank = len(tensor.shape)
+            if isinstance(call.layer, keras.layers.BatchNormalization):
+                found[tensor] = call.layer.axis % rank
+            elif getattr(call.layer, "data_format", None) == "channels_first":
+                found[tensor] = channel_axis(call.layer, rank)
+    return found
+
+
 def _followed(
     call: Call, inputs: tuple[Flow, ...], trace: Trace, walls: Mapping[int, Wall]
 ) -> tuple[Rule, Sequence[Flow], Wall | None]:
@@ -145,6 +158,9 @@ def _followed(
             raise WallError(reason_for(call.layer))
         if id(call.layer) in walls:
             raise WallError(walls[id(call.layer)].reason)
+        if not getattr(call.layer, "weights", ()) and all(map(trace.is_fixed, inputs)):
+            # Nothing of it can go, so that its outputs may be read along any axis.
+            return _WALL, _WALL.flow(call, inputs, trace), None
         outputs = rule.flow(call, inputs, trace)
         layer = call.layer
         if isinstance(layer, keras.layers.Layer) and len(rule.layout(layer, trace.ports(layer))) != len(layer.weights):

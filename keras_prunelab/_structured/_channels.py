@@ -94,10 +94,12 @@ class Trace:
     """Numbers channels, and notes what rules say about them.
 
     Attributes:
+        axes: the axis along which a tensor is read, where it is not the last one.
         flows: the channels of each tensor seen so far.
         makers: for each element, the layer that makes it; None for the model's inputs and behind walls.
     """
 
+    axes: Mapping[Tensor, int] = field(default_factory=dict)
     flows: dict[Tensor, Flow] = field(default_factory=dict)
     makers: list[Any] = field(default_factory=list)
     _edges: list[NDArray[np.int64]] = field(default_factory=list)
@@ -143,11 +145,15 @@ class Trace:
         return self._ports.setdefault(id(layer), {})
 
     def fixed(self, tensor: Tensor) -> Flow:
-        """New channels of a tensor, along its last axis, that have to stay."""
-        last = len(tensor.shape) - 1
-        ids = self.new(tensor.shape[last] or 0 if last > 0 else 0)
+        """New channels of a tensor, along the axis that is read, that have to stay."""
+        axis = self.axes.get(tensor, len(tensor.shape) - 1)
+        ids = self.new(tensor.shape[axis] or 0 if axis > 0 else 0)
         self.pin(ids)
-        return Flow(last, ids)
+        return Flow(axis, ids)
+
+    def is_fixed(self, flow: Flow) -> bool:
+        """Whether no layer makes the channels: they are the model's inputs, or come out of a wall."""
+        return all(self.makers[index] is None for index in flow.ids.tolist())
 
     def groups(self) -> tuple[NDArray[np.int64], Flags]:
         """What comes and goes together.

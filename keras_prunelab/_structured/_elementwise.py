@@ -51,6 +51,9 @@ def is_elementwise(function: Callable[[Any], Any] | None) -> bool:
 
 
 def _tried(function: Callable[[Any], Any]) -> bool:
+    if isinstance(function, keras.layers.Layer) and (function.weights or not function.built):
+        return False  # the probe would build it, with weights of the probe's shape
+
     def call(array: Any) -> Any:
         return np.asarray(keras.ops.convert_to_numpy(function(keras.ops.convert_to_tensor(array))))
 

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 
+import keras_prunelab as kpl
 from keras_prunelab._structured._rules._registry import known_classes
 from keras_prunelab._structured._walls import REASONS
 
-from .channel_masks import compacted, silenced, without
+from .channel_masks import assert_same, compacted, lively, silenced, without
 
 pytestmark = pytest.mark.backends
 
@@ -458,3 +460,56 @@ def test_what_mixes_channels_keeps_them(norm: Any) -> None:
 
     _, small, _ = compacted([((4,), F)], build, lambda model: silenced(model.get_layer("first"), [1]))
     assert small.get_layer("first").units == 6
+
+
+@pytest.mark.parametrize(
+    ("shape", "first"),
+    [((28, 28), [L.Reshape((28, 28, 1)), L.Conv2D]), ((4, 32), [L.Permute((2, 1)), L.Conv1D])],
+)
+def test_inputs_that_are_rearranged_first(shape: Any, first: Any) -> None:
+    rearranged, convolution = first
+    model = keras.Sequential([keras.Input(shape), type(rearranged).from_config(rearranged.get_config())])
+    for layer in (convolution(8, 3, name="convolution"), L.Flatten(), L.Dense(2)):
+        model.add(layer)
+    pruned = kpl.prune(lively(model), 0.5, granularity="channel", scope="layer", include="convolution")
+    found = kpl.compaction(pruned)
+    assert found.walls == ()
+    assert found.model.get_layer("convolution").filters == 4
+    assert_same(pruned, found.model)
+
+
+def test_channels_first() -> None:
+    if keras.config.backend() == "tensorflow":
+        pytest.skip("TensorFlow has convolutions of channels first on graphics cards only")
+    first = {"data_format": "channels_first"}
+    parts = [L.BatchNormalization(axis=1), L.Conv2D(8, 3, name="one", **first), L.BatchNormalization(axis=1), L.ReLU()]
+    more = [L.Conv2D(8, 3, padding="same", name="two", **first), L.GlobalMaxPooling2D(**first), L.Dense(2)]
+    model = lively(keras.Sequential([keras.Input((3, 8, 8)), L.Rescaling(0.5), *parts, *more]))
+    pruned = kpl.prune(model, 0.5, granularity="channel", scope="layer", include=["one", "two"])
+    found = kpl.compaction(pruned)
+    assert found.walls == ()
+    assert [found.model.get_layer(name).filters for name in ("one", "two")] == [4, 4]
+    assert_same(pruned, found.model)
+
+
+def test_an_activation_with_weights_leaves_the_model_as_it_is() -> None:
+    model = keras.Sequential([keras.Input((6,)), L.Dense(8, activation=L.PReLU(), name="bent"), L.Dense(2)])
+    kpl.compact(model)  # the activation is built by its first call
+    assert tuple(model.get_layer("bent").activation.alpha.shape) == (8,)
+    model(np.ones((3, 6), np.float32))
+    kpl.compact(model)
+
+
+def test_directions_one_of_which_has_no_bias() -> None:
+    backward = L.LSTM(8, go_backwards=True, use_bias=False)
+    inputs = keras.Input((5, 6))
+    both = L.Bidirectional(L.LSTM(8), backward_layer=backward, name="both")
+    model = lively(keras.Model(inputs, L.Dense(2)(both(inputs))))
+    for layer in (both.forward_layer, both.backward_layer):
+        for weight in layer.weights:
+            value = np.array(keras.ops.convert_to_numpy(weight))
+            value[..., [1, 9, 17, 25]] = 0
+            weight.assign(value)
+    small = kpl.compact(model)
+    assert small.get_layer("both").forward_layer.units == 7
+    assert_same(model, small)

@@ -174,14 +174,18 @@ class BidirectionalRule(Rule):
 
     def fold(self, site: Site, weights: list[NDArray[Any]], folded: Sequence[Values]) -> list[NDArray[Any]]:
         """Into the biases of both; see `Rule.fold`."""
-        half = len(weights) // 2
-        halves = (weights[:half], weights[half:])
-        sides = zip(_directions(site), halves, strict=True)
+        sides = zip(_directions(site), _parts(site.layer, weights), strict=True)
         return [weight for (rule, inner), part in sides for weight in rule.fold(inner, part, folded)]
 
 
 def _ways(layer: Any) -> list[tuple[str, Any]]:
     return [("forward", layer.forward_layer), ("backward", layer.backward_layer)]
+
+
+def _parts(layer: Any, weights: Sequence[NDArray[Any]]) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+    """The weights of both; one may have a bias, and the other none."""
+    ahead = len(layer.forward_layer.weights)
+    return list(weights[:ahead]), list(weights[ahead:])
 
 
 def _ports(way: str, ports: Mapping[str, Ids]) -> dict[str, Ids]:
@@ -195,12 +199,10 @@ def _one_way(call: Call, inner: Any) -> Call:
 
 def _directions(site: Site) -> list[tuple[RecurrentRule, Site]]:
     found = []
-    half = len(site.weights) // 2
-    for index, (way, inner) in enumerate(_ways(site.layer)):
+    for weights, (way, inner) in zip(_parts(site.layer, site.weights), _ways(site.layer), strict=True):
         rule, ports = rule_of(inner), _ports(way, site.ports)
         assert isinstance(rule, RecurrentRule), "flow has found it"  # noqa: S101 # for the type checker
         output = Flow(site.outputs[0].axis, ports["units"])
-        weights = site.weights[index * half : (index + 1) * half]
         found.append((rule, Site(_one_way(site.call, inner), site.inputs, (output,), ports, weights)))
     return found
 
