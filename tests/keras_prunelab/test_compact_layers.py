@@ -513,3 +513,13 @@ def test_directions_one_of_which_has_no_bias() -> None:
     small = kpl.compact(model)
     assert small.get_layer("both").forward_layer.units == 7
     assert_same(model, small)
+
+
+def test_an_extreme_that_begins_with_a_number() -> None:
+    inputs = keras.Input((8, 8, 3))
+    most = keras.ops.max(L.Conv2D(8, 3, name="one")(inputs), axis=(1, 2), initial=1.0)
+    model = lively(keras.Model(inputs, L.Dense(2)(most)))
+    silenced(model.get_layer("one"), [0, 1])
+    found = kpl.compaction(model)
+    assert [wall.reason for wall in found.walls] == ["begins with a number of its own (initial=)"]
+    assert_same(model, found.model)

@@ -128,6 +128,8 @@ class ReductionRule(PerChannelRule):
         reduced = [axis % rank for axis in ((axes,) if isinstance(axes, int) else axes)]
         if flow.axis in reduced:
             raise WallError("goes over the channels")
+        if getattr(call.layer, "initial", None) is not None:
+            raise WallError("begins with a number of its own (initial=)")
         return [flow if call.layer.keepdims else Flow(flow.axis - sum(axis < flow.axis for axis in reduced), flow.ids)]
 
     def value(self, site: Site, values: Values) -> Values:
