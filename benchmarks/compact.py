@@ -41,7 +41,14 @@ from keras_prunelab._structured._graph import graph_of
 L = keras.layers
 FRACTION = 0.5
 VENV = Path(__file__).resolve().parent / ".venv-torch-pruning"
-SIZES = {"InceptionResNetV2": 75, "InceptionV3": 75, "NASNetLarge": 331, "NASNetMobile": 224, "Xception": 71}
+SIZES = {
+    "EfficientNetV2L": 64,
+    "InceptionResNetV2": 75,
+    "InceptionV3": 75,
+    "NASNetLarge": 331,
+    "NASNetMobile": 224,
+    "Xception": 71,
+}
 PEERS = ("ResNet50", "MobileNetV2", "VGG16")
 
 
@@ -78,7 +85,7 @@ def calibrated(model: keras.Model) -> keras.Model:
     """The model with statistics of images, or a deep network would tell nothing of its input."""
     if not any(isinstance(layer, L.BatchNormalization) for layer in model._flatten_layers()):
         return model
-    return kpl.recalibrate(model, images(model, 32), batch_size=8 if model.input_shape[1] < 200 else 2)
+    return kpl.recalibrate(model, images(model, 32), batch_size=32 if model.input_shape[1] < 200 else 2)
 
 
 def images(model: keras.Model, count: int) -> np.ndarray:
@@ -136,9 +143,10 @@ def table(chosen: list[str]) -> list[dict[str, Any]]:
 HEADING = """# The models of keras.applications, compacted
 
 Half of the filters of each layer masked by `prune(0.5, granularity="channel", scope="layer")`, then `compact`. The
-weights are random, because only the structure matters, and inputs as small as the model allows. The difference is the
-largest one of an output, relative to the largest output. Where layers add up, a channel goes only if it is masked in
-all of them, so that networks with long residual streams keep more.
+weights are random, because only the structure matters, with statistics of images of random spots, and inputs are as small
+as the model allows. The difference is the largest one of an output, on such images too, relative to the largest output.
+Where layers add up, a channel goes only if it is masked in all of them, so that networks with long residual streams
+keep more.
 
 `python benchmarks/compact.py table --markdown docs/applications.md` writes this page.
 
