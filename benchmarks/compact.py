@@ -143,10 +143,10 @@ def table(chosen: list[str]) -> list[dict[str, Any]]:
 HEADING = """# The models of keras.applications, compacted
 
 Half of the filters of each layer masked by `prune(0.5, granularity="channel", scope="layer")`, then `compact`. The
-weights are random, because only the structure matters, with statistics of images of random spots, and inputs are as small
-as the model allows. The difference is the largest one of an output, on such images too, relative to the largest output.
-Where layers add up, a channel goes only if it is masked in all of them, so that networks with long residual streams
-keep more.
+weights are random, because only the structure matters, with statistics of images of random spots, and inputs are as
+small as the model allows. The difference is the largest one of an output, on such images too, relative to the largest
+output. Where layers add up, a channel goes only if it is masked in all of them, so that networks with long residual
+streams keep more.
 
 `python benchmarks/compact.py table --markdown docs/applications.md` writes this page.
 
