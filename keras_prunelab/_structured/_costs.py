@@ -18,7 +18,7 @@ Cost: TypeAlias = Literal["parameters", "macs", "bytes"]
 
 
 def cost(analysis: Analysis, gone: Flags, kind: Cost) -> int:
-    """Count parameters, bytes of weights or multiply-adds with weights.
+    """Count parameters, bytes of weights or multiply-adds, as `metrics` will of the model that is left.
 
     Args:
         analysis: of the model.
@@ -48,10 +48,10 @@ def cost(analysis: Analysis, gone: Flags, kind: Cost) -> int:
             total += sum(size * width for size, width in zip(sizes, widths, strict=True))
         else:
             try:
-                total += sum(use * size for use, size in zip(uses(site.call), sizes, strict=True))
-                total += products(site.call, _heads(site, count))
+                used, between = uses(site.call), products(site.call, _heads(site, count))
             except UnknownCountError:
                 continue
+            total += sum(use * size for use, size in zip(used, sizes, strict=True)) + between
     return total
 
 

@@ -21,8 +21,12 @@ L = keras.layers
 Uses = Callable[[Call], Sequence[int]]
 
 
-# Operations that multiply tensors with each other; how often depends on their arguments.
-_CONTRACTIONS = ("Dot", "Einsum", "Inner", "Matmul", "Outer", "Tensordot", "Vdot")
+# Operations that multiply in other ways than element by element, by name because Keras does not export their classes;
+# how often depends on their arguments.
+_CONTRACTIONS = {
+    *("Correlate", "Dot", "Einsum", "Inner", "Matmul", "Outer", "Tensordot", "Vdot"),
+    *("Conv", "ConvTranspose", "DepthwiseConv", "DotProductAttention", "SeparableConv"),
+}
 
 
 class UnknownCountError(Exception):
@@ -84,16 +88,17 @@ def products(call: Call, heads: tuple[int, int, int] | None = None) -> int:
     if type(layer) is L.MultiHeadAttention:
         query, value = _attended(call)
         number, keys, values = heads or (layer.num_heads, layer.key_dim, layer.value_dim)
-        return _lengths(query) * _lengths(value) * int(number * (keys + values))
-    if type(layer) is L.Attention:
+        axes = layer.attention_axes or range(1, len(value.shape) - 1)
+        return _lengths(query) * _product([value.shape[axis] for axis in axes]) * int(number * (keys + values))
+    if type(layer) is L.Attention and layer.score_mode == "dot":
         query, value, *_ = call.inputs
         widths = _product(query.shape[-1:]) + _product(value.shape[-1:])
         return _lengths(query) * _product(value.shape[1:-1]) * widths
     if type(layer) is L.Dot:
         axis = layer.axes if isinstance(layer.axes, int) else layer.axes[0]
         return _product([*call.outputs[0].shape[1:], call.inputs[0].shape[axis]])
-    is_operation = not isinstance(layer, L.Layer)
-    if type(layer) is L.AdditiveAttention or (is_operation and type(layer).__name__ in _CONTRACTIONS):
+    unknown = type(layer) in (L.Attention, L.AdditiveAttention)
+    if unknown or (not isinstance(layer, L.Layer) and type(layer).__name__ in _CONTRACTIONS):
         raise UnknownCountError
     return 0
 

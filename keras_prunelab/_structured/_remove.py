@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, TypedDict, Unpack
 
@@ -183,7 +184,7 @@ def _trained(model: keras.Model, options: RemovalOptions) -> keras.Model:
 def _smaller(model: keras.Model, plan: _Plan, share: float, score: FilterScoreLike, data: Any) -> keras.Model:
     analysis = analysed(model)
     scores = importance(model, analysis, score, data)
-    candidates = _candidates(model, analysis, plan.options, scores)
+    candidates = _candidates(model, analysis, plan, scores)
     if plan.goal in _COSTS:
         gone = _within(analysis, candidates, scores, share, plan)
     else:
@@ -191,15 +192,20 @@ def _smaller(model: keras.Model, plan: _Plan, share: float, score: FilterScoreLi
     return cut(model, analysis, gone)
 
 
-def _candidates(model: keras.Model, analysis: Analysis, options: RemovalOptions, scores: Importance) -> list[Family]:
-    """The families that may lose filters, with those groups that the score speaks of."""
-    found = families(analysis)
-    include, exclude = options.get("include"), options.get("exclude")
+def _candidates(model: keras.Model, analysis: Analysis, plan: _Plan, scores: Importance) -> list[Family]:
+    """The families that may lose filters, with those groups that the score speaks of, each under a name of its own."""
+    found: list[Family] = []
+    seen: Counter[str] = Counter()
+    for each in families(analysis):
+        seen[each.name] += 1  # a layer can make several, such as the heads of attention and its outputs
+        groups = each.groups[~np.isnan(scores[each.groups])]
+        found.append(Family(f"{each.name} {seen[each.name]}", groups, each.owners))
+    include, exclude = plan.options.get("include"), plan.options.get("exclude")
     if include is not None or exclude is not None:
         allowed = {id(layer) for item in prunable(model, include, exclude) for layer in item.containers}
         found = [each for each in found if all(id(owner) in allowed for owner in each.owners)]
-    found = [Family(each.name, each.groups[~np.isnan(scores[each.groups])], each.owners) for each in found]
-    found = [each for each in found if each.groups.size > 1]
+    # One filter that is left of several counts among those that are left.
+    found = [each for each in found if plan.first(each.name, each.groups.size) > 1 and each.groups.size]
     if not found:
         walls = "; ".join(f"{wall.layer}: {wall.reason}" for wall in analysis.walls)
         raise NothingToPruneError(
@@ -212,11 +218,11 @@ def _candidates(model: keras.Model, analysis: Analysis, options: RemovalOptions,
 def _fraction(analysis: Analysis, found: list[Family], scores: Importance, share: float, plan: _Plan) -> Flags:
     gone = none_gone(analysis)
     if plan.scope == "global":
-        order = _order(found, scores)
-        gone[order[: plan.count(share, "", order.size)]] = True
+        size = sum(family.groups.size for family in found)
+        gone[_order(found, scores)[: plan.count(share, "", size)]] = True
         return analysis.settled(gone)
     for family in found:
-        order = family.groups[np.argsort(scores[family.groups], kind="stable")]
+        order = _ranked(family, scores)
         gone[order[: min(plan.count(share, family.name, order.size), order.size - 1)]] = True
     return analysis.settled(gone)
 
@@ -234,7 +240,7 @@ def _within(analysis: Analysis, found: list[Family], scores: Importance, share: 
         return analysis.settled(gone)
 
     least = cost(analysis, after(order.size), kind)
-    if least > most:
+    if least > plan.target * whole:  # before the first round trains for nothing
         raise NothingToPruneError(
             f"budget={{{kind!r}: {plan.target}}} cannot be reached: with all filters gone that may go, "
             f"{least / whole:.1%} of the {kind} remain. Ask for more than that."
@@ -247,15 +253,21 @@ def _within(analysis: Analysis, found: list[Family], scores: Importance, share: 
 
 
 def _order(found: list[Family], scores: Importance) -> NDArray[np.int64]:
-    """All groups, those first that matter least in relation to the mean of their family."""
-    groups = np.concatenate([family.groups for family in found])
-    relative = np.concatenate([scores[each.groups] / (scores[each.groups].mean() or 1.0) for each in found])
-    return groups[np.argsort(relative, kind="stable")]
+    """All groups but the last of each family, those first that matter least in relation to the family's mean."""
+    ranked = [_ranked(family, scores) for family in found]
+    means = [scores[family.groups].mean() or 1.0 for family in found]
+    relative = np.concatenate([scores[groups[:-1]] / mean for groups, mean in zip(ranked, means, strict=True)])
+    return np.concatenate([groups[:-1] for groups in ranked])[np.argsort(relative, kind="stable")]
 
 
 def _alternating(found: list[Family], scores: Importance) -> NDArray[np.int64]:
-    """All groups in an order in which each family loses the same share at any point."""
-    ranked = [each.groups[np.argsort(scores[each.groups], kind="stable")] for each in found]
-    places = [(np.arange(each.size) + 1) / each.size for each in ranked]
+    """All groups but the last of each family, in an order in which each loses the same share at any point."""
+    ranked = [_ranked(family, scores) for family in found]
+    places = [(np.arange(each.size - 1) + 1) / each.size for each in ranked]
     order = np.argsort(np.concatenate(places), kind="stable")
-    return np.concatenate(ranked)[order]
+    return np.concatenate([groups[:-1] for groups in ranked])[order]
+
+
+def _ranked(family: Family, scores: Importance) -> NDArray[np.int64]:
+    """The groups of a family, those first that matter least."""
+    return family.groups[np.argsort(scores[family.groups], kind="stable")]

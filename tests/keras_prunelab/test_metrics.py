@@ -61,6 +61,27 @@ def test_products_of_tensors() -> None:
     assert len(product.uncounted) == 1
 
 
+def test_attention_along_one_axis() -> None:
+    inputs = keras.Input((4, 5, 8))
+    model = keras.Model(inputs, L.MultiHeadAttention(2, 3, attention_axes=(-2,))(inputs, inputs))
+    assert kpl.metrics(model).macs == 4 * 5 * 4 * 8 * 2 * 3 + 4 * 5 * 5 * 2 * (3 + 3)
+
+
+def test_other_products_are_named() -> None:
+    x = keras.Input((5, 8))
+    heads = keras.ops.reshape(x, (-1, 5, 2, 4))
+    for product in [
+        L.AdditiveAttention()([x, x]),
+        L.Attention(score_mode="concat")([x, x]),
+        keras.ops.einsum("bij,bkj->bik", x, x),
+        keras.ops.tensordot(x, np.ones((8, 2), "float32"), axes=1),
+        keras.ops.dot(x, np.ones((8, 2), "float32")),
+        keras.ops.dot_product_attention(heads, heads, heads),
+        keras.ops.conv(x, np.ones((3, 8, 2), "float32")),
+    ]:
+        assert kpl.metrics(keras.Model(x, product)).uncounted == (product._keras_history.operation.name,)
+
+
 def test_zeros_bytes_and_shared_layers() -> None:
     shared = L.Dense(4, use_bias=False, name="shared")
     one, two = keras.Input((4,)), keras.Input((4,))

@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 import keras_prunelab as kpl
+from keras_prunelab._structured._analysis import analysed
+from keras_prunelab._structured._build import cut
+from keras_prunelab._structured._costs import cost
 
 from .channel_masks import lively
 
@@ -86,8 +89,8 @@ def test_the_smaller_model_computes_what_its_filters_make() -> None:
     for name in names:
         np.testing.assert_array_equal(weights(small, name)[0], expected[name])
     np.testing.assert_array_equal(weights(small, "last")[0], weights(model, "last")[0][stem])
-    for whole, cut in zip(weights(model, "norm"), weights(small, "norm"), strict=True):
-        np.testing.assert_array_equal(cut, whole[stem])
+    for whole, part in zip(weights(model, "norm"), weights(small, "norm"), strict=True):
+        np.testing.assert_array_equal(part, whole[stem])
 
 
 def test_taylor_by_hand() -> None:
@@ -222,3 +225,81 @@ def test_a_budget_out_of_reach() -> None:
     model = keras.Sequential([keras.Input((8, 8, 3)), L.Conv2D(16, 3), L.Flatten(), L.Dense(10)])
     with pytest.raises(kpl.NothingToPruneError, match=r"'macs': 0\.01.* cannot be reached.* 6\.2% of the macs remain"):
         kpl.remove_filters(model, budget={"macs": 0.01})
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 7])
+def test_a_layer_that_is_down_to_one_still_counts(rounds: int) -> None:
+    model = lively(keras.Sequential([keras.Input((8,)), L.Dense(2), L.Dense(3), L.Dense(64), L.Dense(2)]))
+    small = kpl.remove_filters(model, 0.9, rounds=rounds, scope="global")
+    assert sum(layer.units for layer in small.layers[:3]) == 69 - 62
+    pair = keras.Sequential([keras.Input((8,)), L.Dense(2), L.Dense(3), L.Dense(2)])
+    assert [layer.units for layer in kpl.remove_filters(pair, 0.6, rounds=rounds).layers[:2]] == [1, 1]
+
+
+@pytest.mark.parametrize("rounds", [1, 4])
+def test_heads_and_outputs_of_attention_count_by_themselves(rounds: int) -> None:
+    inputs = keras.Input((5, 8))
+    attended = L.MultiHeadAttention(4, 3, output_shape=16, name="attention")(inputs, inputs)
+    small = kpl.remove_filters(lively(keras.Model(inputs, L.Dense(2)(attended))), 0.5, rounds=rounds)
+    assert small.get_layer("attention").output_dense.kernel.shape == (2, 3, 8)
+
+
+def attention(**options: Any) -> keras.Model:
+    query, value = keras.Input((5, 8)), keras.Input((7, 6))
+    x, y = L.Dense(16)(query), L.Dense(12)(value)
+    x = L.MultiHeadAttention(4, 6, value_dim=6, **options, name="attention")(x, y)
+    return keras.Model([query, value], L.Dense(2)(x))
+
+
+def products() -> keras.Model:
+    inputs = keras.Input((5, 8))
+    x = L.Dense(6)(L.Dense(12)(inputs))
+    x = L.Dense(10)(L.Attention()([x, x]))
+    x = L.Dense(10)(L.EinsumDense("...x,xy->...y", output_shape=9)(x))
+    return keras.Model(inputs, keras.ops.matmul(x, keras.ops.transpose(x, (0, 2, 1))))
+
+
+def sequence() -> keras.Model:
+    inputs = keras.Input((8, 8, 3))
+    x = L.SeparableConv2D(8, 3)(L.Conv2D(8, 3, groups=1, padding="same")(inputs))
+    x = L.Conv2D(12, 3, groups=2)(x)
+    x = L.LSTM(6, return_sequences=True)(L.Reshape((16, 12))(x))
+    return keras.Model(inputs, L.Dense(2)(L.TimeDistributed(L.Dense(5))(x)))
+
+
+@pytest.mark.parametrize("make", [network, attention, products, sequence])
+def test_the_cost_is_that_of_the_model_that_is_built(make: Any) -> None:
+    model, rng = lively(make()), np.random.default_rng(1)
+    analysis = analysed(model)
+    for share in (0, 0.2, 0.5, 0.9):
+        gone = analysis.settled(rng.random(analysis.stays.size) < share)
+        small = cut(model, analysis, gone)
+        assert share == 0 or small.count_params() < model.count_params()
+        found = kpl.metrics(small)
+        assert cost(analysis, gone, "macs") == found.macs
+        assert cost(analysis, gone, "parameters") == found.parameters
+        assert cost(analysis, gone, "bytes") == found.bytes_dense
+
+
+def test_the_cost_of_fewer_heads() -> None:
+    model = lively(attention(use_bias=False))
+    analysis = analysed(model)
+    site = next(each for each in analysis.sites if each.call.name == "attention")
+    gone = np.zeros(analysis.stays.size, np.bool_)
+    gone[analysis.labels[site.ports["heads"][:3]]] = True
+    gone[analysis.labels[[*site.ports["keys"][:2], *site.ports["values"][:2]]]] = True
+    small = cut(model, analysis, analysis.settled(gone))
+    layer = small.get_layer("attention")
+    assert (layer.num_heads, layer.key_dim, layer.value_dim) == (1, 4, 4)
+    before = 5 * 8 * 16 + 7 * 6 * 12 + 5 * 16 * 2
+    expected = before + (5 * 16 + 7 * 12 + 7 * 12 + 5 * 16) * 4 + 5 * 7 * (4 + 4)
+    assert cost(analysis, analysis.settled(gone), "macs") == kpl.metrics(small).macs == expected
+
+
+def test_a_budget_out_of_reach_is_found_before_anything_is_trained() -> None:
+    model = keras.Sequential([keras.Input((8, 8, 3)), L.Conv2D(16, 3), L.Flatten(), L.Dense(10)])
+    trained: list[keras.Model] = []
+    with pytest.raises(kpl.NothingToPruneError, match="cannot be reached"):
+        kpl.remove_filters(model, budget={"macs": 0.01}, rounds=3, train=trained.append)
+    assert not trained
+    assert kpl.remove_filters(model, budget={"macs": 0.063}).layers[0].filters == 1
