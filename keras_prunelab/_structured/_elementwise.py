@@ -15,20 +15,24 @@ _known: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
 _PROBE = np.random.default_rng(0).normal(size=(6, 6)).astype(np.float32)
 
 
-def applied(function: Callable[[Any], Any] | None, values: Values) -> Values:
+def applied(function: Callable[..., Any] | None, values: Values, *more: Values) -> Values:
     """What an elementwise function makes of constants; what varies (NaN) still does.
 
     Args:
-        function: takes a tensor of any shape; None for the identity.
+        function: takes a tensor of any shape, or several of one shape; None for the identity.
         values: numbers and NaN.
+        more: the same for each further tensor.
 
     Returns:
-        The function's values, with NaN where `values` has NaN.
+        The function's values, with NaN where one of its arguments has NaN, and where no bias could take the value up.
     """
-    if function is None or function is keras.activations.linear or np.isnan(values).all():
-        return values
-    found = keras.ops.convert_to_numpy(function(keras.ops.convert_to_tensor(np.nan_to_num(values), "float32")))
-    return np.where(np.isnan(values), np.nan, np.asarray(found, np.float64))
+    given = (values, *more)
+    varies = np.isnan(given).any(axis=0)
+    if function is None or function is keras.activations.linear or varies.all():
+        return np.where(varies, np.nan, values)
+    tensors = (keras.ops.convert_to_tensor(np.nan_to_num(each), "float32") for each in given)
+    found = np.asarray(keras.ops.convert_to_numpy(function(*tensors)), np.float64)
+    return np.where(varies | ~np.isfinite(found), np.nan, found)
 
 
 def is_elementwise(function: Callable[[Any], Any] | None) -> bool:

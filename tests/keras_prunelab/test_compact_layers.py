@@ -523,3 +523,66 @@ def test_an_extreme_that_begins_with_a_number() -> None:
     found = kpl.compaction(model)
     assert [wall.reason for wall in found.walls] == ["begins with a number of its own (initial=)"]
     assert_same(model, found.model)
+
+
+QUOTIENTS: dict[str, Callable[[Any, Any], Any]] = {
+    "/": lambda x, y: x / y,
+    "divide": keras.ops.divide,
+    "divide, without NaN": keras.ops.divide_no_nan,
+    "**": lambda x, y: x**y,
+}
+
+
+@pytest.mark.parametrize("name", QUOTIENTS)
+def test_a_quotient_of_constants_is_a_constant(name: str) -> None:
+    def build(x: Any) -> Any:
+        over = L.Dense(5, activation="sigmoid", name="over")(x)
+        under = 1 + keras.ops.exp(L.Dense(5, activation="tanh", name="under")(x))
+        return L.Dense(2, use_bias=False, name="last")(QUOTIENTS[name](over, under))
+
+    def prepare(model: keras.Model) -> None:
+        for layer, indices in (("over", [1, 3, 4]), ("under", [0, 1, 3])):
+            without(model.get_layer(layer).kernel, indices)
+
+    model, small, found = compacted([((6,), F)], build, prepare)
+    assert (small.get_layer("over").units, small.get_layer("under").units) == (3, 3)
+    assert found.walls == ()
+    np.testing.assert_array_equal(small.get_layer("last").kernel, np.array(model.get_layer("last").kernel)[[0, 2, 4]])
+
+
+def test_a_quotient_by_zero_stays() -> None:
+    def build(x: Any) -> Any:
+        over, under = (L.Dense(5, activation=f, name=f)(x) for f in ("sigmoid", "tanh"))
+        return L.Dense(2)(keras.ops.minimum(over / under, 1.0))  # infinite without the minimum
+
+    def prepare(model: keras.Model) -> None:
+        silenced(model.get_layer("sigmoid"), [1])
+        silenced(model.get_layer("tanh"), [1])
+
+    _, small, _ = compacted([((6,), F)], build, prepare)
+    assert small.get_layer("sigmoid").units == 5
+
+
+@pytest.mark.parametrize(
+    ("make", "held"),
+    [
+        (lambda: L.ZeroPadding2D(1, name="border"), 2),
+        (lambda: L.AveragePooling2D(2, padding="same", name="border"), 2),
+        (lambda: L.DepthwiseConv2D(3, padding="same", name="border"), 2),
+        (lambda: L.AveragePooling2D(2, padding="valid", name="border"), 0),
+        (lambda: L.MaxPooling2D(2, padding="same", name="border"), 0),
+        (lambda: L.DepthwiseConv2D(3, padding="valid", name="border"), 0),
+    ],
+)
+def test_constants_that_a_border_changes_are_counted(make: Callable[[], Any], held: int) -> None:
+    def build(x: Any) -> Any:
+        return L.Conv2D(2, 3, name="last")(make()(L.Conv2D(6, 3, name="first")(x)))
+
+    def prepare(model: keras.Model) -> None:
+        without(model.get_layer("first").kernel, [0, 2, 4])  # constants, of which nobody reads the last
+        without(model.get_layer("last").kernel, [4], axis=-2)
+        silenced(model.get_layer("first"), [5])
+
+    _, small, found = compacted([((9, 9, 2), F)], build, prepare)
+    assert small.get_layer("first").filters == 2 + held
+    assert found.held == ({"border": held} if held else {})

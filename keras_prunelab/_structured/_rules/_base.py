@@ -183,6 +183,11 @@ class CarryingRule(Rule):
         return [np.zeros(flags.size, np.bool_) for flags in needed]
 
 
+def is_nonzero(values: Values) -> Flags:
+    """Which channels are always the same number, and not zero."""
+    return np.asarray(~np.isnan(values) & (values != 0))
+
+
 def ids_of(*parts: Ids) -> Ids:
     """Several runs of elements one after the other."""
     return np.concatenate(parts) if parts else np.zeros(0, np.int64)

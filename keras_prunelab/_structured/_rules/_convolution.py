@@ -25,7 +25,7 @@ from keras_prunelab._structured._channels import (
 from keras_prunelab._structured._elementwise import applied, is_elementwise
 from keras_prunelab._structured._graph import Call
 
-from ._base import CarryingRule, Count, balanced, ids_of
+from ._base import CarryingRule, Count, balanced, ids_of, is_nonzero
 from ._registry import register_rule
 from ._weighted import Weighted
 
@@ -190,6 +190,12 @@ class DepthwiseConvRule(CarryingRule):
     def needs(self, site: Site, values: Sequence[Values], live: Sequence[Flags]) -> Sequence[Flags]:
         """What is made of it is read; see `Rule.needs`."""
         return [np.asarray(live[0].reshape(-1, site.layer.depth_multiplier).any(axis=1))]
+
+    def held(self, site: Site, values: Sequence[Values], needed: Sequence[Flags]) -> Sequence[Flags]:
+        """A constant that the border changes; see `Rule.held`."""
+        if is_padded(site.layer):
+            return [needed[0] & is_nonzero(values[0])]
+        return super().held(site, values, needed)
 
     def layout(self, layer: Any, ports: Mapping[str, Ids]) -> Sequence[Layout]:
         """(..., in, multiplier), and a bias of in x multiplier."""

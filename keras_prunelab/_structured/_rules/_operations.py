@@ -61,10 +61,8 @@ class _ArithmeticRule(ElementwiseMergeRule):
         return [applied(function, values[0])]
 
     def join(self, layer: Any, values: Sequence[Values]) -> Values:
-        """As the merge of that kind does."""
-        if self.between is None:
-            return np.full(values[0].size, np.nan)
-        return self.between.join(layer, values)
+        """As the merge of that kind does; other operators are applied to the constants."""
+        return applied(layer, *values) if self.between is None else self.between.join(layer, values)
 
 
 def _arithmetic(merge: type[ElementwiseMergeRule] | None, *functions: Callable[[Any], Any]) -> None:
@@ -77,7 +75,7 @@ _arithmetic(DifferenceRule, lambda x: x - x)
 _arithmetic(ProductRule, lambda x: x * x)
 _arithmetic(MaximumRule, lambda x: ops.maximum(x, x))
 _arithmetic(MinimumRule, lambda x: ops.minimum(x, x))
-_arithmetic(None, lambda x: x / x, lambda x: x**x)
+_arithmetic(None, lambda x: x / x, lambda x: x**x, lambda x: ops.divide(x, x), lambda x: ops.divide_no_nan(x, x))
 
 register_rule(
     *map(

@@ -12,7 +12,7 @@ import numpy as np
 from keras_prunelab._structured._channels import Flags, Flow, Site, Trace, Values, WallError, channel_axis
 from keras_prunelab._structured._graph import Call
 
-from ._base import CarryingRule
+from ._base import CarryingRule, is_nonzero
 from ._registry import register_rule
 
 L = keras.layers
@@ -81,6 +81,12 @@ class SpatialRule(PerChannelRule):
     def value(self, site: Site, values: Values) -> Values:
         """The same, or the same where it is zero."""
         return values if self.keeps(site) else np.where(values == 0, 0.0, np.nan)
+
+    def held(self, site: Site, values: Sequence[Values], needed: Sequence[Flags]) -> Sequence[Flags]:
+        """A constant that does not stay one; see `Rule.held`."""
+        if self.keeps(site):
+            return super().held(site, values, needed)
+        return [needed[0] & is_nonzero(values[0])]
 
     def keeps(self, site: Site) -> bool:
         """Whether constants other than zero stay what they are."""
