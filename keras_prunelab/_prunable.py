@@ -27,7 +27,6 @@ _ROLES: dict[str, Role] = {
     "gamma": "gamma",
     "scale": "gamma",
     "beta": "beta",
-    "mean": "mean",  # what a batch normalization subtracts; a state, not trained
     "embeddings": "embedding",
     "alpha": "other",
 }
@@ -294,8 +293,8 @@ def maskable(model: keras.Model) -> list[Prunable]:
         InvalidModelError: `model` is not a Keras model, or not built.
     """
     trained, states = find(_checked(model))
-    means = [item for item in states if item.role == "mean" and isinstance(item.owner, keras.layers.BatchNormalization)]
-    return [item for item in (*trained, *means) if reason_to_skip(item, "all") is None]
+    every = [*trained, *(item for item in states if item.role == "mean")]
+    return [item for item in every if reason_to_skip(item, "all") is None]
 
 
 def _checked(model: Any) -> Any:
@@ -368,6 +367,8 @@ def _mask(variable: Any, containers: Iterable[Any]) -> Any:
 
 
 def _role(variable: keras.Variable, owner: Any) -> Role:
+    if isinstance(owner, keras.layers.BatchNormalization) and variable is owner.moving_mean:
+        return "mean"  # a state, known by its owner: elsewhere a matrix may be called so
     if isinstance(owner, keras.layers.STFTSpectrogram):
         return "other"  # called kernels, but a Fourier basis
     if variable.name.startswith("lora_"):

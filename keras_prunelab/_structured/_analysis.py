@@ -136,7 +136,7 @@ def analysed(model: Any) -> Analysis:
 
 
 def _axes_read(graph: Graph) -> dict[Tensor, int]:
-    """The axis of each tensor along which a layer reads channels, where that is not the last one."""
+    """The axis of each tensor along which a layer reads channels, where the layer says so."""
     found = {}
     for call in graph.calls:
         for tensor in call.inputs:

@@ -94,7 +94,7 @@ class Trace:
     """Numbers channels, and notes what rules say about them.
 
     Attributes:
-        axes: the axis along which a tensor is read, where it is not the last one.
+        axes: the axis along which a tensor is read; the last one where there is none.
         flows: the channels of each tensor seen so far.
         makers: for each element, the layer that makes it; None for the model's inputs and behind walls.
     """

@@ -242,3 +242,15 @@ def test_quantized_kernels_are_skipped_with_their_reason() -> None:
 def test_half_precision_values_come_as_float32() -> None:
     model = built(L.Dense(2, dtype="float16"), shape=(3,))
     assert kpl.prunable(model)[0].value().dtype == np.float32
+
+
+def test_a_trained_matrix_that_is_called_a_mean_is_a_kernel() -> None:
+    class Bayesian(L.Layer):
+        def build(self, shape: tuple[int, ...]) -> None:
+            self.kernel_mean = self.add_weight(shape=(shape[-1], 3), name="kernel_mean")
+
+        def call(self, x: object) -> object:
+            return keras.ops.matmul(x, self.kernel_mean)
+
+    model = keras.Sequential([keras.Input((4,)), Bayesian(), L.BatchNormalization()])
+    assert [(item.variable.name, item.role) for item in kpl.prunable(model)] == [("kernel_mean", "kernel")]
