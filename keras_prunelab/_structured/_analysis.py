@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ._channels import Flags, Flow, Ids, Layout, Site, Trace, Values, Wall, WallError, channel_axis, weights_of
+from ._channels import Flags, Flow, Ids, Layout, Site, Trace, Values, Wall, WallError, is_made, weights_of
 from ._graph import Call, Graph, Tensor, graph_of
 from ._rules import Rule, rule_of
 from ._walls import reason_for
@@ -109,7 +109,41 @@ def analysed(model: Any) -> Analysis:
         InvalidModelError: the model is none of these.
     """
     graph = graph_of(model)
-    trace = Trace(_axes_read(graph))
+    axes = {
+        tensor: axis for call in graph.calls for tensor in call.inputs if (axis := _axis_read(call.layer, tensor.shape))
+    }
+    while True:
+        analysis = _traced(graph, axes)
+        further = _read_beside(analysis, axes)
+        if not further:
+            return analysis
+        axes |= further
+
+
+def _axis_read(layer: Any, shape: Sequence[int | None]) -> int | None:
+    """The axis along which a layer reads channels, where it says so."""
+    if isinstance(layer, keras.layers.TimeDistributed):
+        axis = _axis_read(layer.layer, shape[1:])
+        return axis and axis + 1
+    if isinstance(layer, keras.layers.BatchNormalization):
+        return int(layer.axis % len(shape))
+    return 1 if getattr(layer, "data_format", None) == "channels_first" else None
+
+
+def _read_beside(analysis: Analysis, axes: Mapping[Tensor, int]) -> dict[Tensor, int]:
+    """The axis of tensors that no layer makes channels of, where they are joined with channels along another one."""
+    found = {}
+    for site in analysis.sites:
+        made = {flow.axis for flow in site.inputs if is_made(analysis.makers, flow)}
+        for tensor, flow in zip(site.call.inputs, site.inputs, strict=True):
+            other = made - {flow.axis}
+            if len(made) == len(other) == 1 and tensor not in axes and max(made) < len(tensor.shape):
+                found[tensor] = max(made)
+    return found
+
+
+def _traced(graph: Graph, axes: Mapping[Tensor, int]) -> Analysis:
+    trace = Trace(axes)
     for tensor in graph.inputs:
         trace.flows[tensor] = trace.fixed(tensor)
     walls: dict[int, Wall] = {}
@@ -135,19 +169,6 @@ def analysed(model: Any) -> Analysis:
     )
 
 
-def _axes_read(graph: Graph) -> dict[Tensor, int]:
-    """The axis of each tensor along which a layer reads channels, where the layer says so."""
-    found = {}
-    for call in graph.calls:
-        for tensor in call.inputs:
-            rank = len(tensor.shape)
-            if isinstance(call.layer, keras.layers.BatchNormalization):
-                found[tensor] = call.layer.axis % rank
-            elif getattr(call.layer, "data_format", None) == "channels_first":
-                found[tensor] = channel_axis(call.layer, rank)
-    return found
-
-
 def _followed(
     call: Call, inputs: tuple[Flow, ...], trace: Trace, walls: Mapping[int, Wall]
 ) -> tuple[Rule, Sequence[Flow], Wall | None]:
@@ -158,7 +179,7 @@ def _followed(
             raise WallError(reason_for(call.layer))
         if id(call.layer) in walls:
             raise WallError(walls[id(call.layer)].reason)
-        if not getattr(call.layer, "weights", ()) and all(map(trace.is_fixed, inputs)):
+        if not getattr(call.layer, "weights", ()) and not any(is_made(trace.makers, flow) for flow in inputs):
             # Nothing of it can go, so that its outputs may be read along any axis.
             return _WALL, _WALL.flow(call, inputs, trace), None
         outputs = rule.flow(call, inputs, trace)

@@ -151,10 +151,6 @@ class Trace:
         self.pin(ids)
         return Flow(axis, ids)
 
-    def is_fixed(self, flow: Flow) -> bool:
-        """Whether no layer makes the channels: they are the model's inputs, or come out of a wall."""
-        return all(self.makers[index] is None for index in flow.ids.tolist())
-
     def groups(self) -> tuple[NDArray[np.int64], Flags]:
         """What comes and goes together.
 
@@ -169,6 +165,11 @@ class Trace:
         for ids in self._pinned:
             stays[labels[ids]] = True
         return labels.astype(np.int64), stays
+
+
+def is_made(makers: Sequence[Any], flow: Flow) -> bool:
+    """Whether a layer makes some of the channels; else they are the model's inputs, or come out of a wall."""
+    return any(makers[index] is not None for index in flow.ids.tolist())
 
 
 def channel_axis(layer: Any, rank: int) -> int:

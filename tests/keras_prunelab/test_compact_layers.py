@@ -492,6 +492,43 @@ def test_channels_first() -> None:
     assert_same(pruned, found.model)
 
 
+JOINS: dict[str, Callable[[Any, Any], Any]] = {
+    "concatenate": lambda x, y: L.Concatenate(axis=1)([x, y]),
+    "add": lambda x, y: L.Add()([x, y]),
+    "operator": lambda x, y: x * y,
+}
+
+
+@pytest.mark.parametrize("join", JOINS.values(), ids=JOINS.keys())
+def test_what_is_made_of_the_input_is_read_along_the_axis_of_what_it_is_joined_with(join: Callable[..., Any]) -> None:
+    first, second = keras.Input((6, 5)), keras.Input((6, 5))
+    made = L.Permute((2, 1))(L.Conv1D(5, 1, name="one")(first))
+    beside = L.Permute((2, 1))(L.Rescaling(0.5)(second))
+    x = L.Permute((2, 1))(L.ReLU()(join(made, beside)))
+    model = lively(keras.Model([first, second], L.Dense(2)(L.Flatten()(L.Conv1D(4, 3, name="two")(x)))))
+    silenced(model.get_layer("one"), [1, 3])
+    silenced(model.get_layer("two"), [0])
+    found = kpl.compaction(model)
+    assert found.walls == ()
+    assert found.model.get_layer("two").filters == 3
+    assert found.model.get_layer("one").filters == (3 if join is JOINS["concatenate"] else 5)
+    assert_same(model, found.model)
+
+
+def test_channels_first_at_each_step_of_the_input() -> None:
+    if keras.config.backend() == "tensorflow":
+        pytest.skip("TensorFlow has convolutions of channels first on graphics cards only")
+    convolution = L.Conv2D(8, 3, data_format="channels_first")
+    pooled = L.TimeDistributed(L.GlobalMaxPooling2D(data_format="channels_first"))
+    steps = L.TimeDistributed(convolution, name="steps")
+    model = lively(keras.Sequential([keras.Input((4, 3, 8, 8)), L.Rescaling(0.5), steps, pooled, L.LSTM(4)]))
+    silenced(convolution, [0, 5])
+    found = kpl.compaction(model)
+    assert found.walls == ()
+    assert found.model.get_layer("steps").layer.filters == 6
+    assert_same(model, found.model)
+
+
 def test_an_activation_with_weights_leaves_the_model_as_it_is() -> None:
     model = keras.Sequential([keras.Input((6,)), L.Dense(8, activation=L.PReLU(), name="bent"), L.Dense(2)])
     kpl.compact(model)  # the activation is built by its first call
