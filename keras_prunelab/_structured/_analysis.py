@@ -179,12 +179,12 @@ def _followed(
             raise WallError(reason_for(call.layer))
         if id(call.layer) in walls:
             raise WallError(walls[id(call.layer)].reason)
-        if not getattr(call.layer, "weights", ()) and not any(is_made(trace.makers, flow) for flow in inputs):
+        if not call.weights and not any(is_made(trace.makers, flow) for flow in inputs):
             # Nothing of it can go, so that its outputs may be read along any axis.
             return _WALL, _WALL.flow(call, inputs, trace), None
         outputs = rule.flow(call, inputs, trace)
         layer = call.layer
-        if isinstance(layer, keras.layers.Layer) and len(rule.layout(layer, trace.ports(layer))) != len(layer.weights):
+        if call.weights and len(rule.layout(layer, trace.ports(layer))) != len(call.weights):
             raise WallError("has other weights than its class makes, as after quantization or with LoRA")
     except WallError as error:
         wall = Wall(call.name, type(call.layer).__name__, str(error))

@@ -6,12 +6,12 @@ import math
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
-import keras
 import numpy as np
 
 from ._analysis import Analysis
 from ._channels import Flags, Ids, Site
-from ._macs import UnknownCountError, products, uses
+from ._macs import uses
+from ._products import UnknownCountError, products
 from ._rules import Rule
 
 Cost: TypeAlias = Literal["parameters", "macs", "bytes"]
@@ -37,7 +37,7 @@ def cost(analysis: Analysis, gone: Flags, kind: Cost) -> int:
     done: set[int] = set()
     for rule, site in zip(analysis.rules, analysis.sites, strict=True):
         layer = site.layer
-        if not isinstance(layer, keras.layers.Layer) or (kind != "macs" and id(layer) in done):
+        if kind != "macs" and id(layer) in done:
             continue
         done.add(id(layer))
         sizes = _sizes(rule, analysis, firsts[id(layer)][1], count)

@@ -48,6 +48,11 @@ class Call:
     outputs: tuple[Tensor, ...]
     masks: tuple[Tensor, ...] = ()
 
+    @property
+    def weights(self) -> Sequence[Any]:
+        """The weights of what is called; an operation has none."""
+        return getattr(self.layer, "weights", ())
+
 
 @dataclass(frozen=True)
 class Graph:

@@ -18,7 +18,8 @@ from keras_prunelab._storage import sparse_bytes, width
 from ._compact import without_wrappers
 from ._graph import Call, Graph, graph_of
 from ._latency import latency
-from ._macs import UnknownCountError, products, uses
+from ._macs import uses
+from ._products import UnknownCountError, products
 
 _MEGABYTE = 2**20
 
@@ -28,8 +29,9 @@ class Metrics:
     """What a model costs.
 
     Attributes:
-        layers: one row for each layer that is called, in order: `layer`, `type`, `parameters`, `nonzeros`,
-            `bytes_dense`, `bytes_compressed`, `macs`, `macs_effective`, `activation_bytes`.
+        layers: one row for each layer that is called, and each operation that multiplies tensors, in order: `layer`,
+            `type`, `parameters`, `learnables`, `nonzeros`, `bytes_dense`, `bytes_compressed`, `macs`,
+            `macs_effective`, `input_bytes`, `activation_bytes`.
         parameters: how many weights, statistics of normalizations among them, each once.
         nonzeros: how many of them are not zero.
         bytes_dense: what they take in memory.
@@ -143,15 +145,15 @@ def _rows(graph: Graph) -> tuple[list[dict[str, Any]], list[str]]:
         try:
             used, between = uses(call), products(call)
         except UnknownCountError:
-            used, between = [0] * len(getattr(call.layer, "weights", ())), 0
+            used, between = [0] * len(call.weights), 0
             uncounted += [] if call.name in uncounted else [call.name]
-        if not isinstance(call.layer, keras.layers.Layer):
+        if not isinstance(call.layer, keras.layers.Layer) and not between:
             continue
         key = id(call.layer)
         if key not in rows:
             rows[key], counts[key] = _weights_row(call)
         row = rows[key]
-        sizes = [math.prod(weight.shape) for weight in call.layer.weights]
+        sizes = [math.prod(weight.shape) for weight in call.weights]
         row["macs"] += sum(use * size for use, size in zip(used, sizes, strict=True)) + between
         row["macs_effective"] += sum(use * count for use, count in zip(used, counts[key], strict=True)) + between
         row["input_bytes"] += sum(_bytes(tensor) for tensor in call.inputs)
@@ -160,15 +162,17 @@ def _rows(graph: Graph) -> tuple[list[dict[str, Any]], list[str]]:
 
 
 def _weights_row(call: Call) -> tuple[dict[str, Any], list[int]]:
-    layer = call.layer
-    sizes = [math.prod(weight.shape) for weight in layer.weights]
-    widths = [width(weight.dtype) for weight in layer.weights]
-    counts = [int(np.count_nonzero(keras.ops.convert_to_numpy(weight))) for weight in layer.weights]
+    weights = call.weights
+    sizes = [math.prod(weight.shape) for weight in weights]
+    widths = [width(weight.dtype) for weight in weights]
+    parts = call.layer._flatten_layers() if weights else ()
+    trained = {id(weight) for part in parts for weight in part._trainable_variables}  # frozen ones too, as in MATLAB
+    counts = [int(np.count_nonzero(keras.ops.convert_to_numpy(weight))) for weight in weights]
     row = dict.fromkeys(_COLUMNS, 0) | {
         "layer": call.name,
-        "type": type(layer).__name__,
+        "type": type(call.layer).__name__,
         "parameters": sum(sizes),
-        "learnables": sum(math.prod(weight.shape) for weight in layer.trainable_weights),
+        "learnables": sum(size for size, weight in zip(sizes, weights, strict=True) if id(weight) in trained),
         "nonzeros": sum(counts),
         "bytes_dense": sum(map(operator.mul, sizes, widths)),
         "bytes_compressed": sum(map(sparse_bytes, sizes, counts, widths)),

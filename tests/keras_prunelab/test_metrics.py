@@ -15,7 +15,7 @@ from .channel_masks import lively, without
 
 pytestmark = pytest.mark.backends
 
-L = keras.layers
+L, ops = keras.layers, keras.ops
 
 MACS: dict[str, tuple[tuple[int, ...], Any, int]] = {
     "dense": ((5,), lambda: L.Dense(3), 5 * 3),
@@ -32,6 +32,14 @@ MACS: dict[str, tuple[tuple[int, ...], Any, int]] = {
     "time distributed": ((6, 8, 2), lambda: L.TimeDistributed(L.Conv1D(4, 3)), 6 * 6 * 3 * 2 * 4),
     "einsum": ((6, 3), lambda: L.EinsumDense("abc,cd->abd", (None, 4)), 6 * 3 * 4),
     "einsum over all axes": ((5, 6), lambda: L.EinsumDense("...x,xy->...y", output_shape=8), 5 * 6 * 8),
+    "convolutions over time": ((4, 8, 8, 2), lambda: L.ConvLSTM2D(3, 3), 4 * 6 * 6 * 3 * 3 * (2 + 3) * 4 * 3),
+    "convolutions over time, both ways": (
+        (4, 8, 2),
+        lambda: L.Bidirectional(L.ConvLSTM1D(3, 3, padding="same"), merge_mode="sum"),
+        2 * 4 * 8 * 3 * (2 + 3) * 4 * 3,
+    ),
+    "spectral normalization": ((8, 8, 2), lambda: L.SpectralNormalization(L.Conv2D(4, 3)), 6 * 6 * 3 * 3 * 2 * 4),
+    "normalization over two axes": ((8, 8, 2), lambda: L.LayerNormalization(axis=(1, 2)), 0),
     "pooling": ((8, 8, 2), lambda: L.MaxPooling2D(), 0),
 }
 
@@ -52,13 +60,56 @@ def test_attention_counts_its_products() -> None:
     assert kpl.metrics(model).macs == projections + 5 * 7 * 2 * (3 + 4)
 
 
-def test_products_of_tensors() -> None:
-    query, value = keras.Input((5, 8)), keras.Input((7, 8))
-    assert kpl.metrics(keras.Model([query, value], L.Attention()([query, value]))).macs == 5 * 7 * (8 + 8)
-    assert kpl.metrics(keras.Model([query, value], L.Dot((2, 2))([query, value]))).macs == 5 * 7 * 8
-    product = kpl.metrics(keras.Model([query, value], keras.ops.matmul(query, keras.ops.transpose(value, (0, 2, 1)))))
-    assert product.macs == 0
-    assert len(product.uncounted) == 1
+@pytest.mark.parametrize("gate", [False, True])
+def test_attention_of_grouped_queries_counts_its_products(gate: bool) -> None:
+    query, value = keras.Input((5, 16)), keras.Input((7, 16))
+    model = keras.Model([query, value], L.GroupQueryAttention(8, 4, 2, use_gate=gate)(query, value))
+    projections = (2 + gate) * 5 * 16 * 4 * 8 + 2 * 7 * 16 * 2 * 8
+    assert kpl.metrics(model).macs == projections + 5 * 7 * 4 * (8 + 8)
+
+
+PRODUCTS: dict[str, tuple[Any, int]] = {
+    "Attention": (lambda x, y: L.Attention()([x, y]), 5 * 7 * (8 + 8)),
+    "Attention, concat": (lambda x, y: L.Attention(score_mode="concat")([x, y]), 5 * 7 * 8),
+    "AdditiveAttention": (lambda x, y: L.AdditiveAttention()([x, y]), 5 * 7 * (8 + 8)),
+    "AdditiveAttention, no scale": (lambda x, y: L.AdditiveAttention(use_scale=False)([x, y]), 5 * 7 * 8),
+    "Dot": (lambda x, y: L.Dot((2, 2))([x, y]), 5 * 7 * 8),
+    "matmul": (lambda x, y: ops.matmul(x, ops.transpose(y, (0, 2, 1))), 5 * 7 * 8),
+    "matmul with an array": (lambda x, _: ops.matmul(x, np.ones((8, 3), "float32")), 5 * 3 * 8),
+    "an array before": (lambda x, _: ops.matmul(np.ones((3, 5), "float32"), x), 3 * 5 * 8),
+    "einsum": (lambda x, y: ops.einsum("bij,bkj->bik", x, y), 5 * 7 * 8),
+    "einsum of pairs": (lambda x, y: ops.einsum("bij,bkj->bikj", x, y), 5 * 7 * 8),
+    "einsum with an ellipsis": (
+        lambda x, _: ops.einsum("...j,jk->...k", x, np.ones((8, 3), "float32")),
+        5 * 3 * 8,
+    ),
+    "einsum of one": (lambda x, _: ops.einsum("bij->bj", x), 0),
+    "tensordot": (lambda x, _: ops.tensordot(x, np.ones((8, 3), "float32"), axes=1), 5 * 8 * 3),
+    "tensordot of two axes": (
+        lambda x, _: ops.tensordot(x, np.ones((5, 8, 3), "float32"), axes=[[1, 2], [0, 1]]),
+        5 * 8 * 3,
+    ),
+    "dot": (lambda x, _: ops.dot(x, np.ones((8, 3), "float32")), 5 * 8 * 3),
+    "dot_product_attention": (
+        lambda x, y: ops.dot_product_attention(*(ops.reshape(z, (-1, z.shape[1], 2, 4)) for z in (x, y, y))),
+        2 * 5 * 7 * (4 + 4),
+    ),
+    "at each step": (
+        lambda x, y: L.TimeDistributed(L.Dense(1))(L.Attention()([x, y])),
+        5 * 7 * (8 + 8) + 5 * 8,
+    ),
+}
+
+
+# Keras itself compares NotImplemented with -1 where the batch is free.
+@pytest.mark.filterwarnings("ignore:NotImplemented should not be used in a boolean context:DeprecationWarning")
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_products_of_tensors(name: str) -> None:
+    make, expected = PRODUCTS[name]
+    x, y = keras.Input((5, 8)), keras.Input((7, 8))
+    found = kpl.metrics(keras.Model([x, y], [make(x, y), y]))
+    assert found.uncounted == ()
+    assert found.macs == found.macs_effective == int(found.layers["macs"].sum()) == expected
 
 
 def test_attention_along_one_axis() -> None:
@@ -69,15 +120,11 @@ def test_attention_along_one_axis() -> None:
 
 def test_other_products_are_named() -> None:
     x = keras.Input((5, 8))
-    heads = keras.ops.reshape(x, (-1, 5, 2, 4))
     for product in [
-        L.AdditiveAttention()([x, x]),
-        L.Attention(score_mode="concat")([x, x]),
-        keras.ops.einsum("bij,bkj->bik", x, x),
-        keras.ops.tensordot(x, np.ones((8, 2), "float32"), axes=1),
-        keras.ops.dot(x, np.ones((8, 2), "float32")),
-        keras.ops.dot_product_attention(heads, heads, heads),
-        keras.ops.conv(x, np.ones((3, 8, 2), "float32")),
+        ops.einsum("bij,bkj,bkl->bil", x, x, x),
+        ops.einsum("bij,bkj", x, x),
+        ops.inner(x, np.ones((3, 8), "float32")),
+        ops.conv(x, np.ones((3, 8, 2), "float32")),
     ]:
         assert kpl.metrics(keras.Model(x, product)).uncounted == (product._keras_history.operation.name,)
 
@@ -124,9 +171,31 @@ def test_the_names_of_matlab() -> None:
     assert table["ParameterMemory (MB)"][0] == pytest.approx(80 * 4 / 2**20)
 
 
-def test_layers_that_cannot_be_counted_are_named() -> None:
-    model = keras.Sequential([keras.Input((4, 5, 2)), L.ConvLSTM1D(3, 2, name="unknown")])
-    assert kpl.metrics(model).uncounted == ("unknown",)
+class Own(L.Layer):
+    """A matrix that is used nobody knows how often."""
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        self.kernel = self.add_weight(shape=(shape[-1], 3), name="kernel")
+
+    def call(self, x: Any) -> Any:
+        return ops.matmul(x, self.kernel)
+
+
+class OwnCell(L.SimpleRNNCell):
+    """A cell that may do more than the one that it comes from."""
+
+
+@pytest.mark.parametrize("make", [lambda: Own(), lambda: L.RNN(OwnCell(3)), lambda: L.RNN([L.GRUCell(2), OwnCell(3)])])
+def test_layers_that_cannot_be_counted_are_named(make: Any) -> None:
+    layer = make()
+    assert kpl.metrics(keras.Sequential([keras.Input((4, 5)), layer])).uncounted == (layer.name,)
+
+
+def test_learnables_count_though_they_are_frozen() -> None:
+    model = keras.Sequential([keras.Input((5,)), L.Dense(3, name="frozen"), L.BatchNormalization()])
+    model.get_layer("frozen").trainable = False
+    table = kpl.metrics(model).matlab()
+    assert list(table["NumberOfLearnables"]) == [5 * 3 + 3, 2 * 3]
 
 
 def test_latency_is_measured_side_by_side() -> None:

@@ -221,6 +221,18 @@ def test_a_budget_of_multiply_adds_holds_with_attention(scope: str) -> None:
     assert kpl.metrics(small).macs <= 0.5 * kpl.metrics(model).macs
 
 
+def test_a_budget_of_multiply_adds_counts_products_of_tensors() -> None:
+    inputs = keras.Input((32, 8))
+    scores = keras.ops.matmul(inputs, keras.ops.transpose(inputs, (0, 2, 1)))
+    x = L.Dense(2)(L.Dense(64)(L.Concatenate()([keras.ops.matmul(scores, inputs), inputs])))
+    model = lively(keras.Model(inputs, x))
+    products, dense = 2 * 32 * 32 * 8, 32 * 64 * (16 + 2)
+    assert kpl.metrics(model).macs == products + dense
+    small = kpl.remove_filters(model, budget={"macs": 0.5})
+    kept = int((0.5 * (products + dense) - products) // (dense // 64))
+    assert small.layers[-2].units == kept
+
+
 def test_a_budget_out_of_reach() -> None:
     model = keras.Sequential([keras.Input((8, 8, 3)), L.Conv2D(16, 3), L.Flatten(), L.Dense(10)])
     with pytest.raises(kpl.NothingToPruneError, match=r"'macs': 0\.01.* cannot be reached.* 6\.2% of the macs remain"):
