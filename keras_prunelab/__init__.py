@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ._conventions import Convention
     from ._masks import MaskSet
     from ._oneshot import prune, sparsity
-    from ._prunable import Prunable, Prunables, prunable
+    from ._prunable import prunable
     from ._report import report, save_plots
     from ._structured import (
         Compaction,
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     )
     from ._sweep import AutoLevels, Choice, FineTune, SweepPlan, SweepResult, plan_sweep, sweep
     from ._trajectory import Trajectory, trajectory
+    from ._variables import Prunable, Prunables
 
 __all__ = [
     "Allocation",

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._errors import InvalidSparsityError, UnknownNameError
-from ._prunable import Prunable, Prunables
+from ._variables import Prunable, Prunables
 from .scores._lamp import lamp_scores
 
 Rule: TypeAlias = Literal["global", "layer", "erk", "lamp"]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ._arrays import masked
 from ._granularity import Granularity
 from ._lowest import Places, lowest, lowest_units, marked
-from ._prunable import Prunable
+from ._variables import Prunable
 
 
 class Candidates:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ._errors import UnknownNameError
-from ._prunable import Learnables
 from ._removal import Ties
+from ._variables import Learnables
 
 
 @dataclass(frozen=True)

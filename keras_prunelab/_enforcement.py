@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from ._backend import at_rest, compiled_writes, creation_scope, in_one_pass, map_in_step, optimizer_class, read
 from ._errors import InvalidModelError
 from ._masks import MaskSet
-from ._prunable import Prunable, Prunables
+from ._variables import Prunable, Prunables
 
 _NO_SLOTS = ("_variables", "_trainable_variables")
 _ELEMENTWISE = (

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ._arrays import masked
 from ._errors import InvalidSparsityError, UnknownNameError
-from ._prunable import AxisRole, Prunable
+from ._variables import AxisRole, Prunable
 
 GranularityLike: TypeAlias = "str | tuple[int, int] | Granularity"
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from ._arrays import masked
 from ._atomic import replacing
 from ._errors import InvalidMaskError
-from ._prunable import Prunable, Prunables, maskable, prunable
+from ._prunable import maskable, prunable
+from ._variables import Prunable, Prunables
 
 _FORMAT = "keras_prunelab masks 1"
 

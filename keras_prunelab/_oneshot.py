@@ -10,9 +10,10 @@ from . import _conventions
 from ._allocation import Scope
 from ._conventions import Convention
 from ._copy import copied
+from ._filters import Filters
 from ._granularity import GranularityLike
 from ._masks import MaskSet
-from ._prunable import Filters, maskable, prunable
+from ._prunable import maskable, prunable
 from ._structured import complete_channels
 from ._trajectory import trajectory
 from .scores import ScoreLike

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from ._masks import MaskSet
-from ._prunable import Prunables
+from ._variables import Prunables
 
 
 @dataclass(frozen=True)

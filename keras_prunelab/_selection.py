@@ -18,7 +18,7 @@ from ._allocation import Allocation, Group, Scope
 from ._candidates import Candidates, take
 from ._errors import InvalidSparsityError
 from ._granularity import Granularity, GranularityLike
-from ._prunable import Prunables
+from ._variables import Prunables
 
 _MOST_LEVELS = np.iinfo(np.uint16).max
 

@@ -15,9 +15,10 @@ from ._conventions import Convention
 from ._granularity import GranularityLike
 from ._level_masks import LevelMasks
 from ._masks import MaskSet
-from ._prunable import Prunables, prunable
+from ._prunable import prunable
 from ._search import Progress, Search
 from ._selection import check, checked_sparsities
+from ._variables import Prunables
 from .scores import ScoreContext, ScoreLike, check_data
 from .scores import get as get_score
 

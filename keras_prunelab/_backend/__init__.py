@@ -2,6 +2,7 @@
 
 from ._gradients import Gradients, gradients, hessian_products
 from ._imports import import_keras, keras
+from ._litert import nonzeros_in_litert, to_litert
 from ._steps import (
     attends_in_one_width,
     compiled_forward,
@@ -30,11 +31,13 @@ __all__ = [
     "in_one_pass",
     "keras",
     "map_in_step",
+    "nonzeros_in_litert",
     "optimizer_class",
     "pieces_at_once",
     "protected",
     "read",
     "run_test_step",
+    "to_litert",
     "traced_once",
     "wait_for",
 ]

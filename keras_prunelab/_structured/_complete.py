@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._masks import MaskSet
-from keras_prunelab._prunable import Prunable, maskable
+from keras_prunelab._prunable import maskable
 from keras_prunelab._rebuild import is_graph
+from keras_prunelab._variables import Prunable
 
 from ._analysis import Analysis, analysed, constants
 from ._channels import Flags, Site, Values

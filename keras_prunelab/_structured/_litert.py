@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
-import warnings
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 
 from keras_prunelab._atomic import replacing
+from keras_prunelab._backend import nonzeros_in_litert, to_litert
 from keras_prunelab._errors import InvalidModelError, MissingBackendError
 
 from ._compact import without_wrappers
@@ -41,20 +38,15 @@ def export_litert(model: keras.Model, path: str | os.PathLike[str]) -> int:
     target = Path(path)
     if target.suffix != ".tflite":
         raise InvalidModelError(f"{os.fspath(path)} should end in .tflite.")
-    import tensorflow as tf
-
     plain = without_wrappers(model)
-    converter = tf.lite.TFLiteConverter.from_keras_model(plain)
-    converter.optimizations = [tf.lite.Optimize.EXPERIMENTAL_SPARSITY]
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # the converter tells of its temporary folder
-            content = converter.convert()
+        content = to_litert(plain)
     except Exception as error:  # TensorFlow raises many, its own ConverterError among them
         raise InvalidModelError(
             f"TensorFlow cannot write model {model.name!r} as LiteRT: {str(error).partition(chr(10))[0]}. "
             "matlab_bridge.export_onnx may."
         ) from error
-    found = _values(tf, content)
+    found = nonzeros_in_litert(content)
     weights = [np.asarray(keras.ops.convert_to_numpy(weight)) for weight in plain.weights]
     most = sum(int(np.count_nonzero(weight)) for weight in weights)
     # Shapes and axes are constants as well, and a normalization becomes a scale and an offset.
@@ -67,16 +59,3 @@ def export_litert(model: keras.Model, path: str | os.PathLike[str]) -> int:
     with replacing(target) as temporary:
         temporary.write_bytes(content)
     return found
-
-
-def _values(tf: Any, content: bytes) -> int:
-    """How many values of a file are not zero."""
-    with warnings.catch_warnings():
-        # TensorFlow points to a package of its own for the interpreter, which is not needed to read a file.
-        warnings.simplefilter("ignore")
-        interpreter = tf.lite.Interpreter(model_content=content)
-    total = 0
-    for tensor in interpreter.get_tensor_details():
-        with contextlib.suppress(ValueError):  # raised for what is computed, which has no value yet
-            total += int(np.count_nonzero(interpreter.get_tensor(tensor["index"])))
-    return total

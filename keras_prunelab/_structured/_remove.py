@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._errors import InvalidModelError, InvalidSparsityError, NothingToPruneError, UnknownNameError
-from keras_prunelab._prunable import Filters, prunable
+from keras_prunelab._filters import Filters
+from keras_prunelab._prunable import prunable
 from keras_prunelab._selection import pruned_count
 
 from ._analysis import Analysis, analysed

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from keras_prunelab._enforcement import Enforcement, compiled_optimizer
 from keras_prunelab._errors import InvalidScheduleError, UnknownNameError
 from keras_prunelab._masks import MaskSet
-from keras_prunelab._prunable import Prunables
 from keras_prunelab._rebuild import known_objects
 from keras_prunelab._selection import sparsities_of_rounds
+from keras_prunelab._variables import Prunables
 
 Rewinding = Literal["learning_rate", "weights"]
 NextMasks = Callable[[Mapping[str, NDArray[np.bool_]], float], Mapping[str, NDArray[np.bool_]]]

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any, TypedDict
 
 from keras_prunelab._conventions import Convention
+from keras_prunelab._filters import Filters
 from keras_prunelab._granularity import GranularityLike
-from keras_prunelab._prunable import Filters
 
 from ._evaluate import MetricLike
 from ._plan import FineTunes, Scopes

@@ -14,8 +14,9 @@ from typing import Any
 import keras
 
 from keras_prunelab._errors import InvalidDataError, InvalidModelError, MissingBackendError, UnknownNameError
-from keras_prunelab._prunable import Prunables, prunable
+from keras_prunelab._prunable import prunable
 from keras_prunelab._rebuild import custom_objects, in_memory, known_objects
+from keras_prunelab._variables import Prunables
 from keras_prunelab._worker import Parcel, measure
 
 from ._bench import Bench, Dense, Outcome, Task

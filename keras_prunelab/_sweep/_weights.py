@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from keras_prunelab._arrays import masked
 from keras_prunelab._backend import protected
-from keras_prunelab._prunable import Prunable
+from keras_prunelab._variables import Prunable
 
 
 class MaskedWeights:

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from keras_prunelab import _allocation
 from keras_prunelab._allocation import Scope
 from keras_prunelab._errors import InvalidScheduleError
+from keras_prunelab._filters import Filters
 from keras_prunelab._lowest import lowest, marked
 from keras_prunelab._masks import MaskSet
-from keras_prunelab._prunable import Filters, Prunables
 from keras_prunelab._record import PruningState
 from keras_prunelab._selection import check, pruned_count, select
+from keras_prunelab._variables import Prunables
 from keras_prunelab.schedules import Step
 from keras_prunelab.schedules._base import checked_frequency, checked_sparsity
 from keras_prunelab.schedules._step import StepLike

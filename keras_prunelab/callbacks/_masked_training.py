@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from keras_prunelab._enforcement import Enforcement, compiled_optimizer, counter
 from keras_prunelab._errors import InvalidMaskError, InvalidModelError, UnknownNameError
+from keras_prunelab._filters import Filters
 from keras_prunelab._masks import MaskSet
-from keras_prunelab._prunable import Filters, Prunables, prunable
+from keras_prunelab._prunable import prunable
 from keras_prunelab._record import PruningState, Record
+from keras_prunelab._variables import Prunables
 from keras_prunelab.scores import ScoreContext
 
 Masks: TypeAlias = Mapping[str, NDArray[np.bool_]]

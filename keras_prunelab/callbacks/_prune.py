@@ -10,11 +10,12 @@ import numpy as np
 from keras_prunelab import schedules
 from keras_prunelab._allocation import Scope
 from keras_prunelab._errors import InvalidModelError
+from keras_prunelab._filters import Filters
 from keras_prunelab._granularity import GranularityLike
 from keras_prunelab._masks import MaskSet
-from keras_prunelab._prunable import Filters, Prunables
 from keras_prunelab._record import PruningState
 from keras_prunelab._selection import check, pruned_count, select
+from keras_prunelab._variables import Prunables
 from keras_prunelab.scores import ScoreLike, check_data, checked_scores
 from keras_prunelab.scores import get as get_score
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from keras_prunelab._allocation import Scope
 from keras_prunelab._errors import InvalidDataError
-from keras_prunelab._prunable import Filters, Prunables
+from keras_prunelab._filters import Filters
+from keras_prunelab._variables import Prunables
 from keras_prunelab.schedules._step import StepLike
 from keras_prunelab.scores._batches import Batch, batches
 from keras_prunelab.scores._loss import batch_gradients, model_loss

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._allocation import Scope
-from keras_prunelab._prunable import Filters
+from keras_prunelab._filters import Filters
 from keras_prunelab.schedules._step import StepLike
 
 from ._dynamic_sparse import DynamicSparse

@@ -8,7 +8,8 @@ import keras
 from rich.console import Console
 from rich.table import Table
 
-from keras_prunelab._prunable import Filters, prunable
+from keras_prunelab._filters import Filters
+from keras_prunelab._prunable import prunable
 
 
 class PruningSummary(keras.callbacks.Callback):

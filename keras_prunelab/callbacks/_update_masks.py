@@ -12,9 +12,10 @@ import numpy as np
 from keras_prunelab._enforcement import compiled_optimizer, counter
 from keras_prunelab._errors import NothingToPruneError
 from keras_prunelab._masks import MaskSet
-from keras_prunelab._prunable import Prunable, Prunables, find
 from keras_prunelab._record import PruningState
+from keras_prunelab._roles import find
 from keras_prunelab._selection import check, pruned_count, select
+from keras_prunelab._variables import Prunable, Prunables
 from keras_prunelab.layers import Pruned
 from keras_prunelab.schedules import Step, StepLike, checked_frequency
 from keras_prunelab.scores import Score, ScoreContext, check_data, checked_scores

@@ -22,7 +22,9 @@ from keras_prunelab._errors import (
 )
 from keras_prunelab._granularity import GranularityLike
 from keras_prunelab._masks import MaskSet
-from keras_prunelab._prunable import Prunable, find, reason_to_skip
+from keras_prunelab._prunable import reason_to_skip
+from keras_prunelab._roles import find
+from keras_prunelab._variables import Prunable
 
 from ._substitution import Substitution
 

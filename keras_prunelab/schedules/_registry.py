@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias, TypeVar
 
 from keras_prunelab._errors import UnknownNameError
+from keras_prunelab._registry import Registry
 
 from ._base import Schedule
 from ._constant import Constant, OneShot
@@ -15,9 +16,9 @@ from ._rounds import Iterative, Piecewise
 ScheduleLike: TypeAlias = "Schedule | float | Mapping[str, Any]"
 S = TypeVar("S", bound=type[Schedule])
 
-_SCHEDULES: dict[str, type[Schedule]] = {
-    schedule.name: schedule for schedule in (Constant, Cosine, Exponential, Iterative, OneShot, Piecewise, Polynomial)
-}
+_SCHEDULES: Registry[Schedule] = Registry(
+    "schedule", (Constant, Cosine, Exponential, Iterative, OneShot, Piecewise, Polynomial), otherwise=""
+)
 
 
 def register(schedule: S) -> S:
@@ -29,8 +30,7 @@ def register(schedule: S) -> S:
     Returns:
         The class.
     """
-    _SCHEDULES[schedule.name] = schedule
-    return schedule
+    return _SCHEDULES.register(schedule)
 
 
 def serialize(schedule: Schedule) -> dict[str, Any]:
@@ -45,12 +45,7 @@ def serialize(schedule: Schedule) -> dict[str, Any]:
     Raises:
         UnknownNameError: the class is not registered, so that `deserialize` would not find it.
     """
-    if _SCHEDULES.get(schedule.name) is not type(schedule):
-        raise UnknownNameError(
-            f"{schedule!r} cannot be written down: its class is not registered. Decorate it with "
-            "keras_prunelab.schedules.register."
-        )
-    return {"name": schedule.name, "config": schedule.get_config()}
+    return _SCHEDULES.serialize(schedule)
 
 
 def deserialize(config: Mapping[str, Any]) -> Schedule:
@@ -65,10 +60,7 @@ def deserialize(config: Mapping[str, Any]) -> Schedule:
     Raises:
         UnknownNameError: no schedule of that name is registered.
     """
-    name = config.get("name")
-    if name not in _SCHEDULES:
-        raise UnknownNameError(f"schedule={name!r} is unknown; it is one of {', '.join(map(repr, _SCHEDULES))}.")
-    return _SCHEDULES[name].from_config(dict(config.get("config", {})))
+    return _SCHEDULES.deserialize(config)
 
 
 def get(schedule: ScheduleLike) -> Schedule:

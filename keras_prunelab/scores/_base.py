@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self, TypeVar, cast
 import keras
 from numpy.typing import NDArray
 
-from keras_prunelab._prunable import Prunables
+from keras_prunelab._variables import Prunables
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._errors import InvalidModelError
-from keras_prunelab._prunable import Prunable
+from keras_prunelab._variables import Prunable
 
 from ._base import ScoreContext
 from ._batches import batches

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, TypeAlias, TypeVar, final
 from numpy.typing import NDArray
 
 from keras_prunelab._errors import UnknownNameError
+from keras_prunelab._registry import Registry
 
 from ._base import Score, ScoreContext
 from ._fisher import Fisher
@@ -25,9 +26,12 @@ ScoreFunction: TypeAlias = Callable[[ScoreContext], dict[str, NDArray[Any]]]
 ScoreLike: TypeAlias = "str | Score | type[Score] | ScoreFunction | Mapping[str, Any]"
 S = TypeVar("S", bound=type[Score])
 
-_SCORES: dict[str, type[Score]] = {
-    score.name: score for score in (Magnitude, Random, SynFlow, SNIP, GraSP, Taylor, Fisher, Movement, Wanda, LAMP)
-}
+_SCORES: Registry[Score] = Registry(
+    "score",
+    (Magnitude, Random, SynFlow, SNIP, GraSP, Taylor, Fisher, Movement, Wanda, LAMP),
+    otherwise=", a Score, or a function of a ScoreContext",
+    unnamed="; a plain function has no name to find it by",
+)
 
 
 def register(score: S) -> S:
@@ -39,8 +43,7 @@ def register(score: S) -> S:
     Returns:
         The class.
     """
-    _SCORES[score.name] = score
-    return score
+    return _SCORES.register(score)
 
 
 def serialize(score: Score) -> dict[str, Any]:
@@ -55,12 +58,7 @@ def serialize(score: Score) -> dict[str, Any]:
     Raises:
         UnknownNameError: the class is not registered, so that `deserialize` would not find it.
     """
-    if _SCORES.get(score.name) is not type(score):
-        raise UnknownNameError(
-            f"{score!r} cannot be written down: its class is not registered. Decorate a Score class with "
-            "keras_prunelab.scores.register; a plain function has no name to find it by."
-        )
-    return {"name": score.name, "config": score.get_config()}
+    return _SCORES.serialize(score)
 
 
 def deserialize(config: Mapping[str, Any]) -> Score:
@@ -75,13 +73,7 @@ def deserialize(config: Mapping[str, Any]) -> Score:
     Raises:
         UnknownNameError: no score of that name is registered.
     """
-    name = config.get("name")
-    if name not in _SCORES:
-        known = ", ".join(map(repr, _SCORES))
-        raise UnknownNameError(
-            f"score={name!r} is unknown; it is one of {known}, a Score, or a function of a ScoreContext."
-        )
-    return _SCORES[name].from_config(dict(config.get("config", {})))
+    return _SCORES.deserialize(config)
 
 
 def get(score: ScoreLike) -> Score:

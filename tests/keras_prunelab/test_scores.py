@@ -194,7 +194,8 @@ def test_get() -> None:
 
 
 def test_scores_of_ones_own_can_be_registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scores._registry, "_SCORES", dict(scores._registry._SCORES))
+    registry = scores._registry._SCORES
+    monkeypatch.setattr(registry, "_classes", dict(registry._classes))
     with pytest.raises(kpl.UnknownNameError, match="its class is not registered"):
         scores.serialize(Squared())
     assert scores.register(Squared) is Squared
