@@ -39,10 +39,10 @@ def cut(
     made: list[tuple[Any, Sequence[Any]]] = []
 
     def replace(layer: Any) -> Any:
+        if id(layer) not in plan:  # an input, or what leads to no output
+            return copy_of(layer) if isinstance(layer, keras.layers.Layer) else layer
         if not isinstance(layer, keras.layers.Layer):
-            return layer  # an operation holds no weights
-        if id(layer) not in plan:  # an input
-            return copy_of(layer)
+            return _operation(*plan[id(layer)], kept)
         new, weights = _smaller(*plan[id(layer)], analysis, kept, values)
         made.append((new, weights))
         return new
@@ -87,6 +87,12 @@ def _smaller(
         layout.append((layout[-1][-1],))
     cut_weights = [_sliced(weight, axes, kept) for weight, axes in zip(weights, layout, strict=True)]
     return type(layer).from_config(_unbuilt(config)), rule.rescaled(site, cut_weights, count)
+
+
+def _operation(rule: Rule, site: Site, kept: Flags) -> Any:
+    """An operation, which has no weights, with the arguments for fewer channels where some speak of their number."""
+    changes = rule.config(site, lambda ids: int(kept[ids].sum()))
+    return type(site.layer).from_config({**site.layer.get_config(), **changes}) if changes else site.layer
 
 
 def _folded(values: Values, kept: Flags) -> Values:

@@ -71,6 +71,6 @@ def _tried(function: Callable[[Any], Any]) -> bool:
         return False
     return (
         whole.shape == _PROBE.shape
-        and np.allclose(turned, whole.T, rtol=1e-5, atol=1e-6)
-        and np.allclose(np.diag(changed), np.diag(whole), rtol=1e-5, atol=1e-6)
+        and np.allclose(turned, whole.T, rtol=1e-5, atol=1e-6, equal_nan=True)
+        and np.allclose(np.diag(changed), np.diag(whole), rtol=1e-5, atol=1e-6, equal_nan=True)
     )

@@ -8,6 +8,7 @@ from . import (  # noqa: F401 # each registers its rules
     _dense,
     _embedding,
     _merge,
+    _movement,
     _normalization,
     _operations,
     _per_channel,

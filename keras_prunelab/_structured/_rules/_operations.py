@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -105,6 +106,16 @@ register_rule(
             ops.cos,
             ops.softmax,
             ops.log_softmax,
+            ops.sqrt,
+            ops.rsqrt,
+            ops.log,
+            ops.log1p,
+            ops.expm1,
+            ops.sign,
+            ops.round,
+            ops.stop_gradient,
+            lambda x: ops.clip(x, 0, 1),
+            lambda x: ops.cast(x, "float16"),
         ),
     )
 )(ActivationRule)
@@ -133,3 +144,16 @@ class ReductionRule(PerChannelRule):
     def value(self, site: Site, values: Values) -> Values:
         """The same."""
         return values
+
+
+@register_rule(operation_class(ops.sum))
+class SumOperationRule(ReductionRule):
+    """A sum over other axes than that of the channels."""
+
+    def value(self, site: Site, values: Values) -> Values:
+        """As many times the same; where nobody knows how many, zero stays zero."""
+        axes, shape = site.layer.axis, site.call.inputs[0].shape
+        lengths = [shape[axis] for axis in ((axes,) if isinstance(axes, int) else axes)]
+        if None in lengths:
+            return np.where(values == 0, 0.0, np.nan)
+        return values * math.prod(length for length in lengths if length is not None)

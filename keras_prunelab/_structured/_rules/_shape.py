@@ -33,27 +33,28 @@ class MovementRule(PerChannelRule):
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
         """See where each channel's number ends up; see `Rule.flow`."""
         ids = inputs[0].at(inputs[0].axis)
-        axis, positions = self._moved(call, inputs[0])
+        axis, positions = self.moves(call, inputs[0])
         moved = trace.bind(call.layer, "out", ids[positions])
         return [Flow(axis + 1, moved)]
 
     def constants(self, site: Site, values: Sequence[Values]) -> Sequence[Values]:
         """Constants move along; see `Rule.constants`."""
-        _, positions = self._moved(site.call, site.inputs[0])
+        _, positions = self.moves(site.call, site.inputs[0])
         return [values[0][positions]]
 
     def needs(self, site: Site, values: Any, live: Any) -> Any:
         """A channel is read where any of its places is; see `Rule.needs`."""
-        _, positions = self._moved(site.call, site.inputs[0])
+        _, positions = self.moves(site.call, site.inputs[0])
         needed = np.zeros(site.inputs[0].ids.size, np.bool_)
         np.logical_or.at(needed, positions, live[0])
         return [needed]
 
-    def _moved(self, call: Call, flow: Flow) -> tuple[int, Ids]:
+    def moves(self, call: Call, flow: Flow) -> tuple[int, Ids]:
+        """Where the channels end up: an axis of an observation, and the channel at each position along it."""
         shape = [length for length in call.inputs[0].shape[1:] if length is not None]
         if len(shape) < len(call.inputs[0].shape) - 1:
             raise WallError(f"reshapes {call.inputs[0].shape}, whose lengths are not all known")
-        return channels_along(self.moved(call.layer, _numbered(shape, flow.axis - 1)))
+        return channels_along(self.moved(call.layer, numbered(shape, flow.axis - 1)))
 
 
 @register_rule(L.Flatten)
@@ -137,8 +138,12 @@ def channels_along(moved: NDArray[Any]) -> tuple[int, Ids]:
     raise WallError("spreads channels over several axes")
 
 
-def _numbered(shape: Sequence[int], axis: int) -> NDArray[np.int32]:
-    """An array of one observation that says at each position which channel it is in."""
+def numbered(shape: Sequence[int], axis: int) -> NDArray[np.int32]:
+    """An array of one observation that says at each position which channel it is in.
+
+    Raises:
+        WallError: it would be too large.
+    """
     if math.prod(shape) > 2**28:
         raise WallError("reshapes more numbers than can be looked at")
     lengths = [1] * len(shape)

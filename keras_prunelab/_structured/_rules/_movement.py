@@ -1,0 +1,84 @@
+"""Operations of `keras.ops` that move numbers: they are tried on an array that says which channel each number is of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_prunelab._structured._channels import Flow, Ids, Site, WallError
+from keras_prunelab._structured._graph import Call, Tensor
+
+from ._base import Count
+from ._operations import operation_class
+from ._registry import register_rule
+from ._shape import MovementRule, channels_along, numbered
+
+ops = keras.ops
+_FREE = 32  # stands for a length that is not known
+
+
+@register_rule(
+    *map(operation_class, (ops.transpose, ops.flip, lambda x: ops.squeeze(x[:, :1], 1))),
+    operation_class(lambda x: ops.expand_dims(x, 1)),
+    operation_class(lambda x: ops.swapaxes(x, 0, 1)),
+    operation_class(lambda x: ops.moveaxis(x, 0, 1)),
+)
+class MovingOperationRule(MovementRule):
+    """An operation whose arguments do not speak of how many channels there are."""
+
+    def moved(self, layer: Any, numbers: NDArray[Any]) -> NDArray[Any]:
+        """What the operation does."""
+        return np.asarray(ops.convert_to_numpy(layer(ops.convert_to_tensor(numbers))))
+
+    def moves(self, call: Call, flow: Flow) -> tuple[int, Ids]:
+        """Where channels end up, seen in two observations, which have to stay apart."""
+        if len(call.inputs) > 1:
+            raise WallError("takes several tensors")
+        if getattr(call.layer, "axis", 0) is None:  # such as a squeeze of all lengths of 1, which a cut may make
+            raise WallError("goes over all axes")
+        shape = call.inputs[0].shape
+        numbers = numbered([length or _FREE for length in shape[1:]], flow.axis - 1)
+        both = ops.convert_to_tensor(np.stack([numbers, numbers + flow.ids.size]))
+        args, kwargs = keras.tree.map_structure(
+            lambda each: both if isinstance(each, Tensor) else each, (call.args, dict(call.kwargs))
+        )
+        try:
+            found = np.asarray(ops.convert_to_numpy(call.layer(*args, **kwargs)))
+        except Exception as error:  # each backend has its own
+            raise WallError(f"cannot be tried on observations of shape {shape[1:]}") from error
+        if len(found) != 2 or not np.array_equal(found[1], found[0] + flow.ids.size):
+            raise WallError("moves numbers from one observation to another")
+        return channels_along(found[0])
+
+
+@register_rule(operation_class(lambda x: x[:, 0]))
+class GetItemRule(MovingOperationRule):
+    """Some of the steps or pixels, such as the last one, with all of their channels."""
+
+    def moves(self, call: Call, flow: Flow) -> tuple[int, Ids]:
+        """Each channel where it was; see `MovingOperationRule.moves`."""
+        axis, positions = super().moves(call, flow)
+        if not np.array_equal(positions, np.arange(flow.ids.size)):
+            raise WallError("takes some of the channels")
+        return axis, positions
+
+
+@register_rule(operation_class(lambda x: ops.reshape(x, (-1, 1, 2))))
+class ReshapeOperationRule(MovingOperationRule):
+    """Other lengths for the same numbers; the channels' own follows how many there are."""
+
+    def moves(self, call: Call, flow: Flow) -> tuple[int, Ids]:
+        """Where all lengths are known; see `MovingOperationRule.moves`."""
+        if None in (*call.inputs[0].shape[1:], *call.outputs[0].shape[1:]):
+            raise WallError(f"reshapes {call.inputs[0].shape}, whose lengths are not all known")
+        return super().moves(call, flow)
+
+    def config(self, site: Site, count: Count) -> dict[str, Any]:
+        """The new length of the channel axis."""
+        flow = site.outputs[0]
+        target = [-1, *site.call.outputs[0].shape[1:]]
+        target[flow.axis] = count(flow.ids)
+        return {"newshape": tuple(target)}

@@ -1,0 +1,114 @@
+"""What is cut around operations of `keras.ops`: the sizes by hand, the outputs by Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import keras_prunelab as kpl
+
+from .channel_masks import assert_same, lively, silenced
+
+pytestmark = pytest.mark.backends
+
+L, ops = keras.layers, keras.ops
+
+# Of images of 6 x 4 with 5 channels, 2 of which are zero.
+OPERATIONS: dict[str, Callable[[Any], Any]] = {
+    "the last step": lambda x: x[:, -1],
+    "one pixel": lambda x: x[:, 2, 1],
+    "every second step": lambda x: x[:, ::2],
+    "a new axis": lambda x: x[:, None, ..., 1:, :],
+    "transpose": lambda x: ops.transpose(x, (0, 3, 1, 2)),
+    "swapaxes": lambda x: ops.swapaxes(x, 1, -1),
+    "moveaxis": lambda x: ops.moveaxis(x, 3, 1),
+    "expand_dims": lambda x: ops.expand_dims(x, -2),
+    "squeeze": lambda x: ops.squeeze(ops.max(x, axis=1, keepdims=True), 1),
+    "flip": lambda x: ops.flip(x, (1, 3)),
+    "reshape to steps": lambda x: ops.reshape(x, (-1, 24, 5)),
+    "reshape to features": lambda x: ops.reshape(x, (-1, 24 * 5)),
+    "reshape with a free length": lambda x: ops.reshape(x, (-1, 3, 2, 4, 5)),
+    "sum": lambda x: ops.sum(x, axis=(1, 2)),
+    "sum, kept": lambda x: ops.sum(x, axis=1, keepdims=True),
+    "clip": lambda x: ops.clip(x, -0.3, 0.3),
+    "cast": lambda x: ops.cast(ops.cast(x, "float16"), "float32"),
+    "stop_gradient": lambda x: ops.stop_gradient(x),
+    "sqrt": lambda x: ops.sqrt(ops.abs(x)),
+}
+
+
+def around(operation: Callable[[Any], Any], shape: tuple[int | None, ...] = (6, 4, 2), bias: float = 0.0) -> Any:
+    """A model with an operation between a layer that loses channels 1 and 3 and one that reads what comes out."""
+    inputs = keras.Input(shape)
+    x = operation(L.Dense(5, name="first")(inputs))
+    x = L.Flatten()(x) if None not in x.shape[1:] else x
+    model = lively(keras.Model(inputs, L.Dense(2, name="last")(x)))
+    silenced(model.get_layer("first"), [1, 3])
+    offset = np.array(keras.ops.convert_to_numpy(model.get_layer("first").bias))
+    offset[1] = bias
+    model.get_layer("first").bias.assign(offset)
+    return model
+
+
+@pytest.mark.parametrize("bias", [0.0, 0.25])
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_channels_go_though_an_operation_moves_them(name: str, bias: float) -> None:
+    model = around(OPERATIONS[name], bias=bias)
+    found = kpl.compaction(model)
+    assert found.walls == ()
+    assert found.model.get_layer("first").units == 3
+    kernels = (np.prod(each.get_layer("last").kernel.shape) for each in (model, found.model))
+    assert next(kernels) * 3 == next(kernels) * 5
+    assert_same(model, found.model)
+
+
+def test_the_last_step_of_a_sequence_of_any_length() -> None:
+    model = around(lambda x: x[:, -1], (None, 2))
+    found = kpl.compaction(model)
+    assert found.walls == ()
+    assert found.model.get_layer("first").units == 3
+    x = np.random.default_rng(0).normal(size=(3, 7, 2)).astype("float32")
+    np.testing.assert_allclose(found.model.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
+
+
+def test_the_sum_over_a_sequence_of_any_length() -> None:
+    model = around(lambda x: ops.sum(x, 1), (None, 2), bias=0.5)
+    found = kpl.compaction(model)
+    assert found.walls == ()
+    assert found.model.get_layer("first").units == 4  # 0.5 as many times as there are steps is no constant
+    x = np.random.default_rng(0).normal(size=(3, 7, 2)).astype("float32")
+    np.testing.assert_allclose(found.model.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
+
+
+STAY: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "some channels": (lambda x: x[..., :4], "takes some of the channels"),
+    "every second channel": (lambda x: x[..., ::2], "takes some of the channels"),
+    "all lengths of 1": (lambda x: ops.squeeze(x[:, :1]), "goes over all axes"),
+    "everything backwards": (lambda x: ops.flip(x), "goes over all axes"),
+    "channels over two axes": (lambda x: ops.reshape(x, (-1, 5, 24)), "spreads channels over several axes"),
+    "a sum of everything": (lambda x: ops.sum(x, axis=3), "goes over the channels"),
+}
+
+
+@pytest.mark.parametrize("name", STAY)
+def test_channels_stay_where_an_operation_speaks_of_them(name: str) -> None:
+    operation, reason = STAY[name]
+    model = around(operation)
+    found = kpl.compaction(model)
+    assert [wall.reason for wall in found.walls] == [reason]
+    assert found.model.get_layer("first").units == 5
+    assert_same(model, found.model)
+
+
+def test_observations_that_are_moved_stay() -> None:
+    inputs = keras.Input((5,))
+    x = ops.reshape(L.Dense(4, name="first")(inputs), (-1, 2, 4))  # two observations become one
+    model = lively(keras.Model(inputs, L.Dense(2)(x)))
+    silenced(model.get_layer("first"), [1])
+    found = kpl.compaction(model)
+    assert [wall.reason for wall in found.walls] == ["moves numbers from one observation to another"]
+    assert found.model.get_layer("first").units == 4
