@@ -9,7 +9,8 @@
   the reason.
 - `latency`: ResNet-50, MobileNetV2 and VGG-16 at 224x224 with half of their filters removed, side by side with the
   whole model: the speed-up, and its share of the ratio of multiply-adds; as they are, with the normalizations of both
-  fused, and with those of the small one fused only, which is what a user gains who removes filters and fuses.
+  fused, and with those of the small one fused only, which is what a user gains who removes filters and fuses; both
+  fused also with multiples of 16 filters kept.
 - `peer`: Torch-Pruning 1.6.1 on the very networks that `remove_filters` gets, rebuilt in torch: parameters and
   multiply-adds after removing the same fraction of each layer. The peer has a virtual environment of its own,
   `benchmarks/.venv-torch-pruning`, made at the first run.
@@ -177,17 +178,26 @@ def latency(chosen: list[str]) -> list[dict[str, Any]]:
     for name in chosen or PEERS:
         model = built(name, 224)
         small = kpl.remove_filters(model, FRACTION)
-        counted = kpl.metrics(model).macs / kpl.metrics(small).macs
-        figures: dict[str, Any] = {"model": name, "ratio of multiply-adds": round(counted, 2)}
-        fused = [kpl.fuse(model), kpl.fuse(small)]
+        wider = kpl.remove_filters(model, FRACTION, multiple_of=16)
+        whole, counted, wide = (kpl.metrics(each).macs for each in (model, small, wider))
+        counted, wide = whole / counted, whole / wide
+        figures: dict[str, Any] = {
+            "model": name,
+            "ratio of multiply-adds": round(counted, 2),
+            "ratio, multiples of 16": round(wide, 2),
+        }
+        models = [model, small, wider]
+        models += map(kpl.fuse, models)
         for batch in (1, 8, 32):
-            before, after, fused_before, fused_after = kpl.latency([model, small, *fused], batch, seconds=3)
+            times = kpl.latency(models, batch, seconds=3)
+            before, after, _, fused_before, fused_after, fused_wider = times
             figures[f"batch {batch}"] = {
                 "seconds": [round(before, 4), round(after, 4)],
                 "speed-up": round(before / after, 2),
                 "share": round(before / after / counted, 2),
                 "share, both fused": round(fused_before / fused_after / counted, 2),
                 "share, fused after removing": round(before / fused_after / counted, 2),
+                "share, both fused, multiples of 16": round(fused_before / fused_wider / wide, 2),
             }
         rows.append(figures)
         print(json.dumps(figures), flush=True)

@@ -25,37 +25,41 @@ class Family:
         name: the names of the layers that make them.
         groups: the groups' numbers, in the order of the channels.
         owners: the layers that make them.
+        are_heads: whether they are heads of attention, and not the width of a tensor.
     """
 
     name: str
     groups: Ids
     owners: tuple[Any, ...]
+    are_heads: bool = False
 
 
 def families(analysis: Analysis) -> list[Family]:
     """The families of a model whose channels can go."""
-    made = [(site, analysis.labels[ids]) for site, ids in _made(analysis)]
+    made = [(site, name, analysis.labels[ids]) for site, name, ids in _made(analysis)]
     # Axes with a group in common are one family: axes and groups are the nodes of a graph.
-    axes = np.repeat(np.arange(len(made)), [labels.size for _, labels in made])
-    groups = np.concatenate([labels for _, labels in made]) if made else np.zeros(0, np.int64)
+    axes = np.repeat(np.arange(len(made)), [labels.size for *_, labels in made])
+    groups = np.concatenate([labels for *_, labels in made]) if made else np.zeros(0, np.int64)
     size = len(made) + analysis.stays.size
     joined = coo_array((np.ones(axes.size, np.bool_), (axes, len(made) + groups)), shape=(size, size))
     _, numbers = connected_components(joined, directed=False)
-    together: dict[int, list[tuple[Site, Ids]]] = {}
+    together: dict[int, list[tuple[Site, str, Ids]]] = {}
     for number, each in zip(numbers.tolist(), made, strict=False):  # behind the axes come the groups
         together.setdefault(number, []).append(each)
     found = []
     for members in together.values():
-        own = np.array(list(dict.fromkeys(np.concatenate([labels for _, labels in members]).tolist())), np.int64)
+        own = np.array(list(dict.fromkeys(np.concatenate([labels for *_, labels in members]).tolist())), np.int64)
         own = own[~analysis.stays[own]]
         if own.size:
-            names = ", ".join(dict.fromkeys(site.call.name for site, _ in members))
-            found.append(Family(names, own, tuple(site.layer for site, _ in members)))
+            sites = [site for site, *_ in members]
+            names = ", ".join(dict.fromkeys(site.call.name for site in sites))
+            are_heads = any(name == "heads" for _, name, _ in members)
+            found.append(Family(names, own, tuple(site.layer for site in sites), are_heads))
     return found
 
 
-def _made(analysis: Analysis) -> Iterator[tuple[Site, Ids]]:
-    """Each axis that a layer makes."""
+def _made(analysis: Analysis) -> Iterator[tuple[Site, str, Ids]]:
+    """Each axis that a layer makes, with its name."""
     for _, site in analysis.layers().values():
-        distinct = {id(ids): ids for name, ids in site.ports.items() if name not in _NEVER_BY_ITSELF}
-        yield from ((site, ids) for ids in distinct.values() if analysis.makes(site, ids))
+        distinct = {id(ids): (name, ids) for name, ids in site.ports.items() if name not in _NEVER_BY_ITSELF}
+        yield from ((site, name, ids) for name, ids in distinct.values() if analysis.makes(site, ids))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Literal, TypedDict, Unpack
 
 import keras
@@ -36,6 +37,8 @@ class RemovalOptions(TypedDict, total=False):
         train: what to do after each round: a function of the model, or the arguments of its `fit`, callbacks among
             them.
         evaluate: a function from the model to its accuracy, for that goal.
+        multiple_of: keep so many filters of each layer and of those coupled to it, or twice as many, and so on, or all
+            of them: processors are as fast with 16 channels as with 12. Heads of attention are not rounded.
         include: only filters of layers that match one of these; see `prunable`.
         exclude: no filters of layers that match one of these.
     """
@@ -44,6 +47,7 @@ class RemovalOptions(TypedDict, total=False):
     rounds: int
     train: Callable[[keras.Model], Any] | Mapping[str, Any]
     evaluate: Callable[[keras.Model], float]
+    multiple_of: int
     include: Filters
     exclude: Filters
 
@@ -75,17 +79,19 @@ def remove_filters(
         budget: instead of a fraction, what may remain of the model: `{"parameters": 0.5}`, `{"macs": 0.5}` or
             `{"bytes": 0.5}`, shares in (0, 1); or `{"accuracy": 0.97}`, the least that `evaluate` may return.
         data: what a score that needs data is computed on: inputs, `(inputs, labels)`, or batches of either.
-        **options: scope, rounds, training between rounds, and filters of layers; see `RemovalOptions`.
+        **options: scope, rounds, training between rounds, multiples to keep, and filters of layers; see
+            `RemovalOptions`.
 
     Returns:
         A plain Keras model. How the model was compiled is carried over; the optimizer begins anew.
 
     Raises:
-        InvalidSparsityError: fraction or budget is none, or both are given.
+        InvalidSparsityError: fraction or budget is none, or both are given, or rounds or multiple_of is not 1 or more.
         UnknownNameError: there is no such score, scope, goal or layer.
         InvalidDataError: the score needs data, and there is none or it does not fit.
         NothingToPruneError: there is no filter that could go, or the budget cannot be reached.
         InvalidModelError: the model is not built, or a subclass whose `call` nobody can look into.
+        TypeError: there is no such option.
 
     Examples:
         >>> import keras
@@ -114,12 +120,16 @@ class _Plan:
         self.goal, self.target, self.options = goal, target, options
         self.rounds = options.get("rounds", 20 if goal == "accuracy" else 1)
         self.scope = options.get("scope", "layer" if goal == "fraction" else "global")
+        self.multiple = options.get("multiple_of", 1)
         # What there was before the first round, which all rounds count from: shares of what is left would be rounded
         # anew each time, small ones to nothing.
         self._sizes: dict[str, int] = {}
 
     @classmethod
     def checked(cls, fraction: float | None, budget: Mapping[str, float] | None, options: RemovalOptions) -> _Plan:
+        if unknown := set(options) - set(RemovalOptions.__annotations__):
+            known = ", ".join(RemovalOptions.__annotations__)
+            raise TypeError(f"remove_filters has no option {min(unknown)!r}; its options are {known}.")
         if (fraction is None) == (budget is None) or (budget is not None and len(budget) != 1):
             raise InvalidSparsityError(
                 f"fraction={fraction!r} and budget={budget!r}: give one of them, such as fraction=0.5 or "
@@ -135,8 +145,9 @@ class _Plan:
         plan = cls(goal, float(target), options)
         if plan.scope not in ("layer", "global"):
             raise UnknownNameError(f"scope={plan.scope!r} is unknown; it is 'layer' or 'global'.")
-        if plan.rounds < 1:
-            raise InvalidSparsityError(f"rounds={plan.rounds!r} is to be at least 1.")
+        for name, value in (("rounds", plan.rounds), ("multiple_of", plan.multiple)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise InvalidSparsityError(f"{name}={value!r} is to be a whole number from 1.")
         return plan
 
     def shares(self) -> Iterator[float]:
@@ -200,7 +211,7 @@ def _candidates(model: keras.Model, analysis: Analysis, plan: _Plan, scores: Imp
     for each in families(analysis):
         seen[each.name] += 1  # a layer can make several, such as the heads of attention and its outputs
         groups = each.groups[~np.isnan(scores[each.groups])]
-        found.append(Family(f"{each.name} {seen[each.name]}", groups, each.owners))
+        found.append(replace(each, name=f"{each.name} {seen[each.name]}", groups=groups))
     include, exclude = plan.options.get("include"), plan.options.get("exclude")
     if include is not None or exclude is not None:
         allowed = {id(layer) for item in prunable(model, include, exclude) for layer in item.containers}
@@ -221,11 +232,23 @@ def _fraction(analysis: Analysis, found: list[Family], scores: Importance, share
     if plan.scope == "global":
         size = sum(family.groups.size for family in found)
         gone[_order(found, scores)[: plan.count(share, "", size)]] = True
-        return analysis.settled(gone)
+    else:
+        for family in found:
+            order = _ranked(family, scores)
+            gone[order[: min(plan.count(share, family.name, order.size), order.size - 1)]] = True
+    return analysis.settled(_in_multiples(gone, found, scores, plan.multiple))
+
+
+def _in_multiples(gone: Flags, found: list[Family], scores: Importance, multiple: int) -> Flags:
+    """Take back the best of what is to go, until of each family a multiple stays, or all."""
     for family in found:
-        order = _ranked(family, scores)
-        gone[order[: min(plan.count(share, family.name, order.size), order.size - 1)]] = True
-    return analysis.settled(gone)
+        if multiple > 1 and not family.are_heads:
+            order = _ranked(family, scores)
+            going = order[gone[order]]
+            kept = order.size - going.size
+            wanted = min(-(-kept // multiple) * multiple, order.size)
+            gone[going[order.size - wanted :]] = False
+    return gone
 
 
 def _within(analysis: Analysis, found: list[Family], scores: Importance, share: float, plan: _Plan) -> Flags:
@@ -238,7 +261,7 @@ def _within(analysis: Analysis, found: list[Family], scores: Importance, share: 
     def after(count: int) -> Flags:
         gone = none_gone(analysis)
         gone[order[:count]] = True
-        return analysis.settled(gone)
+        return analysis.settled(_in_multiples(gone, found, scores, plan.multiple))
 
     least = cost(analysis, after(order.size), kind)
     if least > plan.target * whole:  # before the first round trains for nothing

@@ -25,6 +25,9 @@ def command(
         float | None,
         typer.Option(metavar="FRACTION", help="Remove this share of each layer's filters too, the smallest first."),
     ] = None,
+    multiple_of: Annotated[
+        int, typer.Option(metavar="N", help="Of --fraction: keep multiples of N filters, which run as fast as fewer.")
+    ] = 1,
     network: _options.Network = None,
 ) -> None:
     """Cut out of a network the channels that are zero, and prove that it computes the same."""
@@ -42,7 +45,7 @@ def command(
             "bytes of the .mat file that it came from."
         )
     opened = open_model(model, network)
-    given = opened.model if fraction is None else kpl.remove_filters(opened.model, fraction)
+    given = opened.model if fraction is None else kpl.remove_filters(opened.model, fraction, multiple_of=multiple_of)
     found = kpl.compaction(given)
     make_folder(out.parent)
     if out.suffix.lower() == ".m":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -184,7 +185,7 @@ def test_heads_go_as_a_whole() -> None:
         ({"fraction": 1.0}, kpl.InvalidSparsityError, "in \\[0, 1\\)"),
         ({"fraction": 0.5, "score": "fame"}, kpl.UnknownNameError, "'fame' is unknown"),
         ({"fraction": 0.5, "scope": "erk"}, kpl.UnknownNameError, "'layer' or 'global'"),
-        ({"fraction": 0.5, "rounds": 0}, kpl.InvalidSparsityError, "at least 1"),
+        ({"fraction": 0.5, "rounds": 0}, kpl.InvalidSparsityError, "a whole number from 1"),
         ({"fraction": 0.5, "include": "nowhere"}, kpl.UnknownNameError, "matches no layer"),
         ({"fraction": 0.5, "include": "last"}, kpl.NothingToPruneError, "no filter that could go"),
         ({"budget": {"speed": 0.5}}, kpl.UnknownNameError, "a goal is"),
@@ -231,6 +232,47 @@ def test_a_budget_of_multiply_adds_counts_products_of_tensors() -> None:
     small = kpl.remove_filters(model, budget={"macs": 0.5})
     kept = int((0.5 * (products + dense) - products) // (dense // 64))
     assert small.layers[-2].units == kept
+
+
+@pytest.mark.parametrize("scope", ["layer", "global"])
+@pytest.mark.parametrize("rounds", [1, 3])
+def test_multiples_are_kept(scope: Any, rounds: int) -> None:
+    sizes = (5, 16, 24, 40)
+    layers = [L.Dense(size, name=f"of{size}") for size in sizes]
+    model = lively(keras.Sequential([keras.Input((6,)), *layers, L.Dense(2)]))
+    plain = kpl.remove_filters(model, 0.6, scope=scope, rounds=rounds)
+    small = kpl.remove_filters(model, 0.6, scope=scope, rounds=rounds, multiple_of=8)
+    for size in sizes:
+        kept = plain.get_layer(f"of{size}").units
+        units = small.get_layer(f"of{size}").units
+        assert units in (size, *range(8, size, 8))
+        if scope == "layer" or rounds == 1:  # later rounds rank what the earlier ones have left
+            assert units == min(size, 8 * math.ceil(kept / 8))
+    expected = best(sums(weights(model, "of16")[0]), small.get_layer("of16").units)
+    np.testing.assert_array_equal(weights(small, "of16")[1], weights(model, "of16")[1][expected])
+
+
+def test_multiples_within_a_budget_and_of_no_heads() -> None:
+    inputs = keras.Input((32, 8))
+    x = L.Dense(64, name="wide")(inputs)
+    attended = L.MultiHeadAttention(4, 8, output_shape=24, name="attention")(x, x)
+    model = lively(keras.Model(inputs, L.Dense(2)(attended)))
+    for goal in ({"budget": {"macs": 0.5}}, {"fraction": 0.5}):
+        small = kpl.remove_filters(model, **goal, multiple_of=16)
+        assert small.get_layer("wide").units in (16, 32, 48)
+        assert small.get_layer("attention").output_dense.kernel.shape[-1] in (16, 24)
+    assert small.get_layer("attention").num_heads == 2
+    within = kpl.remove_filters(model, budget={"macs": 0.5}, multiple_of=16)
+    assert kpl.metrics(within).macs <= 0.5 * kpl.metrics(model).macs
+
+
+def test_options_are_checked() -> None:
+    with pytest.raises(TypeError, match="remove_filters has no option 'round'; its options are scope, rounds, train"):
+        kpl.remove_filters(network(), 0.5, round=3)
+    with pytest.raises(kpl.InvalidSparsityError, match=r"multiple_of=0 is to be a whole number from 1\."):
+        kpl.remove_filters(network(), 0.5, multiple_of=0)
+    with pytest.raises(kpl.InvalidSparsityError, match=r"rounds=2\.5 is to be a whole number from 1\."):
+        kpl.remove_filters(network(), 0.5, rounds=2.5)
 
 
 def test_a_budget_out_of_reach() -> None:
