@@ -250,7 +250,7 @@ def standing(analysis: Analysis) -> Standing:
                 held[site.call.name] = held.get(site.call.name, 0) + count
         for ids, flags in rule.held_inside(site, given, read):
             stays[analysis.labels[ids[flags]]] = True
-    _hold_differing(analysis, values, live, stays)
+    _hold_differing(analysis, values, stays, held)
     return Standing(analysis.settled(~stays), values, dict(reversed(held.items())))
 
 
@@ -275,16 +275,23 @@ def constants(
     return values
 
 
-def _hold_differing(
-    analysis: Analysis, values: Mapping[Tensor, Values], live: Mapping[Tensor, Flags], stays: Flags
-) -> None:
+def _hold_differing(analysis: Analysis, values: Mapping[Tensor, Values], stays: Flags, held: dict[str, int]) -> None:
     """Of a shared layer there is one bias: channels that are another constant at another call stay."""
-    calls: dict[int, list[Site]] = {}
-    for site in analysis.sites:
-        calls.setdefault(id(site.layer), []).append(site)
-    for sites in calls.values():
-        if len(sites) == 1 or not isinstance(sites[0].layer, keras.layers.Layer) or not sites[0].layer.weights:
+    calls: dict[int, list[tuple[Rule, Site]]] = {}
+    for rule, site in zip(analysis.rules, analysis.sites, strict=True):
+        calls.setdefault(id(site.layer), []).append((rule, site))
+    for shared in calls.values():
+        rule, first = shared[0]
+        if len(shared) == 1 or not first.call.weights or rule is _WALL:
             continue
-        for site in sites:
-            for tensor, flow in zip(site.call.inputs, site.inputs, strict=True):
-                stays[analysis.labels[flow.ids[live[tensor] & (values[tensor] != 0)]]] = True
+        given = [[values[tensor] for tensor in site.call.inputs] for _, site in shared]
+        read = rule.needs(first, given[0], [np.ones(flow.ids.size, np.bool_) for flow in first.outputs])
+        for place, (flow, wanted) in enumerate(zip(first.inputs, read, strict=True)):
+            if len({each[place].size for each in given}) > 1:
+                continue  # positions that a table is looked up at
+            found = np.stack([each[place] for each in given])
+            same = np.all((found == found[0]) | (np.isnan(found) & np.isnan(found[0])), axis=0)
+            differ = wanted & ~same
+            stays[analysis.labels[flow.ids[differ]]] = True
+            if differ.any():
+                held[first.call.name] = held.get(first.call.name, 0) + int(differ.sum())

@@ -111,7 +111,7 @@ def _mask_what_follows(analysis: Analysis, items: Sequence[Prunable], masks: Mas
                     site.weights[index] = np.where(masks[item.path], site.weights[index], 0)  # type: ignore[index]
             gone[_emptied(found, layout, masks)] = True
         calls[key] -= 1
-        if not values:
+        if not any(item is not None and _follows(item) for item in found):
             return
         dead = ~np.isnan(values[0]) & _groups_gone(analysis, gone, site) & everywhere.get(key, np.True_)
         everywhere[key] = dead
@@ -124,6 +124,11 @@ def _mask_what_follows(analysis: Analysis, items: Sequence[Prunable], masks: Mas
                 site.weights[index] = np.where(masks[item.path], site.weights[index], 0)  # type: ignore[index]
 
     constants(analysis, change)
+
+
+def _follows(item: Prunable) -> bool:
+    """Whether a variable may make something of a channel that is dead."""
+    return item.role in ("gamma", "beta", "mean") or (item.role == "bias" and isinstance(item.owner, _DEPTHWISE))
 
 
 def _silent(item: Prunable, found: Sequence[Prunable | None], dead: Flags, values: Values) -> Flags | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -26,12 +27,18 @@ class Family:
         groups: the groups' numbers, in the order of the channels.
         owners: the layers that make them.
         are_heads: whether they are heads of attention, and not the width of a tensor.
+        classes: a number for each group; of those with the same number as many have to go as of those with another.
     """
 
     name: str
     groups: Ids
     owners: tuple[Any, ...]
-    are_heads: bool = False
+    are_heads: bool
+    classes: Ids
+
+    def of(self, name: str, chosen: NDArray[np.bool_]) -> Family:
+        """Some of the groups, under another name."""
+        return replace(self, name=name, groups=self.groups[chosen], classes=self.classes[chosen])
 
 
 def families(analysis: Analysis) -> list[Family]:
@@ -43,6 +50,7 @@ def families(analysis: Analysis) -> list[Family]:
     size = len(made) + analysis.stays.size
     joined = coo_array((np.ones(axes.size, np.bool_), (axes, len(made) + groups)), shape=(size, size))
     _, numbers = connected_components(joined, directed=False)
+    classes = _classes(analysis)
     together: dict[int, list[tuple[Site, str, Ids]]] = {}
     for number, each in zip(numbers.tolist(), made, strict=False):  # behind the axes come the groups
         together.setdefault(number, []).append(each)
@@ -54,8 +62,22 @@ def families(analysis: Analysis) -> list[Family]:
             sites = [site for site, *_ in members]
             names = ", ".join(dict.fromkeys(site.call.name for site in sites))
             are_heads = any(name == "heads" for _, name, _ in members)
-            found.append(Family(names, own, tuple(site.layer for site in sites), are_heads))
+            found.append(Family(names, own, tuple(site.layer for site in sites), are_heads, classes[own]))
     return found
+
+
+def _classes(analysis: Analysis) -> Ids:
+    """For each group the number of the rows that it stands in, of all matrices whose rows have to go evenly."""
+    classes = np.zeros(analysis.stays.size, np.int64)
+    for rule, site in analysis.layers().values():
+        for rows in rule.rows(site):
+            labels = analysis.labels[rows]
+            if (labels == labels[:, :1]).all():
+                continue  # a row goes as a whole
+            place = np.zeros(classes.size, np.int64)
+            place[labels] = 1 + np.arange(len(rows))[:, None]
+            _, classes = np.unique(np.stack([classes, place]), axis=1, return_inverse=True)
+    return classes
 
 
 def _made(analysis: Analysis) -> Iterator[tuple[Site, str, Ids]]:

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._errors import InvalidModelError
+from keras_prunelab._errors import InvalidModelError, UnknownNameError
 from keras_prunelab._prunable import prunable
 from keras_prunelab.scores import Score, ScoreContext, ScoreLike, check_data, checked_scores
 from keras_prunelab.scores import get as get_score
@@ -20,6 +20,8 @@ from ._channels import Ids
 FilterScoreLike: TypeAlias = "Literal['l1', 'l2', 'fpgm', 'bn_scale', 'group'] | ScoreLike"
 Importance: TypeAlias = NDArray[np.float64]
 """One number a group; NaN where the score says nothing about it."""
+
+_OF_FILTERS = ("l1", "l2", "fpgm", "bn_scale", "group")
 
 
 def importance(model: keras.Model, analysis: Analysis, score: FilterScoreLike, data: Any) -> Importance:
@@ -65,7 +67,11 @@ def _parts(model: Any, analysis: Analysis, score: Any, data: Any) -> Iterator[tu
     if score == "fpgm":
         yield from _distances(analysis)
         return
-    scorer: Score = get_score("magnitude" if score in ("l1", "l2") else score)
+    try:
+        scorer: Score = get_score("magnitude" if score in ("l1", "l2") else score)
+    except UnknownNameError as error:
+        names = ", ".join(map(repr, _OF_FILTERS))
+        raise UnknownNameError(f"{error} Of filters there are also {names}.") from error
     scores = _scores_of_weights(model, scorer, data)
     power = 2 if score == "l2" else scorer.group_norm
     yield from _slices(analysis, lambda variable, _: scores.get(id(variable)), power=power)
@@ -90,9 +96,12 @@ def _slices(
         if not isinstance(site.layer, keras.layers.Layer):
             continue
         layout = analysis.layout(rule, site)
+        # Frozen ones count like any other; statistics of normalizations do not.
+        parts = site.layer._flatten_layers()
+        learned = {id(variable) for part in parts for variable in part._trainable_variables}
         for variable, weight, axes in zip(site.layer.weights, site.weights, layout, strict=True):
             found = value(variable, weight)
-            if found is None or not variable.trainable:
+            if found is None or id(variable) not in learned:
                 continue
             for axis, ids in enumerate(axes):
                 if ids is None or not ids.size or (made_only and not analysis.makes(site, ids)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -357,3 +358,105 @@ def test_a_budget_out_of_reach_is_found_before_anything_is_trained() -> None:
         kpl.remove_filters(model, budget={"macs": 0.01}, rounds=3, train=trained.append)
     assert not trained
     assert kpl.remove_filters(model, budget={"macs": 0.063}).layers[0].filters == 1
+
+
+ROWS: dict[str, Callable[[], list[Any]]] = {
+    "group normalization": lambda: [L.Conv2D(32, 3, name="filters"), L.GroupNormalization(8)],
+    "a convolution in groups": lambda: [L.Conv2D(32, 3, padding="same", groups=8, name="filters"), L.ReLU()],
+    "both": lambda: [L.Conv2D(32, 3, padding="same", groups=4, name="filters"), L.GroupNormalization(8)],
+}
+
+
+@pytest.mark.parametrize("rounds", [1, 4])
+@pytest.mark.parametrize("fraction", [0.25, 0.5, 0.75])
+@pytest.mark.parametrize("name", ROWS)
+def test_of_groups_that_stay_of_one_size_the_lowest_of_each_go(name: str, fraction: float, rounds: int) -> None:
+    layers = [keras.Input((8, 8, 16)), *ROWS[name](), L.GlobalAveragePooling2D(), L.Dense(3)]
+    model = lively(keras.Sequential(layers))
+    small = kpl.remove_filters(model, fraction, rounds=rounds)
+    keep = round(4 * (1 - fraction))
+    assert small.get_layer("filters").filters == 8 * keep
+    rows = np.argsort(sums(weights(model, "filters")[0]).reshape(8, 4), axis=1)
+    expected = np.sort(rows[:, 4 - keep :] + 4 * np.arange(8)[:, None], axis=1).reshape(-1)
+    np.testing.assert_array_equal(weights(small, "filters")[1], weights(model, "filters")[1][expected])
+
+
+def test_units_of_both_directions_go_evenly() -> None:
+    model = lively(keras.Sequential([keras.Input((5, 4)), L.Bidirectional(L.LSTM(8), name="both"), L.Dense(2)]))
+    for fraction, left in ((0.25, 6), (0.5, 4)):
+        assert kpl.remove_filters(model, fraction).get_layer("both").forward_layer.units == left
+
+
+def test_others_go_for_a_filter_that_has_to_stay() -> None:
+    inputs = keras.Input((6,))
+    a, b, c = (L.Dense(size, name=name) for name, size in (("a", 8), ("b", 8), ("c", 16)))
+    x = L.Add()([L.Concatenate()([a(inputs), b(inputs)]), c(inputs)])
+    model = lively(keras.Model(inputs, L.Dense(2)(x)))
+    for layer, scale in ((a, 1e-3), (c, 1.0)):
+        kernel, bias = layer.get_weights()
+        kernel[:, :8] *= scale
+        layer.set_weights([kernel, bias])
+    kernel, bias = c.get_weights()
+    kernel[:, :8] *= 1e-3
+    c.set_weights([kernel, bias])
+    small = kpl.remove_filters(model, 0.5)
+    assert [small.get_layer(name).units for name in "abc"] == [1, 7, 8]
+
+
+@pytest.mark.parametrize("options", [{"rounds": 3}, {"scope": "global", "rounds": 2}])
+def test_layers_as_filters_mean_the_same_in_every_round(options: Any) -> None:
+    model = lively(keras.Sequential([keras.Input((8,)), L.Dense(16, name="a"), L.Dense(12, name="b"), L.Dense(2)]))
+    small = kpl.remove_filters(model, 0.5, exclude=model.layers[0], **options)
+    assert [layer.units for layer in small.layers] == [16, 6, 2]
+    wrapped = kpl.layers.wrap(model, 0.5, granularity="channel")
+    small = kpl.remove_filters(wrapped, 0.5, include=wrapped.layers[0], **options)
+    assert [layer.units for layer in small.layers] == [8, 12, 2]
+
+
+def test_an_accuracy_that_is_no_number() -> None:
+    model = lively(keras.Sequential([keras.Input((4,)), L.Dense(8), L.Dense(2)]))
+    small = kpl.remove_filters(model, budget={"accuracy": 0.9}, evaluate=lambda _: float("nan"))
+    assert small is not model
+    assert [layer.units for layer in small.layers] == [8, 2]
+    trained: list[Any] = []
+    for found in ([0.3, 0.9], {"accuracy": 0.9}, None):
+        with pytest.raises(kpl.InvalidDataError, match=r"evaluate returned .* return_dict=True\)\['accuracy'\]"):
+            kpl.remove_filters(
+                model,
+                budget={"accuracy": 0.9},
+                evaluate=lambda _, found=found: found,  # type: ignore[misc,return-value]
+                train=trained.append,
+            )
+    assert not trained
+
+
+@pytest.mark.parametrize("score", ["l1", "fpgm", "group", "taylor"])
+def test_frozen_layers_count_like_any_other(score: str) -> None:
+    model = lively(keras.Sequential([keras.Input((4,)), L.Dense(8, name="h"), L.Dense(6), L.Dense(2)]))
+    model.compile("sgd", "mse")
+    model.get_layer("h").trainable = False
+    data = (np.ones((8, 4), "float32"), np.ones((8, 2), "float32")) if score == "taylor" else None
+    small = kpl.remove_filters(model, 0.5, score, data=data)
+    assert [layer.units for layer in small.layers] == [4, 3, 2]
+    assert not small.get_layer("h").trainable
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ({"fraction": "half"}, kpl.InvalidSparsityError, r"fraction='half' is to be a number in \[0, 1\)"),
+        ({"budget": 0.5}, kpl.InvalidSparsityError, "give one of them"),
+        ({"budget": {"macs": "x"}}, kpl.InvalidSparsityError, r"macs='x' is to be a number in \(0, 1\)"),
+        ({"budget": {"macs": 1.0}}, kpl.InvalidSparsityError, r"macs=1\.0 is to be a number in \(0, 1\)"),
+        ({"fraction": 0.5, "train": 3}, TypeError, "train=3 is to be a function of the model, or the arguments"),
+        ({"fraction": 0.5, "score": "foo"}, kpl.UnknownNameError, "Of filters there are also 'l1', 'l2', 'fpgm'"),
+    ],
+)
+def test_what_cannot_be_meant_is_said_at_once(arguments: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        kpl.remove_filters(network(), **arguments)
+
+
+def test_a_model_without_filters() -> None:
+    with pytest.raises(kpl.NothingToPruneError, match="has no filter that could go"):
+        kpl.remove_filters(keras.Sequential([keras.Input((4,)), L.Dense(2)]), 0.5)

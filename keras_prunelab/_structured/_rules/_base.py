@@ -67,7 +67,8 @@ class Rule(ABC):
             Booleans for each input.
         """
         del values
-        wanted = any(flags.any() for flags in live)
+        # Of a tensor without a channel axis, such as a vector of one number an observation, nobody knows.
+        wanted = any(flags.any() or not flags.size for flags in live)
         return [np.full(flow.ids.size, wanted) for flow in site.inputs]
 
     def held(self, site: Site, values: Sequence[Values], needed: Sequence[Flags]) -> Sequence[Flags]:
@@ -123,6 +124,18 @@ class Rule(ABC):
         """
         del site, gone
         return np.zeros(0, np.int64)
+
+    def rows(self, site: Site) -> Sequence[Ids]:
+        """Say from which channels as many have to go, as from the groups of a grouped convolution.
+
+        Args:
+            site: a call of the layer.
+
+        Returns:
+            Matrices of elements, of each row of which as many go, or else whole rows.
+        """
+        del site
+        return ()
 
     def config(self, site: Site, count: Count) -> dict[str, Any]:
         """What changes in the layer's `get_config`.

@@ -78,6 +78,10 @@ class ConvRule(Convolving):
         """(..., in, out); the inputs of a kernel in groups are those of one group, which `rescaled` cuts."""
         return [(*_space(layer), ports["in"] if layer.groups == 1 else None, ports["out"])]
 
+    def rows(self, site: Site) -> Sequence[Ids]:
+        """The inputs of each group, and its filters; see `Rule.rows`."""
+        return [site.ports[name].reshape(site.layer.groups, -1) for name in ("in", "out")]
+
     def restored(self, site: Site, gone: Flags) -> Ids:
         """Keep the groups of one size; see `Rule.restored`."""
         groups = site.layer.groups

@@ -106,6 +106,10 @@ class GroupNormalizationRule(ChannelMixingRule):
         groups = live[0].reshape(self._groups(site), -1)
         return [np.repeat(groups.any(axis=1), groups.shape[1])]
 
+    def rows(self, site: Site) -> Sequence[Ids]:
+        """The channels of each group; see `Rule.rows`."""
+        return [site.ports["channels"].reshape(self._groups(site), -1)]
+
     def restored(self, site: Site, gone: Flags) -> Ids:
         """Keep the groups of one size; see `Rule.restored`."""
         rows = site.ports["channels"].reshape(self._groups(site), -1)

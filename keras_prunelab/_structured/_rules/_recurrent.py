@@ -1,7 +1,5 @@
 """Recurrent layers: a unit is a channel of the output and of the state, with its columns in each gate."""
 
-# ruff: noqa: ARG002 # the methods of a rule are given what any rule may need
-
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -89,7 +87,7 @@ class RecurrentRule(Rule):
 
     def fold(self, site: Site, weights: list[NDArray[Any]], folded: Sequence[Values]) -> list[NDArray[Any]]:
         """Constant inputs go into the bias of the input's product; see `Rule.fold`."""
-        if folded[0].any():
+        if site.layer.use_bias and folded[0].any():  # without one, what is left out is not read
             bias = weights[2].reshape(-1, weights[0].shape[1])
             bias[0] += (folded[0] @ weights[0]).astype(bias.dtype)
             weights[2] = bias.reshape(weights[2].shape)

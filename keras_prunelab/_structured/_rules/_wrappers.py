@@ -61,6 +61,11 @@ class TimeDistributedRule(Rule):
         rule = rule_of(layer.layer)
         return rule.layout(layer.layer, ports) if rule else super().layout(layer, ports)
 
+    def rows(self, site: Site) -> Sequence[Ids]:
+        """The inner layer's."""
+        rule, inner = _inside(site)
+        return rule.rows(inner)
+
     def restored(self, site: Site, gone: Flags) -> Ids:
         """The inner layer's."""
         rule, inner = _inside(site)
@@ -162,9 +167,13 @@ class BidirectionalRule(Rule):
                 rows += rule.layout(inner, _ports(way, ports))
         return rows
 
+    def rows(self, site: Site) -> Sequence[Ids]:
+        """The units of each; see `Rule.rows`."""
+        return [np.stack([site.ports["forward units"], site.ports["backward units"]])]
+
     def restored(self, site: Site, gone: Flags) -> Ids:
         """As many units of the one as of the other; see `Rule.restored`."""
-        rows = np.stack([site.ports["forward units"], site.ports["backward units"]])
+        (rows,) = self.rows(site)
         return balanced(rows, gone[rows])
 
     def config(self, site: Site, count: Count) -> dict[str, Any]:
