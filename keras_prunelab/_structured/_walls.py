@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import keras
+
 _BY_REASON = {
     "it multiplies channels of one input with those of another": "AdditiveAttention Attention Dot",
     "several of its query heads share a head of keys": "GroupedQueryAttention",
@@ -19,7 +21,7 @@ _BY_REASON = {
         MixUp Normalization Pipeline RandAugment RandomBrightness RandomColorDegeneration RandomColorJitter
         RandomContrast RandomCrop RandomElasticTransform RandomErasing RandomFlip RandomGaussianBlur RandomGrayscale
         RandomHue RandomInvert RandomPerspective RandomPosterization RandomRotation RandomSaturation RandomSharpness
-        RandomShear RandomTranslation RandomZoom Resizing STFTSpectrogram Solarization StringLookup TextVectorization
+        RandomShear RandomTranslation RandomZoom STFTSpectrogram Solarization StringLookup TextVectorization
     """,
 }
 
@@ -30,6 +32,8 @@ REASONS = {name: reason for reason, names in _BY_REASON.items() for name in name
 def reason_for(layer: object) -> str:
     """Why a layer has no rule."""
     kind = type(layer)
+    if not isinstance(layer, keras.layers.Layer):
+        return f"there is no rule for the operation {kind.__name__}; a layer around it can have one (register_rule)"
     if kind.__module__.startswith("keras.") and kind.__name__ in REASONS:
         return REASONS[kind.__name__]
     return f"there is no rule for {kind.__name__}; keras_prunelab.register_rule takes one"

@@ -147,6 +147,17 @@ def _(x: Any) -> Any:
     return L.Dense(2, name="last")(L.GlobalAveragePooling2D()(L.MaxPooling2D(2)(x)))
 
 
+@chain("resizing", (6, 6, 2), first=(1, 1, 2, 3), last=(3, 3, 3, 2))
+def _(x: Any) -> Any:
+    return L.Conv2D(2, 3, name="last")(L.Resizing(9, 10, interpolation="bicubic")(L.Conv2D(5, 1, name="first")(x)))
+
+
+@chain("resizing with a border holds", (6, 6, 2), first=(1, 1, 2, 5), last=(3, 3, 5, 2))
+def _(x: Any) -> Any:
+    x = L.Resizing(9, 12, pad_to_aspect_ratio=True, fill_value=1.0)(L.Conv2D(5, 1, name="first")(x))
+    return L.Conv2D(2, 3, name="last")(x)
+
+
 @chain("pooling over sequences and volumes", (8, 2), first=(1, 2, 3), last=(3, 2))
 def _(x: Any) -> Any:
     x = L.UpSampling1D(2)(L.Cropping1D(1)(L.ZeroPadding1D(1)(L.Conv1D(5, 1, name="first")(x))))
@@ -171,7 +182,7 @@ def _(x: Any) -> Any:
     return L.Conv1D(2, 3, name="last")(x)
 
 
-@chain("a reshape that mixes holds", (6,), first=(6, 4), last=(2, 2))
+@chain("a reshape to steps of two channels", (6,), first=(6, 2), last=(1, 2))
 def _(x: Any) -> Any:
     return L.Dense(2, name="last")(L.Reshape((2, 2))(L.Dense(4, name="first")(x)))
 
@@ -235,7 +246,7 @@ def test_channels_are_cut(name: str) -> None:
     assert found.difference < 1e-5
     assert found.parameters == (model.count_params(), small.count_params())
     assert [wall.kind for wall in found.walls] == {
-        "a reshape that mixes holds": ["Reshape"],
+        "resizing with a border holds": ["Resizing"],
         "a wall holds": ["Lambda"],
     }.get(name, [])
 

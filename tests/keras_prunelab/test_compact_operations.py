@@ -89,7 +89,6 @@ STAY: dict[str, tuple[Callable[[Any], Any], str]] = {
     "every second channel": (lambda x: x[..., ::2], "takes some of the channels"),
     "all lengths of 1": (lambda x: ops.squeeze(x[:, :1]), "goes over all axes"),
     "everything backwards": (lambda x: ops.flip(x), "goes over all axes"),
-    "channels over two axes": (lambda x: ops.reshape(x, (-1, 5, 24)), "spreads channels over several axes"),
     "a sum of everything": (lambda x: ops.sum(x, axis=3), "goes over the channels"),
 }
 
@@ -112,3 +111,50 @@ def test_observations_that_are_moved_stay() -> None:
     found = kpl.compaction(model)
     assert [wall.reason for wall in found.walls] == ["moves numbers from one observation to another"]
     assert found.model.get_layer("first").units == 4
+
+
+RESHAPES: dict[str, Callable[[Any], Any]] = {
+    "layer": L.Reshape((3, 2, 8)),
+    "layer, a length left out": L.Reshape((3, -1, 8)),
+    "layer, channels left out": L.Reshape((3, 2, -1)),
+    "operation": lambda x: ops.reshape(x, (-1, 3, 2, 8)),
+}
+
+
+@pytest.mark.parametrize("name", RESHAPES)
+def test_units_that_become_an_image_go_by_channel(name: str) -> None:
+    inputs = keras.Input((5,))
+    x = RESHAPES[name](L.Dense(3 * 2 * 8, name="units")(inputs))
+    x = L.Conv2DTranspose(4, 3, name="up")(L.ReLU()(L.BatchNormalization(name="norm")(x)))
+    model = lively(keras.Model(inputs, L.Conv2D(2, 1)(x)))
+    silenced(model.get_layer("units"), [*range(1, 48, 8), *range(6, 48, 8), 0, 8])  # of channel 0 not all
+    model.get_layer("norm").beta.assign(np.where(np.isin(np.arange(8), [1, 6]), 0, 0.5))
+    model.get_layer("norm").moving_mean.assign(np.where(np.isin(np.arange(8), [1, 6]), 0, 0.5))
+    found = kpl.compaction(model)
+    assert found.walls == ()
+    assert found.model.get_layer("units").units == 3 * 2 * 6
+    assert found.model.get_layer("up").kernel.shape[-1] == 6
+    assert_same(model, found.model)
+
+
+def test_channels_over_two_axes_that_are_all_coupled_stay() -> None:
+    model = around(lambda x: ops.reshape(x, (-1, 5, 24)))
+    found = kpl.compaction(model)
+    assert found.walls == ()
+    assert found.model.get_layer("first").units == 5
+    assert_same(model, found.model)
+
+
+def test_a_shared_reshape_and_a_shared_flatten() -> None:
+    reshape, flatten, inputs = L.Reshape((-1, 8)), L.Flatten(), keras.Input((16, 16, 3))
+    one = L.Conv2D(8, 3, padding="same", activation="relu", name="one")(inputs)
+    two = L.Conv2D(8, 3, strides=2, padding="same", activation="relu", name="two")(one)
+    joined = L.Concatenate(axis=1)([reshape(one), reshape(two)])
+    ends = [L.Dense(4)(joined), L.Dense(3)(flatten(one)), L.Dense(3)(flatten(two))]
+    model = lively(keras.Model(inputs, ends))
+    for name in ("one", "two"):
+        silenced(model.get_layer(name), [0, 1, 2])
+    found = kpl.compaction(model)
+    assert found.walls == ()
+    assert [found.model.get_layer(name).filters for name in ("one", "two")] == [5, 5]
+    assert_same(model, found.model)

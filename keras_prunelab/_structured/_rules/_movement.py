@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._structured._channels import Flow, Ids, Site, WallError
+from keras_prunelab._structured._channels import Flow, Site, Trace, WallError
 from keras_prunelab._structured._graph import Call, Tensor
 
 from ._base import Count
 from ._operations import operation_class
 from ._registry import register_rule
-from ._shape import MovementRule, channels_along, numbered
+from ._shape import MovementRule, numbered, resized
 
 ops = keras.ops
 _FREE = 32  # stands for a length that is not known
@@ -33,8 +34,8 @@ class MovingOperationRule(MovementRule):
         """What the operation does."""
         return np.asarray(ops.convert_to_numpy(layer(ops.convert_to_tensor(numbers))))
 
-    def moves(self, call: Call, flow: Flow) -> tuple[int, Ids]:
-        """Where channels end up, seen in two observations, which have to stay apart."""
+    def places(self, call: Call, flow: Flow) -> NDArray[Any]:
+        """The channel that each number comes from, seen in two observations, which have to stay apart."""
         if len(call.inputs) > 1:
             raise WallError("takes several tensors")
         if getattr(call.layer, "axis", 0) is None:  # such as a squeeze of all lengths of 1, which a cut may make
@@ -51,34 +52,32 @@ class MovingOperationRule(MovementRule):
             raise WallError(f"cannot be tried on observations of shape {shape[1:]}") from error
         if len(found) != 2 or not np.array_equal(found[1], found[0] + flow.ids.size):
             raise WallError("moves numbers from one observation to another")
-        return channels_along(found[0])
+        return np.asarray(found[0])
 
 
 @register_rule(operation_class(lambda x: x[:, 0]))
 class GetItemRule(MovingOperationRule):
     """Some of the steps or pixels, such as the last one, with all of their channels."""
 
-    def moves(self, call: Call, flow: Flow) -> tuple[int, Ids]:
-        """Each channel where it was; see `MovingOperationRule.moves`."""
-        axis, positions = super().moves(call, flow)
-        if not np.array_equal(positions, np.arange(flow.ids.size)):
+    def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
+        """The same channels; see `Rule.flow`."""
+        (flow,) = super().flow(call, inputs, trace)
+        if not np.array_equal(flow.ids, inputs[0].ids):
             raise WallError("takes some of the channels")
-        return axis, positions
+        return [flow]
 
 
 @register_rule(operation_class(lambda x: ops.reshape(x, (-1, 1, 2))))
 class ReshapeOperationRule(MovingOperationRule):
     """Other lengths for the same numbers; the channels' own follows how many there are."""
 
-    def moves(self, call: Call, flow: Flow) -> tuple[int, Ids]:
-        """Where all lengths are known; see `MovingOperationRule.moves`."""
+    def places(self, call: Call, flow: Flow) -> NDArray[Any]:
+        """Where all lengths are known; see `MovingOperationRule.places`."""
         if None in (*call.inputs[0].shape[1:], *call.outputs[0].shape[1:]):
             raise WallError(f"reshapes {call.inputs[0].shape}, whose lengths are not all known")
-        return super().moves(call, flow)
+        return super().places(call, flow)
 
     def config(self, site: Site, count: Count) -> dict[str, Any]:
         """The new length of the channel axis."""
         flow = site.outputs[0]
-        target = [-1, *site.call.outputs[0].shape[1:]]
-        target[flow.axis] = count(flow.ids)
-        return {"newshape": tuple(target)}
+        return {"newshape": resized(site.layer.newshape, flow.axis, count(flow.ids))}

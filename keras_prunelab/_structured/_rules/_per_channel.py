@@ -125,6 +125,17 @@ class CroppingRule(SpatialRule):
     """What takes pixels away."""
 
 
+@register_rule(L.Resizing)
+class ResizingRule(SpatialRule):
+    """Images of another size: weights of the pixels around that add up to 1."""
+
+    def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
+        """The same channels, where nothing is put around; see `Rule.flow`."""
+        if call.layer.pad_to_aspect_ratio:
+            raise WallError("puts a border around")
+        return super().flow(call, inputs, trace)
+
+
 @register_rule(L.ZeroPadding1D, L.ZeroPadding2D, L.ZeroPadding3D)
 class ZeroPaddingRule(SpatialRule):
     """What puts zeros around: a channel is constant behind it only if it is zero."""

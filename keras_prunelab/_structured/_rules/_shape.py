@@ -24,7 +24,11 @@ L = keras.layers
 
 
 class MovementRule(PerChannelRule):
-    """What moves numbers without changing them: the channels end up along one axis, or nothing can be cut."""
+    """What moves numbers without changing them.
+
+    Channels that end up along one axis stay what they are. Those that are spread out, such as units that become an
+    image, go together where they have the same place along the axis that is read.
+    """
 
     @abstractmethod
     def moved(self, layer: Any, numbers: NDArray[Any]) -> NDArray[Any]:
@@ -33,28 +37,41 @@ class MovementRule(PerChannelRule):
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
         """See where each channel's number ends up; see `Rule.flow`."""
         ids = inputs[0].at(inputs[0].axis)
-        axis, positions = self.moves(call, inputs[0])
-        moved = trace.bind(call.layer, "out", ids[positions])
-        return [Flow(axis + 1, moved)]
+        numbers = self.places(call, inputs[0])
+        axis = _own_axis(numbers)
+        if axis is None:
+            axis = trace.axes.get(call.outputs[0], numbers.ndim) - 1
+        rows = _along(numbers, axis)
+        for row in rows[1:]:
+            trace.couple(ids[rows[0]], ids[row])
+        return [Flow(axis + 1, self.out(call, ids[rows[0]], trace))]
+
+    def out(self, call: Call, ids: Ids, trace: Trace) -> Ids:
+        """What comes out: where the layer's arguments speak of how many, as many at each call."""
+        del call, trace
+        return ids
 
     def constants(self, site: Site, values: Sequence[Values]) -> Sequence[Values]:
         """Constants move along; see `Rule.constants`."""
-        _, positions = self.moves(site.call, site.inputs[0])
-        return [values[0][positions]]
+        found = values[0][self._rows(site)]
+        return [np.where((found == found[0]).all(axis=0), found[0], np.nan)]
 
     def needs(self, site: Site, values: Any, live: Any) -> Any:
         """A channel is read where any of its places is; see `Rule.needs`."""
-        _, positions = self.moves(site.call, site.inputs[0])
         needed = np.zeros(site.inputs[0].ids.size, np.bool_)
-        np.logical_or.at(needed, positions, live[0])
+        rows = self._rows(site)
+        np.logical_or.at(needed, rows, np.broadcast_to(live[0], rows.shape))
         return [needed]
 
-    def moves(self, call: Call, flow: Flow) -> tuple[int, Ids]:
-        """Where the channels end up: an axis of an observation, and the channel at each position along it."""
+    def places(self, call: Call, flow: Flow) -> NDArray[Any]:
+        """The channel that each number of an observation comes from."""
         shape = [length for length in call.inputs[0].shape[1:] if length is not None]
         if len(shape) < len(call.inputs[0].shape) - 1:
             raise WallError(f"reshapes {call.inputs[0].shape}, whose lengths are not all known")
-        return channels_along(self.moved(call.layer, numbered(shape, flow.axis - 1)))
+        return self.moved(call.layer, numbered(shape, flow.axis - 1))
+
+    def _rows(self, site: Site) -> Ids:
+        return _along(self.places(site.call, site.inputs[0]), site.outputs[0].axis - 1)
 
 
 @register_rule(L.Flatten)
@@ -76,12 +93,14 @@ class ReshapeRule(MovementRule):
         """NumPy's own."""
         return numbers.reshape(layer.target_shape)
 
+    def out(self, call: Call, ids: Ids, trace: Trace) -> Ids:
+        """As many at each call; see `MovementRule.out`."""
+        return trace.bind(call.layer, "out", ids)
+
     def config(self, site: Site, count: Count) -> dict[str, Any]:
         """The new length of the channel axis."""
         flow = site.outputs[0]
-        target = list(site.call.outputs[0].shape[1:])
-        target[flow.axis - 1] = count(flow.ids)
-        return {"target_shape": tuple(target)}
+        return {"target_shape": resized(site.layer.target_shape, flow.axis - 1, count(flow.ids))}
 
 
 class AxesRule(PerChannelRule):
@@ -118,24 +137,20 @@ class RepeatVectorRule(AxesRule):
         return axis + 1
 
 
-def channels_along(moved: NDArray[Any]) -> tuple[int, Ids]:
-    """Find the axis along which channel numbers change, and none other.
+def _along(numbers: NDArray[Any], axis: int) -> Ids:
+    """What stands along an axis, a row for each place of the others; one row where all are the same."""
+    rows = np.moveaxis(numbers, axis, -1).reshape(-1, numbers.shape[axis])
+    return (rows[:1] if (rows == rows[0]).all() else rows).astype(np.int64)
 
-    Args:
-        moved: the number of the channel that each position of an observation comes from.
 
-    Returns:
-        The axis, and the numbers along it.
+def _own_axis(numbers: NDArray[Any]) -> int | None:
+    """The axis along which channel numbers change, and along none other; None where there is no such axis."""
+    return next((axis for axis in reversed(range(numbers.ndim)) if len(_along(numbers, axis)) == 1), None)
 
-    Raises:
-        WallError: there is no such axis.
-    """
-    for axis in reversed(range(moved.ndim)):
-        along = np.moveaxis(moved, axis, -1)
-        first = along.reshape(-1, moved.shape[axis])[0]
-        if (along == first).all():
-            return axis, first.astype(np.int64)
-    raise WallError("spreads channels over several axes")
+
+def resized(shape: Sequence[int], axis: int, length: int) -> tuple[int, ...]:
+    """A target shape with another length along an axis, unless it follows from the others (-1)."""
+    return tuple(length if index == axis and one != -1 else one for index, one in enumerate(shape))
 
 
 def numbered(shape: Sequence[int], axis: int) -> NDArray[np.int32]:
