@@ -11,7 +11,10 @@ import keras
 import numpy as np
 
 from keras_prunelab._backend import compiled_forward
+from keras_prunelab._errors import InvalidModelError
+from keras_prunelab._rebuild import is_graph
 
+from ._memory import Memory
 from ._proof import random_inputs
 
 
@@ -27,19 +30,41 @@ def latency(models: Sequence[keras.Model], batch: int = 1, *, seconds: float = 1
 
     Returns:
         For each model the median time in seconds.
+
+    Raises:
+        InvalidModelError: one is not built, or a subclass whose inputs nobody knows; or its batches have a length of
+            their own, which is another one.
     """
-    runs = [_prepared(model, batch) for model in models]
-    times: list[list[float]] = [[] for _ in models]
-    deadline = time.perf_counter() + seconds * len(models)
-    while time.perf_counter() < deadline or len(times[-1]) < 3:
-        for run, found in zip(runs, times, strict=True):
-            start = time.perf_counter()
-            run()
-            found.append(time.perf_counter() - start)
+    if isinstance(models, keras.Model):
+        raise InvalidModelError("latency takes several models, to be measured side by side: write latency([model]).")
+    memories = [Memory(model) for model in models]
+    try:
+        runs = [_prepared(model, batch) for model in models]
+        times: list[list[float]] = [[] for _ in models]
+        deadline = time.perf_counter() + seconds * len(models)
+        while time.perf_counter() < deadline or len(times[-1]) < 3:
+            for run, found in zip(runs, times, strict=True):
+                start = time.perf_counter()
+                run()
+                found.append(time.perf_counter() - start)
+    finally:
+        for memory in memories:
+            memory.recall()
     return [statistics.median(found) for found in times]
 
 
-def _prepared(model: keras.Model, batch: int) -> Any:
+def _prepared(model: Any, batch: int) -> Any:
+    if not model.built or not is_graph(model):
+        raise InvalidModelError(
+            f"Model {model.name!r} is not built, or a subclass of keras.Model whose inputs nobody knows, so that it "
+            "cannot be given any."
+        )
+    fixed = {symbol.shape[0] for symbol in model.inputs} - {None, batch}
+    if fixed:
+        raise InvalidModelError(
+            f"Model {model.name!r} takes batches of {min(fixed)} observations only, so batches of {batch} cannot be "
+            "measured."
+        )
     forward = compiled_forward(model)
     inputs = keras.tree.map_structure(
         lambda each: keras.ops.convert_to_tensor(np.resize(each, (batch, *each.shape[1:]))), random_inputs(model)

@@ -11,6 +11,8 @@ import numpy as np
 
 from keras_prunelab._errors import NotEquivalentError
 
+from ._memory import Memory
+
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 _TOLERANCES = {"float64": 1e-4, "float32": 1e-4, "float16": 2e-2, "bfloat16": 1e-1}
@@ -35,11 +37,17 @@ def proved(model: keras.Model, small: keras.Model, data: Any = None) -> float:
     """
     # A model that was loaded has the policy of the moment, whatever its layers compute in.
     tolerance = max(_TOLERANCES.get(layer.compute_dtype, 1e-4) for layer in model._flatten_layers())
-    with warnings.catch_warnings(action="ignore"):  # what a layer says of its inputs is not about these
-        drawn = random_inputs(model)
-        # To a network that divides pixels by 255, small inputs are all alike.
-        batches = [drawn, _scaled(drawn, 100), *([] if data is None else [data])]
-        found = [each for batch in batches if (each := _difference(model, small, batch, tolerance)) is not None]
+    whole, less = _Run(model), _Run(small)
+    less.begins_as(whole)
+    try:
+        with warnings.catch_warnings(action="ignore"):  # what a layer says of its inputs is not about these
+            drawn = random_inputs(model)
+            # To a network that divides pixels by 255, small inputs are all alike.
+            batches = [drawn, _scaled(drawn, 100), *([] if data is None else [data])]
+            found = [each for batch in batches if (each := _difference(whole, less, batch, tolerance)) is not None]
+    finally:
+        whole.end()
+        less.end()
     within = [each for each in found if each <= tolerance]
     if not found:
         raise NotEquivalentError(
@@ -49,14 +57,43 @@ def proved(model: keras.Model, small: keras.Model, data: Any = None) -> float:
     return max(within or found)
 
 
-def _difference(model: Any, small: Any, inputs: Any, tolerance: float) -> float | None:
+class _Run:
+    """A model whose every call begins with what it remembers now."""
+
+    def __init__(self, model: Any) -> None:
+        self.name = model.name
+        self._model = model
+        self._own = self._start = Memory(model)
+
+    def begins_as(self, other: _Run) -> None:
+        """Let every call begin with what another model remembers."""
+        self._start = self._own.as_in(other._own)
+
+    def __call__(self, inputs: Any) -> list[Array]:
+        """The outputs, flat."""
+        self._start.recall()
+        found = keras.tree.flatten(self._model(inputs, training=False))
+        return [np.asarray(keras.ops.convert_to_numpy(each), np.float64) for each in found]
+
+    def end(self) -> None:
+        """Leave the model as it was."""
+        self._own.recall()
+
+
+def _difference(model: _Run, small: _Run, inputs: Any, tolerance: float) -> float | None:
     """The relative difference for a batch; None where the batch tells nothing, because rounding decides."""
-    expected = _outputs(model, inputs)
-    change = _change(expected, _outputs(small, inputs))
+    expected = model(inputs)
+    change = _change(expected, small(inputs))
     if change <= tolerance:
         return change
+    if (apart := _change(expected, model(inputs))) > tolerance:
+        raise NotEquivalentError(
+            f"The outputs of {model.name!r} are random: they differ by {apart:.1e} of the largest output from one call "
+            "to the next on the same inputs, so that nothing can be compared. Nothing was returned. Give its layers "
+            "random numbers of their own (keras.random.SeedGenerator), which begin alike at each call here."
+        )
     # A deep network may amplify the roundings of its first layers; it does so with last digits of its inputs too.
-    rounding = _change(expected, _outputs(model, _scaled(inputs, 1 + tolerance / 100)))
+    rounding = _change(expected, model(_scaled(inputs, 1 + tolerance / 100)))
     if rounding > _CHAOTIC:
         return None
     if change <= 10 * rounding:
@@ -90,11 +127,6 @@ def _scaled(inputs: Any, factor: float) -> Any:
         return (factor * value).astype(value.dtype) if value.dtype.kind == "f" else each
 
     return keras.tree.map_structure(scaled, inputs)
-
-
-def _outputs(model: keras.Model, inputs: Any) -> list[Array]:
-    found = keras.tree.flatten(model(inputs, training=False))
-    return [np.asarray(keras.ops.convert_to_numpy(each), np.float64) for each in found]
 
 
 def random_inputs(model: Any) -> Any:
