@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -63,7 +64,11 @@ def rebuilt(
         raise
     except (TypeError, ValueError, NotImplementedError, AttributeError, KeyError) as error:
         why = f"{error}".partition("\n")[0]
-        raise InvalidModelError(f"{refusal}{why} {mend}") from error
+        raise InvalidModelError(
+            f"Model {model.name!r} cannot be {what}, because building it anew failed with {type(error).__name__}: "
+            f"{why:.300} A layer, loss or metric of your own is made again from what its get_config returns, which has "
+            "to be all arguments of its class."
+        ) from error
     if type(new) is not type(model):
         raise InvalidModelError(refusal + "Its class would be lost. " + mend)
     carry_over(model, new)
@@ -117,11 +122,23 @@ def nothing(tensor: Any, **_: Any) -> Any:
 
 
 def copy_of(layer: Any) -> Any:
-    """A new layer of the same class and arguments, with weights of its own."""
+    """A new layer of the same class and arguments, with weights of its own, and what it has learned beside weights."""
     if type(layer) is keras.layers.Lambda:  # from_config takes no Python lambda, which may come out of a file
         config = {"name": layer.name, "dtype": layer.dtype_policy, "trainable": layer.trainable}
         return keras.layers.Lambda(layer.function, layer._output_shape, layer.mask, layer.arguments, **config)
-    return type(layer).from_config(layer.get_config())
+    new = type(layer).from_config(config_of(layer))
+    if hasattr(layer, "save_assets"):  # a vocabulary, which is neither a weight nor an argument where it was adapted
+        with tempfile.TemporaryDirectory() as folder:
+            layer.save_assets(folder)
+            new.load_assets(folder)
+    return new
+
+
+def config_of(layer: Any) -> dict[str, Any]:
+    """The arguments that make a layer again; functions as they are, and not as what could be read from a file."""
+    config: dict[str, Any] = layer.get_config()
+    live = {name: getattr(layer, name, None) for name in config}
+    return config | {name: value for name, value in live.items() if inspect.isfunction(value)}
 
 
 def carry_over(model: keras.Model, new: keras.Model) -> None:

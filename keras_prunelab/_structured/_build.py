@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._rebuild import assign_all, copy_of, rebuilt
+from keras_prunelab._rebuild import assign_all, config_of, copy_of, rebuilt
 
 from ._analysis import Analysis
 from ._channels import Flags, Layout, Site, Values
@@ -36,7 +36,7 @@ def cut(
     """
     kept = ~gone[analysis.labels]
     plan = analysis.layers()
-    made: list[tuple[Any, Sequence[Any]]] = []
+    made: list[tuple[Any, Any, Sequence[Any]]] = []
 
     def replace(layer: Any) -> Any:
         if id(layer) not in plan:  # an input, or what leads to no output
@@ -44,7 +44,7 @@ def cut(
         if not isinstance(layer, keras.layers.Layer):
             return _operation(*plan[id(layer)], kept)
         new, weights = _smaller(*plan[id(layer)], analysis, kept, values)
-        made.append((new, weights))
+        made.append((layer, new, weights))
         return new
 
     shapes = {symbol: tensors[0] for symbol, tensors in analysis.graph.entries.items()}
@@ -57,8 +57,10 @@ def cut(
         return tuple(shape)
 
     small = rebuilt(model, replace, what="compacted", shape_of=shape_of)
-    for new, weights in made:
+    for layer, new, weights in made:
         assign_weights(new, weights)
+        for old, fresh in zip(layer.weights, new.weights, strict=False):  # there may be a bias more
+            fresh.trainable = fresh.trainable and old.trainable
     return small
 
 
@@ -76,7 +78,7 @@ def _smaller(
     def count(ids: NDArray[np.int64]) -> int:
         return int(kept[ids].sum())
 
-    config = updated(layer.get_config(), rule.config(site, count))
+    config = updated(config_of(layer), rule.config(site, count))
     if values is not None:
         given = zip(site.call.inputs, site.inputs, strict=True)
         folded = [_folded(values[tensor], kept[flow.ids]) for tensor, flow in given]

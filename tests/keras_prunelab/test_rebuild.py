@@ -1,0 +1,82 @@
+"""What a model has beside configurations and weights, and keeps when it is built anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import keras_prunelab as kpl
+
+from .channel_masks import assert_same, lively, silenced
+
+L, ops = keras.layers, keras.ops
+
+BUILDS: dict[str, Callable[[keras.Model], keras.Model]] = {
+    "compact": kpl.compact,
+    "remove_filters": lambda model: kpl.remove_filters(model, 0.5),
+    "fuse": kpl.fuse,
+    "wrap and strip": lambda model: kpl.layers.strip(kpl.layers.wrap(model, 0.5)),
+}
+
+
+@pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="strings are TensorFlow's")
+@pytest.mark.parametrize("name", BUILDS)
+def test_vocabularies_that_were_adapted(name: str) -> None:
+    words, numbers, text = L.StringLookup(), L.IntegerLookup(), L.TextVectorization(output_sequence_length=3)
+    words.adapt([["cat"], ["dog"], ["dog"]])
+    numbers.adapt([[5], [7], [7]])
+    text.adapt(["a cat", "a dog"])
+    inputs = [keras.Input((1,), dtype="string"), keras.Input((1,), dtype="int64"), keras.Input((1,), dtype="string")]
+    tables = [L.Embedding(8, 4)(layer(each)) for layer, each in zip((words, numbers, text), inputs, strict=True)]
+    x = L.Dense(4, name="d")(L.Concatenate()([L.Flatten()(each) for each in tables]))
+    model = lively(keras.Model(inputs, L.Dense(2)(x)))
+    new = BUILDS[name](model)
+    import tensorflow as tf
+
+    given = [tf.constant([["cat"], ["bird"]]), tf.constant([[7], [9]], "int64"), tf.constant([["a dog"], ["dog"]])]
+    found = new(given).numpy()
+    if name in ("compact", "fuse"):
+        np.testing.assert_allclose(found, model(given).numpy(), rtol=1e-5, atol=1e-6)
+    assert np.abs(found[0] - found[1]).max() > 0
+
+
+@pytest.mark.parametrize("name", BUILDS)
+def test_lambdas_as_activations(name: str) -> None:
+    scale = 2.0
+    layers = [L.Dense(6, activation=lambda x: ops.relu(scale * x), name="d"), L.Dense(2)]
+    model = lively(keras.Sequential([keras.Input((4,)), *layers]))
+    silenced(model.get_layer("d"), [1, 2])
+    new = BUILDS[name](model)
+    assert new.get_layer("d").activation is model.get_layer("d").activation
+    if name in ("compact", "fuse"):
+        assert_same(model, new)
+
+
+@pytest.mark.parametrize("name", ["compact", "remove_filters"])
+def test_variables_that_are_frozen_by_themselves(name: str) -> None:
+    model = lively(keras.Sequential([keras.Input((4,)), L.Dense(6, name="d"), L.Dense(2)]))
+    model.get_layer("d").kernel.trainable = False
+    new = BUILDS[name](model)
+    assert [weight.trainable for weight in new.weights] == [False, True, True, True]
+
+
+class Shifted(keras.losses.Loss):
+    """A loss that does not say how it was made."""
+
+    def __init__(self, shift: float) -> None:
+        super().__init__()
+        self.shift = shift
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return ops.mean(ops.square(y_true - y_pred + self.shift))
+
+
+def test_a_loss_that_cannot_be_made_again_is_named() -> None:
+    model = keras.Sequential([keras.Input((4,)), L.Dense(6), L.Dense(2)])
+    model.compile("sgd", Shifted(1.0))
+    with pytest.raises(kpl.InvalidModelError, match=r"building it anew failed with TypeError: .*Shifted.* get_config"):
+        kpl.compact(model)
