@@ -38,6 +38,8 @@ class MovementRule(PerChannelRule):
         """See where each channel's number ends up; see `Rule.flow`."""
         ids = inputs[0].at(inputs[0].axis)
         numbers = self.places(call, inputs[0])
+        if not numbers.ndim:
+            raise WallError("leaves one number of an observation")
         axis = _own_axis(numbers)
         if axis is None:
             axis = trace.axes.get(call.outputs[0], numbers.ndim) - 1
