@@ -80,10 +80,11 @@ def test_no_array_stands_apart_where_a_zip_alone_is_as_small(filters: int, apart
     pruned = kpl.prune(keras.Sequential([keras.Input((8, 8, filters)), *parts]), 0.9)
     pruned.save(tmp_path / "dense.keras")
     kpl.save_sparse(pruned, tmp_path / "sparse.keras")
-    with zipfile.ZipFile(tmp_path / "dense.keras") as dense:
-        with zipfile.ZipFile(tmp_path / "zipped.keras", "w", zipfile.ZIP_DEFLATED) as zipped:
-            for name in dense.namelist():
-                zipped.writestr(name, dense.read(name))
+    with zipfile.ZipFile(tmp_path / "dense.keras") as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(tmp_path / "zipped.keras", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
     assert (tmp_path / "sparse.keras").stat().st_size <= (tmp_path / "zipped.keras").stat().st_size + 64  # dates
     with zipfile.ZipFile(tmp_path / "sparse.keras") as archive:
         assert ("sparse.npz" in archive.namelist()) == apart
