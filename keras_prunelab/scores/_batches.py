@@ -72,6 +72,8 @@ def batches(data: Any, size: int, *, labels: bool, inputs: int | None = None) ->
             raise InvalidDataError(
                 f"The score needs labels, but the data is {_described(data)}; give data=(inputs, labels)."
             )
+        if batch.inputs is None:
+            raise InvalidDataError("There are no inputs: give data=inputs, or data=(inputs, labels).")
         lengths = {len(array) for array in keras.tree.flatten((batch.inputs, *_some(batch.labels, batch.weights)))}
         if len(lengths) != 1:
             raise InvalidDataError(f"Inputs, labels and weights have different lengths: {sorted(lengths)}.")
@@ -106,8 +108,6 @@ def _batch(one: Any) -> Batch:
     parts = one if isinstance(one, tuple) else (one,)
     if not 1 <= len(parts) <= 3:
         raise InvalidDataError(f"A batch is inputs, (inputs, labels) or with weights, not a tuple of {len(parts)}.")
-    if parts[0] is None:
-        raise InvalidDataError("There are no inputs: give data=inputs, or data=(inputs, labels).")
     return Batch(*(None if part is None else keras.tree.map_structure(_array, part) for part in parts))
 
 
