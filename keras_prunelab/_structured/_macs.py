@@ -115,8 +115,8 @@ def _attention(call: Call) -> list[int]:
     counts = {"query": query, "gate": query, "attention_output": query, "key": value, "value": value}
     found: dict[int, int] = {}
     for part in call.layer._flatten_layers(include_self=False):
-        if part.weights:
-            # Keras notes the shape that a kernel had before it packed it.
+        if part.name in counts:
+            # Keras notes the shape that a kernel had before it was packed.
             shape = getattr(part, "original_kernel_shape", part.kernel.shape)
             uses_of_part = _at_kernel(part, math.prod(shape), counts[part.name])
             found |= dict(zip(map(id, part.weights), uses_of_part, strict=False))
