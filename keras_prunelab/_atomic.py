@@ -21,8 +21,16 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     Yields:
         A path in the same folder, with the same suffix, at which there is no file yet. When the body fails
         it is removed, and `path` is as it was.
+
+    Raises:
+        FileNotFoundError: the folder does not exist.
+        IsADirectoryError: `path` is a folder.
     """
     target = Path(path)
+    if target.is_dir():
+        raise IsADirectoryError(f"{target} is a folder; give the path of a file to write.")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"The folder {target.parent} does not exist; make it before writing {target.name}.")
     temporary = target.with_name(f".{target.stem}-{uuid.uuid4().hex}{target.suffix}")
     try:
         yield temporary

@@ -2,7 +2,7 @@
 
 from ._gradients import Gradients, gradients, hessian_products
 from ._imports import import_keras, keras
-from ._litert import nonzeros_in_litert, to_litert
+from ._litert import constants_in_litert, to_litert
 from ._steps import (
     attends_in_one_width,
     compiled_forward,
@@ -24,6 +24,7 @@ __all__ = [
     "compiled_step",
     "compiled_writes",
     "compiles_for_each_length",
+    "constants_in_litert",
     "creation_scope",
     "gradients",
     "hessian_products",
@@ -31,7 +32,6 @@ __all__ = [
     "in_one_pass",
     "keras",
     "map_in_step",
-    "nonzeros_in_litert",
     "optimizer_class",
     "pieces_at_once",
     "protected",

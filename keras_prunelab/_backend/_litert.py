@@ -25,16 +25,20 @@ def to_litert(model: keras.Model) -> bytes:
     return content
 
 
-def nonzeros_in_litert(content: bytes) -> int:
-    """How many values that a LiteRT file holds are not zero."""
+def constants_in_litert(content: bytes) -> list[tuple[int, int]]:
+    """How many values each constant of a LiteRT file has, and how many of them are not zero."""
     import tensorflow as tf
 
     with warnings.catch_warnings():
         # TensorFlow points to a package of its own for the interpreter, which is not needed to read a file.
         warnings.simplefilter("ignore")
         interpreter = tf.lite.Interpreter(model_content=content)
-    total = 0
+    found = []
     for tensor in interpreter.get_tensor_details():
+        if tensor["dtype"] is np.object_:
+            continue  # a variable, such as the state of a recurrent layer: to ask for its value ends the process
         with contextlib.suppress(ValueError):  # raised for what is computed, which has no value yet
-            total += int(np.count_nonzero(interpreter.get_tensor(tensor["index"])))
-    return total
+            value = interpreter.get_tensor(tensor["index"])
+            # Of a constant that is stored sparsely, the value is the numbers that are left.
+            found.append((int(np.prod(tensor["shape"])), int(np.count_nonzero(value))))
+    return found

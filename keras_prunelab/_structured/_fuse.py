@@ -37,6 +37,9 @@ def fuse(model: keras.Model, data: Any = None) -> keras.Model:
     `padding="same"` makes it pads by itself. The outputs are the same in inference; do this last, because the smaller
     model cannot be trained like the other one.
 
+    A normalization that makes an output of the model stays, because losses and metrics go by its name; so does one that
+    computes in another precision than the layer before it.
+
     Args:
         model: a built functional or sequential model, which is only read. `Pruned` wrappers are taken off.
         data: inputs of your own to compare both models on, beside random ones.
@@ -56,13 +59,21 @@ def fuse(model: keras.Model, data: Any = None) -> keras.Model:
         ...     keras.layers.ZeroPadding2D(1),
         ...     keras.layers.Conv2D(4, 3, use_bias=False),
         ...     keras.layers.BatchNormalization(),
+        ...     keras.layers.ReLU(),
         ... ])
-        >>> [(layer.use_bias, layer.padding) for layer in kpl.fuse(model).layers]
-        [(True, 'same')]
+        >>> fused = kpl.fuse(model)
+        >>> len(fused.layers), fused.layers[0].use_bias, fused.layers[0].padding
+        (2, True, 'same')
     """
     plain = without_wrappers(model)
-    pairs = list(_pairs(graph_of(plain)))
-    norms = {id(first.layer): second.layer for first, second in pairs if _normalizes(first, second)}
+    graph = graph_of(plain)
+    pairs = list(_pairs(graph))
+    named = set(graph.outputs)
+    norms = {
+        id(first.layer): second.layer
+        for first, second in pairs
+        if _normalizes(first, second) and named.isdisjoint(second.outputs)
+    }
     paddings = {id(second.layer): first.layer for first, second in pairs if _is_padding(first, second)}
     absorbed = {id(layer) for layer in (*norms.values(), *paddings.values())}
     made: list[tuple[Any, list[NDArray[Any]]]] = []
@@ -114,6 +125,8 @@ def _normalizes(first: Call, second: Call) -> bool:
     layer, norm = first.layer, second.layer
     if type(norm) is not L.BatchNormalization or type(layer) not in _OUTPUTS:
         return False
+    if layer.compute_dtype != norm.compute_dtype:
+        return False  # what comes out would have another type
     if len(layer.weights) != _kernels(layer) + layer.use_bias:
         return False  # quantized, or with a low-rank addition
     rank = len(second.inputs[0].shape)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from keras_prunelab._atomic import replacing
-from keras_prunelab._backend import nonzeros_in_litert, to_litert
+from keras_prunelab._backend import constants_in_litert, to_litert
 from keras_prunelab._errors import InvalidModelError, MissingBackendError
 
 from ._compact import without_wrappers
@@ -30,8 +32,9 @@ def export_litert(model: keras.Model, path: str | os.PathLike[str]) -> int:
 
     Raises:
         MissingBackendError: Keras does not run on TensorFlow.
-        InvalidModelError: TensorFlow cannot write the model, the ending is another one, or the file has more values
-            than the model has weights that are not zero, and a few for each layer.
+        InvalidModelError: TensorFlow cannot write the model, the ending is another one, or what became of the weights
+            has more values than there are weights that are not zero, and a few for each layer.
+        FileNotFoundError: there is no such folder.
     """
     if keras.config.backend() != "tensorflow":
         raise MissingBackendError("LiteRT files are written by TensorFlow: set KERAS_BACKEND=tensorflow.")
@@ -46,16 +49,31 @@ def export_litert(model: keras.Model, path: str | os.PathLike[str]) -> int:
             f"TensorFlow cannot write model {model.name!r} as LiteRT: {str(error).partition(chr(10))[0]}. "
             "matlab_bridge.export_onnx may."
         ) from error
-    found = nonzeros_in_litert(content)
+    constants = constants_in_litert(content)
     weights = [np.asarray(keras.ops.convert_to_numpy(weight)) for weight in plain.weights]
     most = sum(int(np.count_nonzero(weight)) for weight in weights)
     # Shapes and axes are constants as well, and a normalization becomes a scale and an offset.
     allowance = 64 * (len(plain._flatten_layers()) + 1)
-    if found > most + allowance:
+    kept = _as_weights(constants, (weight.size for weight in weights))
+    if kept > most + allowance:
         raise InvalidModelError(
-            f"The LiteRT file of model {model.name!r} would hold {found:,} values that are not zero, though the model "
+            f"The LiteRT file of model {model.name!r} would hold {kept:,} values that are not zero, though the model "
             f"has {most:,} such weights. Nothing was written."
         )
     with replacing(target) as temporary:
         temporary.write_bytes(content)
-    return found
+    return sum(nonzeros for _, nonzeros in constants)
+
+
+def _as_weights(constants: Iterable[tuple[int, int]], sizes: Iterable[int]) -> int:
+    """How many values are not zero in those constants that may be weights.
+
+    A causal mask, or a constant of the model's own, is no weight. A file does not say which is which, but by their
+    sizes; of each size those with the fewest values are taken, as many as there are such weights.
+    """
+    places, total = Counter(sizes), 0
+    for size, nonzeros in sorted(constants):
+        if places[size]:
+            places[size] -= 1
+            total += nonzeros
+    return total

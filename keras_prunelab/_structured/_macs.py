@@ -6,6 +6,7 @@ normalizations, activations, pooling and sums are none.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -26,7 +27,8 @@ def uses(call: Call) -> Sequence[int]:
     """How often each weight of a layer is used in one call, in the order of `layer.weights`.
 
     Raises:
-        UnknownCountError: the layer has a kernel and its class is not known here, or a length is free.
+        UnknownCountError: the layer has a kernel and its class is not known here, quantization has packed several
+            weights into one number, or a length is free.
     """
     kind = type(call.layer)
     if kind in _USES:
@@ -94,16 +96,31 @@ def _at_each_step(call: Call) -> list[int]:
     return [steps * count for count in uses(step_of(call))]
 
 
+def _at_kernel(layer: Any, size: int, count: int) -> list[int]:
+    """A count at the kernel, which has `size` weights; a quantized layer has its bias before it."""
+    for place, weight in enumerate(layer.weights):
+        if weight.name == "kernel" and math.prod(weight.shape) == size:
+            return [0] * place + [count]
+    raise UnknownCountError  # packed, as in four bits: its zeros are not those of the weights
+
+
+def _dense(call: Call) -> list[int]:
+    size = product_of([call.inputs[0].shape[-1], call.outputs[0].shape[-1]])
+    return _at_kernel(call.layer, size, steps_of(call.outputs[0]))
+
+
 def _attention(call: Call) -> list[int]:
     """The projections, at each position of what they project."""
     query, value = map(steps_of, attended(call))
     counts = {"query": query, "gate": query, "attention_output": query, "key": value, "value": value}
-    found = {
-        id(weight): counts[part.name] if weight.name == "kernel" else 0
-        for part in call.layer._flatten_layers(include_self=False)
-        for weight in part.weights
-    }
-    return [found[id(weight)] for weight in call.layer.weights]
+    found: dict[int, int] = {}
+    for part in call.layer._flatten_layers(include_self=False):
+        if part.name in counts:
+            # Keras notes the shape that a kernel had before it was packed.
+            shape = getattr(part, "original_kernel_shape", part.kernel.shape)
+            uses_of_part = _at_kernel(part, math.prod(shape), counts[part.name])
+            found |= dict(zip(map(id, part.weights), uses_of_part, strict=False))
+    return [found.get(id(weight), 0) for weight in call.layer.weights]
 
 
 def _additive_attention(call: Call) -> list[int]:
@@ -112,10 +129,13 @@ def _additive_attention(call: Call) -> list[int]:
 
 
 def _einsum(call: Call) -> list[int]:
-    data, kernel = call.layer.equation.partition("->")[0].split(",")
-    shape = call.inputs[0].shape
-    pairs = list(zip(letters(data, len(shape)), shape, strict=True))
-    return [product_of([length for letter, length in pairs[1:] if letter not in kernel])]
+    terms, _, result = call.layer.equation.partition("->")
+    data, kernel = terms.split(",")
+    given, made = call.inputs[0].shape, call.outputs[0].shape
+    pairs = list(zip(letters(data, len(given)), given, strict=True))
+    lengths = dict(zip(letters(result, len(made)), made, strict=True)) | dict(pairs)
+    size = product_of([lengths[letter] for letter in letters(kernel, 0)])
+    return _at_kernel(call.layer, size, product_of([length for letter, length in pairs[1:] if letter not in kernel]))
 
 
 def _normalized(call: Call) -> list[int]:
@@ -137,7 +157,7 @@ _ELEMENTWISE = (
     L.RMSNormalization,
 )
 _USES: dict[type, Uses] = {
-    L.Dense: lambda call: [steps_of(call.outputs[0])],
+    L.Dense: _dense,
     L.EinsumDense: _einsum,
     L.MultiHeadAttention: _attention,
     L.GroupQueryAttention: _attention,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +30,9 @@ class Metrics:
     Attributes:
         layers: one row for each layer that is called, and each operation that multiplies tensors, in order: `layer`,
             `type`, `parameters`, `learnables`, `nonzeros`, `bytes_dense`, `bytes_compressed`, `macs`,
-            `macs_effective`, `input_bytes`, `activation_bytes`.
+            `macs_effective`, `input_bytes`, `activation_bytes`. A weight that several layers hold, such as one inside a
+            wrapper that is called by itself too, is in the row of each: `parameters`, `learnables`, `nonzeros` and the
+            bytes add up to more than the totals then, in which it counts once.
         parameters: how many weights, statistics of normalizations among them, each once.
         nonzeros: how many of them are not zero.
         bytes_dense: what they take in memory.
@@ -105,14 +106,16 @@ def metrics(model: keras.Model, *, batches: tuple[int, ...] = (), stored: bool =
     """
     model = without_wrappers(model)
     graph = graph_of(model)
-    rows, uncounted = _rows(graph)
+    known: dict[int, _Weight] = {}
+    rows, uncounted = _rows(graph, known)
     table = pd.DataFrame(rows, columns=list(_COLUMNS))
+    weights = known.values()
     return Metrics(
         layers=table,
-        parameters=int(table["parameters"].sum()),
-        nonzeros=int(table["nonzeros"].sum()),
-        bytes_dense=int(table["bytes_dense"].sum()),
-        bytes_compressed=int(table["bytes_compressed"].sum()),
+        parameters=sum(each.size for each in weights),
+        nonzeros=sum(each.nonzeros for each in weights),
+        bytes_dense=sum(each.dense for each in weights),
+        bytes_compressed=sum(each.compressed for each in weights),
         bytes_stored=_stored(model) if stored else None,
         macs=int(table["macs"].sum()),
         macs_effective=int(table["macs_effective"].sum()),
@@ -137,10 +140,26 @@ _COLUMNS = (
 )
 
 
-def _rows(graph: Graph) -> tuple[list[dict[str, Any]], list[str]]:
+@dataclass(frozen=True)
+class _Weight:
+    """What one variable costs."""
+
+    size: int
+    nonzeros: int
+    dense: int
+    compressed: int
+
+    @classmethod
+    def of(cls, variable: Any) -> _Weight:
+        size, each = math.prod(variable.shape), width(variable.dtype)
+        nonzeros = int(np.count_nonzero(keras.ops.convert_to_numpy(variable)))
+        return cls(size, nonzeros, size * each, sparse_bytes(size, nonzeros, each))
+
+
+def _rows(graph: Graph, known: dict[int, _Weight]) -> tuple[list[dict[str, Any]], list[str]]:
+    """A row for each layer, and what could not be counted; `known` is given each variable's costs, by its id."""
     rows: dict[int, dict[str, Any]] = {}
     uncounted: list[str] = []
-    counts: dict[int, list[int]] = {}
     for call in graph.calls:
         try:
             used, between = uses(call), products(call)
@@ -149,35 +168,35 @@ def _rows(graph: Graph) -> tuple[list[dict[str, Any]], list[str]]:
             uncounted += [] if call.name in uncounted else [call.name]
         if not isinstance(call.layer, keras.layers.Layer) and not between:
             continue
+        for variable in call.weights:
+            if id(variable) not in known:
+                known[id(variable)] = _Weight.of(variable)
+        weights = [known[id(variable)] for variable in call.weights]
         key = id(call.layer)
         if key not in rows:
-            rows[key], counts[key] = _weights_row(call)
+            rows[key] = _weights_row(call, weights)
         row = rows[key]
-        sizes = [math.prod(weight.shape) for weight in call.weights]
-        row["macs"] += sum(use * size for use, size in zip(used, sizes, strict=True)) + between
-        row["macs_effective"] += sum(use * count for use, count in zip(used, counts[key], strict=True)) + between
+        row["macs"] += sum(use * weight.size for use, weight in zip(used, weights, strict=True)) + between
+        row["macs_effective"] += sum(use * weight.nonzeros for use, weight in zip(used, weights, strict=True)) + between
         row["input_bytes"] += sum(_bytes(tensor) for tensor in call.inputs)
         row["activation_bytes"] += sum(_bytes(tensor) for tensor in call.outputs)
     return list(rows.values()), uncounted
 
 
-def _weights_row(call: Call) -> tuple[dict[str, Any], list[int]]:
-    weights = call.weights
-    sizes = [math.prod(weight.shape) for weight in weights]
-    widths = [width(weight.dtype) for weight in weights]
+def _weights_row(call: Call, weights: list[_Weight]) -> dict[str, Any]:
     parts = call.layer._flatten_layers() if weights else ()
-    trained = {id(weight) for part in parts for weight in part._trainable_variables}  # frozen ones too, as in MATLAB
-    counts = [int(np.count_nonzero(keras.ops.convert_to_numpy(weight))) for weight in weights]
-    row = dict.fromkeys(_COLUMNS, 0) | {
+    trained = {id(variable) for part in parts for variable in part._trainable_variables}  # frozen too, as in MATLAB
+    return dict.fromkeys(_COLUMNS, 0) | {
         "layer": call.name,
         "type": type(call.layer).__name__,
-        "parameters": sum(sizes),
-        "learnables": sum(size for size, weight in zip(sizes, weights, strict=True) if id(weight) in trained),
-        "nonzeros": sum(counts),
-        "bytes_dense": sum(map(operator.mul, sizes, widths)),
-        "bytes_compressed": sum(map(sparse_bytes, sizes, counts, widths)),
+        "parameters": sum(each.size for each in weights),
+        "learnables": sum(
+            each.size for each, variable in zip(weights, call.weights, strict=True) if id(variable) in trained
+        ),
+        "nonzeros": sum(each.nonzeros for each in weights),
+        "bytes_dense": sum(each.dense for each in weights),
+        "bytes_compressed": sum(each.compressed for each in weights),
     }
-    return row, counts
 
 
 def _bytes(tensor: Any) -> int:

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._copy import copied
-from keras_prunelab._errors import InvalidModelError
-from keras_prunelab.scores._batches import batches
+from keras_prunelab._errors import InvalidDataError, InvalidModelError
+from keras_prunelab.scores._batches import batches, inputs_of
 
 
 def recalibrate(model: keras.Model, data: Any, *, batch_size: int = 128) -> keras.Model:
@@ -25,7 +25,8 @@ def recalibrate(model: keras.Model, data: Any, *, batch_size: int = 128) -> kera
 
     Args:
         model: a built model, which is only read.
-        data: inputs, `(inputs, labels)`, or batches of either; a few hundred observations will do.
+        data: inputs, `(inputs, labels)`, or batches of either; a few hundred observations will do. A list of arrays is
+            batches where the model has one input.
         batch_size: how many observations make a batch, where `data` is arrays.
 
     Returns:
@@ -33,7 +34,7 @@ def recalibrate(model: keras.Model, data: Any, *, batch_size: int = 128) -> kera
 
     Raises:
         InvalidModelError: the model has no batch normalization, or cannot be copied.
-        InvalidDataError: there is no data, or it does not fit the model.
+        InvalidDataError: there is no data, or it does not fit the model; or `batch_size` is not a positive number.
 
     Examples:
         >>> import keras
@@ -50,8 +51,14 @@ def recalibrate(model: keras.Model, data: Any, *, batch_size: int = 128) -> kera
         raise InvalidModelError(f"Model {model.name!r} has no BatchNormalization whose statistics could be estimated.")
     with contextlib.ExitStack() as stack:
         sums = [stack.enter_context(_in_training(layer)) for layer in layers]
-        for batch in batches(data, batch_size, labels=False):
-            copy(batch.inputs, training=False)
+        for batch in batches(data, batch_size, labels=False, inputs=inputs_of(copy)):
+            try:
+                copy(batch.inputs, training=False)
+            except ValueError as error:
+                shapes = [tuple(array.shape) for array in keras.tree.flatten(batch.inputs)]
+                raise InvalidDataError(
+                    f"Data of the shapes {shapes} does not fit model {model.name!r}: {error}"
+                ) from error
     for each in sums:
         each.write()
     return copy
@@ -75,30 +82,38 @@ class _Sums:
         """Give the layer the mean and the variance over all calls, if it had any."""
         if self._count:
             mean = self._first / self._count
+            variance = np.maximum(self._second / self._count - mean**2, 0)
             self._layer.moving_mean.assign(mean)
-            self._layer.moving_variance.assign(np.maximum(self._second / self._count - mean**2, 0))
+            self._layer.moving_variance.assign(variance)
+            if self._layer.renorm:  # Keras keeps the same moments twice more, deviations with epsilon in them
+                deviation = np.sqrt(variance + self._layer.epsilon)
+                self._layer.moving_stddev.assign(deviation)
+                self._layer.renorm_mean.assign(mean)
+                self._layer.renorm_stddev.assign(deviation)
 
 
 @contextlib.contextmanager
 def _in_training(layer: Any) -> Iterator[_Sums]:
     """Let a layer normalize with each call's own statistics, and gather these, while all others do not train."""
-    momentum, trainable, call = layer.momentum, layer.trainable, layer.call
+    momentum, trainable, renorm, call = layer.momentum, layer.trainable, layer.renorm, layer.call
     sums = _Sums(layer)
 
     def training_call(inputs: Any, training: Any = None, mask: Any = None) -> Any:
         del training
-        outputs = call(inputs, training=True, mask=mask)
+        masked = {} if mask is None else {"mask": mask}  # the call of a subclass may know no masks
+        outputs = call(inputs, training=True, **masked)
         positions = math.prod(inputs.shape) // inputs.shape[layer.axis]
         sums.add(positions if mask is None else int(np.sum(keras.ops.convert_to_numpy(mask))))
         return outputs
 
-    layer.momentum, layer.trainable = 0.0, True
+    # A renormalized batch would come out as the old statistics would have it.
+    layer.momentum, layer.trainable, layer.renorm = 0.0, True, False
     object.__setattr__(layer, "call", training_call)
     try:
         yield sums
     finally:
         object.__delattr__(layer, "call")
-        layer.momentum, layer.trainable = momentum, trainable
+        layer.momentum, layer.trainable, layer.renorm = momentum, trainable, renorm
 
 
 def _value(variable: Any) -> NDArray[Any]:

@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,17 +23,23 @@ from keras_prunelab._errors import InvalidModelError
 
 from ._compact import without_wrappers
 
+_CONFIG = "config.json"
 _WEIGHTS = "model.weights.h5"
 _SPARSE = "sparse.npz"
 _FORMAT = "keras_prunelab sparse weights 1"
+# The zip makes zeros small as well, and an array apart costs some hundred bytes: it saves nothing on small arrays.
+_LEAST_SAVING = 4096
+# What reading bytes that are not as they were written may raise, the archive's, its compression's and its contents'.
+_DAMAGE = (KeyError, ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 def save_sparse(model: keras.Model, path: str | os.PathLike[str]) -> None:
     """Save a model to a `.keras` file in which sparse arrays are small.
 
     The file is what `model.save` writes, but for arrays with so many zeros that one bit a number and the other values
-    take less: these stand in a member of their own, `sparse.npz`. Nothing is lost, no bit of a number changes, and the
-    configuration holds no class of this package. `load_sparse` reads it.
+    take less, by 4 KiB at least: these stand in a member of their own, `sparse.npz`. Nothing is lost, no bit of a
+    number changes, and the configuration holds no class of this package. `load_sparse` reads it;
+    `keras.saving.load_model` does not.
 
     Args:
         model: a model that Keras can save, with its optimizer where it has one. `Pruned` wrappers are taken off.
@@ -40,6 +47,7 @@ def save_sparse(model: keras.Model, path: str | os.PathLike[str]) -> None:
 
     Raises:
         InvalidModelError: the ending is another one.
+        FileNotFoundError: there is no such folder.
 
     Examples:
         >>> import keras, tempfile
@@ -60,7 +68,8 @@ def save_sparse(model: keras.Model, path: str | os.PathLike[str]) -> None:
         with zipfile.ZipFile(dense) as archive:
             archive.extractall(members)
         packed = _pack(members / _WEIGHTS)
-        (members / _SPARSE).write_bytes(packed)
+        if packed is not None:
+            (members / _SPARSE).write_bytes(packed)
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
             for member in sorted(members.rglob("*")):
                 if member.is_file():
@@ -79,7 +88,7 @@ def load_sparse(path: str | os.PathLike[str], **options: Any) -> keras.Model:
 
     Raises:
         FileNotFoundError: there is no such file.
-        InvalidModelError: it is no `.keras` file, or its sparse arrays are damaged.
+        InvalidModelError: it is no `.keras` file, or it is damaged.
     """
     source = Path(path)
     if not zipfile.is_zipfile(source):
@@ -88,8 +97,13 @@ def load_sparse(path: str | os.PathLike[str], **options: Any) -> keras.Model:
         raise InvalidModelError(f"{os.fspath(path)} is no .keras file; save_sparse and model.save write such files.")
     with tempfile.TemporaryDirectory() as folder:
         members, dense = Path(folder) / "members", Path(folder) / "dense.keras"
-        with zipfile.ZipFile(source) as archive:
-            archive.extractall(members)
+        try:
+            with zipfile.ZipFile(source) as archive:
+                archive.extractall(members)
+        except (EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+            raise InvalidModelError(f"{os.fspath(path)} is damaged: {error}.") from error
+        if not (members / _CONFIG).exists():
+            raise InvalidModelError(f"{os.fspath(path)} is no .keras file: there is no {_CONFIG} in it.")
         if (members / _SPARSE).exists():
             _unpack(members / _WEIGHTS, (members / _SPARSE).read_bytes(), os.fspath(path))
             (members / _SPARSE).unlink()
@@ -98,8 +112,8 @@ def load_sparse(path: str | os.PathLike[str], **options: Any) -> keras.Model:
         return keras.saving.load_model(dense, **options)
 
 
-def _pack(weights: Path) -> bytes:
-    """Take the sparse arrays out of a file of weights; returns them, packed."""
+def _pack(weights: Path) -> bytes | None:
+    """Take the sparse arrays out of a file of weights; returns them, packed, or None if there are none."""
     arrays: dict[str, NDArray[Any]] = {}
     paths: list[str] = []
     slim = weights.with_suffix(".slim")
@@ -116,6 +130,9 @@ def _pack(weights: Path) -> bytes:
                 paths.append(name)
                 copy = target.create_dataset(name, data=h5py.Empty(item.dtype))
             copy.attrs.update(item.attrs)
+    if not paths:
+        slim.unlink()
+        return None
     slim.replace(weights)
     arrays["header"] = np.array(json.dumps({"format": _FORMAT, "paths": paths}))
     buffer = io.BytesIO()
@@ -130,14 +147,14 @@ def _items(file: h5py.File) -> Iterator[tuple[str, Any]]:
 
 
 def _split(item: h5py.Dataset) -> tuple[NDArray[np.uint8], NDArray[Any]] | None:
-    """Which numbers are not zero, one bit each, and those numbers; None where that is not less."""
+    """Which numbers are not zero, one bit each, and those numbers; None where that is hardly less."""
     if item.dtype.kind not in "fiu" or not item.size:
         return None
     value = np.asarray(item[()]).reshape(-1)
     # By its bits: -0.0 is kept as it is.
     kept = value.view(f"u{value.dtype.itemsize}") != 0
     count = int(np.count_nonzero(kept))
-    if count * value.itemsize + kept.size // 8 >= 0.9 * value.nbytes:
+    if value.nbytes - (count * value.itemsize + kept.size // 8) < max(_LEAST_SAVING, value.nbytes / 10):
         return None
     return np.packbits(kept), value[kept]
 
@@ -158,5 +175,5 @@ def _unpack(weights: Path, packed: bytes, path: str) -> None:
                 attributes = dict(file[name].attrs)
                 del file[name]
                 file.create_dataset(name, data=whole.reshape(shape)).attrs.update(attributes)
-    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise InvalidModelError(f"The sparse arrays in {path} are damaged: {error}.") from error

@@ -39,23 +39,45 @@ def command(
     from ._inputs import open_model
     from ._outputs import make_folder, save_keras
 
-    if out.suffix.lower() not in {".keras", ".m"}:
-        raise kpl.InvalidModelError(
-            f"--out is a .keras or a .m file, but got {str(out)!r}: a network of another size does not fit into the "
-            "bytes of the .mat file that it came from."
-        )
+    _check(out)
     opened = open_model(model, network)
     given = opened.model if fraction is None else kpl.remove_filters(opened.model, fraction, multiple_of=multiple_of)
     found = kpl.compaction(given)
     make_folder(out.parent)
-    if out.suffix.lower() == ".m":
+    if out.suffix == ".m":
         bridge.write_matlab_code(found.model, out, class_names=opened.class_names)
     else:
         save_keras(replace(opened, model=found.model), out)
-    for line in str(found).splitlines():
+    lines = str(found).splitlines()
+    if fraction is not None:  # it compares with a network whose filters are gone already; people know the whole one
+        whole = kpl.compaction(opened.model).channels
+        channels = {name: (whole.get(name, counts)[0], counts[1]) for name, counts in found.channels.items()}
+        lines = str(replace(found, channels=channels)).splitlines()[1:]
+    for line in lines:
         _console.say(line)
     before, after = kpl.metrics(opened.model), kpl.metrics(found.model)
     _console.say(
         f"Wrote {out}: {before.parameters:,} parameters became {after.parameters:,}, {before.macs:,} multiply-adds "
         f"{after.macs:,}."
     )
+
+
+def _check(out: Path) -> None:
+    """Refuse a file that could not be written, before any work.
+
+    Raises:
+        InvalidModelError: its ending is another one, or MATLAB takes no function of its name.
+    """
+    from keras_prunelab._errors import InvalidModelError
+    from matlab_bridge.networks.write._matlab_text import is_function_name
+
+    if out.suffix not in {".keras", ".m"}:
+        raise InvalidModelError(
+            f"--out is a .keras or a .m file, its ending in small letters, but got {str(out)!r}: a network of another "
+            "size does not fit into the bytes of the .mat file that it came from."
+        )
+    if out.suffix == ".m" and not is_function_name(out.stem):
+        raise InvalidModelError(
+            f"--out {out.name} cannot be a function of MATLAB: its name is of letters, digits and underscores, begins "
+            "with a letter, has at most 63 characters, and is no keyword. An example is buildNet.m."
+        )

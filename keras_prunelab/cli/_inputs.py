@@ -52,12 +52,15 @@ def open_model(path: Path, variable: str | None = None) -> OpenedModel:
         from keras_prunelab._backend import keras  # takes seconds, so only once the file is there
     if path.suffix.lower() == ".keras":
         import matlab_bridge.networks.keras_objects  # what models that were MATLAB's may need
+        from matlab_bridge.networks._sidecar import attach
 
         try:
             model = keras.saving.load_model(path)
         except (ValueError, TypeError, OSError) as error:
             raise InvalidModelError(f"Keras cannot load {str(path)!r}: {error}") from error
-        opened = OpenedModel(model, path, class_names=bridge.read_sidecar(path).class_names)
+        facts = bridge.read_sidecar(path)
+        attach(model, facts)
+        opened = OpenedModel(model, path, class_names=facts.class_names)
     else:
         network = bridge.load_network(path, variable)
         opened = OpenedModel(network.to_keras(), path, network, network.class_names)

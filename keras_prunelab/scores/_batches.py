@@ -45,28 +45,35 @@ class _Cut:
         return array[self.chosen]
 
 
-def batches(data: Any, size: int, *, labels: bool) -> Iterator[Batch]:
+def batches(data: Any, size: int, *, labels: bool, inputs: int | None = None) -> Iterator[Batch]:
     """Cut calibration data into batches.
 
     Args:
         data: inputs; `(inputs, labels)`; `(inputs, labels, sample weights)`; or batches of these: a
-            `tf.data.Dataset`, a Keras `PyDataset`, a list of tuples, or a function that returns an iterable.
+            `tf.data.Dataset`, a Keras `PyDataset`, a list, or a function that returns an iterable.
         size: how many observations a batch has at most. Larger ones that come in are cut.
         labels: whether labels are needed.
+        inputs: how many inputs the model takes, as `inputs_of` tells. A list of arrays is batches where that is one,
+            and else one batch of several inputs.
 
     Returns:
         The batches, as NumPy arrays.
 
     Raises:
-        InvalidDataError: labels are missing, the lengths differ, or there is nothing.
+        InvalidDataError: labels are missing, the lengths differ, or there is nothing; or `size` is not a positive
+            number.
     """
+    if size < 1:
+        raise InvalidDataError(f"batch_size={size!r}; a batch has at least one observation.")
     seen = 0
-    for one in _given(data):
+    for one in _given(data, inputs):
         batch = _batch(one)
         if labels and batch.labels is None:
             raise InvalidDataError(
                 f"The score needs labels, but the data is {_described(data)}; give data=(inputs, labels)."
             )
+        if batch.inputs is None:
+            raise InvalidDataError("There are no inputs: give data=inputs, or data=(inputs, labels).")
         lengths = {len(array) for array in keras.tree.flatten((batch.inputs, *_some(batch.labels, batch.weights)))}
         if len(lengths) != 1:
             raise InvalidDataError(f"Inputs, labels and weights have different lengths: {sorted(lengths)}.")
@@ -79,13 +86,19 @@ def batches(data: Any, size: int, *, labels: bool) -> Iterator[Batch]:
         )
 
 
-def _given(data: Any) -> Iterable[Any]:
+def inputs_of(model: Any) -> int | None:
+    """How many inputs a model takes; None for a subclass, of which nobody knows."""
+    return len(getattr(model, "inputs", None) or ()) or None
+
+
+def _given(data: Any, inputs: int | None) -> Iterable[Any]:
     if isinstance(data, keras.utils.PyDataset):
         return (data[index] for index in range(len(data)))
     if callable(data) and not hasattr(data, "shape"):
         made: Callable[[], Iterable[Any]] = data
         return made()
-    is_batches = isinstance(data, list) and bool(data) and isinstance(data[0], tuple)
+    several = inputs == 1 and isinstance(data, list) and len(data) > 1  # a list of one is what a model may be given
+    is_batches = several or (isinstance(data, list) and bool(data) and isinstance(data[0], tuple))
     if is_batches or (hasattr(data, "__iter__") and not isinstance(data, (tuple, list, dict)) and not _is_array(data)):
         return data  # type: ignore[no-any-return]
     return [data]

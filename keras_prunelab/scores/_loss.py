@@ -13,7 +13,7 @@ from keras_prunelab._backend import gradients, hessian_products
 from keras_prunelab._errors import InvalidDataError, InvalidModelError
 
 from ._base import Score, ScoreContext
-from ._batches import Batch, batches
+from ._batches import Batch, batches, inputs_of
 
 Arrays: TypeAlias = dict[str, NDArray[Any]]
 
@@ -59,7 +59,7 @@ def batch_gradients(context: ScoreContext, size: int) -> Iterator[tuple[int, Arr
         InvalidModelError: the model has no loss, or a gradient is not finite.
     """
     slopes = context.once("loss gradients", lambda: gradients(model_loss(context.model), *_variables(context)))
-    for batch in batches(context.data, size, labels=True):
+    for batch in batches(context.data, size, labels=True, inputs=inputs_of(context.model)):
         yield len(batch), _by_path(context, slopes(list(context.values.values()), _arguments(batch)))
 
 
@@ -78,7 +78,7 @@ def hessian_gradient(context: ScoreContext, size: int) -> Arrays:
     values, vectors = list(context.values.values()), list(gradient.values())
     return _mean(
         (len(batch), _by_path(context, products(values, vectors, _arguments(batch))))
-        for batch in batches(context.data, size, labels=True)
+        for batch in batches(context.data, size, labels=True, inputs=inputs_of(context.model))
     )
 
 

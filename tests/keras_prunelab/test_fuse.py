@@ -97,10 +97,36 @@ def test_paddings_that_do_what_same_does(kernel: int, stride: int, dilation: int
 def test_padding_and_normalization_go_into_one_layer(shape: tuple[Any, ...], padding: Any, make: Any) -> None:
     model = keras.Sequential([keras.Input(shape), type(padding).from_config(padding.get_config()), make()])
     model.add(L.BatchNormalization())
+    model.add(L.ReLU())
     lively(model)
     fused = kpl.fuse(model)
-    assert [(type(layer), layer.padding) for layer in fused.layers] == [(type(model.layers[1]), "same")]
+    assert [type(layer) for layer in fused.layers] == [type(model.layers[1]), L.ReLU]
+    assert fused.layers[0].padding == "same"
     assert_same(model, fused)
+
+
+def test_outputs_keep_their_names() -> None:
+    """Losses and metrics of a compiled model go by them."""
+    inputs = keras.Input((5,))
+    inner = L.ReLU()(L.BatchNormalization()(L.Dense(4)(inputs)))
+    ends = [L.BatchNormalization(name=name)(L.Dense(3)(inner)) for name in ("left", "right")]
+    model = lively(keras.Model(inputs, {"left": ends[0], "right": ends[1]}))
+    model.compile("sgd", {"left": "mse", "right": "mae"}, metrics={"right": ["mse"]})
+    x = np.random.default_rng(0).normal(size=(8, 5)).astype("float32")
+    y = {"left": np.zeros((8, 3), "float32"), "right": np.ones((8, 3), "float32")}
+    fused = kpl.fuse(model)
+    assert sum(isinstance(layer, L.BatchNormalization) for layer in fused.layers) == 2
+    assert fused.output_names == model.output_names
+    np.testing.assert_allclose(fused.evaluate(x, y, verbose=0), model.evaluate(x, y, verbose=0), rtol=1e-4)
+
+
+@pytest.mark.parametrize(("before", "behind"), [("mixed_float16", "float32"), ("float32", "mixed_float16")])
+def test_another_precision_stays(before: str, behind: str) -> None:
+    norm = L.BatchNormalization(dtype=behind)
+    model = keras.Sequential([keras.Input((8, 8, 3)), L.Conv2D(4, 3, dtype=before), norm, L.Flatten(dtype=behind)])
+    fused = kpl.fuse(lively(model))
+    assert len(fused.layers) == 3
+    assert fused.outputs[0].dtype == model.outputs[0].dtype
 
 
 def test_free_lengths() -> None:
@@ -130,10 +156,10 @@ def test_paddings_that_stay() -> None:
 def test_padding_of_another_nested_model_stays() -> None:
     """Each of them has an input of its own size."""
     first = keras.Sequential([keras.Input((8, 8, 3)), L.ZeroPadding2D(1)])
-    second = keras.Sequential([keras.Input((10, 10, 3)), L.Conv2D(4, 3), L.BatchNormalization()])
+    second = keras.Sequential([keras.Input((10, 10, 3)), L.Conv2D(4, 3), L.BatchNormalization(), L.ReLU()])
     model = lively(keras.Sequential([keras.Input((8, 8, 3)), first, second]))
     fused = kpl.fuse(model)
-    assert [len(each.layers) for each in fused.layers] == [1, 1]
+    assert [len(each.layers) for each in fused.layers] == [1, 2]
     assert_same(model, fused)
 
 

@@ -144,6 +144,55 @@ def test_zeros_bytes_and_shared_layers() -> None:
     assert list(found.layers["layer"])[:1] == ["shared"]
 
 
+def test_totals_count_a_weight_once_though_two_rows_hold_it() -> None:
+    inner = L.Dense(4, name="inner")
+    sequence, single = keras.Input((3, 8)), keras.Input((8,))
+    model = lively(keras.Model([sequence, single], [L.TimeDistributed(inner, name="outer")(sequence), inner(single)]))
+    without(inner.kernel, [0])
+    found = kpl.metrics(model)
+    assert found.parameters == model.count_params() == 8 * 4 + 4
+    assert found.nonzeros == 8 * 3 + 4
+    assert (found.bytes_dense, found.bytes_compressed) == (4 * 36, 4 * 8 * 3 + 4 + 4 * 4)
+    assert (found.macs, found.macs_effective) == ((3 + 1) * 8 * 4, (3 + 1) * 8 * 3)
+    rows = found.layers.set_index("layer")
+    assert list(rows.loc[["outer", "inner"], "parameters"]) == [36, 36]
+    assert list(rows.loc[["outer", "inner"], "nonzeros"]) == [28, 28]
+
+
+QUANTIZED: dict[str, tuple[tuple[int, ...], Any, int]] = {
+    "dense": ((8,), lambda: L.Dense(4), 8 * 4),
+    "einsum": ((8, 5), lambda: L.EinsumDense("abc,cd->abd", (None, 16), bias_axes="d"), 8 * 5 * 16),
+    "time distributed": ((3, 8), lambda: L.TimeDistributed(L.Dense(4)), 3 * 8 * 4),
+}
+
+
+# Keras says of layers without a kernel, such as the input, that they cannot be quantized.
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize:UserWarning")
+@pytest.mark.parametrize("name", QUANTIZED)
+@pytest.mark.parametrize("mode", ["int8", "float8", "int4"])
+def test_quantized_kernels_count_at_their_place(name: str, mode: str) -> None:
+    shape, make, expected = QUANTIZED[name]
+    model = lively(keras.Sequential([keras.Input(shape), make()]))
+    model.quantize(mode)
+    found = kpl.metrics(model)
+    if mode == "int4":  # two weights are one number
+        assert (found.macs, found.uncounted) == (0, (model.layers[0].name,))
+    else:
+        assert (found.macs, found.uncounted) == (expected, ())
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize:UserWarning")
+@pytest.mark.parametrize("mode", ["int8", "int4"])
+def test_quantized_attention(mode: str) -> None:
+    inputs = keras.Input((5, 8))
+    model = keras.Model(inputs, L.MultiHeadAttention(2, 4)(inputs, inputs))
+    before = kpl.metrics(model).macs
+    model.quantize(mode)
+    found = kpl.metrics(model)
+    assert before == 4 * 5 * 8 * 2 * 4 + 5 * 5 * 2 * (4 + 4)
+    assert (found.macs, found.uncounted) == ((before, ()) if mode == "int8" else (0, (model.layers[1].name,)))
+
+
 def test_memory_is_what_is_needed_at_a_time() -> None:
     inputs = keras.Input((10,))
     x = L.Dense(100)(inputs)

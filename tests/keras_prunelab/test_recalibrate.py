@@ -72,6 +72,72 @@ def test_masked_steps_do_not_count() -> None:
     np.testing.assert_allclose(variance, seen.var(axis=0), rtol=1e-3)
 
 
+@pytest.mark.parametrize("sizes", [(100, 50), (40, 40), (10, 20, 30)])
+def test_a_list_of_arrays_is_batches(sizes: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    given = [rng.normal(3 * index, 1 + index, (size, 4)).astype("float32") for index, size in enumerate(sizes)]
+    model = keras.Sequential([keras.Input((4,)), L.BatchNormalization()])
+    seen = np.concatenate(given)
+    for data in (given, [(each, None) for each in given], lambda: iter(given)):
+        _, _, mean, variance = values(kpl.recalibrate(model, data).layers[0])
+        np.testing.assert_allclose(mean, seen.mean(axis=0), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(variance, seen.var(axis=0), rtol=1e-4)
+
+
+class Unmasked(L.BatchNormalization):
+    """A subclass whose call knows no masks."""
+
+    def call(self, inputs: Any, training: Any = None) -> Any:
+        return super().call(inputs, training=training)
+
+
+def test_a_subclass_without_masks() -> None:
+    x = np.random.default_rng(0).normal(2, 3, (40, 4)).astype("float32")
+    model = keras.Sequential([keras.Input((4,)), Unmasked()])
+    _, _, mean, variance = values(kpl.recalibrate(model, x).layers[0])
+    np.testing.assert_allclose(mean, x.mean(axis=0), rtol=1e-4)
+    np.testing.assert_allclose(variance, x.var(axis=0), rtol=1e-4)
+
+
+def test_all_statistics_of_a_renormalization_agree() -> None:
+    x = np.random.default_rng(0).normal(2, 3, (60, 4)).astype("float32")
+    norm = L.BatchNormalization(renorm=True, renorm_clipping={"rmax": 1.5, "dmax": 0.5}, epsilon=0.01, name="norm")
+    second = L.BatchNormalization(name="second")
+    model = keras.Sequential([keras.Input((4,)), norm, second])
+    fresh = kpl.recalibrate(model, x, batch_size=60)
+    found = fresh.get_layer("norm")
+    mean, variance = x.mean(axis=0), x.var(axis=0)
+    expected = {
+        "moving_mean": mean,
+        "moving_variance": variance,
+        "moving_stddev": np.sqrt(variance + 0.01),
+        "renorm_mean": mean,
+        "renorm_stddev": np.sqrt(variance + 0.01),
+    }
+    for name, value in expected.items():
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(getattr(found, name)), value, rtol=1e-4)
+    assert found.renorm is True
+    # What comes out has the moments of normalized numbers, whatever the old statistics were.
+    np.testing.assert_allclose(values(fresh.get_layer("second"))[2], 0, atol=1e-5)
+    np.testing.assert_allclose(values(fresh.get_layer("second"))[3], variance / (variance + 0.01), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "message"),
+    [
+        (np.ones((4, 5), "float32"), {}, r"shapes \[\(4, 5\)\] does not fit model 'net'"),
+        ([np.ones((4, 3), "float32"), np.ones((4, 5), "float32")], {}, r"shapes \[\(4, 5\)\] does not fit"),
+        (None, {}, "no inputs"),
+        ((None, np.ones(4)), {}, "no inputs"),
+        (np.ones((4, 3), "float32"), {"batch_size": 0}, "batch_size=0; a batch has at least one observation"),
+    ],
+)
+def test_data_that_does_not_fit(data: Any, options: dict[str, Any], message: str) -> None:
+    model = keras.Sequential([keras.Input((3,)), L.BatchNormalization()], name="net")
+    with pytest.raises(kpl.InvalidDataError, match=message):
+        kpl.recalibrate(model, data, **options)
+
+
 def test_what_cannot_be_recalibrated() -> None:
     model = keras.Sequential([keras.Input((3,)), L.Dense(2)])
     with pytest.raises(kpl.InvalidModelError, match="no BatchNormalization"):

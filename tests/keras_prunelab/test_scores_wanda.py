@@ -40,6 +40,13 @@ def test_dense_sees_what_the_layer_before_gives(size: int) -> None:
     np.testing.assert_allclose(found[1], np.abs(second) * norms(hidden)[:, None], rtol=1e-5, atol=1e-7)
 
 
+def test_a_list_of_arrays_is_batches_where_the_model_has_one_input() -> None:
+    model = keras.Sequential([keras.Input((5,)), L.Dense(6)])
+    inputs = np.random.default_rng(0).normal(size=(10, 5)).astype(np.float32)
+    (found,) = score(model, [inputs[:7], inputs[7:]]).values()
+    np.testing.assert_allclose(found, np.abs(model.get_weights()[0]) * norms(inputs)[:, None], rtol=1e-5)
+
+
 IMAGES = (6, 6, 4)
 
 

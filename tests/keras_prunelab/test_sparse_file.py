@@ -74,6 +74,50 @@ def test_dense_files_load_too_and_half_precision_is_kept(tmp_path: Path) -> None
             np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize(("filters", "apart"), [(8, False), (32, True)])
+def test_no_array_stands_apart_where_a_zip_alone_is_as_small(filters: int, apart: bool, tmp_path: Path) -> None:
+    parts = [L.Conv2D(filters, 3, padding="same") for _ in range(10)]
+    pruned = kpl.prune(keras.Sequential([keras.Input((8, 8, filters)), *parts]), 0.9)
+    pruned.save(tmp_path / "dense.keras")
+    kpl.save_sparse(pruned, tmp_path / "sparse.keras")
+    with zipfile.ZipFile(tmp_path / "dense.keras") as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(tmp_path / "zipped.keras", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    assert (tmp_path / "sparse.keras").stat().st_size <= (tmp_path / "zipped.keras").stat().st_size + 64  # dates
+    with zipfile.ZipFile(tmp_path / "sparse.keras") as archive:
+        assert ("sparse.npz" in archive.namelist()) == apart
+    for one, other in zip(values(pruned), values(kpl.load_sparse(tmp_path / "sparse.keras")), strict=True):
+        assert one.tobytes() == other.tobytes()
+
+
+def test_places_where_nothing_can_be_written(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"folder .*nowhere does not exist; make it before writing x\.keras"):
+        kpl.save_sparse(network(), tmp_path / "nowhere" / "x.keras")
+    (tmp_path / "folder.keras").mkdir()
+    with pytest.raises(IsADirectoryError, match=r"folder\.keras is a folder"):
+        kpl.save_sparse(network(), tmp_path / "folder.keras")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.keras"]
+
+
+def test_damaged_files(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "other.keras", "w") as archive:
+        archive.writestr("readme.txt", "no model")
+    with pytest.raises(kpl.InvalidModelError, match=r"other\.keras is no \.keras file: there is no config\.json in it"):
+        kpl.load_sparse(tmp_path / "other.keras")
+    kpl.save_sparse(kpl.prune(network(), 0.9), tmp_path / "sparse.keras")
+    content = (tmp_path / "sparse.keras").read_bytes()
+    with zipfile.ZipFile(tmp_path / "sparse.keras") as archive:
+        member = archive.getinfo("sparse.npz")
+    for place in range(100, member.compress_size, member.compress_size // 20):
+        flipped = bytearray(content)
+        flipped[member.header_offset + place] ^= 1
+        (tmp_path / "flipped.keras").write_bytes(flipped)
+        with pytest.raises(kpl.InvalidModelError, match="damaged"):
+            kpl.load_sparse(tmp_path / "flipped.keras")
+
+
 def test_files_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         kpl.load_sparse(tmp_path / "nowhere.keras")

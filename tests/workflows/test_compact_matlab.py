@@ -67,6 +67,81 @@ def test_the_command(workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert end.value.code == 0
     assert ", 4, 'Name', 'conv'" in (tmp_path / "buildSmall.m").read_text(encoding="utf-8")
     assert (tmp_path / "buildSmallWeights.mat").is_file()
+
+
+def run(*arguments: str | Path) -> int:
     with pytest.raises(SystemExit) as end:
-        main(["compact", str(workspace), "--out", str(tmp_path / "small.mat")])
-    assert end.value.code == 3
+        main([str(argument) for argument in arguments])
+    return int(end.value.code or 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("small.mat", "its ending in small letters"),
+        ("small.KERAS", "its ending in small letters"),
+        ("buildSmall.M", "its ending in small letters"),
+        ("build-small.m", "cannot be a function of MATLAB"),
+        ("end.m", "cannot be a function of MATLAB"),
+    ],
+)
+def test_files_that_cannot_be_written_are_refused_at_once(
+    name: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def never(*_: Any) -> None:
+        pytest.fail("the network was opened")
+
+    monkeypatch.setattr("keras_prunelab.cli._inputs.open_model", never)
+    assert run("compact", tmp_path / "net.mat", "--out", tmp_path / "out" / name) == 3
+    told = capsys.readouterr().err
+    assert message in told
+    assert "defect" not in told
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_channels_are_counted_from_the_network_that_was_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    layers = [keras.layers.Conv2D(10, 3, name="conv"), keras.layers.Flatten(), keras.layers.Dense(2, name="scores")]
+    keras.Sequential([keras.Input((6, 6, 1)), *layers]).save(tmp_path / "net.keras")
+    assert run("compact", tmp_path / "net.keras", "--fraction", "0.3", "--out", tmp_path / "small.keras") == 0
+    told = capsys.readouterr().out
+    assert "conv: 10 channels become 7" in told
+    before, after = (10 * (9 + 1) + 16 * 10 * 2 + 2), (7 * (9 + 1) + 16 * 7 * 2 + 2)
+    assert f"{before} parameters became {after}" in told
+    assert "100.0%" not in told
+    assert "scores" not in told
+
+
+NAMES = tuple("0123456789")
+
+
+def test_class_names_go_from_file_to_file(workspace: Path, tmp_path: Path) -> None:
+    assert run("compact", workspace, "--fraction", "0.3", "--out", tmp_path / "small.keras") == 0
+    assert run("compact", tmp_path / "small.keras", "--out", tmp_path / "small2.keras") == 0
+    assert run("compact", tmp_path / "small2.keras", "--fraction", "0.1", "--out", tmp_path / "small3.keras") == 0
+    assert run("prune", tmp_path / "small3.keras", "--sparsity", "0.5", "--out", tmp_path / "pruned.keras") == 0
+    facts = [mb.read_sidecar(tmp_path / f"{name}.keras") for name in ("small", "small2", "small3", "pruned")]
+    assert facts[0].class_names == NAMES
+    assert facts[0].file == workspace.name
+    assert facts == facts[:1] * 4
+    assert run("convert", tmp_path / "pruned.keras", tmp_path / "buildNet.m") == 0
+    assert "'9'" in (tmp_path / "buildNet.m").read_text(encoding="utf-8")
+
+
+def test_class_names_of_another_model_go(workspace: Path, tmp_path: Path) -> None:
+    assert run("prune", workspace, "--sparsity", "0.5", "--out", tmp_path / "net.keras") == 0
+    assert (tmp_path / "net.matlab.json").is_file()
+    layers = [keras.Input((4,)), keras.layers.Dense(3, name="scores")]
+    keras.Sequential(layers).save(tmp_path / "plain.keras")
+    assert run("compact", tmp_path / "plain.keras", "--out", tmp_path / "net.keras") == 0
+    assert not (tmp_path / "net.matlab.json").exists()
+    assert run("convert", tmp_path / "net.keras", tmp_path / "buildNet.m") == 0
+    assert "cell(0, 1)" in (tmp_path / "buildNet.m").read_text(encoding="utf-8")
+
+
+def test_endings_in_capitals_are_no_defect(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)]).save(tmp_path / "net.keras")
+    assert run("prune", tmp_path / "net.keras", "--sparsity", "0.5", "--out", tmp_path / "small.KERAS") == 3
+    assert "in small letters" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["net.keras"]

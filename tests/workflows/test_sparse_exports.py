@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -10,6 +13,9 @@ import pytest
 
 import keras_prunelab as kpl
 import matlab_bridge as mb
+from keras_prunelab._backend import to_litert
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def pruned() -> keras.Model:
@@ -47,6 +53,59 @@ def test_litert(tmp_path: Path) -> None:
     interpreter.invoke()
     result = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
     np.testing.assert_allclose(result, model(x), rtol=1e-4, atol=1e-5)
+
+
+def causal() -> keras.Model:
+    """Its mask of 64 x 64 is a constant."""
+    inputs = keras.Input((64, 8))
+    return keras.Model(inputs, keras.layers.MultiHeadAttention(2, 2)(inputs, inputs, use_causal_mask=True))
+
+
+def normalized() -> keras.Model:
+    statistics = np.random.default_rng(0).uniform(0.5, 1, (2, 32, 32, 3))
+    norm = keras.layers.Normalization(axis=(1, 2, 3), mean=statistics[0], variance=statistics[1])
+    return keras.Sequential([keras.Input((32, 32, 3)), norm, keras.layers.Conv2D(2, 3)])
+
+
+def shifted() -> keras.Model:
+    """The constant is as large as the kernel."""
+    inputs = keras.Input((64, 64))
+    constant = np.random.default_rng(0).uniform(0.5, 1, (64, 64)).astype("float32")
+    return keras.Model(inputs, keras.layers.Dense(64)(inputs + constant))
+
+
+@pytest.mark.parametrize(
+    ("make", "constants"), [(causal, 64 * 65 // 2), (normalized, 2 * 32 * 32 * 3), (shifted, 64**2)]
+)
+def test_constants_are_no_weights(make: Callable[[], keras.Model], constants: int, tmp_path: Path) -> None:
+    model = kpl.prune(make(), 0.9)
+    least = nonzeros(model) + constants
+    assert least <= kpl.export_litert(model, tmp_path / "model.tflite") <= least + 64
+    assert (tmp_path / "model.tflite").is_file()
+
+
+def test_zeros_that_are_lost_are_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    model = pruned()
+    dense = keras.Sequential([keras.Input((16, 16, 3)), *map(kept, model.layers)])
+    monkeypatch.setattr("keras_prunelab._structured._litert.to_litert", lambda _: to_litert(dense))
+    with pytest.raises(kpl.InvalidModelError, match="though the model has"):
+        kpl.export_litert(model, tmp_path / "model.tflite")
+    assert list(tmp_path.iterdir()) == []
+
+
+STATEFUL = """
+import sys, keras, keras_prunelab as kpl
+layers = [keras.Input(batch_shape=(1, 5, 3)), keras.layers.LSTM(4, stateful=True), keras.layers.Dense(2)]
+assert kpl.export_litert(keras.Sequential(layers), sys.argv[1]) >= 4 * 2
+"""
+
+
+def test_a_state_has_no_value(tmp_path: Path) -> None:
+    """In a process of its own, because to read it would end the process."""
+    command = [sys.executable, "-c", STATEFUL, str(tmp_path / "model.tflite")]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "model.tflite").is_file()
 
 
 def kept(layer: keras.layers.Layer) -> keras.layers.Layer:
