@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._rebuild import copy_of, nothing, rebuilt
+from keras_prunelab._rebuild import config_of, copy_of, nothing, rebuilt
 
 from ._build import assign_weights, updated
 from ._channels import channel_axis, weights_of
@@ -87,7 +87,7 @@ def fuse(model: keras.Model, data: Any = None) -> keras.Model:
         changes: dict[str, Any] = {} if norm is None else {"use_bias": True}
         if id(layer) in paddings:
             changes["padding"] = "same"
-        new = type(layer).from_config(updated(layer.get_config(), changes)) if changes else copy_of(layer)
+        new = type(layer).from_config(updated(config_of(layer), changes)) if changes else copy_of(layer)
         made.append((new, weights_of(layer) if norm is None else _fused(layer, norm)))
         return new
 

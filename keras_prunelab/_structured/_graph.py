@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,6 +52,12 @@ class Call:
     def weights(self) -> Sequence[Any]:
         """The weights of what is called; an operation has none."""
         return getattr(self.layer, "weights", ())
+
+    @property
+    def learnables(self) -> Collection[int]:
+        """The ids of those weights that training changes, also where they are frozen."""
+        parts = self.layer._flatten_layers() if self.weights else ()
+        return {id(variable) for part in parts for variable in part._trainable_variables}
 
 
 @dataclass(frozen=True)

@@ -96,12 +96,10 @@ def _slices(
         if not isinstance(site.layer, keras.layers.Layer):
             continue
         layout = analysis.layout(rule, site)
-        # Frozen ones count like any other; statistics of normalizations do not.
-        parts = site.layer._flatten_layers()
-        learned = {id(variable) for part in parts for variable in part._trainable_variables}
+        learnables = site.call.learnables  # without the statistics of normalizations
         for variable, weight, axes in zip(site.layer.weights, site.weights, layout, strict=True):
             found = value(variable, weight)
-            if found is None or id(variable) not in learned:
+            if found is None or id(variable) not in learnables:
                 continue
             for axis, ids in enumerate(axes):
                 if ids is None or not ids.size or (made_only and not analysis.makes(site, ids)):

@@ -184,14 +184,13 @@ def _rows(graph: Graph, known: dict[int, _Weight]) -> tuple[list[dict[str, Any]]
 
 
 def _weights_row(call: Call, weights: list[_Weight]) -> dict[str, Any]:
-    parts = call.layer._flatten_layers() if weights else ()
-    trained = {id(variable) for part in parts for variable in part._trainable_variables}  # frozen too, as in MATLAB
+    learnables = call.learnables
     return dict.fromkeys(_COLUMNS, 0) | {
         "layer": call.name,
         "type": type(call.layer).__name__,
         "parameters": sum(each.size for each in weights),
         "learnables": sum(
-            each.size for each, variable in zip(weights, call.weights, strict=True) if id(variable) in trained
+            each.size for each, variable in zip(weights, call.weights, strict=True) if id(variable) in learnables
         ),
         "nonzeros": sum(each.nonzeros for each in weights),
         "bytes_dense": sum(each.dense for each in weights),
