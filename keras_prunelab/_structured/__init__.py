@@ -1,7 +1,7 @@
 """Removing channels for real."""
 
 from ._channels import Flow, Site, Trace, Wall, WallError
-from ._compact import Compaction, compact, compaction
+from ._compact import Compaction, channels_of, compact, compaction
 from ._complete import complete_channels
 from ._fuse import fuse
 from ._latency import latency
@@ -25,6 +25,7 @@ __all__ = [
     "Trace",
     "Wall",
     "WallError",
+    "channels_of",
     "compact",
     "compaction",
     "complete_channels",

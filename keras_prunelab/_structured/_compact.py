@@ -11,6 +11,7 @@ import keras
 from ._analysis import Analysis, analysed, standing
 from ._build import cut
 from ._channels import Flags, Wall
+from ._costs import none_gone
 from ._proof import proved
 
 
@@ -123,6 +124,12 @@ def without_wrappers(model: Any) -> Any:
     if isinstance(model, keras.Model) and any(isinstance(layer, Pruned) for layer in model._flatten_layers()):
         return strip(model)
     return model
+
+
+def channels_of(model: keras.Model) -> dict[str, int]:
+    """How many channels each layer makes that makes some; by the name of its first call."""
+    analysis = analysed(without_wrappers(model))
+    return {name: was for name, (was, _) in channels(analysis, none_gone(analysis)).items()}
 
 
 def channels(analysis: Analysis, gone: Flags) -> dict[str, tuple[int, int]]:

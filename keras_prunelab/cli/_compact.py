@@ -37,9 +37,9 @@ def command(
     import matlab_bridge as bridge
 
     from ._inputs import open_model
-    from ._outputs import make_folder, save_keras
+    from ._outputs import check_target, make_folder, save_keras
 
-    _check(out)
+    check_target(out, {".keras", ".m"}, "a network of another size does not fit into the bytes of its .mat file")
     opened = open_model(model, network)
     given = opened.model if fraction is None else kpl.remove_filters(opened.model, fraction, multiple_of=multiple_of)
     found = kpl.compaction(given)
@@ -50,8 +50,10 @@ def command(
         save_keras(replace(opened, model=found.model), out)
     lines = str(found).splitlines()
     if fraction is not None:  # it compares with a network whose filters are gone already; people know the whole one
-        whole = kpl.compaction(opened.model).channels
-        channels = {name: (whole.get(name, counts)[0], counts[1]) for name, counts in found.channels.items()}
+        from keras_prunelab._structured import channels_of
+
+        whole = channels_of(opened.model)
+        channels = {name: (whole.get(name, was), now) for name, (was, now) in found.channels.items()}
         lines = str(replace(found, channels=channels)).splitlines()[1:]
     for line in lines:
         _console.say(line)
@@ -60,24 +62,3 @@ def command(
         f"Wrote {out}: {before.parameters:,} parameters became {after.parameters:,}, {before.macs:,} multiply-adds "
         f"{after.macs:,}."
     )
-
-
-def _check(out: Path) -> None:
-    """Refuse a file that could not be written, before any work.
-
-    Raises:
-        InvalidModelError: its ending is another one, or MATLAB takes no function of its name.
-    """
-    from keras_prunelab._errors import InvalidModelError
-    from matlab_bridge.networks.write._matlab_text import is_function_name
-
-    if out.suffix not in {".keras", ".m"}:
-        raise InvalidModelError(
-            f"--out is a .keras or a .m file, its ending in small letters, but got {str(out)!r}: a network of another "
-            "size does not fit into the bytes of the .mat file that it came from."
-        )
-    if out.suffix == ".m" and not is_function_name(out.stem):
-        raise InvalidModelError(
-            f"--out {out.name} cannot be a function of MATLAB: its name is of letters, digits and underscores, begins "
-            "with a letter, has at most 63 characters, and is no keyword. An example is buildNet.m."
-        )

@@ -45,14 +45,15 @@ def command(
     from keras_prunelab._errors import InvalidModelError
 
     from ._inputs import open_model
-    from ._outputs import make_folder, save_keras
+    from ._outputs import check_target, make_folder, save_keras
 
-    kind = target.suffix.lower()
+    kind = target.suffix
     if source.suffix.lower() not in (".mat", ".keras") or kind not in _ENDINGS or kind == source.suffix.lower():
         raise InvalidModelError(
             "convert reads a .mat or a .keras file, and writes another: a .keras, a .m or a .onnx file. "
             f"It got {source.name} and {target.name}."
         )
+    check_target(target, _ENDINGS)
     if kind == ".keras":
         opened = open_model(source, network)
         make_folder(target.parent)
@@ -80,7 +81,7 @@ def _write(network: Network, target: Path) -> str:
     """Write MATLAB code or ONNX; returns what to tell."""
     import matlab_bridge as bridge
 
-    if target.suffix.lower() == ".onnx":
+    if target.suffix == ".onnx":
         bridge.export_onnx(network, target)
         return f"Wrote {target}."
     bridge.write_matlab_code(network, target)

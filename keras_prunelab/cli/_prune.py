@@ -38,11 +38,10 @@ def command(
     import matlab_bridge as bridge
 
     from ._inputs import open_model
-    from ._outputs import make_folder, save_keras
+    from ._outputs import check_target, make_folder, save_keras
 
-    to_matlab = out.suffix.lower() == ".mat"
-    if not to_matlab and out.suffix.lower() != ".keras":
-        raise kpl.InvalidModelError(f"--out is a .mat or a .keras file, but got {str(out)!r}.")
+    check_target(out, {".keras", ".mat"})
+    to_matlab = out.suffix == ".mat"
     opened = open_model(model, network)
     if to_matlab and opened.network is None:
         raise kpl.InvalidModelError(

@@ -78,9 +78,9 @@ def run(*arguments: str | Path) -> int:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("small.mat", "its ending in small letters"),
-        ("small.KERAS", "its ending in small letters"),
-        ("buildSmall.M", "its ending in small letters"),
+        ("small.mat", "in small letters"),
+        ("small.KERAS", "in small letters"),
+        ("buildSmall.M", "in small letters"),
         ("build-small.m", "cannot be a function of MATLAB"),
         ("end.m", "cannot be a function of MATLAB"),
     ],
