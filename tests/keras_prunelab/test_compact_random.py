@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 import keras_prunelab as kpl
 
-L = keras.layers
+L, ops = keras.layers, keras.ops
 
 IMAGE: dict[str, Callable[[Any, int], Any]] = {
     "conv": lambda draw, n: L.Conv2D(
@@ -32,16 +33,17 @@ IMAGE: dict[str, Callable[[Any, int], Any]] = {
     "padding": lambda draw, n: L.ZeroPadding2D(1),
     "up-sampling": lambda draw, n: L.UpSampling2D(2),
     "cropping": lambda draw, n: L.Cropping2D(((0, 1), (0, 0))),
+    "resizing": lambda draw, n: L.Resizing(5, 6),
     "dropout": lambda draw, n: L.SpatialDropout2D(0.5),
     "dense": lambda draw, n: L.Dense(n, activation=draw.f()),
 }
 SEQUENCE: dict[str, Callable[[Any, int], Any]] = {
     "conv": lambda draw, n: L.Conv1D(n, draw.kernel(), padding=draw.padding("causal"), activation=draw.f()),
-    "lstm": lambda draw, n: L.LSTM(n, return_sequences=True),
+    "lstm": lambda draw, n: L.LSTM(n, return_sequences=True, use_bias=draw.bit()),
     "gru": lambda draw, n: L.GRU(n, return_sequences=True, reset_after=draw.bit()),
     "simple": lambda draw, n: L.SimpleRNN(n, return_sequences=True, activation=draw.f() or "tanh"),
     "bidirectional": lambda draw, n: L.Bidirectional(
-        L.GRU(n, return_sequences=True), merge_mode="concat" if draw.bit() else "sum"
+        L.GRU(n, return_sequences=True, use_bias=draw.bit()), merge_mode="concat" if draw.bit() else "sum"
     ),
     "time distributed": lambda draw, n: L.TimeDistributed(L.Dense(n, activation=draw.f())),
     "dense": lambda draw, n: L.Dense(n, activation=draw.f()),
@@ -52,11 +54,26 @@ SEQUENCE: dict[str, Callable[[Any, int], Any]] = {
 }
 
 
+OPERATIONS: dict[str, Callable[[Any], Any]] = {
+    "arithmetic": lambda x: ops.relu(x * 0.5 + 1) - 0.25,
+    "quotient": lambda x: x / (1 + ops.square(x)),
+    "clip": lambda x: ops.clip(x, -0.5, 1.0),
+    "steps": lambda x: x[:, 1:],
+    "every second step": lambda x: x[:, ::2],
+    "flip": lambda x: ops.flip(x, (1, -1)),
+    "transpose": lambda x: ops.transpose(x, (0, *range(len(x.shape) - 2, 0, -1), len(x.shape) - 1)),
+    "channels to the front and back": lambda x: ops.moveaxis(ops.moveaxis(x, -1, 1), 1, -1),
+    "reshape": lambda x: ops.reshape(x, (-1, x.shape[1], int(np.prod(x.shape[2:-1])), 1, x.shape[-1]))[:, :, :, 0],
+    "sum": lambda x: x + ops.sum(x, axis=1, keepdims=True),
+}
+
+
 class Draw:
     """Random choices, all from one of Hypothesis' own."""
 
     def __init__(self, data: st.DataObject) -> None:
         self.data = data
+        self.layers: list[Any] = []
 
     def of(self, choices: Any) -> Any:
         return self.data.draw(st.sampled_from(list(choices)))
@@ -89,17 +106,29 @@ def joined(draw: Draw, tensors: list[Any]) -> Any:
 
 def grown(draw: Draw, kinds: dict[str, Any], tensors: list[Any]) -> None:
     """Put a random layer on one of the last tensors, or join two."""
-    x = draw.of(tensors[-2:])
-    kind = draw.of([*kinds, "join", "operation", "attention"] if len(x.shape) == 3 else [*kinds, "join", "operation"])
+    x = draw.of([each for each in tensors[-2:] if len(each.shape) > 2])
+    more = ["join", "operation", "again", *(["attention"] if len(x.shape) == 3 else [])]
+    kind = draw.of([*kinds, *more])
     if kind == "join":
         x = joined(draw, tensors)
     elif kind == "operation":
-        x = keras.ops.relu(x * 0.5 + 1) - 0.25
+        x = OPERATIONS[draw.of(OPERATIONS)](x)
+    elif kind == "again":
+        x = called_again(draw, x)
     elif kind == "attention":
         x = L.MultiHeadAttention(2, 2, value_dim=3)(x, x)
     elif not (kind == "grouped" and x.shape[-1] % 2) and min(x.shape[1:-1]) > 3 and None not in x.shape[1:]:
-        x = kinds[kind](draw, draw.of([3, 4]))(x)
+        draw.layers.append(kinds[kind](draw, draw.of([3, 4])))
+        x = draw.layers[-1](x)
     tensors.append(x)
+
+
+def called_again(draw: Draw, x: Any) -> Any:
+    """Call a layer on another tensor, where it takes it."""
+    if draw.layers:
+        with contextlib.suppress(ValueError):
+            return draw.of(draw.layers)(x)
+    return x
 
 
 def filled(model: keras.Model, rng: np.random.Generator, share: float) -> None:
@@ -118,6 +147,8 @@ def filled(model: keras.Model, rng: np.random.Generator, share: float) -> None:
 
 def check(draw: Draw, entry: Any, kinds: dict[str, Any]) -> None:
     tensors = [entry]
+    if len(entry.shape) == 2:  # units that become an image
+        tensors.append(L.Reshape((5, 6, 3))(L.Dense(5 * 6 * 3, activation=draw.f())(entry)))
     for _ in range(draw.of([2, 3, 4, 5])):
         grown(draw, kinds, tensors)
     x = tensors[-1]
@@ -131,10 +162,16 @@ def check(draw: Draw, entry: Any, kinds: dict[str, Any]) -> None:
     assert found.parameters[1] <= found.parameters[0] + sum(now for _, now in found.channels.values())
 
 
-@settings(max_examples=430, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=400, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_random_graphs_of_images(data: st.DataObject) -> None:
     check(Draw(data), keras.Input((5, 6, 2)), IMAGE)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_random_graphs_of_units_that_become_images(data: st.DataObject) -> None:
+    check(Draw(data), keras.Input((5,)), IMAGE)
 
 
 @settings(max_examples=90, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
