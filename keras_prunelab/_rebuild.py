@@ -29,7 +29,8 @@ def rebuilt(
 
     Args:
         model: a built model.
-        replace: makes a new layer from each layer that is not a functional or sequential model itself.
+        replace: makes a new layer from each layer that is not a functional or sequential model itself; or gives
+            `nothing` or `inside`.
         what: what is being done, for the errors: `"wrapped"`.
         shape_of: the shape that a symbolic input of the model, or of a model inside it, has in the new one.
 
@@ -55,6 +56,9 @@ def rebuilt(
     def renew(part: Any) -> Any:
         if id(part) not in made:
             made[id(part)] = _cloned(part, renew, shape_of) if is_graph(part) else replace(part)
+            if made[id(part)] is inside:
+                options = {"name": part.name, "trainable": part.trainable, "dtype": part.dtype_policy}
+                made[id(part)] = keras.layers.TimeDistributed(renew(part.layer), **options)
         return made[id(part)]
 
     try:
@@ -119,6 +123,16 @@ def _sequential(model: Any, inputs: Any, layers: Sequence[Any]) -> Any:
 def nothing(tensor: Any, **_: Any) -> Any:
     """What `replace` gives for a layer that is to be left out of the graph."""
     return tensor
+
+
+def inside(tensor: Any, **_: Any) -> Any:
+    """What `replace` gives for a model that is called at each step of a sequence, to have its layers replaced."""
+    return tensor
+
+
+def is_stepwise(layer: Any) -> bool:
+    """Whether a layer calls a functional or sequential model at each step of a sequence."""
+    return type(layer) is keras.layers.TimeDistributed and is_graph(layer.layer)
 
 
 def copy_of(layer: Any) -> Any:

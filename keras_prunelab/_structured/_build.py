@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._rebuild import assign_all, config_of, copy_of, rebuilt
+from keras_prunelab._rebuild import assign_all, config_of, copy_of, inside, is_stepwise, rebuilt
 
 from ._analysis import Analysis
 from ._channels import Flags, Layout, Site, Values
@@ -39,6 +39,8 @@ def cut(
     made: list[tuple[Any, Any, Sequence[Any]]] = []
 
     def replace(layer: Any) -> Any:
+        if id(layer) not in plan and is_stepwise(layer):
+            return inside
         if id(layer) not in plan:  # an input, or what leads to no output
             return copy_of(layer) if isinstance(layer, keras.layers.Layer) else layer
         if not isinstance(layer, keras.layers.Layer):

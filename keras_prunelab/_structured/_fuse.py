@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._rebuild import config_of, copy_of, nothing, rebuilt
+from keras_prunelab._rebuild import config_of, copy_of, inside, is_stepwise, nothing, rebuilt
 
 from ._build import assign_weights, updated
 from ._channels import channel_axis, weights_of
@@ -75,6 +75,7 @@ def fuse(model: keras.Model, data: Any = None) -> keras.Model:
         if _normalizes(first, second) and named.isdisjoint(second.outputs)
     }
     paddings = {id(second.layer): first.layer for first, second in pairs if _is_padding(first, second)}
+    called = {id(call.layer) for call in graph.calls}
     absorbed = {id(layer) for layer in (*norms.values(), *paddings.values())}
     made: list[tuple[Any, list[NDArray[Any]]]] = []
 
@@ -83,6 +84,8 @@ def fuse(model: keras.Model, data: Any = None) -> keras.Model:
             return nothing
         if not isinstance(layer, L.Layer):
             return layer
+        if is_stepwise(layer) and id(layer) not in called:
+            return inside
         norm = norms.get(id(layer))
         changes: dict[str, Any] = {} if norm is None else {"use_bias": True}
         if id(layer) in paddings:

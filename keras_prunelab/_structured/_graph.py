@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from keras_prunelab._errors import InvalidModelError
-from keras_prunelab._rebuild import is_graph
+from keras_prunelab._rebuild import is_graph, is_stepwise
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +38,8 @@ class Call:
         inputs: every tensor among the arguments, in their order, but for masks.
         masks: the tensors that say which steps count, which Keras passes from layer to layer by itself.
         outputs: what comes out, flat.
+        times: how often it is called for one observation: more than once inside a model that is called at each step of
+            a sequence; None where that is not known.
     """
 
     layer: Any
@@ -47,6 +49,7 @@ class Call:
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     masks: tuple[Tensor, ...] = ()
+    times: int | None = 1
 
     @property
     def weights(self) -> Sequence[Any]:
@@ -58,6 +61,14 @@ class Call:
         """The ids of those weights that training changes, also where they are frozen."""
         parts = self.layer._flatten_layers() if self.weights else ()
         return {id(variable) for part in parts for variable in part._trainable_variables}
+
+
+class IntoSteps:
+    """Stands for a layer where a model is called at each step of a sequence: a step without its time axis."""
+
+
+class OutOfSteps:
+    """Stands for a layer behind such a model: all steps again."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +90,7 @@ class Graph:
 
 def step_of(call: Call) -> Call:
     """The call that a `TimeDistributed` makes of the layer inside it at one step."""
-
-    def without_time(tensor: Tensor) -> Tensor:
-        return Tensor((tensor.shape[0], *tensor.shape[2:]), tensor.dtype)
-
-    seen = {tensor: without_time(tensor) for tensor in (*call.inputs, *call.outputs)}
+    seen = {tensor: _without_time(tensor) for tensor in (*call.inputs, *call.outputs)}
     args = tuple(seen[each] if isinstance(each, Tensor) else each for each in call.args)
     inputs, outputs = (tuple(seen[each] for each in tensors) for tensors in (call.inputs, call.outputs))
     return Call(call.layer.layer, call.name, args, {}, inputs, outputs)
@@ -116,7 +123,7 @@ def graph_of(model: Any) -> Graph:
         )
     found = _Found()
     inputs = tuple(_tensor(each) for each in _functional(model)._inputs)
-    outputs = tuple(_walk(model, inputs, (), found))
+    outputs = tuple(_walk(model, inputs, (), found, 1))
     return Graph(tuple(found.calls), inputs, outputs, found.entries)
 
 
@@ -126,8 +133,10 @@ class _Found:
     entries: dict[int, list[Tensor]] = field(default_factory=dict)
 
 
-def _walk(model: Any, entries: Sequence[Tensor], path: tuple[str, ...], found: _Found) -> list[Tensor]:
-    """Add the calls inside a model that is called on `entries`; returns what comes out."""
+def _walk(
+    model: Any, entries: Sequence[Tensor], path: tuple[str, ...], found: _Found, times: int | None
+) -> list[Tensor]:
+    """Add the calls inside a model that is called on `entries`, so many times; returns what comes out."""
     functional = _functional(model)
     known: dict[int, Tensor] = {}
     for symbol, tensor in zip(functional._inputs, entries, strict=True):
@@ -142,16 +151,35 @@ def _walk(model: Any, entries: Sequence[Tensor], path: tuple[str, ...], found: _
         given = tuple(known[id(each)] for each in node.input_tensors)
         layer = node.operation
         if is_graph(layer):
-            outputs = _walk(layer, given, (*path, layer.name), found)
+            outputs = _walk(layer, given, (*path, layer.name), found, times)
+        elif is_stepwise(layer) and len(given) == 1:  # without a mask
+            outputs = _steps(node, given[0], path, found, times)
         else:
             outputs = [_tensor(each) for each in node.outputs]
             named = [value for name, value in kwargs.items() if name.endswith("mask")]
             masks = tuple(each for each in given if any(each is value for value in named))
             inputs = tuple(each for each in given if each not in masks)
             name = "/".join((*path, layer.name))
-            found.calls.append(Call(layer, name, args, kwargs, inputs, tuple(outputs), masks))
+            found.calls.append(Call(layer, name, args, kwargs, inputs, tuple(outputs), masks, times))
         known.update(zip(map(id, node.outputs), outputs, strict=True))
     return [known[id(each)] for each in functional._outputs]
+
+
+def _steps(node: Any, entry: Tensor, path: tuple[str, ...], found: _Found, times: int | None) -> list[Tensor]:
+    """Add the calls inside a model that is called at each step."""
+    layer, length = node.operation, entry.shape[1]
+    name, often = "/".join((*path, layer.name)), None if times is None or length is None else times * length
+    step = _without_time(entry)
+    found.calls.append(Call(IntoSteps(), name, (entry,), {}, (entry,), (step,)))
+    made = _walk(layer.layer, [step], (*path, layer.name), found, often)
+    outputs = [_tensor(each) for each in node.outputs]
+    for one, whole in zip(made, outputs, strict=True):
+        found.calls.append(Call(OutOfSteps(), name, (one,), {}, (one,), (whole,)))
+    return outputs
+
+
+def _without_time(tensor: Tensor) -> Tensor:
+    return Tensor((tensor.shape[0], *tensor.shape[2:]), tensor.dtype)
 
 
 def _nodes(functional: Any) -> Iterator[Any]:

@@ -31,6 +31,9 @@ def uses(call: Call) -> Sequence[int]:
             weights into one number, or a length is free.
     """
     kind = type(call.layer)
+    if call.times != 1 and call.weights:
+        often = product_of([call.times])
+        return [often * count for count in uses(replace(call, times=1))]
     if kind in _USES:
         found = list(_USES[kind](call))
         return found + [0] * (len(call.weights) - len(found))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -29,6 +30,9 @@ def products(call: Call, heads: tuple[int, int, int] | None = None) -> int:
         UnknownCountError: it multiplies tensors in a way that is not known here, or a length is free.
     """
     layer = call.layer
+    if call.times != 1:
+        once = products(replace(call, times=1), heads)
+        return once and once * product_of([call.times])
     if type(layer) is L.MultiHeadAttention:
         query, value = attended(call)
         number, keys, values = heads or (layer.num_heads, layer.key_dim, layer.value_dim)

@@ -1,5 +1,7 @@
 """Wrappers: what the layer inside does, at every step of a sequence or in both directions."""
 
+# ruff: noqa: ARG002 # the methods of a rule are given what any rule may need
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -10,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._structured._channels import Flags, Flow, Ids, Layout, Site, Trace, Values, WallError
-from keras_prunelab._structured._graph import Call, step_of
+from keras_prunelab._structured._graph import Call, IntoSteps, OutOfSteps, step_of
 
 from ._base import Count, Rule, balanced, ids_of
 from ._merge import product
 from ._recurrent import RecurrentRule
 from ._registry import register_rule, rule_of
+from ._shape import AxesRule
 
 L = keras.layers
 
@@ -90,6 +93,26 @@ class TimeDistributedRule(Rule):
         """The inner layer's."""
         rule, inner = _inside(site)
         return rule.rescaled(inner, weights, count)
+
+
+@register_rule(IntoSteps)
+class IntoStepsRule(AxesRule):
+    """The same channels, one axis further to the front."""
+
+    def axis(self, layer: Any, axis: int) -> int:
+        """Without the time axis."""
+        if axis < 2:
+            raise WallError("has its channels along the time axis")
+        return axis - 1
+
+
+@register_rule(OutOfSteps)
+class OutOfStepsRule(AxesRule):
+    """The same channels, one axis further to the back."""
+
+    def axis(self, layer: Any, axis: int) -> int:
+        """With the time axis."""
+        return axis + 1
 
 
 def _inside(site: Site) -> tuple[Rule, Site]:
