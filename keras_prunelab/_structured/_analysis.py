@@ -134,10 +134,11 @@ def _read_beside(analysis: Analysis, axes: Mapping[Tensor, int]) -> dict[Tensor,
     """The axis of tensors that no layer makes channels of, where they are joined with channels along another one."""
     found = {}
     for site in analysis.sites:
-        made = {flow.axis for flow in site.inputs if is_made(analysis.makers, flow)}
-        for tensor, flow in zip(site.call.inputs, site.inputs, strict=True):
-            other = made - {flow.axis}
-            if len(made) == len(other) == 1 and tensor not in axes and max(made) < len(tensor.shape):
+        inputs = list(zip(site.call.inputs, site.inputs, strict=True))
+        for tensor, flow in inputs:
+            alike = (other for each, other in inputs if len(each.shape) == len(tensor.shape))
+            made = {other.axis for other in alike if is_made(analysis.makers, other)}
+            if len(made) == 1 and flow.axis not in made and tensor not in axes:
                 found[tensor] = max(made)
     return found
 

@@ -108,3 +108,35 @@ def test_one_number_an_observation(name: str) -> None:
     found = kpl.compaction(model)
     assert found.model.get_layer("a").units == 7
     assert_same(model, found.model)
+
+
+@pytest.mark.parametrize(("make", "gates"), [(L.LSTM, 4), (L.GRU, 3), (L.SimpleRNN, 1)])
+def test_units_of_an_encoder_go_with_those_of_the_decoder(make: Any, gates: int) -> None:
+    source, target = keras.Input((5, 3)), keras.Input((4, 2))
+    _, *states = make(6, return_state=True, name="encoder")(source)
+    x = make(6, return_sequences=True, name="decoder")(target, initial_state=states)
+    model = lively(keras.Model([source, target], L.Dense(2)(x)))
+    columns = [gate * 6 + unit for gate in range(gates) for unit in (1, 4)]
+    for name, silent in (("encoder", columns), ("decoder", columns[::2])):  # unit 4 of the decoder speaks
+        for index in range(len(model.get_layer(name).weights)):
+            set_to(model.get_layer(name), index, np.s_[..., silent], 0)
+    found = kpl.compaction(model)
+    assert found.walls == ()
+    assert [found.model.get_layer(name).units for name in ("encoder", "decoder")] == [5, 5]
+    assert_same(model, found.model)
+    small = kpl.remove_filters(model, 1 / 3)
+    assert [small.get_layer(name).units for name in ("encoder", "decoder")] == [4, 4]
+
+
+def test_a_state_that_is_no_zero_keeps_a_unit_alive() -> None:
+    source, target = keras.Input((3,)), keras.Input((4, 2))
+    start = L.Dense(6, name="start")(source)
+    model = lively(keras.Model([source, target], L.Dense(2)(L.SimpleRNN(6, name="r")(target, initial_state=start))))
+    for index in range(3):
+        set_to(model.get_layer("r"), index, np.s_[..., [1, 4]], 0)
+    for index in range(2):
+        set_to(model.get_layer("start"), index, np.s_[..., 4], 0)
+    found = kpl.compaction(model)
+    assert found.walls == ()
+    assert [found.model.get_layer(name).units for name in ("start", "r")] == [5, 5]
+    assert_same(model, found.model)

@@ -22,22 +22,28 @@ L = keras.layers
 class RecurrentRule(Rule):
     """A layer with one or several gates a unit. A unit whose candidate is always zero stays zero from the start.
 
-    Other constants are none here: the state begins at zero.
+    Other constants are none here: the state begins at zero, or as another layer says, such as the encoder of a
+    translator, whose units then go together with these.
     """
 
     gates: int
     candidate: int
     """Which of the gates, in Keras' order, is what the state is made of."""
+    states = 1
+    """How many numbers a unit remembers."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
         """Units come out, as the sequence and as the states; see `Rule.flow`."""
         layer = call.layer
-        if len(inputs) > 1:
-            raise WallError("is given its initial state by other layers")
+        first, *states = inputs
+        if len(states) not in (0, self.states):
+            raise WallError(f"is given {len(inputs)} tensors")
         if layer.stateful:
             raise WallError("keeps its state from batch to batch")
-        trace.bind(layer, "in", inputs[0].at(2))
+        trace.bind(layer, "in", first.at(2))
         units = trace.make(layer, "units", layer.units)
+        for state in states:
+            trace.couple(units, state.at(1))
         if not (is_elementwise(layer.activation) and is_elementwise(_gate_activation(layer))):
             trace.pin(units)
         return [Flow(len(tensor.shape) - 1, units) for tensor in call.outputs]
@@ -58,16 +64,21 @@ class RecurrentRule(Rule):
         silent = ~(kernel[~_is_zero(values[0])] != 0).any(axis=0) & ~(recurrent != 0).any(axis=0)
         for one in bias:
             silent &= ~(one.reshape(-1, layer.units) != 0).any(axis=0)
+        for state in values[1:]:
+            silent &= _is_zero(state)
         return np.asarray(silent)
 
     def needs(self, site: Site, values: Sequence[Values], live: Sequence[Flags]) -> Sequence[Flags]:
         """What units that matter read; see `Rule.needs`."""
         kernel = site.weights[0].reshape(site.ports["in"].size, self.gates, -1)
-        return [np.asarray((kernel != 0).any(axis=1)[:, self._matter(site, values, live)].any(axis=1))]
+        matter = self._matter(site, values, live)
+        read = np.asarray((kernel != 0).any(axis=1)[:, matter].any(axis=1))
+        return [read, *[matter] * (len(values) - 1)]
 
     def held(self, site: Site, values: Sequence[Values], needed: Sequence[Flags]) -> Sequence[Flags]:
-        """What varies; see `Rule.held`."""
-        return [needed[0] & ~self._foldable(site, values[0])]
+        """What varies; of the states, what the units hold; see `Rule.held`."""
+        states = [np.zeros(flags.size, np.bool_) for flags in needed[1:]]
+        return [needed[0] & ~self._foldable(site, values[0]), *states]
 
     def held_inside(self, site: Site, values: Sequence[Values], live: Sequence[Flags]) -> Sequence[tuple[Ids, Flags]]:
         """Units that other units listen to; see `Rule.held_inside`."""
@@ -119,7 +130,7 @@ class SimpleRNNRule(RecurrentRule):
 class LSTMRule(RecurrentRule):
     """Input, forget, cell, output; the state and the output are zero where the cell's candidate is."""
 
-    gates, candidate = 4, 2
+    gates, candidate, states = 4, 2, 2
 
 
 @register_rule(L.GRU)

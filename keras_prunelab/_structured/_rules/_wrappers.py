@@ -135,6 +135,8 @@ class BidirectionalRule(Rule):
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
         """The units of both, in a row or coupled; see `Rule.flow`."""
         layer = call.layer
+        if len(inputs) > 1:
+            raise WallError("is given its initial states by other layers")
         both = []
         for way, inner in _ways(layer):
             rule = rule_of(inner)
