@@ -13,6 +13,7 @@ import numpy as np
 
 from matlab_bridge._errors import NetworkMismatchError, UnsupportedLayerError
 
+from ._affine import scale_and_bias
 from ._build import model_values, to_matlab, variable_paths, with_known_paths
 from ._keras_graph import Call, calls, shortest_sequence
 from ._network import Array, Connection, Layer, Network
@@ -38,6 +39,7 @@ _ANY_ORDER = frozenset(
         "Multiply",
         "PReLU",
         "ReLU",
+        "Rescaling",
         "Softmax",
     }
 )
@@ -63,7 +65,7 @@ def from_keras(model: keras.Model, *, class_names: tuple[str, ...] = ()) -> Netw
     A flatten runs column-major in MATLAB: the weights of the layers after it are reordered, so that the
     network gives the same outputs. A fused activation becomes a layer of its own (`"conv1_relu"`), a
     `ZeroPadding2D` becomes the padding of the layer after it, and a `Rescaling` or `Normalization` after an
-    input its normalization.
+    input its normalization. Elsewhere these, and sums and products with constants, become scaling layers.
 
     A model that `to_keras` made, or a pruned copy of it, gives its own network back, with the new weights.
 
@@ -125,7 +127,8 @@ class _Translation:
     def __init__(self, model: keras.Model) -> None:
         self._model = model
         self._calls = list(calls(model))
-        self._uses = Counter(id(tensor) for call in self._calls for tensor in call.inputs)
+        used = [*(tensor for call in self._calls for tensor in call.inputs), *model.outputs]
+        self._uses = Counter(map(id, used))
         self._ends: dict[int, _End] = {}
         self._layers: dict[str, Layer] = {}
         self._connections: list[Connection] = []
@@ -135,8 +138,7 @@ class _Translation:
         for call in self._calls:
             if uses[call.operation.name] > 1:
                 raise call.unsupported("the model calls it more than once, and MATLAB's layers stand in one place")
-            translate = _SPECIAL.get(call.kind, _Translation._plain)
-            self._ends[id(call.output)] = translate(self, call)
+            self._ends[id(call.output)] = self._translated(call)
         outputs = [self._ends[id(tensor)] for tensor in self._model.outputs]
         for end, tensor in zip(outputs, self._model.outputs, strict=True):
             if not all(part is None for part in (end.order, end.margins, end.axes)):
@@ -149,6 +151,12 @@ class _Translation:
             connections=tuple(self._connections),
             output_names=tuple(end.layer for end in outputs),
         )
+
+    def _translated(self, call: Call) -> _End:
+        affine = scale_and_bias(call)
+        if affine is not None:
+            return self._scaled(call, *affine)
+        return _SPECIAL.get(call.kind, _Translation._plain)(self, call)
 
     # Keras layers that are no layer of their own in MATLAB, or more than one.
 
@@ -168,7 +176,7 @@ class _Translation:
 
     def _rescaling(self, call: Call) -> _End:
         scale, offset = (np.asarray(value, dtype=float) for value in (call.operation.scale, call.operation.offset))
-        return self._normalize_input(call, mean=-offset / scale, deviation=1 / scale)
+        return self._scaled(call, scale, offset)
 
     def _normalization(self, call: Call) -> _End:
         if call.operation.invert:
@@ -177,24 +185,21 @@ class _Translation:
             keras.ops.convert_to_numpy(value).astype(float)[0]
             for value in (call.operation.mean, call.operation.variance)
         )
-        return self._normalize_input(call, mean, np.maximum(np.sqrt(variance), keras.config.epsilon()))
+        deviation = np.maximum(np.sqrt(variance), keras.config.epsilon())
+        return self._scaled(call, 1 / deviation, -mean / deviation)
 
-    def _normalize_input(self, call: Call, mean: Array, deviation: Array) -> _End:
+    def _scaled(self, call: Call, scale: Array, bias: Array) -> _End:
+        """The normalization of the input where nothing stands between, and a scaling layer elsewhere."""
         end = self._ends[id(call.inputs[0])]
         source = self._layers[end.layer]
-        is_free = end.margins is None and end.axes is None and source.settings.get("Normalization") == "none"
-        if not is_free or self._uses[id(call.inputs[0])] > 1:
-            raise call.unsupported("it normalizes, which MATLAB's input layers do; it must follow an input alone")
-        rank = np.size(source.settings["InputSize"])
-        statistics = {"Mean": mean, "StandardDeviation": deviation}
-        # As MATLAB has them: 1x1xC or HxWxC for images, Dx1 for features and sequences.
-        shaped = {
-            name: array.reshape((1,) * (rank - array.ndim) + array.shape) if rank > 1 else array.reshape(-1, 1)
-            for name, array in statistics.items()
-        }
-        settings = {**source.settings, "Normalization": "zscore", **shaped}
-        self._layers[source.name] = replace(source, settings=settings)
-        return end
+        is_input = end.margins is None and end.axes is None and "Normalization" in source.settings
+        if is_input and self._uses[id(call.inputs[0])] == 1 and np.all(scale > 0):
+            self._layers[source.name] = _normalized(source, mean=-bias / scale, deviation=1 / scale)
+            return end
+        if end.order is not None:
+            scale, bias = (values.ravel()[end.order] if values.size > 1 else values for values in (scale, bias))
+        layer = keras.layers.Rescaling(scale.tolist(), bias.tolist(), name=call.operation.name)
+        return self._plain(Call(layer, call.inputs, call.output))
 
     def _padding(self, call: Call) -> _End:
         padding = call.operation.padding
@@ -247,11 +252,13 @@ class _Translation:
 
     def _attention(self, call: Call) -> _End:
         """Attention of a sequence to itself, whatever the names under which the call has it."""
-        told = call.operation._inbound_nodes[0].arguments.kwargs
-        if len({id(tensor) for tensor in call.inputs}) > 1 or told.get("return_attention_scores"):
-            raise call.unsupported("it attends to other inputs than its own sequence, or returns its scores")
-        end = self._plain(replace(call, inputs=call.inputs[:1]))
-        if told.get("use_causal_mask"):
+        told = dict(call.options)
+        is_causal = told.pop("use_causal_mask", False)
+        given = [value for value in (*call.arguments, *told.values()) if value is not None and value is not False]
+        if any(value is not call.inputs[0] for value in given):
+            raise call.unsupported("it attends to other inputs than its own sequence, with a mask, or returns scores")
+        end = self._plain(Call(call.operation, call.inputs[:1], call.output))
+        if is_causal:
             layer = self._layers[end.layer]
             self._layers[end.layer] = replace(layer, settings={**layer.settings, "AttentionMask": "causal"})
         return end
@@ -308,6 +315,21 @@ _SPECIAL = {
 }
 
 
+def _normalized(layer: Layer, mean: Array, deviation: Array) -> Layer:
+    """An input layer that normalizes, after the normalization that it has already."""
+    rank = np.size(layer.settings["InputSize"])
+    # As MATLAB has them: 1x1xC or HxWxC for images, Dx1 for features and sequences.
+    mean, deviation = (
+        array.reshape((1,) * (rank - array.ndim) + array.shape) if rank > 1 else array.reshape(-1, 1)
+        for array in (mean, deviation)
+    )
+    if layer.settings["Normalization"] != "none":
+        earlier, spread = layer.settings["Mean"], layer.settings["StandardDeviation"]
+        mean, deviation = earlier + spread * mean, spread * deviation
+    statistics = {"Normalization": "zscore", "Mean": mean, "StandardDeviation": deviation}
+    return replace(layer, settings={**layer.settings, **statistics})
+
+
 def _described(call: Call) -> tuple[str, LayerRule, Mapping[str, Any]]:
     """The MATLAB class, its rule and its settings for a Keras layer."""
     if getattr(call.operation, "data_format", None) == "channels_first":
@@ -315,6 +337,8 @@ def _described(call: Call) -> tuple[str, LayerRule, Mapping[str, Any]]:
     for class_name, rule in registered().items():
         if call.kind not in rule.keras_classes:
             continue
+        if (objection := call.objection()) is not None:
+            raise call.unsupported(objection)
         try:
             settings = rule.settings_of(call.operation, call.shapes)
         except UnsupportedLayerError as error:
