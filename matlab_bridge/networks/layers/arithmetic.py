@@ -38,6 +38,15 @@ class Scaling(LayerRule):
         scale, bias = (values[0] if len(values) == 1 else list(values) for values in factors)
         return keras.layers.Rescaling(scale, bias, name=site.name)(site.input)
 
+    def sizes_of(self, layer: Layer, built: keras.layers.Layer) -> Mapping[str, Any]:
+        """The numbers of the channels, which are settings here, along the dimension in which the layer has them."""
+        constants = {"Scale": built.scale, "Bias": built.offset}
+        return {
+            name: np.reshape(values, [-1 if size > 1 else 1 for size in layer.settings[name].shape])
+            for name, values in constants.items()
+            if np.size(layer.settings.get(name, ())) > 1
+        }
+
     def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any]:
         """One number, or one for each channel in MATLAB's dimensions."""
         return {"Scale": _of_channels(layer.scale, shapes[0]), "Bias": _of_channels(layer.offset, shapes[0])}

@@ -102,6 +102,8 @@ def normalized(graph: Graph, layer: Layer, value: Value) -> Value:
     normalization = Normalization.of(layer)
     if normalization.type == "none":
         return value
+    if not normalization.is_trained:
+        raise UnsupportedLayerError("its Normalization has no statistics yet; train the network first")
     name = value.name
     for operator, constant, neutral in zip(("Mul", "Add"), gain_and_offset(normalization), (1, 0), strict=True):
         if np.all(constant == neutral):
