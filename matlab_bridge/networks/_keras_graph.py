@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -16,16 +16,50 @@ from ._rules import Shapes, Tensor
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One operation of the Keras graph, mostly a layer, with its tensors."""
+    """One operation of the Keras graph, mostly a layer, with its tensors.
+
+    Attributes:
+        operation: the layer or the operation.
+        inputs: the tensors that it is called with, wherever they stand among its arguments.
+        output: the tensor that it gives.
+        arguments: what it is called with in order: tensors, lists of them, and numbers.
+        options: what it is called with by name.
+    """
 
     operation: Any
     inputs: tuple[Tensor, ...]
     output: Tensor
+    arguments: tuple[Any, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def kind(self) -> str:
-        """The name of the Keras class."""
-        return type(self.operation).__name__
+        """The name of the Keras class; with its module for a class of the user's that only shares its name."""
+        kind = type(self.operation)
+        is_own = not kind.__module__.startswith("keras.") and hasattr(keras.layers, kind.__name__)
+        return f"{kind.__module__}.{kind.__name__}" if is_own else kind.__name__
+
+    @property
+    def is_layer(self) -> bool:
+        """Whether the operation is a layer, which takes its inputs as one argument."""
+        return isinstance(self.operation, keras.layers.Layer)
+
+    def objection(self) -> str | None:
+        """Why it does not do the same as a layer that is called with its tensors alone, or None."""
+        # What is left out, and training=False, is as if it were not there.
+        options = {name: value for name, value in self.options.items() if value is not None and value is not False}
+        given = [value for value in (*self.arguments, *options.values()) if value is not None]
+        if self.is_layer and len(given) > 1:
+            words = ", ".join(f"{name}=" for name in options) or f"{len(given)} arguments"
+            return f"it is called with {words}, which MATLAB's layer does not take"
+        if not self.is_layer and len({len(shape) for shape in self.shapes}) > 1:
+            return f"it broadcasts tensors of the shapes {', '.join(map(str, self.shapes))}, in which MATLAB differs"
+        if all(isinstance(leaf, keras.KerasTensor) for leaf in keras.tree.flatten(given)):
+            return None
+        return (
+            "it takes constants beside the outputs of layers. Sums with a constant and products with one become a "
+            "scalingLayer where it is one number, or one for each channel; put any other into the weights of a layer"
+        )
 
     @property
     def shapes(self) -> Shapes:
@@ -58,7 +92,8 @@ def calls(model: keras.Model) -> Iterator[Call]:
             continue
         if is_fed:
             done.add(id(node))
-            yield Call(operation, tuple(node.input_tensors), tensor)
+            arguments = node.arguments
+            yield Call(operation, tuple(node.input_tensors), tensor, arguments.args, arguments.kwargs)
         else:
             stack.append((tensor, True))
             stack.extend((source, False) for source in reversed(node.input_tensors))

@@ -239,6 +239,18 @@ class LayerRule(ABC):
         """Why this one layer cannot be converted although its class can, or None."""
         return None
 
+    def sizes_of(self, layer: Layer, built: keras.layers.Layer) -> Mapping[str, Any]:
+        """MATLAB's settings that count channels, for a Keras layer of fewer channels than `build` gave it.
+
+        A rule whose settings say how many channels there are overrides it; without it, a network that was cut down
+        in Keras cannot be written as a smaller one of MATLAB's.
+
+        Args:
+            layer: the MATLAB layer as it was.
+            built: the Keras layer of its name, with its variables.
+        """
+        return {}
+
     def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any] | None:
         """MATLAB's settings for a Keras layer of one of `keras_classes`; None if it is another rule's.
 

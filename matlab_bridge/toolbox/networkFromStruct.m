@@ -113,6 +113,7 @@ known = {
     'TanhLayer',                      'tanhLayer',                      {},                           {}
     'SigmoidLayer',                   'sigmoidLayer',                   {},                           {}
     'SoftmaxLayer',                   'softmaxLayer',                   {},                           {}
+    'ScalingLayer',                   'scalingLayer',                   {},                           {'Scale', 'Bias'}
     'MaxPooling1DLayer',              'maxPooling1dLayer',              {'PoolSize'},                 pooling
     'MaxPooling2DLayer',              'maxPooling2dLayer',              {'PoolSize'},                 [pooling {'HasUnpoolingOutputs'}]
     'MaxPooling3DLayer',              'maxPooling3dLayer',              {'PoolSize'},                 pooling

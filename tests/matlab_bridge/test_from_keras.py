@@ -168,7 +168,7 @@ def test_sequences_are_dense_step_by_step():
     [
         ((4, 4, 2), [kl.Dense(3)], r"\(Dense\).* acts on each pixel"),
         ((4, 4, 2), [kl.Flatten()], "flattened, padded or permuted"),
-        ((4, 4, 2), [kl.ReLU(), kl.Rescaling(2.0)], r"\(Rescaling\).* must follow an input"),
+        ((4, 4, 2), [kl.ReLU(), kl.Rescaling(np.ones((4, 4, 1)))], r"\(Rescaling\).* one for each of the 2 channels"),
         (
             (4, 4, 2),
             [kl.ZeroPadding2D(1), kl.MaxPooling2D(2)],
@@ -216,6 +216,130 @@ def test_a_layer_that_is_called_twice_is_refused():
     inputs, dense = keras.Input((3,)), kl.Dense(3, name="twice")
     with pytest.raises(UnsupportedLayerError, match=r"'twice'.* more than once"):
         from_keras(keras.Model(inputs, dense(dense(inputs))))
+
+
+class TestConstants:
+    """Arithmetic with numbers between the layers."""
+
+    @pytest.mark.parametrize(
+        ("function", "scale", "bias"),
+        [
+            (lambda h: h * 2.5, 2.5, 0),
+            (lambda h: 2.5 * h, 2.5, 0),
+            (lambda h: h + 1.5, 1, 1.5),
+            (lambda h: h - 1.5, 1, -1.5),
+            (lambda h: 1.5 - h, -1, 1.5),
+            (lambda h: h / 4, 0.25, 0),
+            (lambda h: keras.ops.divide(h, 4), 0.25, 0),
+            (lambda h: -h, -1, 0),
+            (lambda h: keras.ops.multiply(x1=h, x2=0), 0, 0),
+            (lambda h: h + keras.ops.convert_to_tensor([1.0, 2.0, 3.0, 4.0]), 1, [1, 2, 3, 4]),
+            (lambda h: h * np.float32([[[[1, 2, 3, 4]]]]), [1, 2, 3, 4], 0),
+            (kl.Rescaling([1.0, 2.0, 3.0, 4.0], offset=-0.5), [1, 2, 3, 4], -0.5),
+            (kl.Normalization(mean=[1, 2, 3, 4], variance=[4] * 4), [0.5] * 4, [-0.5, -1, -1.5, -2]),
+        ],
+    )
+    def test_become_a_scaling_layer(self, function, scale, bias):
+        inputs = keras.Input((5, 6, 3))
+        hidden = kl.Conv2D(4, 3, name="conv")(inputs)
+        network = assert_same(keras.Model(inputs, kl.ReLU()(function(hidden))))
+        assert [layer.kind for layer in network.layers][2:] == ["ScalingLayer", "ReLULayer"]
+        settings = network.layers[2].settings
+        for setting, expected in ((settings["Scale"], scale), (settings["Bias"], bias)):
+            np.testing.assert_allclose(np.ravel(setting), np.ravel(expected), rtol=1e-6)
+            assert setting.shape == ((1, 1) if np.size(expected) == 1 else (1, 1, 4))
+
+    def test_a_scaled_residual_by_hand(self):
+        inputs = keras.Input((3,))
+        hidden = kl.Dense(2, name="first")(inputs)
+        model = keras.Model(inputs, hidden + 0.1 * kl.Dense(2, name="second")(hidden))
+        first, first_bias, second, second_bias = weights = [
+            normal(n, *shape) for n, shape in enumerate([(3, 2), (2,), (2, 2), (2,)])
+        ]
+        model.set_weights(weights)
+        x = normal(5, 4, 3)
+        h = x @ first + first_bias
+        assert_close(np.asarray(to_keras(from_keras(model))(x)), h + 0.1 * (h @ second + second_bias))
+
+    @pytest.mark.parametrize("shape", [(3,), (7, 3), (4, 4, 4, 3)])
+    def test_of_vectors_sequences_and_volumes(self, shape):
+        scale = kl.Rescaling([1.0, 2.0, 3.0], offset=[3.0, 2.0, 1.0])
+        network = assert_same(sequential(shape, kl.ReLU(), scale, kl.ReLU()))
+        assert network.layers[2].settings["Scale"].shape == ((1, 1, 1, 3) if len(shape) == 4 else (3, 1))
+
+    def test_of_flattened_images_stand_in_matlabs_order(self):
+        scale = np.arange(12.0).reshape(2, 3, 2)
+        network = assert_same(sequential((2, 3, 2), kl.Flatten(), kl.Rescaling(scale.ravel().tolist()), kl.Dense(3)))
+        np.testing.assert_array_equal(network.layers[2].settings["Scale"].ravel(), scale.ravel(order="F"))
+
+    def test_rescalings_of_the_input_are_one_normalization(self):
+        network = assert_same(sequential((3,), kl.Rescaling(1.0, [1, 2, 3]), kl.Rescaling([2, 4, 8], -1.0)))
+        (only,) = network.layers
+        # (x + [1, 2, 3]) * [2, 4, 8] - 1 is 0 at the mean, and 1 a standard deviation above it.
+        np.testing.assert_allclose(only.settings["Mean"].ravel(), [-0.5, -1.75, -2.875])
+        np.testing.assert_allclose(only.settings["StandardDeviation"].ravel(), [0.5, 0.25, 0.125])
+
+    def test_an_input_that_is_returned_too_is_not_normalized(self):
+        inputs = keras.Input((3,))
+        assert_same(keras.Model(inputs, [inputs, kl.Rescaling(2.0)(inputs)]))
+
+    @pytest.mark.parametrize(
+        "function",
+        [
+            lambda h: h * np.ones((5, 6, 1), "float32"),
+            lambda h: h + np.ones((2, 5, 6, 4), "float32"),
+            lambda h: 1 / h,
+            lambda h: keras.ops.maximum(h, 0.5),
+            lambda h: h + kl.GlobalAveragePooling2D()(h),
+            lambda h: kl.Add()([h, keras.ops.ones((1, 5, 6, 4))]),
+        ],
+    )
+    def test_others_are_refused(self, function):
+        inputs = keras.Input((5, 6, 3))
+        model = keras.Model(inputs, function(kl.Conv2D(4, 3, padding="same")(inputs)))
+        with pytest.raises(UnsupportedLayerError, match="has no form in MATLAB"):
+            from_keras(model)
+
+    def test_a_part_of_a_concatenation_keeps_its_factor(self):
+        inputs = keras.Input((5, 6, 3))
+        hidden = kl.ReLU()(inputs)
+        network = assert_same(keras.Model(inputs, keras.ops.concatenate([hidden, hidden * 3.0], axis=-1)))
+        assert [layer.kind for layer in network.layers][2:] == ["ScalingLayer", "DepthConcatenationLayer"]
+
+
+class TestArguments:
+    """What layers are called with beside their inputs."""
+
+    def test_a_mask_is_refused(self):
+        inputs, mask = keras.Input((4,)), keras.Input((4,), dtype="bool")
+        with pytest.raises(UnsupportedLayerError, match=r"\(Softmax\).* called with mask="):
+            from_keras(keras.Model([inputs, mask], kl.Softmax()(inputs, mask=mask)))
+
+    def test_training_is_refused(self):
+        inputs = keras.Input((4,))
+        with pytest.raises(UnsupportedLayerError, match=r"\(Dropout\).* called with training="):
+            from_keras(keras.Model(inputs, kl.Dropout(0.5)(inputs, training=True)))
+        assert_same(keras.Model(inputs, kl.Dropout(0.5)(inputs, training=False)))
+
+    def test_a_state_is_refused(self):
+        inputs = keras.Input((None, 4))
+        states = [keras.ops.ones((1, 3)), keras.ops.ones((1, 3))]
+        with pytest.raises(UnsupportedLayerError, match=r"\(LSTM\).* called with initial_state="):
+            from_keras(keras.Model(inputs, kl.LSTM(3)(inputs, initial_state=states)))
+
+    def test_a_mask_of_attention_is_refused(self):
+        inputs = keras.Input((5, 4))
+        attended = kl.MultiHeadAttention(2, 3)(inputs, inputs, attention_mask=np.ones((1, 5, 5), bool))
+        with pytest.raises(UnsupportedLayerError, match=r"\(MultiHeadAttention\).* with a mask"):
+            from_keras(keras.Model(inputs, attended))
+
+    def test_a_class_of_the_users_is_not_the_layer_whose_name_it_has(self):
+        class ReLU(keras.layers.Layer):
+            def call(self, inputs):
+                return keras.ops.maximum(inputs, -1.0)
+
+        with pytest.raises(UnsupportedLayerError, match=r"test_from_keras\.ReLU\).* no rule describes its class"):
+            from_keras(sequential((4,), ReLU()))
 
 
 class TestPermutations:

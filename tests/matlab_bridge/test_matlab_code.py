@@ -292,6 +292,15 @@ class TestTheText:
         for default in ("PaddingValue", "HasUnpoolingOutputs", "NumChannels"):
             assert default not in text
 
+    def test_constants_are_scaling_layers(self, tmp_path: Path) -> None:
+        inputs = keras.Input((4, 4, 2))
+        sum_ = keras.layers.ReLU(name="relu")(inputs) * 0.1 + np.float32([1, 2])
+        write_matlab_code(keras.Model(inputs, sum_), tmp_path / "net.m")
+        code = (tmp_path / "net.m").read_text(encoding="utf-8")
+        assert "'Scale', 0.1)" in code
+        assert "'Bias', reshape([1 2], [1 1 2]))" in code
+        assert "Reinforcement Learning Toolbox" in code
+
     def test_help_comes_first_and_says_how_to_predict(self, tmp_path: Path) -> None:
         write_matlab_code(recurrent(), tmp_path / "makeIt.m")
         signature, first, *rest = (tmp_path / "makeIt.m").read_text(encoding="utf-8").splitlines()

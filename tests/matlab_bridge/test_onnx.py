@@ -129,6 +129,7 @@ def test_a_layer_computes_what_numpy_does(
     [
         ("ELULayer", {"Alpha": row(2)}, lambda x: np.where(x > 0, x, 2 * np.expm1(x))),
         ("TanhLayer", {}, np.tanh),
+        ("ScalingLayer", {"Scale": row(0.5, -2, 4, 1), "Bias": row(1)}, lambda x: x * [0.5, -2, 4, 1] + 1),
         ("SigmoidLayer", {}, lambda x: 1 / (1 + np.exp(-x))),
         ("SwishLayer", {}, lambda x: x / (1 + np.exp(-x))),
         ("SoftplusLayer", {}, lambda x: np.log1p(np.exp(x))),
@@ -146,6 +147,17 @@ def test_activations(kind: str, settings: dict[str, Any], function: Any, tmp_pat
     x = single(1, 5, 4)
     (actual,) = run(exported(chain(feature_input(4), layer("a", kind, settings)), tmp_path), x)
     assert_close(actual, function(x.astype(float)))
+
+
+@pytest.mark.parametrize("shape", [(5, 6, 3), (7, 3)])
+def test_arithmetic_with_constants(shape: tuple[int, ...], tmp_path: Path) -> None:
+    inputs = keras.Input(shape)
+    positive = kl.ReLU()(inputs)
+    model = keras.Model(inputs, (positive + 0.25 * kl.LeakyReLU(0.5)(inputs)) * np.float32([1, 2, 3]) - 1.0)
+    x = single(1, 2, *shape)
+    (actual,) = run(exported(model, tmp_path), x)
+    expected = np.maximum(x, 0) + 0.25 * np.where(x > 0, x, 0.5 * x)
+    assert_close(actual, expected * [1, 2, 3] - 1)
 
 
 def test_global_pooling_joined_with_features(tmp_path: Path) -> None:

@@ -50,6 +50,49 @@ def test_smaller_networks_go_back(file: str, variable: str | None, corpus: Path,
     assert total == sum(np.size(weight) for weight in small.get_weights())
 
 
+SEVERAL_OPERATIONS = [  # what MATLAB has one layer for, and Keras several operations
+    ("Elonisme__EAPSystem/BeijingNet.mat", "net"),  # a state that an LSTM was saved with
+    ("transafeailab__nnv/examples__nn__cnn__TEST_NET__TEST_NET.mat", "net"),  # a mean of each pixel
+    ("transafeailab__nnv/tests__nn__dagnn__SegNet.mat", "net"),  # unpooling
+]
+UNTRAINED = [
+    ("Twinkle0829__Lstm-ins-gnss/layers_1.mat", "layers_1"),
+    ("saurabh9994__Digit-Classification/networkLayer.mat", "layers_2"),
+    ("korniarp__ML_DQN/lgraph.mat", "lgraph"),
+    ("transafeailab__nnv/tests__nn__dagnn__SegNet.mat", "lgraph"),
+]
+SHALLOW = [
+    ("AlexMolio__nn_classification/net.mat", "net.Network"),
+    ("Ennio28__Detection-and-prediction-of-epilepsy/autoenc.mat", "net"),
+]
+
+
+@pytest.mark.corpus
+@pytest.mark.parametrize(("file", "variable"), [*SEVERAL_OPERATIONS, *UNTRAINED, *SHALLOW])
+def test_networks_are_written_with_the_sizes_that_are_left(
+    file: str, variable: str, corpus: Path, tmp_path: Path
+) -> None:
+    with warnings.catch_warnings(action="ignore"):  # of what the network says about itself
+        model = mb.load_network(corpus / file, variable).to_keras()
+    small = kpl.remove_filters(model, 0.3)
+    assert small.count_params() < model.count_params()
+    mb.write_matlab_code(small, tmp_path / "buildSmall.m")
+    code = (tmp_path / "buildSmall.m").read_text(encoding="utf-8")
+    sized = {layer.name: getattr(layer, "units", getattr(layer, "filters", 0)) for layer in small.layers}
+    for name, count in sized.items():
+        if count:
+            assert f", {count}, 'Name', '{name}'" in code or f"({count}, 'Name', '{name}'" in code
+
+    mb.save_portable(tmp_path / "small.mat", small)
+    read = mb.load_network(tmp_path / "small.mat").to_keras()
+    rng = np.random.default_rng(0)
+    shapes = [tuple(length or 12 for length in tensor.shape[1:]) for tensor in small.inputs]
+    arrays = [rng.normal(size=(3, *shape)).astype("float32") for shape in shapes]
+    x = arrays if len(arrays) > 1 else arrays[0]
+    for ours, theirs in zip(keras.tree.flatten(read(x)), keras.tree.flatten(small(x)), strict=True):
+        np.testing.assert_allclose(np.asarray(ours), np.asarray(theirs), rtol=1e-4, atol=1e-5)
+
+
 def test_the_command(workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main(["compact", str(workspace), "--fraction", "0.5", "--out", str(tmp_path / "small.keras")])

@@ -53,6 +53,13 @@ class Recurrent(LayerRule):
         """The states at MATLAB's ports, of those that Keras gives."""
         return states
 
+    def sizes_of(self, layer: Layer, built: keras.layers.Layer) -> Mapping[str, Any]:
+        """The features, and the units of one direction."""
+        cell = getattr(built, "forward_layer", built).cell
+        first = getattr(cell, "input_projector", cell.kernel)
+        sizes = {"InputSize": first.shape[0], "NumHiddenUnits": cell.units}
+        return {name: np.array([[size]], dtype=float) for name, size in sizes.items()}
+
     def objection(self, layer: Layer) -> str | None:
         """Activations that MATLAB's documentation does not name."""
         for role, default in _ROLES.items():

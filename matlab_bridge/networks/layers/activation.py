@@ -82,6 +82,11 @@ class PReLU(LayerRule):
         """`Alpha` of each channel."""
         return (Parameter("Alpha", "alpha", to_matlab=lambda alpha: alpha.reshape(-1, 1)),)
 
+    def sizes_of(self, layer: Layer, built: keras.layers.Layer) -> Mapping[str, Any]:
+        """The channels that have a slope."""
+        is_one = layer.learnables.get("Alpha", np.empty(0)).size == 1
+        return {} if is_one else {"NumChannels": _scalar(built.alpha.shape[-1])}
+
     def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any]:
         """The number of channels."""
         if layer.alpha.shape[-1] != np.prod(layer.alpha.shape):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import final
+from collections.abc import Mapping
+from typing import Any, final
 
 import keras
 import numpy as np
 
 from matlab_bridge._errors import UnsupportedLayerError
-from matlab_bridge.networks._network import Layer
-from matlab_bridge.networks._rules import LayerRule, Site, Tensor, register_layer
+from matlab_bridge.networks._network import Array, Layer
+from matlab_bridge.networks._rules import LayerRule, Shapes, Site, Tensor, register_layer
 
 from ._settings import numbers
 
@@ -25,6 +26,8 @@ class Scaling(LayerRule):
     Source: https://www.mathworks.com/help/reinforcement-learning/ref/rl.layer.scalinglayer.html
     """
 
+    keras_classes = ("Rescaling",)
+
     def build(self, site: Site) -> Tensor:
         """Keras' rescaling."""
         channels = site.input.shape[-1]
@@ -34,6 +37,33 @@ class Scaling(LayerRule):
             raise UnsupportedLayerError(f"its Scale and Bias have {sizes} elements, and its input {channels} channels")
         scale, bias = (values[0] if len(values) == 1 else list(values) for values in factors)
         return keras.layers.Rescaling(scale, bias, name=site.name)(site.input)
+
+    def sizes_of(self, layer: Layer, built: keras.layers.Layer) -> Mapping[str, Any]:
+        """The numbers of the channels, which are settings here, along the dimension in which the layer has them."""
+        constants = {"Scale": built.scale, "Bias": built.offset}
+        return {
+            name: np.reshape(values, [-1 if size > 1 else 1 for size in layer.settings[name].shape])
+            for name, values in constants.items()
+            if np.size(layer.settings.get(name, ())) > 1
+        }
+
+    def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any]:
+        """One number, or one for each channel in MATLAB's dimensions."""
+        return {"Scale": _of_channels(layer.scale, shapes[0]), "Bias": _of_channels(layer.offset, shapes[0])}
+
+
+def _of_channels(values: Any, shape: tuple[int | None, ...]) -> Array:
+    """Constants of a Keras graph as MATLAB's arrays: 1x1, 1x1xC for images, Cx1 for vectors and sequences."""
+    array, channels = np.asarray(values, dtype=float), shape[-1]
+    if array.size == 1:
+        return array.reshape(1, 1)
+    if array.size != channels or array.shape[-1] != channels:
+        raise UnsupportedLayerError(
+            f"its scale or offset has the shape {array.shape}, and MATLAB's scalingLayer takes one number, or one for "
+            f"each of the {channels} channels. Put other constants into the weights of a layer"
+        )
+    space = 0 if len(shape) < 4 else len(shape) - 2 - (shape[1] is None)
+    return array.reshape((*(1,) * space, -1) if space else (-1, 1))
 
 
 @register_layer("nnet.inceptionresnetv2.layer.ScalingFactorLayer")

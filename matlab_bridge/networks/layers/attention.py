@@ -112,23 +112,38 @@ class SelfAttention(LayerRule):
         )
         return (*of("Query"), *of("Key"), *of("Value"), *output)
 
+    def sizes_of(self, layer: Layer, built: keras.layers.Layer) -> Mapping[str, Any]:
+        """The heads, and the channels of all of them together."""
+        return _counts(built)
+
     def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any]:
         """The same attention in MATLAB's words; a causal mask is told by the call, and added there."""
         if len(shapes) > 1 or len(shapes[0]) != 3:
             raise UnsupportedLayerError("it attends to other inputs than its own sequence")
         if not layer.query_dense.bias_axes:
             raise UnsupportedLayerError("it has no biases, and MATLAB's layer has them")
-        counts = {
-            "NumHeads": layer.num_heads,
-            "NumKeyChannels": layer.num_heads * layer.key_dim,
-            "NumValueChannels": layer.num_heads * layer.value_dim,
-            "OutputSize": layer.output_dense.kernel.shape[-1],
-            "InputSize": shapes[0][-1],
-            "DropoutProbability": layer.dropout,
-            "HasPaddingMaskInput": 0,
-            "HasScoresOutput": 0,
+        options = {"DropoutProbability": layer.dropout, "HasPaddingMaskInput": 0, "HasScoresOutput": 0}
+        return {
+            **_counts(layer),
+            **{name: _number(option) for name, option in options.items()},
+            "AttentionMask": "none",
         }
-        return {name: np.array([[count]], dtype=float) for name, count in counts.items()} | {"AttentionMask": "none"}
+
+
+def _number(value: float) -> Array:
+    return np.array([[value]], dtype=float)
+
+
+def _counts(layer: keras.layers.Layer) -> dict[str, Array]:
+    """The numbers of heads and channels of a Keras attention."""
+    counts = {
+        "NumHeads": layer.num_heads,
+        "NumKeyChannels": layer.num_heads * layer.key_dim,
+        "NumValueChannels": layer.num_heads * layer.value_dim,
+        "OutputSize": layer.output_dense.kernel.shape[-1],
+        "InputSize": layer.query_dense.kernel.shape[0],
+    }
+    return {name: _number(count) for name, count in counts.items()}
 
 
 def _rows(layer: Layer, weights: str, setting: str, default: int) -> int:
@@ -205,3 +220,7 @@ class PositionEmbedding(LayerRule):
     def parameters(self, layer: Layer) -> tuple[Parameter, ...]:
         """A column in MATLAB is a row in Keras."""
         return (Parameter("Weights", "embeddings", np.transpose, np.transpose),)
+
+    def sizes_of(self, layer: Layer, built: keras.layers.Layer) -> Mapping[str, Any]:
+        """The channels."""
+        return {"OutputSize": _number(built.embeddings.shape[-1])}

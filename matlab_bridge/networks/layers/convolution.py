@@ -87,8 +87,8 @@ def _keras_padding(layer: Layer, images: Tensor, window: Window, margins: Margin
     return "same" if is_same and not margins.are_empty else "valid"
 
 
-def _channels(layer: keras.layers.Layer, axis: int) -> Array:
-    return np.array([[layer.kernel.shape[axis]]], dtype=float)
+def _channels(layer: keras.layers.Layer, axis: int, groups: int = 1) -> Array:
+    return np.full((1, groups), layer.kernel.shape[axis], dtype=float)
 
 
 def _window_settings(layer: keras.layers.Layer, rank: int) -> dict[str, Any]:
@@ -111,6 +111,12 @@ class _Convolution(LayerRule):
     def parameters(self, layer: Layer) -> tuple[Parameter, ...]:
         """`Weights` in Keras' own order, and `Bias`."""
         return _weights_and_bias(self.rank)
+
+    def sizes_of(self, layer: Layer, built: keras.layers.Layer) -> Mapping[str, Any]:
+        """Channels and filters, of each group where there are two."""
+        groups = len(numbers(layer, "NumFilters"))
+        filters = np.full((1, groups), built.filters // groups, dtype=float)
+        return {"NumChannels": _channels(built, -2, groups), "NumFilters": filters}
 
     def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any] | None:
         """The same convolution in MATLAB's words."""
@@ -179,16 +185,22 @@ class GroupedConvolution2D(LayerRule):
             Parameter("Bias", "bias", to_matlab=lambda bias: split(bias.reshape(1, 1, -1))),
         )
 
+    def sizes_of(self, layer: Layer, built: keras.layers.Layer) -> Mapping[str, Any]:
+        """Groups, unless each channel is one, and the channels and filters of each."""
+        sizes = _group_sizes(built)
+        return {**sizes, "NumGroups": "channel-wise"} if text(layer, "NumGroups") else sizes
+
     def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any] | None:
         """The same convolution in MATLAB's words."""
-        if layer.groups == 1:
-            return None
-        return {
-            **_window_settings(layer, 2),
-            "NumGroups": np.array([[layer.groups]], dtype=float),
-            "NumChannelsPerGroup": _channels(layer, -2),
-            "NumFiltersPerGroup": np.array([[layer.filters // layer.groups]], dtype=float),
-        }
+        return None if layer.groups == 1 else {**_window_settings(layer, 2), **_group_sizes(layer)}
+
+
+def _group_sizes(layer: keras.layers.Layer) -> dict[str, Any]:
+    return {
+        "NumGroups": np.array([[layer.groups]], dtype=float),
+        "NumChannelsPerGroup": _channels(layer, -2),
+        "NumFiltersPerGroup": np.array([[layer.filters // layer.groups]], dtype=float),
+    }
 
 
 class _TransposedConvolution(LayerRule):
@@ -234,6 +246,10 @@ class _TransposedConvolution(LayerRule):
     def parameters(self, layer: Layer) -> tuple[Parameter, ...]:
         """`Weights` in Keras' own order, and `Bias`."""
         return _weights_and_bias(self.rank)
+
+    def sizes_of(self, layer: Layer, built: keras.layers.Layer) -> Mapping[str, Any]:
+        """Channels and filters."""
+        return {"NumChannels": _channels(built, -1), "NumFilters": _channels(built, -2)}
 
     def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any]:
         """The same convolution in MATLAB's words."""

@@ -46,7 +46,8 @@ def _spatial_shape(layer: Layer) -> tuple[int, ...]:
     """
     weights, outputs = layer.learnables["Weights"], _output_size(layer)
     size = tuple(map(int, numbers(layer, "InputSize", (0,))))
-    if len(size) > 1 and math.prod(size) * outputs == weights.size:
+    # Weights that are to come have no elements.
+    if len(size) > 1 and weights.size in (0, math.prod(size) * outputs):
         return (*size, outputs)
     shape = padded_shape(weights, max(4, len(size) + 1)).shape
     if shape[-1] != outputs:
@@ -103,6 +104,15 @@ class FullyConnected(LayerRule):
             return kernel.reshape(shape)
 
         return Parameter("Weights", "kernel", to_keras, to_matlab), bias
+
+    def sizes_of(self, layer: Layer, built: keras.layers.Layer) -> Mapping[str, Any]:
+        """All inputs, or the channels of an image that stays as high and wide; and the outputs."""
+        inputs, outputs = built.kernel.shape
+        image = _spatial_shape(layer)[:-2] if _is_spatial(layer) else ()
+        return {
+            "InputSize": np.array([[*image, inputs // math.prod(image)]], dtype=float),
+            "OutputSize": np.array([[*numbers(layer, "OutputSize")[:-1], outputs]], dtype=float),
+        }
 
     def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any]:
         """The same layer in MATLAB's words."""

@@ -44,6 +44,10 @@ class BatchNormalization(LayerRule):
             Parameter("TrainedVariance", "moving_variance", to_matlab=_per_channel, is_state=True),
         )
 
+    def sizes_of(self, layer: Layer, built: keras.layers.Layer) -> Mapping[str, Any]:
+        """The channels."""
+        return {"NumChannels": np.array([[built.moving_mean.shape[-1]]], dtype=float)}
+
     def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any]:
         """The same normalization in MATLAB's words."""
         rank = len(shapes[0])

@@ -32,6 +32,10 @@ def _epsilon(layer: Layer) -> float:
     return number(layer, "Epsilon", 1e-5)
 
 
+def _channels(layer: keras.layers.Layer) -> Array:
+    return np.array([[layer.gamma.shape[-1]]], dtype=float)
+
+
 def _settings(layer: keras.layers.Layer, shapes: Shapes) -> dict[str, Any]:
     axis = layer.axis if isinstance(layer.axis, int) else layer.axis[0]
     if np.size(layer.axis) != 1 or axis not in (-1, len(shapes[0]) - 1):
@@ -87,6 +91,10 @@ class LayerNormalization(LayerRule):
         """`Offset` and `Scale` of each channel."""
         return _PARAMETERS
 
+    def sizes_of(self, layer: Layer, built: keras.layers.Layer) -> Mapping[str, Any]:
+        """The channels."""
+        return {"NumChannels": _channels(built)}
+
     def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any]:
         """Over the channels: of vectors and sequences MATLAB does so by default."""
         operation = "auto" if len(shapes[0]) < 4 else "channel-only"
@@ -113,6 +121,12 @@ class GroupNormalization(LayerRule):
         """`Offset` and `Scale` of each channel."""
         return _PARAMETERS
 
+    def sizes_of(self, layer: Layer, built: keras.layers.Layer) -> Mapping[str, Any]:
+        """The channels, and the groups where they are counted."""
+        groups = layer.settings.get("NumGroups")
+        counted = groups if text(layer, "NumGroups") else np.array([[built.groups]], dtype=float)
+        return {"NumChannels": _channels(built), "NumGroups": counted}
+
     def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any]:
         """The number of groups; -1 are as many as channels."""
         groups = shapes[0][-1] if layer.groups == -1 else layer.groups
@@ -134,3 +148,7 @@ class InstanceNormalization(LayerRule):
     def parameters(self, layer: Layer) -> tuple[Parameter, ...]:
         """`Offset` and `Scale` of each channel."""
         return _PARAMETERS
+
+    def sizes_of(self, layer: Layer, built: keras.layers.Layer) -> Mapping[str, Any]:
+        """The channels."""
+        return {"NumChannels": _channels(built)}

@@ -27,10 +27,7 @@ def _column(array: Array) -> Array:
     return array.reshape(-1, 1)
 
 
-def _demand_one_input(shapes: Shapes) -> int:
-    """The number of features, of a layer that takes no states from elsewhere."""
-    if len(shapes) > 1:
-        raise UnsupportedLayerError("it is called with an initial state")
+def _features(shapes: Shapes) -> int:
     return int(shapes[0][-1] or 0)
 
 
@@ -62,7 +59,7 @@ class LSTM(Recurrent):
 
     def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any]:
         """The same layer in MATLAB's words."""
-        return settings_of_recurrent(layer, _demand_one_input(shapes))
+        return settings_of_recurrent(layer, _features(shapes))
 
 
 @register_layer("nnet.cnn.layer.BiLSTMLayer")
@@ -116,7 +113,7 @@ class BiLSTM(Recurrent):
     def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any]:
         """The same layer in MATLAB's words."""
         forward, backward = layer.forward_layer, layer.backward_layer
-        inputs = _demand_one_input(shapes)
+        inputs = _features(shapes)
         if not all(isinstance(each, keras.layers.LSTM) for each in (forward, backward)):
             raise UnsupportedLayerError(
                 f"it wraps a {type(forward).__name__}; MATLAB's goes both ways as an LSTM alone"
@@ -181,7 +178,7 @@ class GRU(Recurrent):
             bias = layer.cell.bias
             has_two = bias is not None and np.any(keras.ops.convert_to_numpy(bias)[1])
             mode = _TWO_BIASES if has_two else _AFTER
-        return {**settings_of_recurrent(layer, _demand_one_input(shapes)), "ResetGateMode": mode}
+        return {**settings_of_recurrent(layer, _features(shapes)), "ResetGateMode": mode}
 
 
 def reset_gate_mode(layer: Layer) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import final
+from typing import Any, final
 
 import keras
 import numpy as np
@@ -141,6 +141,10 @@ class WordEmbedding(LayerRule):
     def parameters(self, layer: Layer) -> tuple[Parameter, ...]:
         """`Weights` are `Dimension` x `NumWords`, and mostly one more."""
         return (Parameter("Weights", "embeddings", np.transpose, np.transpose),)
+
+    def sizes_of(self, layer: Layer, built: keras.layers.Layer) -> Mapping[str, Any]:
+        """The channels."""
+        return {"Dimension": np.array([[built.embeddings.shape[-1]]], dtype=float)}
 
 
 def _table_length(layer: Layer) -> int:

@@ -288,7 +288,8 @@ def _constructors_of(network: Network) -> dict[str, Constructor]:
         lines = [f"  {name!r} ({network[name].class_name}): {reason}" for name, reason in objections.items()]
         raise UnsupportedLayerError(
             "\n".join([f"{len(lines)} of {len(network.layers)} layers have no MATLAB code:", *lines])
-            + "\nNothing was written. A network that came from a .mat file is written back with save_network."
+            + "\nNothing was written. A network that came from a .mat file is written back with save_network, if it "
+            "has all its filters."
         )
     if not any(layer.kind in _INPUTS for layer in network.layers):
         raise InvalidNetworkError(

@@ -17,7 +17,7 @@ import numpy as np
 from matlab_bridge._errors import UnsupportedLayerError
 from matlab_bridge.networks._network import Array, Layer
 from matlab_bridge.networks._normalization import Normalization
-from matlab_bridge.networks.layers._settings import number, text
+from matlab_bridge.networks.layers._settings import number, numbers, text
 from matlab_bridge.networks.layers.inputs import gain_and_offset
 
 Size: TypeAlias = tuple[int | None, ...]
@@ -102,6 +102,8 @@ def normalized(graph: Graph, layer: Layer, value: Value) -> Value:
     normalization = Normalization.of(layer)
     if normalization.type == "none":
         return value
+    if not normalization.is_trained:
+        raise UnsupportedLayerError("its Normalization has no statistics yet; train the network first")
     name = value.name
     for operator, constant, neutral in zip(("Mul", "Add"), gain_and_offset(normalization), (1, 0), strict=True):
         if np.all(constant == neutral):
@@ -200,6 +202,18 @@ def _gelu(graph: Graph, layer: Layer, values: Sequence[Value]) -> Value:
     half = graph.node("Mul", [x, scalar("Half", 0.5)], f"{name}.half")
     gate = graph.node("Add", [share, scalar("One", 1)], f"{name}.gate")
     return Value(graph.node("Mul", [half, gate], name), values[0].size)
+
+
+@makes("Scaling")
+def _scaling(graph: Graph, layer: Layer, values: Sequence[Value]) -> Value:
+    name = values[0].name
+    shape = (-1, *(1,) * len(values[0].size or ()))
+    for operator, setting, neutral in (("Mul", "Scale", 1.0), ("Add", "Bias", 0.0)):
+        constant = np.reshape(numbers(layer, setting, (neutral,)), shape)
+        if np.any(constant != neutral):
+            by = graph.constant(f"{layer.name}.{setting}", constant)
+            name = graph.node(operator, [name, by], f"{layer.name}.{setting}Of")
+    return Value(graph.node("Identity", [name], layer.name), values[0].size)
 
 
 @makes("Dropout", "SpatialDropout", "Identity")
