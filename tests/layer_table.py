@@ -55,7 +55,7 @@ assert np.allclose(model(np.array([[1.0, 0.0]])), [[3 * np.tanh(2), 0]])
 
 `build` makes the Keras layers; the one that holds the weights is named `site.name`. `parameters` says which array of
 MATLAB's is which variable of that layer, and pruned weights then find their way back into the file. A layer without
-weights needs no `parameters`.
+weights needs no `parameters`. Where settings count channels, `sizes_of` gives them for a Keras layer that has fewer.
 
 The same goes for a layer of MathWorks' whose arithmetic is not published. `sinusoidalPositionEncodingLayer` is one: its
 page does not say in which order the channels hold sines and cosines, nor from which number positions are counted.
