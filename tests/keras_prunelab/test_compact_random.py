@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -124,11 +123,9 @@ def grown(draw: Draw, kinds: dict[str, Any], tensors: list[Any]) -> None:
 
 
 def called_again(draw: Draw, x: Any) -> Any:
-    """Call a layer on another tensor, where it takes it."""
-    if draw.layers:
-        with contextlib.suppress(ValueError):
-            return draw.of(draw.layers)(x)
-    return x
+    """Call a layer again, on another tensor like that of its first call."""
+    fitting = [layer for layer in draw.layers if layer._inbound_nodes[0].input_tensors[0].shape == x.shape]
+    return draw.of(fitting)(x) if fitting else x
 
 
 def filled(model: keras.Model, rng: np.random.Generator, share: float) -> None:
