@@ -58,6 +58,10 @@ def described(call: Call) -> tuple[str, LayerRule, Mapping[str, Any]]:
     """
     if getattr(call.operation, "data_format", None) == "channels_first":
         raise call.unsupported("its channels come first; build the model with data_format='channels_last'")
+    if hasattr(call.operation, "mask_of"):
+        raise call.unsupported(
+            "it masks the layer inside while it runs; keras_prunelab.layers.strip(model) puts the zeros in its weights"
+        )
     for class_name, rule in registered().items():
         if call.kind not in rule.keras_classes:
             continue

@@ -77,6 +77,12 @@ def test_names_input_layout_and_classes(tmp_path: Path) -> None:
     assert [each.name for each in model.graph.output] == ["softmax"]
 
 
+def test_another_ending_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidNetworkError, match=r"ends in \.onnx, but got .*net\.mat"):
+        export_onnx(branching(), tmp_path / "net.mat")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_network_of_matlab(tmp_path: Path) -> None:
     network, image = branching(), single(0, 8, 6, 2)
     (actual,) = run(exported(network, tmp_path), image[None])

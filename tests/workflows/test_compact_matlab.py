@@ -188,3 +188,11 @@ def test_endings_in_capitals_are_no_defect(tmp_path: Path, capsys: pytest.Captur
     assert run("prune", tmp_path / "net.keras", "--sparsity", "0.5", "--out", tmp_path / "small.KERAS") == 3
     assert "in small letters" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["net.keras"]
+
+
+def test_a_model_that_masks_is_to_be_stripped(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="a"), keras.layers.Dense(2)])
+    wrapped = kpl.layers.wrap(model, 0.5)
+    with pytest.raises(mb.UnsupportedLayerError, match=r"'a' \(Pruned\).* keras_prunelab\.layers\.strip\(model\)"):
+        mb.write_matlab_code(wrapped, tmp_path / "build.m")
+    mb.write_matlab_code(kpl.layers.strip(wrapped), tmp_path / "build.m")

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,7 +50,7 @@ def export_onnx(network: keras.Model | Network, path: str | os.PathLike[str]) ->
         UnsupportedLayerError: for layers without an ONNX operator here, naming each; nothing is written then.
             Attention is among them; `write_matlab_code` takes it.
         UntrainedNetworkError: if layers have no weights yet.
-        InvalidNetworkError: if the network has no input layer.
+        InvalidNetworkError: if the network has no input layer, or the file has another ending.
 
     Examples:
         >>> import tempfile, keras, matlab_bridge as mb
@@ -59,6 +60,8 @@ def export_onnx(network: keras.Model | Network, path: str | os.PathLike[str]) ->
     _demand_onnx()
     import onnx
 
+    if Path(path).suffix != ".onnx":
+        raise InvalidNetworkError(f"export_onnx writes a file that ends in .onnx, but got {os.fspath(path)}.")
     net = network_of(network)
     net = without_output_layers(replace(net, layers=tuple(map(public_layer, net.layers))))
     demand_weights(net)
