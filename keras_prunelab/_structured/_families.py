@@ -72,8 +72,8 @@ def _classes(analysis: Analysis) -> Ids:
     for rule, site in analysis.layers().values():
         for rows in rule.rows(site):
             labels = analysis.labels[rows]
-            if (labels == labels[:, :1]).all():
-                continue  # a row goes as a whole
+            if len(rows) == 1 or (labels == labels[:, :1]).all():
+                continue  # there is nothing to be even with, or a row goes as a whole
             place = np.zeros(classes.size, np.int64)
             place[labels] = 1 + np.arange(len(rows))[:, None]
             _, classes = np.unique(np.stack([classes, place]), axis=1, return_inverse=True)

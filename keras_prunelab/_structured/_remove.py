@@ -126,10 +126,11 @@ def _trained(model: keras.Model, options: RemovalOptions) -> keras.Model:
 
 def _smaller(model: keras.Model, plan: Plan, share: float, score: FilterScoreLike, data: Any) -> keras.Model:
     analysis = analysed(model)
-    if not families(analysis):  # before a score has nothing to go by
+    every = families(analysis)
+    if not every:  # before a score has nothing to go by
         raise _nothing_to_go(model, analysis)
     scores = importance(model, analysis, score, data)
-    candidates = _candidates(model, analysis, plan, scores)
+    candidates = _candidates(model, analysis, every, plan, scores)
     if plan.goal in COSTS:
         gone = _within_budget(analysis, candidates, scores, share, plan)
     else:
@@ -137,11 +138,13 @@ def _smaller(model: keras.Model, plan: Plan, share: float, score: FilterScoreLik
     return cut(model, analysis, gone)
 
 
-def _candidates(model: keras.Model, analysis: Analysis, plan: Plan, scores: Importance) -> list[Family]:
+def _candidates(
+    model: keras.Model, analysis: Analysis, every: list[Family], plan: Plan, scores: Importance
+) -> list[Family]:
     """The families that may lose filters, with those groups that the score speaks of, each under a name of its own."""
     found: list[Family] = []
     seen: Counter[str] = Counter()
-    for each in families(analysis):
+    for each in every:
         seen[each.name] += 1  # a layer can make several, such as the heads of attention and its outputs
         found.append(each.of(f"{each.name} {seen[each.name]}", ~np.isnan(scores[each.groups])))
     if plan.allowed is not None:
