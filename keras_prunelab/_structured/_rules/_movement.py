@@ -30,10 +30,6 @@ _FREE = 32  # stands for a length that is not known
 class MovingOperationRule(MovementRule):
     """An operation whose arguments do not speak of how many channels there are."""
 
-    def moved(self, layer: Any, numbers: NDArray[Any]) -> NDArray[Any]:
-        """What the operation does."""
-        return np.asarray(ops.convert_to_numpy(layer(ops.convert_to_tensor(numbers))))
-
     def places(self, call: Call, flow: Flow) -> NDArray[Any]:
         """The channel that each number comes from, seen in two observations, which have to stay apart."""
         if len(call.inputs) > 1:

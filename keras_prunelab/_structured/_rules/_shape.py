@@ -31,8 +31,8 @@ class MovementRule(PerChannelRule):
     """
 
     @abstractmethod
-    def moved(self, layer: Any, numbers: NDArray[Any]) -> NDArray[Any]:
-        """Do with an array of one observation what the layer does."""
+    def places(self, call: Call, flow: Flow) -> NDArray[Any]:
+        """The channel that each number of an observation comes from."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
         """See where each channel's number ends up; see `Rule.flow`."""
@@ -65,19 +65,27 @@ class MovementRule(PerChannelRule):
         np.logical_or.at(needed, rows, np.broadcast_to(live[0], rows.shape))
         return [needed]
 
+    def _rows(self, site: Site) -> Ids:
+        return _along(self.places(site.call, site.inputs[0]), site.outputs[0].axis - 1)
+
+
+class RearrangingRule(MovementRule):
+    """A layer that does to an array of one observation what NumPy can do."""
+
+    @abstractmethod
+    def moved(self, layer: Any, numbers: NDArray[Any]) -> NDArray[Any]:
+        """Do with an array of one observation what the layer does."""
+
     def places(self, call: Call, flow: Flow) -> NDArray[Any]:
-        """The channel that each number of an observation comes from."""
+        """What becomes of an array that says of each number which channel it is in."""
         shape = [length for length in call.inputs[0].shape[1:] if length is not None]
         if len(shape) < len(call.inputs[0].shape) - 1:
             raise WallError(f"reshapes {call.inputs[0].shape}, whose lengths are not all known")
         return self.moved(call.layer, numbered(shape, flow.axis - 1))
 
-    def _rows(self, site: Site) -> Ids:
-        return _along(self.places(site.call, site.inputs[0]), site.outputs[0].axis - 1)
-
 
 @register_rule(L.Flatten)
-class FlattenRule(MovementRule):
+class FlattenRule(RearrangingRule):
     """All numbers in a row."""
 
     def moved(self, layer: Any, numbers: NDArray[Any]) -> NDArray[Any]:
@@ -88,7 +96,7 @@ class FlattenRule(MovementRule):
 
 
 @register_rule(L.Reshape)
-class ReshapeRule(MovementRule):
+class ReshapeRule(RearrangingRule):
     """Other lengths for the same numbers."""
 
     def moved(self, layer: Any, numbers: NDArray[Any]) -> NDArray[Any]:
