@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from ._errors import InvalidModelError
-from ._rebuild import carry_over, in_memory, known_objects
+from ._rebuild import carry_over, in_memory, keep_frozen, known_objects
 
 
 def copied(model: keras.Model) -> keras.Model:
@@ -32,6 +32,7 @@ def copied(model: keras.Model) -> keras.Model:
     if not equal:
         raise InvalidModelError(_uncopyable(model, "The weights of the copy differ."))
     carry_over(model, copy)
+    keep_frozen(model.weights, copy.weights)
     return copy
 
 

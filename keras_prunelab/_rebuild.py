@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras.src.saving.serialization_lib import SafeModeScope
 
 from ._errors import InvalidModelError, PruneLabError
@@ -140,12 +140,24 @@ def copy_of(layer: Any) -> Any:
     if type(layer) is keras.layers.Lambda:  # from_config takes no Python lambda, which may come out of a file
         config = {"name": layer.name, "dtype": layer.dtype_policy, "trainable": layer.trainable}
         return keras.layers.Lambda(layer.function, layer._output_shape, layer.mask, layer.arguments, **config)
-    new = type(layer).from_config(config_of(layer))
-    if hasattr(layer, "save_assets"):  # a vocabulary, which is neither a weight nor an argument where it was adapted
-        with tempfile.TemporaryDirectory() as folder:
-            layer.save_assets(folder)
-            new.load_assets(folder)
+    config = config_of(layer)
+    # Its from_config takes no functions, which are among its arguments.
+    is_text = isinstance(layer, keras.layers.TextVectorization)
+    new = type(layer)(**config) if is_text else type(layer).from_config(config)
+    if hasattr(layer, "set_vocabulary") and config.get("vocabulary") is None:
+        _carry_vocabulary(layer, new)
     return new
+
+
+def _carry_vocabulary(layer: Any, new: Any) -> None:
+    """Give a layer the words that another one has learned: they are neither weights nor arguments."""
+    words = layer.get_vocabulary(include_special_tokens=False)
+    if len(words):
+        table = getattr(layer, "_lookup_layer", layer)
+        weights = {}
+        if table.output_mode == "tf_idf":
+            weights["idf_weights"] = np.asarray(table.idf_weights)[table._token_start_index() :]
+        new.set_vocabulary(words, **weights)
 
 
 def config_of(layer: Any) -> dict[str, Any]:
@@ -187,6 +199,12 @@ def assign_all(layer: Any, values: Sequence[Any]) -> None:
     for each in layer._flatten_layers():
         if isinstance(each, keras.layers.Normalization):
             each.finalize_state()  # it computes with tensors that it makes of its weights
+
+
+def keep_frozen(old: Sequence[Any], new: Sequence[Any]) -> None:
+    """Freeze those variables that are frozen where they come from; behind them there may be more."""
+    for one, other in zip(old, new, strict=False):
+        other.trainable = other.trainable and one.trainable
 
 
 def custom_objects(model: keras.Model) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -183,6 +184,8 @@ def _followed(
         if not call.weights and not any(is_made(trace.makers, flow) for flow in inputs):
             # Nothing of it can go, so that its outputs may be read along any axis.
             return _WALL, _WALL.flow(call, inputs, trace), None
+        if _has_constants(call):
+            raise WallError("is given an array that no layer makes")
         outputs = rule.flow(call, inputs, trace)
         layer = call.layer
         if call.weights and len(rule.layout(layer, trace.ports(layer))) != len(call.weights):
@@ -191,6 +194,13 @@ def _followed(
         wall = Wall(call.name, type(call.layer).__name__, str(error))
         return _WALL, _WALL.flow(call, inputs, trace), wall
     return rule, outputs, None
+
+
+def _has_constants(call: Call) -> bool:
+    """Whether a call has an array among its arguments, which would have to be cut as well; masks have no channels."""
+    given = [call.args, {name: value for name, value in call.kwargs.items() if not name.endswith("mask")}]
+    leaves = (each for each in keras.tree.flatten(given) if not isinstance(each, Tensor))
+    return any(math.prod(getattr(each, "shape", ())) > 1 for each in leaves)
 
 
 def _couple_entries(graph: Graph, trace: Trace) -> None:
@@ -288,8 +298,8 @@ def _hold_differing(analysis: Analysis, values: Mapping[Tensor, Values], stays: 
         given = [[values[tensor] for tensor in site.call.inputs] for _, site in shared]
         read = rule.needs(first, given[0], [np.ones(flow.ids.size, np.bool_) for flow in first.outputs])
         for place, (flow, wanted) in enumerate(zip(first.inputs, read, strict=True)):
-            if len({each[place].size for each in given}) > 1:
-                continue  # positions that a table is looked up at
+            if any(len(each) <= place for each in given) or len({each[place].size for each in given}) > 1:
+                continue  # a state that only one call begins with, or positions that a table is looked up at
             found = np.stack([each[place] for each in given])
             same = np.all((found == found[0]) | (np.isnan(found) & np.isnan(found[0])), axis=0)
             differ = wanted & ~same

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._rebuild import assign_all, config_of, copy_of, inside, is_stepwise, rebuilt
+from keras_prunelab._rebuild import assign_all, config_of, copy_of, inside, is_stepwise, keep_frozen, rebuilt
 
 from ._analysis import Analysis
 from ._channels import Flags, Layout, Site, Values
@@ -61,8 +61,7 @@ def cut(
     small = rebuilt(model, replace, what="compacted", shape_of=shape_of)
     for layer, new, weights in made:
         assign_weights(new, weights)
-        for old, fresh in zip(layer.weights, new.weights, strict=False):  # there may be a bias more
-            fresh.trainable = fresh.trainable and old.trainable
+        keep_frozen(layer.weights, new.weights)
     return small
 
 

@@ -23,22 +23,23 @@ class Family:
     """Groups of channels of which a share can go.
 
     Attributes:
-        name: the names of the layers that make them.
+        keys: names of the axes that count all of them, such as `"conv/out"`, the same after other families have become
+            part of this one; or one name for several axes that count a part each.
         groups: the groups' numbers, in the order of the channels.
         owners: the layers that make them.
         are_heads: whether they are heads of attention, and not the width of a tensor.
         classes: a number for each group; of those with the same number as many have to go as of those with another.
     """
 
-    name: str
+    keys: tuple[str, ...]
     groups: Ids
     owners: tuple[Any, ...]
     are_heads: bool
     classes: Ids
 
-    def of(self, name: str, chosen: NDArray[np.bool_]) -> Family:
-        """Some of the groups, under another name."""
-        return replace(self, name=name, groups=self.groups[chosen], classes=self.classes[chosen])
+    def of(self, chosen: NDArray[np.bool_]) -> Family:
+        """Some of the groups."""
+        return replace(self, groups=self.groups[chosen], classes=self.classes[chosen])
 
 
 def families(analysis: Analysis) -> list[Family]:
@@ -59,10 +60,11 @@ def families(analysis: Analysis) -> list[Family]:
         own = np.array(list(dict.fromkeys(np.concatenate([labels for *_, labels in members]).tolist())), np.int64)
         own = own[~analysis.stays[own]]
         if own.size:
-            sites = [site for site, *_ in members]
-            names = ", ".join(dict.fromkeys(site.call.name for site in sites))
+            keys = {f"{site.call.name}/{name}": np.isin(own, labels).all() for site, name, labels in members}
+            whole = tuple(key for key, has_all in keys.items() if has_all) or (", ".join(keys),)
+            owners = tuple(site.layer for site, *_ in members)
             are_heads = any(name == "heads" for _, name, _ in members)
-            found.append(Family(names, own, tuple(site.layer for site in sites), are_heads, classes[own]))
+            found.append(Family(whole, own, owners, are_heads, classes[own]))
     return found
 
 

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._rebuild import config_of, copy_of, inside, is_stepwise, nothing, rebuilt
+from keras_prunelab._rebuild import config_of, copy_of, inside, is_stepwise, keep_frozen, nothing, rebuilt
 
 from ._build import assign_weights, updated
 from ._channels import channel_axis, weights_of
@@ -77,7 +77,7 @@ def fuse(model: keras.Model, data: Any = None) -> keras.Model:
     paddings = {id(second.layer): first.layer for first, second in pairs if _is_padding(first, second)}
     called = {id(call.layer) for call in graph.calls}
     absorbed = {id(layer) for layer in (*norms.values(), *paddings.values())}
-    made: list[tuple[Any, list[NDArray[Any]]]] = []
+    made: list[tuple[Any, Any, list[NDArray[Any]]]] = []
 
     def replace(layer: Any) -> Any:
         if id(layer) in absorbed:
@@ -91,12 +91,13 @@ def fuse(model: keras.Model, data: Any = None) -> keras.Model:
         if id(layer) in paddings:
             changes["padding"] = "same"
         new = type(layer).from_config(updated(config_of(layer), changes)) if changes else copy_of(layer)
-        made.append((new, weights_of(layer) if norm is None else _fused(layer, norm)))
+        made.append((layer, new, weights_of(layer) if norm is None else _fused(layer, norm)))
         return new
 
     fused = rebuilt(plain, replace, what="fused")
-    for new, weights in made:
+    for layer, new, weights in made:
         assign_weights(new, weights)
+        keep_frozen(layer.weights, new.weights)
     if absorbed:  # else it is a copy
         proved(plain, fused, data)
     return fused

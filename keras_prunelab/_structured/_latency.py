@@ -49,7 +49,7 @@ def latency(models: Sequence[keras.Model], batch: int = 1, *, seconds: float = 1
                 found.append(time.perf_counter() - start)
     finally:
         for memory in memories:
-            memory.recall()
+            memory.restore()
     return [statistics.median(found) for found in times]
 
 

@@ -31,9 +31,9 @@ def uses(call: Call) -> Sequence[int]:
             weights into one number, or a length is free.
     """
     kind = type(call.layer)
-    if call.times != 1 and call.weights:
-        often = product_of([call.times])
-        return [often * count for count in uses(replace(call, times=1))]
+    if call.times != 1:
+        once = uses(replace(call, times=1))
+        return [count * product_of([call.times]) for count in once] if any(once) else once
     if kind in _USES:
         found = list(_USES[kind](call))
         return found + [0] * (len(call.weights) - len(found))

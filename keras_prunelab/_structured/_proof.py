@@ -77,7 +77,7 @@ class _Run:
 
     def end(self) -> None:
         """Leave the model as it was."""
-        self._own.recall()
+        self._own.restore()
 
 
 def _difference(model: _Run, small: _Run, inputs: Any, tolerance: float) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -44,36 +45,38 @@ class Ranking:
         return int(np.argmin(np.abs(np.concatenate([[0], self.ends]) - count)))
 
 
-def steps_of(family: Family, scores: Importance) -> Ids:
-    """The groups of a family in rows, the row first that matters least; each row is what goes together.
+def steps_of(family: Family, scores: Importance) -> list[Ids]:
+    """The groups of a family in steps, the step first that matters least; the groups of a step go together.
 
-    Where as many have to go of each of several classes, a row has one group of each.
+    Where as many have to go of each of several classes, a step has groups of each, as many as keep their proportion.
     """
     order = np.argsort(scores[family.groups], kind="stable")
     groups, classes = family.groups[order], family.classes[order]
     members = [groups[classes == number] for number in np.unique(classes)]
-    if len(members) == 1 or members[0].size == 1 or len({each.size for each in members}) > 1:
-        return groups[:, None]
-    return np.stack(members, axis=1)
+    steps = math.gcd(*(each.size for each in members))
+    if len(members) == 1 or steps == 1:
+        return list(groups[:, None])
+    return [np.concatenate(parts) for parts in zip(*(np.split(each, steps) for each in members), strict=True)]
 
 
 def together(found: Sequence[Family], scores: Importance) -> Ranking:
     """All steps but the last of each family, those first that matter least in relation to the family's mean."""
-    ranked = [steps_of(family, scores) for family in found]
+    ranked = [steps_of(family, scores)[:-1] for family in found]
     means = [scores[family.groups].mean() or 1.0 for family in found]
-    relative = [scores[rows[:-1]].mean(axis=1) / mean for rows, mean in zip(ranked, means, strict=True)]
-    return _sorted(ranked, relative)
+    keys = [scores[step].mean() / mean for steps, mean in zip(ranked, means, strict=True) for step in steps]
+    return _sorted(ranked, keys)
 
 
 def alternating(found: Sequence[Family], scores: Importance) -> Ranking:
     """All steps but the last of each family, in an order in which each loses the same share at any point."""
     ranked = [steps_of(family, scores) for family in found]
-    return _sorted(ranked, [(np.arange(len(rows) - 1) + 1) / len(rows) for rows in ranked])
+    keys = [(place + 1) / len(steps) for steps in ranked for place in range(len(steps) - 1)]
+    return _sorted([steps[:-1] for steps in ranked], keys)
 
 
-def _sorted(ranked: Sequence[Ids], keys: Sequence[Importance]) -> Ranking:
-    steps = [row for rows in ranked for row in rows[:-1]]
-    return Ranking.of([steps[index] for index in np.argsort(np.concatenate(keys), kind="stable")])
+def _sorted(ranked: Sequence[Sequence[Ids]], keys: Sequence[float]) -> Ranking:
+    steps = [step for each in ranked for step in each]
+    return Ranking.of([steps[index] for index in np.argsort(keys, kind="stable")])
 
 
 def so_many(analysis: Analysis, goals: Sequence[tuple[Ranking, int]]) -> Flags:
@@ -84,22 +87,27 @@ def so_many(analysis: Analysis, goals: Sequence[tuple[Ranking, int]]) -> Flags:
         goals: rankings, and how many of the groups of each are to go.
 
     Returns:
-        For each group whether it goes.
+        For each group whether it goes: of each ranking as many as come closest to what is asked.
     """
-    taken = [ranking.steps_for(count) for ranking, count in goals]
-    while True:
+
+    def after(taken: Sequence[int]) -> Flags:
         gone = none_gone(analysis)
         for (ranking, _), steps in zip(goals, taken, strict=True):
             gone[ranking.first(steps)] = True
-        gone = analysis.settled(gone)
-        before = list(taken)
+        return analysis.settled(gone)
+
+    taken = [ranking.steps_for(count) for ranking, count in goals]
+    best = [(count, 0) for _, count in goals]  # how far off, and with how many steps
+    while True:
+        gone, before = after(taken), list(taken)
         for place, (ranking, count) in enumerate(goals):
             short = count - int(gone[ranking.groups].sum())
+            best[place] = min(best[place], (abs(short), taken[place]))
             if short > 0:
                 reached = int(ranking.ends[taken[place] - 1]) if taken[place] else 0
                 taken[place] = max(taken[place], ranking.steps_for(reached + short))
         if taken == before:
-            return gone
+            return after([steps for _, steps in best])
 
 
 def within(analysis: Analysis, ranking: Ranking, kind: Cost, most: float, settle: Settle) -> Flags:
@@ -133,9 +141,11 @@ def in_multiples(gone: Flags, found: Sequence[Family], scores: Importance, multi
     gone = gone.copy()
     for family in found:
         if multiple > 1 and not family.are_heads:
-            order = steps_of(family, scores).reshape(-1)
+            steps = steps_of(family, scores)
+            order, step = np.concatenate(steps), steps[0].size
             going = order[gone[order]]
-            kept = order.size - going.size
-            wanted = min(-(-kept // multiple) * multiple, order.size)
-            gone[going[order.size - wanted :]] = False
+            # Whole steps come back, so that what has to go evenly still does.
+            wanted = (kept for kept in range(order.size - going.size, order.size) if kept % multiple == 0)
+            even = next((kept for kept in wanted if (order.size - kept) % step == 0), order.size)
+            gone[going[order.size - even :]] = False
     return gone

@@ -9,8 +9,8 @@ from typing import Any, Literal, TypedDict
 import keras
 
 from keras_prunelab._errors import InvalidSparsityError, UnknownNameError
-from keras_prunelab._filters import Filters
-from keras_prunelab._prunable import prunable
+from keras_prunelab._filters import Filters, matcher
+from keras_prunelab._roles import find
 from keras_prunelab._selection import pruned_count
 
 COSTS = ("parameters", "macs", "bytes")
@@ -50,7 +50,7 @@ class Plan:
         rounds: in how many rounds.
         scope: `"layer"` or `"global"`.
         multiple: of how many filters a multiple is kept.
-        allowed: where the layers stand whose filters may go; None for all of them.
+        allowed: where the layers stand whose filters may go.
         options: as they were given.
     """
 
@@ -59,11 +59,8 @@ class Plan:
         self.rounds = options.get("rounds", 20 if goal == "accuracy" else 1)
         self.scope = options.get("scope", "layer" if goal == "fraction" else "global")
         self.multiple = options.get("multiple_of", 1)
-        include, exclude = options.get("include"), options.get("exclude")
-        self.allowed: set[tuple[str, ...]] | None = None
-        if include is not None or exclude is not None:
-            # By name: a filter may be a layer of this very model, and each round makes a new one.
-            self.allowed = {item.within for item in prunable(model, include, exclude)}
+        # By name: a filter may be a layer of this very model, and each round makes a new one.
+        self.allowed = _allowed(model, options.get("include"), options.get("exclude"))
         # What there was before the first round, which all rounds count from: shares of what is left would be rounded
         # anew each time, small ones to nothing.
         self._sizes: dict[str, int] = {}
@@ -109,14 +106,27 @@ class Plan:
             done = number / self.rounds
             yield self.target * done if self.goal == "fraction" else self.target**done
 
-    def first(self, name: str, size: int) -> int:
-        """The size of something before the first round."""
-        return self._sizes.setdefault(name, size)
+    def first(self, size: int, *keys: str) -> int:
+        """The size of something before the first round; of several names one that is known tells it."""
+        whole = max((self._sizes[key] for key in keys if key in self._sizes), default=size)
+        self._sizes |= dict.fromkeys(keys, whole)
+        return whole
 
-    def count(self, share: float, name: str, size: int) -> int:
-        """How many of the filters that are left of a family go, if a share of all that it had is to be gone."""
-        whole = self.first(name, size)
-        return max(0, size - (whole - pruned_count(share, whole)))
+    def count(self, share: float, *sizes: tuple[int, int]) -> int:
+        """How many of the filters that are left go, if a share of all that there were is to be gone.
+
+        Args:
+            share: of all that there were.
+            sizes: of each family how many are left, and how many there were.
+        """
+        left, whole = sum(now for now, _ in sizes), sum(before for _, before in sizes)
+        return max(0, pruned_count(share, whole) - (whole - left))
+
+
+def _allowed(model: keras.Model, include: Filters, exclude: Filters) -> set[tuple[str, ...]]:
+    candidates = [item for item in find(model)[0] if item.role in ("kernel", "embedding")]
+    included, excluded = matcher(include, candidates, "include"), matcher(exclude, candidates, "exclude")
+    return {item.within for item in candidates if (include is None or included(item)) and not excluded(item)}
 
 
 def _is_share(goal: str, target: float) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numbers
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Unpack
 
@@ -49,7 +48,7 @@ def remove_filters(
             (Fang et al., DepGraph, 2023); `"random"`; a `Score` or a function, whose scores of single weights are
             summed.
         budget: instead of a fraction, what may remain of the model: `{"parameters": 0.5}`, `{"macs": 0.5}` or
-            `{"bytes": 0.5}`, shares in (0, 1); or `{"accuracy": 0.97}`, the least that `evaluate` may return.
+            `{"bytes": 0.5}`, shares in (0, 1), where layers in `metrics(model).uncounted` count no multiply-adds; or `{"accuracy": 0.97}`, the least that `evaluate` may return.
         data: what a score that needs data is computed on: inputs, `(inputs, labels)`, or batches of either.
         **options: scope, rounds, training between rounds, multiples to keep, and filters of layers; see
             `RemovalOptions`.
@@ -141,18 +140,12 @@ def _smaller(model: keras.Model, plan: Plan, share: float, score: FilterScoreLik
 def _candidates(
     model: keras.Model, analysis: Analysis, every: list[Family], plan: Plan, scores: Importance
 ) -> list[Family]:
-    """The families that may lose filters, with those groups that the score speaks of, each under a name of its own."""
-    found: list[Family] = []
-    seen: Counter[str] = Counter()
-    for each in every:
-        seen[each.name] += 1  # a layer can make several, such as the heads of attention and its outputs
-        found.append(each.of(f"{each.name} {seen[each.name]}", ~np.isnan(scores[each.groups])))
-    if plan.allowed is not None:
-        items, _ = find(model)
-        allowed = {id(layer) for item in items if item.within in plan.allowed for layer in item.containers}
-        found = [each for each in found if all(id(owner) in allowed for owner in each.owners)]
+    """The families that may lose filters, with those groups that the score speaks of."""
+    allowed = {id(layer) for item in find(model)[0] if item.within in plan.allowed for layer in item.containers}
+    found = [each.of(~np.isnan(scores[each.groups])) for each in every]
+    found = [each for each in found if all(id(owner) in allowed for owner in each.owners)]
     # One filter that is left of several counts among those that are left.
-    found = [each for each in found if plan.first(each.name, each.groups.size) > 1 and each.groups.size]
+    found = [each for each in found if each.groups.size and plan.first(each.groups.size, *each.keys) > 1]
     if not found:
         raise _nothing_to_go(model, analysis)
     return found
@@ -167,20 +160,19 @@ def _nothing_to_go(model: keras.Model, analysis: Analysis) -> NothingToPruneErro
 
 
 def _fraction(analysis: Analysis, found: list[Family], scores: Importance, share: float, plan: Plan) -> Flags:
+    sizes = [(each.groups.size, plan.first(each.groups.size, *each.keys)) for each in found]
     if plan.scope == "global":
-        goals = [(together(found, scores), plan.count(share, "", sum(family.groups.size for family in found)))]
+        goals = [(together(found, scores), plan.count(share, *sizes))]
     else:
-        goals = [
-            (Ranking.of(list(steps_of(family, scores)[:-1])), plan.count(share, family.name, family.groups.size))
-            for family in found
-        ]
+        pairs = zip(found, sizes, strict=True)
+        goals = [(Ranking.of(steps_of(each, scores)[:-1]), plan.count(share, size)) for each, size in pairs]
     return analysis.settled(in_multiples(so_many(analysis, goals), found, scores, plan.multiple))
 
 
 def _within_budget(analysis: Analysis, found: list[Family], scores: Importance, share: float, plan: Plan) -> Flags:
     """As few filters as bring the cost below a share of what it is."""
     kind: Cost = plan.goal  # type: ignore[assignment]
-    whole = plan.first("", cost(analysis, none_gone(analysis), kind))
+    whole = plan.first(cost(analysis, none_gone(analysis), kind), kind)
     ranking = together(found, scores) if plan.scope == "global" else alternating(found, scores)
 
     def settle(gone: Flags) -> Flags:

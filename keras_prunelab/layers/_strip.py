@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._errors import InvalidModelError
-from keras_prunelab._rebuild import assign_all, copy_of, rebuilt
+from keras_prunelab._rebuild import assign_all, copy_of, keep_frozen, rebuilt
 
 from ._pruned import Pruned
 
@@ -46,6 +46,7 @@ def strip(model: keras.Model) -> keras.Model:
     plain = rebuilt(model, replace, what="stripped")
     for layer, new in pairs:
         assign_all(new, _values(layer))
+        keep_frozen(_own(layer), new.variables)
     return plain
 
 
@@ -78,14 +79,17 @@ def _unwrapped(config: Any) -> Any:
     return config
 
 
+def _own(layer: Any) -> list[Any]:
+    """A layer's variables but for the masks over them."""
+    masks = {id(variable) for wrapper in _wrappers(layer) for variable in wrapper._non_trainable_variables}
+    return [variable for variable in layer.variables if id(variable) not in masks]
+
+
 def _values(layer: Any) -> list[NDArray[Any]]:
     """What a layer's variables are worth, without the masks."""
     wrappers = _wrappers(layer)
-    own = {id(variable) for wrapper in wrappers for variable in wrapper._non_trainable_variables}
     values = []
-    for variable in layer.variables:
-        if id(variable) in own:
-            continue
+    for variable in _own(layer):
         value = keras.ops.convert_to_numpy(variable)
         masks = (wrapper.mask_of(variable) for wrapper in wrappers)
         mask = next((mask for mask in masks if mask is not None), None)

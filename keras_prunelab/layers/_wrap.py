@@ -11,7 +11,7 @@ from keras_prunelab._errors import InvalidModelError
 from keras_prunelab._filters import Filters
 from keras_prunelab._granularity import GranularityLike
 from keras_prunelab._prunable import prunable, reason_to_skip
-from keras_prunelab._rebuild import assign_all, copy_of, rebuilt
+from keras_prunelab._rebuild import assign_all, copy_of, keep_frozen, rebuilt
 
 from ._pruned import Gradients, Pruned, inside
 
@@ -90,4 +90,5 @@ def wrap(
     wrapped = rebuilt(model, replace, what="wrapped")
     for layer, new in pairs:
         assign_all(new, [keras.ops.convert_to_numpy(variable) for variable in layer.variables])
+        keep_frozen(layer.variables, new.variables)
     return wrapped

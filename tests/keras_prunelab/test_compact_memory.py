@@ -94,3 +94,25 @@ def test_latency_says_what_it_cannot_measure() -> None:
         kpl.latency(stateful())  # type: ignore[arg-type]
     with pytest.raises(kpl.InvalidModelError, match="is not built, or a subclass"):
         kpl.latency([keras.Sequential([L.Dense(2)])])
+
+
+class Counting(L.Layer):
+    """Counts its calls, also in inference; says that it is stateful, and has no states of Keras's kind."""
+
+    stateful = True
+
+    def build(self, shape: Any) -> None:
+        self.count = self.add_weight(shape=(), initializer="zeros", trainable=False, name="count")
+
+    def call(self, x: Any) -> Any:
+        self.count.assign_add(1.0)
+        return x
+
+
+@pytest.mark.parametrize("how", [kpl.compact, lambda m: kpl.latency([m], seconds=0.01)])
+def test_what_a_layer_writes_in_its_call_is_as_it_was(how: Callable[[Any], Any]) -> None:
+    counting = Counting()
+    model = keras.Sequential([keras.Input((4,)), L.Dense(3), counting, L.Dense(2)])
+    counting.count.assign(-0.5)
+    how(model)
+    assert float(ops.convert_to_numpy(counting.count)) == -0.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -158,3 +159,49 @@ def test_a_shared_reshape_and_a_shared_flatten() -> None:
     assert found.walls == ()
     assert [found.model.get_layer(name).filters for name in ("one", "two")] == [5, 5]
     assert_same(model, found.model)
+
+
+TABLE = np.random.default_rng(5).normal(size=(2, 5, 6)).astype("float32")
+ARRAYS: dict[str, Callable[[Any], Any]] = {
+    "operator": lambda x: x + TABLE,
+    "Add": lambda x: L.Add()([x, TABLE]),
+    "Subtract": lambda x: L.Subtract()([x, TABLE]),
+    "Concatenate": lambda x: L.Concatenate()([x, TABLE]),
+    "attention": lambda x: L.MultiHeadAttention(2, 3)(x, ops.convert_to_tensor(TABLE)),
+    "state": lambda x: L.LSTM(6)(x, initial_state=[ops.zeros((2, 6)), ops.zeros((2, 6))]),
+    "limits": lambda x: ops.clip(x, np.zeros(6, "float32"), np.ones(6, "float32")),
+}
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_arrays_beside_tensors_hold(name: str) -> None:
+    inputs = keras.Input((5, 3), batch_size=2)
+    x = ARRAYS[name](L.Dense(6, name="first")(inputs))
+    model = lively(keras.Model(inputs, L.Dense(2)(L.Flatten()(x) if len(x.shape) > 2 else x)))
+    silenced(model.get_layer("first"), [1])
+    found = kpl.compaction(model)
+    assert found.model.get_layer("first").units == 6
+    given = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
+    np.testing.assert_allclose(*(ops.convert_to_numpy(each(given)) for each in (model, found.model)), atol=1e-5)
+    with contextlib.suppress(kpl.NothingToPruneError):
+        kpl.remove_filters(model, 0.5)(given)
+    if name != "limits":  # which Keras cannot save, and so not copy
+        kpl.prune(model, 0.5, granularity="channel")
+
+
+def test_slices_of_nothing() -> None:
+    for length, key in ((1, np.s_[:, 1:]), (None, np.s_[:, 70:])):
+        inputs = keras.Input((length, 3))
+        x = L.Dense(6, name="first")(inputs)
+        x = L.Concatenate(axis=1)([x, x[key]])
+        model = lively(keras.Model(inputs, L.Dense(2)(L.GlobalMaxPooling1D()(x))))
+        silenced(model.get_layer("first"), [1])
+        assert kpl.compact(model).get_layer("first").units == 6
+
+
+def test_a_fixed_number_of_observations() -> None:
+    inputs = keras.Input((8, 8, 3), batch_size=4)
+    x = ops.reshape(L.Conv2D(6, 1, name="first")(inputs), (4, 64, 6))
+    model = lively(keras.Model(inputs, L.Dense(2)(x)))
+    silenced(model.get_layer("first"), [1, 2])
+    assert kpl.compact(model).get_layer("first").filters == 4

@@ -140,3 +140,11 @@ def test_a_state_that_is_no_zero_keeps_a_unit_alive() -> None:
     assert found.walls == ()
     assert [found.model.get_layer(name).units for name in ("start", "r")] == [5, 5]
     assert_same(model, found.model)
+
+
+def test_a_recurrent_layer_that_only_one_call_gives_a_state() -> None:
+    steps, state = keras.Input((4, 2)), keras.Input((6,))
+    layer = L.GRU(6)
+    model = lively(keras.Model([steps, state], L.Concatenate()([layer(steps, initial_state=state), layer(steps)])))
+    found = kpl.compaction(keras.Model([steps, state], L.Dense(2)(model.output)))
+    assert found.parameters[0] == found.parameters[1]

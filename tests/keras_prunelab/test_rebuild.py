@@ -80,3 +80,30 @@ def test_a_loss_that_cannot_be_made_again_is_named() -> None:
     model.compile("sgd", Shifted(1.0))
     with pytest.raises(kpl.InvalidModelError, match=r"building it anew failed with TypeError: .*Shifted.* get_config"):
         kpl.compact(model)
+
+
+@pytest.mark.parametrize("name", [*BUILDS, "prune", "recalibrate"])
+def test_each_build_keeps_what_is_frozen(name: str) -> None:
+    layers = [L.Dense(6, name="d"), L.BatchNormalization(), L.ReLU(), L.Dense(2, name="e")]
+    model = lively(keras.Sequential([keras.Input((4,)), *layers]))
+    model.get_layer("d").kernel.trainable = model.get_layer("e").bias.trainable = False
+    more = {"prune": lambda m: kpl.prune(m, 0.5), "recalibrate": lambda m: kpl.recalibrate(m, np.ones((8, 4), "f4"))}
+    new = (BUILDS | more)[name](model)
+    assert [new.get_layer("d").kernel.trainable, new.get_layer("e").bias.trainable] == [False, False]
+    assert new.get_layer("e").kernel.trainable
+
+
+@pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="strings are TensorFlow's")
+@pytest.mark.parametrize("name", BUILDS)
+def test_texts_weighted_by_how_rare_words_are(name: str) -> None:
+    import tensorflow as tf
+
+    text = L.TextVectorization(output_mode="tf_idf", standardize=lambda x: tf.strings.lower(x))
+    text.adapt(["a cat", "a dog", "A cat that is no dog"])
+    inputs = keras.Input((1,), dtype="string")
+    model = lively(keras.Model(inputs, L.Dense(2)(L.Dense(4, name="d")(text(inputs)))))
+    new = BUILDS[name](model)
+    given = tf.constant([["a CAT"], ["bird"]])
+    weighted = next(layer for layer in new.layers if isinstance(layer, L.TextVectorization))
+    np.testing.assert_array_equal(weighted(given).numpy(), text(given).numpy())
+    assert new(given).shape == (2, 2)

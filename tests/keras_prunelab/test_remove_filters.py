@@ -460,3 +460,70 @@ def test_what_cannot_be_meant_is_said_at_once(arguments: Any, error: type[Except
 def test_a_model_without_filters() -> None:
     with pytest.raises(kpl.NothingToPruneError, match="has no filter that could go"):
         kpl.remove_filters(keras.Sequential([keras.Input((4,)), L.Dense(2)]), 0.5)
+
+
+EVEN: dict[str, tuple[int, Callable[[], list[Any]], dict[float, int]]] = {
+    "groups that do not nest": (
+        24,
+        lambda: [L.GroupNormalization(2), L.GroupNormalization(3)],
+        {0.25: 18, 0.5: 12},
+    ),
+    "groups of 16 and 12": (48, lambda: [L.GroupNormalization(3), L.GroupNormalization(4)], {0.25: 36, 0.5: 24}),
+    "a normalization and a convolution": (12, lambda: [L.GroupNormalization(3), L.Conv2D(8, 1, groups=2)], {0.5: 6}),
+}
+
+
+@pytest.mark.parametrize("scope", ["layer", "global"])
+@pytest.mark.parametrize("name", EVEN)
+def test_two_ways_to_be_even(name: str, scope: Any) -> None:
+    filters, make, expected = EVEN[name]
+    layers = [keras.Input((6, 6, 3)), L.Conv2D(filters, 1, name="a"), *make()]
+    model = lively(keras.Sequential([*layers, L.GlobalAveragePooling2D(), L.Dense(3)]))
+    for fraction, left in expected.items():
+        small = kpl.remove_filters(model, fraction, include="a", scope=scope)
+        assert small.get_layer("a").filters == left
+
+
+def test_what_cannot_be_even_is_left_alone() -> None:
+    layers = [keras.Input((6, 6, 3)), L.Conv2D(96, 1, name="a"), L.GroupNormalization(32), L.Conv2D(6, 1, groups=3)]
+    model = lively(keras.Sequential([*layers, L.GlobalAveragePooling2D(), L.Dense(3)]))
+    left = kpl.remove_filters(model, 0.25, include="a").get_layer("a").filters
+    assert abs(left - 72) <= 24  # and not as good as everything
+
+
+@pytest.mark.parametrize("scope", ["layer", "global"])
+@pytest.mark.parametrize(("fraction", "rounds"), [(0.5, 1), (0.5, 3), (0.75, 3), (0.5, 2)])
+def test_families_that_become_one_count_from_the_first_round(fraction: float, rounds: int, scope: Any) -> None:
+    layers = [L.Conv2D(16, 1, name="a"), L.Conv2D(16, 3, groups=8, name="g"), L.Conv2D(32, 1, name="c")]
+    model = lively(keras.Sequential([keras.Input((6, 6, 3)), *layers, L.GlobalAveragePooling2D(), L.Dense(3)]))
+    small = kpl.remove_filters(model, fraction, rounds=rounds, scope=scope)
+    left = [small.get_layer(name).filters for name in "agc"]
+    if scope == "layer":
+        # Of each group of two filters one can go, and then the groups as a whole.
+        assert left[:2] == ([8, 8] if fraction == 0.5 or rounds == 1 else [4, 4])
+        assert left[2] == 32 * (1 - fraction)
+    else:
+        assert abs(sum(left) - 64 * (1 - fraction)) <= 8
+
+
+@pytest.mark.parametrize(("filters", "groups", "multiple"), [(18, 2, 3), (24, 3, 4), (24, 4, 6), (24, 3, 8)])
+@pytest.mark.parametrize("fraction", [0.2, 0.3, 0.6])
+def test_multiples_of_groups(filters: int, groups: int, multiple: int, fraction: float) -> None:
+    layers = [L.Conv2D(filters, 1, name="a"), L.GroupNormalization(groups), L.GlobalAveragePooling2D(), L.Dense(3)]
+    model = lively(keras.Sequential([keras.Input((4, 4, 3)), *layers]))
+    left = kpl.remove_filters(model, fraction, multiple_of=multiple).get_layer("a").filters
+    assert left == filters or left % math.lcm(multiple, groups) == 0
+    plain = kpl.remove_filters(model, fraction).get_layer("a").filters
+    assert plain <= left < plain + math.lcm(multiple, groups)
+
+
+def test_exclude_leaves_tables_where_they_were() -> None:
+    inputs = keras.Input((7,), dtype="int32")
+    x = L.Embedding(20, 16, name="table")(inputs)
+    x = L.GlobalAveragePooling1D()(L.Add()([x, L.Dense(16, name="d")(x)]))
+    model = lively(keras.Model(inputs, L.Dense(3, name="out")(x)))
+    for options in ({}, {"exclude": "out"}, {"include": ["table", "d"]}):
+        small = kpl.remove_filters(model, 0.5, **options)  # type: ignore[arg-type]
+        assert [small.get_layer("table").output_dim, small.get_layer("d").units] == [8, 8]
+    with pytest.raises(kpl.NothingToPruneError):
+        kpl.remove_filters(model, 0.5, exclude="table")

@@ -18,7 +18,7 @@ from ._registry import register_rule
 from ._shape import MovementRule, numbered, resized
 
 ops = keras.ops
-_FREE = 32  # stands for a length that is not known
+_FREE = 64  # stands for a length that is not known
 
 
 @register_rule(
@@ -31,14 +31,16 @@ class MovingOperationRule(MovementRule):
     """An operation whose arguments do not speak of how many channels there are."""
 
     def places(self, call: Call, flow: Flow) -> NDArray[Any]:
-        """The channel that each number comes from, seen in two observations, which have to stay apart."""
+        """The channel that each number comes from, seen in several observations, which have to stay apart."""
         if len(call.inputs) > 1:
             raise WallError("takes several tensors")
         if getattr(call.layer, "axis", 0) is None:  # such as a squeeze of all lengths of 1, which a cut may make
             raise WallError("goes over all axes")
         shape = call.inputs[0].shape
         numbers = numbered([length or _FREE for length in shape[1:]], flow.axis - 1)
-        both = ops.convert_to_tensor(np.stack([numbers, numbers + flow.ids.size]))
+        count = shape[0] or 2
+        apart = flow.ids.size * np.arange(count, dtype=np.int32).reshape((-1,) + (1,) * numbers.ndim)
+        both = ops.convert_to_tensor(numbers + apart)
         args, kwargs = keras.tree.map_structure(
             lambda each: both if isinstance(each, Tensor) else each, (call.args, dict(call.kwargs))
         )
@@ -46,7 +48,7 @@ class MovingOperationRule(MovementRule):
             found = np.asarray(ops.convert_to_numpy(call.layer(*args, **kwargs)))
         except Exception as error:  # each backend has its own
             raise WallError(f"cannot be tried on observations of shape {shape[1:]}") from error
-        if len(found) != 2 or not np.array_equal(found[1], found[0] + flow.ids.size):
+        if len(found) != count or count == 1 or not np.array_equal(found[1], found[0] + flow.ids.size):
             raise WallError("moves numbers from one observation to another")
         return np.asarray(found[0])
 

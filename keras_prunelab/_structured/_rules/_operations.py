@@ -43,9 +43,6 @@ class _ArithmeticRule(ElementwiseMergeRule):
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
         """Between tensors as a merge, with a number channel by channel; see `Rule.flow`."""
-        others = [each for each in (*call.args, *call.kwargs.values()) if not isinstance(each, Tensor)]
-        if any(np.size(other) != 1 for other in others):
-            raise WallError("has an array as an argument")
         return super().flow(call, inputs, trace)
 
     def constants(self, site: Site, values: Sequence[Values]) -> Sequence[Values]:

@@ -40,6 +40,8 @@ class MovementRule(PerChannelRule):
         numbers = self.places(call, inputs[0])
         if not numbers.ndim:
             raise WallError("leaves one number of an observation")
+        if not numbers.size:
+            raise WallError("leaves nothing")
         axis = _own_axis(numbers)
         if axis is None:
             axis = trace.axes.get(call.outputs[0], numbers.ndim) - 1
