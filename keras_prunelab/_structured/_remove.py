@@ -48,7 +48,8 @@ def remove_filters(
             (Fang et al., DepGraph, 2023); `"random"`; a `Score` or a function, whose scores of single weights are
             summed.
         budget: instead of a fraction, what may remain of the model: `{"parameters": 0.5}`, `{"macs": 0.5}` or
-            `{"bytes": 0.5}`, shares in (0, 1), where layers in `metrics(model).uncounted` count no multiply-adds; or `{"accuracy": 0.97}`, the least that `evaluate` may return.
+            `{"bytes": 0.5}`, shares in (0, 1), where layers in `metrics(model).uncounted` count no multiply-adds; or
+            `{"accuracy": 0.97}`, the least that `evaluate` may return.
         data: what a score that needs data is computed on: inputs, `(inputs, labels)`, or batches of either.
         **options: scope, rounds, training between rounds, multiples to keep, and filters of layers; see
             `RemovalOptions`.
