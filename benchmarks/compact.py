@@ -187,7 +187,7 @@ def latency(chosen: list[str]) -> list[dict[str, Any]]:
             "ratio, multiples of 16": round(wide, 2),
         }
         models = [model, small, wider]
-        models += map(kpl.fuse, models)
+        models += [kpl.fuse(each) for each in models]
         for batch in (1, 8, 32):
             times = kpl.latency(models, batch, seconds=3)
             before, after, _, fused_before, fused_after, fused_wider = times
