@@ -60,8 +60,7 @@ def cut(
 
     small = rebuilt(model, replace, what="compacted", shape_of=shape_of)
     for layer, new, weights in made:
-        assign_weights(new, weights)
-        keep_frozen(layer.weights, new.weights)
+        assign_weights(new, weights, layer)
     return small
 
 
@@ -124,7 +123,14 @@ def _unbuilt(config: Any) -> Any:
     return config
 
 
-def assign_weights(layer: Any, weights: Sequence[Any]) -> None:
-    """Write arrays into the weights of a layer that was made anew; its random seeds begin anew."""
+def assign_weights(layer: Any, weights: Sequence[Any], origin: Any) -> None:
+    """Write arrays into the weights of a layer that was made anew; its random seeds begin anew.
+
+    Args:
+        layer: the new layer.
+        weights: an array for each of its weights.
+        origin: the layer that it was made of, whose frozen weights stay frozen.
+    """
     by_id = dict(zip(map(id, layer.weights), weights, strict=True))
     assign_all(layer, [by_id.get(id(each), keras.ops.convert_to_numpy(each)) for each in layer.variables])
+    keep_frozen(origin.weights, layer.weights)

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._rebuild import config_of, copy_of, inside, is_stepwise, keep_frozen, nothing, rebuilt
+from keras_prunelab._rebuild import config_of, copy_of, inside, is_stepwise, nothing, rebuilt
 
 from ._build import assign_weights, updated
 from ._channels import channel_axis, weights_of
@@ -96,8 +96,7 @@ def fuse(model: keras.Model, data: Any = None) -> keras.Model:
 
     fused = rebuilt(plain, replace, what="fused")
     for layer, new, weights in made:
-        assign_weights(new, weights)
-        keep_frozen(layer.weights, new.weights)
+        assign_weights(new, weights, layer)
     if absorbed:  # else it is a copy
         proved(plain, fused, data)
     return fused

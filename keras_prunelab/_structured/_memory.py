@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -19,21 +19,20 @@ class Memory:
 
     def __init__(self, model: Any) -> None:
         self._variables = list(_variables(model))
-        self._values: Sequence[Any] = list(map(_value, self._variables))
+        self._values = list(map(_value, self._variables))
         # Whatever else a layer may write to in its call, such as a count of its own.
         self._rest = [(each, _value(each)) for each in model.non_trainable_variables]
 
-    def as_in(self, other: Memory) -> Memory:
-        """The memory of the same model, but with what another model remembers where that fits."""
-        found = Memory.__new__(Memory)
-        found._variables, found._rest = self._variables, []
-        fits = [one.shape == its.shape for one, its in zip(self._values, other._values, strict=False)]
-        found._values = other._values if len(fits) == len(self._values) and all(fits) else self._values
-        return found
+    def recall(self, other: Memory | None = None) -> None:
+        """Put it back into the model.
 
-    def recall(self) -> None:
-        """Put it back into the model."""
-        for variable, value in zip(self._variables, self._values, strict=False):
+        Args:
+            other: what another model remembers, which is put in its place where it fits.
+        """
+        values = self._values
+        if other is not None and [each.shape for each in other._values] == [each.shape for each in values]:
+            values = other._values
+        for variable, value in zip(self._variables, values, strict=True):
             variable.assign(value)
 
     def restore(self) -> None:
@@ -47,7 +46,7 @@ def _value(variable: Any) -> NDArray[Any]:
     return np.array(keras.ops.convert_to_numpy(variable))
 
 
-def _variables(model: Any) -> Any:
+def _variables(model: Any) -> Iterator[Any]:
     for layer in model._flatten_layers():
         yield from (generator.state for generator in layer._seed_generators)
         if getattr(layer, "stateful", False):

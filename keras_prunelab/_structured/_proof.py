@@ -37,8 +37,8 @@ def proved(model: keras.Model, small: keras.Model, data: Any = None) -> float:
     """
     # A model that was loaded has the policy of the moment, whatever its layers compute in.
     tolerance = max(_TOLERANCES.get(layer.compute_dtype, 1e-4) for layer in model._flatten_layers())
-    whole, less = _Run(model), _Run(small)
-    less.begins_as(whole)
+    memory = Memory(model)
+    whole, less = _Run(model, memory), _Run(small, memory)
     try:
         with warnings.catch_warnings(action="ignore"):  # what a layer says of its inputs is not about these
             drawn = random_inputs(model)
@@ -58,20 +58,16 @@ def proved(model: keras.Model, small: keras.Model, data: Any = None) -> float:
 
 
 class _Run:
-    """A model whose every call begins with what it remembers now."""
+    """A model whose every call begins with one memory, where that fits."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, start: Memory) -> None:
         self.name = model.name
         self._model = model
-        self._own = self._start = Memory(model)
-
-    def begins_as(self, other: _Run) -> None:
-        """Let every call begin with what another model remembers."""
-        self._start = self._own.as_in(other._own)
+        self._own, self._start = Memory(model), start
 
     def __call__(self, inputs: Any) -> list[Array]:
         """The outputs, flat."""
-        self._start.recall()
+        self._own.recall(self._start)
         found = keras.tree.flatten(self._model(inputs, training=False))
         return [np.asarray(keras.ops.convert_to_numpy(each), np.float64) for each in found]
 
