@@ -84,10 +84,9 @@ class ConvRule(Convolving):
 
     def restored(self, site: Site, gone: Flags) -> Ids:
         """Keep the groups of one size; see `Rule.restored`."""
-        groups = site.layer.groups
-        if groups == 1:
+        if site.layer.groups == 1:
             return np.zeros(0, np.int64)
-        inside, outside = (site.ports[name].reshape(groups, -1) for name in ("in", "out"))
+        inside, outside = self.rows(site)
         whole: Flags = np.asarray(gone[inside].all(axis=1) & gone[outside].all(axis=1))
         if whole.all():
             whole[0] = False

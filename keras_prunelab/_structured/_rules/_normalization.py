@@ -112,7 +112,7 @@ class GroupNormalizationRule(ChannelMixingRule):
 
     def restored(self, site: Site, gone: Flags) -> Ids:
         """Keep the groups of one size; see `Rule.restored`."""
-        rows = site.ports["channels"].reshape(self._groups(site), -1)
+        (rows,) = self.rows(site)
         whole: Flags = np.asarray(gone[rows].all(axis=1))
         if whole.all():
             whole[0] = False
@@ -120,7 +120,7 @@ class GroupNormalizationRule(ChannelMixingRule):
 
     def config(self, site: Site, count: Count) -> dict[str, Any]:
         """As many groups as have not gone as a whole."""
-        rows = site.ports["channels"].reshape(self._groups(site), -1)
+        (rows,) = self.rows(site)
         return {"groups": sum(count(row) > 0 for row in rows)}
 
     @staticmethod
