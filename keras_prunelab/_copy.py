@@ -26,6 +26,7 @@ def copied(model: keras.Model) -> keras.Model:
             make, arguments = model.__reduce__()
             copy = make(*arguments)
         equal = _same_weights(model, copy)
+    # NotImplementedError is what Keras raises for a class without get_config.
     except (TypeError, ValueError, NotImplementedError, AttributeError, KeyError, OSError) as error:
         why = f"{error}".partition("\n")[0]
         raise InvalidModelError(_uncopyable(model, why)) from error

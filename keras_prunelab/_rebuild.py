@@ -66,6 +66,7 @@ def rebuilt(
             new = renew(model)
     except PruneLabError:
         raise
+    # NotImplementedError is what Keras raises for a class without get_config.
     except (TypeError, ValueError, NotImplementedError, AttributeError, KeyError) as error:
         why = f"{error}".partition("\n")[0]
         raise InvalidModelError(

@@ -120,6 +120,7 @@ def _packed(task: Task, plan: Plan) -> Parcel:
     try:
         with known_objects(model), in_memory():
             made = model.__reduce__()
+    # NotImplementedError is what Keras raises for a class without get_config.
     except (TypeError, ValueError, NotImplementedError, AttributeError) as error:
         raise InvalidModelError(
             f"Model {model.name!r} cannot be sent to workers, because Keras cannot save it: {error}. Use workers=1."
@@ -174,7 +175,7 @@ def _key(task: Task, plan: Plan) -> str:
     try:
         config = keras.saving.serialize_keras_object(task.model)
         text = json.dumps([fingerprint, config, [type(one).__name__ for one in task.arms]], default=repr)
-    except (TypeError, ValueError, NotImplementedError):
+    except (TypeError, ValueError, NotImplementedError):  # Keras or JSON cannot write it down: a task of its own
         return uuid.uuid4().hex
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 

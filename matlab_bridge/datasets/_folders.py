@@ -172,6 +172,7 @@ def _member_bytes(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
                 if total > member.file_size:
                     raise UnsafeArchiveError(f"The archive's member {member.filename!r} is larger than it claims.")
                 chunks.append(chunk)
+    # NotImplementedError is what zipfile raises for a compression that it does not know.
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, NotImplementedError) as error:
         raise DatasetError(f"The archive's member {member.filename!r} cannot be read: {error}") from error
     return b"".join(chunks)
