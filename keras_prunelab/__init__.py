@@ -19,6 +19,7 @@ from ._errors import (
     NothingToPruneError,
     NoTradeOffError,
     PruneLabError,
+    PruningWarning,
     StoreMismatchError,
     UnknownNameError,
 )
@@ -74,6 +75,7 @@ __all__ = [
     "Prunable",
     "Prunables",
     "PruneLabError",
+    "PruningWarning",
     "StoreMismatchError",
     "SweepPlan",
     "SweepResult",

@@ -12,6 +12,8 @@ PruneLabError
 ├── NoTradeOffError (ValueError)           no point of a sweep meets the condition
 ├── StoreMismatchError (ValueError)        a store or file of results that belongs to another sweep, or is none
 └── MissingBackendError (ImportError)      Keras has no backend installed
+
+PruningWarning (UserWarning)               training goes on, but does not do what its schedule says
 """
 
 from __future__ import annotations
@@ -63,3 +65,7 @@ class StoreMismatchError(PruneLabError, ValueError):
 
 class MissingBackendError(PruneLabError, ImportError):
     """Keras has no backend: neither TensorFlow, JAX nor torch is installed."""
+
+
+class PruningWarning(UserWarning):
+    """Training goes on, but prunes less than its schedule says, or takes all weights of a layer."""

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ._enforcement import counts, leaves
+from ._optimizers import counts, leaves
 
 Arrays = tuple[NDArray[Any], ...]
 

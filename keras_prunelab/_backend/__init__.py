@@ -1,5 +1,6 @@
 """Gradients, compiled functions and variables on any backend: the only room that knows the backends."""
 
+from ._building import when_built
 from ._gradients import Gradients, gradients, hessian_products
 from ._imports import import_keras, keras
 from ._litert import constants_in_litert, to_litert
@@ -10,6 +11,7 @@ from ._steps import (
     compiles_for_each_length,
     pieces_at_once,
     run_test_step,
+    steps_are_pure,
     traced_once,
     wait_for,
 )
@@ -37,7 +39,9 @@ __all__ = [
     "protected",
     "read",
     "run_test_step",
+    "steps_are_pure",
     "to_litert",
     "traced_once",
     "wait_for",
+    "when_built",
 ]

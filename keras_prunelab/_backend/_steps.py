@@ -52,6 +52,11 @@ def compiles_for_each_length() -> bool:
     return bool(keras.config.backend() == "jax")
 
 
+def steps_are_pure() -> bool:
+    """Whether a compiled train step sees only what is given to it: the variables of the model and of its optimizer."""
+    return bool(keras.config.backend() == "jax")
+
+
 def pieces_at_once() -> int:
     """In how many pieces a batch may be computed faster than as a whole.
 

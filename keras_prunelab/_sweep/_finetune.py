@@ -10,9 +10,10 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._enforcement import Enforcement, compiled_optimizer
+from keras_prunelab._enforcement import Enforcement
 from keras_prunelab._errors import InvalidScheduleError, UnknownNameError
 from keras_prunelab._masks import MaskSet
+from keras_prunelab._optimizers import compiled_optimizer
 from keras_prunelab._rebuild import known_objects
 from keras_prunelab._selection import sparsities_of_rounds
 from keras_prunelab._variables import Prunables

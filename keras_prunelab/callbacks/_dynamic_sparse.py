@@ -16,6 +16,7 @@ from keras_prunelab._errors import InvalidScheduleError
 from keras_prunelab._filters import Filters
 from keras_prunelab._lowest import lowest, marked
 from keras_prunelab._masks import MaskSet
+from keras_prunelab._optimizers import Optimizers
 from keras_prunelab._record import PruningState
 from keras_prunelab._selection import check, pruned_count, select
 from keras_prunelab._variables import Prunables
@@ -24,7 +25,8 @@ from keras_prunelab.schedules._base import checked_frequency, checked_sparsity
 from keras_prunelab.schedules._step import StepLike
 from keras_prunelab.scores import Random
 
-from ._masked_training import MaskedTraining, Masks, Run
+from ._masked_training import MaskedTraining, Masks
+from ._run import Run
 
 _log = logging.getLogger("keras_prunelab")
 
@@ -44,6 +46,7 @@ class DynamicSparse(MaskedTraining):
         seed: a non-negative integer that the random choices depend on.
         include: only what matches one of these; see `prunable`.
         exclude: nothing that matches one of these.
+        optimizers: the Keras optimizers that train the model.
         data: what gradients are computed on, where the subclass needs some.
 
     Raises:
@@ -63,9 +66,10 @@ class DynamicSparse(MaskedTraining):
         seed: int,
         include: Filters,
         exclude: Filters,
+        optimizers: Optimizers,
         data: Any = None,
     ) -> None:
-        super().__init__(include=include, exclude=exclude, data=data)
+        super().__init__(include=include, exclude=exclude, data=data, optimizers=optimizers)
         self.sparsity = checked_sparsity(sparsity, "sparsity")
         self.scope = _allocation.get(scope)
         if not 0 < fraction <= 1:
@@ -112,6 +116,12 @@ class DynamicSparse(MaskedTraining):
         """Whether there is an update since the last one."""
         return self._number(run, run.step) > self._number(run, run.applied)
 
+    def shortfall(self, run: Run, last_step: int) -> str | None:
+        """That the masks never move."""
+        if self._number(run, last_step):
+            return None
+        return f"The masks never move: frequency={str(self.frequency)!r} is longer than the training."
+
     def update(self, run: Run) -> Masks:
         """Drop the smallest weights of each variable, and grow as many elsewhere in it."""
         number = self._number(run, run.step)
@@ -132,7 +142,7 @@ class DynamicSparse(MaskedTraining):
         frequency = max(1, self.frequency.steps(steps_per_epoch))
         if self.end_step is not None:
             return frequency, self.end_step.steps(steps_per_epoch)
-        epochs = self.params.get("epochs")
+        epochs = self._parameter("epochs")
         if steps_per_epoch is None or not epochs:
             raise InvalidScheduleError(
                 "How long the training will be is not known, so neither is where the masks come to rest. Give fit "

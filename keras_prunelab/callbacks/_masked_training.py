@@ -3,59 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._enforcement import Enforcement, compiled_optimizer, counter
-from keras_prunelab._errors import InvalidMaskError, InvalidModelError, UnknownNameError
+from keras_prunelab._backend import when_built
+from keras_prunelab._enforcement import Enforcement
+from keras_prunelab._errors import PruningWarning, UnknownNameError
 from keras_prunelab._filters import Filters
 from keras_prunelab._masks import MaskSet
+from keras_prunelab._optimizers import Optimizers, StepCount, optimizers_of
+from keras_prunelab._oversight import Oversight
 from keras_prunelab._prunable import prunable
 from keras_prunelab._record import PruningState, Record
 from keras_prunelab._variables import Prunables
 from keras_prunelab.scores import ScoreContext
 
+from ._run import Run, check_alone, check_masks, emptied
+
 Masks: TypeAlias = Mapping[str, NDArray[np.bool_]]
 InitialMasks: TypeAlias = "MaskSet | Literal['from_zeros'] | None"
-
-
-@dataclass
-class Run:
-    """One `fit` with masks.
-
-    Attributes:
-        model: the model, read without the detour that brings JAX's state back into its variables.
-        found: its prunable variables.
-        enforcement: the masks in its train step.
-        context: what scores may look at; it lives as long as the run.
-        steps_per_epoch: optimizer steps of one epoch, where they are known.
-        start: the optimizer step that the schedule counts from; None before the first batch.
-        applied: the step of the schedule that the masks are for; -1 before the first.
-        batches: how many batches the optimizer will have seen after the execution under way; None where that is
-            to be counted anew.
-        batches_per_step: how many gradients are accumulated for one step.
-    """
-
-    model: keras.Model
-    found: Prunables
-    enforcement: Enforcement
-    context: ScoreContext
-    steps_per_epoch: float | None
-    start: int | None = None
-    applied: int = -1
-    batches: int | None = None
-    batches_per_step: int = 1
-
-    @property
-    def step(self) -> int:
-        """The step of the schedule that the execution under way ends with."""
-        return (self.batches or 0) // self.batches_per_step - (self.start or 0)
 
 
 class MaskedTraining(keras.callbacks.Callback):
@@ -66,13 +38,20 @@ class MaskedTraining(keras.callbacks.Callback):
         exclude: nothing that matches one of these.
         data: what scores are computed on.
         masks: the masks to begin with.
+        optimizers: the Keras optimizers that train the model, where it does not hold them itself.
 
     Attributes:
         after_update: functions to call with the model and its new masks whenever these have changed.
     """
 
     def __init__(
-        self, *, include: Filters = None, exclude: Filters = None, data: Any = None, masks: InitialMasks = None
+        self,
+        *,
+        include: Filters = None,
+        exclude: Filters = None,
+        data: Any = None,
+        masks: InitialMasks = None,
+        optimizers: Optimizers = None,
     ) -> None:
         super().__init__()
         if not (masks is None or isinstance(masks, MaskSet) or masks == "from_zeros"):
@@ -80,9 +59,11 @@ class MaskedTraining(keras.callbacks.Callback):
         self.include, self.exclude = include, exclude
         self.data = data
         self.initial_masks = masks
+        self.optimizers = optimizers
         self.after_update: list[Callable[[keras.Model, MaskSet], None]] = []
         self._record = Record(self._state, self._finish, self)
         self._beside: Record | None = None  # of another such callback in the list, or of a fit that was interrupted
+        self._holder: Any = None  # the optimizer that has the record
         self._run: Run | None = None
         self._last: tuple[int, PruningState] | None = None  # the optimizer's count, and where the last fit ended
 
@@ -116,6 +97,10 @@ class MaskedTraining(keras.callbacks.Callback):
     def update(self, run: Run) -> Masks:
         """The masks to hold once `run.step` is done."""
 
+    @abstractmethod
+    def shortfall(self, run: Run, last_step: int) -> str | None:
+        """What will not have happened when training ends at a step of the schedule; None where all will have."""
+
     # What Keras calls --------------------------------------------------------------------------------------------
 
     def set_model(self, model: keras.Model) -> None:
@@ -124,34 +109,26 @@ class MaskedTraining(keras.callbacks.Callback):
             self._finish()
         super().set_model(model)
         optimizer = getattr(model, "optimizer", None)
-        if isinstance(optimizer, keras.optimizers.Optimizer):
+        if not isinstance(optimizer, keras.optimizers.Optimizer):
+            optimizer = optimizers_of(model, self.optimizers)[0] if self.optimizers is not None else None
+        self._holder = optimizer
+        if optimizer is not None:
             left = getattr(optimizer, _ATTRIBUTE, None)
             if left is not None:
                 left.finish()
             self._beside = left
-            setattr(optimizer, _ATTRIBUTE, self._record)
+            vars(optimizer)[_ATTRIBUTE] = self._record  # past __setattr__, so that TensorFlow does not track it
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Check everything, then put the masks into the train step."""
         with self._finished_if_it_fails():
-            model = self.model
-            optimizer = compiled_optimizer(model)
-            found = prunable(model, self.include, self.exclude)
-            batches = self.params.get("steps")
-            steps_per_epoch = batches / counter(optimizer)[1] if batches else None
-            found.values()  # raises where one is not finite
-            self.check(found, steps_per_epoch)
-            if isinstance(self.initial_masks, MaskSet):
-                _check_masks(self.initial_masks, found)
-            _check_alone(found, self._beside)
-            enforcement = Enforcement(model, found)
-            enforcement.attach()
-            self._run = Run(model, found, enforcement, ScoreContext(model, found, {}, self.data), steps_per_epoch)
+            optimizers_of(self.model, self.optimizers)
+            when_built(self.model, self._attach, self._attach_late)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Count the batches anew from the optimizer's own count, and mask what others may have written."""
         if self._run is not None:
-            self._run.batches = None
+            self._run.batches, self._run.epoch = None, epoch
             self.impose()
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
@@ -159,22 +136,34 @@ class MaskedTraining(keras.callbacks.Callback):
         run = self._run
         if run is None:
             return
-        if run.batches is None or self._record.loaded is not None:
+        is_first = run.batches is None
+        if is_first or self._record.loaded is not None:
             self._synchronize(run)
-        steps, execution = self.params.get("steps"), run.model.steps_per_execution
-        ahead = min(execution, steps - batch) if steps else execution
+        steps, execution = self._parameter("steps"), run.model.steps_per_execution
+        ahead = min(execution, steps - batch) if steps and batch < steps else execution
         run.batches = (run.batches or 0) + ahead
         if self.is_due(run):
             # Batches are not always steps: one with infinite gradients, as mixed precision has, makes none, and a train
             # step of the user's own may make several. So ask before acting; on JAX, `self.model` also gives the
             # variables, which `fit` empties while it trains, their values back.
-            run.batches = counter(self.model.optimizer)[0] + ahead
+            _ = self.model
+            run.batches = run.count.batches() + ahead
             if self.is_due(run):
                 with self._finished_if_it_fails():
-                    run.enforcement.set(self.update(run))
-                run.applied = run.step
-                for listener in self.after_update:
-                    listener(run.model, run.enforcement.masks)
+                    self._change(run)
+        if is_first:
+            run.oversight.begin()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """See, after the first batch, that the masks hold."""
+        if self._run is not None and self._run.is_unseen:
+            self._run.is_unseen = False
+            self._oversee(self._run)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """See that the masks hold."""
+        if self._run is not None:
+            self._oversee(self._run)
 
     def on_train_end(self, logs: Any = None) -> None:
         """Take the masks out of the train step; their zeros stay."""
@@ -190,7 +179,8 @@ class MaskedTraining(keras.callbacks.Callback):
 
     def __getstate__(self) -> dict[str, Any]:
         """The arguments, and where the last fit ended: copies know no model, and take part in no fit."""
-        return vars(self) | {"_model": None, "_run": None, "_record": None, "_beside": None, "after_update": []}
+        nothing = dict.fromkeys(("_model", "_run", "_record", "_beside", "_holder"))
+        return vars(self) | nothing | {"after_update": []}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Be made from what `__getstate__` gave."""
@@ -208,17 +198,91 @@ class MaskedTraining(keras.callbacks.Callback):
             self._finish()
             raise
 
+    def _parameter(self, name: str) -> Any:
+        """A parameter of `fit`; None where it is not known, as in a loop of the user's own."""
+        return (self.params or {}).get(name)
+
+    def _attach(self) -> None:
+        """Check everything, then put the masks into the train step of a model that is built."""
+        with self._finished_if_it_fails():
+            self._run = self._prepared(optimizers_of(self.model, self.optimizers))
+
+    def _prepared(self, optimizers: Sequence[Any]) -> Run:
+        """A run whose masks hold in the train step."""
+        found = prunable(self.model, self.include, self.exclude)
+        count = StepCount(optimizers)
+        steps_per_epoch = self._steps_per_epoch(count)
+        found.values()  # raises where one is not finite
+        self.check(found, steps_per_epoch)
+        if isinstance(self.initial_masks, MaskSet):
+            check_masks(self.initial_masks, found)
+        check_alone(found, self._beside)
+        enforcement = Enforcement(self.model, found, optimizers)
+        enforcement.attach()
+        context = ScoreContext(self.model, found, {}, self.data)
+        oversight = Oversight(found, optimizers, lambda: enforcement.masks)
+        return Run(self.model, found, enforcement, context, count, oversight, steps_per_epoch)
+
+    def _attach_late(self) -> None:
+        """The same within the first batch, which has built the model."""
+        self._attach()
+        self.on_train_batch_begin(0)
+
+    def _steps_per_epoch(self, count: StepCount) -> float | None:
+        batches = self._parameter("steps")
+        return batches / count.accumulated if batches else None
+
     def _synchronize(self, run: Run) -> None:
         """Read the optimizer's count; at the first batch, or after a checkpoint was loaded, find the masks too."""
-        run.batches, run.batches_per_step = counter(self.model.optimizer)
+        run.batches, run.batches_per_step = run.count.batches(), run.count.accumulated
         continued = self._record.loaded and self._record.loaded.fitted(run.found)
         self._record.loaded = None
-        if run.start is None and continued is None and self._last is not None and self._last[0] == run.batches:
-            continued = self._last[1].fitted(run.found)
         if run.start is None or continued is not None:
-            state = continued or self.begin(run, run.batches // run.batches_per_step)
-            run.start, run.applied = state.start, state.applied
+            run.batches = run.count.begin()
+            step = run.batches // run.batches_per_step
+            before = continued or self._before(run, step)
+            state = before or self.begin(run, step)
+            run.start, run.applied, run.floor = state.start, state.applied, state.masks.sparsity
             run.enforcement.set(state.masks)
+            last_step = run.last_step(self._parameter("epochs"))
+            shortfall = self.shortfall(run, last_step) if last_step is not None and before is None else None
+            if shortfall is not None:
+                warnings.warn(f"Training ends at step {last_step}. {shortfall}", PruningWarning, stacklevel=2)
+
+    def _before(self, run: Run, step: int) -> PruningState | None:
+        """Where the last `fit` with this callback ended, if this one goes on from there."""
+        state = self._last and self._last[1].fitted(run.found)
+        if not self._last or not state:
+            return None
+        if self._last[0] == run.batches:
+            return state
+        if self.initial_masks is None and _hold(state.masks, run.found):  # compiled anew between two stages
+            return PruningState(state.masks, step)
+        return None
+
+    def _change(self, run: Run) -> None:
+        """Let new masks hold from the step under way."""
+        if not run.is_unseen:
+            run.oversight.check_zeros()
+        before, after = run.enforcement.masks, self.update(run)
+        for path in emptied(before, after):
+            warnings.warn(
+                f"All weights of {path!r} are pruned at step {run.step}: nothing passes it any more. Prune less, share "
+                f"the sparsity out with scope='layer' or 'erk', or leave it alone with exclude={path!r}.",
+                PruningWarning,
+                stacklevel=2,
+            )
+        run.enforcement.set(after)
+        run.oversight.forget()
+        run.applied = run.step
+        for listener in self.after_update:
+            listener(run.model, run.enforcement.masks)
+
+    def _oversee(self, run: Run) -> None:
+        if run.start is not None:
+            _ = self.model  # on JAX this brings the state of the training back into the variables
+            with self._finished_if_it_fails():
+                run.oversight.check()
 
     def _state(self) -> PruningState | None:
         if self._run is None or self._run.start is None:
@@ -231,12 +295,11 @@ class MaskedTraining(keras.callbacks.Callback):
         if beside is not None:
             beside.finish()
         run, state = self._run, self._state()
-        optimizer = getattr(self.model, "optimizer", None)
-        if getattr(optimizer, _ATTRIBUTE, None) is self._record:
-            delattr(optimizer, _ATTRIBUTE)
+        if getattr(self._holder, _ATTRIBUTE, None) is self._record:
+            del vars(self._holder)[_ATTRIBUTE]
         if run is not None:
             if state is not None:
-                self._last = (counter(run.model.optimizer)[0], state)
+                self._last = (run.count.batches(), state)
             run.enforcement.detach()
             self._run = None
 
@@ -250,24 +313,6 @@ def masked_training(optimizer: Any) -> MaskedTraining | None:
     return record.owner if record is not None else None
 
 
-def _check_alone(found: Prunables, beside: Record | None) -> None:
-    other = beside.owner._run if beside is not None else None
-    taken = set(map(id, (item.variable for item in other.found))) if other is not None else set()
-    both = [item.path for item in found if id(item.variable) in taken]
-    if both:
-        raise InvalidModelError(
-            f"Two callbacks in the list put masks over {', '.join(map(repr, both))}. Leave one of them out, or let "
-            "each have weights of its own with include= and exclude=."
-        )
-
-
-def _check_masks(masks: MaskSet, found: Prunables) -> None:
-    shapes = {item.path: item.shape for item in found}
-    wrong = [path for path in masks.shapes.keys() | shapes.keys() if masks.shapes.get(path) != shapes.get(path)]
-    if wrong:
-        path = sorted(wrong)[0]
-        raise InvalidMaskError(
-            f"masks= and the model's prunable weights differ: {path!r} has shape {masks.shapes.get(path, 'none')} in "
-            f"the masks and {shapes.get(path, 'none')} in the model. Give a mask for each of "
-            f"{', '.join(map(repr, shapes))}, or leave the others out with exclude=."
-        )
+def _hold(masks: MaskSet, found: Prunables) -> bool:
+    """Whether what masks prune is zero."""
+    return not any((value[~masks[path]] != 0).any() for path, value in found.read().items())

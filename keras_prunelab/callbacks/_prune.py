@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
+import keras
 import numpy as np
 
 from keras_prunelab import schedules
 from keras_prunelab._allocation import Scope
-from keras_prunelab._errors import InvalidModelError
+from keras_prunelab._errors import InvalidModelError, UnknownNameError
 from keras_prunelab._filters import Filters
 from keras_prunelab._granularity import GranularityLike
 from keras_prunelab._masks import MaskSet
+from keras_prunelab._optimizers import Optimizers
 from keras_prunelab._record import PruningState
 from keras_prunelab._selection import check, pruned_count, select
 from keras_prunelab._variables import Prunables
 from keras_prunelab.scores import ScoreLike, check_data, checked_scores
 from keras_prunelab.scores import get as get_score
 
-from ._masked_training import InitialMasks, MaskedTraining, Masks, Run
+from ._masked_training import InitialMasks, MaskedTraining, Masks
+from ._run import Run
 
 _log = logging.getLogger("keras_prunelab")
 
@@ -89,11 +93,20 @@ class Prune(MaskedTraining):
         exclude: Filters = None,
         data: Any = None,
         masks: InitialMasks = None,
+        optimizers: Optimizers = None,
+        reset_until_pruned: Sequence[keras.callbacks.Callback] = (),
     ) -> None:
-        super().__init__(include=include, exclude=exclude, data=data, masks=masks)
+        super().__init__(include=include, exclude=exclude, data=data, masks=masks, optimizers=optimizers)
         self.schedule = schedules.get(schedule)
         self.score = get_score(score)
         self.scope, self.granularity = scope, granularity
+        self.reset_until_pruned = tuple(reset_until_pruned)
+        for callback in self.reset_until_pruned:
+            if not hasattr(callback, "best"):
+                raise UnknownNameError(
+                    f"reset_until_pruned has a {type(callback).__name__}, which remembers no best model; it takes "
+                    "EarlyStopping, ModelCheckpoint and others with an attribute best."
+                )
 
     def check(self, found: Prunables, steps_per_epoch: float | None) -> None:
         """Raise whatever makes these arguments impossible for a model, before it is changed."""
@@ -104,7 +117,7 @@ class Prune(MaskedTraining):
                 "changes. Use that instead of Prune, leave them out with exclude=keras_prunelab.layers.Pruned, or "
                 "strip(model)."
             )
-        last = self.schedule(_FOREVER, steps_per_epoch)
+        last = self.schedule(FOREVER, steps_per_epoch)
         check(found, last, self.scope, self.granularity)
         check_data(self.score, self.data)
 
@@ -128,7 +141,19 @@ class Prune(MaskedTraining):
     def is_due(self, run: Run) -> bool:
         """Whether the schedule has risen."""
         in_force = self.schedule(run.applied, run.steps_per_epoch) if run.applied >= 0 else 0.0
-        return self.schedule(run.step, run.steps_per_epoch) > in_force
+        return self.schedule(run.step, run.steps_per_epoch) > max(in_force, run.floor)
+
+    def shortfall(self, run: Run, last_step: int) -> str | None:
+        """That the schedule does not come to its end."""
+        return missed(self.schedule, last_step, run.steps_per_epoch)
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Let callbacks that look for the best model begin anew, until the schedule has come to its end."""
+        super().on_epoch_begin(epoch, logs)
+        run = self._run
+        if run is None or missed(self.schedule, run.applied, run.steps_per_epoch):
+            for callback in self.reset_until_pruned:
+                forget_the_best(callback)
 
     def update(self, run: Run) -> Masks:
         """Prune to the schedule's sparsity."""
@@ -143,4 +168,34 @@ class Prune(MaskedTraining):
         )
 
 
-_FOREVER = 1 << 62
+def missed(schedule: schedules.Schedule, step: int, steps_per_epoch: float | None) -> str | None:
+    """What a schedule has not done at a step.
+
+    Args:
+        schedule: the schedule.
+        step: the step; below 0 before it has done anything.
+        steps_per_epoch: optimizer steps of one epoch, where they are known.
+
+    Returns:
+        A sentence, or None where the schedule has come to its last sparsity.
+    """
+    final = schedule(FOREVER, steps_per_epoch)
+    reached = schedule(step, steps_per_epoch) if step >= 0 else 0.0
+    if reached >= final:
+        return None
+    return (
+        f"{schedule!r} prunes {reached:.2%} until then, and {final:.2%} only later. Train longer, or let it begin and "
+        "end sooner and more often. Where another call of fit goes on with the training, give it the same callback."
+    )
+
+
+def forget_the_best(callback: keras.callbacks.Callback) -> None:
+    """Let a callback that looks for the best model begin anew."""
+    callback.best = None
+    if hasattr(callback, "best_weights"):
+        callback.best_weights = None
+    if hasattr(callback, "wait"):
+        callback.wait = 0
+
+
+FOREVER = 1 << 62

@@ -7,9 +7,9 @@ from typing import Any, Literal, final
 
 import keras
 
-from keras_prunelab._enforcement import compiled_optimizer, counter, counts, leaves, trace_again
 from keras_prunelab._errors import InvalidModelError, InvalidScheduleError, PruneLabError, UnknownNameError
 from keras_prunelab._masks import MaskSet
+from keras_prunelab._optimizers import compiled_optimizer, counter, counts, leaves
 from keras_prunelab._snapshot import Memory, RewindingState, Snapshot
 from keras_prunelab._step_offset import StepOffset
 from keras_prunelab.schedules import Step
@@ -124,7 +124,7 @@ class Rewind(keras.callbacks.Callback):
             left = getattr(optimizer, _ATTRIBUTE, None)
             if left is not None:
                 left.finish()
-            setattr(optimizer, _ATTRIBUTE, self._memory)
+            vars(optimizer)[_ATTRIBUTE] = self._memory  # past __setattr__, so that TensorFlow does not track it
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Check everything; nothing is changed yet."""
@@ -187,7 +187,7 @@ class Rewind(keras.callbacks.Callback):
                 "what='learning_rate' rewinds a schedule, and the optimizer has none. Compile the model with one of "
                 "keras.optimizers.schedules, such as optimizer=SGD(CosineDecay(0.1, 1000)), or rewind the weights."
             )
-        run = _Run(training, to * accumulated, StepOffset(optimizer, _METHODS[self.what]))
+        run = _Run(training, to * accumulated, StepOffset(self.model, _METHODS[self.what]))
         if self._memory.loaded is None:
             self._check_known(run, self._last_state(count), count, accumulated)
         return run
@@ -215,7 +215,6 @@ class Rewind(keras.callbacks.Callback):
         if not run.is_started:
             # Not earlier: had another callback failed, the offset would be left.
             run.offset.attach()
-            trace_again(self.model)
             run.is_started = True
         state = state or RewindingState(None, (0,) * len(leaves(optimizer)))
         run.snapshot, run.offset.values, run.is_due = state.snapshot, state.offsets, state.is_due
@@ -266,12 +265,11 @@ class Rewind(keras.callbacks.Callback):
         run, state = self._run, self._state()
         optimizer = getattr(self.model, "optimizer", None)
         if getattr(optimizer, _ATTRIBUTE, None) is self._memory:
-            delattr(optimizer, _ATTRIBUTE)
+            del vars(optimizer)[_ATTRIBUTE]
         if run is not None:
             if self._hear in run.prune.after_update:
                 run.prune.after_update.remove(self._hear)
             if state is not None:
                 self._last = (counter(optimizer)[0], state)
                 run.offset.detach()
-                trace_again(self.model)
-            self._run = None
+                self._run = None

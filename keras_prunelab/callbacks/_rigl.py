@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from keras_prunelab._allocation import Scope
 from keras_prunelab._errors import InvalidDataError
 from keras_prunelab._filters import Filters
+from keras_prunelab._optimizers import Optimizers
 from keras_prunelab._variables import Prunables
 from keras_prunelab.schedules._step import StepLike
 from keras_prunelab.scores._batches import Batch, batches
 from keras_prunelab.scores._loss import batch_gradients, model_loss
 
 from ._dynamic_sparse import DynamicSparse
-from ._masked_training import Run
+from ._run import Run
 
 
 @final
@@ -55,6 +56,7 @@ class RigL(DynamicSparse):
         seed: a non-negative integer that the masks of the beginning depend on.
         include: only what matches one of these; see `prunable`.
         exclude: nothing that matches one of these.
+        optimizers: the Keras optimizers that train the model; by default those that it holds. See `Prune`.
 
     Raises:
         InvalidSparsityError: the sparsity is outside [0, 1).
@@ -90,6 +92,7 @@ class RigL(DynamicSparse):
         seed: int = 0,
         include: Filters = None,
         exclude: Filters = None,
+        optimizers: Optimizers = None,
     ) -> None:
         super().__init__(
             sparsity,
@@ -100,6 +103,7 @@ class RigL(DynamicSparse):
             seed=seed,
             include=include,
             exclude=exclude,
+            optimizers=optimizers,
             data=data,
         )
         if batch_size < 1:

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from keras_prunelab._allocation import Scope
 from keras_prunelab._filters import Filters
+from keras_prunelab._optimizers import Optimizers
 from keras_prunelab.schedules._step import StepLike
 
 from ._dynamic_sparse import DynamicSparse
-from ._masked_training import Run
+from ._run import Run
 
 
 @final
@@ -44,6 +45,7 @@ class SET(DynamicSparse):
         seed: a non-negative integer that the random places depend on.
         include: only what matches one of these; see `prunable`.
         exclude: nothing that matches one of these.
+        optimizers: the Keras optimizers that train the model; by default those that it holds. See `Prune`.
 
     Raises:
         InvalidSparsityError: the sparsity is outside [0, 1).
@@ -75,6 +77,7 @@ class SET(DynamicSparse):
         seed: int = 0,
         include: Filters = None,
         exclude: Filters = None,
+        optimizers: Optimizers = None,
     ) -> None:
         super().__init__(
             sparsity,
@@ -85,6 +88,7 @@ class SET(DynamicSparse):
             seed=seed,
             include=include,
             exclude=exclude,
+            optimizers=optimizers,
         )
 
     def fraction_at(self, step: int, end: int) -> float:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_prunelab._enforcement import compiled_optimizer, counter
 from keras_prunelab._errors import NothingToPruneError
 from keras_prunelab._masks import MaskSet
+from keras_prunelab._optimizers import Optimizers, StepCount
+from keras_prunelab._oversight import Oversight
 from keras_prunelab._record import PruningState
 from keras_prunelab._roles import find
 from keras_prunelab._selection import check, pruned_count, select
@@ -20,7 +21,9 @@ from keras_prunelab.layers import Pruned
 from keras_prunelab.schedules import Step, StepLike, checked_frequency
 from keras_prunelab.scores import Score, ScoreContext, check_data, checked_scores
 
-from ._masked_training import MaskedTraining, Masks, Run
+from ._masked_training import MaskedTraining, Masks
+from ._prune import FOREVER, missed
+from ._run import Run
 
 
 class UpdateMasks(MaskedTraining):
@@ -39,6 +42,7 @@ class UpdateMasks(MaskedTraining):
         data: what scores that need data are computed on: inputs, `(inputs, labels)`, or batches of either.
         frequency: how far apart the masks of layers with `gradients="dense"` are chosen anew, so that weights can come
             back; beside the steps at which the schedule rises.
+        optimizers: the Keras optimizers whose steps count; by default those that the model holds. See `Prune`.
 
     Raises:
         InvalidScheduleError: `frequency` is no length of training.
@@ -56,8 +60,8 @@ class UpdateMasks(MaskedTraining):
         0.75
     """
 
-    def __init__(self, *, data: Any = None, frequency: StepLike = 100) -> None:
-        super().__init__(data=data)
+    def __init__(self, *, data: Any = None, frequency: StepLike = 100, optimizers: Optimizers = None) -> None:
+        super().__init__(data=data, optimizers=optimizers)
         self.frequency: Step = checked_frequency(frequency)
         self._wrapped: list[_Wrapped] = []
         self._contexts: dict[Score, ScoreContext] = {}
@@ -67,13 +71,14 @@ class UpdateMasks(MaskedTraining):
     def check(self, found: Prunables, steps_per_epoch: float | None) -> None:
         """Raise whatever makes the layers' settings impossible, before anything is changed."""
         for each in self._wrapped:
-            check(each.found, each.layer.schedule(_FOREVER, steps_per_epoch), "global", each.layer.granularity)
+            check(each.found, each.layer.schedule(FOREVER, steps_per_epoch), "global", each.layer.granularity)
             check_data(each.layer.score, self.data)
             if each.is_dense:
                 self.frequency.steps(steps_per_epoch)
 
     def begin(self, run: Run, step: int) -> PruningState:
         """The masks as they are; where they are what the schedules say, nothing is due before these rise."""
+        self._wrapped = [replace(each, floor=each.layer.masks.sparsity) for each in self._wrapped]
         reached = all(
             each.zeros >= pruned_count(each.layer.schedule(step, run.steps_per_epoch), each.found.total)
             for each in self._wrapped
@@ -97,18 +102,28 @@ class UpdateMasks(MaskedTraining):
                     masks |= select(
                         each.found,
                         scores,
-                        each.layer.schedule(run.step, run.steps_per_epoch),
+                        max(each.layer.schedule(run.step, run.steps_per_epoch), each.floor),
                         granularity=each.layer.granularity,
                         norm=score.group_norm,
                         kept=None if each.is_dense else masks,
                     )
         return masks
 
+    def shortfall(self, run: Run, last_step: int) -> str | None:
+        """That a layer's schedule does not come to its end, or that weights never get the chance to come back."""
+        for each in self._wrapped:
+            missing = missed(each.layer.schedule, last_step, run.steps_per_epoch)
+            if missing is not None:
+                return f"Layer {each.layer.name!r}: {missing}"
+        if any(each.is_dense for each in self._wrapped) and self.frequency.steps(run.steps_per_epoch) > last_step:
+            return f"frequency={str(self.frequency)!r} is longer than that: no weight gets the chance to come back."
+        return None
+
     def _is_due(self, each: _Wrapped, run: Run) -> bool:
         in_force = each.layer.schedule(run.applied, run.steps_per_epoch) if run.applied >= 0 else 0.0
-        wanted = each.layer.schedule(run.step, run.steps_per_epoch)
-        if wanted > in_force or not each.is_dense or wanted == 0:
-            return wanted > in_force
+        wanted = max(each.layer.schedule(run.step, run.steps_per_epoch), each.floor)
+        if wanted > max(in_force, each.floor) or not each.is_dense or wanted == 0:
+            return wanted > max(in_force, each.floor)
         frequency = max(1, self.frequency.steps(run.steps_per_epoch))
         return run.step // frequency > run.applied // frequency
 
@@ -121,27 +136,26 @@ class UpdateMasks(MaskedTraining):
         """Be told the model. Its masks are weights: there is no state of this callback to put into its files."""
         keras.callbacks.Callback.set_model(self, model)
 
-    def on_train_begin(self, logs: Any = None) -> None:
-        """Find the wrapped layers, and check everything."""
+    def _prepared(self, optimizers: Sequence[Any]) -> Run:
+        """Find the wrapped layers, and check everything; their masks hold as they are."""
         model = self.model
         self._wrapped, self._last = _wrapped(model), None
-        batches = self.params.get("steps")
-        steps_per_epoch = batches / counter(compiled_optimizer(model))[1] if batches else None
+        count = StepCount(optimizers)
+        steps_per_epoch = self._steps_per_epoch(count)
         found = _together(self._wrapped)
         found.values()  # raises where one is not finite
         self.check(found, steps_per_epoch)
         scores = dict.fromkeys(each.layer.score for each in self._wrapped)
         self._contexts = {score: ScoreContext(model, _together(self._with(score)), {}, self.data) for score in scores}
         context = ScoreContext(model, found, {}, self.data)
-        self._run = Run(model, found, _InTheLayers(self._wrapped), context, steps_per_epoch)  # type: ignore[arg-type]
+        masks: Any = _InTheLayers(self._wrapped)
+        return Run(model, found, masks, context, count, Oversight(found, optimizers), steps_per_epoch)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Write zeros into pruned weights that the optimizer has moved behind their masks."""
+        super().on_epoch_end(epoch, logs)
         _ = self.model  # on JAX this brings the state of the training back into the variables
         _InTheLayers(self._wrapped).detach()
-
-
-_FOREVER = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -150,6 +164,7 @@ class _Wrapped:
 
     layer: Pruned
     found: Prunables
+    floor: float = 0.0  # the sparsity that training begins with, below which it does not fall
 
     @property
     def is_dense(self) -> bool:

@@ -196,6 +196,9 @@ class Pruned(keras.layers.Wrapper):
             )
             for name, item in self._chosen().items()
         }
+        for name, item in self._pruned.items():
+            # TensorFlow's checkpoints and SavedModels hold what is an attribute.
+            setattr(self, f"_{name.replace('/', '_')}_mask", item.mask)
         self.granularity.check(self._pruned.values())
 
     def _call(self, *args: Any, **kwargs: Any) -> Any:

@@ -114,7 +114,7 @@ def test_layers_with_settings_of_their_own() -> None:
     assert (out.schedule, out.gradients) == (kpl.schedules.Constant(0.75), "dense")
     assert (both.schedule, both.score.name) == (kpl.schedules.OneShot(0.25, step=2), "random")
     assert isinstance(wrapped.get_layer("attention"), L.MultiHeadAttention)
-    wrapped.fit(X, Y, batch_size=4, verbose=0, callbacks=[kpl.callbacks.UpdateMasks()])
+    wrapped.fit(X, Y, batch_size=4, verbose=0, callbacks=[kpl.callbacks.UpdateMasks(frequency=2)])
     found = {name: wrapped.get_layer(name).masks for name in ("out", "shared", "both", "time")}
     assert {name: masks.sparsity for name, masks in found.items()} == pytest.approx(
         {"out": 8 / 10, "shared": 0.75, "both": 0.25, "time": 8 / 30}

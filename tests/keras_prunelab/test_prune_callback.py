@@ -15,7 +15,13 @@ from keras_prunelab._backend import _training
 
 from .training import BATCH, ROWS, SCHEDULE, L, Probe, array, compiled, data, dense, expected_zeros, slots_at_zeros
 
-pytestmark = pytest.mark.backends
+pytestmark = [
+    pytest.mark.backends,
+    # Most schedules here are made to end after the training, so that it can be cut anywhere.
+    pytest.mark.filterwarnings("ignore:Training ends at step:keras_prunelab.PruningWarning"),
+    # Their layers are so small that some of them lose all weights.
+    pytest.mark.filterwarnings("ignore:All weights of:keras_prunelab.PruningWarning"),
+]
 
 X, Y = data()
 STEPS = ROWS // BATCH

@@ -17,7 +17,11 @@ import keras_prunelab as kpl
 
 from .training import BATCH, ROWS, SCHEDULE, L, Probe, array, compiled, data, dense, expected_zeros, slots_at_zeros
 
-pytestmark = pytest.mark.backends
+pytestmark = [
+    pytest.mark.backends,
+    # Most schedules here are made to end after the training, so that it can be cut anywhere.
+    pytest.mark.filterwarnings("ignore:Training ends at step:keras_prunelab.PruningWarning"),
+]
 
 X, Y = data()
 STEPS = ROWS // BATCH
@@ -260,10 +264,25 @@ def test_evaluating_and_predicting_leave_nothing_behind() -> None:
 
 
 def test_another_optimizer_between_two_fits() -> None:
+    """It has made no steps, so the schedule counts anew; but what is pruned stays pruned."""
     model = compiled(dense())
     prune = Prune(SCHEDULE)
+    first, second = Probe(prune), Probe(prune)
+    fit(model, prune, first, epochs=1)
+    compiled(model, O.RMSprop(0.01))
+    fit(model, prune, second, epochs=2)
+    assert first.zeros == steps_to(STEPS)
+    assert second.zeros == [max(first.zeros[-1], zeros) for zeros in steps_to(2 * STEPS)]
+
+
+def test_other_weights_between_two_fits() -> None:
+    """Weights that are not as sparse as the last fit left them begin anew."""
+    model = compiled(dense())
+    before = model.get_weights()
+    prune = Prune(SCHEDULE)
     fit(model, prune, epochs=2)
-    compiled(model, O.RMSprop(0.01))  # which has made no steps, nor has its schedule then
+    compiled(model)
+    model.set_weights(before)
     probe = Probe(prune)
     fit(model, prune, probe, epochs=2)
     assert probe.zeros == steps_to(2 * STEPS)

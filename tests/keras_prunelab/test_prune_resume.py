@@ -18,7 +18,11 @@ import keras_prunelab as kpl
 
 from .training import BATCH, ROWS, L, array, compiled, data, dense
 
-pytestmark = pytest.mark.backends
+pytestmark = [
+    pytest.mark.backends,
+    # Most schedules here are made to end after the training, so that it can be cut anywhere.
+    pytest.mark.filterwarnings("ignore:Training ends at step:keras_prunelab.PruningWarning"),
+]
 
 X, Y = data()
 STEPS = ROWS // BATCH

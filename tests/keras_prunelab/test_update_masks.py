@@ -10,7 +10,11 @@ import pytest
 import keras_prunelab as kpl
 from keras_prunelab.layers import Pruned, wrap
 
-pytestmark = pytest.mark.backends
+pytestmark = [
+    pytest.mark.backends,
+    # Most schedules here are made to end after the training, so that it can be cut anywhere.
+    pytest.mark.filterwarnings("ignore:Training ends at step:keras_prunelab.PruningWarning"),
+]
 
 L = keras.layers
 RNG = np.random.default_rng(13)

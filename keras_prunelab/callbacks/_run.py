@@ -1,0 +1,101 @@
+"""One `fit` with masks: what is known of it, and what it may not be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from keras_prunelab._enforcement import Enforcement
+from keras_prunelab._errors import InvalidMaskError, InvalidModelError
+from keras_prunelab._masks import MaskSet
+from keras_prunelab._optimizers import StepCount
+from keras_prunelab._oversight import Oversight
+from keras_prunelab._record import Record
+from keras_prunelab._variables import Prunables
+from keras_prunelab.scores import ScoreContext
+
+
+@dataclass
+class Run:
+    """One `fit` with masks.
+
+    Attributes:
+        model: the model, read without the detour that brings JAX's state back into its variables.
+        found: its prunable variables.
+        enforcement: the masks in its train step.
+        context: what scores may look at; it lives as long as the run.
+        count: the steps that the optimizers have made.
+        oversight: what sees that nothing is trained behind the masks.
+        steps_per_epoch: optimizer steps of one epoch, where they are known.
+        start: the optimizer step that the schedule counts from; None before the first batch.
+        applied: the step of the schedule that the masks are for; -1 before the first.
+        floor: the sparsity that the run begins with, below which no schedule falls.
+        batches: how many batches the optimizer will have seen after the execution under way; None where that is
+            to be counted anew.
+        batches_per_step: how many gradients are accumulated for one step.
+        epoch: the epoch under way, from 0.
+        is_unseen: whether no batch has been looked at yet.
+    """
+
+    model: keras.Model
+    found: Prunables
+    enforcement: Enforcement
+    context: ScoreContext
+    count: StepCount
+    oversight: Oversight
+    steps_per_epoch: float | None
+    start: int | None = None
+    applied: int = -1
+    floor: float = 0.0
+    batches: int | None = None
+    batches_per_step: int = 1
+    epoch: int = 0
+    is_unseen: bool = True
+
+    @property
+    def step(self) -> int:
+        """The step of the schedule that the execution under way ends with."""
+        return (self.batches or 0) // self.batches_per_step - (self.start or 0)
+
+    def last_step(self, epochs: int | None) -> int | None:
+        """The step of the schedule that training ends with; None where its length is not known.
+
+        Args:
+            epochs: the number of the epoch that training ends before, counted from 0.
+        """
+        if not epochs or self.steps_per_epoch is None:
+            return None
+        done = self.count.batches() / self.batches_per_step
+        return int(done + (epochs - self.epoch) * self.steps_per_epoch) - (self.start or 0)
+
+
+def check_alone(found: Prunables, beside: Record | None) -> None:
+    """Raise where another callback in the list has masks over the same variables."""
+    other = beside.owner._run if beside is not None else None
+    taken = set(map(id, (item.variable for item in other.found))) if other is not None else set()
+    both = [item.path for item in found if id(item.variable) in taken]
+    if both:
+        raise InvalidModelError(
+            f"Two callbacks in the list put masks over {', '.join(map(repr, both))}. Leave one of them out, or let "
+            "each have weights of its own with include= and exclude=."
+        )
+
+
+def check_masks(masks: MaskSet, found: Prunables) -> None:
+    """Raise where masks to begin with do not fit the variables."""
+    shapes = {item.path: item.shape for item in found}
+    wrong = [path for path in masks.shapes.keys() | shapes.keys() if masks.shapes.get(path) != shapes.get(path)]
+    if wrong:
+        path = sorted(wrong)[0]
+        raise InvalidMaskError(
+            f"masks= and the model's prunable weights differ: {path!r} has shape {masks.shapes.get(path, 'none')} in "
+            f"the masks and {shapes.get(path, 'none')} in the model. Give a mask for each of "
+            f"{', '.join(map(repr, shapes))}, or leave the others out with exclude=."
+        )
+
+
+def emptied(before: MaskSet, after: Any) -> list[str]:
+    """The variables of which a change of the masks takes the last weights."""
+    return [path for path, mask in before.items() if mask.any() and not after[path].any()]
