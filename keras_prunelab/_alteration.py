@@ -188,7 +188,7 @@ def _store(model: keras.Model) -> _Kept:
 def _trained(model: keras.Model) -> list[Any]:
     """What a trace of the train step depends on: the optimizer, the trained variables, and which layers are frozen."""
     layers = model._flatten_layers()
-    return [model.optimizer, *model.trainable_variables, *(layer.trainable for layer in layers)]
+    return [getattr(model, "optimizer", None), *model.trainable_variables, *(layer.trainable for layer in layers)]
 
 
 def _without(optimizer: Any, hidden: Iterable[Any], method: Callable[[Any], None], store: Any) -> None:

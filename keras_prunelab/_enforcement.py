@@ -102,7 +102,7 @@ class Enforcement:
     def attach(self) -> None:
         """Put the masks, all of them keeping everything, into the train step."""
         compiled = self._optimizers[0]
-        if compiled is self._model.optimizer and not compiled.built:
+        if compiled is getattr(self._model, "optimizer", None) and not compiled.built:
             compiled.build(self._model.trainable_variables)
         variables = tuple(item.variable for item in self._prunables)
         key = ("masks", *map(id, variables), *map(id, self._optimizers))
@@ -156,7 +156,8 @@ class _Guarded:
         built = tuple(len(leaf._trainable_variables) for leaf in self.leaves)
         if built != self._built:  # a train step of the user's own may build an optimizer
             places = [guard.places(self.leaves) for guard in self.guards]
-            self._write = compiled_writes(functools.partial(self._set, places), self._optimizers[0])
+            written = [guard.mask for guard in self.guards] + [place.variable for each in places for place in each]
+            self._write = compiled_writes(functools.partial(self._set, places), written, self._optimizers[0])
             self._built = built
         self._write(*masks)
 

@@ -74,7 +74,7 @@ def optimizers_of(model: keras.Model, given: Optimizers = None) -> tuple[Any, ..
         InvalidModelError: there is none, or something else was given.
     """
     if given is not None:
-        named = [given] if isinstance(given, keras.optimizers.Optimizer) else list(given)
+        named = list(given) if isinstance(given, (list, tuple)) else [given]
         wrong = [each for each in named if not isinstance(each, keras.optimizers.Optimizer)]
         if wrong or not named:
             raise InvalidModelError(

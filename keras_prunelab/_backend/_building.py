@@ -21,9 +21,10 @@ def when_built(model: Any, action: Callable[[], None], late: Callable[[], None] 
         action: what to do, at once where the model is built.
         late: what to do instead within the first batch, once the model is built; by default the same.
     """
-    if model.built or keras.config.backend() != "tensorflow" or model.train_function is None:
+    if model.built or keras.config.backend() != "tensorflow" or not model.compiled:
         action()
         return
+    model.make_train_function()  # in a loop with train_on_batch there may be none yet
     if isinstance(model.train_function, _BuildingFirst):
         model.train_function.actions.append(late or action)
     else:

@@ -64,18 +64,24 @@ def at_rest(value: Any, mask: Any, rest: float) -> Any:
     return tf.bitcast(tf.bitwise.bitwise_and(tf.bitcast(tensor, bits), -tf.cast(mask, bits)), tensor.dtype)
 
 
-def compiled_writes(write: Callable[..., None], optimizer: Any) -> Callable[..., None]:
+def compiled_writes(write: Callable[..., None], variables: Sequence[Any], optimizer: Any) -> Callable[..., None]:
     """Compile a function that assigns to variables of a model and its optimizer, for use between two train steps.
 
     Args:
         write: assigns tensors made of its arguments to Keras variables.
+        variables: the variables that it looks at and assigns to, each once.
         optimizer: the optimizer.
 
     Returns:
         A function of arrays that does the same.
     """
+    backend = keras.config.backend()
+    if backend == "jax":
+        from ._jax import step
+
+        return step(write, (), variables)
     # Variables with a copy for each replica are written from outside the replicas, without a graph.
-    if keras.config.backend() != "tensorflow" or _has_replicas(optimizer):
+    if backend != "tensorflow" or _has_replicas(optimizer):
         return write
     from ._tensorflow import traced
 

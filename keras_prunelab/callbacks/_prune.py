@@ -34,13 +34,23 @@ class Prune(MaskedTraining):
     At the steps that the schedule says, the weights with the lowest scores are set to zero; from there on the
     compiled train step keeps them at exactly zero, and the optimizer's moments and averages of them too. Whoever
     looks at the model, at the end of a batch, in a checkpoint, or after `fit`, sees the sparsity of the schedule.
-    The model needs no change, and the place in the list of callbacks does not matter. After `fit` nothing of the
-    callback is left in the model but its zeros.
+    The model needs no change. After `fit` nothing of the callback is left in the model but its zeros: it can be
+    exported, saved and trained on as without.
 
     **Steps** are the optimizer's: `steps_per_execution` and gradient accumulation are taken into account. They are
     counted from the optimizer's first step, so that training can be cut and resumed with the same schedule. Where
     the model has been trained before without pruning, so that the schedule would be far ahead of it, they are
-    counted from where `fit` finds it.
+    counted from where `fit` finds it. Where it is compiled anew between two calls of `fit` with one callback, the new
+    optimizer's steps are counted, but the masks hold: the sparsity never falls below theirs.
+
+    **Optimizers** are those that the model holds: the one that it is compiled with, and others that are attributes of
+    it, as in a GAN. After the first batch, at each change of the masks and at the end of each epoch the callback sees
+    that nothing else trains masked weights; where something does, it raises `InvalidModelError`.
+
+    **The best model** of a training that prunes is often the one that is hardly pruned yet. Callbacks that look for it
+    count from the schedule's last sparsity on if they are named in `reset_until_pruned`. Others that set weights, as
+    `EarlyStopping(restore_best_weights=True)` does when training ends, stand before this callback in the list; else
+    their weights, of an earlier epoch, are not as sparse.
 
     **Checkpoints** are those of plain Keras, and sparse. They load without this package. To resume from one, fit
     again with a callback of the same arguments.
@@ -65,9 +75,18 @@ class Prune(MaskedTraining):
         data: what a score that needs data is computed on: inputs, `(inputs, labels)`, or batches of either.
         masks: where pruning begins: `None` for a dense model, `"from_zeros"` to keep all zeros of a sparse one, or
             a `MaskSet`.
+        optimizers: the Keras optimizer, or the list of those, that train the model; by default those that it holds.
+            The schedule counts the steps of the one that makes the most.
+        reset_until_pruned: callbacks such as `EarlyStopping` and `ModelCheckpoint(save_best_only=True)` that begin
+            anew at each epoch until the schedule has reached its last sparsity.
+
+    Warns:
+        PruningWarning: when `fit` begins, that the schedule does not come to its end; while it runs, that a layer has
+            lost all its weights.
 
     Raises:
-        UnknownNameError: there is no such schedule or score, or `masks` is none of these.
+        UnknownNameError: there is no such schedule or score, `masks` is none of these, or `reset_until_pruned` has a
+            callback that remembers no best model.
 
     Examples:
         >>> import keras

@@ -7,6 +7,7 @@ from typing import Any, Literal, final
 
 import keras
 
+from keras_prunelab._backend import when_built
 from keras_prunelab._errors import InvalidModelError, InvalidScheduleError, PruneLabError, UnknownNameError
 from keras_prunelab._masks import MaskSet
 from keras_prunelab._optimizers import compiled_optimizer, counter, counts, leaves
@@ -128,17 +129,8 @@ class Rewind(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Check everything; nothing is changed yet."""
-        optimizer = compiled_optimizer(self.model)
-        training = masked_training(optimizer)
-        try:
-            run = self._checked(optimizer, training)
-        except PruneLabError:
-            if training is not None:
-                training.on_train_end()
-            self._finish()
-            raise
-        run.prune.after_update.append(self._hear)
-        self._run = run
+        compiled_optimizer(self.model)
+        when_built(self.model, self._begin, self._begin_late)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Count the batches anew."""
@@ -162,6 +154,25 @@ class Rewind(keras.callbacks.Callback):
 
     # How it works ------------------------------------------------------------------------------------------------
 
+    def _begin(self) -> None:
+        """Check everything for a model that is built."""
+        optimizer = compiled_optimizer(self.model)
+        training = masked_training(optimizer)
+        try:
+            run = self._checked(optimizer, training)
+        except PruneLabError:
+            if training is not None:
+                training.on_train_end()
+            self._finish()
+            raise
+        run.prune.after_update.append(self._hear)
+        self._run = run
+
+    def _begin_late(self) -> None:
+        """The same within the first batch, which has built the model."""
+        self._begin()
+        self.on_train_batch_begin(0)
+
     def _checked(self, optimizer: Any, training: Any) -> _Run:
         if not isinstance(training, Prune):
             found = "there is none" if training is None else f"there is a {type(training).__name__}"
@@ -170,7 +181,7 @@ class Rewind(keras.callbacks.Callback):
                 "Give fit callbacks=[Prune(schedules.Iterative(...)), Rewind(...)]."
             )
         count, accumulated = counter(optimizer)
-        batches = self.params.get("steps")
+        batches = (self.params or {}).get("steps")
         steps_per_epoch = batches / accumulated if batches else None
         to = self.to.steps(steps_per_epoch)
         # The latest first end of an execution at that step or after it.

@@ -8,6 +8,7 @@ import keras
 from rich.console import Console
 from rich.table import Table
 
+from keras_prunelab._backend import when_built
 from keras_prunelab._filters import Filters
 from keras_prunelab._prunable import prunable
 
@@ -44,7 +45,7 @@ class PruningSummary(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Raise what is wrong with the filters, or with the model, before it is trained."""
-        prunable(self.model, self.include, self.exclude)
+        when_built(self.model, lambda: prunable(self.model, self.include, self.exclude))
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Add the sparsity to the logs."""
