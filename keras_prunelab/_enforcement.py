@@ -101,9 +101,10 @@ class Enforcement:
 
     def attach(self) -> None:
         """Put the masks, all of them keeping everything, into the train step."""
-        compiled = self._optimizers[0]
-        if compiled is getattr(self._model, "optimizer", None) and not compiled.built:
-            compiled.build(self._model.trainable_variables)
+        first: Any = self._optimizers[0]
+        is_compiled = first is getattr(self._model, "optimizer", None)
+        if is_compiled and not first.built:
+            first.build(self._model.trainable_variables)
         variables = tuple(item.variable for item in self._prunables)
         key = ("masks", *map(id, variables), *map(id, self._optimizers))
         self._guarded: _Guarded = kept(self._model, key, lambda: _Guarded(self._prunables, self._optimizers))

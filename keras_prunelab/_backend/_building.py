@@ -9,7 +9,7 @@ from typing import Any
 from ._imports import keras
 
 
-def when_built(model: Any, action: Callable[[], None], late: Callable[[], None] | None = None) -> None:
+def when_built(model: Any, action: Callable[[], Any], late: Callable[[], Any] | None = None) -> None:
     """Do something as soon as a model has its variables.
 
     JAX and torch build a model before the first callback is called. TensorFlow builds it when it traces the first
@@ -34,7 +34,7 @@ def when_built(model: Any, action: Callable[[], None], late: Callable[[], None] 
 class _BuildingFirst:
     """A train function that builds its model before the first step."""
 
-    def __init__(self, model: Any, function: Callable[[Any], Any], action: Callable[[], None]) -> None:
+    def __init__(self, model: Any, function: Callable[[Any], Any], action: Callable[[], Any]) -> None:
         self.actions = [action]
         self._model = model
         self._function = function
