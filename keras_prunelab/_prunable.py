@@ -29,6 +29,10 @@ def prunable(
     Biases, normalizations and embedding tables are left alone. A table is prunable where `include` names its own layer,
     by name, pattern, class or object, or the table itself: a layer around it is not enough.
 
+    Of a custom layer, those arrays are kernels whose name ends in `kernel`, and those that its call uses as the weights
+    of a matmul, an einsum or a convolution and for nothing else; the call is traced once. Class tokens, position
+    tables, codebooks and the like are skipped, and each is prunable where `include` names the array itself, by its path.
+
     A filter is a layer, a variable, a layer class, a function of a `Prunable` that returns a bool, a string,
     or a list of these. A string is a layer's name, a variable's path, or a pattern of either (`"conv*"`). A
     layer stands for all variables inside it.
@@ -69,6 +73,8 @@ def prunable(
     for item in candidates:
         reason = reason_to_skip(item, learnables)
         if item.role == "embedding" and include is not None and included(replace(item, containers=(item.owner,))):
+            reason = reason_to_skip(item, "all")
+        if item.role == "table" and include is not None and included(replace(item, containers=())):
             reason = reason_to_skip(item, "all")
         if reason is None and include is not None and not included(item):
             reason = "not among what include= names"
@@ -127,6 +133,8 @@ def reason_to_skip(item: Prunable, learnables: Learnables) -> str | None:
         return None
     if item.role == "embedding":
         return "an embedding table, which is pruned where include= names its layer"
+    if item.role == "table":
+        return f"nothing that its layer multiplies its input with; include={item.path!r} prunes it"
     kind = {
         "bias": "a bias",
         "gamma": "the scale of a normalization",

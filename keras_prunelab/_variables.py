@@ -15,7 +15,7 @@ from ._arrays import all_finite, masked
 from ._backend import protected, read
 from ._errors import InvalidModelError
 
-Role: TypeAlias = Literal["kernel", "bias", "gamma", "beta", "mean", "embedding", "other"]
+Role: TypeAlias = Literal["kernel", "bias", "gamma", "beta", "mean", "embedding", "table", "other"]
 AxisRole: TypeAlias = Literal["space", "input", "output", "other"]
 Learnables: TypeAlias = Literal["weights", "all"]
 
