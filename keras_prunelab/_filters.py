@@ -15,7 +15,9 @@ Filter: TypeAlias = "str | type | keras.layers.Layer | keras.Variable | Callable
 Filters: TypeAlias = "Filter | Iterable[Filter] | None"
 
 
-def matcher(filters: Filters, candidates: Sequence[Prunable], argument: str, *, known: bool = True) -> Callable[[Prunable], bool]:
+def matcher(
+    filters: Filters, candidates: Sequence[Prunable], argument: str, *, known: bool = True
+) -> Callable[[Prunable], bool]:
     """One predicate for all filters of an argument; where `known`, names and objects not in the model are refused."""
     if filters is None:
         return lambda _: False

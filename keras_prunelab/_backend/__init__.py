@@ -13,6 +13,7 @@ from ._steps import (
     pieces_at_once,
     run_test_step,
     steps_are_pure,
+    traced,
     traced_once,
     wait_for,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "steps_are_pure",
     "to_litert",
     "torch_module",
+    "traced",
     "traced_once",
     "wait_for",
     "when_built",

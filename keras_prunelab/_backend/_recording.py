@@ -123,7 +123,9 @@ def _record_jax(call: Callable[[Any], Any], inputs: Any, variables: Sequence[Any
                 continue
             sizes = {
                 name: int(one.aval.size)
-                for name, one in zip([*given, *map(key, equation.outvars)], [*equation.invars, *equation.outvars], strict=True)
+                for name, one in zip(
+                    [*given, *map(key, equation.outvars)], [*equation.invars, *equation.outvars], strict=True
+                )
                 if hasattr(one.aval, "size")
             }
             kind: Kind = "product" if equation.primitive.name in _JAX_PRODUCTS else "other"
@@ -206,7 +208,9 @@ def torch_module(wrapper: Any, variable: Any) -> tuple[str, str]:
         for name, parameter in module.named_parameters(recurse=False):
             if parameter is variable._value:
                 # A class of the user's that is made of torch's goes as torch's.
-                own = [kind.__name__ for kind in type(module).__mro__ if kind.__module__.startswith("torch.nn.modules.")]
+                own = [
+                    kind.__name__ for kind in type(module).__mro__ if kind.__module__.startswith("torch.nn.modules.")
+                ]
                 return (own[0] if own else "", name)
     return ("", "")
 

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import keras
 import numpy as np
 
+from keras_prunelab._backend import traced
 from keras_prunelab._errors import InvalidDataError, NotEquivalentError
 
 from ._memory import Memory
@@ -64,13 +65,13 @@ class _Run:
 
     def __init__(self, model: Any, start: Memory) -> None:
         self.name = model.name
-        self._model = model
+        self._call = traced(model)
         self._own, self._start = Memory(model), start
 
     def __call__(self, inputs: Any) -> list[Array]:
         """The outputs, flat."""
         self._own.recall(self._start)
-        found = keras.tree.flatten(self._model(inputs, training=False))
+        found = keras.tree.flatten(self._call(inputs))
         return [np.asarray(keras.ops.convert_to_numpy(each), np.float64) for each in found]
 
     def end(self) -> None:
@@ -153,7 +154,7 @@ def random_inputs(model: Any, *, like: Any = None) -> Any:
         return batch_of([_shape(symbol, 0) for symbol in model.inputs])
     last: Exception | None = None
     tried: list[int] = []
-    given = _given_shapes(model, like)
+    given, call = _given_shapes(model, like), traced(model)
     for length in _FREE_LENGTHS if given is None else (0, *_FREE_LENGTHS):
         shapes = given if given is not None and length == 0 else [_shape(symbol, length) for symbol in model.inputs]
         if length and tried and max(map(math.prod, shapes)) > _MOST_NUMBERS:
@@ -161,7 +162,7 @@ def random_inputs(model: Any, *, like: Any = None) -> Any:
         tried.append(length)
         batch = batch_of(shapes)
         try:
-            model(batch, training=False)
+            call(batch)
         except Exception as error:  # each backend has its own for an image too small
             last = error
         else:
@@ -178,9 +179,12 @@ def _given_shapes(model: Any, like: Any) -> list[list[int]] | None:
     flat = [] if like is None else keras.tree.flatten(like)
     if len(flat) != len(model.inputs) or not all(hasattr(each, "shape") for each in flat):
         return None
-    shapes = [[symbol.shape[0] or 2, *map(int, each.shape[1:])] for symbol, each in zip(model.inputs, flat, strict=True)]
+    shapes = [
+        [symbol.shape[0] or 2, *map(int, each.shape[1:])] for symbol, each in zip(model.inputs, flat, strict=True)
+    ]
     fits = (
-        len(shape) == len(symbol.shape) and all(one in (None, own) for one, own in zip(symbol.shape, shape, strict=True))
+        len(shape) == len(symbol.shape)
+        and all(one in (None, own) for one, own in zip(symbol.shape, shape, strict=True))
         for shape, symbol in zip(shapes, model.inputs, strict=True)
     )
     return shapes if all(fits) else None

@@ -370,16 +370,6 @@ def test_types_of_numbers(dtype: str) -> None:
     assert set(slots_at_zeros(model.optimizer, prune.masks, model).values()) == {0.0}
 
 
-def test_factors_of_a_low_rank_update_are_no_kernels() -> None:
-    model = dense()
-    hidden = model.get_layer("hidden")
-    hidden.enable_lora(2)
-    compiled(model, O.Adam(0.01))
-    assert [item.shape for item in kpl.prunable(model)] == [(12, 16), (16, 4)]
-    fit(model, Prune(0.5))
-    assert np.count_nonzero(array(hidden.lora_kernel_b)) > 16, "zero at first, and trained; some units may be dead"
-
-
 def test_layers_that_are_quantized() -> None:
     model = dense()
     model.get_layer("hidden").quantize("int8")
