@@ -41,8 +41,7 @@ def _same_weights(model: keras.Model, copy: keras.Model) -> bool:
 
 
 def _same(one: keras.Variable, other: keras.Variable) -> bool:
-    values = (keras.ops.convert_to_numpy(each) for each in (one, other))
-    return np.array_equal(*values, equal_nan=True)
+    return np.array_equal(keras.ops.convert_to_numpy(one), keras.ops.convert_to_numpy(other), equal_nan=True)
 
 
 def _difference(model: keras.Model, copy: keras.Model) -> str:

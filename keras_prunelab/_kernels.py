@@ -65,14 +65,14 @@ def _trace(layer: Any) -> frozenset[int] | None:
             def call(given: Sequence[Any], args: Any = args, kwargs: Any = kwargs) -> Any:
                 left = iter(given)
                 own_args, own_kwargs = keras.tree.map_structure(
-                    lambda each: next(left) if _is_symbol(each) else each, (args, kwargs)
+                    lambda part: next(left) if _is_symbol(part) else part, (args, kwargs)
                 )
                 return layer(*own_args, **own_kwargs)
 
             try:
                 with _untouched(layer), warnings.catch_warnings(action="ignore"):
                     recording = record(call, symbols, variables)
-            except Exception:  # code of the user's, on inputs of ours: any error says that it cannot be traced
+            except Exception:  # noqa: BLE001, S112 - code of the user's, on inputs of ours: any error says that it cannot be traced
                 continue
             found = kernels_of(recording, [id(owners.get(id(each))) for each in variables])
             if found is not None:
@@ -188,12 +188,12 @@ def _own(layer: Any) -> Iterable[Any]:
 def _untouched(layer: Any) -> Iterator[None]:
     """Leave the attributes of a layer, and the random numbers of Python and NumPy, as they are."""
     before = [(each, dict(vars(each))) for each in layer._flatten_layers()]
-    drawn, state = random.getstate(), np.random.get_state()
+    drawn, state = random.getstate(), np.random.get_state()  # noqa: NPY002 - what a user's code may draw from
     try:
         yield
     finally:
         random.setstate(drawn)
-        np.random.set_state(state)
+        np.random.set_state(state)  # noqa: NPY002
         for each, attributes in before:
             vars(each).clear()
             vars(each).update(attributes)

@@ -34,7 +34,7 @@ def prunable(
 
     Of a custom layer, those arrays are kernels whose name ends in `kernel`, and those that its call uses as the weights
     of a matmul, an einsum or a convolution and for nothing else; the call is traced once. Class tokens, position
-    tables, codebooks and the like are skipped, and each is prunable where `include` names the array itself, by its path.
+    tables, codebooks and the like are skipped, and each is prunable where `include` names the array, by its path.
 
     A filter is a layer, a variable, a layer class, a function of a `Prunable` that returns a bool, a string,
     or a list of these. A string is a layer's name, a variable's path, or a pattern of either (`"conv*"`). A
@@ -194,8 +194,8 @@ def refuse_lora(model: Any) -> None:
     names = [layer.name for layer in model._flatten_layers() if getattr(layer, "lora_enabled", False)]
     if names:
         raise InvalidModelError(
-            f"Layers {', '.join(map(repr, names))} of model {model.name!r} have LoRA: they multiply with the kernel and "
-            "a dense product together, so that zeros in the kernel are none. Merge it first: "
+            f"Layers {', '.join(map(repr, names))} of model {model.name!r} have LoRA: they multiply with the kernel "
+            "and a dense product together, so that zeros in the kernel are none. Merge it first: "
             "keras_prunelab.layers.merge_lora(model), then compile the model again."
         )
 

@@ -71,7 +71,8 @@ def rebuilt(
     except (TypeError, ValueError, NotImplementedError, AttributeError, KeyError) as error:
         raise InvalidModelError(
             f"Model {model.name!r} cannot be {what}, because building it anew failed with {type(error).__name__}. "
-            f"{reason_for(model, error)} A layer, loss or metric of your own is made again from what its get_config returns, which has "
+            f"{reason_for(model, error)} "
+            "A layer, loss or metric of your own is made again from what its get_config returns, which has "
             "to be all arguments of its class."
         ) from error
     if type(new) is not type(model):
@@ -81,7 +82,7 @@ def rebuilt(
 
 
 def reason_for(model: Any, error: Exception) -> str:
-    """Why a model cannot be made anew: the layer that cannot, with what Keras says of it, or what was said of the model.
+    """Why a model cannot be made anew: the layer that cannot, with what Keras says of it, or what was said.
 
     Args:
         model: the model.
@@ -93,7 +94,7 @@ def reason_for(model: Any, error: Exception) -> str:
         try:
             with known_objects(model), in_memory():
                 type(layer).from_config(layer.get_config())
-        except Exception as own:  # code of the user's
+        except Exception as own:  # noqa: BLE001 - code of the user's
             return f"Layer {layer.name!r} of class {type(layer).__name__}: {_text(own)}"
     return _text(error)
 

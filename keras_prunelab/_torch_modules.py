@@ -31,7 +31,8 @@ def torch_role(layer: Any, variable: Any) -> Role | None:
 def torch_axes(layer: Any, variable: Any) -> tuple[AxisRole, ...]:
     """What the axes of a kernel of a `TorchModuleWrapper` count."""
     kind, _ = torch_module(layer, variable)
-    space: tuple[AxisRole, ...] = ("space",) * (len(variable.shape) - 2)
+    one_space: AxisRole = "space"
+    space = (one_space,) * (len(variable.shape) - 2)
     if kind == "Bilinear":
         return ("output", "input", "input")
     # Of a grouped transposed convolution the second axis counts the outputs of one group only.

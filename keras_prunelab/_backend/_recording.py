@@ -33,7 +33,7 @@ class Operation:
     kind: Kind
     inputs: tuple[Hashable, ...]
     outputs: tuple[Hashable, ...]
-    sizes: Mapping[Hashable, int]
+    sizes: Mapping[Any, int]
     added: tuple[Hashable, ...] = ()  # operands of a product that are added to it
 
 
@@ -43,7 +43,7 @@ class Recording:
 
     operations: tuple[Operation, ...]
     inputs: frozenset[Hashable]
-    variables: Mapping[Hashable, int]  # the place among the variables
+    variables: Mapping[Any, int]  # the place among the variables
 
 
 def record(call: Callable[[Any], Any], inputs: Any, variables: Sequence[Any]) -> Recording:

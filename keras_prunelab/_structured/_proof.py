@@ -163,7 +163,7 @@ def random_inputs(model: Any, *, like: Any = None) -> Any:
         batch = batch_of(shapes)
         try:
             call(batch)
-        except Exception as error:  # each backend has its own for an image too small
+        except Exception as error:  # noqa: BLE001 - each backend has its own for an image too small
             last = error
         else:
             return batch

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from keras_prunelab._atomic import replacing
 from keras_prunelab._errors import InvalidModelError
-
 from keras_prunelab._prunable import refuse_lora
 
 from ._compact import without_wrappers

@@ -45,7 +45,10 @@ class PruningSummary(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Raise what is wrong with the filters, or with the model, before it is trained."""
-        when_built(self.model, lambda: weights_counted(self.model, self.include, self.exclude))
+        when_built(self.model, self._check)
+
+    def _check(self) -> None:
+        weights_counted(self.model, self.include, self.exclude)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Add the sparsity to the logs."""

@@ -12,7 +12,8 @@ import pytest
 
 import keras_prunelab as kpl
 
-L, O = keras.layers, keras.ops
+L = keras.layers
+O = keras.ops  # noqa: E741 - as in the other tests of layers
 WIDTH, STEPS = 8, 5
 
 
@@ -161,17 +162,17 @@ def test_a_trace_happens_once_and_changes_nothing() -> None:
     entry = keras.Input((STEPS, WIDTH))
     model = keras.Model(entry, layer(entry))
     weights = [O.convert_to_numpy(each).copy() for each in model.weights]
-    calls, state, drawn = layer.calls, random.getstate(), np.random.get_state()[1].copy()
+    calls, state, drawn = layer.calls, random.getstate(), np.random.get_state()[1].copy()  # noqa: NPY002 - the global one
     seen: list[Any] = []
     compute = layer.compute
-    layer.compute = lambda s, x: (seen.append(x), setattr(s, "last", x), np.random.normal(), compute(s, x))[-1]
+    layer.compute = lambda s, x: (seen.append(x), setattr(s, "last", x), np.random.normal(), compute(s, x))[-1]  # noqa: NPY002
     for _ in range(3):
         kpl.prunable(model)
     assert len(seen) == 1
     assert layer.calls == calls
     assert not hasattr(layer, "last")
     assert random.getstate() == state
-    assert np.array_equal(np.random.get_state()[1], drawn)
+    assert np.array_equal(np.random.get_state()[1], drawn)  # noqa: NPY002
     assert all(
         np.array_equal(one, O.convert_to_numpy(other)) for one, other in zip(weights, model.weights, strict=True)
     )
