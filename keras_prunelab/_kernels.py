@@ -50,7 +50,10 @@ def _traced(layer: Any) -> frozenset[int] | None:
     ids = tuple(map(id, layer.variables))
     known = _known.get(layer)
     if known is None or known[0] != ids:
-        known = _known[layer] = (ids, _trace(layer))
+        known = (ids, _trace(layer))
+        # What fails inside another trace may work outside of it.
+        if known[1] is not None or not keras.src.backend.common.stateless_scope.in_stateless_scope():
+            _known[layer] = known
     return known[1]
 
 
