@@ -15,8 +15,10 @@ Filter: TypeAlias = "str | type | keras.layers.Layer | keras.Variable | Callable
 Filters: TypeAlias = "Filter | Iterable[Filter] | None"
 
 
-def matcher(filters: Filters, candidates: Sequence[Prunable], argument: str) -> Callable[[Prunable], bool]:
-    """One predicate for all filters of an argument; names and objects not in the model are refused."""
+def matcher(
+    filters: Filters, candidates: Sequence[Prunable], argument: str, *, known: bool = True
+) -> Callable[[Prunable], bool]:
+    """One predicate for all filters of an argument; where `known`, names and objects not in the model are refused."""
     if filters is None:
         return lambda _: False
     several = isinstance(filters, Iterable) and not isinstance(filters, (str, keras.Variable))
@@ -25,7 +27,7 @@ def matcher(filters: Filters, candidates: Sequence[Prunable], argument: str) -> 
     for one in cast("Iterable[Any]", filters) if several else (filters,):
         predicate = _predicate(one, argument)
         named = isinstance(one, (str, keras.layers.Layer, keras.Variable))
-        if named and not any(map(predicate, candidates)):
+        if known and named and not any(map(predicate, candidates)):
             names = ", ".join(dict.fromkeys(item.layer for item in candidates))
             given = one if isinstance(one, str) else one.name
             raise UnknownNameError(

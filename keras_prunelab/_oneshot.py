@@ -13,7 +13,7 @@ from ._copy import copied
 from ._filters import Filters
 from ._granularity import GranularityLike
 from ._masks import MaskSet
-from ._prunable import maskable, prunable
+from ._prunable import maskable, prunable, weights_counted
 from ._structured import complete_channels
 from ._trajectory import trajectory
 from .scores import ScoreLike
@@ -91,7 +91,7 @@ def sparsity(
     include: Filters = None,
     exclude: Filters = None,
 ) -> float:
-    """Measure the share of a model's prunable weights that are zero.
+    """Measure the share of a model's prunable weights that are zero; the whole numbers of a quantized model count too.
 
     Args:
         model: a built model.
@@ -116,4 +116,5 @@ def sparsity(
         0.25
     """
     learnables = _conventions.get(convention).learnables
-    return MaskSet.from_zeros(model, prunable(model, include, exclude, learnables=learnables)).sparsity
+    counted = weights_counted(model, include, exclude, learnables=learnables)
+    return sum(item.zeros() for item in counted) / sum(item.size for item in counted)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import keras
 
 from ._errors import InvalidModelError, NothingToPruneError, UnknownNameError
 from ._filters import Filters, matcher
 from ._roles import find
-from ._variables import Learnables, Prunable, Prunables, Skipped
+from ._variables import Learnables, Prunable, Prunables, Skipped, quantized_kernel
+
+_FROZEN = "frozen, and fit leaves it alone unless include= names it"
 
 
 def prunable(
@@ -28,6 +31,10 @@ def prunable(
 
     Biases, normalizations and embedding tables are left alone. A table is prunable where `include` names its own layer,
     by name, pattern, class or object, or the table itself: a layer around it is not enough.
+
+    Of a custom layer, those arrays are kernels whose name ends in `kernel`, and those that its call uses as the weights
+    of a matmul, an einsum or a convolution and for nothing else; the call is traced once. Class tokens, position
+    tables, codebooks and the like are skipped, and each is prunable where `include` names the array, by its path.
 
     A filter is a layer, a variable, a layer class, a function of a `Prunable` that returns a bool, a string,
     or a list of these. A string is a layer's name, a variable's path, or a pattern of either (`"conv*"`). A
@@ -70,6 +77,8 @@ def prunable(
         reason = reason_to_skip(item, learnables)
         if item.role == "embedding" and include is not None and included(replace(item, containers=(item.owner,))):
             reason = reason_to_skip(item, "all")
+        if item.role == "table" and include is not None and included(replace(item, containers=())):
+            reason = reason_to_skip(item, "all")
         if reason is None and include is not None and not included(item):
             reason = "not among what include= names"
         if reason is None and excluded(item):
@@ -87,6 +96,62 @@ def prunable(
             f"Skipped: {reasons or 'nothing; the model has no variables'}."
         )
     return Prunables(tuple(items), tuple(skipped), learnables)
+
+
+def trainable_in_fit(found: Prunables, include: Filters) -> Prunables:
+    """Leave out what is frozen, and what `include` does not name: `fit` would prune what it does not train.
+
+    Args:
+        found: prunable variables.
+        include: the filters that they were found with; names, layers and variables among them name what they match.
+
+    Raises:
+        NothingToPruneError: all of them are frozen.
+    """
+    if all(item.variable.trainable for item in found):
+        return found
+    several = isinstance(include, Iterable) and not isinstance(include, (str, keras.Variable))
+    filters: list[Any] = [] if include is None else list(cast("Iterable[Any]", include)) if several else [include]
+    names = [each for each in filters if isinstance(each, (str, keras.layers.Layer, keras.Variable))]
+    named = matcher(names, found, "include", known=False)
+    items = tuple(item for item in found if item.variable.trainable or named(item))
+    frozen = [Skipped(item.path, item.layer, _FROZEN) for item in found if item not in items]
+    if not items:
+        raise NothingToPruneError(
+            f"All prunable weights are frozen: {', '.join(item.path for item in found)}. Set trainable = True on what "
+            "is to be trained and pruned, or name frozen layers with include=."
+        )
+    return Prunables(items, (*found.skipped, *frozen), found.learnables)
+
+
+def weights_counted(
+    model: keras.Model, include: Filters = None, exclude: Filters = None, *, learnables: Learnables = "weights"
+) -> tuple[Prunable, ...]:
+    """Find the variables that a sparsity is counted in: what `prunable` finds, and kernels that are quantized.
+
+    Args:
+        model: as for `prunable`.
+        include: as for `prunable`.
+        exclude: as for `prunable`.
+        learnables: as for `prunable`.
+
+    Raises:
+        InvalidModelError: as for `prunable`.
+        UnknownNameError: as for `prunable`.
+        NothingToPruneError: there is none of either.
+    """
+    trained, states = find(_checked(model))
+    quantized = [whole for item in (*trained, *states) if (whole := quantized_kernel(item)) is not None]
+    if not quantized:
+        return prunable(model, include, exclude, learnables=learnables).items
+    every = [item for item in trained if reason_to_skip(item, learnables) is None] + quantized
+    included, excluded = matcher(include, every, "include"), matcher(exclude, every, "exclude")
+    items = tuple(item for item in every if (include is None or included(item)) and not excluded(item))
+    if not items:
+        raise NothingToPruneError(
+            f"Model {model.name!r} has no weight to count with include={include!r}, exclude={exclude!r}."
+        )
+    return items
 
 
 def maskable(model: keras.Model) -> list[Prunable]:
@@ -116,7 +181,23 @@ def _checked(model: Any) -> Any:
             f"Model {model.name!r} is not built, so it has no weights yet. Call it once on data, call its "
             "build(input_shape), or give it a keras.Input first."
         )
+    refuse_lora(model)
     return model
+
+
+def refuse_lora(model: Any) -> None:
+    """Refuse a model whose layers add low-rank matrices (LoRA) to kernels, whose zeros are then none.
+
+    Raises:
+        InvalidModelError: it has such layers.
+    """
+    names = [layer.name for layer in model._flatten_layers() if getattr(layer, "lora_enabled", False)]
+    if names:
+        raise InvalidModelError(
+            f"Layers {', '.join(map(repr, names))} of model {model.name!r} have LoRA: they multiply with the kernel "
+            "and a dense product together, so that zeros in the kernel are none. Merge it first: "
+            "keras_prunelab.layers.merge_lora(model), then compile the model again."
+        )
 
 
 def reason_to_skip(item: Prunable, learnables: Learnables) -> str | None:
@@ -127,6 +208,8 @@ def reason_to_skip(item: Prunable, learnables: Learnables) -> str | None:
         return None
     if item.role == "embedding":
         return "an embedding table, which is pruned where include= names its layer"
+    if item.role == "table":
+        return f"nothing that its layer multiplies its input with; include={item.path!r} prunes it"
     kind = {
         "bias": "a bias",
         "gamma": "the scale of a normalization",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -68,16 +69,40 @@ def rebuilt(
         raise
     # NotImplementedError is what Keras raises for a class without get_config.
     except (TypeError, ValueError, NotImplementedError, AttributeError, KeyError) as error:
-        why = f"{error}".partition("\n")[0]
         raise InvalidModelError(
-            f"Model {model.name!r} cannot be {what}, because building it anew failed with {type(error).__name__}: "
-            f"{why:.300} A layer, loss or metric of your own is made again from what its get_config returns, which has "
+            f"Model {model.name!r} cannot be {what}, because building it anew failed with {type(error).__name__}. "
+            f"{reason_for(model, error)} "
+            "A layer, loss or metric of your own is made again from what its get_config returns, which has "
             "to be all arguments of its class."
         ) from error
     if type(new) is not type(model):
         raise InvalidModelError(refusal + "Its class would be lost. " + mend)
     carry_over(model, new)
     return new
+
+
+def reason_for(model: Any, error: Exception) -> str:
+    """Why a model cannot be made anew: the layer that cannot, with what Keras says of it, or what was said.
+
+    Args:
+        model: the model.
+        error: what was raised.
+    """
+    for layer in model._flatten_layers(include_self=False):
+        if is_graph(layer) or type(layer).__module__.startswith("keras."):
+            continue
+        try:
+            with known_objects(model), in_memory():
+                type(layer).from_config(layer.get_config())
+        except Exception as own:  # noqa: BLE001 - code of the user's
+            return f"Layer {layer.name!r} of class {type(layer).__name__}: {_text(own)}"
+    return _text(error)
+
+
+def _text(error: Exception) -> str:
+    """What an error says, on one line and without the codes of colours; the class of one that says nothing."""
+    text = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", f"{error}").split()) or f"{type(error).__name__} without a message"
+    return f"{text:.300}{'' if text.endswith('.') else '.'}"
 
 
 def is_graph(layer: Any) -> bool:

@@ -7,6 +7,8 @@ from typing import Any
 
 import keras
 
+from ._kernels import is_custom, traced_kernel
+from ._torch_modules import torch_axes, torch_role
 from ._variables import AxisRole, Masking, Prunable, Role
 
 # The last word of a variable's name ("recurrent_kernel") tells its role, in Keras' layers and most others.
@@ -58,13 +60,13 @@ def find(top: Any) -> tuple[list[Prunable], list[Prunable]]:
     for variable, trained in order:
         chain = chains[id(variable)] or (top,)
         seen[variable.path] = count = seen.get(variable.path, 0) + 1
-        role, shape = _role(variable, chain[-1]), tuple(int(length) for length in variable.shape)
+        role, shape = _role(variable, chain), tuple(int(length) for length in variable.shape)
         item = Prunable(
             path=variable.path if count == 1 else f"{variable.path}#{count}",
             within=tuple(layer.name for layer in chain if layer is chain[-1] or not isinstance(layer, Masking)),
             role=role,
             shape=shape,
-            axes=_axes(chain[-1], role, shape, variable.name),
+            axes=_axes(chain[-1], role, shape, variable),
             variable=variable,
             owner=chain[-1],
             containers=tuple(containers[id(variable)]),
@@ -79,21 +81,28 @@ def _mask(variable: Any, containers: Iterable[Any]) -> Any:
     return next((mask for mask in masks if mask is not None), None)
 
 
-def _role(variable: keras.Variable, owner: Any) -> Role:
+def _role(variable: keras.Variable, chain: tuple[Any, ...]) -> Role:
+    owner = chain[-1]
     if isinstance(owner, keras.layers.BatchNormalization) and variable is owner.moving_mean:
         return "mean"  # a state, known by its owner: elsewhere a matrix may be called so
     if isinstance(owner, keras.layers.STFTSpectrogram):
         return "other"  # called kernels, but a Fourier basis
     if variable.name.startswith("lora_"):
         return "other"  # factors of what is added to a kernel: one of them is zero at first, and has to be trained
+    if isinstance(owner, keras.layers.TorchModuleWrapper) and (known := torch_role(owner, variable)) is not None:
+        return known
     role = _ROLES.get(variable.name.rpartition("_")[2])
     if role is not None:
         return role
-    # A custom layer may call its matrix anything; a vector of an unknown name could be a scale or an offset.
-    return "kernel" if len(variable.shape) >= 2 else "other"
+    if len(variable.shape) < 2:
+        return "other"  # a vector of an unknown name could be a scale or an offset
+    if not is_custom(owner):
+        return "kernel"
+    # A custom layer may call its matrix anything; where no call can be traced, kernels are those of that name.
+    return "kernel" if traced_kernel(variable, chain) else "table"
 
 
-def _axes(layer: Any, role: Role, shape: tuple[int, ...], name: str) -> tuple[AxisRole, ...]:
+def _axes(layer: Any, role: Role, shape: tuple[int, ...], variable: Any) -> tuple[AxisRole, ...]:
     rank = len(shape)
     one_space: AxisRole = "space"
     space = (one_space,) * (rank - 2)
@@ -102,12 +111,14 @@ def _axes(layer: Any, role: Role, shape: tuple[int, ...], name: str) -> tuple[Ax
         return ("input", "output")
     if role != "kernel" or rank < 2:
         return (every,) * rank
+    if isinstance(layer, keras.layers.TorchModuleWrapper):
+        return torch_axes(layer, variable)
     if isinstance(layer, keras.layers.EinsumDense):
         left, output = layer.equation.split("->")
         return tuple("output" if letter in output else "input" for letter in left.split(",")[1])
     if isinstance(layer, _TRANSPOSED):
         return (*space, "output", "input")
-    if isinstance(layer, _DEPTHWISE) or name == "depthwise_kernel":
+    if isinstance(layer, _DEPTHWISE) or variable.name == "depthwise_kernel":
         # Every pair (input channel, multiplier) makes a channel of its own.
         return (*space, "output", "output")
     return (*space, "input", "output")

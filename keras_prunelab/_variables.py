@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Protocol, TypeAlias, overload, runtime_checkable
 
 import keras
@@ -15,7 +15,7 @@ from ._arrays import all_finite, masked
 from ._backend import protected, read
 from ._errors import InvalidModelError
 
-Role: TypeAlias = Literal["kernel", "bias", "gamma", "beta", "mean", "embedding", "other"]
+Role: TypeAlias = Literal["kernel", "bias", "gamma", "beta", "mean", "embedding", "table", "other"]
 AxisRole: TypeAlias = Literal["space", "input", "output", "other"]
 Learnables: TypeAlias = Literal["weights", "all"]
 
@@ -122,6 +122,32 @@ class Prunable:
                 "training stable? Load weights from before it diverged, or leave it out with exclude=."
             )
         return value
+
+
+@dataclass(frozen=True)
+class _Quantized(Prunable):
+    """A kernel of whole numbers, to be counted only: as the layer unpacks it, with zero where it stands for zero."""
+
+    def _array(self) -> NDArray[Any]:
+        value = np.array(keras.ops.convert_to_numpy(self.owner.kernel), np.int64)
+        zero = getattr(self.owner, "kernel_zero", None)
+        if zero is None:
+            return value
+        # One number stands for zero in each group of rows; g_idx tells the group of a row.
+        groups = np.asarray(keras.ops.convert_to_numpy(self.owner.g_idx)).astype(np.intp)
+        rows = np.asarray(keras.ops.convert_to_numpy(zero)).astype(np.int64)[groups]
+        return value - rows.reshape(value.shape)
+
+
+def quantized_kernel(item: Prunable) -> Prunable | None:
+    """A variable as the quantized kernel that it is; None where it is none."""
+    if item.role != "kernel" or keras.backend.is_float_dtype(item.variable.dtype):
+        return None
+    if getattr(item.owner, "_kernel", None) is not item.variable:
+        return None
+    shape = tuple(int(length) for length in item.owner.kernel.shape)
+    values = {field.name: getattr(item, field.name) for field in fields(item)}
+    return _Quantized(**{**values, "shape": shape})
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from ._building import when_built
 from ._gradients import Gradients, gradients, hessian_products
 from ._imports import import_keras, keras
 from ._litert import constants_in_litert, to_litert
+from ._recording import Operation, Recording, record, torch_module
 from ._steps import (
     attends_in_one_width,
     compiled_forward,
@@ -12,6 +13,7 @@ from ._steps import (
     pieces_at_once,
     run_test_step,
     steps_are_pure,
+    traced,
     traced_once,
     wait_for,
 )
@@ -20,6 +22,8 @@ from ._variables import protected, read
 
 __all__ = [
     "Gradients",
+    "Operation",
+    "Recording",
     "at_rest",
     "attends_in_one_width",
     "compiled_forward",
@@ -38,9 +42,12 @@ __all__ = [
     "pieces_at_once",
     "protected",
     "read",
+    "record",
     "run_test_step",
     "steps_are_pure",
     "to_litert",
+    "torch_module",
+    "traced",
     "traced_once",
     "wait_for",
     "when_built",

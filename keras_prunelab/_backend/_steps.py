@@ -112,3 +112,38 @@ def wait_for(tensors: Any) -> None:
             tensor.block_until_ready()
         elif keras.ops.is_tensor(tensor):
             keras.ops.convert_to_numpy(tensor)
+
+
+def traced(model: Any) -> Any:
+    """A model as something to call, traced where its backend cannot run it eagerly.
+
+    On a CPU, TensorFlow convolves images with channels first in graphs only: there they are transposed. Called eagerly,
+    such a layer fails, or Keras adds its bias along the width where that is as long as the bias.
+
+    Args:
+        model: a built model.
+
+    Returns:
+        A function of inputs that gives the outputs in inference.
+    """
+
+    def call(inputs: Any) -> Any:
+        return model(inputs, training=False)
+
+    first = any(getattr(layer, "data_format", None) == "channels_first" for layer in model._flatten_layers())
+    if keras.config.backend() != "tensorflow" or not first:
+        return call
+    import tensorflow as tf
+
+    if tf.config.list_physical_devices("GPU"):
+        return call
+
+    def run(inputs: Any) -> Any:
+        given = keras.tree.map_structure(tf.convert_to_tensor, inputs)
+        # Afresh for each call: some layers keep tensors of their weights, which the trace would hold on to.
+        try:
+            return tf.function(call, autograph=False)(given)
+        except tf.errors.UnimplementedError:  # without oneDNN, by XLA alone
+            return tf.function(call, autograph=False, jit_compile=True)(given)
+
+    return run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -9,7 +10,8 @@ from typing import Any, TypeAlias
 import keras
 import numpy as np
 
-from keras_prunelab._errors import NotEquivalentError
+from keras_prunelab._backend import traced
+from keras_prunelab._errors import InvalidDataError, NotEquivalentError
 
 from ._memory import Memory
 
@@ -17,7 +19,8 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 _TOLERANCES = {"float64": 1e-4, "float32": 1e-4, "float16": 2e-2, "bfloat16": 1e-1}
 _CHAOTIC = 1e-2  # a hundred times the tolerance: digits that rounding has reached are no use to compare
-_FREE_LENGTHS = (16, 32, 64, 128, 224)
+_FREE_LENGTHS = (16, 32, 64, 128, 224, 512, 1024, 2048, 4096)
+_MOST_NUMBERS = 1 << 23  # in one input: longer ones are not tried
 
 
 def proved(model: keras.Model, small: keras.Model, data: Any = None) -> float:
@@ -41,7 +44,7 @@ def proved(model: keras.Model, small: keras.Model, data: Any = None) -> float:
     whole, less = _Run(model, memory), _Run(small, memory)
     try:
         with warnings.catch_warnings(action="ignore"):  # what a layer says of its inputs is not about these
-            drawn = random_inputs(model)
+            drawn = random_inputs(model, like=data)
             # To a network that divides pixels by 255, small inputs are all alike.
             batches = [drawn, _scaled(drawn, 100), *([] if data is None else [data])]
             found = [each for batch in batches if (each := _difference(whole, less, batch, tolerance)) is not None]
@@ -62,13 +65,13 @@ class _Run:
 
     def __init__(self, model: Any, start: Memory) -> None:
         self.name = model.name
-        self._model = model
+        self._call = traced(model)
         self._own, self._start = Memory(model), start
 
     def __call__(self, inputs: Any) -> list[Array]:
         """The outputs, flat."""
         self._own.recall(self._start)
-        found = keras.tree.flatten(self._model(inputs, training=False))
+        found = keras.tree.flatten(self._call(inputs))
         return [np.asarray(keras.ops.convert_to_numpy(each), np.float64) for each in found]
 
     def end(self) -> None:
@@ -125,36 +128,73 @@ def _scaled(inputs: Any, factor: float) -> Any:
     return keras.tree.map_structure(scaled, inputs)
 
 
-def random_inputs(model: Any) -> Any:
-    """Random inputs for which a model runs: free lengths are tried from short to long.
+def random_inputs(model: Any, *, like: Any = None) -> Any:
+    """Random inputs for which a model runs.
 
     Args:
         model: a built functional or sequential model.
+        like: inputs of the user's, whose lengths are taken for the free axes; without them, and where they do not fit,
+            lengths are tried from short to long.
 
     Returns:
         What the model can be called on.
+
+    Raises:
+        InvalidDataError: the model runs with no length that was tried.
     """
     rng = np.random.default_rng(0)
-    free = any(None in symbol.shape[1:] for symbol in model.inputs)
     words = _vocabulary(model)
-    for length in _FREE_LENGTHS:
-        inputs = [_array(symbol, length, words, rng) for symbol in model.inputs]
-        packed = keras.tree.pack_sequence_as(model._inputs_struct, inputs) if hasattr(model, "_inputs_struct") else None
-        batch = inputs[0] if packed is None else packed
-        if not free:
+    struct = getattr(model, "_inputs_struct", None)
+
+    def batch_of(shapes: Sequence[Sequence[int]]) -> Any:
+        inputs = [_array(symbol, shape, words, rng) for symbol, shape in zip(model.inputs, shapes, strict=True)]
+        return inputs[0] if struct is None else keras.tree.pack_sequence_as(struct, inputs)
+
+    if not any(None in symbol.shape[1:] for symbol in model.inputs):
+        return batch_of([_shape(symbol, 0) for symbol in model.inputs])
+    last: Exception | None = None
+    tried: list[int] = []
+    given, call = _given_shapes(model, like), traced(model)
+    for length in _FREE_LENGTHS if given is None else (0, *_FREE_LENGTHS):
+        shapes = given if given is not None and length == 0 else [_shape(symbol, length) for symbol in model.inputs]
+        if length and tried and max(map(math.prod, shapes)) > _MOST_NUMBERS:
             break
+        tried.append(length)
+        batch = batch_of(shapes)
         try:
-            model(batch, training=False)
-        except Exception:  # each backend has its own for an image too small
-            if length == _FREE_LENGTHS[-1]:
-                raise
+            call(batch)
+        except Exception as error:  # noqa: BLE001 - each backend has its own for an image too small
+            last = error
         else:
-            break
-    return batch
+            return batch
+    raise InvalidDataError(
+        f"Model {model.name!r} has inputs of free length, and runs with none of the lengths "
+        f"{', '.join(map(str, filter(None, tried)))}. Give data=, inputs of lengths that it takes. It said: "
+        f"{' '.join(str(last).split()):.300}"
+    ) from last
 
 
-def _array(symbol: Any, length: int, words: int, rng: np.random.Generator) -> Any:
-    shape = [symbol.shape[0] or 2, *(length if one is None else one for one in symbol.shape[1:])]
+def _given_shapes(model: Any, like: Any) -> list[list[int]] | None:
+    """The shapes of inputs that a user gave, for small batches; None where they are not those of the model."""
+    flat = [] if like is None else keras.tree.flatten(like)
+    if len(flat) != len(model.inputs) or not all(hasattr(each, "shape") for each in flat):
+        return None
+    shapes = [
+        [symbol.shape[0] or 2, *map(int, each.shape[1:])] for symbol, each in zip(model.inputs, flat, strict=True)
+    ]
+    fits = (
+        len(shape) == len(symbol.shape)
+        and all(one in (None, own) for one, own in zip(symbol.shape, shape, strict=True))
+        for shape, symbol in zip(shapes, model.inputs, strict=True)
+    )
+    return shapes if all(fits) else None
+
+
+def _shape(symbol: Any, length: int) -> list[int]:
+    return [symbol.shape[0] or 2, *(length if one is None else one for one in symbol.shape[1:])]
+
+
+def _array(symbol: Any, shape: Sequence[int], words: int, rng: np.random.Generator) -> Any:
     if keras.backend.is_float_dtype(symbol.dtype):
         return rng.normal(size=shape).astype("float32" if symbol.dtype == "bfloat16" else symbol.dtype)
     if symbol.dtype == "bool":

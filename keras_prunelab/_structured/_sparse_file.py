@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from keras_prunelab._atomic import replacing
 from keras_prunelab._errors import InvalidModelError
+from keras_prunelab._prunable import refuse_lora
 
 from ._compact import without_wrappers
 
@@ -62,6 +63,7 @@ def save_sparse(model: keras.Model, path: str | os.PathLike[str]) -> None:
     target = Path(path)
     if target.suffix != ".keras":
         raise InvalidModelError(f"{os.fspath(path)} should end in .keras, as the files that Keras loads do.")
+    refuse_lora(model)
     with replacing(target) as temporary, tempfile.TemporaryDirectory() as folder:
         dense, members = Path(folder) / "dense.keras", Path(folder) / "members"
         without_wrappers(model).save(dense)

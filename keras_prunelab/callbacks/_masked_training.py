@@ -19,7 +19,7 @@ from keras_prunelab._filters import Filters
 from keras_prunelab._masks import MaskSet
 from keras_prunelab._optimizers import Optimizers, StepCount, optimizers_of
 from keras_prunelab._oversight import Oversight
-from keras_prunelab._prunable import prunable
+from keras_prunelab._prunable import prunable, trainable_in_fit
 from keras_prunelab._record import PruningState, Record
 from keras_prunelab._variables import Prunables
 from keras_prunelab.scores import ScoreContext
@@ -209,7 +209,7 @@ class MaskedTraining(keras.callbacks.Callback):
 
     def _prepared(self, optimizers: Sequence[Any]) -> Run:
         """A run whose masks hold in the train step."""
-        found = prunable(self.model, self.include, self.exclude)
+        found = trainable_in_fit(prunable(self.model, self.include, self.exclude), self.include)
         count = StepCount(optimizers)
         steps_per_epoch = self._steps_per_epoch(count)
         found.values()  # raises where one is not finite

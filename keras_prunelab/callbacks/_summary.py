@@ -10,7 +10,7 @@ from rich.table import Table
 
 from keras_prunelab._backend import when_built
 from keras_prunelab._filters import Filters
-from keras_prunelab._prunable import prunable
+from keras_prunelab._prunable import weights_counted
 
 
 class PruningSummary(keras.callbacks.Callback):
@@ -45,7 +45,10 @@ class PruningSummary(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Raise what is wrong with the filters, or with the model, before it is trained."""
-        when_built(self.model, lambda: prunable(self.model, self.include, self.exclude))
+        when_built(self.model, self._check)
+
+    def _check(self) -> None:
+        weights_counted(self.model, self.include, self.exclude)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Add the sparsity to the logs."""
@@ -75,7 +78,7 @@ class PruningSummary(keras.callbacks.Callback):
     def _counts(self) -> dict[str, tuple[int, int]]:
         """Zeros and weights of each layer, by the names of the layers that it stands in."""
         counts: dict[str, tuple[int, int]] = {}
-        for item in prunable(self.model, self.include, self.exclude):
+        for item in weights_counted(self.model, self.include, self.exclude):
             zeros, size = counts.get("/".join(item.within), (0, 0))
             counts["/".join(item.within)] = (zeros + item.zeros(), size + item.size)
         return counts

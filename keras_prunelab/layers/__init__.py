@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from ._merge_lora import merge_lora
 from ._pruned import Pruned
 from ._strip import strip
 from ._wrap import wrap
 
-__all__ = ["Pruned", "strip", "wrap"]
+__all__ = ["Pruned", "merge_lora", "strip", "wrap"]

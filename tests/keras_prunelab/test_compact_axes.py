@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 
 import keras_prunelab as kpl
@@ -45,6 +46,18 @@ def test_channels_first() -> None:
     assert found.walls == ()
     assert [found.model.get_layer(name).filters for name in ("one", "two")] == [4, 4]
     assert_same(pruned, found.model)
+
+
+@pytest.mark.parametrize("filters", [8, 16])  # as many as there are columns, left or at first
+def test_channels_first_in_a_graph(filters: int) -> None:
+    first = {"data_format": "channels_first"}
+    parts = [L.Conv2D(filters, 3, padding="same", name="one", **first), L.ReLU(), L.Flatten(), L.Dense(2)]
+    model = lively(keras.Sequential([keras.Input((3, 8, 8)), *parts]))
+    pruned = kpl.prune(model, 0.5, granularity="channel", scope="layer", include="one")
+    small = kpl.compact(pruned)
+    assert small.get_layer("one").filters == filters // 2
+    x = np.random.default_rng(1).normal(size=(2, 3, 8, 8)).astype("float32")
+    np.testing.assert_allclose(small.predict(x, verbose=0), pruned.predict(x, verbose=0), rtol=1e-3, atol=1e-4)
 
 
 JOINS: dict[str, Callable[[Any, Any], Any]] = {

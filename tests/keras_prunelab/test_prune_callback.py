@@ -367,7 +367,7 @@ def test_frozen_layers_and_embeddings() -> None:
     tokens.layers[-1].trainable = False
     compiled(tokens)
     ids = np.random.default_rng(0).integers(0, 10, (ROWS, 3))
-    tokens.fit(ids, Y, BATCH, verbose=0, callbacks=[kpl.callbacks.Prune(0.5)])
+    tokens.fit(ids, Y, BATCH, verbose=0, callbacks=[kpl.callbacks.Prune(0.5, include=tokens.layers[-1])])
     assert np.count_nonzero(array(tokens.layers[-1].kernel)) == 24
     assert array(tokens.layers[0].embeddings).all()
 
