@@ -75,6 +75,13 @@ class Marker:
         return (1, 1)
 
 
+def matlab_shape(stored: tuple[int, ...], *, is_text: bool = False) -> tuple[int, ...]:
+    """A size of at least two axes, where other writers stored fewer: of vectors, columns of numbers and rows of text."""
+    if len(stored) > 1:
+        return stored
+    return (1, *stored, 1)[:2] if is_text else (*stored, 1, 1)[:2]
+
+
 def check_room(count: int, what: str) -> None:
     """Refuse a great number of what takes no bytes in the file, so that the file's size says nothing against it.
 
