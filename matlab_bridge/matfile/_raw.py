@@ -76,7 +76,7 @@ class Marker:
 
 
 def matlab_shape(stored: tuple[int, ...], *, is_text: bool = False) -> tuple[int, ...]:
-    """A size of at least two axes, where other writers stored fewer: of vectors, columns of numbers and rows of text."""
+    """A size of at least two axes; a vector that was stored with one is a column of numbers, or a row of text."""
     if len(stored) > 1:
         return stored
     return (1, *stored, 1)[:2] if is_text else (*stored, 1, 1)[:2]
