@@ -20,10 +20,12 @@ from ._dataset import size_text
 from ._datastore import is_datastore, read_datastore
 from ._expected import Expected, expected_of
 from ._labels import as_text, encoded, label_counts
-from ._names import is_prediction, names_inputs, names_labels, split_of
+from ._names import is_output_beside_target, is_prediction, names_inputs, names_labels, split_of
 from ._pairs import column, is_pairs
 from ._paths import field_of_all, fields, resolve
+from ._records import is_training_record, notes_a_training
 
+_MOST_LISTED = 20  # of the variables that are neither inputs nor labels
 _MOST_ELEMENTS = 50  # of a struct array or cell that are looked into
 
 
@@ -53,10 +55,11 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Candidates:
-    """The variables that could be inputs, and those that could be labels."""
+    """The variables that could be inputs, those that could be labels, and of all others the reason why not."""
 
     inputs: tuple[Candidate, ...]
     labels: tuple[Candidate, ...]
+    others: tuple[str, ...] = ()
 
     def pairs(self) -> list[tuple[Candidate, Candidate]]:
         """Inputs and labels that fit each other, of the best rank only."""
@@ -73,7 +76,9 @@ class Candidates:
         if not fitting:
             return []
         best = min(_pair_rank(x, y) for x, y in fitting)
-        return [(x, y) for x, y in fitting if _pair_rank(x, y) == best]
+        found = [(x, y) for x, y in fitting if _pair_rank(x, y) == best]
+        targets = [y.name for _, y in found]
+        return [(x, y) for x, y in found if not is_output_beside_target(y.name, targets)]
 
 
 def _pair_rank(x: Candidate, y: Candidate) -> tuple[Any, ...]:
@@ -111,7 +116,8 @@ def candidates_in(variables: Mapping[str, Any], network: Network | None, path: P
     source = network.source if network is not None else None
     same_file = source is not None and Path(source.path).resolve() == Path(path).resolve()
     skipped = source.variable if source is not None and same_file else None
-    leaves = [leaf for leaf in _leaves(variables) if leaf[0] != skipped]
+    everything = [leaf for leaf in _leaves(variables) if leaf[0] != skipped]
+    leaves = [(name, value) for name, value in everything if not _is_noted(name, value)]
     stores = [pair for name, value in leaves if is_datastore(value) for pair in _datastores(name, value, expected)]
     arrays = [leaf for leaf in leaves if not is_datastore(leaf[1])]
     inputs = [c for name, value in arrays for c in _input_candidates(name, value, expected)]
@@ -120,7 +126,9 @@ def candidates_in(variables: Mapping[str, Any], network: Network | None, path: P
     labels = [c for name, value in arrays for c in _label_candidates(name, value, expected, counts)]
     for candidate, own in stores:
         labels += _label_candidates(f"{candidate.name}.Labels", own, expected, set(candidate.observations))
-    return Candidates(tuple(inputs), tuple(labels))
+    taken = {candidate.name for candidate in (*inputs, *labels)}
+    others = [f"{name}: {_reason(name, value, expected)}" for name, value in everything if name not in taken]
+    return Candidates(tuple(inputs), tuple(labels), tuple(others))
 
 
 def the_pair(found: Candidates, path: Path) -> tuple[str, str]:
@@ -175,6 +183,7 @@ def completed(
     fitting = [c for c in offered if c.name != given and not counts.isdisjoint(c.observations)]
     alike = [candidate for candidate in fitting if split_of(candidate.name) == split_of(given)]
     best = [candidate for candidate in alike if candidate.rank == min(c.rank for c in alike)]
+    best = [each for each in best if not is_output_beside_target(each.name, [other.name for other in best])]
     if len(best) == 1:
         return (given, best[0].name) if inputs is not None else (best[0].name, given)
     if inputs is not None and not fitting:
@@ -206,7 +215,30 @@ def _is_text(value: Any) -> bool:
 def listed(found: Candidates) -> str:
     """Candidates as lines of a message."""
     lines = ["Could be inputs:", *(f"  {c}" for c in found.inputs or ("nothing",))]
-    return "\n".join([*lines, "Could be labels:", *(f"  {c}" for c in found.labels or ("nothing",))])
+    lines += ["Could be labels:", *(f"  {c}" for c in found.labels or ("nothing",))]
+    if found.others:
+        more = len(found.others) - _MOST_LISTED
+        lines += ["Neither:", *(f"  {other}" for other in found.others[:_MOST_LISTED])]
+        lines += [f"  and {more} more"] * (more > 0)
+    return "\n".join(lines)
+
+
+def _is_noted(name: str, value: Any) -> bool:
+    """Whether a value is a record of a training, or a part of one."""
+    named = value.fields if isinstance(value, StructArray) else fields(value)
+    return notes_a_training(name) or (not isinstance(value, MatlabObject) and is_training_record(named))
+
+
+def _reason(name: str, value: Any, expected: Expected) -> str:
+    """Why a value is neither inputs nor labels."""
+    if _is_noted(name, value):
+        return "notes how a training went"
+    if _is_scalar(value) or isinstance(value, str):
+        return "a single value"
+    if np.size(value) == 0:
+        return "empty"
+    size = f"{size_text(_size(value))} {matlab_class(value)}"
+    return f"{size}, which is no {expected}, and no labels for what could be inputs"
 
 
 def _leaves(variables: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -221,10 +253,15 @@ def _leaves(variables: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _inside(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping):
-        if not _is_network(value):
+        if is_training_record(value):
+            yield name, value
+        elif not _is_network(value):
             for field, child in value.items():
                 yield from _inside(f"{name}.{field}", child)
     elif isinstance(value, np.ndarray) and value.dtype == object and _holds_structs(value):
+        if isinstance(value, StructArray) and is_training_record(value.fields):
+            yield name, value
+            return
         if isinstance(value, StructArray):
             yield from ((f"{name}.{field}", field_of_all(value, field)) for field in value.fields)
         for number, element in enumerate(value.ravel(order="F")[:_MOST_ELEMENTS], start=1):
@@ -233,7 +270,7 @@ def _inside(name: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield from ((f"{name}(:,{number})", column(value, number)) for number in (1, 2))
     else:
         yield name, value
-        if isinstance(value, pd.DataFrame):
+        if isinstance(value, pd.DataFrame) and not is_training_record(fields(value)):
             yield from ((f"{name}.{column}", child) for column, child in fields(value).items())
 
 

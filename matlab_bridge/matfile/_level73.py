@@ -224,7 +224,7 @@ class _Reader:
         if "data" not in parts:
             values, indices = np.empty(0, DTYPES[class_name]), np.empty(0, np.int64)
         else:
-            values = _typed(self._file.read(parts["data"]), class_name, {})
+            values = _typed(self._file.read(parts["data"]), class_name, {}).reshape(-1)
             indices = self._file.read(parts["ir"])
         return sparse_matrix(values, indices, starts, (rows, starts.size - 1))
 
