@@ -110,9 +110,9 @@ def _read_as(file: ImageFile, mode: str, raw_mode: str) -> Array:
     """An image whose bytes are taken for others than it says."""
     with Image.open(io.BytesIO(file.read())) as image:
         image._mode = mode  # Pillow has no other way to change what a file says of itself
-        image.tile = [  # type: ignore[attr-defined]
-            tile._replace(args=raw_mode if isinstance(tile[3], str) else (raw_mode, *tile[3][1:]))
-            for tile in image.tile  # type: ignore[attr-defined]
+        image.tile = [
+            tile._replace(args=(raw_mode, *tile[3][1:]) if isinstance(tile[3], tuple) else raw_mode)
+            for tile in image.tile
         ]
         return np.asarray(image)
 

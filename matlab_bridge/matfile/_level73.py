@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from matlab_bridge._errors import LostObjectError, MatFileError, TruncatedFileError
+from matlab_bridge._errors import LostObjectError, TruncatedFileError
 
 from ._characters import decoded, decoded_characters
 from ._damage import SYMPTOMS
@@ -114,7 +114,7 @@ def _listed(file: HDF5) -> tuple[dict[str, int], tuple[VariableInfo, ...]]:
 def _described(file: HDF5, name: str, address: int) -> VariableInfo:
     try:
         return _describe(file, name, file.item(address))
-    except (MatFileError, *SYMPTOMS):  # what is wrong with it is told when it is read, and hides no other
+    except SYMPTOMS:  # MatFileError is a ValueError; what is wrong with it is told when it is read, and hides no other
         return VariableInfo(name, "unreadable", (0, 0))
 
 

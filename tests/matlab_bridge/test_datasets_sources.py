@@ -84,7 +84,7 @@ def test_labels_of_a_second_file(tmp_path, name, labels):
 def test_a_second_file_with_several_labels_says_how_to_name_them(tmp_path):
     save(tmp_path / "x.mat", {"XTest": np.moveaxis(IMAGES, 0, -1)})
     save(tmp_path / "y.mat", {"first": list(NAMES), "second": list(NAMES)})
-    with pytest.raises(DatasetNotFoundError, match="labels='y.mat:NAME'"):
+    with pytest.raises(DatasetNotFoundError, match=r"labels='y\.mat:NAME'"):
         load_dataset(tmp_path / "x.mat", labels="y.mat", network=NET)
 
 
@@ -124,7 +124,7 @@ def test_a_folder_of_mat_files_says_what_is_missing(tmp_path):
     mat_folder(tmp_path, extra=True)
     with pytest.raises(DatasetNotFoundError, match=r"2 arrays \(image, mask\).*inputs="):
         load_dataset(tmp_path, network=NET)
-    with pytest.raises(DatasetNotFoundError, match="no variable 'picture'. It has: image, when, mask"):
+    with pytest.raises(DatasetNotFoundError, match=r"no variable 'picture'\. It has: image, when, mask"):
         load_dataset(tmp_path, "picture", network=NET)
 
 
