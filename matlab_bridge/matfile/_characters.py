@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -63,6 +64,13 @@ def decoded_characters(stored: Array, shape: tuple[int, ...]) -> Array:
     if shape[0] == 1:
         return characters(units).reshape(1, -1)
     raise TruncatedFileError(f"a char array of size {shape} has {units.size} characters")
+
+
+class Units(np.ndarray[Any, Any]):
+    """A char row as its 16-bit units, in the shape 1 x n: what writers take where NumPy's strings would lose a NUL."""
+
+    def __new__(cls, text: str) -> Units:
+        return units_of(text)[np.newaxis].view(cls)
 
 
 def units_of(text: str) -> Array:

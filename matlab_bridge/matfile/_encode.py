@@ -14,7 +14,7 @@ import scipy.sparse
 from matlab_bridge._errors import UnwritableValueError
 
 from . import _encode_classes as classes
-from ._characters import units_of
+from ._characters import Units, units_of
 from ._lazy import LazyArray
 from ._matio import EmptyMatStruct, MatlabOpaque
 from ._matio import MatlabObject as OldObject
@@ -98,7 +98,7 @@ def _text(value: str, where: str) -> Array:
     except UnicodeEncodeError as error:
         raise UnwritableValueError(f"{where} is text that is not Unicode: {error}.") from error
     if "\x00" in value:
-        raise UnwritableValueError(f"{where} is text with a NUL character; remove it with text.replace('\\0', '').")
+        return Units(value)
     return np.array([value]) if value else np.empty((0, 0), dtype=np.str_)
 
 
@@ -258,7 +258,12 @@ def _numbers(array: Array, where: str) -> Array:
 
 
 def _char_matrix(array: CharArray, where: str) -> Array:
-    texts = [text for row in array.ravel().tolist() for text in encoded(row, where).tolist() or [""]]
+    rows = array.ravel().tolist()
+    if any("\x00" in row for row in rows):
+        raise UnwritableValueError(
+            f"{where} is a char matrix with a NUL character; remove it with text.replace('\\0', '')."
+        )
+    texts = [text for row in rows for text in encoded(row, where).tolist() or [""]]
     width = max((units_of(text).size for text in texts), default=0)
     filled = [text + " " * (width - units_of(text).size) for text in texts]
     return np.array(filled, dtype=np.str_).reshape(array.shape or (1,))
