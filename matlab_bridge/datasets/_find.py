@@ -24,6 +24,7 @@ from ._names import is_output_beside_target, is_prediction, names_inputs, names_
 from ._pairs import column, is_pairs
 from ._paths import field_of_all, fields, resolve
 from ._records import is_training_record, notes_a_training
+from ._responses import response_of, without_response
 
 _MOST_LISTED = 20  # of the variables that are neither inputs nor labels
 _MOST_ELEMENTS = 50  # of a struct array or cell that are looked into
@@ -123,7 +124,15 @@ def candidates_in(variables: Mapping[str, Any], network: Network | None, path: P
     inputs = [c for name, value in arrays for c in _input_candidates(name, value, expected)]
     inputs += [candidate for candidate, _ in stores]
     counts = {count for candidate in inputs for count in candidate.observations}
-    labels = [c for name, value in arrays for c in _label_candidates(name, value, expected, counts)]
+    responses = {f"{name}.{column}" for name, value in arrays if (column := response_of(value, expected)) is not None}
+    tables = {name.rpartition(".")[0] for name in responses}
+    labels = [
+        candidate
+        for name, value in arrays
+        # Of the numbers of a table that has a response, no others are labels.
+        if name in responses or name.rpartition(".")[0] not in tables or numeric(value) is None
+        for candidate in _label_candidates(name, value, expected, counts, is_response=name in responses)
+    ]
     for candidate, own in stores:
         labels += _label_candidates(f"{candidate.name}.Labels", own, expected, set(candidate.observations))
     taken = {candidate.name for candidate in (*inputs, *labels)}
@@ -305,7 +314,7 @@ def _input_candidates(name: str, value: Any, expected: Expected) -> Iterator[Can
     is_vector = max(np.shape(value), default=0) == np.size(value)
     if expected.kind == "unknown" and is_vector and numbers_of(value) is not None:
         return  # without a network, a vector is more likely to be labels
-    found = readings(value, expected)
+    found = readings(without_response(value, expected), expected)
     if found:
         reason = " or ".join(reading.text for reading in found)
         rank = (int(is_prediction(name)), 0 if names_inputs(name) else 1)
@@ -314,7 +323,7 @@ def _input_candidates(name: str, value: Any, expected: Expected) -> Iterator[Can
 
 def _label_numbers(value: Any, expected: Expected) -> set[int]:
     """How many labels inputs can have: one an observation, or one a time step of a single sequence."""
-    counts = {reading.observations for reading in readings(value, expected)}
+    counts = {reading.observations for reading in readings(without_response(value, expected), expected)}
     array = numeric(value)
     if counts and expected.kind == "sequence" and array is not None and array.ndim == 2:
         counts.add(array.size // expected.size[0])
@@ -326,7 +335,9 @@ def _is_scalar(value: Any) -> bool:
     return array is not None and array.size == 1
 
 
-def _label_candidates(name: str, value: Any, expected: Expected, counts: set[int]) -> Iterator[Candidate]:
+def _label_candidates(
+    name: str, value: Any, expected: Expected, counts: set[int], *, is_response: bool = False
+) -> Iterator[Candidate]:
     """Labels must have as many elements, rows or columns as some inputs have observations."""
     if _is_scalar(value):
         return
@@ -338,7 +349,7 @@ def _label_candidates(name: str, value: Any, expected: Expected, counts: set[int
         except BridgeError:
             continue
         # Without a network the name must say that numbers are responses; a table may have a column Y of positions.
-        is_named = names_labels(name) and np.ndim(value) == 2 and len(fitting) == 1
+        is_named = is_response or (names_labels(name) and np.ndim(value) == 2 and len(fitting) == 1)
         if not labels.class_names and not _are_responses(labels.data, expected, is_named=is_named):
             continue
         kind = 0 if names else 1 if labels.class_names else 2

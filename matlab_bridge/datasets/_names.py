@@ -47,7 +47,7 @@ def is_output_beside_target(name: str, others: Iterable[str]) -> bool:
 
 
 def _says(name: str, *which: str) -> bool:
-    return not set(which).isdisjoint(words(name))
+    return not set(which).isdisjoint(words(name.rpartition(".")[2]))
 
 
 def names_inputs(name: str) -> bool:
