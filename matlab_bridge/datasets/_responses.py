@@ -26,7 +26,7 @@ def response_of(value: Any, expected: Expected) -> str | None:
     """
     if not isinstance(value, pd.DataFrame):
         return None
-    widths = {str(name): np.shape(numbers_of(value[[name]]))[1] for name in value.columns}
+    widths = {str(name): np.asarray(numbers_of(value[[name]])).shape[1] for name in value.columns}
     numeric = [name for name, width in widths.items() if width]
     named = [name for name in numeric if names_labels(name)]
     if expected.kind == "feature" and sum(widths.values()) == expected.size[0] + 1 and numeric:
