@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from keras_prunelab._errors import InvalidModelError
 
@@ -32,8 +33,9 @@ class OpenedModel:
 
     @property
     def variable(self) -> str | None:
-        """The path of the network inside its file."""
-        return self.network.source.variable if self.network and self.network.source else None
+        """The path of the network inside its file; None for matrices, of which the model has the description."""
+        source = self.network.source if self.network else None
+        return source.variable if source and not source.describe else None
 
 
 def open_model(path: Path, variable: str | None = None) -> OpenedModel:
@@ -62,7 +64,7 @@ def open_model(path: Path, variable: str | None = None) -> OpenedModel:
         attach(model, facts)
         opened = OpenedModel(model, path, class_names=facts.class_names)
     else:
-        network = bridge.load_network(path, variable)
+        network = bridge.load_network(path, **named_network(variable))
         opened = OpenedModel(network.to_keras(), path, network, network.class_names)
         _console.say(f"Network: {_what(network)}, {opened.model.count_params():,} parameters.")
     return opened
@@ -74,15 +76,54 @@ def open_data(
     """The inputs and labels for a model, in the order of its classes."""
     import matlab_bridge as bridge
 
-    data = bridge.load_dataset(path, inputs, labels, network=_described(opened), image_root=image_root)
+    try:
+        data = bridge.load_dataset(path, inputs, labels, network=_described(opened), image_root=image_root)
+    except bridge.DatasetNotFoundError as error:
+        raise bridge.DatasetNotFoundError(_in_options(str(error))) from error
     for line in data.description.splitlines():
         _console.say(f"Data: {line}")
     if data.labels is None:
         raise bridge.DatasetNotFoundError(
             f"{path} holds inputs but no labels, and without labels there is no accuracy. "
-            "Name the variable with --labels."
+            "Name the variable with --labels; one of another file is --labels FILE:NAME."
         )
     return data
+
+
+def named_network(variable: str | None) -> dict[str, Any]:
+    """What `load_network` is told by --network: a variable, or, with blanks in it, the layers that matrices are.
+
+    A layer is the path of its weights (with `'` where they are transposed), of its bias (or `first` or `last`, the
+    column of the weights that is the bias), and its activation; layers are apart by semicolons.
+    """
+    if variable is None or " " not in variable.strip():
+        return {"variable": variable}
+    import matlab_bridge as bridge
+
+    layers = []
+    for each in filter(None, map(str.split, variable.split(";"))):
+        weights, *others = each
+        bias = others[0] if len(others) > 1 else ""
+        layers.append(
+            bridge.WeightLayer(
+                weights.removesuffix("'"),
+                "" if bias in {"first", "last"} else bias,
+                activation=others[-1] if others else "linear",
+                orientation="inputs x outputs" if weights.endswith("'") else "outputs x inputs",
+                bias_column=bias if bias in {"first", "last"} else "",
+            )
+        )
+        if len(others) > 2:
+            raise InvalidModelError(
+                f"--network has {' '.join(each)!r}; a layer is its weights, its bias and its activation: 'W1 b1 tanh'."
+            )
+    return {"describe": layers}
+
+
+def _in_options(message: str) -> str:
+    """A message of the bridge in the words of the command line."""
+    options = re.sub(r"\b(inputs|labels|network)=(?:'([^']*)')?", r"--\1 \2", message)
+    return re.sub(r" +([;,.])", r"\1", options)
 
 
 def _described(opened: OpenedModel) -> Network | None:

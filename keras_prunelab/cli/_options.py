@@ -9,14 +9,20 @@ import typer
 
 Network = Annotated[
     str | None,
-    typer.Option("--network", metavar="NAME", help="The variable that holds the network, where there are several."),
+    typer.Option(
+        "--network",
+        metavar="NAME",
+        help="The variable that holds the network, where there are several; or the layers that plain matrices are: "
+        "'W1 b1 tanh; W2 b2 softmax' (W1' for x W1, first or last for a bias that is a column of W1).",
+    ),
 ]
 Data = Annotated[
     Path | None,
     typer.Option(
         "--data",
         metavar="DATA",
-        help="Where the data is, if not in the same file: a .mat, a folder or a .zip of images.",
+        help="Where the data is, if not in the same file: a .mat, .npz, .npy or .csv, a folder or a .zip of images, or "
+        "a folder of .mat files with one observation each.",
     ),
 ]
 ImageRoot = Annotated[
@@ -28,7 +34,10 @@ ImageRoot = Annotated[
     ),
 ]
 Inputs = Annotated[str | None, typer.Option("--inputs", metavar="X", help="The variable that holds the inputs.")]
-Labels = Annotated[str | None, typer.Option("--labels", metavar="Y", help="The variable that holds the labels.")]
+Labels = Annotated[
+    str | None,
+    typer.Option("--labels", metavar="Y", help="The variable that holds the labels; of another file, FILE:Y."),
+]
 Sparsities = Annotated[
     str,
     typer.Option(

@@ -1,7 +1,8 @@
 """Data for networks: arrays, sequences, tables, datastores, folders and zips of images, with their labels."""
 
+from ._candidates import Candidate, Candidates
 from ._dataset import Dataset
-from ._find import Candidate, Candidates, candidates
+from ._find import candidates
 from ._imdb import Imdb, load_imdb
 from ._load import load_dataset
 from ._padding import Padded

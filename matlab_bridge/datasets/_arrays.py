@@ -22,6 +22,8 @@ from ._channels import real_channels
 from ._dataset import Array, Sequences, as_input, size_text
 from ._expected import Expected
 
+_OF_PIXELS = (np.uint8, np.bool_)
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -224,6 +226,8 @@ def _cell_readings(cell: Array, expected: Expected) -> tuple[Reading, ...]:
         return ()
     if expected.kind == "image":
         return _cell_of_images(arrays, expected.size)
+    if expected.kind == "unknown" and (size := _common_image_size(arrays)):
+        return _cell_of_images(arrays, size)
     if any(array.ndim != 2 for array in arrays):
         return ()
     if expected.kind == "feature":
@@ -246,6 +250,15 @@ def _cell_of_images(arrays: list[Array], size: tuple[int, ...]) -> tuple[Reading
     if any(array.shape != size for array in full):
         return ()
     return (Reading(len(full), f"a cell of images of {size_text(size)}", lambda: as_input(np.stack(full))),)
+
+
+def _common_image_size(arrays: list[Array]) -> tuple[int, ...]:
+    """The size of images that are all alike: colours of any type, or gray ones of bytes or bits; else nothing."""
+    shapes = {array.shape for array in arrays}
+    shape = arrays[0].shape
+    is_colour = len(shape) == 3
+    is_gray = len(shape) == 2 and min(shape) > 1 and all(array.dtype in _OF_PIXELS for array in arrays)
+    return (*shape, 1)[:3] if len(shapes) == 1 and (is_colour or is_gray) else ()
 
 
 def _common_width(arrays: list[Array]) -> int:

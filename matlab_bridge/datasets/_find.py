@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,68 +15,18 @@ from matlab_bridge.networks._network import Network
 from matlab_bridge.networks.read._values import numeric
 
 from ._arrays import numbers_of, readings
+from ._candidates import Candidate, Candidates, listed, the_pair
 from ._dataset import size_text
 from ._datastore import is_datastore, read_datastore
 from ._expected import Expected, expected_of
 from ._labels import as_text, encoded, label_counts
-from ._names import is_prediction, names_inputs, names_labels, split_of
+from ._names import is_output_beside_target, is_prediction, names_inputs, names_labels, split_of
 from ._pairs import column, is_pairs
 from ._paths import field_of_all, fields, resolve
+from ._records import is_training_record, notes_a_training
+from ._responses import response_of, without_response
 
 _MOST_ELEMENTS = 50  # of a struct array or cell that are looked into
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A variable that could be inputs or labels.
-
-    Attributes:
-        name: its path, as `load_dataset` takes it.
-        class_name: what it is in MATLAB's words.
-        size: in MATLAB's way.
-        reason: why it fits.
-        observations: each number of observations, or of their labels, that it can be read as.
-        rank: the lower the likelier, among candidates that fit.
-    """
-
-    name: str
-    class_name: str
-    size: tuple[int, ...]
-    reason: str
-    observations: tuple[int, ...]
-    rank: tuple[int, ...] = ()
-
-    def __str__(self) -> str:
-        return f"{self.name} ({size_text(self.size)} {self.class_name}): {self.reason}"
-
-
-@dataclass(frozen=True)
-class Candidates:
-    """The variables that could be inputs, and those that could be labels."""
-
-    inputs: tuple[Candidate, ...]
-    labels: tuple[Candidate, ...]
-
-    def pairs(self) -> list[tuple[Candidate, Candidate]]:
-        """Inputs and labels that fit each other, of the best rank only."""
-        fitting = [
-            (x, y)
-            for x in self.inputs
-            for y in self.labels
-            if x.name != y.name
-            and not set(x.observations).isdisjoint(y.observations)
-            and split_of(x.name) == split_of(y.name)
-            and (not y.name.endswith(".Labels") or y.name == f"{x.name}.Labels")
-            and not is_prediction(y.name)  # a network always agrees with what it said itself
-        ]
-        if not fitting:
-            return []
-        best = min(_pair_rank(x, y) for x, y in fitting)
-        return [(x, y) for x, y in fitting if _pair_rank(x, y) == best]
-
-
-def _pair_rank(x: Candidate, y: Candidate) -> tuple[Any, ...]:
-    return split_of(x.name), x.rank, y.rank
 
 
 def candidates(path: str | Path, network: Network | None = None) -> Candidates:
@@ -111,37 +60,27 @@ def candidates_in(variables: Mapping[str, Any], network: Network | None, path: P
     source = network.source if network is not None else None
     same_file = source is not None and Path(source.path).resolve() == Path(path).resolve()
     skipped = source.variable if source is not None and same_file else None
-    leaves = [leaf for leaf in _leaves(variables) if leaf[0] != skipped]
+    everything = [leaf for leaf in _leaves(variables) if leaf[0] != skipped]
+    leaves = [(name, value) for name, value in everything if not _is_noted(name, value)]
     stores = [pair for name, value in leaves if is_datastore(value) for pair in _datastores(name, value, expected)]
     arrays = [leaf for leaf in leaves if not is_datastore(leaf[1])]
     inputs = [c for name, value in arrays for c in _input_candidates(name, value, expected)]
     inputs += [candidate for candidate, _ in stores]
     counts = {count for candidate in inputs for count in candidate.observations}
-    labels = [c for name, value in arrays for c in _label_candidates(name, value, expected, counts)]
+    responses = {f"{name}.{column}" for name, value in arrays if (column := response_of(value, expected)) is not None}
+    tables = {name.rpartition(".")[0] for name in responses}
+    labels = [
+        candidate
+        for name, value in arrays
+        # Of the numbers of a table that has a response, no others are labels.
+        if name in responses or name.rpartition(".")[0] not in tables or numeric(value) is None
+        for candidate in _label_candidates(name, value, expected, counts, is_response=name in responses)
+    ]
     for candidate, own in stores:
         labels += _label_candidates(f"{candidate.name}.Labels", own, expected, set(candidate.observations))
-    return Candidates(tuple(inputs), tuple(labels))
-
-
-def the_pair(found: Candidates, path: Path) -> tuple[str, str]:
-    """The names of the only inputs and labels that fit.
-
-    Raises:
-        DatasetNotFoundError: if there are none, or several; it lists them.
-    """
-    pairs = found.pairs()
-    if len(pairs) == 1:
-        return pairs[0][0].name, pairs[0][1].name
-    if pairs:
-        choices = "\n".join(f"  inputs={x.name!r}, labels={y.name!r}" for x, y in pairs)
-        raise DatasetNotFoundError(
-            f"{path} holds several pairs of inputs and labels that fit. Pass the one that is "
-            f"meant:\n{choices}\n{listed(found)}"
-        )
-    raise DatasetNotFoundError(
-        f"{path} holds no inputs with labels that fit each other and the network. Pass inputs= and labels=, "
-        f"or the file, folder or zip that holds the data.\n{listed(found)}"
-    )
+    taken = {candidate.name for candidate in (*inputs, *labels)}
+    others = [f"{name}: {_reason(name, value, expected)}" for name, value in everything if name not in taken]
+    return Candidates(tuple(inputs), tuple(labels), tuple(others))
 
 
 def completed(
@@ -175,6 +114,7 @@ def completed(
     fitting = [c for c in offered if c.name != given and not counts.isdisjoint(c.observations)]
     alike = [candidate for candidate in fitting if split_of(candidate.name) == split_of(given)]
     best = [candidate for candidate in alike if candidate.rank == min(c.rank for c in alike)]
+    best = [each for each in best if not is_output_beside_target(each.name, [other.name for other in best])]
     if len(best) == 1:
         return (given, best[0].name) if inputs is not None else (best[0].name, given)
     if inputs is not None and not fitting:
@@ -203,10 +143,22 @@ def _is_text(value: Any) -> bool:
         return True
 
 
-def listed(found: Candidates) -> str:
-    """Candidates as lines of a message."""
-    lines = ["Could be inputs:", *(f"  {c}" for c in found.inputs or ("nothing",))]
-    return "\n".join([*lines, "Could be labels:", *(f"  {c}" for c in found.labels or ("nothing",))])
+def _is_noted(name: str, value: Any) -> bool:
+    """Whether a value is a record of a training, or a part of one."""
+    named = value.fields if isinstance(value, StructArray) else fields(value)
+    return notes_a_training(name) or (not isinstance(value, MatlabObject) and is_training_record(named))
+
+
+def _reason(name: str, value: Any, expected: Expected) -> str:
+    """Why a value is neither inputs nor labels."""
+    if _is_noted(name, value):
+        return "notes how a training went"
+    if _is_scalar(value) or isinstance(value, str):
+        return "a single value"
+    if np.size(value) == 0:
+        return "empty"
+    size = f"{size_text(_size(value))} {matlab_class(value)}"
+    return f"{size}, which is no {expected}, and no labels for what could be inputs"
 
 
 def _leaves(variables: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -221,10 +173,15 @@ def _leaves(variables: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _inside(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping):
-        if not _is_network(value):
+        if is_training_record(value):
+            yield name, value
+        elif not _is_network(value):
             for field, child in value.items():
                 yield from _inside(f"{name}.{field}", child)
     elif isinstance(value, np.ndarray) and value.dtype == object and _holds_structs(value):
+        if isinstance(value, StructArray) and is_training_record(value.fields):
+            yield name, value
+            return
         if isinstance(value, StructArray):
             yield from ((f"{name}.{field}", field_of_all(value, field)) for field in value.fields)
         for number, element in enumerate(value.ravel(order="F")[:_MOST_ELEMENTS], start=1):
@@ -233,7 +190,7 @@ def _inside(name: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield from ((f"{name}(:,{number})", column(value, number)) for number in (1, 2))
     else:
         yield name, value
-        if isinstance(value, pd.DataFrame):
+        if isinstance(value, pd.DataFrame) and not is_training_record(fields(value)):
             yield from ((f"{name}.{column}", child) for column, child in fields(value).items())
 
 
@@ -268,7 +225,7 @@ def _input_candidates(name: str, value: Any, expected: Expected) -> Iterator[Can
     is_vector = max(np.shape(value), default=0) == np.size(value)
     if expected.kind == "unknown" and is_vector and numbers_of(value) is not None:
         return  # without a network, a vector is more likely to be labels
-    found = readings(value, expected)
+    found = readings(without_response(value, expected), expected)
     if found:
         reason = " or ".join(reading.text for reading in found)
         rank = (int(is_prediction(name)), 0 if names_inputs(name) else 1)
@@ -277,7 +234,7 @@ def _input_candidates(name: str, value: Any, expected: Expected) -> Iterator[Can
 
 def _label_numbers(value: Any, expected: Expected) -> set[int]:
     """How many labels inputs can have: one an observation, or one a time step of a single sequence."""
-    counts = {reading.observations for reading in readings(value, expected)}
+    counts = {reading.observations for reading in readings(without_response(value, expected), expected)}
     array = numeric(value)
     if counts and expected.kind == "sequence" and array is not None and array.ndim == 2:
         counts.add(array.size // expected.size[0])
@@ -289,7 +246,9 @@ def _is_scalar(value: Any) -> bool:
     return array is not None and array.size == 1
 
 
-def _label_candidates(name: str, value: Any, expected: Expected, counts: set[int]) -> Iterator[Candidate]:
+def _label_candidates(
+    name: str, value: Any, expected: Expected, counts: set[int], *, is_response: bool = False
+) -> Iterator[Candidate]:
     """Labels must have as many elements, rows or columns as some inputs have observations."""
     if _is_scalar(value):
         return
@@ -301,7 +260,7 @@ def _label_candidates(name: str, value: Any, expected: Expected, counts: set[int
         except BridgeError:
             continue
         # Without a network the name must say that numbers are responses; a table may have a column Y of positions.
-        is_named = names_labels(name) and np.ndim(value) == 2 and len(fitting) == 1
+        is_named = is_response or (names_labels(name) and np.ndim(value) == 2 and len(fitting) == 1)
         if not labels.class_names and not _are_responses(labels.data, expected, is_named=is_named):
             continue
         kind = 0 if names else 1 if labels.class_names else 2

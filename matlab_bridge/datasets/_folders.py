@@ -17,12 +17,16 @@ from ._dataset import shortened
 from ._images import EXTENSIONS, ImageFile
 from ._names import SPLITS, split_of
 
+Images = dict[tuple[str, ...], ImageFile]
+Skipped = tuple[str, ...]
+
 _CHUNK = 1 << 20
+_MOST_NAMED = 5  # of the files that are left out
 # Deflate cannot do better than about 1 : 1,032; a nested or overlapping archive can.
 _LARGEST_RATIO = 1100
 
 
-def folder_images(folder: Path) -> dict[tuple[str, ...], ImageFile]:
+def folder_images(folder: Path) -> tuple[Images, Skipped]:
     """The images in a folder and its subfolders.
 
     Args:
@@ -30,13 +34,13 @@ def folder_images(folder: Path) -> dict[tuple[str, ...], ImageFile]:
 
     Returns:
         Images by the parts of their path inside the folder, sorted as `imageDatastore` does: by the code of
-        each character.
+        each character; and the names of the other files.
     """
     found = {path.relative_to(folder).parts: ImageFile.of(path) for path in folder.rglob("*") if path.is_file()}
     return _sorted_images(found)
 
 
-def zip_images(archive: zipfile.ZipFile, max_bytes: int) -> dict[tuple[str, ...], ImageFile]:
+def zip_images(archive: zipfile.ZipFile, max_bytes: int) -> tuple[Images, Skipped]:
     """The images in an archive; nothing is written to disk.
 
     Args:
@@ -70,7 +74,7 @@ def zip_images(archive: zipfile.ZipFile, max_bytes: int) -> dict[tuple[str, ...]
 
 
 def labelled(
-    images: dict[tuple[str, ...], ImageFile], where: str, subfolder: str | None, class_names: Sequence[str]
+    images: Images, where: str, subfolder: str | None, class_names: Sequence[str], skipped: Skipped = ()
 ) -> tuple[list[ImageFile], list[str] | None, str]:
     """Images with the name of the folder each lies in.
 
@@ -79,6 +83,7 @@ def labelled(
         where: the folder or archive, for messages.
         subfolder: only the images under this folder, such as `"test"`; None chooses among train, validation
             and test.
+        skipped: the names of files that are no images, for the sentence.
         class_names: the network's; a folder that holds images itself gives labels only if it is one of them.
 
     Returns:
@@ -98,6 +103,8 @@ def labelled(
             for parts, image in images.items()
             if any(parts[i : i + len(steps)] == steps for i in range(len(parts) - len(steps)))
         }
+    if skipped:
+        text += f" {len(skipped)} files are no images and were left out: {shortened(skipped, _MOST_NAMED)}."
     if not images:
         inside = f" under {subfolder!r}" if subfolder else ""
         raise DatasetNotFoundError(
@@ -118,7 +125,7 @@ def labelled(
     return list(images.values()), names, text
 
 
-def _validation_folder(images: dict[tuple[str, ...], ImageFile]) -> str | None:
+def _validation_folder(images: Images) -> str | None:
     """The folder for validation or test, where the first level that branches is made of such folders."""
     depth = 0
     while True:
@@ -132,12 +139,10 @@ def _validation_folder(images: dict[tuple[str, ...], ImageFile]) -> str | None:
     return None
 
 
-def _sorted_images(found: dict[tuple[str, ...], ImageFile]) -> dict[tuple[str, ...], ImageFile]:
-    def is_wanted(parts: tuple[str, ...]) -> bool:
-        hidden = any(part.startswith((".", "__MACOSX")) for part in parts)
-        return not hidden and PurePosixPath(parts[-1]).suffix.lower() in EXTENSIONS
-
-    return {parts: found[parts] for parts in sorted(filter(is_wanted, found))}
+def _sorted_images(found: Images) -> tuple[Images, Skipped]:
+    shown = sorted(parts for parts in found if not any(part.startswith((".", "__MACOSX")) for part in parts))
+    images = {parts: found[parts] for parts in shown if PurePosixPath(parts[-1]).suffix.lower() in EXTENSIONS}
+    return images, tuple("/".join(parts) for parts in shown if parts not in images)
 
 
 def _check_member(member: zipfile.ZipInfo) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -22,6 +25,8 @@ EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 # rgb2gray's documentation gives these weights: https://www.mathworks.com/help/matlab/ref/rgb2gray.html
 _GRAY_WEIGHTS = (0.2989, 0.5870, 0.1140)
 _MOST_PIXELS = 1 << 28
+# Pillow's names for 16 bits a channel, of which it reads 8.
+_WIDE = re.compile(r"(LA|RGB[AX]?);16[BLN]")
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ def decoded(file: ImageFile) -> Array:
         file: PNG, JPEG, BMP or TIFF; of several frames, the first.
 
     Returns:
-        `(H, W)` or `(H, W, 3)`: uint8, uint16 for 16-bit gray, bool for 1-bit images, float32. Transparency
+        `(H, W)` or `(H, W, 3)`: uint8, uint16 for 16 bits, bool for 1-bit images, float32. Transparency
         is dropped.
 
     Raises:
@@ -74,9 +79,42 @@ def decoded(file: ImageFile) -> Array:
         with Image.open(io.BytesIO(file.read())) as image:
             if image.width * image.height > _MOST_PIXELS:
                 raise DatasetError(f"{file.name} has {image.width} x {image.height} pixels, more than 2^28.")
-            return _pixels(image)
+            return _wide_pixels(image, file) if _is_wide(image) else _pixels(image)
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise DatasetError(f"{file.name} cannot be read as an image: {error}") from error
+
+
+def _is_wide(image: Image.Image) -> bool:
+    """Whether an image has 16 bits a channel and several channels, of which Pillow keeps the upper 8 bits."""
+    return any(_WIDE.fullmatch(_raw_mode(tile)) for tile in getattr(image, "tile", ()))
+
+
+def _raw_mode(tile: Any) -> str:
+    """How the bytes of a tile lie, such as `"RGB;16B"`."""
+    return str(tile[3] if isinstance(tile[3], str) else tile[3][0] if tile[3] else "")
+
+
+def _wide_pixels(image: Image.Image, file: ImageFile) -> Array:
+    """Gray or colours of 16 bits, read twice: a number with its bytes swapped has the lower one where Pillow looks."""
+    mode = _raw_mode(image.tile[0])  # type: ignore[attr-defined]  # an image that comes from a file has tiles
+    if mode.startswith("LA"):  # two numbers of 16 bits are as many bytes as four of 8
+        four = _read_as(file, "RGBA", "RGBA").astype(np.uint16)
+        return four[..., 0] << 8 | four[..., 1]
+    stem, order = mode[:-1], mode[-1]
+    is_big = order == "B" or (order == "N" and sys.byteorder == "big")
+    upper, lower = (_read_as(file, image.mode, stem + swapped) for swapped in ("BL" if is_big else "LB"))
+    return upper[..., :3].astype(np.uint16) << 8 | lower[..., :3]
+
+
+def _read_as(file: ImageFile, mode: str, raw_mode: str) -> Array:
+    """An image whose bytes are taken for others than it says."""
+    with Image.open(io.BytesIO(file.read())) as image:
+        image._mode = mode  # Pillow has no other way to change what a file says of itself
+        image.tile = [
+            tile._replace(args=(raw_mode, *tile[3][1:]) if isinstance(tile[3], tuple) else raw_mode)
+            for tile in image.tile
+        ]
+        return np.asarray(image)
 
 
 def _pixels(image: Image.Image) -> Array:

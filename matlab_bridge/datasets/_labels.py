@@ -236,6 +236,8 @@ def _steps(value: Any, observations: int) -> list[Any] | None:
 
 def _encoded_steps(steps: list[Any], expected: Expected, doubt: Doubt) -> Labels:
     """All sequences at once, so that they share one order of classes, then apart again."""
+    if any(np.size(step) == 0 for step in steps):
+        raise DatasetError("The labels are a cell with elements that are empty, and so no labels.")
     texts = [as_text(step) for step in steps]
     if all(text is not None for text in texts):
         lengths = [len(text.names) for text in texts if text is not None]

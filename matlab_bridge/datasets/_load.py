@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,22 +11,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from matlab_bridge._errors import DatasetError, MissingFilesError
+from matlab_bridge._errors import DatasetError, DatasetNotFoundError, MissingFilesError
 from matlab_bridge.networks._network import Network
 
-from ._arrays import arranged
+from ._arrays import arranged, readings
 from ._dataset import Array, Dataset, Sequences
 from ._datastore import Datastore, is_datastore, located, read_datastore
 from ._expected import Expected, expected_of
 from ._find import candidates_in, completed
-from ._folders import folder_images, labelled, zip_images
-from ._images import ImageFile, Preprocessing, stacked
+from ._folders import Images, Skipped, folder_images, labelled, zip_images
+from ._images import Preprocessing, stacked
 from ._labels import Doubt, Labels, encoded, label_counts
+from ._mat_folders import is_mat_folder, read_mat_folder
 from ._numbers import NumberLabels
-from ._paths import resolve
+from ._paths import fields, resolve
 from ._predictions import predictions_of
+from ._sources import SINGLE, is_numpy, read_variables
 
 _FOUR_GIBIBYTES = 4 << 30
+_BESIDE = "labels"  # what the variables of a second file are together
 
 
 def load_dataset(
@@ -46,11 +50,13 @@ def load_dataset(
 
     Args:
         path: a MAT-file of any version; a folder, or a zip, of PNG, JPEG, BMP or TIFF images that lie in one
-            folder a class.
+            folder a class; a folder of MAT-files with one observation each; a `.npz`, `.npy` or `.csv` file, of
+            which the last two hold one variable, `data`.
         inputs: the variable with the observations, written as in MATLAB: `"XTest"`, `"data.XTest"`,
             `"s(2).x"`, `"c{1}"`; it may be an `imageDatastore`. Of a folder or zip: the subfolder to take,
             such as `"test"`.
-        labels: the variable with the labels. A datastore brings its own.
+        labels: the variable with the labels, or a column of a `.csv`; of another file, `"labels.mat:YTest"`, or
+            `"labels.csv"` where that holds nothing else. A datastore brings its own.
         network: decides how arrays lie (its input size) and the order of the classes (its class names).
         image_root: where the images of a datastore are on this machine: their stored paths are looked for
             here by their longest existing end, whichever system wrote them.
@@ -85,14 +91,17 @@ def load_dataset(
     root = Path(image_root) if image_root is not None else None
     request = _Request(path, network, expected_of(network), number_labels, root)
     if path.is_dir():
-        return _from_images(request, folder_images(path), inputs, labels)
+        images, skipped = folder_images(path)
+        if not images and is_mat_folder(path):
+            return _from_mat_folder(request, inputs, labels)
+        return _from_images(request, images, skipped, inputs, labels)
     if path.suffix.lower() == ".zip":
         try:
             with zipfile.ZipFile(path) as archive:
-                return _from_images(request, zip_images(archive, max_bytes), inputs, labels, max_bytes)
+                return _from_images(request, *zip_images(archive, max_bytes), inputs, labels, max_bytes)
         except zipfile.BadZipFile as error:
             raise DatasetError(f"{path} is no zip archive, or a broken one: {error}.") from error
-    return _from_mat_file(request, inputs, labels)
+    return _from_file(request, inputs, labels)
 
 
 @dataclass(frozen=True)
@@ -119,7 +128,8 @@ class _Request:
 
 def _from_images(
     request: _Request,
-    images: dict[tuple[str, ...], ImageFile],
+    images: Images,
+    skipped: Skipped,
     subfolder: str | None,
     labels: str | None,
     limit: int | None = None,
@@ -129,19 +139,35 @@ def _from_images(
         raise DatasetError(f"labels={labels!r} names a variable, but the folders of {path} are its labels.")
     if expected.kind not in {"image", "unknown"}:
         raise DatasetError(f"{path} holds images, but the network takes {expected}.")
-    files, names, text = labelled(images, str(path), subfolder, expected.class_names)
+    files, names, text = labelled(images, str(path), subfolder, expected.class_names, skipped)
     # The labels first: they tell of a mistake before thousands of images are read.
     found = None if names is None else encoded(np.array(names, dtype=object), expected, len(names))
     pixels, done = stacked(files, expected, Preprocessing(), limit)
     return request.dataset(pixels, found, [f"{path.name}: {done}", text])
 
 
-def _from_mat_file(request: _Request, inputs: str | None, labels: str | None) -> Dataset:
-    from matlab_bridge.matfile import load
-
+def _from_mat_folder(request: _Request, inputs: str | None, labels: str | None) -> Dataset:
     path, expected = request.path, request.expected
-    variables = load(path, lazy=False)
+    if labels is not None:
+        raise DatasetError(f"labels={labels!r} names a variable, but the folders of {path} are its labels.")
+    cell, names, text = read_mat_folder(path, inputs)
+    found = None if names is None else encoded(np.array(names, dtype=object), expected, len(names))
+    data, how = arranged(cell, expected, path.name)
+    return request.dataset(data, found, [f"{path.name}: {text}", how])
+
+
+def _from_file(request: _Request, inputs: str | None, labels: str | None) -> Dataset:
+    path, expected = request.path, request.expected
+    variables = read_variables(path, expected)
     notes = []
+    if is_numpy(path):
+        notes.append("The first axis of NumPy's arrays, the observations, is taken for MATLAB's last one.")
+    if path.suffix.lower() == ".csv" and labels in variables[SINGLE].columns:
+        inputs, labels = inputs or SINGLE, f"{SINGLE}.{labels}"
+    beside = _file_beside(path, labels)
+    if beside is not None and labels is not None:
+        variables, inputs, labels = _with_labels_of(beside, labels, variables, inputs, request)
+        notes.append(f"The labels are those of {beside.name}.")
     if inputs is None or labels is None:
         found = candidates_in(variables, request.network, path)
         inputs, labels = completed(inputs, labels, found, variables, expected, path)
@@ -158,6 +184,46 @@ def _from_mat_file(request: _Request, inputs: str | None, labels: str | None) ->
     if raw is not None and isinstance(data, list) and len(data) == 1:
         raw = _in_a_cell(raw, len(data[0]))
     return request.dataset(data, request.encoded(raw, data), [*notes, text])
+
+
+def _file_beside(path: Path, labels: str | None) -> Path | None:
+    """The file that holds the labels, where they are given as `"labels.csv"` or `"labels.mat:YTest"`."""
+    for name in (labels, labels.rpartition(":")[0]) if labels else ():
+        if Path(name).suffix.lower() in {".mat", ".npz", ".npy", ".csv"}:
+            return next((file for file in (Path(name), path.parent / name) if file.is_file()), None)
+    return None
+
+
+def _with_labels_of(
+    beside: Path, labels: str, variables: Mapping[str, Any], inputs: str | None, request: _Request
+) -> tuple[Mapping[str, Any], str, str]:
+    """Variables of both files, those of the labels under one name, and the names of inputs and labels."""
+    others = read_variables(beside, request.expected)
+    if inputs is None:
+        found = candidates_in(variables, request.network, request.path).inputs
+        inputs = found[0].name if len(found) == 1 else None
+    if inputs is None:
+        raise DatasetNotFoundError(
+            f"{request.path} does not hold one variable alone that could be inputs. Name it with inputs=."
+        )
+    joined = {**{name: variables[name] for name in variables if inputs.startswith(name)}, _BESIDE: dict(others)}
+    end = labels.removeprefix(str(beside)).removeprefix(beside.name).removeprefix(":") if ":" in labels else ""
+    if end:
+        return joined, inputs, f"{_BESIDE}.{end}"
+    known = [name for name in others if label_counts(others[name]) & _counts(variables, inputs, request.expected)]
+    columns = [f"{name}.{column}" for name in others for column in fields(others[name])]
+    if len(columns) == 1:
+        known = columns
+    if len(known) != 1:
+        raise DatasetNotFoundError(
+            f"{beside} holds {', '.join([*others, *columns]) or 'nothing'}, and it is not clear which of them are the "
+            f"labels. Name them with labels='{beside.name}:NAME'."
+        )
+    return joined, inputs, f"{_BESIDE}.{known[0]}"
+
+
+def _counts(variables: Mapping[str, Any], inputs: str, expected: Expected) -> set[int]:
+    return {reading.observations for reading in readings(resolve(variables, inputs), expected)}
 
 
 def _from_datastore(request: _Request, store: Datastore, raw: Any, notes: list[str]) -> Dataset:

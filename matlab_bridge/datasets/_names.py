@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 # In the order of preference; names that say nothing come between data for testing and data for training.
 SPLITS = ("validation", "test", "", "training")
@@ -38,6 +39,15 @@ def split_of(name: str) -> int:
 def is_prediction(name: str) -> bool:
     """Whether a name says that it is what a network gave, not what was to be found."""
     return any(_PREDICTED.search(word) for word in words(name))
+
+
+def is_output_beside_target(name: str, others: Iterable[str]) -> bool:
+    """Whether a name is that of outputs, `"y"`, while another is that of the targets, `"t"`, as `nftool` names them."""
+    return _says(name, "y", "output", "outputs") and any(_says(other, "t", "target", "targets") for other in others)
+
+
+def _says(name: str, *which: str) -> bool:
+    return not set(which).isdisjoint(words(name.rpartition(".")[2]))
 
 
 def names_inputs(name: str) -> bool:

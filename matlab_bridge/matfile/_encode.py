@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import singledispatch
 from typing import Any
 
@@ -14,7 +14,7 @@ import scipy.sparse
 from matlab_bridge._errors import UnwritableValueError
 
 from . import _encode_classes as classes
-from ._characters import units_of
+from ._characters import Units, units_of
 from ._lazy import LazyArray
 from ._matio import EmptyMatStruct, MatlabOpaque
 from ._matio import MatlabObject as OldObject
@@ -31,8 +31,7 @@ from ._values import (
     StructArray,
 )
 
-# The greatest integer up to which every one is a double.
-_EXACT = 2**53
+_NUMBER_TYPES = (bool, int, float, complex, np.bool_, np.number)
 
 
 @singledispatch
@@ -46,10 +45,25 @@ def encoded(value: Any, where: str) -> Any:
     Raises:
         UnwritableValueError: MATLAB has no type for the value.
     """
+    array = _array_of(value)
+    if array is not None:
+        return encoded(array, where)
     raise UnwritableValueError(
         f"{where} is a {type(value).__name__}, for which there is no type of MATLAB to write. "
         "Numbers, text, arrays, lists, dicts, sparse matrices and pandas frames can be written."
     )
+
+
+def _array_of(value: Any) -> Array | None:
+    """The numbers of a tensor of TensorFlow, JAX or torch, or of a Keras variable; None for anything else."""
+    if isinstance(value, type) or not hasattr(value, "__array__"):
+        return None
+    # torch wants its tensors off the graph and off the device; it has no NumPy type for bfloat16.
+    for step in ("detach", "cpu", *(("float",) if str(getattr(value, "dtype", "")).endswith("bfloat16") else ())):
+        value = getattr(value, step, lambda value=value: value)()
+    to_numpy = getattr(value, "numpy", None)
+    array = np.asarray(to_numpy() if callable(to_numpy) else value)
+    return None if array.dtype == object else array
 
 
 @encoded.register(MatlabOpaque)
@@ -74,12 +88,7 @@ def _scalar(value: complex, where: str) -> Array:
 
 @encoded.register(int)
 def _integer(value: int, where: str) -> Array:
-    if abs(value) > _EXACT and int(float(value)) != value:
-        raise UnwritableValueError(
-            f"{where} is the integer {value}, which no double equals. "
-            f"Give it as np.int64({value}) or as text to keep it exact."
-        )
-    return np.array([[float(value)]])
+    return np.array([[classes.exact_double(value, where)]])
 
 
 @encoded.register(str)
@@ -89,7 +98,7 @@ def _text(value: str, where: str) -> Array:
     except UnicodeEncodeError as error:
         raise UnwritableValueError(f"{where} is text that is not Unicode: {error}.") from error
     if "\x00" in value:
-        raise UnwritableValueError(f"{where} is text with a NUL character; remove it with text.replace('\\0', '').")
+        return Units(value)
     return np.array([value]) if value else np.empty((0, 0), dtype=np.str_)
 
 
@@ -112,14 +121,12 @@ def _column(value: Any, where: str) -> Any:
 
 @encoded.register(pd.Categorical)
 def _categorical(value: Any, where: str) -> Any:
-    del where
-    return classes.categorical(value)
+    return classes.categorical(value, where)
 
 
 @encoded.register(CategoricalArray)
 def _categorical_array(value: CategoricalArray, where: str) -> Any:
-    del where
-    return classes.categorical_array(value)
+    return classes.categorical_array(value, where)
 
 
 @encoded.register(MatlabObject)
@@ -159,6 +166,8 @@ def _struct(value: Mapping[Any, Any], where: str) -> Array:
 @encoded.register(list)
 @encoded.register(tuple)
 def _sequence(value: Any, where: str) -> Any:
+    if value and all(isinstance(element, _NUMBER_TYPES) for element in value):
+        return _row(value, where)
     array = np.empty((len(value), 1), dtype=object)
     for i, element in enumerate(value):
         array[i, 0] = element
@@ -167,23 +176,39 @@ def _sequence(value: Any, where: str) -> Any:
     return _cell(array, where)
 
 
+def _row(numbers: Sequence[Any], where: str) -> Array:
+    """A list of numbers as a row: of their own type, if they share one of NumPy's, else of doubles."""
+    kinds = {number.dtype if isinstance(number, np.generic) else type(number) for number in numbers}
+    if len(kinds) == 1 and kinds != {int}:
+        return _numbers(np.array([numbers]), where)
+    if any(isinstance(number, complex | np.complexfloating) for number in numbers):
+        return np.array([numbers], dtype=np.complex128)
+    return np.array([[classes.exact_double(n, f"{where}({i})") for i, n in enumerate(numbers, start=1)]])
+
+
+# A dok matrix is a mapping as well.
+@encoded.register(scipy.sparse.dok_array)
+@encoded.register(scipy.sparse.dok_matrix)
 @encoded.register(scipy.sparse.sparray)
 @encoded.register(scipy.sparse.spmatrix)
 def _sparse(value: Any, where: str) -> Any:
     if value.ndim != 2:
         raise UnwritableValueError(f"{where} is sparse with {value.ndim} axes; MATLAB's sparse matrices have two.")
-    columns = scipy.sparse.csc_array(value)
+    # A copy: to bring its indices in order changes a matrix, and those that share them.
+    columns = scipy.sparse.csc_array(value, copy=True)
     columns.sum_duplicates()
+    columns.eliminate_zeros()  # MATLAB's sparse matrices have none
     # MATLAB knows sparse matrices of double and logical only.
     kind = columns.dtype.kind
-    return columns if kind == "b" else columns.astype(np.complex128 if kind == "c" else np.float64)
+    columns.data = _numbers(columns.data, where) if kind == "b" else classes.exact_doubles(columns.data, where)
+    return columns
 
 
 @encoded.register(np.ndarray)
 @encoded.register(np.generic)
 @encoded.register(LazyArray)
 def _array(value: Any, where: str) -> Any:
-    array: Array = np.asanyarray(value)
+    array: Array = _filled(np.asanyarray(value), where)
     if array.ndim == 0 and array.dtype.kind in "UO":
         return encoded(array.item(), where)
     if isinstance(array, CharArray):
@@ -198,10 +223,26 @@ def _array(value: Any, where: str) -> Any:
         return _records(array, where)
     if array.dtype.kind in _ENCODINGS:
         return _ENCODINGS[array.dtype.kind](array, where)
+    if array.dtype.kind == "V" and "float" in array.dtype.name:  # bfloat16 and smaller ones, exact in single
+        return array.astype(np.float32)
     raise UnwritableValueError(
         f"{where} is an array of dtype {array.dtype}, for which MATLAB has no type. Convert it, for example "
         "with array.astype(str) or array.astype(float)."
     )
+
+
+def _filled(array: Array, where: str) -> Array:
+    """An array without a mask: what is masked is NaN."""
+    if not isinstance(array, np.ma.MaskedArray):
+        return array
+    if not np.any(np.ma.getmaskarray(array)):
+        return array.data
+    if array.dtype.kind not in "fc":
+        raise UnwritableValueError(
+            f"{where} is a masked array of {array.dtype} with elements that are masked, for which MATLAB has no value. "
+            "Choose one with array.filled(0), or make them NaN with array.astype(float)."
+        )
+    return np.asarray(array.filled(np.nan))
 
 
 def _numbers(array: Array, where: str) -> Array:
@@ -217,7 +258,12 @@ def _numbers(array: Array, where: str) -> Array:
 
 
 def _char_matrix(array: CharArray, where: str) -> Array:
-    texts = [text for row in array.ravel().tolist() for text in encoded(row, where).tolist() or [""]]
+    rows = array.ravel().tolist()
+    if any("\x00" in row for row in rows):
+        raise UnwritableValueError(
+            f"{where} is a char matrix with a NUL character; remove it with text.replace('\\0', '')."
+        )
+    texts = [text for row in rows for text in encoded(row, where).tolist() or [""]]
     width = max((units_of(text).size for text in texts), default=0)
     filled = [text + " " * (width - units_of(text).size) for text in texts]
     return np.array(filled, dtype=np.str_).reshape(array.shape or (1,))

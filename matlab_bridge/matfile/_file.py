@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import struct
 from collections.abc import Generator, ItemsView, Iterable, Iterator, Mapping, ValuesView
 from dataclasses import replace
 from functools import cached_property
@@ -14,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from matlab_bridge._errors import MatFileError, TruncatedFileError, VariableNotFoundError
 
 from ._convert import Converter
+from ._damage import SYMPTOMS
 from ._header import Header, read_header
-from ._inflate import DEFLATE_ERRORS
 from ._info import FileInfo, VariableInfo
 from ._lazy import LazyArray, StoredArray, Wanted
 from ._level4 import Level4File
@@ -25,20 +24,6 @@ from ._subsystem import Subsystem
 
 if TYPE_CHECKING:
     from ._raw import Array
-
-# What damaged bytes lead to in NumPy, SciPy, pandas, h5py and zlib.
-_SYMPTOMS: tuple[type[Exception], ...] = (
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
-    *DEFLATE_ERRORS,
-)
 
 
 class _Container(Protocol):
@@ -254,7 +239,7 @@ def _damage_reported(path: Path, part: str) -> Iterator[None]:
         raise type(error)(f"{path}: cannot read {part}: {str(error).rstrip('.')}.") from error
     except (FileNotFoundError, PermissionError):
         raise
-    except _SYMPTOMS as error:
+    except SYMPTOMS as error:
         raise TruncatedFileError(
             f"{path}: cannot read {part}: the file is cut short or damaged "
             f"({type(error).__name__}: {str(error).rstrip('.')}). Fetch or save it again."

@@ -11,6 +11,8 @@ from typing import Literal
 
 from matlab_bridge._errors import NotAMatFileError, TruncatedFileError
 
+from ._characters import decoded
+
 Version = Literal["v4", "v7", "v7.3"]
 ByteOrder = Literal["<", ">"]
 
@@ -89,7 +91,7 @@ def read_header(path: Path) -> Header:
 
     order = _level5_byte_order(start)
     if order is not None:
-        return _level5_header(path, start, order, block_at_512)
+        return _level5_header(path, start, order, block_at_512, size)
     if start.startswith(b"MATLAB ") and size < HEADER_BYTES:
         raise TruncatedFileError(
             f"{path} ends after {size} bytes, within the header of a MAT-file ({HEADER_BYTES} bytes). "
@@ -107,9 +109,9 @@ def _level5_byte_order(start: bytes) -> ByteOrder | None:
     return {b"IM": "<", b"MI": ">"}.get(start[126:128])  # type: ignore[return-value]
 
 
-def _level5_header(path: Path, start: bytes, order: ByteOrder, block_at_512: bytes) -> Header:
+def _level5_header(path: Path, start: bytes, order: ByteOrder, block_at_512: bytes, size: int) -> Header:
     major = struct.unpack(order + "H", start[124:126])[0] >> 8
-    text = _text(start[:116].rstrip(b"\x00 "))
+    text = decoded(start[:116].rstrip(b"\x00 "))
     if major == 2:
         if block_at_512 != _HDF5_SIGNATURE:
             raise TruncatedFileError(
@@ -118,18 +120,11 @@ def _level5_header(path: Path, start: bytes, order: ByteOrder, block_at_512: byt
         return Header("v7.3", order, text)
     if major != 1:
         raise NotAMatFileError(f"{path} has a MAT-file header of version {major}; known are 1 (v5 to v7) and 2 (v7.3).")
-    # Writers that have no objects leave the field zero, or fill it with spaces.
+    # Writers that have no objects leave the field zero, fill it with spaces, or let their text run into it.
     raw_offset = start[116:124]
-    offset = 0 if raw_offset.strip(b" ") == b"" else struct.unpack(order + "Q", raw_offset)[0]
-    return Header("v7", order, text, offset)
-
-
-def _text(written: bytes) -> str:
-    # The date is in the language, and in the encoding, of the computer that wrote it.
-    try:
-        return written.decode("utf-8")
-    except UnicodeDecodeError:
-        return written.decode("latin-1")
+    offset = struct.unpack(order + "Q", raw_offset)[0]
+    is_text = offset >= size and all(byte == 0 or 32 <= byte < 127 for byte in raw_offset)
+    return Header("v7", order, text, 0 if is_text else offset)
 
 
 def level4_byte_order(start: bytes) -> ByteOrder | None:

@@ -19,7 +19,7 @@ import scipy.sparse
 
 from matlab_bridge._errors import LostObjectError, TruncatedFileError
 
-from ._characters import characters
+from ._characters import decoded_characters, decoded_name
 from ._header import ByteOrder, Header, level4_byte_order
 from ._info import VariableInfo
 from ._raw import Array, complex_array
@@ -65,7 +65,9 @@ class Level4File:
         matrix = self._matrices[name]
         stored = self._stored(matrix)
         if matrix.kind == "char":
-            return characters(stored.astype(np.uint16))
+            codes = stored.astype(np.uint16)
+            narrow = codes.astype(np.uint8) if codes.max(initial=0) < 256 else codes  # bytes, however they are stored
+            return decoded_characters(narrow.ravel(order="F"), codes.shape)
         return _sparse(stored) if matrix.kind == "sparse" else stored
 
     def stored(self, name: str) -> None:
@@ -114,7 +116,7 @@ def level4_matrices(path: Path, order: ByteOrder) -> list[Level4Matrix]:
                 raise TruncatedFileError(f"no variable begins at byte {offset} of {size}")
             kind, rows, columns, imaginary, name_length = struct.unpack(order + "5i", start)
             matrix = Level4Matrix(
-                name=file.read(name_length).split(b"\x00")[0].decode("latin-1"),
+                name=decoded_name(file.read(name_length)),
                 kind=_KINDS[kind % 10],
                 dtype=np.dtype(order + _PRECISIONS[kind // 10 % 10]),
                 shape=(rows, columns),

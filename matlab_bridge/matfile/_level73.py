@@ -12,12 +12,23 @@ import scipy.sparse
 
 from matlab_bridge._errors import LostObjectError, TruncatedFileError
 
-from ._characters import characters
+from ._characters import decoded, decoded_characters
+from ._damage import SYMPTOMS
 from ._hdf5 import HDF5, Item, OpenedFile
 from ._header import Header
 from ._info import VariableInfo
 from ._lazy import LARGE, StoredArray, Wanted
-from ._raw import DTYPES, Array, Function, Marker, OldObject, complex_array, is_enumeration, sparse_matrix
+from ._raw import (
+    DTYPES,
+    Array,
+    Function,
+    Marker,
+    OldObject,
+    complex_array,
+    is_enumeration,
+    matlab_shape,
+    sparse_matrix,
+)
 
 _SUBSYSTEM = "#subsystem#"
 _USER_BLOCK = 512  # what MATLAB's header takes before HDF5 begins
@@ -29,6 +40,7 @@ _PLAIN_ATTRIBUTES = frozenset(("MATLAB_class", "MATLAB_int_decode", "MATLAB_empt
 # What one variable may cost: every byte of the file a few times, and a little.
 _MOST_SHARING, _LITTLE = 4, 2**20
 _REFERENCE_COST = 512
+_CLASSES = {dtype: name for name, dtype in DTYPES.items()}
 _STRUCTS = frozenset(("struct", "function_handle", ""))
 
 
@@ -49,10 +61,15 @@ class Level73File:
 
         def described(file: HDF5) -> StoredArray | None:
             item = file.item(self._addresses[name])
-            class_name = _class_name(item.attributes)
+            class_name = _class_name(item)
             if not _PLAIN_ATTRIBUTES.issuperset(item.attributes) or class_name not in DTYPES or item.is_group:
                 return None
-            if item.dtype is None or item.attributes.get("MATLAB_empty") or item.full_nbytes < LARGE:
+            if (
+                item.dtype is None
+                or len(item.shape) < 2
+                or item.attributes.get("MATLAB_empty")
+                or item.full_nbytes < LARGE
+            ):
                 return None
             file.check_size(item)
             dtype = _typed(np.empty(0, item.dtype), class_name, item.attributes).dtype
@@ -62,7 +79,7 @@ class Level73File:
 
     def _block(self, item: Item, axes: tuple[Wanted, ...]) -> Array:
         block = self._file.use(lambda file: file.part(item, axes[::-1]))
-        return _typed(block, _class_name(item.attributes), item.attributes)
+        return _typed(block, _class_name(item), item.attributes)
 
     def read_ahead(self, names: Iterable[str]) -> Generator[str, None, None]:
         """Give the names one after the other; there is nothing to prepare."""
@@ -91,7 +108,14 @@ def _listed(file: HDF5) -> tuple[dict[str, int], tuple[VariableInfo, ...]]:
     # HDF5 lists names by the alphabet, unless the writer had it keep their order.
     addresses = file.members(file.root)
     names = [name for name in addresses if not name.startswith("#")]
-    return addresses, tuple(_describe(file, name, file.item(addresses[name])) for name in names)
+    return addresses, tuple(_described(file, name, addresses[name]) for name in names)
+
+
+def _described(file: HDF5, name: str, address: int) -> VariableInfo:
+    try:
+        return _describe(file, name, file.item(address))
+    except SYMPTOMS:  # MatFileError is a ValueError; what is wrong with it is told when it is read, and hides no other
+        return VariableInfo(name, "unreadable", (0, 0))
 
 
 class _Reader:
@@ -117,7 +141,8 @@ class _Reader:
                 raise TruncatedFileError(f"a struct of size {size} has no elements")
             return np.empty(size, dtype=[(name, object) for name in names])
         members = self._file.members(item)
-        names = self._field_names(item, members)
+        # A field that is listed, but was taken out of the file, is no field any more.
+        names = [name for name in self._field_names(item, members) if name in members]
         dtype = [(name, object) for name in names]
         fields = [self._file.item(members[name]) for name in names]
         if not fields or not all(map(_is_field_of_many, fields)):
@@ -134,8 +159,7 @@ class _Reader:
 
     def _visited(self, item: Item) -> Any:
         self._spend(item)
-        attributes = item.attributes
-        class_name = _class_name(attributes)
+        attributes, class_name = item.attributes, _class_name(item)
         if not _PLAIN_ATTRIBUTES.issuperset(attributes) or class_name in _STRUCTS:
             special = self._special(item, class_name)
             if special is not None:
@@ -147,7 +171,7 @@ class _Reader:
             return self._cell(item)
         values = self._file.read(item)
         if class_name == "char":
-            return characters(values.astype(np.uint16)).T
+            return decoded_characters(values.reshape(-1), matlab_shape(values.shape[::-1], is_text=True))
         return _typed(values, class_name, attributes)
 
     def _special(self, item: Item, class_name: str) -> Any:
@@ -161,7 +185,7 @@ class _Reader:
             return OldObject(class_name, self.struct(item))
         if decode == _FUNCTION or class_name == "function_handle":
             return Function(self.struct(item))
-        return self.struct(item) if class_name == "struct" else None
+        return self.struct(item) if class_name == "struct" or (item.is_group and not class_name) else None
 
     def _cell(self, item: Item) -> Array:
         if not item.is_references:
@@ -172,7 +196,7 @@ class _Reader:
         places = flat.tolist()
         for i in np.argsort(flat, kind="stable").tolist():
             cell[i] = self.at(places[i])
-        return cell.reshape(addresses.shape).T
+        return _turned(cell.reshape(addresses.shape))
 
     def _spend(self, item: Item) -> None:
         # What is stored can be read once; references in a loop, or very many to the same values, spend all.
@@ -192,7 +216,7 @@ class _Reader:
             metadata = self._cell(item)
             return metadata if class_name == "FileWrapper__" else Marker(class_name, "handle", metadata)
         is_java = class_name.startswith(("java.", "com."))
-        return Marker(class_name, "java" if is_java else "MCOS", self._file.read(item).T)
+        return Marker(class_name, "java" if is_java else "MCOS", _turned(self._file.read(item)))
 
     def _sparse(self, item: Item, rows: int, class_name: str) -> scipy.sparse.csc_array[Any]:
         parts = {name: self._file.item(address) for name, address in self._file.members(item).items()}
@@ -200,7 +224,7 @@ class _Reader:
         if "data" not in parts:
             values, indices = np.empty(0, DTYPES[class_name]), np.empty(0, np.int64)
         else:
-            values = _typed(self._file.read(parts["data"]), class_name, {})
+            values = _typed(self._file.read(parts["data"]), class_name, {}).reshape(-1)
             indices = self._file.read(parts["ir"])
         return sparse_matrix(values, indices, starts, (rows, starts.size - 1))
 
@@ -211,8 +235,7 @@ class _Reader:
 
 
 def _describe(file: HDF5, name: str, item: Item) -> VariableInfo:
-    attributes = item.attributes
-    class_name = _class_name(attributes)
+    attributes, class_name = item.attributes, _class_name(item)
     is_global = bool(attributes.get("MATLAB_global", 0))
     is_complex = item.dtype is not None and item.dtype.names is not None
     if "MATLAB_sparse" in attributes:
@@ -228,9 +251,11 @@ def _describe(file: HDF5, name: str, item: Item) -> VariableInfo:
     if item.is_group:
         first = next(iter(file.members(item).values()), None)
         field = None if first is None else file.item(first)
-        of_many = field.shape[::-1] if field is not None and _is_field_of_many(field) else (1, 1)
+        of_many = matlab_shape(field.shape[::-1]) if field is not None and _is_field_of_many(field) else (1, 1)
         return VariableInfo(name, class_name, of_many, is_global=is_global)
-    return VariableInfo(name, class_name, item.shape[::-1], is_complex, is_global=is_global)
+    return VariableInfo(
+        name, class_name, matlab_shape(item.shape[::-1], is_text=class_name == "char"), is_complex, is_global=is_global
+    )
 
 
 def _marker_shape(file: HDF5, item: Item) -> tuple[int, ...]:
@@ -240,13 +265,21 @@ def _marker_shape(file: HDF5, item: Item) -> tuple[int, ...]:
     return Marker("", "MCOS", file.read(item).T).shape
 
 
-def _class_name(attributes: Mapping[str, Any]) -> str:
-    name = attributes.get("MATLAB_class", b"")
-    return name.decode("ascii", "replace") if isinstance(name, bytes) else str(name)
+def _class_name(item: Item) -> str:
+    """MATLAB's class; of numbers that another program stored without one, the class of their type."""
+    name = item.attributes.get("MATLAB_class", b"")
+    if not item.attributes and item.dtype is not None and not item.is_references:
+        return _CLASSES.get(item.dtype.newbyteorder("="), "")
+    return decoded(name) if isinstance(name, bytes) else str(name)
+
+
+def _turned(values: Array) -> Array:
+    """Values in MATLAB's order of axes, at least two of them."""
+    return values.T if values.ndim > 1 else values.reshape(matlab_shape(values.shape))
 
 
 def _size(file: HDF5, item: Item) -> tuple[int, ...]:
-    return tuple(int(n) for n in file.read(item).reshape(-1))
+    return matlab_shape(tuple(int(n) for n in file.read(item).reshape(-1)))
 
 
 def _empty(size: tuple[int, ...], class_name: str) -> Array:
@@ -263,9 +296,9 @@ def _typed(values: Array, class_name: str, attributes: Mapping[str, Any]) -> Arr
     if class_name not in DTYPES:
         raise TruncatedFileError(f"an array has the class {class_name!r}, which no MAT-file of MATLAB's has")
     if values.dtype.names is not None:
-        return complex_array(values["real"], values["imag"]).T
+        return _turned(complex_array(values["real"], values["imag"]))
     is_logical = attributes.get("MATLAB_int_decode") == _LOGICAL and class_name == "logical"
-    return values.astype(np.bool_ if is_logical else DTYPES[class_name], copy=False).T
+    return _turned(values.astype(np.bool_ if is_logical else DTYPES[class_name], copy=False))
 
 
 def _is_field_of_many(item: Item) -> bool:

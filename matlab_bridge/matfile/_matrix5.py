@@ -15,7 +15,7 @@ import scipy.sparse
 
 from matlab_bridge._errors import TruncatedFileError
 
-from ._characters import characters, units_of
+from ._characters import characters, decoded_characters, decoded_name
 from ._format5 import (
     CELL,
     CHAR,
@@ -28,17 +28,17 @@ from ._format5 import (
     SPARSE,
     STRUCT,
     TAG_BYTES,
-    UINT16,
     UTF8,
     UTF16,
     UTF32,
 )
 from ._header import ByteOrder
 from ._info import VariableInfo
-from ._raw import DTYPES, Array, Function, Marker, OldObject, complex_array, sparse_matrix
+from ._raw import DTYPES, Array, Function, Marker, OldObject, complex_array, matlab_shape, sparse_matrix
 
 # The texts of char arrays are numbers, too: the units of their characters.
 _NUMBERS = {**NUMBERS, UTF8: "u1", UTF16: "u2", UTF32: "u4"}
+_CHARACTERS = frozenset(kind for kind, code in _NUMBERS.items() if code in {"i1", "u1", "i2", "u2", "i4", "u4"})
 # Tags and values of flags, size, name and data.
 _PLAIN_BYTES = 56
 _INTEGERS = {5: "i", 6: "I"}
@@ -140,8 +140,8 @@ class MatrixReader:
         if kind == OPAQUE:
             name, type_system, class_name = self._text(), self._text(), self._text()
             return MatrixHeader(kind, name, class_name, type_system, is_global=is_global)
-        shape = self._integers()
-        if len(shape) < 2 or min(shape) < 0:
+        shape = matlab_shape(self._integers(), is_text=kind == CHAR)
+        if min(shape) < 0:
             raise TruncatedFileError(f"the size of a matrix is stated as {shape}")
         name = self._text()
         class_name = self._text() if kind == OBJECT else _CLASS_NAMES.get(kind, "")
@@ -214,20 +214,9 @@ class MatrixReader:
         if not data.nbytes:
             # Some writers leave the characters of a char array of blanks out.
             return characters(np.empty((0, 0), np.uint16))
-        if kind not in (1, 2, UINT16, UTF8, UTF16, UTF32):
+        if kind not in _CHARACTERS:
             raise TruncatedFileError(f"characters were expected, and an element of kind {kind} found")
-        units = np.frombuffer(data, self._dtypes[kind])
-        if units.itemsize == 1 and units.size and units.max() > 127:
-            units = units_of(bytes(data).decode("utf-8", "replace"))
-        elif kind == UINT16 and header.shape[0] == 1 and units.max() > 127:
-            units = _unpacked(units)
-        elif kind == UTF32:
-            units = units_of(bytes(data).decode("utf-32-" + ("le" if self._order == "<" else "be"), "replace"))
-        if units.size == header.size:
-            return characters(units).reshape(header.shape, order="F")
-        if header.shape[0] == 1:
-            return characters(units).reshape(1, -1)  # the stated length counts bytes, or packed characters
-        raise TruncatedFileError(f"a char array of size {header.shape} has {units.size} characters")
+        return decoded_characters(np.frombuffer(data, self._dtypes[kind]), header.shape)
 
     def _cell(self, header: MatrixHeader) -> Array:
         self._check_room(header.size * TAG_BYTES)
@@ -244,7 +233,7 @@ class MatrixReader:
         if width < 1 or data.nbytes % width:
             raise TruncatedFileError(f"field names of {width} bytes each do not fill {data.nbytes} bytes")
         table = bytes(data)
-        names = [_ascii(table[i : i + width]) for i in range(0, len(table), width)]
+        names = [decoded_name(table[i : i + width]) for i in range(0, len(table), width)]
         self._check_room(header.size * len(names) * TAG_BYTES)
         # Without fields the dtype has no bytes, and an array of it no memory, however large its size.
         array = np.empty(header.size, dtype=[(name, object) for name in names])
@@ -302,7 +291,7 @@ class MatrixReader:
         return struct.unpack(f"{self._order}{count}{_INTEGERS[kind]}", data[: 4 * count])
 
     def _text(self) -> str:
-        return _ascii(bytes(self._element()[1]))
+        return decoded_name(bytes(self._element()[1]))
 
     def _dtype(self, kind: int) -> np.dtype[Any]:
         if kind not in self._dtypes:
@@ -322,16 +311,3 @@ class MatrixReader:
     def _too_short(self, nbytes: int) -> TruncatedFileError:
         there = len(self._data) - self._position
         return TruncatedFileError(f"{nbytes} bytes are needed where {there} are left")
-
-
-def _ascii(name: bytes) -> str:
-    return name.split(b"\x00")[0].decode("utf-8", "replace")
-
-
-def _unpacked(units: Array) -> Array:
-    """UTF-16 units of characters that MATLAB may have stored as UTF-8, two bytes a unit, zeros left out."""
-    packed = bytes(byte for unit in units.tolist() for byte in divmod(unit, 256) if byte)
-    try:
-        return units_of(packed.decode("utf-8"))
-    except UnicodeDecodeError:
-        return units

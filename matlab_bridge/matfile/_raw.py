@@ -75,6 +75,13 @@ class Marker:
         return (1, 1)
 
 
+def matlab_shape(stored: tuple[int, ...], *, is_text: bool = False) -> tuple[int, ...]:
+    """A size of at least two axes; a vector that was stored with one is a column of numbers, or a row of text."""
+    if len(stored) > 1:
+        return stored
+    return (1, *stored, 1)[:2] if is_text else (*stored, 1, 1)[:2]
+
+
 def check_room(count: int, what: str) -> None:
     """Refuse a great number of what takes no bytes in the file, so that the file's size says nothing against it.
 

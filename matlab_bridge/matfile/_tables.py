@@ -11,7 +11,7 @@ import scipy.sparse
 
 from ._known_classes import categorical
 from ._raw import Array, check_room
-from ._values import CategoricalArray, MatlabObject
+from ._values import CategoricalArray, Enumeration, MatlabObject
 
 
 def table(properties: Mapping[str, Any]) -> pd.DataFrame:
@@ -105,6 +105,10 @@ def _columns(values: Any, rows: int) -> Iterator[tuple[str, Any]]:
     elif isinstance(values, CategoricalArray) and values.codes.ndim == 2:
         for i in range(values.codes.shape[1]):
             yield f"_{i + 1}", categorical(values.codes[:, i], values.categories, ordered=values.ordered)
+    elif isinstance(values, Enumeration):
+        for i in range(values.names.shape[1]):
+            members = [Enumeration(values.class_name, name.reshape(1, 1)) for name in values.names[:, i]]
+            yield f"_{i + 1}" if values.names.shape[1] > 1 else "", _objects(members)
     elif not isinstance(values, np.ndarray) or values.ndim < 2:
         yield "", _one_a_row(values, rows)
     elif values.ndim > 2:
@@ -127,7 +131,24 @@ def _one_a_row(values: Any, rows: int) -> Any:
     if isinstance(values, np.ndarray) and len(values) == rows:
         return _objects(list(values))  # the rows of a char matrix
     check_room(rows, "rows of a table")
+    if isinstance(values, MatlabObject) and rows > 1:
+        return _objects([MatlabObject(values.class_name, _row(values.properties, i, rows)) for i in range(rows)])
     return _objects([values] * rows)
+
+
+def _row(properties: Mapping[str, Any], number: int, rows: int) -> dict[str, Any]:
+    """The properties of one row of an object that keeps all of them, such as a `calendarDuration`.
+
+    What is the same for all rows is kept once.
+    """
+    found: dict[str, Any] = {}
+    for name, value in properties.items():
+        if isinstance(value, dict):
+            found[name] = _row(value, number, rows)
+        else:
+            is_of_all = isinstance(value, np.ndarray) and value.shape[:1] == (rows,)
+            found[name] = value[number : number + 1] if is_of_all else value
+    return found
 
 
 def _objects(values: list[Any]) -> Array:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 from matlab_bridge._atomic import replacing
+from matlab_bridge._errors import UnwritableValueError
 
 from ._names import checked_name
 
@@ -32,15 +34,19 @@ def save(
     | numeric array | its own class; 1-D is a column, float16 becomes single |
     | `dict`; list of `dict`, `StructArray` | struct; struct array |
     | `Map` | `containers.Map` |
-    | list, tuple, array of object | cell (1-D: a column) |
+    | list or tuple of numbers | row |
+    | other list or tuple, array of object | cell (1-D: a column) |
+    | tensor of TensorFlow, JAX or torch, Keras variable | as a numeric array |
+    | masked array of floats | what is masked is NaN |
     | `None` | `[]` |
-    | SciPy sparse matrix | sparse double or logical |
+    | SciPy sparse matrix | sparse double or logical, without stored zeros |
     | datetime64, timedelta64 | datetime, duration |
     | `pandas.Categorical`, `CategoricalArray` | categorical |
-    | `pandas.DataFrame` | table; with times as its index, timetable; `attrs` as `load` gives them |
+    | `pandas.DataFrame` | table; with times as its index, timetable; `attrs` as `load` gives them; row names are an |
+    |                    | index of anything but integers without a name, which are positions |
 
     Args:
-        path: the file to write.
+        path: the file to write; `.mat` is added to a name without an ending.
         variables: values by name. Names of variables and fields are those that MATLAB accepts: letters,
             digits and underscores, beginning with a letter, at most 63 characters, no keyword.
         version: `"v7"`, which every MATLAB since 2005 and GNU Octave read, at most 2 GiB a variable; or
@@ -67,9 +73,14 @@ def save(
     from ._encode import encoded
     from ._writers import write_level5, write_level73
 
-    forms = {checked_name(name, "A variable"): encoded(value, name) for name, value in variables.items()}
-    with replacing(path) as temporary:
-        if number == "7":
-            write_level5(temporary, forms, compress=compress)
-        else:
-            write_level73(temporary, forms, compress=compress)
+    target = Path(path)
+    write = write_level5 if number == "7" else write_level73
+    try:
+        forms = {checked_name(name, "A variable"): encoded(value, name) for name, value in variables.items()}
+        with replacing(target if target.suffix else target.with_name(f"{target.name}.mat")) as temporary:
+            write(temporary, forms, compress=compress)
+    except RecursionError as error:
+        raise UnwritableValueError(
+            f"One of {', '.join(map(repr, variables))} holds itself, or nests too deeply for a MAT-file. "
+            "Take the inner reference out."
+        ) from error

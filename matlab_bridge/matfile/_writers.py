@@ -17,12 +17,14 @@ import numpy as np
 
 from matlab_bridge._errors import UnwritableValueError
 
-from ._format5 import COMPRESSED
+from ._characters import Units
+from ._format5 import CHAR, COMPRESSED, UTF16
 from ._matio import MatSubsystem, MatWriteError, matwriter5, matwriter7
 from ._raw import Array
 
 _SINGLE_CLASS, _SINGLE_DATA = 7, 7
 _MOST_BYTES = 2**31  # MATLAB's own limit for a variable of v7, though the format could hold twice that
+_UNITS = 2  # MATLAB_int_decode of text
 _CHUNK_BYTES = 2**18
 _ENDIAN = 0x4D49  # reads "IM" where the least byte comes first, else "MI"
 _ORDER = "<" if sys.byteorder == "little" else ">"
@@ -125,7 +127,11 @@ class _Level5Writer(matwriter5.VarWriter5):  # type: ignore[misc]  # mat-io has 
         return self.file_stream.getvalue()
 
     def write_numeric(self, arr: Array) -> None:
-        """Keep complex single, which mat-io widens to double."""
+        """Keep complex single, which mat-io widens to double; write units as text."""
+        if isinstance(arr, Units):
+            self.write_header(arr.shape, CHAR)
+            self.write_element(np.asarray(arr), UTF16)
+            return
         if arr.dtype != np.complex64:
             super().write_numeric(arr)
             return
@@ -149,7 +155,12 @@ class _Level73Writer(matwriter7.MatWrite7):  # type: ignore[misc]  # mat-io has 
         return kwargs
 
     def write_numeric_dset(self, parent: h5py.Group, var_name: str, data: Array) -> h5py.Dataset:
-        """Keep complex single, which mat-io widens to double."""
+        """Keep complex single, which mat-io widens to double; write units as text."""
+        if isinstance(data, Units):
+            text = parent.create_dataset(var_name, data=np.asarray(data).T, **self.get_compression_kwargs(data))
+            self.add_classname_attr(text, "char")
+            self.add_int_decode_attr(text, _UNITS)
+            return text
         if data.dtype != np.complex64:
             return super().write_numeric_dset(parent, var_name, data)
         if not data.size:  # is stored as its size and class alone

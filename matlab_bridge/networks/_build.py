@@ -32,6 +32,9 @@ from .layers.output import Output, is_output_of_ones_own
 
 T = TypeVar("T")
 
+# Sizes, strides, paddings of two sides in three dimensions: no setting of a layer with learnables has more numbers.
+_MOST_ELEMENTS_OF_A_SETTING = 8
+
 
 def to_keras(network: Network) -> keras.Model:
     """The same network as a plain Keras model, channels last.
@@ -256,12 +259,28 @@ def _load(network: Network, rules: Mapping[str, LayerRule], names: LayerNames, m
         variables = [attrgetter(attribute)(holder) for attribute in parameter.attributes]
         array = layer.parameters.get(parameter.matlab, np.empty(0))
         if array.size == 0:
+            _refuse_lost_learnables(layer, parameter)
             untrained.append(layer.name)
             continue
         parts = _in_keras_layout(layer, parameter, array, [tuple(variable.shape) for variable in variables])
         for variable, part in zip(variables, parts, strict=True):
             variable.assign(part)
     return tuple(dict.fromkeys(untrained))
+
+
+def _refuse_lost_learnables(layer: Layer, parameter: Parameter) -> None:
+    """Make sure that a layer without a parameter has no array among its settings that could be it."""
+    for name, value in layer.settings.items():
+        is_float = isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.size > 1
+        if is_float and (
+            name == parameter.matlab or value.dtype == np.float32 or value.size > _MOST_ELEMENTS_OF_A_SETTING
+        ):
+            raise InvalidNetworkError(
+                f"The layer {layer.name!r} ({layer.class_name}) has no {parameter.matlab}, but an array "
+                f"{name!r} ({'x'.join(map(str, value.shape))} {value.dtype}) that may be one of its learnables. "
+                f"If it is, give the layer as Layer(..., learnables={{{parameter.matlab!r}: array}}); if not, take it "
+                "out of its settings."
+            )
 
 
 def _parameters(network: Network) -> Iterator[tuple[Layer, Parameter]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import keras
@@ -9,6 +10,7 @@ import keras
 from matlab_bridge._errors import NetworkError, NetworkMismatchError, UnsupportedLayerError
 
 from ._build import model_values, to_matlab, variable_paths, with_known_paths
+from ._class_names import with_class_names
 from ._network import Layer, Network
 from ._normalization import Normalization
 from ._resized import resized
@@ -17,7 +19,7 @@ from ._sidecar import origin
 from ._translation import Translation
 
 
-def from_keras(model: keras.Model, *, class_names: tuple[str, ...] = ()) -> Network:
+def from_keras(model: keras.Model, *, class_names: Iterable[str] = ()) -> Network:
     """A Keras model in MATLAB's words, with its weights in MATLAB's layout.
 
     A flatten runs column-major in MATLAB: the weights of the layers after it are reordered, so that the
@@ -37,6 +39,7 @@ def from_keras(model: keras.Model, *, class_names: tuple[str, ...] = ()) -> Netw
 
     Raises:
         UnsupportedLayerError: for a layer that MATLAB's layers cannot express, naming it and its class.
+        InvalidNetworkError: if a class name is there twice, or their number is not that of the scores.
 
     Examples:
         >>> import keras
@@ -50,7 +53,7 @@ def from_keras(model: keras.Model, *, class_names: tuple[str, ...] = ()) -> Netw
         network = Translation(model).network()
     else:
         network = _own_network(network, model) or _smaller_network(network, model)
-    return replace(network, class_names=tuple(class_names)) if class_names else network
+    return with_class_names(network, class_names)
 
 
 def _own_network(network: Network, model: keras.Model) -> Network | None:

@@ -209,6 +209,8 @@ LAYER_CLASSES = tuple(
     for constructor, name in map(str.split, listing.strip().splitlines())
 )
 
+KNOWN_CLASSES = frozenset(each.class_name for each in LAYER_CLASSES)
+
 
 def without_rule(class_name: str) -> str:
     """What to say of a layer class that has no rule.

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from matlab_bridge import DatasetNotFoundError
-from matlab_bridge.datasets._find import candidates_in, the_pair
+from matlab_bridge.datasets._candidates import the_pair
+from matlab_bridge.datasets._find import candidates_in
 from matlab_bridge.datasets._names import SPLITS, is_prediction, names_inputs, names_labels, split_of
 from matlab_bridge.matfile import MatlabObject, StructArray
 from matlab_bridge.networks._network import Source

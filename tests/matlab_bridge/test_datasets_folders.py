@@ -214,3 +214,21 @@ def test_nothing_is_written_beside_a_zip(tmp_path):
     path = archive(tmp_path / "digits.zip", {f"{c}/a.png": png(pixels(c, 6, 5)) for c in range(3)})
     load_dataset(path, network=NET)
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_files_that_are_no_images_are_counted_and_named(tmp_path, zipped):
+    images = digit_folders(tmp_path / "digits")
+    for index in range(7):
+        (tmp_path / "digits" / "0" / f"note{index}.txt").write_text("no image", encoding="utf-8")
+    (tmp_path / "digits" / ".DS_Store").write_bytes(b"hidden")
+    source = tmp_path / "digits"
+    if zipped:
+        files = [path for path in source.rglob("*") if path.is_file()]
+        source = archive(
+            tmp_path / "digits.zip", {path.relative_to(source).as_posix(): path.read_bytes() for path in files}
+        )
+    data = load_dataset(source, network=NET)
+    check(data, images)
+    assert "7 files are no images and were left out: '0/note0.txt', " in data.description
+    assert "and 2 more" in data.description

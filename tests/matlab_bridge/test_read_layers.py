@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from matlab_bridge import InvalidNetworkError
 from matlab_bridge.matfile._values import MatlabObject
 from matlab_bridge.networks._network import Connection, Layer, Network
 from matlab_bridge.networks.read._layers import read_layer
@@ -129,3 +131,64 @@ def test_a_layer_of_the_users_own_is_stored_plainly() -> None:
     assert set(read.settings) == {"Description", "Slope"}
     np.testing.assert_array_equal(read.learnables["Alpha"], alpha)
     np.testing.assert_array_equal(read.learnables["Gain"], 2 * alpha)
+
+
+RATES = {"WeightLearnRateFactor": row(1), "WeightL2Factor": row(1)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "rates"),
+    [
+        ("PositionEmbeddingLayer", "Weights", RATES),
+        ("EmbeddingConcatenationLayer", "Weights", {}),
+        ("PatchEmbeddingLayer", "Bias", {}),
+        ("FullyConnectedLayer", "Weights", {}),
+        ("LSTMLayer", "RecurrentWeights", {}),
+        ("GroupNormalizationLayer", "Offset", {}),
+        ("SelfAttentionLayer", "OutputBias", {}),
+        ("LayerOfNextYear", "Weights", {}),
+        ("LayerOfNextYear", "Codebook", {"CodebookLearnRateFactor": row(1)}),
+        ("ReLULayer", "Slopes", {"SlopeLearnRateFactor": row(0)}),
+    ],
+)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_plain_array_is_a_learnable_by_its_class_or_by_the_learning_rate_beside_it(kind, name, rates, dtype) -> None:
+    array = np.arange(6, dtype=dtype).reshape(3, 2)
+    read = read_layer(layer(kind, "here", **{name: array}, OutputSize=row(3), **rates))
+    assert list(read.learnables) == [name]
+    np.testing.assert_array_equal(read.learnables[name], array)
+    assert set(read.settings) == {"OutputSize", *rates}
+
+
+def test_a_plain_learnable_without_values_is_untrained() -> None:
+    read = read_layer(layer("PositionEmbeddingLayer", "here", Weights=EMPTY, **RATES))
+    assert read.learnables["Weights"].size == 0
+
+
+def test_a_layer_of_the_users_own_that_saves_itself() -> None:
+    saved = MatlabObject("myLayer", {"any": {"Name": "own", "Table": np.ones((3, 2), np.float32), "Depth": row(3, 4)}})
+    assert list(read_layer(saved).learnables) == ["Table"]
+
+
+@pytest.mark.parametrize(
+    "array", [np.ones((3, 8), np.float32), np.ones((3, 8))], ids=["single", "more numbers than a setting has"]
+)
+def test_an_array_that_may_be_a_lost_learnable_is_an_error_and_no_initial_value(array) -> None:
+    embedding = Layer(
+        "here",
+        "nnet.cnn.layer.PositionEmbeddingLayer",
+        {"OutputSize": row(3), "MaxPosition": row(8), "Embedding": array},
+    )
+    inputs = Layer("input", "nnet.cnn.layer.SequenceInputLayer", {"InputSize": row(3), "Normalization": "none"})
+    network = Network((inputs, embedding), (Connection("input", "here"),))
+    with pytest.raises(InvalidNetworkError, match=r"'here'.*'Embedding' \(3x8 float"):
+        network.to_keras()
+
+
+def test_a_trained_position_embedding_gives_its_vectors() -> None:
+    weights = np.arange(24, dtype=np.float32).reshape(3, 8)
+    sizes = {"OutputSize": row(3), "MaxPosition": row(8)}
+    embedding = read_layer(layer("PositionEmbeddingLayer", "here", Weights=weights, **sizes, **RATES))
+    inputs = Layer("input", "nnet.cnn.layer.SequenceInputLayer", {"InputSize": row(3), "Normalization": "none"})
+    model = Network((inputs, embedding), (Connection("input", "here"),)).to_keras()
+    np.testing.assert_array_equal(np.asarray(model(np.zeros((1, 5, 3), np.float32)))[0], weights.T[:5])

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from matlab_bridge._errors import TruncatedFileError
+from matlab_bridge.matfile._characters import decoded
 
 from ._bytes import FileBytes
 from ._item import Item, Texts
@@ -155,7 +156,7 @@ def _link(item: Item, body: bytes) -> None:
     width = 1 << (flags & 3)
     length = int.from_bytes(body[at : at + width], "little")
     at += width
-    name = body[at : at + length].decode("utf-8")
+    name = decoded(body[at : at + length])
     if kind == 0:
         item.links = item.links or {}
         (item.links[name],) = struct.unpack_from("<Q", body, at + length)

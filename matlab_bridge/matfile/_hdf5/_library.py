@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 
 from matlab_bridge._errors import TruncatedFileError
+from matlab_bridge.matfile._characters import decoded
 from matlab_bridge.matfile._lazy import Wanted, stretches
 from matlab_bridge.matfile._raw import Array
 
@@ -57,7 +58,7 @@ class LibraryFile:
         """Texts of variable length, from the value of an attribute."""
         if isinstance(stored, h5py.Reference):
             stored = self._file[stored][()]
-        return [b"".join(name).decode("ascii") for name in stored]
+        return [decoded(b"".join(name)) for name in stored]
 
     def read(self, item: Item) -> Array:
         """All elements of a dataset, in the order of HDF5; references as addresses."""

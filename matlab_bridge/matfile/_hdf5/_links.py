@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 from matlab_bridge._errors import TruncatedFileError
+from matlab_bridge.matfile._characters import decoded
 
 from ._bytes import FileBytes
 
@@ -36,7 +37,7 @@ def members_of(file: FileBytes, table: tuple[int, int]) -> dict[str, int]:
         entries = file.read(leaf + _LEAF.size, count * _ENTRY.size)
         for name, address, kind in _ENTRY.iter_unpack(entries):
             if kind != _SOFT_LINK:
-                found[names[name : names.index(b"\x00", name)].decode("utf-8")] = address
+                found[decoded(names[name : names.index(b"\x00", name)])] = address
     return found
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from matlab_bridge.matfile._values import MatlabObject
-from matlab_bridge.networks._layer_classes import is_mathworks
+from matlab_bridge.networks._layer_classes import KNOWN_CLASSES, is_mathworks
 from matlab_bridge.networks._network import Array, Layer
 
 from ._values import numeric, texts
@@ -21,8 +21,22 @@ _PRIVATE = frozenset({"any", "Name", "Version", "PrivateNumStates", "CudnnGPUAlg
 # States that are plain arrays. The others are structs of a Value and whether to Remember it between batches.
 _STATES = frozenset({"TrainedMean", "TrainedVariance", "InitialHiddenState", "InitialCellState"})
 
-# Classes of MathWorks' with learnables that are stored plainly.
-_PLAIN_LEARNABLES = frozenset({"nnet.cnn.layer.PReLULayer"})
+# The learnables of MathWorks' classes, wherever the class stores them as plain arrays.
+_WEIGHTS, _AFFINE, _RECURRENT = ("Weights", "Bias"), ("Offset", "Scale"), ("InputWeights", "RecurrentWeights", "Bias")
+_PROJECTED = (*_RECURRENT, "InputProjector", "OutputProjector")
+_LEARNABLES = {
+    **dict.fromkeys(("FullyConnectedLayer", "PatchEmbeddingLayer", "WordEmbeddingLayer"), _WEIGHTS),
+    **dict.fromkeys((f"Convolution{rank}DLayer" for rank in (1, 2, 3)), _WEIGHTS),
+    **dict.fromkeys((f"TransposedConvolution{rank}DLayer" for rank in (1, 2, 3)), _WEIGHTS),
+    **dict.fromkeys(("GroupedConvolution2DLayer",), _WEIGHTS),
+    **dict.fromkeys(("EmbeddingConcatenationLayer", "PositionEmbeddingLayer"), ("Weights",)),
+    **dict.fromkeys((f"{kind}NormalizationLayer" for kind in ("Batch", "Group", "Instance", "Layer")), _AFFINE),
+    **dict.fromkeys(("LSTMLayer", "GRULayer", "BiLSTMLayer"), _RECURRENT),
+    **dict.fromkeys(("LSTMProjectedLayer", "GRUProjectedLayer"), _PROJECTED),
+    "SelfAttentionLayer": tuple(f"{part}{what}" for part in ("Query", "Key", "Value", "Output") for what in _WEIGHTS),
+    "PReLULayer": ("Alpha",),
+}
+_LEARN_RATE = "LearnRateFactor"  # ends the name of the factor that stands beside a learnable
 
 # The names of a layer's inputs and outputs, in their order.
 _PORTS = {
@@ -81,10 +95,11 @@ def read_layers(objects: Iterable[MatlabObject]) -> tuple[Layer, ...]:
 def read_layer(layer: MatlabObject) -> Layer:
     """Read one layer.
 
-    A learnable is a struct with a `Value` and its learning rate; the value alone is kept. The properties of a
-    layer class that a user wrote are stored plainly: there an array in single precision is taken for a
-    learnable, since MATLAB trains in single precision and keeps hyper-parameters in double. Some of MathWorks' own
-    classes are stored plainly too, and a user may have given them a hyper-parameter in single precision.
+    A learnable is a struct with a `Value` and its learning rate, of which the value alone is kept; a `dlarray`; or a
+    plain array, told by its class, or by the learning rate beside it (`WeightLearnRateFactor` beside `Weights`). In a
+    layer class that a user wrote, an array in single precision is taken for a learnable, since MATLAB trains in single
+    precision and keeps hyper-parameters in double. To MathWorks' own classes a user may have given a hyper-parameter
+    in single precision.
 
     Args:
         layer: an object of a layer class.
@@ -95,8 +110,7 @@ def read_layer(layer: MatlabObject) -> Layer:
     learnables: dict[str, Array] = {}
     state: dict[str, Array] = {}
     settings: dict[str, Any] = {}
-    is_plain = "any" not in layer.properties
-    may_be_trained = not is_mathworks(layer.class_name) or layer.class_name in _PLAIN_LEARNABLES
+    known = _learnable_names(layer)
     for name, value in layer.fields.items():
         if name in _PORTS and (names := texts(value)) not in ((), ("in",), ("out",)):
             settings[_PORTS[name]] = np.array([names], dtype=object)
@@ -108,8 +122,9 @@ def read_layer(layer: MatlabObject) -> Layer:
             state[name] = _values_of(value)
         elif name in _STATES:
             state[name] = np.asarray(value)
-        elif is_plain and (_is_dlarray(value) or (may_be_trained and _is_single(value))):
-            learnables[name] = np.asarray(numeric(value))
+        elif _is_dlarray(value) or (name in known and numeric(value) is not None) or _is_own(layer.class_name, value):
+            array = numeric(value)
+            learnables[name] = np.zeros((0, 0)) if array is None else np.asarray(array)
         else:
             settings[name] = value
     name = layer.fields.get("Name", "")
@@ -129,5 +144,21 @@ def _is_dlarray(value: Any) -> bool:
     return isinstance(value, MatlabObject) and value.class_name == "dlarray"
 
 
-def _is_single(value: Any) -> bool:
-    return isinstance(value, np.ndarray) and value.dtype == np.float32 and value.size > 0
+def _is_own(class_name: str, value: Any) -> bool:
+    """Whether a value is an array in single precision of a class that a user wrote."""
+    return (
+        not is_mathworks(class_name) and isinstance(value, np.ndarray) and value.dtype == np.float32 and value.size > 0
+    )
+
+
+def _learnable_names(layer: MatlabObject) -> set[str]:
+    """The names of the learnables of a layer, by its class and by the learning rates beside them."""
+    kind = layer.class_name.rpartition(".")[2]
+    # A class that is newer than the list has learnables of the usual names.
+    is_newer = layer.class_name.startswith("nnet.cnn.layer.") and layer.class_name not in KNOWN_CLASSES
+    names = set(_LEARNABLES.get(kind, _WEIGHTS if is_newer else ()))
+    for name in layer.fields:
+        if name.endswith(_LEARN_RATE) and not name.startswith("nnet."):
+            stem = name.removesuffix(_LEARN_RATE)
+            names |= {stem, f"{stem}s", stem.removesuffix("s")}
+    return names

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from matlab_bridge._errors import TruncatedFileError
+from matlab_bridge.matfile._characters import decoded
 from matlab_bridge.matfile._format5 import (
     CELL,
     FUNCTION,
@@ -32,7 +33,7 @@ from matlab_bridge.matfile._format5 import (
     STRUCT,
 )
 from matlab_bridge.matfile._header import ByteOrder
-from matlab_bridge.matfile._raw import DTYPES
+from matlab_bridge.matfile._raw import DTYPES, matlab_shape
 
 Vector = npt.NDArray[Any]
 
@@ -229,10 +230,10 @@ class _Walk:
         return self._integer(tag.data)
 
     def _shape(self, tag: Tag) -> tuple[int, ...]:
-        return struct.unpack_from(f"{self._order}{tag.nbytes // 4}I", self._content, tag.data)
+        return matlab_shape(struct.unpack_from(f"{self._order}{tag.nbytes // 4}I", self._content, tag.data))
 
     def _text(self, tag: Tag) -> str:
-        return self._content[tag.data : tag.data + tag.nbytes].decode("utf-8", "replace")
+        return decoded(self._content[tag.data : tag.data + tag.nbytes])
 
     def _storage(self, tag: Tag, size: int) -> np.dtype[Any]:
         if tag.kind not in _DATA_TYPES:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -107,7 +107,7 @@ def write_matlab_code(
     path: str | os.PathLike[str],
     weights_path: str | os.PathLike[str] | None = None,
     *,
-    class_names: Sequence[str] = (),
+    class_names: Iterable[str] = (),
 ) -> None:
     """Write a MATLAB function that builds the network as a `dlnetwork`, and a MAT-file with its weights.
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from matlab_bridge._errors import UntrainedNetworkError
+from matlab_bridge.networks._class_names import with_class_names
 from matlab_bridge.networks._network import Network
 
 if TYPE_CHECKING:
     import keras
 
 
-def network_of(model: keras.Model | Network, class_names: Sequence[str] = ()) -> Network:
+def network_of(model: keras.Model | Network, class_names: Iterable[str] = ()) -> Network:
     """A model in MATLAB's words, with the names of its classes.
 
     Args:
@@ -25,15 +26,17 @@ def network_of(model: keras.Model | Network, class_names: Sequence[str] = ()) ->
 
     Raises:
         UnsupportedLayerError: if a Keras model has a layer that MATLAB has not.
+        InvalidNetworkError: if a class name is there twice, or their number is not that of the scores.
     """
     network = model
     if not isinstance(network, Network):
         from matlab_bridge.networks._from_keras import from_keras
         from matlab_bridge.networks._sidecar import sidecar
 
-        class_names = class_names or sidecar(network).class_names
+        known = sidecar(network).class_names
         network = from_keras(network)
-    return replace(network, class_names=tuple(map(str, class_names))) if len(class_names) else network
+        network = replace(network, class_names=known or network.class_names)
+    return with_class_names(network, class_names)
 
 
 def demand_weights(network: Network) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -59,7 +59,7 @@ def save_portable(
     network: keras.Model | Network,
     *,
     name: str = "net",
-    class_names: Sequence[str] = (),
+    class_names: Iterable[str] = (),
     variables: Mapping[str, Any] | None = None,
     version: Literal["v7", "v7.3"] = "v7",
 ) -> None:
