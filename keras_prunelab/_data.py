@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from ._arrays import all_finite, as_array
 from ._errors import InvalidDataError
@@ -53,11 +54,7 @@ class Batch:
         """
         for what, part in (("inputs", self.inputs), ("labels", self.labels), ("weights", self.weights)):
             for array in keras.tree.flatten(part) if part is not None else ():
-                if array.dtype.kind == "f" and not all_finite(array):
-                    raise InvalidDataError(
-                        f"The {what} hold NaN or infinite numbers: leave those observations out, or replace the "
-                        "numbers, for example with np.nan_to_num(x)."
-                    )
+                require_finite(what, array)
 
 
 @dataclass(frozen=True)
@@ -198,6 +195,23 @@ def checked_batch_size(size: Any) -> int:
     return found
 
 
+def require_finite(what: str, array: NDArray[Any]) -> None:
+    """Make sure that no number of an array is NaN or infinite.
+
+    Args:
+        what: what the array is, for the error.
+        array: the array.
+
+    Raises:
+        InvalidDataError: one is.
+    """
+    if array.dtype.kind == "f" and not all_finite(array):
+        raise InvalidDataError(
+            f"The {what} hold NaN or infinite numbers: leave those observations out, or replace the numbers, for "
+            "example with np.nan_to_num(x)."
+        )
+
+
 def sliced(part: Any, chosen: slice) -> Any:
     """Some observations of one array or of several; None stays None."""
     return None if part is None else keras.tree.map_structure(lambda array: array[chosen], part)
@@ -298,10 +312,15 @@ def _batch(one: Any, model: Any) -> Batch:
         raise InvalidDataError(f"A batch is inputs, (inputs, labels) or with weights, not a tuple of {len(parts)}.")
     if parts[0] is None:
         raise InvalidDataError("There are no inputs: give data=inputs, or data=(inputs, labels).")
-    inputs = keras.tree.map_structure(as_array, parts[0])
+    inputs = _arrays(parts[0])
     _check_shapes(model, keras.tree.flatten(inputs))  # before the lengths, which are odd where the shape is wrong
-    batch = Batch(*(None if part is None else keras.tree.map_structure(_array, part) for part in (inputs, *parts[1:])))
+    batch = Batch(inputs, *(None if part is None else _arrays(part) for part in parts[1:]))
     every = [array for part in (batch.inputs, batch.labels, batch.weights) for array in keras.tree.flatten(part)]
+    for array in every:
+        if array is not None and (array.ndim == 0 or array.dtype.kind == "O"):
+            raise InvalidDataError(
+                f"Calibration data is arrays with one observation after the other, not {array!r:.80}."
+            )
     lengths = {len(array) for array in every if array is not None}
     if len(lengths) != 1:
         raise InvalidDataError(f"Inputs, labels and weights have different lengths: {sorted(lengths)}.")
@@ -320,11 +339,13 @@ def _check_shapes(model: Any, arrays: list[Any]) -> None:
         raise misfit(model, found, shape)
 
 
-def _array(value: Any) -> Any:
-    array = as_array(value)
-    if array.ndim == 0 or array.dtype.kind == "O":
-        raise InvalidDataError(f"Calibration data is arrays with one observation after the other, not {array!r:.80}.")
-    return array
+def _arrays(part: Any) -> Any:
+    """One array, or several in their structure; lists of numbers are an array, as Keras takes them."""
+    first = part
+    while isinstance(first, list | tuple) and len(first):
+        first = first[0]
+    is_numbers = first is not part and not isinstance(first, dict) and np.ndim(first) == 0
+    return as_array(part) if is_numbers else keras.tree.map_structure(as_array, part)
 
 
 def _is_array(value: Any) -> bool:

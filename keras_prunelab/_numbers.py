@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
+
+from ._errors import UnknownNameError
 
 
 def real_number(value: Any) -> float | None:
@@ -58,6 +61,50 @@ def whole_number(value: Any) -> int | None:
     return int(found) if found is not None and found.is_integer() else None
 
 
+def real_numbers(values: Any) -> list[float] | None:
+    """Read one number or several.
+
+    Args:
+        values: a number, a sequence of numbers or of such sequences, or an array or a tensor with axes.
+
+    Returns:
+        The numbers in their order; None where one of them is none.
+
+    Examples:
+        >>> real_numbers(0.5), real_numbers([np.float32(0.1), (0.2, 0.3)]), real_numbers(np.arange(3) / 10)
+        ([0.5], [0.1, 0.2, 0.3], [0.0, 0.1, 0.2])
+    """
+    found: list[float] = []
+    for each in _each(values):
+        number = real_number(each)
+        if number is None:
+            return None
+        found.append(number)
+    return found
+
+
+def checked_seed(seed: Any) -> int:
+    """Make sure that a number is a seed.
+
+    Raises:
+        UnknownNameError: it is no whole number from 0.
+    """
+    found = whole_number(seed)
+    if found is None or found < 0:
+        raise UnknownNameError(f"seed={seed!r}; a seed is a whole number from 0.")
+    return found
+
+
+def _each(values: Any) -> Iterator[Any]:
+    if isinstance(values, list | tuple | range):
+        for each in values:
+            yield from _each(each)
+    elif hasattr(values, "shape") and tuple(values.shape):
+        yield from _numpy(values).reshape(-1)
+    else:
+        yield values
+
+
 def _float(value: Any) -> float | None:
     try:
         return float(value)
@@ -72,11 +119,16 @@ def _scalar(value: Any) -> NDArray[Any] | None:
     try:
         if tuple(value.shape) != ():
             return None
-        known = keras.ops.is_tensor(value) or isinstance(value, keras.Variable)
-        detached = value.detach() if not known and hasattr(value, "detach") else value
-        array = np.asarray(keras.ops.convert_to_numpy(detached) if known else detached)
+        array = _numpy(value)
     except (TypeError, ValueError, RuntimeError, NotImplementedError):  # a tensor that a trace has no value for
         return None
     # bfloat16 and its like are kinds of their own to NumPy.
     is_number = array.dtype.kind in "iuf" or (array.dtype.kind == "V" and array.dtype.names is None)
     return array if is_number else None
+
+
+def _numpy(value: Any) -> NDArray[Any]:
+    """An array of a tensor of any backend, the running one or another."""
+    if keras.ops.is_tensor(value) or isinstance(value, keras.Variable):
+        return np.asarray(keras.ops.convert_to_numpy(value))
+    return np.asarray(value.detach() if hasattr(value, "detach") else value)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._arrays import as_array
-from keras_prunelab._data import Shape, fits, misfit, shape_text, sliced
+from keras_prunelab._data import Shape, fits, misfit, require_finite, shape_text, sliced
 from keras_prunelab._errors import InvalidDataError
 
 from ._metric import ACCURACY, RMSE, Metric
@@ -276,6 +276,7 @@ def _inputs(inputs: Any) -> Array | list[Array]:
 def _numbers(array: Array) -> Array:
     if array.dtype.kind not in "buif":
         raise InvalidDataError(f"Inputs are numbers, but got an array of {array.dtype}.")
+    require_finite("inputs", array)
     return array.astype(np.float32, copy=False) if array.dtype.kind == "f" else array
 
 
@@ -291,6 +292,7 @@ def _labels(model: keras.Model, labels: Any, outputs: Shape) -> tuple[Array | li
 
 def _checked(model: keras.Model, labels: Array, output: Shape, sequences: bool) -> tuple[Array, Metric]:
     """Labels as class indices or as responses of the output's shape, and what to measure."""
+    require_finite("labels", labels)
     observation = labels.shape if sequences else labels.shape[1:]
     if labels.dtype.kind not in "buif":
         raise InvalidDataError(

@@ -87,7 +87,7 @@ def test_endless_data_is_refused(take: Callable[[Any], Any], kind: str, monkeypa
         tf = pytest.importorskip("tensorflow")
         given = tf.data.Dataset.from_tensor_slices(arrays()).batch(8).repeat()
         given = given.filter(lambda x, y: True) if kind == "unknown tf.data" else given
-    with pytest.raises(kpl.InvalidDataError, match="^The data never ends: "):
+    with pytest.raises(kpl.InvalidDataError, match=r"^The data never ends: "):
         take(given)
 
 
@@ -147,8 +147,9 @@ def test_what_does_not_fit_is_named(take: Callable[[Any], Any], make: Callable[.
         take(make(*arrays()))
 
 
-@pytest.mark.parametrize("take", [take for name, take in TAKERS.items() if name != "RigL"], ids=set(TAKERS) - {"RigL"})
 def test_numbers_that_are_none_are_named(take: Callable[[Any], Any]) -> None:
+    if take is TAKERS["RigL"]:
+        pytest.skip("its first gradient comes after the first steps of training")
     x, y = arrays()
     x[3, 2] = np.nan
     with pytest.raises(kpl.InvalidDataError, match="inputs hold NaN or infinite numbers: leave those"):
