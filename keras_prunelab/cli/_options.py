@@ -7,6 +7,28 @@ from typing import Annotated, Literal
 
 import typer
 
+
+def fraction(text: str) -> float:
+    """A share as a person types it.
+
+    Raises:
+        typer.BadParameter: it is no number in [0, 1).
+    """
+    try:
+        found = float(text)
+    except ValueError:
+        point = text.strip().replace(",", ".").rstrip("% ")
+        try:
+            number = float(point) / (100 if "%" in text else 1)
+        except ValueError:
+            number = 0.9
+        raise typer.BadParameter(f"{text!r} is no fraction; write one like {number:g}, with a point.") from None
+    if not 0 <= found < 1:
+        hint = f"write {found / 100:g} for {found:g} %" if 1 < found < 100 else "write 0.9 for 90 %"
+        raise typer.BadParameter(f"{text} is not from 0 to below 1; {hint}.")
+    return found
+
+
 Network = Annotated[
     str | None,
     typer.Option("--network", metavar="NAME", help="The variable that holds the network, where there are several."),

@@ -68,7 +68,7 @@ def get(schedule: ScheduleLike) -> Schedule:
     """Find or make a schedule.
 
     Args:
-        schedule: a `Schedule`, a sparsity to hold from the beginning, a number of any kind, or what `serialize` returned.
+        schedule: a `Schedule`, a sparsity to hold from the beginning, or what `serialize` returned.
 
     Returns:
         The schedule.
