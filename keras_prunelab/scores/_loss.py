@@ -61,8 +61,9 @@ def batch_gradients(context: ScoreContext, size: int) -> Iterator[tuple[int, Arr
         InvalidDataError: the data does not fit, has no labels where the loss needs them, or holds NaN.
         InvalidModelError: the model has no loss, or a gradient is not finite.
     """
-    slopes = context.once("loss gradients", lambda: gradients(model_loss(context.model), *_variables(context)))
     for batch in _batches(context, size):
+        check_loss(context.model, batch)
+        slopes = context.once("loss gradients", lambda: gradients(model_loss(context.model), *_variables(context)))
         yield len(batch), _by_path(context, batch, slopes(list(context.values.values()), _arguments(batch)))
 
 
@@ -118,7 +119,10 @@ def model_loss(model: keras.Model) -> Any:
 
 
 def check_loss(model: keras.Model, batch: Batch) -> None:
-    """Make sure that a model has a loss for a batch, before it is trained.
+    """Make sure that a model has a loss for a batch, before it is trained or anything is compiled.
+
+    A loss of several outputs makes the variables of its trackers in its first call. That must not be one that JAX
+    traces: the program would take them for inputs that nobody gives it.
 
     Raises:
         InvalidModelError: it has none.
@@ -127,10 +131,13 @@ def check_loss(model: keras.Model, batch: Batch) -> None:
     loss = model_loss(model)
     if batch.labels is None and needs_labels(model):
         raise InvalidDataError("The loss needs labels; give data=(inputs, labels).")
-    if not (_has_compiled_loss(model) or _computes_its_loss(model)):
-        one = keras.tree.map_structure(keras.ops.convert_to_tensor, _arguments(next(batch.cut(1))))
-        with keras.StatelessScope(collect_losses=True):
-            loss(one)
+    compiled = getattr(model, "_compile_loss", None)
+    if compiled.built if compiled is not None else _computes_its_loss(model):
+        return
+    one = keras.tree.map_structure(keras.ops.convert_to_tensor, _arguments(next(batch.cut(1))))
+    values = [(variable, variable.value) for variable in model.variables]  # Keras finds those of regularizers here only
+    with keras.StatelessScope(values, collect_losses=True):
+        loss(one)
 
 
 def needs_labels(model: keras.Model) -> bool:

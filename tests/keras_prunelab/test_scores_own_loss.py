@@ -113,7 +113,8 @@ def test_a_loss_of_the_models_own(kind: type[keras.Model], compiled: bool) -> No
         check(model, slopes(model, first_column), data)
     found = kpl.prunable(model)
     last = list(scores.SNIP()(scores.ScoreContext(model, found, found.values(), X)).values())[1]
-    assert last[:, 0].all() and not last[:, 1:].any()
+    assert last[:, 0].all()
+    assert not last[:, 1:].any()
 
 
 def test_regularizers_alone() -> None:
@@ -170,6 +171,8 @@ def test_a_model_without_any_loss_is_refused() -> None:
                 kpl.prune(model, 0.5, "snip", data=(X, Y))
 
 
+# Keras says so of the layers behind an added loss, which get no gradient in this model.
+@pytest.mark.filterwarnings("ignore:Gradients do not exist")
 def test_callbacks_take_a_loss_of_the_models_own() -> None:
     for callback in (
         kpl.callbacks.Prune(0.5, "snip", data=X),
@@ -179,7 +182,8 @@ def test_callbacks_take_a_loss_of_the_models_own() -> None:
             model = make()
             model.compile("sgd")
             model.fit(X, Y, batch_size=4, epochs=2, verbose=0, callbacks=[callback])
-            assert kpl.sparsity(model) == pytest.approx(0.5, abs=0.02)
+            # 16 of 32 weights; by layers, as RigL shares them out, each rounded.
+            assert round(32 * kpl.sparsity(model)) in (16, 17)
 
 
 def test_rigl_refuses_a_model_without_a_loss_before_it_trains() -> None:
