@@ -55,7 +55,9 @@ def whole_number(value: Any) -> int | None:
         >>> whole_number(np.int64(3)), whole_number(3.0), whole_number(2.5), whole_number(True)
         (3, 3, None, None)
     """
-    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, numbers.Integral):
         return int(value)
     found = real_number(value)
     return int(found) if found is not None and found.is_integer() else None

@@ -12,10 +12,10 @@ def fraction(text: str) -> float:
     """A share as a person types it.
 
     Raises:
-        typer.BadParameter: it is no number in [0, 1).
+        typer.BadParameter: it is no number.
     """
     try:
-        found = float(text)
+        return float(text)
     except ValueError:
         point = text.strip().replace(",", ".").rstrip("% ")
         try:
@@ -23,10 +23,6 @@ def fraction(text: str) -> float:
         except ValueError:
             number = 0.9
         raise typer.BadParameter(f"{text!r} is no fraction; write one like {number:g}, with a point.") from None
-    if not 0 <= found < 1:
-        hint = f"write {found / 100:g} for {found:g} %" if 1 < found < 100 else "write 0.9 for 90 %"
-        raise typer.BadParameter(f"{text} is not from 0 to below 1; {hint}.")
-    return found
 
 
 Network = Annotated[

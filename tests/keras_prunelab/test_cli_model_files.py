@@ -188,7 +188,7 @@ def test_a_lambda_is_not_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("90%", "write one like 0.9"), ("0,9", "write one like 0.9"), ("50", "write 0.5 for"), ("1", "0.9"), ("x", "0.9")],
+    [("90%", "write one like 0.9"), ("0,9", "write one like 0.9"), ("x", "0.9")],
 )
 def test_a_sparsity_that_is_none(text: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert prune(tmp_path / "never read.keras", tmp_path / "out.keras", text) == 2
