@@ -49,8 +49,6 @@ def save(model: keras.Model, path: Path) -> None:
         x = np.ones((4, 60), np.float32)
         wrapped.fit(x, np.zeros(4), verbose=0, callbacks=[kpl.callbacks.UpdateMasks()])
         wrapped.save(path)
-    elif path.suffix == ".mat":
-        mb.save_portable(path, model)
     else:
         model.save(path)
 
@@ -77,6 +75,14 @@ def test_every_file_of_a_model_is_read(name: str, tmp_path: Path) -> None:
     assert prune(path, tmp_path / "out.keras") == 0
     assert kpl.sparsity(keras.saving.load_model(tmp_path / "out.keras")) == pytest.approx(0.75, abs=0.002)
     assert ran("compact", path, "--fraction", "0.5", "--out", tmp_path / "small.keras") == 0
+
+
+def test_the_portable_form_is_read(tmp_path: Path) -> None:
+    model = half()
+    mb.save_portable(tmp_path / "net.mat", model)
+    x = np.random.default_rng(0).normal(size=(3, 60)).astype(np.float32)
+    read = open_model(tmp_path / "net.mat").model
+    np.testing.assert_allclose(read.predict(x, verbose=0), model.predict(x, verbose=0), atol=1e-6)
 
 
 def test_an_older_file_that_is_named_as_a_newer_one_is_read(tmp_path: Path) -> None:
