@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._errors import InvalidSparsityError, UnknownNameError
+from ._numbers import real_number
 from ._variables import Prunable, Prunables
 from .scores._lamp import lamp_scores
 
@@ -69,9 +70,13 @@ class Allocation:
                 raise UnknownNameError(f"protect={self.protect!r}; it is 'first', 'last' or both.")
         for name in ("min_sparsity", "max_sparsity"):
             limits = getattr(self, name)
-            for limit in limits.values() if isinstance(limits, Mapping) else [limits]:
-                if limit is not None and not 0 <= limit <= 1:
-                    raise InvalidSparsityError(f"{name}={limits!r}; a share of a layer's weights is in [0, 1].")
+            if limits is None:
+                continue
+            by_layer = limits if isinstance(limits, Mapping) else {"": limits}
+            found = {layer: real_number(limit) for layer, limit in by_layer.items()}
+            if not all(limit is not None and 0 <= limit <= 1 for limit in found.values()):
+                raise InvalidSparsityError(f"{name}={limits!r}; a share of a layer's weights is in [0, 1].")
+            object.__setattr__(self, name, found if isinstance(limits, Mapping) else found[""])
 
     def __str__(self) -> str:
         limits = {name: getattr(self, name) for name in ("min_sparsity", "max_sparsity", "protect")}

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ._arrays import masked
 from ._errors import InvalidSparsityError, UnknownNameError
+from ._numbers import whole_number
 from ._variables import AxisRole, Prunable
 
 GranularityLike: TypeAlias = "str | tuple[int, int] | Granularity"
@@ -104,7 +105,11 @@ def get(granularity: GranularityLike) -> Granularity:
         return granularity
     if granularity in ("weight", "kernel", "channel", "filter"):
         return Granularity("channel" if granularity == "filter" else granularity)  # type: ignore[arg-type]
-    text = granularity if isinstance(granularity, str) else "x".join(map(str, _sequence(granularity)))
+    text = (
+        granularity
+        if isinstance(granularity, str)
+        else "x".join(str(whole_number(length)) for length in _sequence(granularity))
+    )
     match = _PAIR.fullmatch(text)
     if match:
         first, second = int(match[1]), int(match[3])

@@ -10,9 +10,11 @@ from . import _conventions
 from ._allocation import Scope
 from ._conventions import Convention
 from ._copy import copied
+from ._errors import InvalidSparsityError
 from ._filters import Filters
 from ._granularity import GranularityLike
 from ._masks import MaskSet
+from ._numbers import real_number
 from ._prunable import maskable, prunable, weights_counted
 from ._structured import complete_channels
 from ._trajectory import trajectory
@@ -69,6 +71,8 @@ def prune(
         >>> kpl.sparsity(pruned), kpl.sparsity(model)
         (0.9, 0.0)
     """
+    if real_number(sparsity) is None:
+        raise InvalidSparsityError(f"sparsity={sparsity!r} is to be one number in [0, 1), such as 0.9 for 90 %.")
     rules = _conventions.get(convention)
     found = prunable(model, include, exclude, learnables=rules.learnables)
     path = trajectory(

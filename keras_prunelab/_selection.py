@@ -18,6 +18,7 @@ from ._allocation import Allocation, Group, Scope
 from ._candidates import Candidates, take
 from ._errors import InvalidSparsityError
 from ._granularity import Granularity, GranularityLike
+from ._numbers import real_numbers
 from ._variables import Prunables
 
 _MOST_LEVELS = np.iinfo(np.uint16).max
@@ -35,15 +36,12 @@ def checked_sparsities(sparsities: float | ArrayLike) -> tuple[float, ...]:
     Raises:
         InvalidSparsityError: there is none, or one is not in [0, 1).
     """
-    try:
-        given = np.atleast_1d(np.asarray(sparsities, dtype=np.float64)).reshape(-1)
-    except (TypeError, ValueError) as error:
-        raise InvalidSparsityError(
-            f"Sparsities are numbers in [0, 1), not {sparsities!r}; write 0.9 for 90 %."
-        ) from error
-    if not given.size:
+    given = real_numbers(sparsities)
+    if given is None:
+        raise InvalidSparsityError(f"Sparsities are numbers in [0, 1), not {sparsities!r}; write 0.9 for 90 %.")
+    if not given:
         raise InvalidSparsityError("The list of sparsities is empty; give at least one number in [0, 1).")
-    for level in given.tolist():
+    for level in given:
         if not 0 <= level < 1:
             mend = f"write {level / 100:g} for {level:g} %" if 1 < level < 100 else "write 0.9 for 90 %"
             raise InvalidSparsityError(f"A sparsity is in [0, 1), not {level:g}; {mend}.")

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._copy import copied
+from keras_prunelab._data import batches, check_ends, checked_batch_size
 from keras_prunelab._errors import InvalidDataError, InvalidModelError
-from keras_prunelab.scores._batches import batches, inputs_of
 
 
 def recalibrate(model: keras.Model, data: Any, *, batch_size: int = 128) -> keras.Model:
@@ -45,13 +45,15 @@ def recalibrate(model: keras.Model, data: Any, *, batch_size: int = 128) -> kera
         >>> fresh.layers[0].moving_mean.numpy().tolist(), fresh.layers[0].moving_variance.numpy().tolist()
         ([1.0, 20.0], [1.0, 100.0])
     """
+    batch_size = checked_batch_size(batch_size)
+    check_ends(data)
     copy = copied(model)
     layers = [each for each in copy._flatten_layers() if isinstance(each, keras.layers.BatchNormalization)]
     if not layers:
         raise InvalidModelError(f"Model {model.name!r} has no BatchNormalization whose statistics could be estimated.")
     with contextlib.ExitStack() as stack:
         sums = [stack.enter_context(_in_training(layer)) for layer in layers]
-        for batch in batches(data, batch_size, labels=False, inputs=inputs_of(copy)):
+        for batch in batches(data, batch_size, labels=False, model=copy):
             try:
                 copy(batch.inputs, training=False)
             except ValueError as error:
@@ -59,6 +61,8 @@ def recalibrate(model: keras.Model, data: Any, *, batch_size: int = 128) -> kera
                 raise InvalidDataError(
                     f"Data of the shapes {shapes} does not fit model {model.name!r}: {error}"
                 ) from error
+            if not all(each.is_finite for each in sums):
+                batch.require_finite()
     for each in sums:
         each.write()
     return copy
@@ -77,6 +81,11 @@ class _Sums:
         self._count += count
         self._first += count * mean
         self._second += count * (variance + mean**2)
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether nothing that was seen is NaN or infinite."""
+        return bool(np.isfinite(self._first).all() and np.isfinite(self._second).all())
 
     def write(self) -> None:
         """Give the layer the mean and the variance over all calls, if it had any."""

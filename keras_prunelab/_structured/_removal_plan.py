@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, TypedDict
 
@@ -10,6 +9,7 @@ import keras
 
 from keras_prunelab._errors import InvalidSparsityError, UnknownNameError
 from keras_prunelab._filters import Filters, matcher
+from keras_prunelab._numbers import real_number, whole_number
 from keras_prunelab._roles import find
 from keras_prunelab._selection import pruned_count
 
@@ -84,7 +84,8 @@ class Plan:
         goal, target = ("fraction", fraction) if budget is None else next(iter(budget.items()))
         if goal not in ("fraction", "accuracy", *COSTS):
             raise UnknownNameError(f"budget={budget!r}: a goal is 'parameters', 'macs', 'bytes' or 'accuracy'.")
-        if isinstance(target, bool) or not isinstance(target, numbers.Real) or not _is_share(goal, float(target)):
+        share = real_number(target)
+        if share is None or not _is_share(goal, share):
             bounds = {"fraction": "[0, 1)", "accuracy": "[0, 1]"}.get(goal, "(0, 1)")
             raise InvalidSparsityError(f"{goal}={target!r} is to be a number in {bounds}; write 0.5 for 50 %.")
         if goal == "accuracy" and "evaluate" not in options:
@@ -92,12 +93,10 @@ class Plan:
         train: Any = options.get("train")
         if train is not None and not callable(train) and not isinstance(train, Mapping):
             raise TypeError(f"train={train!r} is to be a function of the model, or the arguments of its fit.")
-        plan = cls(model, goal, float(target), options)
+        plan = cls(model, goal, share, options)
         if plan.scope not in ("layer", "global"):
             raise UnknownNameError(f"scope={plan.scope!r} is unknown; it is 'layer' or 'global'.")
-        for name, value in (("rounds", plan.rounds), ("multiple_of", plan.multiple)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InvalidSparsityError(f"{name}={value!r} is to be a whole number from 1.")
+        plan.rounds, plan.multiple = _count("rounds", plan.rounds), _count("multiple_of", plan.multiple)
         return plan
 
     def shares(self) -> Iterator[float]:
@@ -127,6 +126,13 @@ def _allowed(model: keras.Model, include: Filters, exclude: Filters) -> set[tupl
     candidates = [item for item in find(model)[0] if item.role in ("kernel", "embedding")]
     included, excluded = matcher(include, candidates, "include"), matcher(exclude, candidates, "exclude")
     return {item.within for item in candidates if (include is None or included(item)) and not excluded(item)}
+
+
+def _count(name: str, value: Any) -> int:
+    found = whole_number(value)
+    if found is None or found < 1:
+        raise InvalidSparsityError(f"{name}={value!r} is to be a whole number from 1.")
+    return found
 
 
 def _is_share(goal: str, target: float) -> bool:

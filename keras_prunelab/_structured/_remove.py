@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Mapping
 from typing import Any, Unpack
 
@@ -10,6 +9,7 @@ import keras
 import numpy as np
 
 from keras_prunelab._errors import InvalidDataError, InvalidModelError, NothingToPruneError
+from keras_prunelab._numbers import real_number
 from keras_prunelab._roles import find
 
 from ._analysis import Analysis, analysed
@@ -105,12 +105,13 @@ def _until(model: keras.Model, plan: Plan, score: FilterScoreLike, data: Any) ->
 
 def _accuracy(model: keras.Model, plan: Plan) -> float:
     found: Any = plan.options["evaluate"](model)
-    if not isinstance(found, numbers.Real):
+    accuracy = real_number(found)
+    if accuracy is None:
         raise InvalidDataError(
             f"evaluate returned {found!r} where a number was expected, such as "
             "model.evaluate(x, y, return_dict=True)['accuracy']."
         )
-    return float(found)
+    return accuracy
 
 
 def _trained(model: keras.Model, options: RemovalOptions) -> keras.Model:

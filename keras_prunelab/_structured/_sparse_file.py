@@ -96,6 +96,12 @@ def load_sparse(path: str | os.PathLike[str], **options: Any) -> keras.Model:
     if not zipfile.is_zipfile(source):
         if not source.exists():
             raise FileNotFoundError(f"There is no file {os.fspath(path)}.")
+        with source.open("rb") as file:
+            is_cut = file.read(4) == b"PK\x03\x04"
+        if is_cut:
+            raise InvalidModelError(
+                f"{os.fspath(path)} is damaged: its end is missing, or it is no zip archive. Was it copied whole?"
+            )
         raise InvalidModelError(f"{os.fspath(path)} is no .keras file; save_sparse and model.save write such files.")
     with tempfile.TemporaryDirectory() as folder:
         members, dense = Path(folder) / "members", Path(folder) / "dense.keras"

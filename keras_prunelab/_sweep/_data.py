@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._arrays import as_array
+from keras_prunelab._data import Shape, fits, misfit, require_finite, shape_text, sliced
 from keras_prunelab._errors import InvalidDataError
 
 from ._metric import ACCURACY, RMSE, Metric
 
-Shape: TypeAlias = "tuple[int | None, ...]"
 Array: TypeAlias = NDArray[Any]
 
 
@@ -135,7 +135,7 @@ class Structured:
         """Cut into batches."""
         for start in range(0, len(self), size):
             parts = (self.inputs, self.targets, self.weights)
-            yield Batch(*(_sliced(part, slice(start, start + size)) for part in parts))
+            yield Batch(*(sliced(part, slice(start, start + size)) for part in parts))
 
 
 def is_structured(model: keras.Model) -> bool:
@@ -204,14 +204,10 @@ def check_inputs(model: keras.Model, inputs: Array | Sequence[Array]) -> None:
         InvalidDataError: they have not.
     """
     wanted = _shape(model, "input_shape")
-    for one in inputs if not isinstance(inputs, np.ndarray) else (inputs[0],):
-        if wanted is not None and not _fits(one.shape, wanted[1:]):
-            hint = " Add the channel axis with x[..., None]." if (*one.shape, 1) == wanted[1:] else ""
-            raise InvalidDataError(
-                f"Model {model.name!r} takes observations of shape {_text(wanted[1:])}, but the data has "
-                f"{len(inputs)} "
-                f"of shape {one.shape}.{hint}"
-            )
+    for one in inputs if not isinstance(inputs, np.ndarray) else inputs[:1] if inputs.ndim else (inputs,):
+        if wanted is not None and not fits(one.shape, wanted[1:]):
+            whole = inputs.shape if isinstance(inputs, np.ndarray) else (len(inputs), *one.shape)
+            raise misfit(model, whole, wanted)
 
 
 def output_shape(model: keras.Model, inputs: Array | Sequence[Array]) -> Shape:
@@ -233,7 +229,7 @@ def _unpacked(data: Any) -> tuple[Any, Any, Any]:
     weights = None
     if hasattr(data, "inputs") and hasattr(data, "labels"):
         inputs, labels = data.inputs, data.labels
-    elif isinstance(data, tuple) and len(data) == 3:
+    elif isinstance(data, tuple | list) and len(data) == 3:
         inputs, labels, weights = data
     elif isinstance(data, tuple | list) and len(data) == 2:
         inputs, labels = data
@@ -280,6 +276,7 @@ def _inputs(inputs: Any) -> Array | list[Array]:
 def _numbers(array: Array) -> Array:
     if array.dtype.kind not in "buif":
         raise InvalidDataError(f"Inputs are numbers, but got an array of {array.dtype}.")
+    require_finite("inputs", array)
     return array.astype(np.float32, copy=False) if array.dtype.kind == "f" else array
 
 
@@ -295,13 +292,14 @@ def _labels(model: keras.Model, labels: Any, outputs: Shape) -> tuple[Array | li
 
 def _checked(model: keras.Model, labels: Array, output: Shape, sequences: bool) -> tuple[Array, Metric]:
     """Labels as class indices or as responses of the output's shape, and what to measure."""
+    require_finite("labels", labels)
     observation = labels.shape if sequences else labels.shape[1:]
     if labels.dtype.kind not in "buif":
         raise InvalidDataError(
             f"Labels are class indices (integers from 0), one-hot rows or responses (floats), but got {labels.dtype}."
         )
     several = bool(output) and (output[-1] or 0) > 1
-    if several and _fits(observation, output) and _is_one_hot(labels):
+    if several and fits(observation, output) and _is_one_hot(labels):
         return labels.argmax(axis=-1), ACCURACY
     if labels.dtype.kind == "f":
         return _responses(model, labels, observation, output), RMSE
@@ -311,10 +309,10 @@ def _checked(model: keras.Model, labels: Array, output: Shape, sequences: bool) 
 def _responses(model: keras.Model, labels: Array, observation: tuple[int, ...], output: Shape) -> Array:
     if observation == () and output == (1,):
         return labels[..., None]
-    if not _fits(observation, output):
+    if not fits(observation, output):
         raise InvalidDataError(
             f"Labels of {labels.dtype} are responses, and model {model.name!r} answers with shape "
-            f"{_text(output)}, but they have shape {observation} each. Class indices are integers from 0: "
+            f"{shape_text(output)}, but they have shape {observation} each. Class indices are integers from 0: "
             "use y.astype(int)."
         )
     return labels
@@ -325,10 +323,10 @@ def _indices(model: keras.Model, labels: Array, observation: tuple[int, ...], ou
     if classes == 1 and observation in {(1,), ()}:
         _require_probability(model)
         labels, observation, classes = labels.reshape(-1), (), 2
-    if not _fits(observation, output[:-1]):
+    if not fits(observation, output[:-1]):
         raise InvalidDataError(
-            f"Model {model.name!r} answers with shape {_text(output)}, so class indices have shape "
-            f"{_text(output[:-1])} for each observation, but they have {observation}."
+            f"Model {model.name!r} answers with shape {shape_text(output)}, so class indices have shape "
+            f"{shape_text(output[:-1])} for each observation, but they have {observation}."
         )
     least, most = int(labels.min()), int(labels.max())
     if classes is not None and not -1 <= least <= most < classes:
@@ -357,20 +355,7 @@ def _is_one_hot(labels: Array) -> bool:
     return bool(((labels == 0) | (labels == 1)).all() and (labels.sum(axis=-1) == 1).all())
 
 
-def _fits(shape: tuple[int, ...], wanted: Shape) -> bool:
-    return len(shape) == len(wanted) and all(w in (None, s) for s, w in zip(shape, wanted, strict=True))
-
-
-def _text(shape: Shape) -> str:
-    inner = ", ".join("any" if length is None else str(length) for length in shape)
-    return f"({inner},)" if len(shape) == 1 else f"({inner})"
-
-
 def _take(array: Array | Sequence[Array], chosen: slice | Array) -> Array:
     if isinstance(array, np.ndarray):
         return np.asarray(array[chosen])
     return np.stack([array[index] for index in chosen])  # type: ignore[union-attr] # sequences are chosen one by one
-
-
-def _sliced(part: Any, chosen: slice) -> Any:
-    return None if part is None else keras.tree.map_structure(lambda array: array[chosen], part)

@@ -10,9 +10,11 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_prunelab._data import checked_batch_size
 from keras_prunelab._enforcement import Enforcement
 from keras_prunelab._errors import InvalidScheduleError, UnknownNameError
 from keras_prunelab._masks import MaskSet
+from keras_prunelab._numbers import whole_number
 from keras_prunelab._optimizers import compiled_optimizer
 from keras_prunelab._rebuild import known_objects
 from keras_prunelab._selection import sparsities_of_rounds
@@ -67,11 +69,15 @@ class FineTune:
     callbacks: Callable[[], Iterable[keras.callbacks.Callback]] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.rounds < 1:
+        epochs, rounds = whole_number(self.epochs), whole_number(self.rounds)
+        if epochs is None or rounds is None or epochs < 1 or rounds < 1:
             raise InvalidScheduleError(
-                f"There is at least one round and one epoch, not {self.rounds} and {self.epochs}; to leave out the "
+                f"There is at least one round and one epoch, not {self.rounds!r} and {self.epochs!r}; to leave out the "
                 "training, leave out finetune=."
             )
+        numbers = {"epochs": epochs, "rounds": rounds, "batch_size": checked_batch_size(self.batch_size)}
+        for name, number in numbers.items():
+            object.__setattr__(self, name, number)
         if self.rewind is not None and self.rewind not in get_args(Rewinding):
             raise UnknownNameError(f"rewind={self.rewind!r}; it is None, 'learning_rate' or 'weights'.")
 

@@ -14,6 +14,7 @@ from typing import Any
 import keras
 
 from keras_prunelab._errors import InvalidDataError, InvalidModelError, MissingBackendError, UnknownNameError
+from keras_prunelab._numbers import whole_number
 from keras_prunelab._prunable import prunable
 from keras_prunelab._rebuild import custom_objects, in_memory, known_objects
 from keras_prunelab._variables import Prunables
@@ -38,9 +39,10 @@ def wanted_workers(workers: int | None) -> int:
         UnknownNameError: it is no number of workers.
     """
     if workers is not None:
-        if isinstance(workers, bool) or not isinstance(workers, int) or workers == 0 or workers < -1:
+        count = whole_number(workers)
+        if count is None or count == 0 or count < -1:
             raise UnknownNameError(f"workers is a number from 1, or -1 for all processors, not {workers!r}.")
-        return workers
+        return count
     joblib = sys.modules.get("joblib")  # without it nobody has configured anything
     if joblib is None:
         return 1

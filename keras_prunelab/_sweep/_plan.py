@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from keras_prunelab import _allocation
 from keras_prunelab._allocation import Allocation, Scope
 from keras_prunelab._errors import InvalidSparsityError, UnknownNameError
+from keras_prunelab._numbers import whole_number
 from keras_prunelab._selection import checked_sparsities
 from keras_prunelab.scores import Score, get
 from keras_prunelab.scores._registry import ScoreLike
@@ -185,10 +186,12 @@ def _levels(sparsities: Sparsities) -> tuple[float, ...] | AutoLevels:
 def _seeds(seeds: Seeds) -> list[int | None]:
     if seeds is None:
         return [None]
-    found = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
-    if not found or any(isinstance(seed, bool) or int(seed) != seed or seed < 0 for seed in found):
+    count = whole_number(seeds)
+    given = range(count) if count is not None else seeds if isinstance(seeds, Iterable) else ()
+    found = [whole_number(seed) for seed in given]
+    if not found or any(seed is None or seed < 0 for seed in found):
         raise UnknownNameError(f"seeds is a number of seeds from 1, or whole numbers from 0, not {seeds!r}.")
-    return [int(seed) for seed in found]
+    return found
 
 
 def _with_seed(score: Score, seed: int | None) -> Score:

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from keras_prunelab._errors import InvalidSparsityError
+from keras_prunelab._numbers import real_number
 
 from ._metric import Metric
 
@@ -48,6 +49,11 @@ class AutoLevels:
     max_drop: float = 0.01
 
     def __post_init__(self) -> None:
+        for name in ("low", "high", "tolerance", "step", "max_drop"):
+            number = real_number(getattr(self, name))
+            if number is None:
+                raise InvalidSparsityError(f"{name}={getattr(self, name)!r} is to be a number.")
+            object.__setattr__(self, name, number)
         if not (0 <= self.low < self.high < 1 and self.tolerance > 0 and self.step > 0 and self.max_drop >= 0):
             raise InvalidSparsityError(
                 f"{self!r} cannot be searched: 0 <= low < high < 1, and tolerance and step are above 0."

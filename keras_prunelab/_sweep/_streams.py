@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from keras_prunelab._arrays import as_array
+from keras_prunelab._data import source
 from keras_prunelab._errors import InvalidDataError
 
 from ._data import (
@@ -63,47 +64,22 @@ def observations(model: keras.Model, data: Any) -> Observations:
 
     Args:
         model: a built model.
-        data: `(inputs, labels)` and the like, see `samples`; or batches: a `tf.data.Dataset`, a
-            `keras.utils.PyDataset`, a torch `DataLoader`, or a function that returns an iterable of batches.
+        data: `(inputs, labels)` and the like, see `samples`; or batches of these, as `keras_prunelab._data.source`
+            reads them.
 
     Returns:
         The observations.
 
     Raises:
-        InvalidDataError: shapes or kinds do not fit.
+        InvalidDataError: shapes or kinds do not fit, the data has no end, or it can be read only once.
     """
-    source = _source(data)
-    if source is None:
+    found = source(data)
+    if found is None:
         return structured(model, data) if is_structured(model) else samples(model, data)
-    return _collected(model, data, source)
+    return _collected(model, data, found.read)
 
 
-def _source(data: Any) -> Callable[[], Iterable[Any]] | None:
-    """How to read batches, or None where the data is arrays."""
-    if hasattr(data, "inputs") and hasattr(data, "labels"):
-        return None
-    if isinstance(data, keras.utils.PyDataset):
-        if data.num_batches is None:
-            raise InvalidDataError(
-                f"{type(data).__name__} does not say how many batches it has, so a pass over it has no end: "
-                "let its num_batches return a number."
-            )
-        return lambda: (data[index] for index in range(data.num_batches))
-    if hasattr(data, "cardinality"):
-        if int(data.cardinality()) == -1:  # tf.data.INFINITE_CARDINALITY
-            raise InvalidDataError("The tf.data.Dataset never ends; leave out repeat(), or add take(n).")
-        return lambda: data
-    if isinstance(data, Iterator):
-        raise InvalidDataError(
-            f"A {type(data).__name__} can be read only once, and a sweep reads its data for every point. Give a "
-            "function that returns a new one, such as data=lambda: batches()."
-        )
-    if callable(data):
-        return data  # type: ignore[no-any-return]
-    return (lambda: data) if hasattr(data, "__iter__") and not isinstance(data, list | tuple | dict) else None
-
-
-def _collected(model: keras.Model, data: Any, source: Callable[[], Iterable[Any]]) -> Observations:
+def _collected(model: keras.Model, data: Any, read: Callable[[], Iterable[Any]]) -> Observations:
     outputs = None
 
     def check(given: Any) -> tuple[Batch, Metric | None]:
@@ -119,7 +95,7 @@ def _collected(model: keras.Model, data: Any, source: Callable[[], Iterable[Any]
     held: list[Batch] = []
     metrics: list[Metric | None] = []
     count = size = 0
-    for given in source():
+    for given in read():
         batch, metric = check(given)
         if metric not in metrics:
             metrics.append(metric)
@@ -136,7 +112,7 @@ def _collected(model: keras.Model, data: Any, source: Callable[[], Iterable[Any]
     arrays = _joined(held) if size <= HELD_BYTES else None
     if arrays is not None:
         return structured(model, arrays) if is_structured(model) else samples(model, arrays)
-    return Stream(source, check, count, metrics[0], data)
+    return Stream(read, check, count, metrics[0], data)
 
 
 def _batch(given: Any) -> Batch:

@@ -16,6 +16,7 @@ from keras_prunelab._errors import InvalidScheduleError
 from keras_prunelab._filters import Filters
 from keras_prunelab._lowest import lowest, marked
 from keras_prunelab._masks import MaskSet
+from keras_prunelab._numbers import checked_seed, real_number
 from keras_prunelab._optimizers import Optimizers
 from keras_prunelab._record import PruningState
 from keras_prunelab._selection import check, pruned_count, select
@@ -72,12 +73,13 @@ class DynamicSparse(MaskedTraining):
         super().__init__(include=include, exclude=exclude, data=data, optimizers=optimizers)
         self.sparsity = checked_sparsity(sparsity, "sparsity")
         self.scope = _allocation.get(scope)
-        if not 0 < fraction <= 1:
+        share = real_number(fraction)
+        if share is None or not 0 < share <= 1:
             raise InvalidScheduleError(f"fraction={fraction!r}; it is a share of a layer's kept weights, in (0, 1].")
-        self.fraction = float(fraction)
+        self.fraction = share
         self.frequency = checked_frequency(frequency)
         self.end_step = None if end_step is None else Step(end_step)
-        self.seed = seed
+        self.seed = checked_seed(seed)
 
     # What a subclass says ----------------------------------------------------------------------------------------
 

@@ -12,13 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._allocation import Scope
-from keras_prunelab._errors import InvalidDataError
+from keras_prunelab._data import Batch, batches, check_ends, checked_batch_size
 from keras_prunelab._filters import Filters
 from keras_prunelab._optimizers import Optimizers
 from keras_prunelab._variables import Prunables
 from keras_prunelab.schedules._step import StepLike
-from keras_prunelab.scores._batches import Batch, batches
-from keras_prunelab.scores._loss import batch_gradients, model_loss
+from keras_prunelab.scores._loss import batch_gradients, check_loss, needs_labels
 
 from ._dynamic_sparse import DynamicSparse
 from ._run import Run
@@ -106,16 +105,14 @@ class RigL(DynamicSparse):
             optimizers=optimizers,
             data=data,
         )
-        if batch_size < 1:
-            raise InvalidDataError(f"batch_size={batch_size!r}; a batch has at least one observation.")
-        self.batch_size = batch_size
-        self._turns = _Turns(data, batch_size)
+        self.batch_size = checked_batch_size(batch_size)
+        self._turns = _Turns(data, self.batch_size)
 
     def check(self, found: Prunables, steps_per_epoch: float | None) -> None:
         """Raise whatever makes these arguments impossible for a model, before it is changed."""
         super().check(found, steps_per_epoch)
-        model_loss(self.model)
-        self._turns.batch(0)
+        check_ends(self.data)
+        check_loss(self.model, self._turns.begin(self.model))
 
     def fraction_at(self, step: int, end: int) -> float:
         """Which share of the kept weights moves: less and less."""
@@ -134,9 +131,18 @@ class _Turns:
     """The batches of some data by number; after the last comes the first again."""
 
     def __init__(self, data: Any, size: int) -> None:
-        self._data, self._size = data, size
+        self._data, self._size, self._model = data, size, None
         self._batches: Iterator[Batch] = iter(())
         self._last: tuple[int, Batch] | None = None
+
+    def begin(self, model: Any) -> Batch:
+        """The first batch, for a model.
+
+        Raises:
+            InvalidDataError: the data does not fit, has no labels where the loss needs them, or is empty.
+        """
+        self._model, self._last = model, None
+        return self.batch(0)
 
     def batch(self, number: int) -> Batch:
         """One batch. What stands before it is passed over, not kept.
@@ -145,8 +151,9 @@ class _Turns:
             InvalidDataError: the data does not fit, has no labels, or is empty.
         """
         if self._last is None or number < self._last[0]:
-            endless = (batches(self._data, self._size, labels=True) for _ in itertools.count())
-            self._batches = itertools.chain.from_iterable(endless)
+            labels = needs_labels(self._model)
+            turns = (batches(self._data, self._size, labels=labels, model=self._model) for _ in itertools.count())
+            self._batches = itertools.chain.from_iterable(turns)
             self._last = (0, next(self._batches))
         for position in range(self._last[0], number):
             self._last = (position + 1, next(self._batches))

@@ -19,11 +19,17 @@ Examples:
 
 
 def command(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A .mat file with a network, or a .keras file.")],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A .mat file with a network, or a .keras or .h5 file.")
+    ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="The file to write: .keras, or .m for MATLAB code.")],
     fraction: Annotated[
         float | None,
-        typer.Option(metavar="FRACTION", help="Remove this share of each layer's filters too, the smallest first."),
+        typer.Option(
+            metavar="FRACTION",
+            help="Remove this share of each layer's filters too, the smallest first.",
+            parser=_options.fraction,
+        ),
     ] = None,
     multiple_of: Annotated[
         int, typer.Option(metavar="N", help="Of --fraction: keep multiples of N filters, which run as fast as fewer.")

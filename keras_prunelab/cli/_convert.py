@@ -28,7 +28,7 @@ _ENDINGS = (".keras", ".m", ".onnx")
 
 
 def command(
-    source: Annotated[Path, typer.Argument(metavar="NET", help="A .mat that MATLAB saved, or a .keras file.")],
+    source: Annotated[Path, typer.Argument(metavar="NET", help="A .mat that MATLAB saved, or a .keras or .h5 file.")],
     target: Annotated[
         Path,
         typer.Argument(
@@ -45,12 +45,13 @@ def command(
     from keras_prunelab._errors import InvalidModelError
 
     from ._inputs import open_model
+    from ._model_files import ENDINGS
     from ._outputs import check_target, make_folder, save_keras
 
     kind = target.suffix
-    if source.suffix.lower() not in (".mat", ".keras") or kind not in _ENDINGS or kind == source.suffix.lower():
+    if source.suffix.lower() not in (".mat", *ENDINGS) or kind not in _ENDINGS or kind == source.suffix.lower():
         raise InvalidModelError(
-            "convert reads a .mat or a .keras file, and writes another: a .keras, a .m or a .onnx file. "
+            "convert reads a .mat, a .keras or an .h5 file, and writes another: a .keras, a .m or a .onnx file. "
             f"It got {source.name} and {target.name}."
         )
     check_target(target, _ENDINGS)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_prunelab._errors import InvalidModelError
 
-from . import _console
+from . import _console, _model_files
 
 if TYPE_CHECKING:
     import keras
@@ -39,27 +39,26 @@ class OpenedModel:
 
 
 def open_model(path: Path, variable: str | None = None) -> OpenedModel:
-    """The network of a `.mat` file, converted, or the model of a `.keras` file.
+    """The network of a `.mat` file, converted, or the model of a file of Keras.
 
     Raises:
-        InvalidModelError: if the file is neither.
+        FileNotFoundError: if there is no such file.
+        InvalidModelError: if the file is neither, is damaged, or holds no whole model.
     """
     import matlab_bridge as bridge
 
-    if path.suffix.lower() not in {".mat", ".keras"}:
-        raise InvalidModelError(f"A network is a .mat or a .keras file, but got {str(path)!r}.")
-    if not path.is_file():
+    is_keras = path.is_dir() or path.suffix.lower() in _model_files.ENDINGS
+    if not is_keras and path.suffix.lower() != ".mat":
+        raise InvalidModelError(f"A network is a .mat, a .keras or an .h5 file, but got {str(path)!r}.")
+    if not path.exists():
         raise FileNotFoundError(f"There is no file {str(path)!r}.")
     with _console.native_messages_hidden():
-        from keras_prunelab._backend import keras  # takes seconds, so only once the file is there
-    if path.suffix.lower() == ".keras":
+        pass  # takes seconds, so only once the file is there
+    if is_keras:
         import matlab_bridge.networks.keras_objects  # what models that were MATLAB's may need
         from matlab_bridge.networks._sidecar import attach
 
-        try:
-            model = keras.saving.load_model(path)
-        except (ValueError, TypeError, OSError) as error:
-            raise InvalidModelError(f"Keras cannot load {str(path)!r}: {error}") from error
+        model = _model_files.load(path)
         facts = bridge.read_sidecar(path)
         attach(model, facts)
         opened = OpenedModel(model, path, class_names=facts.class_names)

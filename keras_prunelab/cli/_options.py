@@ -7,6 +7,24 @@ from typing import Annotated, Literal
 
 import typer
 
+
+def fraction(text: str) -> float:
+    """A share as a person types it.
+
+    Raises:
+        typer.BadParameter: it is no number.
+    """
+    try:
+        return float(text)
+    except ValueError:
+        point = text.strip().replace(",", ".").rstrip("% ")
+        try:
+            number = float(point) / (100 if "%" in text else 1)
+        except ValueError:
+            number = 0.9
+        raise typer.BadParameter(f"{text!r} is no fraction; write one like {number:g}, with a point.") from None
+
+
 Network = Annotated[
     str | None,
     typer.Option(

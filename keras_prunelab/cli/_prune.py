@@ -19,9 +19,14 @@ Examples:
 
 
 def command(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A .mat file with a network, or a .keras file.")],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A .mat file with a network, or a .keras or .h5 file.")
+    ],
     sparsity: Annotated[
-        float, typer.Option(metavar="FRACTION", help="The fraction to set to zero, from 0 to below 1.")
+        float,
+        typer.Option(
+            metavar="FRACTION", help="The fraction to set to zero, from 0 to below 1.", parser=_options.fraction
+        ),
     ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="The file to write: .mat like the source, or .keras.")],
     score: Annotated[

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Self
 
 from keras_prunelab._errors import InvalidScheduleError, InvalidSparsityError
+from keras_prunelab._numbers import real_number
 
 from ._step import Step, StepLike
 
@@ -89,10 +90,10 @@ def checked_sparsity(sparsity: Any, what: str) -> float:
     Raises:
         InvalidSparsityError: it is not a number in [0, 1).
     """
-    is_number = isinstance(sparsity, (int, float)) or hasattr(sparsity, "__float__")
-    if not is_number or not 0 <= float(sparsity) < 1:
+    found = real_number(sparsity)
+    if found is None or not 0 <= found < 1:
         raise InvalidSparsityError(f"{what} is {sparsity!r}; a sparsity is in [0, 1): write 0.9 for 90 %.")
-    return float(sparsity)
+    return found
 
 
 def checked_rise(first: float, last: float) -> tuple[float, float]:

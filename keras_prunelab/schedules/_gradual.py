@@ -7,6 +7,7 @@ from abc import abstractmethod
 from typing import Any, final
 
 from keras_prunelab._errors import InvalidScheduleError
+from keras_prunelab._numbers import real_number
 
 from ._base import Schedule, checked_frequency, checked_rise, checked_span, span, stored
 from ._step import Step, StepLike
@@ -97,9 +98,10 @@ class Polynomial(_Gradual):
         super().__init__(
             initial_sparsity, final_sparsity, end_step=end_step, begin_step=begin_step, frequency=frequency
         )
-        if not power > 0:
+        exponent = real_number(power)
+        if exponent is None or not 0 < exponent < math.inf:
             raise InvalidScheduleError(f"power={power!r}; it is positive: 3 as in the paper, 1 for a straight line.")
-        self.power = float(power)
+        self.power = exponent
 
     def curve(self, progress: float) -> float:
         """The sparsity at a share of the way."""

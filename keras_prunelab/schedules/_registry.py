@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias, TypeVar
 
 from keras_prunelab._errors import UnknownNameError
+from keras_prunelab._numbers import real_number
 from keras_prunelab._registry import Registry
 
 from ._base import Schedule
@@ -80,8 +81,8 @@ def get(schedule: ScheduleLike) -> Schedule:
         return schedule
     if isinstance(schedule, Mapping):
         return deserialize(schedule)
-    if isinstance(schedule, (int, float)) and not isinstance(schedule, bool):
-        return Constant(schedule)
+    if (sparsity := real_number(schedule)) is not None:
+        return Constant(sparsity)
     raise UnknownNameError(
         f"schedule={schedule!r} of type {type(schedule).__name__} is no schedule; give one such as "
         "keras_prunelab.schedules.Polynomial(0.0, 0.9, end_step=2000), or a sparsity such as 0.9."

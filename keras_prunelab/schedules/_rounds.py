@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, final
 
 from keras_prunelab._errors import InvalidScheduleError
+from keras_prunelab._numbers import real_number, whole_number
 
 from ._base import Schedule, checked_frequency, checked_sparsity, stored
 from ._step import Step, StepLike
@@ -37,11 +38,12 @@ class Iterative(Schedule):
     name = "iterative"
 
     def __init__(self, fraction: float, *, rounds: int, frequency: StepLike, begin_step: StepLike = 0) -> None:
-        if not 0 < fraction < 1:
+        share, count = real_number(fraction), whole_number(rounds)
+        if share is None or not 0 < share < 1:
             raise InvalidScheduleError(f"fraction={fraction!r}; it is a share of the remaining weights, in (0, 1).")
-        if not isinstance(rounds, int) or rounds < 1:
+        if count is None or count < 1:
             raise InvalidScheduleError(f"rounds={rounds!r}; it is a number of rounds, at least 1.")
-        self.fraction, self.rounds = float(fraction), rounds
+        self.fraction, self.rounds = share, count
         self.frequency, self.begin_step = checked_frequency(frequency), Step(begin_step)
 
     def at(self, step: int, steps_per_epoch: float | None) -> float:

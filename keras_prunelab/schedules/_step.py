@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from keras_prunelab._errors import InvalidScheduleError
+from keras_prunelab._numbers import whole_number
 
 StepLike: TypeAlias = "int | str | Step"
 
@@ -41,7 +42,8 @@ class Step:
         if isinstance(text, Step):
             count, unit = text.count, text.unit
         else:
-            match = _TEXT.fullmatch(str(text).strip())
+            number = whole_number(text)
+            match = _TEXT.fullmatch(str(text if number is None else number).strip())
             whole = match is not None and (match[2] is not None or float(match[1]).is_integer())
             if match is None or not whole:
                 raise InvalidScheduleError(

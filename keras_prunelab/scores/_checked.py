@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._arrays import all_finite
+from keras_prunelab._data import check_ends
 from keras_prunelab._errors import InvalidDataError, InvalidModelError
 
 from ._base import Score, ScoreContext
@@ -17,11 +18,13 @@ def check_data(score: Score, data: Any) -> None:
     """Make sure that a score has the data that it needs.
 
     Raises:
-        InvalidDataError: there is none.
+        InvalidDataError: there is none, it has no end, or it can be read only once.
     """
     if data is None and (score.needs_data or score.needs_labels):
         wanted = "(inputs, labels)" if score.needs_labels else "inputs"
         raise InvalidDataError(f"The score {score.name!r} needs data; give data={wanted}.")
+    if score.needs_data or score.needs_labels:
+        check_ends(data)
 
 
 def checked_scores(score: Score, context: ScoreContext) -> dict[str, NDArray[Any]]:

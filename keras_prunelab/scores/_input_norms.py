@@ -11,11 +11,11 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_prunelab._data import batches
 from keras_prunelab._errors import InvalidModelError
 from keras_prunelab._variables import Prunable
 
 from ._base import ScoreContext
-from ._batches import batches, inputs_of
 
 # From a layer's input, squared, to the sum for each weight: an array that broadcasts to the variable's shape.
 _Reduce: TypeAlias = Callable[[NDArray[Any]], NDArray[Any]]
@@ -52,10 +52,12 @@ def input_norms(context: ScoreContext, size: int) -> dict[str, NDArray[np.float6
     watches = [watch for watch in watched if watch is not None]
     mapping = [(item.variable, context.values[item.path]) for item in context.prunables]
     with _observed(watches):
-        for batch in batches(context.data, size, labels=False, inputs=inputs_of(context.model)):
+        for batch in batches(context.data, size, labels=False, model=context.model):
             values = [(variable, keras.ops.convert_to_tensor(value, variable.dtype)) for variable, value in mapping]
             with keras.StatelessScope(state_mapping=values):
                 context.model(batch.inputs, training=False)
+            if not all(np.isfinite(watch.total).all() for watch in watches):
+                batch.require_finite()
     return {watch.path: np.sqrt(watch.total) for watch in watches}
 
 

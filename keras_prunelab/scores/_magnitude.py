@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._errors import UnknownNameError
+from keras_prunelab._numbers import whole_number
 
 from ._base import Score, ScoreContext
 
@@ -39,11 +40,12 @@ class Magnitude(Score):
     name = "magnitude"
 
     def __init__(self, norm: int = 1) -> None:
-        if norm not in (1, 2):
+        found = whole_number(norm)
+        if found not in (1, 2):
             raise UnknownNameError(
                 f"norm={norm!r}; it is 1 for the sum of absolute weights, 2 for the root of squares."
             )
-        self.group_norm = norm
+        self.group_norm = found
 
     def __call__(self, context: ScoreContext) -> dict[str, NDArray[Any]]:
         """Score the weights; see `Score.__call__`."""

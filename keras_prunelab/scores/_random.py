@@ -7,6 +7,8 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_prunelab._numbers import checked_seed
+
 from ._base import Score, ScoreContext
 
 
@@ -24,7 +26,7 @@ class Random(Score):
     name = "random"
 
     def __init__(self, seed: int = 0) -> None:
-        self.seed = seed
+        self.seed = checked_seed(seed)
 
     def __call__(self, context: ScoreContext) -> dict[str, NDArray[Any]]:
         """Score the weights; see `Score.__call__`."""

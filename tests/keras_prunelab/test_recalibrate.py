@@ -125,9 +125,12 @@ def test_all_statistics_of_a_renormalization_agree() -> None:
 @pytest.mark.parametrize(
     ("data", "options", "message"),
     [
-        (np.ones((4, 5), "float32"), {}, r"shapes \[\(4, 5\)\] does not fit model 'net'"),
-        ([np.ones((4, 3), "float32"), np.ones((4, 5), "float32")], {}, r"shapes \[\(4, 5\)\] does not fit"),
-        (None, {}, "no inputs"),
+        (np.ones((4, 5), "float32"), {}, r"Model 'net' takes .* shape \(3,\), but the data has 4 of shape \(5,\)"),
+        ([*[np.ones((4, 3), "float32")] * 2, np.ones((4, 5), "float32")], {}, r"the data has 4 of shape \(5,\)"),
+        (np.ones(3, "float32"), {}, "It looks like one observation without the axis of observations"),
+        (np.full((4, 3), np.nan, "float32"), {}, "The inputs hold NaN"),
+        (iter([np.ones((4, 3))]), {}, "read only once"),
+        (None, {}, "no data; give data=inputs"),
         ((None, np.ones(4)), {}, "no inputs"),
         (np.ones((4, 3), "float32"), {"batch_size": 0}, "batch_size=0; a batch has at least one observation"),
     ],

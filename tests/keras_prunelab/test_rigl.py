@@ -75,7 +75,7 @@ def test_the_batches_begin_again() -> None:
 
     one, other = make_model(), make_model()
     train(one, kpl.callbacks.RigL(0.8, batches, batch_size=16, frequency=2, end_step=16))
-    assert asked == [0, 16, 32, 0, 16, 32, 0]
+    assert asked == [0, 16, 32, *[0, 16, 32], *[0, 16, 32, 0]]  # the first pass is there to see that it ends
     train(other, kpl.callbacks.RigL(0.8, data, batch_size=16, frequency=2, end_step=16))
     assert_same_weights(one, other)
 
@@ -130,8 +130,8 @@ def test_it_finds_the_inputs_that_matter() -> None:
     [
         (make_data()[0], r"needs labels, but the data is an array of shape \(48, 12\)"),
         ((make_data()[0], make_data()[1][:5]), r"different lengths"),
-        (iter(()), r"The data for the score is empty"),
-        (None, r"needs labels, but the data is of type NoneType"),
+        (iter(()), r"can be read only once"),
+        (None, r"There is no data; give data=\(inputs, labels\)"),
     ],
 )
 def test_bad_data_is_refused_before_the_first_batch(data: Any, message: str) -> None:
@@ -150,7 +150,7 @@ def test_errors_of_the_model_and_the_batch_size() -> None:
     with pytest.raises(kpl.InvalidScheduleError, match=r"first update is due at step 100"):
         train(model, kpl.callbacks.RigL(0.8, make_data()))
     assert_untouched(model, before)
-    model = keras.Sequential([keras.Input((12,)), keras.layers.Dense(3, activity_regularizer="l2")])
+    model = keras.Sequential([keras.Input((12,)), keras.layers.Dense(3)])
     model.compile("sgd")
     before = model.get_weights()
     with pytest.raises(kpl.InvalidModelError, match=r"compiled without a loss"):

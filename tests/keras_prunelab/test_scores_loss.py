@@ -203,7 +203,7 @@ def test_data_comes_in_any_form(model: keras.Model, data: tuple[Array, Array]) -
         yield from parts
 
     tensors = tuple(map(keras.ops.convert_to_tensor, data))
-    for form in (parts, generator, generator(), Batches(data), tensors, (*data, np.ones(COUNT, np.float32))):
+    for form in (parts, generator, Batches(data), tensors, (*data, np.ones(COUNT, np.float32))):
         assert_close(run(model, scores.SNIP(8), form), expected)
 
 
@@ -212,15 +212,22 @@ def test_data_comes_in_any_form(model: keras.Model, data: tuple[Array, Array]) -
     [
         (lambda x, y: x, r"needs labels, but the data is an array of shape \(30, 7\)"),
         (lambda x, y: (x, y[:5]), r"different lengths: \[5, 30\]"),
-        (lambda x, y: iter(()), "give a function that returns a new"),
+        (lambda x, y: iter(((x, y),)), "read only once, and nobody can see whether it ends. Give a function"),
+        (lambda x, y: lambda: iter(()), "give a function that returns a new"),
         (lambda x, y: (x[:0], y[:0]), "The data for the score is empty"),
         (lambda x, y: (x, y, y, y), "not a tuple of 4"),
-        (lambda x, y: (x * np.nan, y), "gradient of the loss is NaN or infinite for"),
+        (lambda x, y: (x * np.nan, y), "The inputs hold NaN or infinite numbers"),
     ],
 )
 def test_bad_data_is_refused(model: keras.Model, data: tuple[Array, Array], given: Any, message: str) -> None:
     with pytest.raises((kpl.InvalidDataError, kpl.InvalidModelError), match=message):
         run(model, scores.SNIP(), given(*data))
+
+
+def test_a_gradient_that_overflows_is_no_fault_of_the_data(model: keras.Model, data: tuple[Array, Array]) -> None:
+    model.layers[-1].kernel.assign(np.full((HIDDEN, CLASSES), 3e38))
+    with pytest.raises(kpl.InvalidModelError, match=r"NaN or infinite for .*, though the data is not"):
+        run(model, scores.SNIP(), data)
 
 
 def test_a_model_without_a_loss_is_refused(data: tuple[Array, Array]) -> None:

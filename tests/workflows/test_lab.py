@@ -112,7 +112,7 @@ def test_convert_to_matlab_code_and_to_onnx(source: str, workspace: Path, exampl
     ("arguments", "code", "message"),
     [
         (["info", "missing.mat"], 3, "missing.mat"),
-        (["convert", "README.md", "out.keras"], 3, "convert reads a .mat or a .keras file"),
+        (["convert", "README.md", "out.keras"], 3, "convert reads a .mat, a .keras or an .h5 file"),
         (["convert", "{workspace}", "my-net.m"], 3, "my-net.m cannot be a function of MATLAB"),
         (["lab", "text.mat"], 3, "text"),
         (["lab", "{workspace}", "--sparsities", "80:98:2"], 3, "Write fractions: 80 % is 0.8."),

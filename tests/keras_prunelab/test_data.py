@@ -1,0 +1,188 @@
+"""Data in any form, to everything that takes data: endless data is refused, and what does not fit is named."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import keras_prunelab as kpl
+from keras_prunelab import _data
+
+Array = NDArray[Any]
+L = keras.layers
+
+
+class Held(NamedTuple):
+    """An object with both, as `matlab_bridge.load_dataset` gives."""
+
+    inputs: Array
+    labels: Array
+
+
+def arrays(count: int = 24) -> tuple[Array, Array]:
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(count, 6)).astype(np.float32), rng.normal(size=(count, 3)).astype(np.float32)
+
+
+def make_model() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((6,)), L.Dense(8, name="a"), L.BatchNormalization(), L.Dense(3, name="b")])
+    model.compile("sgd", "mse")
+    return model
+
+
+def fit(callback: Any) -> keras.Model:
+    model = make_model()
+    model.fit(*arrays(), batch_size=8, epochs=2, verbose=0, callbacks=[callback])
+    return model
+
+
+TAKERS: dict[str, Callable[[Any], Any]] = {
+    "prune": lambda data: kpl.prune(make_model(), 0.5, "taylor", data=data),
+    "wanda": lambda data: kpl.prune(make_model(), 0.5, "wanda", data=data),
+    "trajectory": lambda data: kpl.trajectory(make_model(), [0.5], "snip", data=data),
+    "remove_filters": lambda data: kpl.remove_filters(make_model(), 0.5, score="taylor", data=data),
+    "recalibrate": lambda data: kpl.recalibrate(make_model(), data),
+    "Prune": lambda data: fit(kpl.callbacks.Prune(0.5, "taylor", data=data)),
+    "RigL": lambda data: fit(kpl.callbacks.RigL(0.5, data, frequency=1)),
+    "sweep": lambda data: kpl.sweep(make_model(), data, [0.5]),
+    "score_data": lambda data: kpl.sweep(make_model(), arrays(), [0.5], "snip", score_data=data),
+}
+
+
+@pytest.fixture(params=TAKERS)
+def take(request: pytest.FixtureRequest) -> Callable[[Any], Any]:
+    return TAKERS[request.param]
+
+
+class Endless(keras.utils.PyDataset):
+    @property
+    def num_batches(self) -> None:
+        return None
+
+    def __getitem__(self, index: int) -> tuple[Array, Array]:
+        return arrays()
+
+
+class Stream:
+    """An iterable that does not tell its length, as a DataLoader of an IterableDataset."""
+
+    def __iter__(self) -> Iterator[tuple[Array, Array]]:
+        return itertools.repeat(arrays())
+
+
+@pytest.mark.parametrize("kind", ["PyDataset", "function", "iterable", "tf.data", "unknown tf.data"])
+def test_endless_data_is_refused(take: Callable[[Any], Any], kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_data, "MOST_BATCHES", 50)
+    given: Any = {"PyDataset": Endless(), "function": lambda: itertools.repeat(arrays()), "iterable": Stream()}.get(
+        kind
+    )
+    if given is None:
+        tf = pytest.importorskip("tensorflow")
+        given = tf.data.Dataset.from_tensor_slices(arrays()).batch(8).repeat()
+        given = given.filter(lambda x, y: True) if kind == "unknown tf.data" else given
+    with pytest.raises(kpl.InvalidDataError, match=r"^The data never ends: "):
+        take(given)
+
+
+@pytest.mark.parametrize("make", [lambda: iter([arrays()]), lambda: itertools.cycle([arrays()])])
+def test_what_can_be_read_only_once_is_refused_unread(take: Callable[[Any], Any], make: Callable[[], Any]) -> None:
+    given = make()
+    with pytest.raises(kpl.InvalidDataError, match="can be read only once, and nobody can see whether it ends"):
+        take(given)
+    np.testing.assert_array_equal(next(given)[0], arrays()[0])
+
+
+def test_all_forms_are_the_same_data(take: Callable[[Any], Any]) -> None:
+    x, y = arrays()
+    cut = [(x[:10], y[:10]), (x[10:], y[10:])]
+    expected = outcome(take((x, y)))
+    assert expected  # the test sees something
+    for form in (Held(x, y), [x, y], (x.tolist(), y.tolist()), tuple(map(keras.ops.convert_to_tensor, (x, y)))):
+        assert outcome(take(form)) == expected, type(form)
+    batches = outcome(take(cut))  # a score that squares batch by batch depends on how they are cut
+    for form in (lambda: iter(cut), lambda: cut, Pair(cut)):
+        assert outcome(take(form)) == batches, type(form)
+
+
+class Pair(keras.utils.PyDataset):
+    def __init__(self, cut: Any) -> None:
+        super().__init__()
+        self.cut = cut
+
+    def __len__(self) -> int:
+        return len(self.cut)
+
+    def __getitem__(self, index: int) -> tuple[Array, Array]:
+        return self.cut[index]
+
+
+def outcome(result: Any) -> list[Any]:
+    """What came out, in a form that can be compared."""
+    if isinstance(result, keras.Model):
+        return [np.round(weight.astype(np.float64), 4).tolist() for weight in result.get_weights()]
+    if isinstance(result, kpl.SweepResult):
+        return result.table.drop(columns=[name for name in result.table if "second" in name]).round(5).values.tolist()
+    return [mask.tolist() for mask in result.masks(0).values()]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda x, y: (x[:, :5], y), r"takes observations of shape \(6,\), but the data has 24 of shape \(5,\)"),
+        (lambda x, y: (x[:0], y[:0]), r"(is empty|no observations)"),
+        (lambda x, y: [(x[0], y[0]), (x[1], y[1])], "one observation without the axis of observations: batch the data"),
+        (lambda x, y: lambda: iter(()), r"(is empty|no observations)"),
+    ],
+    ids=["width", "empty", "unbatched", "nothing returned"],
+)
+def test_what_does_not_fit_is_named(take: Callable[[Any], Any], make: Callable[..., Any], message: str) -> None:
+    with pytest.raises(kpl.InvalidDataError, match=message):
+        take(make(*arrays()))
+
+
+def test_numbers_that_are_none_are_named(take: Callable[[Any], Any]) -> None:
+    if take is TAKERS["RigL"]:
+        pytest.skip("its first gradient comes after the first steps of training")
+    x, y = arrays()
+    x[3, 2] = np.nan
+    with pytest.raises(kpl.InvalidDataError, match="inputs hold NaN or infinite numbers: leave those"):
+        take((x, y))
+
+
+def test_a_function_is_read_for_its_end_only_once() -> None:
+    asked = []
+
+    def batches() -> Iterator[tuple[Array, Array]]:
+        asked.append(1)
+        yield arrays()
+
+    for number in range(3):
+        kpl.prune(make_model(), 0.5, "wanda", data=batches)
+        assert len(asked) == 2 + number
+
+
+def test_keras_adds_a_last_axis_of_one() -> None:
+    model = keras.Sequential([keras.Input((1,)), L.Dense(4)])
+    x = np.arange(5, dtype=np.float32)
+    one, other = (kpl.prune(model, 0.5, "wanda", data=each).get_weights()[0] for each in (x, x[:, None]))
+    np.testing.assert_array_equal(one, other)
+
+
+def test_a_list_of_several_inputs_and_labels() -> None:
+    a, b = keras.Input((6,), name="a"), keras.Input((6,), name="b")
+    keras.utils.set_random_seed(0)
+    model = keras.Model([a, b], L.Dense(3)(L.Concatenate()([L.Dense(4)(a), L.Dense(4)(b)])))
+    model.compile("sgd", "mse")
+    x, y = arrays()
+    forms = ([[x, 2 * x], y], ([x, 2 * x], y), [({"a": x, "b": 2 * x}, y)], ({"a": x, "b": 2 * x}, y))
+    found = [kpl.prune(model, 0.5, "snip", data=form).get_weights() for form in forms]
+    for one in found[1:]:
+        for weight, other in zip(one, found[0], strict=True):
+            np.testing.assert_array_equal(weight, other)
