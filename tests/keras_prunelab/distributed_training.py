@@ -38,6 +38,9 @@ if BACKEND == "tensorflow":
 # Turned to errors only here: the imports of TensorFlow warn.
 warnings.simplefilter("error")
 warnings.filterwarnings("ignore", "__array__ implementation doesn't accept a copy keyword", DeprecationWarning)
+warnings.filterwarnings(
+    "ignore", "Training ends at step", kpl.PruningWarning
+)  # with half as many steps, where gradients accumulate
 
 O = keras.optimizers  # noqa: E741
 X, Y = data()
