@@ -10,6 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_prunelab._prunable import refuse_lora
+
 from ._channels import Flags, Flow, Ids, Layout, Site, Trace, Values, Wall, WallError, is_made, weights_of
 from ._graph import Call, Graph, Tensor, graph_of
 from ._rules import Rule, rule_of
@@ -107,9 +109,10 @@ def analysed(model: Any) -> Analysis:
         The analysis.
 
     Raises:
-        InvalidModelError: the model is none of these.
+        InvalidModelError: the model is none of these, or has LoRA.
     """
     graph = graph_of(model)
+    refuse_lora(model)
     axes = {
         tensor: axis for call in graph.calls for tensor in call.inputs if (axis := _axis_read(call.layer, tensor.shape))
     }

@@ -8,8 +8,6 @@ from typing import Any
 
 import keras
 
-from keras_prunelab._prunable import refuse_lora
-
 from ._analysis import Analysis, analysed, standing
 from ._build import cut
 from ._channels import Flags, Wall
@@ -120,11 +118,9 @@ def compaction(model: keras.Model, data: Any = None) -> Compaction:
 
 
 def without_wrappers(model: Any) -> Any:
-    """The model itself, or a copy without `Pruned` wrappers where it has some; one with LoRA is refused."""
+    """The model itself, or a copy without `Pruned` wrappers where it has some."""
     from keras_prunelab.layers import Pruned, strip
 
-    if isinstance(model, keras.Model):
-        refuse_lora(model)
     if isinstance(model, keras.Model) and any(isinstance(layer, Pruned) for layer in model._flatten_layers()):
         return strip(model)
     return model
