@@ -23,6 +23,7 @@ from ._metric import ACCURACY
 from ._options import PlanOptions
 from ._outline import outline
 from ._parallel import Workers
+from ._paired import PAIRED
 from ._plan import Arm, Plan, Point, Seeds, Sparsities, plan
 from ._pruning import Curve, MaskSource, PackedCurve, Pruning
 from ._result import CurveKey, SweepResult
@@ -33,7 +34,7 @@ from ._streams import observations
 EXAMPLE_LEVELS = tuple(np.linspace(0, 0.9, 10).round(12).tolist())
 """The levels of MathWorks' example."""
 _BEFORE = ["score", "convention", "scope", "granularity", "training", "seed", "sparsity_target", "sparsity"]
-COLUMNS = [*_BEFORE, "accuracy", *COUNTS]
+COLUMNS = [*_BEFORE, "accuracy", *COUNTS, *PAIRED]
 """The columns of the table of a classifier that is not compiled."""
 
 
@@ -100,10 +101,11 @@ class SweepPlan:
                     "sparsity": sum(zeros.values()) / account.total,
                     **outcome.measures,
                     **counts,
+                    **{name: outcome.paired.get(name, float("nan")) for name in PAIRED},
                 }
             )
         measures = list(dense.measures) or [dense.metric.name]
-        columns = [*_BEFORE, *measures, *COUNTS]
+        columns = [*_BEFORE, *measures, *COUNTS, *PAIRED]
         scopes = dict.fromkeys(str(arm.scope) for arm in self.plan.arms)
         return SweepResult(
             table=pd.DataFrame(rows, columns=columns),
@@ -122,6 +124,7 @@ class SweepPlan:
                 "batch_size": dense.batch_size,
                 "seconds": round(seconds, 3),
                 **{f"dense_{name}": value for name, value in dense.measures.items() if name != dense.metric.name},
+                **_beside_constants(dense),
                 **({"metrics_left_out": dense.left_out} if dense.left_out else {}),
                 **_versions(),
             },
@@ -209,6 +212,13 @@ def _zeros(run: Run, point: Point, source: MaskSource) -> Mapping[str, int]:
     if isinstance(source, Curve):
         return run.curves[point.arm].zeros(point.level)
     return source.masks(point.level).zeros_by_variable()
+
+
+def _beside_constants(dense: Dense) -> dict[str, float]:
+    """What tells whether the dense network has learned anything."""
+    if dense.trivial is None or dense.answers is None:
+        return {}
+    return {"answers": dense.answers, "trivial": dense.trivial, "trivial_error": dense.trivial_error}
 
 
 def _versions() -> dict[str, str]:
