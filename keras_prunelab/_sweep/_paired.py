@@ -107,7 +107,8 @@ class AnswerLog:
             labels: class indices or responses, with one observation for each index of the first axis.
         """
         is_class = self.metric == ACCURACY
-        answers = answers if is_class else answers.astype(np.float64)
+        if not is_class:
+            answers, labels = (array.astype(np.float64).reshape(len(labels), -1, _width(labels)) for array in (answers, labels))
         values = answers == labels if is_class else np.square(answers - labels)
         count = len(labels)
         self._labels.append(labels.reshape(-1) if is_class else labels.reshape(-1, labels.shape[-1]))
@@ -123,6 +124,10 @@ class AnswerLog:
             return None
         parts = (self._labels, self._values, self._totals, self._sizes)
         return Answers(self.metric, *map(np.concatenate, parts), len(self._distinct))
+
+
+def _width(labels: Array) -> int:
+    return int(labels.shape[-1]) if labels.ndim > 1 else 1
 
 
 def _rounded(answers: Array) -> set[tuple[float, ...]]:
