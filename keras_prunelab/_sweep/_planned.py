@@ -18,6 +18,7 @@ from keras_prunelab.scores._registry import ScoreLike
 
 from ._accounting import COUNTS, Accounting
 from ._bench import Bench, Dense, Task
+from ._call import spelled
 from ._fingerprint import Fingerprint
 from ._metric import ACCURACY
 from ._options import PlanOptions
@@ -45,10 +46,12 @@ class SweepPlan:
     Attributes:
         task: the model, the data, and what is to be done.
         plan: the points.
+        call: Python that makes the same sweep.
     """
 
     task: Task
     plan: Plan
+    call: str = ""
 
     def seconds(self) -> float:
         """The expected time of the whole sweep in this process, from its first point; the model is left as it was."""
@@ -126,6 +129,7 @@ class SweepPlan:
                 **{f"dense_{name}": value for name, value in dense.measures.items() if name != dense.metric.name},
                 **_beside_constants(dense),
                 **({"metrics_left_out": dense.left_out} if dense.left_out else {}),
+                "repeat": self.call,
                 **_versions(),
             },
             complete=run.complete,
@@ -189,6 +193,7 @@ def plan_sweep(
         Levels:
           50.00 %, 75.00 %
     """
+    given = dict(options)
     score_data, metrics = options.pop("score_data", None), options.pop("metrics", None)
     points = plan(sparsities, scores, seeds, options.pop("scope", "global"), options.pop("finetune", None))
     pruning = Pruning.of(model, **options)  # type: ignore[misc]  # what is left are its arguments
@@ -196,7 +201,8 @@ def plan_sweep(
     pruning.check(points, found if score_data is None else score_data)
     arms = tuple(dict.fromkeys(points.measured.values()))
     passes = len(arms) * len(points.first_levels)
-    return SweepPlan(Task(model, found, pruning, metrics, arms, score_data, passes), points)
+    call = spelled(points, pruning.prunables, seeds, {**given, "granularity": pruning.granularity})
+    return SweepPlan(Task(model, found, pruning, metrics, arms, score_data, passes), points, call)
 
 
 def _sources(run: Run, pruning: Pruning) -> dict[CurveKey, MaskSource]:

@@ -139,6 +139,8 @@ def command(
             save_results(out, result)
     dense = f"Dense {result.metric.label} {result.metric.text(result.dense)}"
     _console.say(f"{dense}; wrote {len(result.table)} points, {result.convention} convention, to {out}.")
+    for doubt in result.doubts():
+        _console.warn(doubt)
     leave_if_stopped(result)
 
 
