@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import click
 import typer
 
 from . import _console, _options
@@ -28,6 +27,7 @@ Examples:
 
 
 def command(
+    context: typer.Context,
     workspace: Annotated[
         Path, typer.Argument(metavar="WORKSPACE", help="The .mat file with the network (or a .keras file).")
     ],
@@ -73,7 +73,7 @@ def command(
     if choice is not None:
         _console.say(f"Choice: {choice.reason}")
     loading = _loading(opened, data or workspace, {"inputs": inputs, "labels": labels, "image_root": image_root})
-    write_outputs(opened, result, choice, out, loading=loading)
+    write_outputs(opened, result, choice, out, loading=loading, command=str(context.find_root().obj or ""))
     if choice is None:
         _console.say("No level is chosen, so no pruned network is written.")
     _console.say(f"Report: {(out / 'report.html').resolve()}")
@@ -81,7 +81,7 @@ def command(
 
 
 def write_outputs(
-    opened: OpenedModel, result: kpl.SweepResult, choice: kpl.Choice | None, out: Path, *, loading: str = ""
+    opened: OpenedModel, result: kpl.SweepResult, choice: kpl.Choice | None, out: Path, **repeat: str
 ) -> None:
     """The report, the plots, the results and the pruned network, in formats for MATLAB and for Keras; without a choice no network."""
     import keras_prunelab as kpl
@@ -89,13 +89,10 @@ def write_outputs(
 
     from ._outputs import save_keras
 
-    command = str(click.get_current_context().find_root().obj or "")
-    kpl.report(result, choice, out / "report.html", loading=loading, command=command)
+    kpl.report(result, choice, out / "report.html", **repeat)
     kpl.save_plots(result, choice, out)
     bridge.save_results(out / "results.mat", result, choice=choice, network=opened.network)
     if choice is None:
-        for name in ("pruned.mat", "pruned.keras"):  # of a lab before this one
-            (out / name).unlink(missing_ok=True)
         return
     result.masks(choice).apply(opened.model)
     if opened.network is not None:

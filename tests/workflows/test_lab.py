@@ -181,7 +181,7 @@ def test_ctrl_c_ends_the_sweep_and_keeps_what_was_measured(
 
     measure_for_real = Evaluator.__call__
     monkeypatch.setattr(Evaluator, "__call__", measure)
-    assert run("lab", workspace, "--sparsities", LEVELS, "--max-drop", "1", "--out", tmp_path) == 130
+    assert run("lab", workspace, "--sparsities", LEVELS, "--max-drop", "0.9", "--out", tmp_path) == 130
     assert len(pd.read_csv(tmp_path / "sweep.csv")) == 3
     assert (tmp_path / "report.html").is_file()
     assert "Stopped after 3 points" in capsys.readouterr().out
