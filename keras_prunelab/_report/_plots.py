@@ -154,7 +154,9 @@ def save_plots(result: SweepResult, choice: Choice | None, folder: str | os.Path
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    plots = {"accuracy": partial(accuracy_figure, result, None)} if choice is None else figures(Findings.of(result, choice))
+    plots = (
+        {"accuracy": partial(accuracy_figure, result, None)} if choice is None else figures(Findings.of(result, choice))
+    )
     for name, draw in plots.items():
         paths.append(folder / f"{name}.png")
         write_figure(draw(LIGHT), paths[-1])

@@ -86,8 +86,7 @@ def _training(findings: Findings) -> Question:
         )
     return Question(
         "Would some epochs of training after pruning move the choice further?",
-        f"Nothing was trained in this sweep: {at} "
-        "is what is left right after weights were set to zero.",
+        f"Nothing was trained in this sweep: {at} is what is left right after weights were set to zero.",
     )
 
 

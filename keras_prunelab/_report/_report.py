@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from keras_prunelab._atomic import replacing
+from keras_prunelab._sweep._call import NEEDED
 from keras_prunelab._sweep._metric import percent
 
 from . import _answers, _html
@@ -244,7 +245,7 @@ def _repeat(result: SweepResult, loading: str, command: str) -> Iterator[str]:
     if not call and not command:
         yield _html.paragraph("This result is of an earlier version, which did not note the call.", "meta")
     if call:
-        yield _html.preformatted(f"{loading.rstrip()}\n\n{call}" if loading else call)
+        yield _html.preformatted(f"{loading.rstrip()}\n\n{call.replace(NEEDED, '')}" if loading else call)
     if command:
         yield _html.paragraph("On the command line:", "meta")
         yield _html.preformatted(command)

@@ -15,6 +15,8 @@ from ._finetune import FineTune
 from ._plan import Plan
 from ._refine import AutoLevels
 
+NEEDED = "# Provide model, data, as they were for this sweep.\n"
+"""The comment of a call that needs nothing but these two."""
 _WIDTH = 88
 
 
@@ -54,7 +56,7 @@ def spelled(plan: Plan, prunables: Prunables, seeds: Any, given: Mapping[str, An
     """
     names = _Names()
     arguments = {
-        "scores": _several(_score(arm.score, names) for arm in plan.arms),
+        "scores": _several(_score(arm.score, names, is_seeded=seeds is not None) for arm in plan.arms),
         "seeds": None if seeds is None else _several(str(arm.seed) for arm in plan.arms),
         "scope": _one_or_several(_scope(arm.scope) for arm in plan.arms),
         "finetune": _one_or_several(_training(arm.finetune, names) for arm in plan.arms),
@@ -88,16 +90,25 @@ def _one_or_several(texts: Iterable[str]) -> str:
     return found[0] if len(found) == 1 else _several(found)
 
 
-def _score(score: Score, names: _Names) -> str:
+def _score(score: Score, names: _Names, *, is_seeded: bool) -> str:
+    """A registered score as its name, with its options where these are not the usual ones.
+
+    Args:
+        score: the score.
+        names: names it if it is the reader's own.
+        is_seeded: whether `seeds` stands in the call, and says what the score's seed is.
+    """
     try:
         plain = get(score.name)
-    except UnknownNameError:  # a function of the reader's own
+    except UnknownNameError:
+        plain = None
+    if type(score) is not type(plain):
         return names.of(getattr(score, "function", score), score.name if score.name.isidentifier() else "score")
-    without_seed = [{k: v for k, v in each.get_config().items() if k != "seed"} for each in (score, plain)]
-    if type(score) is not type(plain) or "function" in vars(score):
-        return names.of(score, "score")
-    seed, usual = (each.get_config().get("seed") for each in (score, plain))
-    return repr(score.name) if without_seed[0] == without_seed[1] and seed == usual else repr(serialize(score))
+    config, usual = ({**each.get_config()} for each in (score, plain))
+    if is_seeded:
+        config.pop("seed", None)
+        usual.pop("seed", None)
+    return repr(score.name) if config == usual else repr(serialize(score) | {"config": config})
 
 
 def _scope(scope: Any) -> str:
@@ -129,7 +140,10 @@ def _filters(given: Mapping[str, Any], prunables: Prunables) -> dict[str, str]:
     several = {name: [value] if isinstance(value, str) else value for name, value in found.items()}
     if all(isinstance(value, list | tuple) and all(isinstance(v, str) for v in value) for value in several.values()):
         return {name: repr(list(value)) for name, value in several.items()}
-    return {"include": repr([item.path for item in prunables])}
+    # A model without a name of its own has another one each time it is built, and paths begin with it.
+    return {
+        "include": repr([f"*/{item.path.partition('/')[2]}" if "/" in item.path else item.path for item in prunables])
+    }
 
 
 def _metrics(metrics: Any, names: _Names) -> str | None:

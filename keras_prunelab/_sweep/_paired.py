@@ -108,7 +108,9 @@ class AnswerLog:
         """
         is_class = self.metric == ACCURACY
         if not is_class:
-            answers, labels = (array.astype(np.float64).reshape(len(labels), -1, _width(labels)) for array in (answers, labels))
+            answers, labels = (
+                array.astype(np.float64).reshape(len(labels), -1, _width(labels)) for array in (answers, labels)
+            )
         values = answers == labels if is_class else np.square(answers - labels)
         count = len(labels)
         self._labels.append(labels.reshape(-1) if is_class else labels.reshape(-1, labels.shape[-1]))

@@ -23,8 +23,8 @@ from ._fingerprint import Fingerprint
 from ._metric import ACCURACY
 from ._options import PlanOptions
 from ._outline import outline
-from ._parallel import Workers
 from ._paired import PAIRED
+from ._parallel import Workers
 from ._plan import Arm, Plan, Point, Seeds, Sparsities, plan
 from ._pruning import Curve, MaskSource, PackedCurve, Pruning
 from ._result import CurveKey, SweepResult
