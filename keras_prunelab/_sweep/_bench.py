@@ -161,8 +161,9 @@ class Bench:
 
     def _outcome(self, bits: NDArray[np.uint8] | None = None) -> Outcome:
         measures, answers = self._evaluate(), self._evaluate.answers
-        both = answers is not None and self._baseline is not None
-        return Outcome(measures, bits, answers.against(self._baseline) if both else {})
+        if answers is None or self._baseline is None:
+            return Outcome(measures, bits)
+        return Outcome(measures, bits, answers.against(self._baseline))
 
     def _completed(self, masks: MaskSet) -> MaskSet:
         if self._pruning.granularity.kind == "channel":

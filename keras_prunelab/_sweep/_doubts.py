@@ -52,8 +52,8 @@ def _found(result: SweepResult, choice: Choice | None) -> Iterator[str]:
     error = float(row.get("loss_error", math.nan))
     if math.isfinite(error) and gain > error + ROUNDING:
         yield (
-            f"The choice is better than the dense network by {metric.difference(gain)}, more than the standard error of "
-            f"{metric.difference(error)}: pruning alone rarely improves a network. Was the dense network trained to "
+            f"The choice is better than the dense network by {metric.difference(gain)}, more than the "
+            f"standard error of {metric.difference(error)}: pruning alone rarely improves a network. Was the dense network trained to "
             "its end, and is this the data it was trained for?"
         )
     if row.get("speedup") == math.inf:

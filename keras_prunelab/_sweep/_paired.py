@@ -124,8 +124,8 @@ class AnswerLog:
         """All of it; None without a batch."""
         if not self._totals:
             return None
-        parts = (self._labels, self._values, self._totals, self._sizes)
-        return Answers(self.metric, *map(np.concatenate, parts), len(self._distinct))
+        labels, values, totals, sizes = map(np.concatenate, (self._labels, self._values, self._totals, self._sizes))
+        return Answers(self.metric, labels, values, totals, sizes, len(self._distinct))
 
 
 def _width(labels: Array) -> int:

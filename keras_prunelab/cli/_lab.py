@@ -55,10 +55,12 @@ def command(
     from ._inputs import open_data, open_model
     from ._outputs import make_folder
     from ._sweep import leave_if_stopped, run_sweep
+    from ._trials import fitting
 
     levels = parse_levels(sparsities)
     opened = open_model(workspace, network)
     dataset = open_data(opened, data or workspace, inputs, labels, image_root)
+    dataset, change = fitting(opened.model, dataset)
     make_folder(out)
     if max_drop == 1 and dataset.class_names:
         raise NoTradeOffError(
@@ -72,7 +74,12 @@ def command(
         _console.warn(doubt)
     if choice is not None:
         _console.say(f"Choice: {choice.reason}")
-    loading = _loading(opened, data or workspace, {"inputs": inputs, "labels": labels, "image_root": image_root})
+    loading = (
+        change
+        if opened.network is None
+        else _loading(opened, data or workspace, {"inputs": inputs, "labels": labels, "image_root": image_root})
+        + change
+    )
     write_outputs(opened, result, choice, out, loading=loading, command=str(context.find_root().obj or ""))
     if choice is None:
         _console.say("No level is chosen, so no pruned network is written.")
@@ -83,7 +90,7 @@ def command(
 def write_outputs(
     opened: OpenedModel, result: kpl.SweepResult, choice: kpl.Choice | None, out: Path, **repeat: str
 ) -> None:
-    """The report, the plots, the results and the pruned network, in formats for MATLAB and for Keras; without a choice no network."""
+    """The report, the plots, the results and the network pruned at the choice, for MATLAB and for Keras."""
     import keras_prunelab as kpl
     import matlab_bridge as bridge
 
@@ -101,9 +108,7 @@ def write_outputs(
 
 
 def _loading(opened: OpenedModel, data: Path, options: dict[str, Path | str | None]) -> str:
-    """Python that opens the network and its data as this command did; nothing for a Keras model."""
-    if opened.network is None:
-        return ""
+    """Python that opens the network and its data as this command did."""
     variable = f", {opened.variable!r}" if opened.variable else ""
     given = "".join(f", {name}={str(value)!r}" for name, value in options.items() if value is not None)
     return (

@@ -140,7 +140,8 @@ def test_a_store_of_an_earlier_version_goes_on(tmp_path):
     with sqlite3.connect(store) as connection:
         connection.execute("ALTER TABLE points DROP COLUMN paired")
         connection.execute(
-            "UPDATE facts SET value = json_remove(value, '$.answers', '$.trivial', '$.trivial_error') WHERE name = 'dense'"
+            "UPDATE facts SET value = json_remove(value, '$.answers', '$.trivial', '$.trivial_error') "
+            "WHERE name = 'dense'"
         )
     connection.close()
     result = kpl.sweep(model, data(), [0.5], store=store)
