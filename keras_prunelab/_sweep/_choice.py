@@ -275,9 +275,9 @@ def curve_points(table: pd.DataFrame, metric: str) -> pd.DataFrame:
         metric: the column of the metric.
 
     Returns:
-        The columns of the table, the metric and its `loss_error` as means; `curve`, the name of the score, with scope and training where
-        there are several; `seeds`, their number; `std`, the sample standard deviation of the metric; `row`, the row of
-        the first seed.
+        The columns of the table, the metric and its `loss_error` as means; `curve`, the name of the score, with scope
+        and training where there are several; `seeds`, their number; `std`, the sample standard deviation of the metric;
+        `row`, the row of the first seed.
     """
     points = table.assign(row=np.arange(len(table)))
     several = [name for name in ("scope", "training") if len(set(points[name])) > 1]

@@ -53,8 +53,8 @@ def _found(result: SweepResult, choice: Choice | None) -> Iterator[str]:
     if math.isfinite(error) and gain > error + ROUNDING:
         yield (
             f"The choice is better than the dense network by {metric.difference(gain)}, more than the "
-            f"standard error of {metric.difference(error)}: pruning alone rarely improves a network. Was the dense network trained to "
-            "its end, and is this the data it was trained for?"
+            f"standard error of {metric.difference(error)}: pruning alone rarely improves a network. Was the "
+            "dense network trained to its end, and is this the data it was trained for?"
         )
     if row.get("speedup") == math.inf:
         yield "No multiply-adds are left at the choice: nothing that the network answers depends on its input."

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 _SAMPLE = 500
 _CLEARLY = 3.0
-"""Standard errors by which another reading must beat the most frequent class: several are tried, and one may be lucky."""
+"""Standard errors by which another reading must beat what there is: several are tried, and one may be lucky."""
+_ENOUGH = 0.5
+"""Agreement from which on nothing is tried."""
 
 
 @dataclass(frozen=True)
@@ -59,26 +61,28 @@ def fitting(model: keras.Model, data: Dataset) -> tuple[Dataset, str]:
     places = np.unique(np.linspace(0, len(data.inputs) - 1, min(_SAMPLE, len(data.inputs))).astype(np.intp))
     sample, labels = data.inputs[places].astype(np.float32), np.asarray(data.labels)[places]
     most = labels == np.bincount(labels[labels >= 0], minlength=1).argmax()
-    found = []
+    found: list[tuple[Any, tuple[Change, ...]]] = []
     for changes in readings(sample):
-        right = _answers(model, changed(sample, changes)) == labels
-        gain = right.astype(float) - most
-        error = float(gain.std(ddof=1)) / len(gain) ** 0.5 if len(gain) > 1 else 0.0
-        found.append((float(right.mean()), float(gain.mean()), error, changes))
-        if len(found) == 1 and gain.mean() > error:
+        found.append((_answers(model, changed(sample, changes)) == labels, changes))
+        if len(found) == 1 and found[0][0].mean() >= max(_ENOUGH, most.mean()):
             return data, ""  # the network knows these inputs
-    share, gain_of_best, error, changes = max(found, key=lambda each: each[0])
-    tried = "; ".join(f"{_words(its)} {each:.1%}" for each, _, _, its in found)
+    as_read = found[0][0]
+    right, changes = max(found, key=lambda each: each[0].mean())
+    gain = right.astype(float) - max(as_read, most, key=np.mean)
+    tried = "; ".join(f"{_words(its)} {each.mean():.1%}" for each, its in found)
     _console.say(
-        f"Data: The network agrees with its labels no more often than the most frequent class does ({most.mean():.1%}). "
-        f"Tried on {len(labels)} observations: {tried}."
+        f"Data: The network agrees with {as_read.mean():.1%} of the labels; the most frequent class with "
+        f"{most.mean():.1%}. Tried on {len(labels)} observations: {tried}."
     )
-    if not any(change.code for change in changes) or gain_of_best <= _CLEARLY * error:
-        _console.say("Data: No other scale or layout of the inputs makes it agree; they are taken as they are.")
+    if right is as_read or gain.mean() <= _CLEARLY * gain.std() / len(gain) ** 0.5:
+        _console.say(
+            "Data: No other scale or layout of the inputs makes it agree clearly more; they are taken as they are."
+        )
         return data, ""
-    _console.say(f"Data: The inputs are taken {_words(changes)}, with which the network agrees in {share:.1%}.")
+    _console.say(f"Data: The inputs are taken {_words(changes)}, with which the network agrees in {right.mean():.1%}.")
     lines = "".join(f"\nx = {change.code}" for change in changes if change.code)
-    code = f"\nimport dataclasses\nimport numpy as np\n\nx = data.inputs{lines}\ndata = dataclasses.replace(data, inputs=x)"
+    imports = "\nimport dataclasses\nimport numpy as np\n\n"
+    code = f"{imports}x = data.inputs{lines}\ndata = dataclasses.replace(data, inputs=x)"
     note = f"{data.description}\nThe inputs are taken {_words(changes)}."
     return replace(data, inputs=changed(data.inputs, changes), description=note), code
 

@@ -41,9 +41,9 @@ def test_what_was_spoiled_is_undone(
     )
     if not code:  # the network copes with this, and the labels say so
         assert found is given
-        assert before > 0.3
+        assert before > 0.5
         return
-    assert before < 0.3 < after
+    assert before < 0.5 < after
     assert remedy is not None
     assert f"The inputs are taken {remedy}" in shown
     assert "Tried on 300 observations: as read" in shown
@@ -61,4 +61,6 @@ def test_labels_that_fit_nothing_leave_the_inputs_alone(workspace: Path, capsys:
     found, code = fitting(network.to_keras(), shuffled)
     assert found is shuffled
     assert not code
-    assert "No other scale or layout of the inputs makes it agree" in " ".join(capsys.readouterr().out.split())
+    assert "No other scale or layout of the inputs makes it agree clearly more" in " ".join(
+        capsys.readouterr().out.split()
+    )
