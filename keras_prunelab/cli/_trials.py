@@ -56,7 +56,9 @@ def fitting(model: keras.Model, data: Dataset) -> tuple[Dataset, str]:
         The data, its inputs changed where a change makes the network agree with the labels, and Python that changes
         `data` so; empty where nothing was changed. What was tried is said on the console.
     """
-    if isinstance(data.inputs, list) or np.ndim(data.labels) != 1 or not data.class_names or data.inputs.dtype == "c8":
+    if isinstance(data.inputs, list) or isinstance(data.labels, list) or data.labels is None:
+        return data, ""
+    if data.labels.ndim != 1 or not data.class_names or data.inputs.dtype.kind == "c":
         return data, ""
     places = np.unique(np.linspace(0, len(data.inputs) - 1, min(_SAMPLE, len(data.inputs))).astype(np.intp))
     sample, labels = data.inputs[places].astype(np.float32), np.asarray(data.labels)[places]
