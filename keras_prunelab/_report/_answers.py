@@ -51,7 +51,7 @@ SAME = 1e-12
 def trade_off(findings: Findings) -> list[str]:
     """How far the choice can be trusted: other limits, the knee, and the size of the test set."""
     result, choice, metric = findings.result, findings.choice, findings.result.metric
-    knee = result.choose(knee=True, score=choice.curve)
+    knee = result.trade_offs.at_knee(choice.curve)
     bend = f"bends most at {percent(knee.sparsity)}, where the {metric.label} is {metric.text(knee.accuracy)}"
     sentences = [f"The curve of {choice.curve} {bend}."]
     if not metric.higher_is_better:
@@ -65,6 +65,13 @@ def trade_off(findings: Findings) -> list[str]:
         sentences.append(
             f"Measured on {samples:,} observations, the accuracy at the choice has a standard error of about "
             f"{100 * error:.2f} points; the loss against the dense network is {100 * loss:.2f} points."
+        )
+    row = result.table.iloc[choice.index]
+    if "lost" in row and pd.notna(row["lost"]):
+        sentences.append(
+            f"{int(row['lost']):,} observations that were right before pruning are wrong at the choice, and "
+            f"{int(row['gained']):,} the other way round: over the same observations, the loss has a standard error of "
+            f"{metric.difference(row['loss_error'])}."
         )
     return sentences
 

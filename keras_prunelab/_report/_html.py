@@ -12,10 +12,10 @@ import pandas as pd
 STYLE = """
 :root { color-scheme: light dark; --text: #1f2328; --soft: #59636e; --line: #d0d7de; --page: #ffffff;
   --card: #f6f8fa;
-  --accent: #0072b2; }
+  --accent: #0072b2; --alarm: #b3001b; }
 @media screen and (prefers-color-scheme: dark) {
   :root { --text: #e6edf3; --soft: #9aa4af; --line: #3d444d; --page: #0d1117;
-    --card: #161b22; --accent: #56b4e9; } }
+    --card: #161b22; --accent: #56b4e9; --alarm: #ff7b72; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 57rem; padding: 2.5rem 1.5rem 4rem; background: var(--page);
   color: var(--text); font: 1rem/1.6 system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
@@ -33,7 +33,8 @@ li { margin: .25rem 0; }
 .figures b { display: block; font-size: 1.55rem; line-height: 1.3; color: var(--accent);
   font-variant-numeric: tabular-nums; }
 .figures span { color: var(--soft); font-size: .85rem; }
-.warning { border-left: 4px solid #d55e00; padding: .5rem 1rem; background: var(--card); }
+.warning { border-left: 4px solid var(--alarm); padding: .5rem 1rem; background: var(--card); color: var(--alarm);
+  font-weight: 600; }
 figure { margin: 1.2rem 0; }
 figure img { width: 100%; height: auto; display: block; }
 figcaption { margin-top: .4rem; }

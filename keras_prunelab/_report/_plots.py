@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -136,12 +137,12 @@ def filter_figure(layers: pd.DataFrame, theme: Theme = LIGHT) -> Figure:
     return figure
 
 
-def save_plots(result: SweepResult, choice: Choice, folder: str | os.PathLike[str]) -> list[Path]:
+def save_plots(result: SweepResult, choice: Choice | None, folder: str | os.PathLike[str]) -> list[Path]:
     """Write every plot as a PNG of 200 dots per inch, for a document of your own.
 
     Args:
         result: a sweep.
-        choice: the chosen point.
+        choice: the chosen point; None where no level is meaningful, for the accuracy alone.
         folder: where to write; made where it does not exist.
 
     Returns:
@@ -153,7 +154,10 @@ def save_plots(result: SweepResult, choice: Choice, folder: str | os.PathLike[st
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for name, draw in figures(Findings.of(result, choice)).items():
+    plots = (
+        {"accuracy": partial(accuracy_figure, result, None)} if choice is None else figures(Findings.of(result, choice))
+    )
+    for name, draw in plots.items():
         paths.append(folder / f"{name}.png")
         write_figure(draw(LIGHT), paths[-1])
     return paths

@@ -47,7 +47,7 @@ def _degradation(findings: Findings) -> Question | None:
 
 def _threshold(findings: Findings) -> Question | None:
     layers = findings.layers
-    if findings.result.metadata.get("scope") != "global" or len(layers) < 2:
+    if findings.choice.scope != "global" or len(layers) < 2:
         return None
     largest = layers.iloc[layers["parameters"].argmax()]
     share = largest["parameters"] / layers["parameters"].sum()
@@ -72,10 +72,21 @@ def _gain(findings: Findings) -> Question | None:
 
 def _training(findings: Findings) -> Question:
     metric, choice = findings.result.metric, findings.choice
+    at = f"{metric.label} {metric.text(choice.accuracy)} at {percent(choice.sparsity)}"
+    if choice.training != "none":
+        return Question(
+            "Would more training after pruning, or other training, move the choice further?",
+            f"At the choice the network was trained after pruning, {choice.training}, and reached {at}.",
+        )
+    others = [text for text in dict.fromkeys(findings.result.table["training"]) if text != "none"]
+    if others:
+        return Question(
+            "Why is the choice a curve without training?",
+            f"Other curves of this sweep were trained after pruning ({'; '.join(others)}); the choice was not: {at}.",
+        )
     return Question(
         "Would some epochs of training after pruning move the choice further?",
-        f"Nothing was trained in this sweep: {metric.label} {metric.text(choice.accuracy)} at "
-        f"{percent(choice.sparsity)} is what is left right after weights were set to zero.",
+        f"Nothing was trained in this sweep: {at} is what is left right after weights were set to zero.",
     )
 
 

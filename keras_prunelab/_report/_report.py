@@ -7,20 +7,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from keras_prunelab._atomic import replacing
+from keras_prunelab._sweep._call import NEEDED
 from keras_prunelab._sweep._metric import percent
 
 from . import _answers, _html
 from ._findings import Findings
-from ._plots import MAX_BARS, figures, svg
+from ._plots import MAX_BARS, accuracy_figure, figures, svg
 from ._questions import questions
 from ._style import DARK, LIGHT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from keras_prunelab._sweep._choice import Choice
     from keras_prunelab._sweep._result import SweepResult
@@ -28,12 +28,14 @@ if TYPE_CHECKING:
 
 def report(
     result: SweepResult,
-    choice: Choice,
+    choice: Choice | None,
     path: str | os.PathLike[str],
     *,
     title: str = "Pruning report",
     network_summary: str | pd.DataFrame | None = None,
     notes: Sequence[str] = (),
+    loading: str = "",
+    command: str = "",
 ) -> Path:
     """Write a report of a sweep as one HTML file that needs nothing else: no network, no fonts, no scripts.
 
@@ -43,11 +45,14 @@ def report(
 
     Args:
         result: a sweep.
-        choice: a point of it, from `result.choose`.
+        choice: a point of it, from `result.choose`; None where no level is meaningful: the report then has the graph,
+            the points and the reason.
         path: the file to write; replaced only when the new one is whole. Its folder is made where needed.
         title: the heading.
         network_summary: the layers of the network for the appendix, as text or as a table.
         notes: paragraphs of your own, such as where the data comes from.
+        loading: Python that makes `model` and `data`, to stand before the call that repeats the sweep.
+        command: the command line that made the report, to stand beside it.
 
     Returns:
         The path.
@@ -57,20 +62,31 @@ def report(
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    findings = Findings.of(result, choice)
-    sections = (
-        *_headline(findings, title, notes),
-        *_graph_and_trade_off(findings),
-        *_inside(findings),
-        *_appendix(findings, network_summary),
-    )
+    repeat = _repeat(result, loading, command)
+    sections: tuple[str, ...]
+    if choice is None:
+        sections = (
+            *_title(result, None, title),
+            *map(_html.paragraph, notes),
+            *_graph(result),
+            *_appendix(result, None, network_summary, repeat),
+        )
+    else:
+        findings = Findings.of(result, choice)
+        sections = (
+            *_title(result, choice, title),
+            *_headline(findings),
+            *map(_html.paragraph, notes),
+            *_graph_and_trade_off(findings),
+            *_inside(findings),
+            *_appendix(result, findings, network_summary, repeat),
+        )
     with replacing(target) as temporary:
         temporary.write_text(_html.page(title, sections), encoding="utf-8")
     return target
 
 
-def _headline(findings: Findings, title: str, notes: Sequence[str]) -> Iterator[str]:
-    result, choice, metric = findings.result, findings.choice, findings.result.metric
+def _title(result: SweepResult, choice: Choice | None, title: str) -> Iterator[str]:
     facts = result.metadata
     yield _html.heading(title, 1)
     about = [f"network {facts['model']}"] if "model" in facts else []
@@ -83,6 +99,12 @@ def _headline(findings: Findings, title: str, notes: Sequence[str]) -> Iterator[
             f"This sweep was stopped before its end, after {len(result.table)} measured points.",
             "warning",
         )
+    for doubt in result.doubts(choice):
+        yield _html.paragraph(doubt, "warning")
+
+
+def _headline(findings: Findings) -> Iterator[str]:
+    result, choice, metric = findings.result, findings.choice, findings.result.metric
     numbers = {
         f"sparsity, by {choice.curve}": percent(choice.sparsity),
         f"{metric.label} (dense {metric.text(choice.dense_accuracy)})": metric.text(choice.accuracy),
@@ -92,7 +114,15 @@ def _headline(findings: Findings, title: str, notes: Sequence[str]) -> Iterator[
     if total:
         numbers["of the multiply-adds remain"] = percent(kept / total)
     yield _html.headline(numbers, choice.reason)
-    yield from map(_html.paragraph, notes)
+
+
+def _graph(result: SweepResult) -> Iterator[str]:
+    """The graph of a sweep without a choice."""
+    label = result.metric.label[0].upper() + result.metric.label[1:]
+    yield _html.heading(f"{label} against sparsity")
+    light, dark = (svg(accuracy_figure(result, None, theme)) for theme in (LIGHT, DARK))
+    alternative = f"Line plot of {result.metric.label} against sparsity for {', '.join(result.scores)}."
+    yield _html.plot(light, dark, alternative, f"{label} against sparsity, {len(result.table)} points.")
 
 
 def _graph_and_trade_off(findings: Findings) -> Iterator[str]:
@@ -160,8 +190,9 @@ def _inside(findings: Findings) -> Iterator[str]:
     yield _html.questions(questions(findings))
 
 
-def _appendix(findings: Findings, network_summary: str | pd.DataFrame | None) -> Iterator[str]:
-    result = findings.result
+def _appendix(
+    result: SweepResult, findings: Findings | None, network_summary: str | pd.DataFrame | None, repeat: Iterable[str]
+) -> Iterator[str]:
     metric, facts = result.metric, result.metadata
     yield _html.heading("Appendix")
     yield _html.heading("How sparsity was counted", 3)
@@ -170,13 +201,14 @@ def _appendix(findings: Findings, network_summary: str | pd.DataFrame | None) ->
     )
     if facts.get("convention_source"):
         yield _html.paragraph(f"Source: {facts['convention_source']}.", "meta")
-    yield _html.heading("Layers at the choice", 3)
-    yield _html.table(findings.layers, "", {"sparsity": percent})
-    yield _html.paragraph(
-        "parameters: weights that the convention counts; zeros: those of them that are zero; macs: "
-        "multiply-adds for one observation.",
-        "meta",
-    )
+    if findings is not None:
+        yield _html.heading("Layers at the choice", 3)
+        yield _html.table(findings.layers, "", {"sparsity": percent})
+        yield _html.paragraph(
+            "parameters: weights that the convention counts; zeros: those of them that are zero; macs: "
+            "multiply-adds for one observation.",
+            "meta",
+        )
     if network_summary is not None:
         yield _html.heading("The network", 3)
         if isinstance(network_summary, str):
@@ -192,11 +224,14 @@ def _appendix(findings: Findings, network_summary: str | pd.DataFrame | None) ->
     }
     yield _html.details(f"{len(points)} measured points", _html.table(points, "", formats))
     yield _html.heading("How to repeat this", 3)
-    yield _html.preformatted(_repeat(result))
-    run = [(name.replace("_", " "), str(value)) for name, value in facts.items() if name != "convention_source"]
+    yield from repeat
+    run = [(name.replace("_", " "), str(value)) for name, value in facts.items() if name not in _SAID_ELSEWHERE]
     yield _html.table(pd.DataFrame(run, columns=["run", "value"]))
     if result.class_names:
         yield _html.paragraph(f"Classes, in the order of the outputs: {', '.join(result.class_names)}.", "meta")
+
+
+_SAID_ELSEWHERE = ("convention_source", "repeat")
 
 
 def _constant(table: pd.DataFrame) -> list[str]:
@@ -204,16 +239,16 @@ def _constant(table: pd.DataFrame) -> list[str]:
     return [name for name in ("scope", "training", "seed") if len(set(table[name])) <= 1]
 
 
-def _repeat(result: SweepResult) -> str:
-    """The call that made the sweep."""
-    levels = [f"{level:g}" for level in np.unique(result.table["sparsity_target"])]
-    lines = [", ".join(levels[start : start + 12]) for start in range(0, len(levels), 12)]
-    scope = result.metadata.get("scope", "global")
-    return (
-        f"import keras_prunelab as kpl\n\nlevels = [{(',' + chr(10) + ' ' * 10).join(lines)}]\n"
-        f"result = kpl.sweep(model, data, levels, {list(result.scores)},\n"
-        f"                   convention={result.convention!r}, scope={scope!r})"
-    )
+def _repeat(result: SweepResult, loading: str, command: str) -> Iterator[str]:
+    """The call that made the sweep, and the command line where there was one."""
+    call = str(result.metadata.get("repeat", ""))
+    if not call and not command:
+        yield _html.paragraph("This result is of an earlier version, which did not note the call.", "meta")
+    if call:
+        yield _html.preformatted(f"{loading.rstrip()}\n\n{call.replace(NEEDED, '')}" if loading else call)
+    if command:
+        yield _html.paragraph("On the command line:", "meta")
+        yield _html.preformatted(command)
 
 
 def _block_table(blocks: pd.DataFrame) -> pd.DataFrame:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
@@ -17,6 +17,7 @@ from ._data import Observations
 from ._evaluate import Evaluator, Measured, MetricLike
 from ._finetune import Trainer
 from ._metric import Metric
+from ._paired import Answers
 from ._plan import Arm
 from ._pruning import Pruning
 from ._weights import MaskedWeights
@@ -31,12 +32,18 @@ class Dense:
         measures: the values, by name.
         batch_size: how many observations are computed at once.
         left_out: why the loss and metrics of a compiled model are not measured; empty where they are.
+        answers: how many different answers it gives; None where that is not known.
+        trivial: the metric of the best constant answer, the most frequent class or the mean response; None likewise.
+        trivial_error: the standard error of the difference of both.
     """
 
     metric: Metric
     measures: Measured
     batch_size: int
     left_out: str = ""
+    answers: int | None = None
+    trivial: float | None = None
+    trivial_error: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -46,10 +53,12 @@ class Outcome:
     Attributes:
         measures: the values, by name.
         bits: the masks, one bit a weight, where pruning and training took turns.
+        paired: how the answers differ from the dense network's, as `Answers.against` says; empty where that is unknown.
     """
 
     measures: Measured
     bits: NDArray[np.uint8] | None = None
+    paired: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -99,12 +108,25 @@ class Bench:
         self._weights = MaskedWeights(task.pruning.touched(task.model, self._model))
         self._evaluate = Evaluator(self._model, task.data, task.metrics, passes=task.passes)
         self._trained = False
+        self._baseline: Answers | None = None
+        self._is_measured = False
 
     def dense(self) -> Dense:
         """Measure the network before pruning."""
         self.restore()
         evaluate = self._evaluate
-        return Dense(evaluate.metric, evaluate(), evaluate.batch_size, evaluate.left_out)
+        measures, self._baseline = evaluate(), evaluate.answers
+        self._is_measured = True
+        dense = Dense(evaluate.metric, measures, evaluate.batch_size, evaluate.left_out)
+        if self._baseline is None:
+            return dense
+        trivial = self._baseline.trivial()
+        return replace(
+            dense,
+            answers=self._baseline.distinct,
+            trivial=trivial.value,
+            trivial_error=self._baseline.error_beside(trivial),
+        )
 
     def measure(self, number: int, level: float, masks: Callable[[], MaskSet]) -> Outcome:
         """Measure a point.
@@ -114,26 +136,34 @@ class Bench:
             level: the sparsity that is asked for.
             masks: gives the masks of the dense network there, where they are wanted.
         """
+        if not self._is_measured:  # a worker, or a sweep that goes on, has yet to see what it compares with
+            self.dense()
         arm = self._task.arms[number]
         if arm.finetune is None:
             if self._trained:
                 self.restore()
             self._weights.apply(self._completed(masks()))
-            return Outcome(self._evaluate())
+            return self._outcome()
         if self._trainer is None:  # a task with such a curve has one
             raise AssertionError(arm)
         self.restore()
         self._trained = True
         if arm.finetune.rounds == 1:
             self._trainer.train(arm.finetune, level, arm.seed, lambda _kept, _sparsity: masks())
-            return Outcome(self._evaluate())
+            return self._outcome()
         found = self._trainer.train(
             arm.finetune,
             level,
             arm.seed,
             lambda kept, sparsity: self._pruning.further(arm, self._model, self._task.score_data, kept, sparsity),
         )
-        return Outcome(self._evaluate(), found.packed())
+        return self._outcome(found.packed())
+
+    def _outcome(self, bits: NDArray[np.uint8] | None = None) -> Outcome:
+        measures, answers = self._evaluate(), self._evaluate.answers
+        if answers is None or self._baseline is None:
+            return Outcome(measures, bits)
+        return Outcome(measures, bits, answers.against(self._baseline))
 
     def _completed(self, masks: MaskSet) -> MaskSet:
         if self._pruning.granularity.kind == "channel":

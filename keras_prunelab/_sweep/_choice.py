@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from keras_prunelab._errors import InvalidSparsityError, NoTradeOffError, UnknownNameError
 
 from ._metric import Metric, percent
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -68,7 +64,17 @@ class TradeOffs:
     metric: Metric
 
     def within_drop(self, max_drop: float, score: str | None = None) -> Choice:
-        """The sparsest point whose metric is within `max_drop` of the dense network's."""
+        """The end of the unbroken range in which the metric is within `max_drop` of the dense network's.
+
+        A level is within it where its loss exceeds `max_drop` by one standard error at most, that of the difference
+        of both networks on the same observations.
+        """
+        if self.metric.higher_is_better and max_drop == 1:
+            raise NoTradeOffError(
+                f"max_drop=1 can mean one point of {self.metric.label}, which is max_drop=0.01, or all of it, which "
+                "every level meets. For one point pass 0.01; for the sparsest level whatever it costs, pass that "
+                "level by hand, sparsity=0.98."
+            )
         if not 0 <= max_drop <= (1 if self.metric.higher_is_better else float("inf")):
             raise NoTradeOffError(
                 "max_drop is the accuracy that may be lost, as a fraction from 0 to 1 (0.01 is one point), but "
@@ -81,10 +87,10 @@ class TradeOffs:
             else percent(max_drop)
         )
         condition = f"is within {allowance} of the dense {self.metric.text(self.dense)}"
-        return self._sparsest(limit, condition, score)
+        return self._end_of_range(limit, condition, score, errors=1)
 
     def at_least(self, min_metric: float, score: str | None = None) -> Choice:
-        """The sparsest point whose metric is at least `min_metric`."""
+        """The end of the unbroken range in which the metric is at least `min_metric`."""
         if not self.metric.higher_is_better:
             raise NoTradeOffError(
                 f"min_metric asks for a least value, but this sweep measured the {self.metric.label}, which is better "
@@ -92,7 +98,7 @@ class TradeOffs:
             )
         if self.metric.is_fraction and not 0 <= min_metric <= 1:
             raise NoTradeOffError(f"min_metric is a fraction from 0 to 1 (0.98 is 98 %), but got {min_metric!r}.")
-        return self._sparsest(min_metric, f"is at least {self.metric.text(min_metric)}", score)
+        return self._end_of_range(min_metric, f"is at least {self.metric.text(min_metric)}", score, errors=0)
 
     def within_bytes(self, max_bytes: float, score: str | None = None) -> Choice:
         """The point with the best metric among those that take at most `max_bytes`; of equal ones the smallest."""
@@ -149,24 +155,44 @@ class TradeOffs:
             f"{percent(sparsity)}, with {self._beside_dense(row)}.",
         )
 
-    def _sparsest(self, limit: float, condition: str, score: str | None) -> Choice:
-        points = self._of(score)
-        passing = points[points[self.metric.name].map(self._passes(limit))]
-        if passing.empty:
-            goodness = points[self.metric.name].map(self.metric.goodness)
+    def _end_of_range(self, limit: float, condition: str, score: str | None, *, errors: float) -> Choice:
+        """The sparsest level of those from which down to the lowest every one passes, of all curves.
+
+        Args:
+            limit: the worst value that passes.
+            condition: the same in words.
+            score: the score or curve to consider, or None.
+            errors: by how many of its standard errors a value may miss the limit.
+        """
+        points = self._of(score).sort_values(["sparsity", "sparsity_target"], kind="stable")
+        is_passing = np.array([self._passes(row, limit, errors) for _, row in points.iterrows()])
+        is_unbroken = pd.Series(is_passing, points.index).groupby(points["curve"]).cummin().to_numpy(dtype=bool)
+        goodness = points[self.metric.name].map(self.metric.goodness).fillna(-np.inf)
+        if not is_unbroken.any():
             best = points.iloc[int(np.lexsort((points["sparsity"], goodness))[-1])]
+            lucky = points[is_passing]
+            if lucky.empty:
+                raise NoTradeOffError(
+                    f"No tested level has a {self.metric.label} that {condition}. The best is {best['curve']} at "
+                    f"{percent(best['sparsity'])} with {self.metric.text(best[self.metric.name])}. "
+                    "Allow more, or test lower sparsities."
+                )
             raise NoTradeOffError(
-                f"No tested level has a {self.metric.label} that {condition}. The best is {best['curve']} at "
-                f"{percent(best['sparsity'])} with {self.metric.text(best[self.metric.name])}. "
-                "Allow more, or test lower sparsities."
+                f"No level has a {self.metric.label} that {condition} together with every tested level below it. "
+                f"{self._named(lucky)} would, but sparser than a level that does not: that is luck, and is not "
+                "chosen. Allow more, or test lower sparsities."
             )
-        goodness = passing[self.metric.name].map(self.metric.goodness)
-        row = passing.iloc[int(np.lexsort((goodness, passing["sparsity"]))[-1])]
+        passing = points[is_unbroken]
+        row = passing.iloc[int(np.lexsort((goodness[is_unbroken], passing["sparsity"]))[-1])]
         value = self.metric.text(row[self.metric.name])
+        if not self.metric.meets(row[self.metric.name], limit):
+            error = self.metric.difference(row["loss_error"])
+            condition += f" within one standard error of their difference, {error}"
+        is_lucky = (is_passing & ~is_unbroken) & (points["curve"] == row["curve"]).to_numpy()
         return self._choice(
             row,
             f"{row['curve']} at {percent(row['sparsity'])} is the sparsest level whose "
-            f"{self.metric.label}, {value}, {condition}{self._next(row)}.{self._dip(row, limit)}",
+            f"{self.metric.label}, {value}, {condition}{self._next(row)}.{self._luck(row, points[is_lucky])}",
         )
 
     def _next(self, row: pd.Series) -> str:
@@ -180,25 +206,31 @@ class TradeOffs:
         value = self.metric.text(following[self.metric.name])
         return f"; the next level, {percent(following['sparsity'])}, {verb} to {value}"
 
-    def _dip(self, row: pd.Series, limit: float) -> str:
-        """A warning where the curve had already left the limit below the chosen level."""
-        below = self._of(row["curve"])
-        below = below[below["sparsity"] < row["sparsity"]].sort_values("sparsity")
-        failing = below[~below[self.metric.name].map(self._passes(limit))]
-        if failing.empty:
+    def _luck(self, row: pd.Series, lucky: pd.DataFrame) -> str:
+        """The levels beyond the range that pass again."""
+        if lucky.empty:
             return ""
-        first = failing.iloc[0]
-        unbroken = below[below["sparsity"] < first["sparsity"]]
-        until = "it does not hold before"
-        if len(unbroken):
-            until = f"it holds without a break up to {percent(unbroken['sparsity'].max())}"
+        first = self._of(row["curve"])
+        first = first[first["sparsity"] > row["sparsity"]].sort_values("sparsity", kind="stable").iloc[0]
+        verb = "meets" if len(lucky) == 1 else "meet"
         return (
-            f" The curve is not monotonic: at {percent(first['sparsity'])} it is "
-            f"{self.metric.text(first[self.metric.name])}, outside the limit; {until}."
+            f" The curve is not monotonic: {self._named(lucky)} {verb} the condition again, but "
+            f"{percent(first['sparsity'])} before it does not: that is luck, and is not chosen."
         )
 
-    def _passes(self, limit: float) -> Callable[[float], bool]:
-        return lambda value: self.metric.meets(value, limit)
+    def _named(self, points: pd.DataFrame) -> str:
+        texts = [
+            f"{row['curve']} at {percent(row['sparsity'])} ({self.metric.text(row[self.metric.name])})"
+            for _, row in points.iterrows()
+        ]
+        more = f" and {len(texts) - 3} more" if len(texts) > 3 else ""
+        return ", ".join(texts[:3]) + more
+
+    def _passes(self, row: pd.Series, limit: float, errors: float) -> bool:
+        error = row.get("loss_error", np.nan)
+        allowed = errors * (0.0 if pd.isna(error) else float(error))
+        goodness = self.metric.goodness(row[self.metric.name]) + allowed
+        return bool(self.metric.meets(self.metric.goodness(goodness), limit))
 
     def _beside_dense(self, row: pd.Series) -> str:
         value = self.metric.text(row[self.metric.name])
@@ -217,7 +249,7 @@ class TradeOffs:
     def _choice(self, row: pd.Series, reason: str) -> Choice:
         seeds, std = int(row["seeds"]), float(row["std"])
         if seeds > 1:
-            spread = f"{100 * std:.2f} points" if self.metric.is_fraction else f"{std:.2g}"
+            spread = self.metric.difference(std)
             reason += f" Values are means over {seeds} seeds; the standard deviation here is {spread}."
         return Choice(
             score=str(row["score"]),
@@ -243,9 +275,9 @@ def curve_points(table: pd.DataFrame, metric: str) -> pd.DataFrame:
         metric: the column of the metric.
 
     Returns:
-        The columns of the table, the metric as its mean; `curve`, the name of the score, with scope and training where
-        there are several; `seeds`, their number; `std`, the sample standard deviation of the metric; `row`, the row of
-        the first seed.
+        The columns of the table, the metric and its `loss_error` as means; `curve`, the name of the score, with scope
+        and training where there are several; `seeds`, their number; `std`, the sample standard deviation of the metric;
+        `row`, the row of the first seed.
     """
     points = table.assign(row=np.arange(len(table)))
     several = [name for name in ("scope", "training") if len(set(points[name])) > 1]
@@ -258,4 +290,6 @@ def curve_points(table: pd.DataFrame, metric: str) -> pd.DataFrame:
     first = groups.head(1).reset_index(drop=True)
     mean = np.where(values["count"] > 1, values["mean"], first[metric])
     first[metric] = mean
+    if "loss_error" in first:  # of the mean, at most the mean: the observations are the same for all seeds
+        first["loss_error"] = groups["loss_error"].mean().to_numpy()
     return first.assign(std=values["std"].fillna(0.0), seeds=values["count"])

@@ -18,6 +18,7 @@ from ._batch_size import BatchSize, candidates, quickest
 from ._data import Batch, Observations
 from ._keras_metrics import KerasMetrics, in_pieces
 from ._metric import ACCURACY, RMSE, Metric
+from ._paired import AnswerLog, Answers
 
 MetricLike: TypeAlias = "str | keras.metrics.Metric | Callable[[Any, Any], Any]"
 Measured: TypeAlias = dict[str, float]
@@ -40,6 +41,7 @@ class Evaluator:
         metric: the measure that counts: the first of `metrics`, or accuracy or RMSE.
         batch_size: how many observations are computed at once.
         left_out: why the loss and metrics of a compiled model are not measured; empty where they are.
+        answers: those of the last measurement, where the measure that counts is accuracy or RMSE as computed here.
 
     Raises:
         UnknownNameError: there is no such metric.
@@ -56,6 +58,7 @@ class Evaluator:
     ) -> None:
         self._data = data
         self.left_out = ""
+        self.answers: Answers | None = None
         self._keras, self._wanted = self._chosen(model, metrics)
         self.metric = self._primary()
         self._own = data.metric if self._keras is None or self._wanted is None or self._is_wanted(data.metric) else None
@@ -74,21 +77,26 @@ class Evaluator:
         """The measures of the model as it is now, by name, the one that counts first."""
         if self._keras is not None:
             self._keras.reset()
-        sums = _Sums(self._own)
+        log = AnswerLog(self._own) if self._own is not None else None
         before: tuple[Any, Batch] | None = None
         for batch in self._batches():
             outputs = self._run(batch)
             if before is not None:  # one behind: on some backends the next batch is under way meanwhile
-                sums.add(*before)
+                _note(log, *before)
             before = (outputs, batch)
         if before is not None:
-            sums.add(*before)
-        found = sums.result()
+            _note(log, *before)
+        self.answers = log.result() if log is not None else None
+        found = {} if self.answers is None else {self.answers.metric.name: self.answers.value}
         if self._keras is None:
             return found
         for name, value in self._keras.results().items():
             if abs(found.get(name, math.inf) - value) > _SAME:
                 found[name] = value
+        if self.answers is not None and (
+            self.answers.metric != self.metric or found[self.metric.name] != self.answers.value
+        ):
+            self.answers = None  # what counts is another measure, or weighs the observations
         names = self._wanted if self._wanted is not None else [self.metric.name, *found]
         return {name: found[name] for name in dict.fromkeys(names)}
 
@@ -184,28 +192,11 @@ class Evaluator:
         return Metric(name, self._keras.higher_is_better(name) if self._keras else True)
 
 
-class _Sums:
-    """Right answers, or squared errors, summed over batches."""
-
-    def __init__(self, metric: Metric | None) -> None:
-        self._metric = metric
-        self._total, self._count = 0.0, 0
-
-    def add(self, outputs: Any, batch: Batch) -> None:
-        if self._metric is None or batch.labels is None or (isinstance(outputs, list) and not outputs):
-            return
-        values = keras.ops.convert_to_numpy(outputs)
-        if self._metric == ACCURACY:
-            self._total += int(np.count_nonzero(_answers(values) == batch.labels))
-        else:
-            self._total += float(np.square(values.astype(np.float64) - batch.labels).sum())
-        self._count += batch.labels.size
-
-    def result(self) -> Measured:
-        if self._metric is None or not self._count:
-            return {}
-        share = self._total / self._count
-        return {self._metric.name: share if self._metric == ACCURACY else math.sqrt(share)}
+def _note(log: AnswerLog | None, outputs: Any, batch: Batch) -> None:
+    if log is None or batch.labels is None or (isinstance(outputs, list) and not outputs):
+        return
+    values = keras.ops.convert_to_numpy(outputs)
+    log.add(_answers(values) if log.metric == ACCURACY else values, batch.labels)
 
 
 def _pieces(inputs: Any, number: int) -> list[Any]:

@@ -50,6 +50,10 @@ class Metric:
         """A number that is larger for better values."""
         return value if self.higher_is_better else -value
 
+    def difference(self, value: float) -> str:
+        """A difference of two values as it is printed: `"0.31 points"`, or two significant digits of an error."""
+        return f"{100 * value:.2f} points" if self.is_fraction else f"{value:.2g}"
+
     def text(self, value: float) -> str:
         """The value as it is printed: `"98.74 %"`, or four significant digits of an error."""
         return percent(value, 2) if self.is_fraction else f"{value:.4g}"

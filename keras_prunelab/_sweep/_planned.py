@@ -18,10 +18,12 @@ from keras_prunelab.scores._registry import ScoreLike
 
 from ._accounting import COUNTS, Accounting
 from ._bench import Bench, Dense, Task
+from ._call import spelled
 from ._fingerprint import Fingerprint
 from ._metric import ACCURACY
 from ._options import PlanOptions
 from ._outline import outline
+from ._paired import PAIRED
 from ._parallel import Workers
 from ._plan import Arm, Plan, Point, Seeds, Sparsities, plan
 from ._pruning import Curve, MaskSource, PackedCurve, Pruning
@@ -33,7 +35,7 @@ from ._streams import observations
 EXAMPLE_LEVELS = tuple(np.linspace(0, 0.9, 10).round(12).tolist())
 """The levels of MathWorks' example."""
 _BEFORE = ["score", "convention", "scope", "granularity", "training", "seed", "sparsity_target", "sparsity"]
-COLUMNS = [*_BEFORE, "accuracy", *COUNTS]
+COLUMNS = [*_BEFORE, "accuracy", *COUNTS, *PAIRED]
 """The columns of the table of a classifier that is not compiled."""
 
 
@@ -44,10 +46,12 @@ class SweepPlan:
     Attributes:
         task: the model, the data, and what is to be done.
         plan: the points.
+        call: Python that makes the same sweep.
     """
 
     task: Task
     plan: Plan
+    call: str = ""
 
     def seconds(self) -> float:
         """The expected time of the whole sweep in this process, from its first point; the model is left as it was."""
@@ -100,10 +104,11 @@ class SweepPlan:
                     "sparsity": sum(zeros.values()) / account.total,
                     **outcome.measures,
                     **counts,
+                    **{name: outcome.paired.get(name, float("nan")) for name in PAIRED},
                 }
             )
         measures = list(dense.measures) or [dense.metric.name]
-        columns = [*_BEFORE, *measures, *COUNTS]
+        columns = [*_BEFORE, *measures, *COUNTS, *PAIRED]
         scopes = dict.fromkeys(str(arm.scope) for arm in self.plan.arms)
         return SweepResult(
             table=pd.DataFrame(rows, columns=columns),
@@ -122,7 +127,9 @@ class SweepPlan:
                 "batch_size": dense.batch_size,
                 "seconds": round(seconds, 3),
                 **{f"dense_{name}": value for name, value in dense.measures.items() if name != dense.metric.name},
+                **_beside_constants(dense),
                 **({"metrics_left_out": dense.left_out} if dense.left_out else {}),
+                "repeat": self.call,
                 **_versions(),
             },
             complete=run.complete,
@@ -186,6 +193,7 @@ def plan_sweep(
         Levels:
           50.00 %, 75.00 %
     """
+    given = dict(options)
     score_data, metrics = options.pop("score_data", None), options.pop("metrics", None)
     points = plan(sparsities, scores, seeds, options.pop("scope", "global"), options.pop("finetune", None))
     pruning = Pruning.of(model, **options)  # type: ignore[misc]  # what is left are its arguments
@@ -193,7 +201,8 @@ def plan_sweep(
     pruning.check(points, found if score_data is None else score_data)
     arms = tuple(dict.fromkeys(points.measured.values()))
     passes = len(arms) * len(points.first_levels)
-    return SweepPlan(Task(model, found, pruning, metrics, arms, score_data, passes), points)
+    call = spelled(points, pruning.prunables, seeds, {**given, "granularity": pruning.granularity})
+    return SweepPlan(Task(model, found, pruning, metrics, arms, score_data, passes), points, call)
 
 
 def _sources(run: Run, pruning: Pruning) -> dict[CurveKey, MaskSource]:
@@ -209,6 +218,13 @@ def _zeros(run: Run, point: Point, source: MaskSource) -> Mapping[str, int]:
     if isinstance(source, Curve):
         return run.curves[point.arm].zeros(point.level)
     return source.masks(point.level).zeros_by_variable()
+
+
+def _beside_constants(dense: Dense) -> dict[str, float]:
+    """What tells whether the dense network has learned anything."""
+    if dense.trivial is None or dense.answers is None:
+        return {}
+    return {"answers": dense.answers, "trivial": dense.trivial, "trivial_error": dense.trivial_error}
 
 
 def _versions() -> dict[str, str]:

@@ -16,6 +16,7 @@ from keras_prunelab._masks import MaskSet
 from . import _files
 from ._blocks import blocks_of
 from ._choice import Choice, TradeOffs, curve_points
+from ._doubts import doubts, no_meaning
 from ._metric import ACCURACY, Metric
 from ._outline import Outline
 from ._pruning import MaskSource
@@ -49,14 +50,23 @@ class SweepResult:
               left, one for each kernel weight and position, without biases and normalization; layers that cannot be
               counted are left out of both, and it is missing where none can;
             - `bytes`: the weights as stored in their own type: of each pruned variable the kept values and one bit a
-              weight that says which these are, or all values where that is less; all other variables whole.
+              weight that says which these are, or all values where that is less; all other variables whole;
+            - `lost` and `gained`: how many observations were right before pruning and are wrong after it, and the other
+              way round; of a classifier only;
+            - `loss_error`: the standard error of the metric's difference from the dense network, over the same
+              observations, in the metric's units;
+            - `answers`: how many different answers the network gives, classes or outputs; 1 is a constant. These four
+              are missing where the metric is not accuracy or RMSE, where observations have weights or come in another
+              order each time, and in results of earlier versions.
         dense: the metric of the network before pruning.
         outline: the layers of the network.
         sources: what holds the masks, by score, scope, training and seed.
         metric: what was measured.
         class_names: the names of the classes in their order, empty where they are not known.
         metadata: the name of the model, the number of observations, versions, seconds, and the like; the dense
-            network's other measures as `dense_loss` and so on.
+            network's other measures as `dense_loss` and so on; `answers` of the dense network; `trivial`, the metric of
+            the best constant answer (the most frequent class, or the mean response), and `trivial_error`, the standard
+            error of its difference from the dense network's.
         complete: False where the sweep was interrupted; the points up to then are there.
     """
 
@@ -117,25 +127,28 @@ class SweepResult:
     ) -> Choice:
         """Choose a trade-off by one condition; with none, by `max_drop=0.01`.
 
-        The sparsest point that meets the condition is chosen, of all scores; of equally sparse ones the most
-        accurate. Where the curve is not monotonic, a lower level may fail although the chosen one passes: the
-        reason then says so, and up to which level the condition holds without a break.
+        Of all scores the sparsest level is chosen that meets the condition together with every tested level below
+        it; of equally sparse ones the most accurate. A level that meets it again beyond one that does not is luck:
+        the reason names it, and it is not chosen.
 
         Args:
             max_drop: the loss that is allowed against the dense network, from 0: for accuracy in absolute
-                fractions (0.01 is one point), for the error of a regression relative to the dense one.
+                fractions (0.01 is one point), for the error of a regression relative to the dense one. A loss may
+                exceed it by one standard error, the column `loss_error`; where that is missing it counts as 0.
             min_metric: the least accuracy, a fraction from 0 to 1, or the least value of another metric.
             max_bytes: the most bytes that the weights may take, as in the column `bytes`; of the points that do not
                 take more, the one with the best metric is chosen.
             knee: the point where the curve bends most, after Satopää et al. 2011.
-            sparsity: the tested level nearest to this fraction, a choice by hand.
+            sparsity: the tested level nearest to this fraction, a choice by hand, possible whatever the data says.
             score: consider this score only, or this curve of `scores`.
 
         Returns:
             The choice, with its reason in words.
 
         Raises:
-            NoTradeOffError: no point meets the condition; the message names the best one.
+            NoTradeOffError: no point meets the condition, and the message names the best one; or the dense network is
+                no better than a constant answer, so that no loss means anything; or `max_drop=1` for accuracy, which
+                may mean one point or all.
             UnknownNameError: the sweep has no such score.
 
         Examples:
@@ -154,16 +167,37 @@ class SweepResult:
                 "A choice has one condition, but several were given: pass max_drop, min_metric, max_bytes, knee "
                 "or sparsity."
             )
-        points = TradeOffs(self.curves, self.dense, self.metric)
+        points = self.trade_offs
+        if sparsity is not None:
+            return points.nearest(sparsity, score)
+        nonsense = no_meaning(self)
+        if nonsense:
+            raise NoTradeOffError(nonsense)
         if min_metric is not None:
             return points.at_least(min_metric, score)
         if max_bytes is not None:
             return points.within_bytes(max_bytes, score)
         if knee:
             return points.at_knee(score)
-        if sparsity is not None:
-            return points.nearest(sparsity, score)
         return points.within_drop(0.01 if max_drop is None else max_drop, score)
+
+    @property
+    def trade_offs(self) -> TradeOffs:
+        """The points as candidates for a choice, whether or not any is meaningful."""
+        return TradeOffs(self.curves, self.dense, self.metric)
+
+    def doubts(self, choice: Choice | None = None) -> tuple[str, ...]:
+        """Reasons not to believe this sweep, and a choice of it, as the console and the report print them.
+
+        Args:
+            choice: a point of this sweep, or None.
+
+        Returns:
+            Sentences; none where nothing is strange. They say that the dense network is no better than a constant
+            answer, that the choice is better than the dense network by more than the standard error, that no
+            multiply-adds are left, or that a network gives all observations the same answer.
+        """
+        return doubts(self, choice)
 
     def masks(self, choice: Choice) -> MaskSet:
         """The masks at a choice, with all that goes with a channel; `masks.apply(model)` prunes the model."""

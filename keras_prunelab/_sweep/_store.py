@@ -71,6 +71,9 @@ class Store:
         with self._transaction():
             for statement in _TABLES.split(";"):
                 self._connection.execute(statement)
+            columns = {row[1] for row in self._connection.execute("PRAGMA table_info(points)")}
+            if "paired" not in columns:  # a store of an earlier version
+                self._connection.execute("ALTER TABLE points ADD COLUMN paired TEXT")
             self._put("format", json.dumps(_FORMAT))
             self._put("fingerprint", json.dumps(asdict(fingerprint)))
         if json.loads(self._get("format") or "null") != _FORMAT:
@@ -100,19 +103,20 @@ class Store:
     def outcome(self, point: Point) -> Outcome | None:
         """What was measured at a point, or None."""
         row = self._connection.execute(
-            "SELECT measures, masks FROM points WHERE curve = ? AND level = ?", (_key(point), point.level)
+            "SELECT measures, masks, paired FROM points WHERE curve = ? AND level = ?", (_key(point), point.level)
         ).fetchone()
         if row is None:
             return None
-        return Outcome(json.loads(row[0]), None if row[1] is None else np.frombuffer(row[1], np.uint8))
+        bits = None if row[1] is None else np.frombuffer(row[1], np.uint8)
+        return Outcome(json.loads(row[0]), bits, json.loads(row[2] or "{}"))
 
     def add(self, point: Point, outcome: Outcome) -> None:
         """Write down a point; once this returns, it stays."""
         bits = None if outcome.bits is None else outcome.bits.tobytes()
         with self._transaction():
             self._connection.execute(
-                "INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?)",
-                (_key(point), point.level, json.dumps(outcome.measures), bits),
+                "INSERT OR REPLACE INTO points (curve, level, measures, masks, paired) VALUES (?, ?, ?, ?, ?)",
+                (_key(point), point.level, json.dumps(outcome.measures), bits, json.dumps(dict(outcome.paired))),
             )
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ backend, Matplotlib) happen inside the functions, so that `prunelab info` and `-
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from typing import TYPE_CHECKING
 
@@ -79,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if hasattr(stream, "reconfigure"):  # a Windows console may lack a character of a file's name or a plot's title
             stream.reconfigure(errors="replace")
     try:
-        app(given, prog_name="prunelab")
+        app(given, prog_name="prunelab", obj=shlex.join(["prunelab", *given]))
     except NoTradeOffError as error:
         _console.complain(error, debug=debug)
         sys.exit(4)

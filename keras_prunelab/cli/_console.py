@@ -25,6 +25,11 @@ def say(text: str) -> None:
     console.print(escape(text), soft_wrap=True)
 
 
+def warn(text: str) -> None:
+    """Something that a person should know before believing what follows."""
+    console.print(f"[bold red]Warning:[/] {escape(text)}", soft_wrap=True)
+
+
 def complain(error: BaseException, *, debug: bool) -> None:
     """An error as one readable paragraph on the error stream, and the traceback before it when asked for."""
     if debug:

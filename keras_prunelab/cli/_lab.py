@@ -27,6 +27,7 @@ Examples:
 
 
 def command(
+    context: typer.Context,
     workspace: Annotated[
         Path, typer.Argument(metavar="WORKSPACE", help="The .mat file with the network (or a .keras file).")
     ],
@@ -48,34 +49,69 @@ def command(
     object with zeros in it, for a network that came from MATLAB) and pruned.keras. What is not named is found by its
     size and by the names of the classes.
     """
+    from keras_prunelab._errors import NoTradeOffError
+    from keras_prunelab._sweep._doubts import no_meaning
+
     from ._inputs import open_data, open_model
     from ._outputs import make_folder
     from ._sweep import leave_if_stopped, run_sweep
+    from ._trials import fitting
 
     levels = parse_levels(sparsities)
     opened = open_model(workspace, network)
     dataset = open_data(opened, data or workspace, inputs, labels, image_root)
+    dataset, change = fitting(opened.model, dataset)
     make_folder(out)
+    if max_drop == 1 and dataset.class_names:
+        raise NoTradeOffError(
+            "--max-drop 1 can mean one point of accuracy, which is 0.01, or all of it, which every level meets: write "
+            "--max-drop 0.01 for one point."
+        )
     result = run_sweep(opened, dataset, levels, scores, convention=convention)
     result.to_csv(out / "sweep.csv")
-    choice = result.choose(max_drop=max_drop)
-    _console.say(f"Choice: {choice.reason}")
-    write_outputs(opened, result, choice, out)
+    choice = None if no_meaning(result) else result.choose(max_drop=max_drop)
+    for doubt in result.doubts(choice):
+        _console.warn(doubt)
+    if choice is not None:
+        _console.say(f"Choice: {choice.reason}")
+    loading = (
+        change
+        if opened.network is None
+        else _loading(opened, data or workspace, {"inputs": inputs, "labels": labels, "image_root": image_root})
+        + change
+    )
+    write_outputs(opened, result, choice, out, loading=loading, command=str(context.find_root().obj or ""))
+    if choice is None:
+        _console.say("No level is chosen, so no pruned network is written.")
     _console.say(f"Report: {(out / 'report.html').resolve()}")
     leave_if_stopped(result)
 
 
-def write_outputs(opened: OpenedModel, result: kpl.SweepResult, choice: kpl.Choice, out: Path) -> None:
-    """The report, the plots, the results and the pruned network, in formats for MATLAB and for Keras."""
+def write_outputs(
+    opened: OpenedModel, result: kpl.SweepResult, choice: kpl.Choice | None, out: Path, **repeat: str
+) -> None:
+    """The report, the plots, the results and the network pruned at the choice, for MATLAB and for Keras."""
     import keras_prunelab as kpl
     import matlab_bridge as bridge
 
     from ._outputs import save_keras
 
-    kpl.report(result, choice, out / "report.html")
+    kpl.report(result, choice, out / "report.html", **repeat)
     kpl.save_plots(result, choice, out)
     bridge.save_results(out / "results.mat", result, choice=choice, network=opened.network)
+    if choice is None:
+        return
     result.masks(choice).apply(opened.model)
     if opened.network is not None:
         bridge.save_network(out / "pruned.mat", opened.model, like=opened.path, variable=opened.variable)
     save_keras(opened, out / "pruned.keras")
+
+
+def _loading(opened: OpenedModel, data: Path, options: dict[str, Path | str | None]) -> str:
+    """Python that opens the network and its data as this command did."""
+    variable = f", {opened.variable!r}" if opened.variable else ""
+    given = "".join(f", {name}={str(value)!r}" for name, value in options.items() if value is not None)
+    return (
+        f"import matlab_bridge as mb\n\nnet = mb.load_network({str(opened.path)!r}{variable})\n"
+        f"model = net.to_keras()\ndata = mb.load_dataset({str(data)!r}{given}, network=net)"
+    )

@@ -97,12 +97,13 @@ def command(
 
     from ._inputs import open_data, open_model
     from ._outputs import make_folder
+    from ._trials import fitting
 
     if out.suffix.lower() not in {".csv", ".json", ".parquet", ".mat"}:
         raise InvalidDataError(f"--out is a .csv, .json, .parquet or .mat file, but got {str(out)!r}.")
     levels = "auto" if sparsities.strip() == "auto" else parse_levels(sparsities)
     opened = open_model(model, network)
-    dataset = open_data(opened, data or model, inputs, labels, image_root)
+    dataset, _ = fitting(opened.model, open_data(opened, data or model, inputs, labels, image_root))
     options: dict[str, Any] = {"granularity": granularity, "seeds": _numbers(seeds)}
     if metrics is not None:
         options["metrics"] = _names(metrics)
@@ -139,6 +140,8 @@ def command(
             save_results(out, result)
     dense = f"Dense {result.metric.label} {result.metric.text(result.dense)}"
     _console.say(f"{dense}; wrote {len(result.table)} points, {result.convention} convention, to {out}.")
+    for doubt in result.doubts():
+        _console.warn(doubt)
     leave_if_stopped(result)
 
 

@@ -47,12 +47,13 @@ class SameMasks:
 
 
 def result(
-    curves: Mapping[str, Sequence[tuple[float, float]]],
+    curves: Mapping[str, Sequence[tuple[float, ...]]],
     dense: float = 0.99,
     metric: Metric = ACCURACY,
+    facts: Mapping[str, float] | None = None,
     **more: object,
 ) -> SweepResult:
-    """A result with (sparsity, value) points for each score."""
+    """A result with (sparsity, value) points for each score, or (sparsity, value, standard error of the loss)."""
     rows = [
         {
             "score": score,
@@ -70,11 +71,12 @@ def result(
             "compression_ratio": 1 / (1 - sparsity),
             "speedup": 1.0,
             "bytes": 4000,
+            **({"loss_error": error[0]} if error else {}),
         }
         for score, points in curves.items()
-        for sparsity, value in points
+        for sparsity, value, *error in points
     ]
-    metadata = {"model": "by hand", "convention": "matlab", "scope": "global", "samples": 500}
+    metadata = {"model": "by hand", "convention": "matlab", "scope": "global", "samples": 500, **(facts or {})}
     return SweepResult(
         pd.DataFrame(
             rows,

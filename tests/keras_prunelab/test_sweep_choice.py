@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from keras_prunelab import NoTradeOffError, UnknownNameError
@@ -34,11 +35,127 @@ def test_a_drop_of_exactly_the_limit_passes():
     assert not ACCURACY.meets(0.6999, ACCURACY.limit(0.8, 0.1))
 
 
-def test_a_curve_that_recovers_is_chosen_at_its_sparsest_and_the_reason_warns():
+def test_a_curve_that_recovers_is_chosen_before_it_falls_and_the_lucky_level_is_named():
     choice = result({"magnitude": [(0.5, 0.99), (0.6, 0.95), (0.7, 0.985), (0.8, 0.5)]}).choose(max_drop=0.01)
-    assert choice.sparsity == 0.7
-    assert "not monotonic: at 60.0 % it is 95.00 %, outside the limit" in choice.reason
-    assert "without a break up to 50.0 %" in choice.reason
+    assert choice.sparsity == 0.5
+    assert choice.reason.endswith(
+        "The curve is not monotonic: magnitude at 70.0 % (98.50 %) meets the condition again, but 60.0 % before it "
+        "does not: that is luck, and is not chosen."
+    )
+
+
+def end_of_range(points, limit, error_counts):
+    """The rule in plain Python: the last level before the first that misses the limit by more than its error."""
+    found = None
+    for sparsity, value, error in sorted(points):
+        if not (limit - value <= error * error_counts + 1e-9):
+            break
+        found = sparsity
+    return found
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_choice_is_the_end_of_the_unbroken_range(seed):
+    random = np.random.default_rng(seed)
+    levels = random.permutation(np.linspace(0.1, 0.95, 12))
+    curves = {
+        name: [(float(s), float(0.99 - 0.03 * random.random()), float(0.004 * random.random())) for s in levels]
+        for name in ("magnitude", "synflow")
+    }
+    ends = [end for points in curves.values() if (end := end_of_range(points, 0.98, 1)) is not None]
+    swept = result(curves)
+    if ends:
+        assert swept.choose(max_drop=0.01).sparsity == max(ends)
+    else:
+        with pytest.raises(NoTradeOffError):
+            swept.choose(max_drop=0.01)
+
+
+def test_a_loss_may_exceed_the_drop_by_one_standard_error():
+    points = [(0.5, 0.979, 0.0011), (0.6, 0.979, 0.0009)]
+    choice = result({"magnitude": points}).choose(max_drop=0.01)
+    assert choice.sparsity == 0.5
+    assert "is within 1 point of the dense 99.00 % within one standard error of their difference, 0.11 points" in (
+        choice.reason
+    )
+    assert result({"magnitude": [(0.5, 0.979, 0.0011)]}).choose(max_drop=0.01).sparsity == 0.5
+    with pytest.raises(NoTradeOffError):  # a floor is a floor
+        result({"magnitude": points}).choose(min_metric=0.98)
+
+
+def test_for_an_error_the_standard_error_counts_in_its_units():
+    points = [(0.5, 2.15, 0.06), (0.6, 2.15, 0.04)]
+    assert result({"magnitude": points}, dense=2.0, metric=RMSE).choose(max_drop=0.05).sparsity == 0.5
+
+
+def test_a_level_that_passes_alone_above_one_that_does_not_is_no_choice():
+    with pytest.raises(NoTradeOffError, match=r"magnitude at 60\.0 % \(99\.00 %\) would.*that is luck"):
+        result({"magnitude": [(0.5, 0.9), (0.6, 0.99)]}).choose(max_drop=0.01)
+
+
+def test_a_metric_that_is_no_number_ends_the_range():
+    assert result({"magnitude": [(0.5, 0.99), (0.6, float("nan")), (0.7, 0.99)]}).choose().sparsity == 0.5
+    with pytest.raises(NoTradeOffError):
+        result({"magnitude": [(0.5, float("nan")), (0.6, float("nan"))]}).choose()
+
+
+def test_levels_that_came_to_the_same_sparsity():
+    swept = result({"magnitude": [(0.5, 0.99), (0.5, 0.99), (0.6, 0.9)]})
+    swept.table["sparsity_target"] = [0.1, 0.5, 0.6]
+    assert swept.choose(max_drop=0.01).sparsity == 0.5
+
+
+def test_the_luck_of_one_curve_does_not_stop_another():
+    curves = {"magnitude": [(0.5, 0.99), (0.6, 0.9)], "synflow": [(0.5, 0.99), (0.6, 0.985)]}
+    choice = result(curves).choose(max_drop=0.01)
+    assert (choice.score, choice.sparsity) == ("synflow", 0.6)
+    assert "luck" not in choice.reason
+
+
+def test_over_seeds_the_mean_of_the_errors_counts():
+    swept = result({"magnitude": [(0.5, 0.978, 0.001), (0.5, 0.978, 0.003)]})
+    swept.table["seed"] = [0, 1]
+    assert swept.choose(max_drop=0.01).sparsity == 0.5
+    with pytest.raises(NoTradeOffError):
+        swept.choose(max_drop=0.009)
+
+
+def test_one_can_mean_a_point_or_all():
+    with pytest.raises(NoTradeOffError, match=r"one point of accuracy, which is max_drop=0\.01, or all of it"):
+        result(FALLING).choose(max_drop=1)
+    errors = result({"magnitude": [(0.5, 3.9)]}, dense=2.0, metric=RMSE)
+    assert errors.choose(max_drop=1).sparsity == 0.5  # an error twice as large
+
+
+def test_what_is_better_than_dense_beyond_its_error_is_doubted():
+    swept = result({"magnitude": [(0.5, 0.95, 0.01)]}, dense=0.9)
+    assert "better than the dense network by 5.00 points" in swept.doubts(swept.choose())[0]
+    swept = result({"magnitude": [(0.5, 0.905, 0.01)]}, dense=0.9)
+    assert swept.doubts(swept.choose()) == ()
+    swept = result({"magnitude": [(0.5, 1.5, 0.1)]}, dense=2.0, metric=RMSE)
+    assert "better than the dense network by 0.5" in swept.doubts(swept.choose())[0]
+
+
+def test_no_multiply_adds_are_doubted():
+    swept = result({"magnitude": [(0.5, 0.99)]})
+    swept.table["speedup"] = float("inf")
+    assert swept.doubts(swept.choose()) == (
+        "No multiply-adds are left at the choice: nothing that the network answers depends on its input.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("dense", "trivial", "error", "is_meaningful"),
+    [(0.1, 0.12, 0.01, False), (0.125, 0.12, 0.01, False), (0.14, 0.12, 0.01, True), (1.0, 1.0, 0.0, False)],
+)
+def test_a_network_at_chance_has_no_meaningful_level(dense, trivial, error, is_meaningful):
+    facts = {"trivial": trivial, "trivial_error": error, "answers": 5}
+    swept = result({"magnitude": [(0.5, dense)]}, dense=dense, facts=facts)
+    if is_meaningful:
+        assert swept.choose().sparsity == 0.5
+    else:
+        with pytest.raises(NoTradeOffError, match="No level is meaningful"):
+            swept.choose()
 
 
 def test_the_last_level_says_that_nothing_sparser_was_tested():

@@ -88,7 +88,7 @@ def test_metrics_of_ones_own_and_the_first_counts():
     expected = evaluated(made, 0.9)
     assert result.table[TOP2][1] == pytest.approx(expected[TOP2], abs=1e-6)
     assert result.table["own"][1] == pytest.approx(expected["own"], abs=1e-6)
-    assert result.choose(max_drop=1).accuracy == result.table[TOP2][1]
+    assert result.choose(sparsity=0.9).accuracy == result.table[TOP2][1]
     by_loss = kpl.sweep(made, data(), [0.0, 0.9], metrics=["loss"])
     assert not by_loss.metric.higher_is_better
     assert by_loss.dense == pytest.approx(evaluated(made, 0.0)["loss"], abs=1e-6)

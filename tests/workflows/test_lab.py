@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 import sys
+from html import unescape
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import keras
 import numpy as np
@@ -181,7 +184,41 @@ def test_ctrl_c_ends_the_sweep_and_keeps_what_was_measured(
 
     measure_for_real = Evaluator.__call__
     monkeypatch.setattr(Evaluator, "__call__", measure)
-    assert run("lab", workspace, "--sparsities", LEVELS, "--max-drop", "1", "--out", tmp_path) == 130
+    assert run("lab", workspace, "--sparsities", LEVELS, "--max-drop", "0.9", "--out", tmp_path) == 130
     assert len(pd.read_csv(tmp_path / "sweep.csv")) == 3
     assert (tmp_path / "report.html").is_file()
     assert "Stopped after 3 points" in capsys.readouterr().out
+
+
+def test_a_network_with_shuffled_labels_ends_well_and_chooses_nothing(
+    workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    variables = {name: mb.load(workspace)[name] for name in ("XValidation", "YValidation")}
+    codes = np.random.default_rng(0).permutation(np.asarray(variables["YValidation"].codes))
+    names = list("0123456789")
+    mb.save(
+        tmp_path / "shuffled.mat",
+        {**variables, "YValidation": pd.Categorical.from_codes(codes.ravel().astype(int) - (codes.min() > 0), names)},
+    )
+    out = tmp_path / "out"
+    data = ("--data", tmp_path / "shuffled.mat", "--inputs", "XValidation", "--labels", "YValidation")
+    assert run("lab", workspace, *data, "--sparsities", "0,0.5,0.9", "--out", out) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "Warning: No level is meaningful: the dense network has accuracy" in shown
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert '<p class="warning">No level is meaningful' in page
+    assert {path.name for path in out.iterdir()} == {"report.html", "sweep.csv", "results.mat", "accuracy.png"}
+
+
+def test_the_report_repeats_what_the_command_did(lab: Path) -> None:
+    page = (lab / "report.html").read_text(encoding="utf-8").split("How to repeat this")[1]
+    python, command = (unescape(part.split("</pre>")[0]) for part in page.split("<pre>")[1:3])
+    words = shlex.split(command)
+    assert words[:2] == ["prunelab", "lab"]
+    assert words[3:7] == ["--sparsities", LEVELS, "--max-drop", "0.05"]
+    there: dict[str, Any] = {}
+    exec(python, there)  # noqa: S102
+    table = pd.read_csv(lab / "sweep.csv")
+    again = there["result"].table
+    assert again["accuracy"].tolist() == pytest.approx(table["accuracy"].tolist(), abs=1e-12)
+    assert again["zeros"].tolist() == table["zeros"].tolist()
