@@ -213,12 +213,16 @@ def _traced(layer: Any) -> _Call:
             graph = keras.Function(symbols, plain(*symbolic_args, **symbolic_kwargs))
         except Exception:  # whatever cannot be traced, such as a backend's own operations, computes as it is
             return plain(*args, **kwargs)
-        return graph._run_through_graph(tensors, operation_fn=_by_rule)
+        # A softmax at the end is an activation; any other one weighs things, as that of attention does.
+        last = {id(tensor._keras_history.operation) for tensor in graph.outputs}
+        return graph._run_through_graph(tensors, operation_fn=lambda part: _by_rule(part, id(part) in last))
 
     return call
 
 
-def _by_rule(operation: Any) -> _Call:
+def _by_rule(operation: Any, is_last: bool) -> _Call:
+    if is_last and type(operation).__name__ in ("Softmax", "LogSoftmax"):
+        return lambda inputs, *_args, **_kwargs: inputs
     if isinstance(operation, keras.layers.Softmax):
         return lambda inputs, mask=None, **_kwargs: gain_of(inputs, operation.axis, mask)
     if isinstance(operation, keras.layers.Layer) or not is_nonlinear(operation):
