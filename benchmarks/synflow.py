@@ -24,8 +24,8 @@ SMALL = 60_000_000
 ROUNDS = {True: 100, False: 10}
 CUT = 1 - 1e-6  # a layer with this share of the flow is one that all flow passes through
 HEADER = (
-    "| model | parameters | input | rounds | seconds | peak GB | emptied at 50 % (flow) | emptied at 90 % (flow) | "
-    "cut layers emptied |\n|---|---|---|---|---|---|---|---|---|"
+    "| model | parameters | input | rounds | seconds | peak GB | finite, and flow left at 90 % | cut layers emptied | "
+    "branches emptied at 50 % | at 90 % |\n|---|---|---|---|---|---|---|---|---|---|"
 )
 # By size. The smallest inputs that a model takes stand beside it, 32 if nothing does.
 MODELS = (
@@ -62,7 +62,11 @@ def prune_application(name: str) -> dict[str, object]:
     whole = max(sums.values())
     row: dict[str, object] = {"name": name, "parameters": model.count_params(), "size": size, "rounds": rounds}
     row |= {"seconds": seconds, "gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
-    row["finite"] = bool(np.isfinite(whole) and whole > 0)
+    pruned = {path: value * masks.masks(-1)[path] for path, value in found.values().items()}
+    left = kpl.scores.SynFlow()(kpl.scores.ScoreContext(model, found, pruned))
+    finite = all(np.isfinite(score).all() for score in flows.values())
+    row["flows"] = bool(finite and max(map(np.max, left.values())) > 0)
+    row["layers"] = len(found)
     row["emptied"] = [
         {
             item.path: sums[item.path] / whole
@@ -77,12 +81,20 @@ def prune_application(name: str) -> dict[str, object]:
 def line_of(row: dict[str, object]) -> str:
     """One line of the table."""
     emptied: list[dict[str, float]] = row["emptied"]  # type: ignore[assignment]
-    cells = [", ".join(f"{path} ({share:.1e})" for path, share in level.items()) or "none" for level in emptied]
     cut = sum(share >= CUT for level in emptied for share in level.values())
     return (
         f"| {row['name']} | {row['parameters']:,} | {row['size']} | {row['rounds']} | {row['seconds']:.0f} | "
-        f"{row['gigabytes']:.1f} | {cells[0]} | {cells[1]} | {cut} |"
+        f"{row['gigabytes']:.1f} | {'yes' if row['flows'] else 'no'} | {cut} | "
+        f"{' | '.join(_branches(level, row['layers']) for level in emptied)} |"
     )
+
+
+def _branches(emptied: dict[str, float], layers: object) -> str:
+    """How many kernels were emptied, and the share of all flow that they carried in the dense network."""
+    if not emptied:
+        return "none"
+    shares = sorted({f"{share:.0e}" for share in emptied.values()}, key=float)
+    return f"{len(emptied)} of {layers} ({' to '.join(dict.fromkeys((shares[0], shares[-1])))})"
 
 
 def run_applications(names: list[str], out: Path | None) -> None:
@@ -93,14 +105,21 @@ def run_applications(names: list[str], out: Path | None) -> None:
     for name in names:
         done = subprocess.run([sys.executable, __file__, "one", name], capture_output=True, text=True, check=False)
         if done.returncode:
-            line = f"| {name} | failed: {done.stderr.strip().splitlines()[-1]} |" if done.stderr else f"| {name} | failed |"
+            line = (
+                f"| {name} | failed: {done.stderr.strip().splitlines()[-1]} |"
+                if done.stderr
+                else f"| {name} | failed |"
+            )
             print(line, flush=True)
             continue
-        line = line_of(json.loads(done.stdout.strip().splitlines()[-1]))
-        print(line, flush=True)
+        row = json.loads(done.stdout.strip().splitlines()[-1])
+        print(line_of(row), flush=True)
+        for level, emptied in zip(LEVELS, row["emptied"], strict=True):
+            for path, share in emptied.items():
+                print(f"    emptied at {level:.0%}: {path}, flow {share:.1e}", flush=True)
         if out is not None:
             with out.open("a") as file:
-                file.write(line + "\n")
+                file.write(line_of(row) + "\n")
 
 
 def compare_curves(network: Path, data: Path) -> None:

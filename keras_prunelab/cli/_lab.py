@@ -50,13 +50,13 @@ def command(
     """
     from ._inputs import open_data, open_model
     from ._outputs import make_folder
-    from ._sweep import leave_if_stopped, run_sweep
+    from ._sweep import leave_if_stopped, run_without_collapse
 
     levels = parse_levels(sparsities)
     opened = open_model(workspace, network)
     dataset = open_data(opened, data or workspace, inputs, labels, image_root)
     make_folder(out)
-    result = run_sweep(opened, dataset, levels, scores, convention=convention)
+    result = run_without_collapse(opened, dataset, levels, scores, convention=convention)
     result.to_csv(out / "sweep.csv")
     choice = result.choose(max_drop=max_drop)
     _console.say(f"Choice: {choice.reason}")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import keras_prunelab as kpl
+    from keras_prunelab._sweep._collapse import Collapse
     from matlab_bridge import Dataset
 
     from ._inputs import OpenedModel
@@ -139,6 +140,7 @@ def command(
             save_results(out, result)
     dense = f"Dense {result.metric.label} {result.metric.text(result.dense)}"
     _console.say(f"{dense}; wrote {len(result.table)} points, {result.convention} convention, to {out}.")
+    tell_collapses(result)
     leave_if_stopped(result)
 
 
@@ -170,6 +172,35 @@ def run_sweep(
         raise KeyboardInterrupt
     _console.say(f"Stopped after {len(result.table)} points: what follows is about these.")
     return result
+
+
+def run_without_collapse(
+    opened: OpenedModel, dataset: Dataset, levels: Sequence[float] | str, scores: str, *, convention: str | None
+) -> kpl.SweepResult:
+    """A sweep; where a curve collapses at its first level, the curve of a score that does not is added."""
+    from tempfile import TemporaryDirectory
+
+    # The second sweep finds the points of the first in the store.
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        store = Path(folder) / "points.sqlite"
+        result = run_sweep(opened, dataset, levels, scores, convention=convention, store=store)
+        collapses = tell_collapses(result) if result.complete else []
+        added = {found.remedy for found in collapses} - {None, *_names(scores)}
+        for remedy in sorted(name for name in added if name is not None):
+            scores = f"{scores},{remedy}"
+            _console.say(f"Adding the curve of {remedy}.")
+            result = run_sweep(opened, dataset, levels, scores, convention=convention, store=store)
+    return result
+
+
+def tell_collapses(result: kpl.SweepResult) -> list[Collapse]:
+    """Say on the console which curves collapse at their first level, and why."""
+    from keras_prunelab._sweep._collapse import find_collapses
+
+    found = find_collapses(result)
+    for collapse in found:
+        _console.say(f"Warning: {collapse}")
+    return found
 
 
 def _tell_plan(

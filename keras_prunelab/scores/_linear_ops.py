@@ -38,9 +38,7 @@ def gain_of(scores: Any, axis: Any = -1, mask: Any = None) -> Any:
     return scores / keras.ops.where(total > 0, total, keras.ops.ones_like(total))
 
 
-def apply_linear(
-    operation: Any, plain: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> Any:
+def apply_linear(operation: Any, plain: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """Compute the linear part of an operation.
 
     Args:
@@ -111,7 +109,11 @@ def _divide(one: Any, other: Any, flows: bool) -> Any:
 def _attend(operation: Any, query: Any, key: Any, value: Any, *args: Any, **kwargs: Any) -> Any:
     """Attention as a product of three: (B, T, N, D) queries, (B, S, K, D) keys and values."""
     names = ("bias", "mask", "scale", "is_causal")
-    given = {**{name: getattr(operation, name, None) for name in names}, **dict(zip(names, args, strict=False)), **kwargs}
+    given = {
+        **{name: getattr(operation, name, None) for name in names},
+        **dict(zip(names, args, strict=False)),
+        **kwargs,
+    }
     repeats = query.shape[2] // key.shape[2]
     key, value = (keras.ops.repeat(part, repeats, axis=2) if repeats > 1 else part for part in (key, value))
     scores = keras.ops.einsum("btnd,bsnd->bnts", rescale(query), rescale(key))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias, final
+from typing import Any, ClassVar, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from ._base import Score, ScoreContext
 from ._linear import linear_flow
 from ._logits import sum_of_logits
 
-_Flow: TypeAlias = Callable[[Mapping[str, NDArray[Any]]], dict[str, NDArray[Any]]]
+_Compiled: TypeAlias = Callable[[Mapping[str, NDArray[Any]]], dict[str, NDArray[Any]]]
 
 _ADVICE = {
     "linear": "Use score='magnitude'.",
@@ -24,8 +24,35 @@ _ADVICE = {
 }
 
 
+class _Flow(Score):
+    """The score both of them are: which network the flow goes through is all that differs."""
+
+    follows_masks = True
+    is_linear: ClassVar[bool] = False
+
+    def __init__(self, rounds: int = 100) -> None:
+        self.rounds = rounds
+
+    def __call__(self, context: ScoreContext) -> dict[str, NDArray[Any]]:
+        """Score the weights; see `Score.__call__`."""
+        network = "linear" if self.is_linear else context.flow
+        flow = context.once(f"synflow {network}", lambda: _compile(context, is_linear=network == "linear"))
+        scores = flow(context.values)
+        for path, score in scores.items():
+            if not np.isfinite(score).all():
+                raise InvalidModelError(
+                    f"SynFlow's scores of {path!r} overflow {score.dtype}: the sum of all paths through this "
+                    f"deep or wide network is too large a number. {_ADVICE[network]}"
+                )
+        return scores
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make this score again."""
+        return {"rounds": self.rounds}
+
+
 @final
-class SynFlow(Score):
+class SynFlow(_Flow):
     """The synaptic flow through a weight: |dR/d|w| * |w||, which needs no data.
 
     R is the sum of the logits on an all-ones input, in inference mode, with every learnable of the model
@@ -48,7 +75,8 @@ class SynFlow(Score):
       computes as it is, with the absolute values of its weights.
 
     With `convention="matlab"` the score is computed once at each level of a sweep, on the network pruned so far and as
-    it was built: with offsets, moving statistics and activations, in its own precision.
+    it was built: with offsets, moving statistics and activations, in its own precision. `LinearSynFlow` takes the
+    linear network there too.
 
     Args:
         rounds: the paper's number of iterations, 100 by default.
@@ -66,31 +94,36 @@ class SynFlow(Score):
     """
 
     name = "synflow"
-    follows_masks = True
-
-    def __init__(self, rounds: int = 100) -> None:
-        self.rounds = rounds
-
-    def __call__(self, context: ScoreContext) -> dict[str, NDArray[Any]]:
-        """Score the weights; see `Score.__call__`."""
-        flow = context.once(f"{self.name} {context.flow}", lambda: _compile(context))
-        scores = flow(context.values)
-        for path, score in scores.items():
-            if not np.isfinite(score).all():
-                raise InvalidModelError(
-                    f"SynFlow's scores of {path!r} overflow {score.dtype}: the sum of all paths through this "
-                    f"deep or wide network is too large a number. {_ADVICE[context.flow]}"
-                )
-        return scores
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments that make this score again."""
-        return {"rounds": self.rounds}
 
 
-def _compile(context: ScoreContext) -> _Flow:
+@final
+class LinearSynFlow(_Flow):
+    """`SynFlow` through the linear network, whatever the convention.
+
+    With `convention="matlab"` it counts what MATLAB's example counts and is computed at each level as there, but the
+    offset of the input, moving means and saturation do not stop the flow. With `convention="paper"` it is `SynFlow`.
+
+    Args:
+        rounds: the paper's number of iterations, 100 by default.
+
+    Raises:
+        InvalidModelError: at the call: the scores overflow, or the model's input shape is not known.
+
+    Examples:
+        >>> import keras
+        >>> import keras_prunelab as kpl
+        >>> layers = [keras.Input((4,)), keras.layers.Rescaling(1, -3), keras.layers.Dense(5), keras.layers.Dense(4)]
+        >>> found = kpl.trajectory(keras.Sequential(layers), 0.5, "linear_synflow", convention="matlab")
+        >>> found.zeros(0)
+        25
+    """
+
+    name = "linear_synflow"
+    is_linear = True
+
+
+def _compile(context: ScoreContext, *, is_linear: bool) -> _Compiled:
     """One compiled gradient for all levels: the weights come in as arguments."""
-    is_linear = context.flow == "linear"
     learnables = prunable(context.model, learnables="all")
     others = [item for item in learnables if item.path not in context.values]  # a training changes them as well
     means = {id(item.variable) for item in maskable(context.model) if item.role == "mean"} if is_linear else set()

@@ -189,7 +189,8 @@ def test_get() -> None:
     assert scores.get(Squared) == Squared(2) != Squared(3)
     assert scores.get(negative).name == "negative"
     with pytest.raises(
-        kpl.UnknownNameError, match="'tailor' is unknown; it is one of 'magnitude', 'random', 'synflow', 'snip'"
+        kpl.UnknownNameError,
+        match="'tailor' is unknown; it is one of 'magnitude', 'random', 'synflow', 'linear_synflow', 'snip'",
     ):
         scores.get("tailor")
     with pytest.raises(kpl.UnknownNameError, match="score=3 of type int is no score"):

@@ -82,7 +82,9 @@ def test_offsets_and_saturation_of_a_dense_network_do_not_enter() -> None:
     def total(w: Weights) -> float:
         x = 0.5 / np.sqrt([4.0, 1, 9, 1])
         for name in ("one", "two", "three"):
-            kernel, bias = (next(v for p, v in w.items() if p.endswith(f"{name}/{part}")) for part in ("kernel", "bias"))
+            kernel, bias = (
+                next(v for p, v in w.items() if p.endswith(f"{name}/{part}")) for part in ("kernel", "bias")
+            )
             x = x @ kernel + bias
         return float(x.sum())
 
@@ -193,11 +195,11 @@ def wrapped() -> keras.Model:
 @pytest.mark.parametrize("make", [transformer, recurrent, convolutional, nested, wrapped])
 def test_every_kernel_has_flow_and_nothing_is_left_behind(make: Callable[[], keras.Model]) -> None:
     model = make()
-    weights = model.get_weights()
+    weights, own = model.get_weights(), ["call" in vars(part) for part in model._flatten_layers()]
     for path, score in synflow(model).items():
         assert np.isfinite(score).all(), path
         assert score.max() > 0, path
-    assert not any("call" in vars(part) for part in model._flatten_layers())
+    assert ["call" in vars(part) for part in model._flatten_layers()] == own
     assert all(layer.compute_dtype == "float32" for layer in model._flatten_layers())
     for one, other in zip(model.get_weights(), weights, strict=True):
         assert (one == other).all()
