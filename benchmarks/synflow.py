@@ -28,13 +28,48 @@ HEADER = (
     "branches emptied at 50 % | at 90 % |\n|---|---|---|---|---|---|---|---|---|---|"
 )
 # By size. The smallest inputs that a model takes stand beside it, 32 if nothing does.
-MODELS = (
-    "MobileNetV3Small MobileNetV2 MobileNet NASNetMobile EfficientNetB0 MobileNetV3Large EfficientNetV2B0 "
-    "EfficientNetB1 EfficientNetV2B1 DenseNet121 EfficientNetB2 EfficientNetV2B2 EfficientNetB3 DenseNet169 "
-    "EfficientNetV2B3 EfficientNetB4 DenseNet201 EfficientNetV2S Xception InceptionV3 ResNet50 ResNet50V2 ConvNeXtTiny "
-    "EfficientNetB5 EfficientNetB6 ResNet101 ResNet101V2 ConvNeXtSmall EfficientNetV2M InceptionResNetV2 ResNet152 "
-    "ResNet152V2 EfficientNetB7 ConvNeXtBase NASNetLarge EfficientNetV2L VGG16 VGG19 ConvNeXtLarge ConvNeXtXLarge"
-).split()
+MODELS = [
+    "MobileNetV3Small",
+    "MobileNetV2",
+    "MobileNet",
+    "NASNetMobile",
+    "EfficientNetB0",
+    "MobileNetV3Large",
+    "EfficientNetV2B0",
+    "EfficientNetB1",
+    "EfficientNetV2B1",
+    "DenseNet121",
+    "EfficientNetB2",
+    "EfficientNetV2B2",
+    "EfficientNetB3",
+    "DenseNet169",
+    "EfficientNetV2B3",
+    "EfficientNetB4",
+    "DenseNet201",
+    "EfficientNetV2S",
+    "Xception",
+    "InceptionV3",
+    "ResNet50",
+    "ResNet50V2",
+    "ConvNeXtTiny",
+    "EfficientNetB5",
+    "EfficientNetB6",
+    "ResNet101",
+    "ResNet101V2",
+    "ConvNeXtSmall",
+    "EfficientNetV2M",
+    "InceptionResNetV2",
+    "ResNet152",
+    "ResNet152V2",
+    "EfficientNetB7",
+    "ConvNeXtBase",
+    "NASNetLarge",
+    "EfficientNetV2L",
+    "VGG16",
+    "VGG19",
+    "ConvNeXtLarge",
+    "ConvNeXtXLarge",
+]
 SIZES = {"Xception": 71, "InceptionV3": 75, "InceptionResNetV2": 75}
 
 
@@ -124,8 +159,8 @@ def run_applications(names: list[str], out: Path | None) -> None:
 
 def compare_curves(network: Path, data: Path) -> None:
     """The accuracy of SynFlow and of magnitude, in the paper's convention."""
-    import matlab_bridge as bridge
     import keras_prunelab as kpl
+    import matlab_bridge as bridge
 
     net = bridge.load_network(network)
     found = bridge.load_dataset(data, network=net)

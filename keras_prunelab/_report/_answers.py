@@ -16,7 +16,6 @@ from keras_prunelab._sweep._metric import percent
 from ._findings import Findings
 
 if TYPE_CHECKING:
-    from keras_prunelab._sweep._choice import Choice
     from keras_prunelab._sweep._result import SweepResult
 
 CONVENTIONS = {

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from ._metric import percent
 
@@ -89,3 +91,21 @@ def find_collapse(result: SweepResult, curve: str, sparsity: float | None) -> Co
     went_beyond = point.sparsity > point.sparsity_target + _SAME
     is_flow = result.convention == "matlab" and score in REMEDIES and went_beyond
     return Collapse(curve, score, emptied, point.sparsity, point.sparsity_target, is_flow)
+
+
+def join(result: SweepResult, more: SweepResult) -> SweepResult:
+    """Put the curves of two sweeps of one network, on the same data and by the same convention, into one result.
+
+    Args:
+        result: the first sweep, whose metadata stay.
+        more: a sweep of other scores.
+
+    Returns:
+        Both; complete where both are.
+    """
+    return replace(
+        result,
+        table=pd.concat([result.table, more.table], ignore_index=True),
+        sources={**result.sources, **more.sources},
+        complete=result.complete and more.complete,
+    )

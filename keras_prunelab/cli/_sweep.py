@@ -178,18 +178,14 @@ def run_without_collapse(
     opened: OpenedModel, dataset: Dataset, levels: Sequence[float] | str, scores: str, *, convention: str | None
 ) -> kpl.SweepResult:
     """A sweep; where a curve collapses at its first level, the curve of a score that does not is added."""
-    from tempfile import TemporaryDirectory
+    from keras_prunelab._sweep._collapse import join
 
-    # The second sweep finds the points of the first in the store.
-    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        store = Path(folder) / "points.sqlite"
-        result = run_sweep(opened, dataset, levels, scores, convention=convention, store=store)
-        collapses = tell_collapses(result) if result.complete else []
-        added = {found.remedy for found in collapses} - {None, *_names(scores)}
-        for remedy in sorted(name for name in added if name is not None):
-            scores = f"{scores},{remedy}"
-            _console.say(f"Adding the curve of {remedy}.")
-            result = run_sweep(opened, dataset, levels, scores, convention=convention, store=store)
+    result = run_sweep(opened, dataset, levels, scores, convention=convention)
+    collapses = tell_collapses(result) if result.complete else []
+    remedies = {found.remedy for found in collapses if found.remedy is not None}
+    for remedy in sorted(remedies.difference(result.scores)):
+        _console.say(f"Adding the curve of {remedy}.")
+        result = join(result, run_sweep(opened, dataset, levels, remedy, convention=convention))
     return result
 
 

@@ -211,7 +211,7 @@ def _traced(layer: Any) -> _Call:
         symbolic_args, symbolic_kwargs = keras.tree.map_structure(symbol, (list(args), kwargs))
         try:
             graph = keras.Function(symbols, plain(*symbolic_args, **symbolic_kwargs))
-        except Exception:  # whatever cannot be traced, such as a backend's own operations, computes as it is
+        except Exception:  # noqa: BLE001 - whatever cannot be traced, such as a backend's own operations, stays
             return plain(*args, **kwargs)
         # A softmax at the end is an activation; any other one weighs things, as that of attention does.
         last = {id(tensor._keras_history.operation) for tensor in graph.outputs}

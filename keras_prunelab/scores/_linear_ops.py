@@ -9,9 +9,52 @@ import keras
 
 # Operations by class name. On what is not negative these are the identity, or are taken for it.
 _IDENTITIES = frozenset(
-    "Abs Celu Clip Elu Erf Exp Exp2 Expm1 Gelu HardShrink HardSigmoid HardSilu HardSwish HardTanh LeakyRelu Log Log1p "
-    "LogSigmoid LogSoftmax Maximum Minimum Negative Power Relu Relu6 Rsqrt Selu Sigmoid Silu Sin Cos SoftShrink "
-    "Softplus Softsign Sparsemax SparsePlus SparseSigmoid Sqrt Square Squareplus Tan Tanh TanhShrink Threshold".split()
+    (
+        "Abs",
+        "Celu",
+        "Clip",
+        "Elu",
+        "Erf",
+        "Exp",
+        "Exp2",
+        "Expm1",
+        "Gelu",
+        "HardShrink",
+        "HardSigmoid",
+        "HardSilu",
+        "HardSwish",
+        "HardTanh",
+        "LeakyRelu",
+        "Log",
+        "Log1p",
+        "LogSigmoid",
+        "LogSoftmax",
+        "Maximum",
+        "Minimum",
+        "Negative",
+        "Power",
+        "Relu",
+        "Relu6",
+        "Rsqrt",
+        "Selu",
+        "Sigmoid",
+        "Silu",
+        "Sin",
+        "Cos",
+        "SoftShrink",
+        "Softplus",
+        "Softsign",
+        "Sparsemax",
+        "SparsePlus",
+        "SparseSigmoid",
+        "Sqrt",
+        "Square",
+        "Squareplus",
+        "Tan",
+        "Tanh",
+        "TanhShrink",
+        "Threshold",
+    )
 )
 _SUMS = frozenset(("Add", "Subtract"))
 _PRODUCTS = frozenset(("Multiply", "Matmul", "Einsum", "Dot", "Tensordot", "Inner", "Outer"))
