@@ -28,7 +28,7 @@ HEADER = (
     "branches emptied at 50 % | at 90 % |\n|---|---|---|---|---|---|---|---|---|---|"
 )
 # By size. The smallest inputs that a model takes stand beside it, 32 if nothing does.
-MODELS = [
+MODELS = (
     "MobileNetV3Small",
     "MobileNetV2",
     "MobileNet",
@@ -69,7 +69,7 @@ MODELS = [
     "VGG19",
     "ConvNeXtLarge",
     "ConvNeXtXLarge",
-]
+)
 SIZES = {"Xception": 71, "InceptionV3": 75, "InceptionResNetV2": 75}
 
 

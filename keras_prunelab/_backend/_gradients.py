@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._imports import keras, of_backend
+from keras.src.backend.common.dtypes import BIT64_TO_BIT32_DTYPE
 
 Gradients = Callable[..., list[NDArray[Any]]]
 
@@ -48,7 +50,7 @@ def gradients(
     wide = _on_arrays(compiled, variables, states, "float64")
 
     def call(values: Sequence[NDArray[Any]], *arguments: Any) -> list[NDArray[Any]]:
-        with of_backend().float64():
+        with of_backend().float64(), _promotes_to_float64():
             return wide(values, *arguments)
 
     return call
@@ -112,6 +114,18 @@ def _on_arrays(
         return [np.asarray(keras.ops.convert_to_numpy(result)) for result in results]
 
     return call
+
+
+@contextlib.contextmanager
+def _promotes_to_float64() -> Iterator[None]:
+    """Let Keras combine float64 with float32 to float64: but on TensorFlow it narrows the result, as JAX does."""
+    table = BIT64_TO_BIT32_DTYPE
+    before = table["float64"]
+    table["float64"] = "float64"
+    try:
+        yield
+    finally:
+        table["float64"] = before
 
 
 def _is_cast(state: Any, dtype: str | None) -> bool:

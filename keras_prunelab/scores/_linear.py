@@ -118,6 +118,8 @@ def _call_of(part: Any) -> _Call | None:
         return (lambda *args, **kwargs: apply_linear(part, _plain(part), args, kwargs)) if is_nonlinear(part) else None
     if is_graph(part):
         return _run_graph(part)
+    if type(part).call is keras.layers.BatchNormalization.call:  # also of a class of one's own
+        return _batch_normalization(part)
     if not is_kerass:
         return _traced(part) if type(part).call is not keras.layers.Layer.call else None
     if kind in _IDENTITIES:
@@ -142,14 +144,18 @@ def _run_graph(graph: Any) -> _Call:
 
 def _scaled(layer: Any, x: Any) -> Any:
     """Apply the gamma and beta of a normalization, along the axes that it normalizes with."""
-    axes = getattr(layer, "axis", -1)
-    axes = [axis % x.ndim for axis in (axes if isinstance(axes, (list, tuple)) else [axes])]
-    shape = [length if axis in axes else 1 for axis, length in enumerate(x.shape)]
+    shape = _along(layer, x)
     for name, apply in (("gamma", keras.ops.multiply), ("scale", keras.ops.multiply), ("beta", keras.ops.add)):
         weight = getattr(layer, name, None)
         if isinstance(weight, keras.Variable):
             x = apply(x, keras.ops.reshape(weight.value, shape))
     return x
+
+
+def _along(layer: Any, x: Any) -> list[int]:
+    axes = getattr(layer, "axis", -1)
+    axes = [axis % x.ndim for axis in (axes if isinstance(axes, (list, tuple)) else [axes])]
+    return [length if axis in axes else 1 for axis, length in enumerate(x.shape)]
 
 
 def _rescaling(layer: Any) -> _Call:
@@ -162,9 +168,21 @@ def _rescaling(layer: Any) -> _Call:
 
 def _normalization(layer: Any) -> _Call:
     def call(inputs: Any, *_args: Any, **_kwargs: Any) -> Any:
-        deviation = keras.ops.maximum(keras.ops.sqrt(keras.ops.cast(layer.variance, "float64")), 1e-7)
+        deviation = keras.ops.sqrt(keras.ops.cast(layer.variance, "float64"))
+        # An array, because a Python number would be float32 and Keras would narrow the result to that.
+        deviation = keras.ops.maximum(deviation, keras.ops.full_like(deviation, 1e-7))
         x = _float64(inputs)
         return x * deviation if layer.invert else x / deviation
+
+    return call
+
+
+def _batch_normalization(layer: Any) -> _Call:
+    # On JAX and torch the layer itself computes in float32.
+    def call(inputs: Any, *_args: Any, **_kwargs: Any) -> Any:
+        variance = _float64(layer.moving_variance.value)
+        gain = keras.ops.rsqrt(keras.ops.add(variance, keras.ops.full_like(variance, layer.epsilon)))
+        return _scaled(layer, _float64(inputs) * keras.ops.reshape(gain, _along(layer, inputs)))
 
     return call
 

@@ -9,7 +9,7 @@ import keras
 
 # Operations by class name. On what is not negative these are the identity, or are taken for it.
 _IDENTITIES = frozenset(
-    (
+    [
         "Abs",
         "Celu",
         "Clip",
@@ -54,7 +54,7 @@ _IDENTITIES = frozenset(
         "Tanh",
         "TanhShrink",
         "Threshold",
-    )
+    ]
 )
 _SUMS = frozenset(("Add", "Subtract"))
 _PRODUCTS = frozenset(("Multiply", "Matmul", "Einsum", "Dot", "Tensordot", "Inner", "Outer"))
@@ -139,11 +139,14 @@ def _zeros_like(part: Any) -> Any:
 
 
 def _absolute(arg: Any) -> Any:
-    return keras.ops.abs(arg) if isinstance(arg, (int, float)) or hasattr(arg, "dtype") else arg
+    if not (isinstance(arg, (int, float)) or hasattr(arg, "dtype")):
+        return arg
+    # In float64, because Keras narrows what it combines with a float32.
+    return keras.ops.abs(keras.ops.cast(keras.ops.convert_to_tensor(arg), "float64"))
 
 
 def _divide(one: Any, other: Any, flows: bool) -> Any:
-    divisor = keras.ops.abs(keras.ops.stop_gradient(other) if flows else other)
+    divisor = keras.ops.abs(keras.ops.stop_gradient(other)) if flows else _absolute(other)
     if flows:
         divisor = keras.ops.where(divisor > 0, divisor, keras.ops.ones_like(divisor))
     return keras.ops.divide(one, divisor)
