@@ -67,6 +67,8 @@ def _linear(model: Any) -> Iterator[None]:
         for part in _parts(model):
             if hasattr(part, "_dtype_policy") and keras.backend.is_float_dtype(part.compute_dtype):
                 put(part, "_dtype_policy", policy)
+            if hasattr(part, "use_cudnn"):
+                put(part, "use_cudnn", False)  # a fused loop over time would not ask the cell
             for name in _ACTIVATIONS:
                 activation = vars(part).get(name)
                 if callable(activation) and not isinstance(activation, keras.layers.Layer):
