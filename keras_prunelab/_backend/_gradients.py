@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._imports import keras, of_backend
-from keras.src.backend.common.dtypes import BIT64_TO_BIT32_DTYPE
 
 Gradients = Callable[..., list[NDArray[Any]]]
 
@@ -119,7 +118,9 @@ def _on_arrays(
 @contextlib.contextmanager
 def _promotes_to_float64() -> Iterator[None]:
     """Let Keras combine float64 with float32 to float64: but on TensorFlow it narrows the result, as JAX does."""
-    table = BIT64_TO_BIT32_DTYPE
+    from keras.src.backend.common import dtypes  # here: `_imports` says first what to do where there is no backend
+
+    table = dtypes.BIT64_TO_BIT32_DTYPE
     before = table["float64"]
     table["float64"] = "float64"
     try:
