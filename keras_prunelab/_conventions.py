@@ -23,6 +23,9 @@ class Convention:
             every sparsity, in as many rounds as the score asks for, on an exponential schedule from the
             dense network; `"levels"`: once at each sparsity, on the network pruned at the one before.
         source: where the rules stand.
+        flow: what SynFlow's flow goes through. `"linear"`: the network without the constants that are added in it and
+            without saturation, as the paper's theory has it; `"as built"`: the network with its input's offset,
+            moving means and activations.
     """
 
     name: str
@@ -30,6 +33,7 @@ class Convention:
     ties: Ties
     rescoring: Literal["rounds", "levels"]
     source: str
+    flow: Literal["linear", "as built"] = "linear"
 
 
 PAPER = Convention(
@@ -46,6 +50,7 @@ MATLAB = Convention(
     ties="matlab",
     rescoring="levels",
     source="MathWorks, example Parameter Pruning and Quantization of Image Classification Network",
+    flow="as built",
 )
 
 _CONVENTIONS = {convention.name: convention for convention in (PAPER, MATLAB)}

@@ -139,6 +139,6 @@ def trajectory(
     share, grain = _allocation.get(scope), _granularity.get(granularity)
     found = prunable(model, learnables=rules.learnables) if prunables is None else prunables
     check_data(scorer, data)
-    search = Search(scorer, ScoreContext(model, found, found.views(), data), rules, share, grain, on_level)
+    search = Search(scorer, ScoreContext(model, found, found.views(), data, rules.flow), rules, share, grain, on_level)
     check(found, levels[-1], share, grain)
     return Trajectory(scorer.name, str(share), str(grain), rules.name, levels, found.total, search(levels))

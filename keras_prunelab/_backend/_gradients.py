@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ from ._imports import keras, of_backend
 Gradients = Callable[..., list[NDArray[Any]]]
 
 
-def gradients(objective: Callable[..., Any], variables: Sequence[Any], states: Sequence[Any] = ()) -> Gradients:
+def gradients(
+    objective: Callable[..., Any], variables: Sequence[Any], states: Sequence[Any] = (), *, float64: bool = False
+) -> Gradients:
     """Compile the gradient of a scalar with respect to Keras variables, at values given from outside.
 
     The variables themselves are never written: inside the objective they stand for the given values.
@@ -24,6 +27,7 @@ def gradients(objective: Callable[..., Any], variables: Sequence[Any], states: S
         variables: the Keras variables; what the scalar does not depend on gets a gradient of zero.
         states: other Keras variables that it depends on and that change between two calls: each call sees their
             values of then. Without this, JAX would see those of the first call ever after.
+        float64: whether the variables and states are float64 in the objective, whatever their own type.
 
     Returns:
         A function from one value a variable, and the objective's arguments, to one gradient a variable, NumPy
@@ -39,7 +43,16 @@ def gradients(objective: Callable[..., Any], variables: Sequence[Any], states: S
         >>> slope([np.float32([3.0, 4.0])])[0].tolist()
         [6.0, 8.0]
     """
-    return _on_arrays(of_backend().gradients(_at(objective, variables, states)), variables, states)
+    compiled = of_backend().gradients(_at(objective, variables, states))
+    if not float64:
+        return _on_arrays(compiled, variables, states)
+    wide = _on_arrays(compiled, variables, states, "float64")
+
+    def call(values: Sequence[NDArray[Any]], *arguments: Any) -> list[NDArray[Any]]:
+        with of_backend().float64(), _promotes_to_float64():
+            return wide(values, *arguments)
+
+    return call
 
 
 def hessian_products(
@@ -81,25 +94,47 @@ def _at(objective: Callable[..., Any], variables: Sequence[Any], states: Sequenc
 
     def at(values: Sequence[Any], arguments: Sequence[Any]) -> Any:
         *given, current = arguments
-        mapping = [*zip(variables, values, strict=True), *zip(states, current, strict=True)]
-        with keras.StatelessScope(state_mapping=mapping, collect_losses=True):
+        with keras.StatelessScope(collect_losses=True) as scope:
+            # By updates, because a mapping would be cast to the variables' own types.
+            for update in (*zip(variables, values, strict=True), *zip(states, current, strict=True)):
+                scope.add_update(update)
             return objective(*given)
 
     return at
 
 
-def _on_arrays(compiled: Callable[[Any, Any], Any], variables: Sequence[Any], states: Sequence[Any]) -> Gradients:
+def _on_arrays(
+    compiled: Callable[[Any, Any], Any], variables: Sequence[Any], states: Sequence[Any], dtype: str | None = None
+) -> Gradients:
     def call(values: Sequence[NDArray[Any]], *arguments: Any) -> list[NDArray[Any]]:
-        current = [state.value for state in states]
+        current = [keras.ops.cast(state.value, dtype) if _is_cast(state, dtype) else state.value for state in states]
         given = keras.tree.map_structure(keras.ops.convert_to_tensor, (*arguments, current))
-        results = compiled(_tensors(values, variables), given)
+        results = compiled(_tensors(values, variables, dtype), given)
         return [np.asarray(keras.ops.convert_to_numpy(result)) for result in results]
 
     return call
 
 
-def _tensors(values: Sequence[NDArray[Any]], variables: Sequence[Any]) -> list[Any]:
+@contextlib.contextmanager
+def _promotes_to_float64() -> Iterator[None]:
+    """Let Keras combine float64 with float32 to float64: but on TensorFlow it narrows the result, as JAX does."""
+    from keras.src.backend.common import dtypes  # here: `_imports` says first what to do where there is no backend
+
+    table = dtypes.BIT64_TO_BIT32_DTYPE
+    before = table["float64"]
+    table["float64"] = "float64"
+    try:
+        yield
+    finally:
+        table["float64"] = before
+
+
+def _is_cast(state: Any, dtype: str | None) -> bool:
+    return dtype is not None and keras.backend.is_float_dtype(state.dtype)
+
+
+def _tensors(values: Sequence[NDArray[Any]], variables: Sequence[Any], dtype: str | None = None) -> list[Any]:
     return [
-        keras.ops.convert_to_tensor(value, dtype=variable.dtype)
+        keras.ops.convert_to_tensor(value, dtype=dtype or variable.dtype)
         for variable, value in zip(variables, values, strict=True)
     ]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.experimental
 
 from ._imports import keras
 
@@ -13,6 +14,11 @@ from ._imports import keras
 def gradients(at: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     """The gradient of a function of values and arguments; see `_gradients.gradients`."""
     return jax.jit(jax.grad(at))  # type: ignore[no-any-return]
+
+
+def float64() -> Any:
+    """A scope in which JAX has float64, which it takes for float32 by default."""
+    return jax.enable_x64(True) if hasattr(jax, "enable_x64") else jax.experimental.enable_x64()
 
 
 def hessian_products(at: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:

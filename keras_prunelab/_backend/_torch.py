@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,6 +19,11 @@ def gradients(at: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
         return _slopes(lambda: at(leaves, arguments), leaves)
 
     return run
+
+
+def float64() -> Any:
+    """A scope in which there is float64: always, here."""
+    return contextlib.nullcontext()
 
 
 def hessian_products(at: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:

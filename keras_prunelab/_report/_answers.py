@@ -10,12 +10,12 @@ import pandas as pd
 from scipy import stats
 
 from keras_prunelab._errors import NoTradeOffError
+from keras_prunelab._sweep._collapse import find_collapse
 from keras_prunelab._sweep._metric import percent
 
 from ._findings import Findings
 
 if TYPE_CHECKING:
-    from keras_prunelab._sweep._choice import Choice
     from keras_prunelab._sweep._result import SweepResult
 
 CONVENTIONS = {
@@ -197,33 +197,10 @@ def macs_sentence(findings: Findings) -> str:
     )
 
 
-def _collapse(findings: Findings, score: str) -> str:
-    """The layers that a score empties at its lowest level, or else at the chosen sparsity."""
-    result = findings.result
-    curves = result.curves
-    lowest = curves.loc[curves["curve"] == score, "sparsity"].min()
-    for sparsity in (lowest, findings.choice.sparsity):
-        point = result.choose(sparsity=sparsity, score=score)
-        layers = result.layers(point)
-        emptied = layers.loc[layers["zeros"] == layers["parameters"], "layer"].tolist()
-        if emptied:
-            return (
-                f"Layer collapse: {score} has emptied {', '.join(emptied)} at {percent(point.sparsity)} (level "
-                f"{percent(point.sparsity_target)}); what passes through there no longer depends on the "
-                f"input.{_why_at_once(result, point)}"
-            )
-    return ""
-
-
-def _why_at_once(result: SweepResult, point: Choice) -> str:
-    """What makes weights go beyond the level that was asked for."""
-    if result.convention != "matlab" or point.sparsity <= point.sparsity_target + SAME:
-        return ""
-    return (
-        " More went than the level asks for, because in the matlab convention weights with a score of zero "
-        "always go; SynFlow scores are zero where its all-ones input, normalized like any other, does not get "
-        "through."
-    )
+def _collapse(findings: Findings, curve: str) -> str:
+    """The layers that a curve empties at its lowest level, or else at the chosen sparsity."""
+    found = (find_collapse(findings.result, curve, where) for where in (None, findings.choice.sparsity))
+    return next((str(collapse) for collapse in found if collapse is not None), "")
 
 
 def _points(drop: float) -> str:

@@ -54,7 +54,7 @@ def command(
 
     from ._inputs import open_data, open_model
     from ._outputs import make_folder
-    from ._sweep import leave_if_stopped, run_sweep
+    from ._sweep import leave_if_stopped, run_without_collapse
     from ._trials import fitting
 
     levels = parse_levels(sparsities)
@@ -67,7 +67,7 @@ def command(
             "--max-drop 1 can mean one point of accuracy, which is 0.01, or all of it, which every level meets: write "
             "--max-drop 0.01 for one point."
         )
-    result = run_sweep(opened, dataset, levels, scores, convention=convention)
+    result = run_without_collapse(opened, dataset, levels, scores, convention=convention)
     result.to_csv(out / "sweep.csv")
     choice = None if no_meaning(result) else result.choose(max_drop=max_drop)
     for doubt in result.doubts(choice):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import keras_prunelab as kpl
+    from keras_prunelab._sweep._collapse import Collapse
     from matlab_bridge import Dataset
 
     from ._inputs import OpenedModel
@@ -142,6 +143,7 @@ def command(
     _console.say(f"{dense}; wrote {len(result.table)} points, {result.convention} convention, to {out}.")
     for doubt in result.doubts():
         _console.warn(doubt)
+    tell_collapses(result)
     leave_if_stopped(result)
 
 
@@ -173,6 +175,31 @@ def run_sweep(
         raise KeyboardInterrupt
     _console.say(f"Stopped after {len(result.table)} points: what follows is about these.")
     return result
+
+
+def run_without_collapse(
+    opened: OpenedModel, dataset: Dataset, levels: Sequence[float] | str, scores: str, *, convention: str | None
+) -> kpl.SweepResult:
+    """A sweep; where a curve collapses at its first level, the curve of a score that does not is added."""
+    from keras_prunelab._sweep._collapse import join
+
+    result = run_sweep(opened, dataset, levels, scores, convention=convention)
+    collapses = tell_collapses(result) if result.complete else []
+    remedies = {found.remedy for found in collapses if found.remedy is not None}
+    for remedy in sorted(remedies.difference(result.scores)):
+        _console.say(f"Adding the curve of {remedy}.")
+        result = join(result, run_sweep(opened, dataset, levels, remedy, convention=convention))
+    return result
+
+
+def tell_collapses(result: kpl.SweepResult) -> list[Collapse]:
+    """Say on the console which curves collapse at their first level, and why."""
+    from keras_prunelab._sweep._collapse import find_collapses
+
+    found = find_collapses(result)
+    for collapse in found:
+        _console.say(f"Warning: {collapse}")
+    return found
 
 
 def _tell_plan(

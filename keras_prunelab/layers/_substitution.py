@@ -28,7 +28,9 @@ class Substitution(keras.StatelessScope):
         self._index = {id(variable): index for index, variable in enumerate(variables)}
         # Made here, not where a variable is read: that may be inside the body of a loop, whose tensors stay in it.
         values = [(variable, substitute(index, variable.value)) for index, variable in enumerate(variables)]
-        super().__init__(state_mapping=values, collect_losses=True)
+        super().__init__(collect_losses=True)
+        # A mapping would be cast to the variables' own types, and a score may compute in float64.
+        self.state_mapping.update((id(variable), value) for variable, value in values)
 
     def __enter__(self) -> Substitution:
         super().__enter__()

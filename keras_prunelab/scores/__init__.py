@@ -12,7 +12,7 @@ from ._movement import Movement
 from ._random import Random
 from ._registry import ScoreLike, deserialize, get, register, serialize
 from ._snip import SNIP
-from ._synflow import SynFlow
+from ._synflow import LinearSynFlow, SynFlow
 from ._taylor import Taylor
 from ._wanda import Wanda
 
@@ -21,6 +21,7 @@ __all__ = [
     "SNIP",
     "Fisher",
     "GraSP",
+    "LinearSynFlow",
     "Magnitude",
     "Movement",
     "Random",

@@ -6,7 +6,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self, TypeVar, cast
+from typing import Any, ClassVar, Literal, Self, TypeVar, cast
 
 import keras
 from numpy.typing import NDArray
@@ -25,12 +25,15 @@ class ScoreContext:
         prunables: the variables to score.
         values: their weights by path, with zeros where the masks have already pruned some.
         data: what the score's caller gave: inputs, or (inputs, labels), or nothing.
+        flow: which network SynFlow measures the flow through, as the convention says: the `"linear"` one of the
+            paper's theory, or the one `"as built"`, with its offsets, means and activations.
     """
 
     model: keras.Model
     prunables: Prunables
     values: Mapping[str, NDArray[Any]]
     data: Any = None
+    flow: Literal["linear", "as built"] = "linear"
     _kept: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def at(self, values: Mapping[str, NDArray[Any]]) -> ScoreContext:

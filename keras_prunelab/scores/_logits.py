@@ -37,10 +37,10 @@ def sum_of_logits(model: keras.Model, data: Any = None) -> Callable[[], Any]:
     if is_graph(model):
         outputs = [_before_squashing(tensor) for tensor in model.outputs]
         forward: Any = keras.Model(model.inputs, outputs)
-        ones: Any = [_ones(tensor.shape, tensor.dtype) for tensor in model.inputs]
+        ones: Any = all_ones(model)
         squashing = [layer for tensor in model.outputs for layer in _last_layers(tensor)]
     else:
-        forward, ones = model, _ones_of_subclassed(model, data)
+        forward, ones = model, all_ones(model, data)
         squashing = model.layers[-1:]
         if squashing and type(squashing[0]).__name__ in _SQUASHING_OPERATIONS:
             raise InvalidModelError(
@@ -55,6 +55,24 @@ def sum_of_logits(model: keras.Model, data: Any = None) -> Callable[[], Any]:
         return sum(keras.ops.sum(output) for output in keras.tree.flatten(outputs))
 
     return total
+
+
+def all_ones(model: keras.Model, data: Any = None) -> Any:
+    """Make one observation of ones for a model.
+
+    Args:
+        model: a built model.
+        data: inputs to take the shapes from where the model, being subclassed, does not tell them.
+
+    Returns:
+        A tensor of ones an input; dimensions that the model leaves open are 64 long.
+
+    Raises:
+        InvalidModelError: the input shape is unknown.
+    """
+    if not is_graph(model):
+        return _ones_of_subclassed(model, data)
+    return [_ones(tensor.shape, tensor.dtype) for tensor in model.inputs]
 
 
 def _producer(tensor: Any) -> tuple[Any, Any, int]:

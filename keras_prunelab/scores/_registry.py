@@ -18,7 +18,7 @@ from ._magnitude import Magnitude
 from ._movement import Movement
 from ._random import Random
 from ._snip import SNIP
-from ._synflow import SynFlow
+from ._synflow import LinearSynFlow, SynFlow
 from ._taylor import Taylor
 from ._wanda import Wanda
 
@@ -28,7 +28,7 @@ S = TypeVar("S", bound=type[Score])
 
 _SCORES: Registry[Score] = Registry(
     "score",
-    (Magnitude, Random, SynFlow, SNIP, GraSP, Taylor, Fisher, Movement, Wanda, LAMP),
+    (Magnitude, Random, SynFlow, LinearSynFlow, SNIP, GraSP, Taylor, Fisher, Movement, Wanda, LAMP),
     otherwise=", a Score, or a function of a ScoreContext",
     unnamed="; a plain function has no name to find it by",
 )

@@ -3,34 +3,80 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias, final
+from typing import Any, ClassVar, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._backend import gradients
 from keras_prunelab._errors import InvalidModelError
-from keras_prunelab._prunable import prunable
+from keras_prunelab._prunable import maskable, prunable
 
 from ._base import Score, ScoreContext
+from ._linear import linear_flow
 from ._logits import sum_of_logits
 
-_Flow: TypeAlias = Callable[[Mapping[str, NDArray[Any]]], dict[str, NDArray[Any]]]
+_Compiled: TypeAlias = Callable[[Mapping[str, NDArray[Any]]], dict[str, NDArray[Any]]]
+
+_ADVICE = {
+    "linear": "Use score='magnitude'.",
+    "as built": "Use convention='paper', which computes in float64, or score='magnitude'.",
+}
+
+
+class _Flow(Score):
+    """The score both of them are: which network the flow goes through is all that differs."""
+
+    follows_masks = True
+    is_linear: ClassVar[bool] = False
+
+    def __init__(self, rounds: int = 100) -> None:
+        self.rounds = rounds
+
+    def __call__(self, context: ScoreContext) -> dict[str, NDArray[Any]]:
+        """Score the weights; see `Score.__call__`."""
+        network = "linear" if self.is_linear else context.flow
+        flow = context.once(f"synflow {network}", lambda: _compile(context, is_linear=network == "linear"))
+        scores = flow(context.values)
+        for path, score in scores.items():
+            if not np.isfinite(score).all():
+                raise InvalidModelError(
+                    f"SynFlow's scores of {path!r} overflow {score.dtype}: the sum of all paths through this "
+                    f"deep or wide network is too large a number. {_ADVICE[network]}"
+                )
+        return scores
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make this score again."""
+        return {"rounds": self.rounds}
 
 
 @final
-class SynFlow(Score):
+class SynFlow(_Flow):
     """The synaptic flow through a weight: |dR/d|w| * |w||, which needs no data.
 
     R is the sum of the logits on an all-ones input, in inference mode, with every learnable of the model
-    replaced by its absolute value: kernels, biases, and the gamma and beta of normalizations, which keep
-    their own moving statistics. The model itself is not written to. Open dimensions of the input, such as the
-    time of a sequence, are taken as 64.
+    replaced by its absolute value: kernels, biases, and the gamma and beta of normalizations. The model itself
+    is not written to. Open dimensions of the input, such as the time of a sequence, are taken as 64.
 
     Tanaka et al., Pruning neural networks without any data by iteratively conserving synaptic flow, NeurIPS
     2020, https://arxiv.org/abs/2006.05467. With `convention="paper"` a sparsity s is reached in `rounds`
-    rounds, at round r of n with a share (1 - s)^(r / n) of the weights left; with `convention="matlab"` the
-    score is computed once at each level of a sweep, on the network pruned so far.
+    rounds, at round r of n with a share (1 - s)^(r / n) of the weights left, and R is that of the linear network of
+    the paper's theory, in float64:
+
+    - constants that are added do not enter: the offset of an input layer or of `Rescaling`, the mean of
+      `Normalization`, moving means, `Add` of constants. Biases enter, and get no score unless they are pruned;
+    - activations are the identity, also those that saturate, such as ReLU6, sigmoid, tanh and softmax;
+    - in a product of two activations, such as squeeze-and-excite, each factor is divided by its maximum, a constant
+      without gradient, so that R stays linear along each path;
+    - layer, group and RMS normalization, and the softmax of attention, are constant gains without centring: the former
+      divide by the maximum of their input, the latter by the sum over the keys, both without gradient;
+    - a layer of one's own is laid open into its Keras operations, which follow the same rules; where that fails it
+      computes as it is, with the absolute values of its weights.
+
+    With `convention="matlab"` the score is computed once at each level of a sweep, on the network pruned so far and as
+    it was built: with offsets, moving statistics and activations, in its own precision. `LinearSynFlow` takes the
+    linear network there too.
 
     Args:
         rounds: the paper's number of iterations, 100 by default.
@@ -48,45 +94,51 @@ class SynFlow(Score):
     """
 
     name = "synflow"
-    follows_masks = True
-
-    def __init__(self, rounds: int = 100) -> None:
-        self.rounds = rounds
-
-    def __call__(self, context: ScoreContext) -> dict[str, NDArray[Any]]:
-        """Score the weights; see `Score.__call__`."""
-        flow = context.once(self.name, lambda: _compile(context))
-        scores = flow(context.values)
-        for path, score in scores.items():
-            if not np.isfinite(score).all():
-                raise InvalidModelError(
-                    f"SynFlow's scores of {path!r} overflow {score.dtype}: the sum of all paths through this "
-                    "deep or wide network is too large a number. Build the model again after "
-                    "keras.config.set_dtype_policy('float64'), load its weights, and score that, or use "
-                    "score='magnitude'. Masks fit either model."
-                )
-        return scores
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments that make this score again."""
-        return {"rounds": self.rounds}
 
 
-def _compile(context: ScoreContext) -> _Flow:
+@final
+class LinearSynFlow(_Flow):
+    """`SynFlow` through the linear network, whatever the convention.
+
+    With `convention="matlab"` it counts what MATLAB's example counts and is computed at each level as there, but the
+    offset of the input, moving means and saturation do not stop the flow. With `convention="paper"` it is `SynFlow`.
+
+    Args:
+        rounds: the paper's number of iterations, 100 by default.
+
+    Raises:
+        InvalidModelError: at the call: the scores overflow, or the model's input shape is not known.
+
+    Examples:
+        >>> import keras
+        >>> import keras_prunelab as kpl
+        >>> layers = [keras.Input((4,)), keras.layers.Rescaling(1, -3), keras.layers.Dense(5), keras.layers.Dense(4)]
+        >>> found = kpl.trajectory(keras.Sequential(layers), 0.5, "linear_synflow", convention="matlab")
+        >>> found.zeros(0)
+        25
+    """
+
+    name = "linear_synflow"
+    is_linear = True
+
+
+def _compile(context: ScoreContext, *, is_linear: bool) -> _Compiled:
     """One compiled gradient for all levels: the weights come in as arguments."""
     learnables = prunable(context.model, learnables="all")
     others = [item for item in learnables if item.path not in context.values]  # a training changes them as well
-    slopes = gradients(
-        sum_of_logits(context.model, context.data),
-        [item.variable for item in learnables],
-        context.model.non_trainable_variables,
-    )
+    means = {id(item.variable) for item in maskable(context.model) if item.role == "mean"} if is_linear else set()
+    inputs = [item.variable for item in learnables]
+    states = [state for state in context.model.non_trainable_variables if id(state) not in means]
+    zeros = [state for state in context.model.non_trainable_variables if id(state) in means]
+    prepare = linear_flow if is_linear else sum_of_logits
+    slopes = gradients(prepare(context.model, context.data), [*inputs, *zeros], states, float64=is_linear)
+    at_zero = [np.zeros(tuple(state.shape)) for state in zeros]
 
     def flow(values: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         absolute = {item.path: np.abs(item.value()) for item in others}
         absolute |= {path: np.abs(value) for path, value in values.items()}
-        found = slopes([absolute[item.path] for item in learnables])
-        by_path = {item.path: slope for item, slope in zip(learnables, found, strict=True)}
+        found = slopes([*(absolute[item.path] for item in learnables), *at_zero])
+        by_path = {item.path: slope for item, slope in zip(learnables, found, strict=False)}  # the means' come last
         # An overflow is reported by the caller, with what to do about it.
         with np.errstate(over="ignore", invalid="ignore"):
             return {path: np.abs(by_path[path] * absolute[path]) for path in values}

@@ -141,13 +141,16 @@ def test_synflow_of_a_subclassed_model_with_a_softmax_layer_is_refused() -> None
     model = Subclassed(L.Softmax())
     model(np.zeros((1, 6), "float32"))
     with pytest.raises(kpl.InvalidModelError, match="let the model return logits"):
-        scores.SynFlow()(context(model))
+        scores.SynFlow()(context(model, flow="as built"))
+    for score, expected in zip(scores.SynFlow()(context(model)).values(), flow_of_dense_net(model), strict=True):
+        assert_allclose(score, expected, rtol=1e-5)  # the linear network has no softmax
 
 
 def test_synflow_that_overflows_says_what_to_do() -> None:
     model = keras.Sequential([keras.Input((4,)), *(L.Dense(4, kernel_initializer=_huge) for _ in range(4))])
-    with pytest.raises(kpl.InvalidModelError, match=r"overflow float32.*set_dtype_policy\('float64'\)"):
-        kpl.trajectory(model, [0.5], "synflow")
+    with pytest.raises(kpl.InvalidModelError, match=r"overflow float32.*convention='paper'"):
+        kpl.trajectory(model, [0.5], "synflow", convention="matlab")
+    assert kpl.trajectory(model, [0.5], scores.SynFlow(2)).zeros(0) == 32
 
 
 def _huge(shape: tuple[int, ...], dtype: str) -> object:
@@ -186,7 +189,8 @@ def test_get() -> None:
     assert scores.get(Squared) == Squared(2) != Squared(3)
     assert scores.get(negative).name == "negative"
     with pytest.raises(
-        kpl.UnknownNameError, match="'tailor' is unknown; it is one of 'magnitude', 'random', 'synflow', 'snip'"
+        kpl.UnknownNameError,
+        match="'tailor' is unknown; it is one of 'magnitude', 'random', 'synflow', 'linear_synflow', 'snip'",
     ):
         scores.get("tailor")
     with pytest.raises(kpl.UnknownNameError, match="score=3 of type int is no score"):

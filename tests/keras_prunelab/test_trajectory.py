@@ -98,7 +98,9 @@ def test_levels_are_counted_from_both_ends() -> None:
 def test_a_gradient_is_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[object] = []
     original = scores._synflow.gradients
-    monkeypatch.setattr(scores._synflow, "gradients", lambda *given: made.append(given) or original(*given))
+    monkeypatch.setattr(
+        scores._synflow, "gradients", lambda *given, **named: made.append(given) or original(*given, **named)
+    )
     kpl.trajectory(NET, np.linspace(0, 0.98, 30), "synflow", convention="matlab")
     assert len(made) == 1
 
