@@ -1,6 +1,6 @@
 """Gradients, compiled functions and variables on any backend: the only room that knows the backends."""
 
-from ._building import when_built
+from ._building import stop_waiting, when_built
 from ._gradients import Gradients, gradients, hessian_products
 from ._imports import import_keras, keras
 from ._litert import constants_in_litert, to_litert
@@ -45,6 +45,7 @@ __all__ = [
     "record",
     "run_test_step",
     "steps_are_pure",
+    "stop_waiting",
     "to_litert",
     "torch_module",
     "traced",

@@ -31,16 +31,27 @@ def when_built(model: Any, action: Callable[[], Any], late: Callable[[], Any] | 
         model.train_function = _BuildingFirst(model, model.train_function, late or action)
 
 
+def stop_waiting(model: Any) -> None:
+    """Forget what was to be done once a model is built, where training ended before it was.
+
+    Args:
+        model: a model.
+    """
+    waiting = getattr(model, "train_function", None)
+    if isinstance(waiting, _BuildingFirst):
+        model.train_function = waiting.function
+
+
 class _BuildingFirst:
     """A train function that builds its model before the first step."""
 
     def __init__(self, model: Any, function: Callable[[Any], Any], action: Callable[[], Any]) -> None:
         self.actions = [action]
         self._model = model
-        self._function = function
+        self.function = function
 
     def __call__(self, iterator: Any) -> Any:
-        self._model.train_function = self._function
+        self._model.train_function = self.function
         iterator, batch = _first(iterator)
         self._model._symbolic_build(data_batch=batch)
         for action in self.actions:

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._backend import when_built
+from keras_prunelab._backend import stop_waiting, when_built
 from keras_prunelab._enforcement import Enforcement
 from keras_prunelab._errors import PruningWarning, UnknownNameError
 from keras_prunelab._filters import Filters
@@ -294,6 +294,7 @@ class MaskedTraining(keras.callbacks.Callback):
         beside, self._beside = self._beside, None
         if beside is not None:
             beside.finish()
+        stop_waiting(self.model)
         run, state = self._run, self._state()
         if getattr(self._holder, _ATTRIBUTE, None) is self._record:
             del vars(self._holder)[_ATTRIBUTE]

@@ -313,3 +313,11 @@ def test_several_steps_at_once_and_an_error_within() -> None:
         model.fit(X, Y, BATCH, verbose=0, callbacks=[Prune(0.5, include="nowhere")])
     model.fit(X, Y, BATCH, verbose=0)
     assert kpl.sparsity(model) < 0.5
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="elsewhere Keras builds models before the callbacks are called")
+def test_a_fit_that_ends_before_the_first_batch_leaves_nothing_behind() -> None:
+    model = unbuilt("sequential")
+    model.fit(X, Y, BATCH, epochs=0, verbose=0, callbacks=[Prune(0.5)])
+    model.fit(X, Y, BATCH, verbose=0)
+    assert kpl.sparsity(model) < 0.5
