@@ -335,7 +335,8 @@ def _check_shapes(model: Any, arrays: list[Any]) -> None:
     shape, found = wanted[0], arrays[0].shape
     # Keras itself adds or takes off a last axis of length 1.
     adjusted = ((*found, 1), found[:-1] if found[-1:] == (1,) else found)
-    if not any(fits(each, shape) for each in (found, *adjusted)):
+    # A model that was built in fit has a fixed number of observations, which means nothing.
+    if not any(fits(each[1:], shape[1:]) for each in (found, *adjusted)):
         raise misfit(model, found, shape)
 
 

@@ -72,4 +72,5 @@ def _symbolic(tensor: Any) -> Any:
     shape = getattr(tensor, "shape", None)
     if shape is None:  # no target, or no weights
         return None
-    return keras.KerasTensor(tuple(shape), keras.backend.standardize_dtype(tensor.dtype))
+    batch = tuple(None if axis == 0 else size for axis, size in enumerate(shape))  # any number of observations
+    return keras.KerasTensor(batch, keras.backend.standardize_dtype(tensor.dtype))

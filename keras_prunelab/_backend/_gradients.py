@@ -109,6 +109,8 @@ def _on_arrays(
     def call(values: Sequence[NDArray[Any]], *arguments: Any) -> list[NDArray[Any]]:
         current = [keras.ops.cast(state.value, dtype) if _is_cast(state, dtype) else state.value for state in states]
         given = keras.tree.map_structure(keras.ops.convert_to_tensor, (*arguments, current))
+        if dtype is not None:  # Keras takes a number alone as one of its own precision
+            given = (*(keras.ops.convert_to_tensor(each, dtype=dtype) for each in arguments), given[-1])
         results = compiled(_tensors(values, variables, dtype), given)
         return [np.asarray(keras.ops.convert_to_numpy(result)) for result in results]
 

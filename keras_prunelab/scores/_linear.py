@@ -29,7 +29,7 @@ _PRODUCTS = (
 _ACTIVATIONS = ("activation", "recurrent_activation")
 
 
-def linear_flow(model: keras.Model, data: Any = None) -> Callable[[], Any]:
+def linear_flow(model: keras.Model, data: Any = None) -> Callable[[Any], Any]:
     """Prepare R, the sum of all outputs of the linear network on an all-ones input, in float64.
 
     Args:
@@ -37,18 +37,19 @@ def linear_flow(model: keras.Model, data: Any = None) -> Callable[[], Any]:
         data: inputs to take the shapes from where the model, being subclassed, does not tell them.
 
     Returns:
-        A function that computes R, a scalar tensor.
+        A function that computes R, a scalar tensor, times a number that it is given, on an input of that number
+        instead of ones.
 
     Raises:
         InvalidModelError: the input shape is unknown.
     """
     ones = all_ones(model, data)
 
-    def total() -> Any:
-        wide = keras.tree.map_structure(_float64, ones)
+    def total(size: Any) -> Any:
+        wide = keras.tree.map_structure(lambda leaf: _sized(_float64(leaf), size), ones)
         with _linear(model):
             outputs = model(wide, training=False)
-        return sum(keras.ops.sum(output) for output in keras.tree.flatten(outputs))
+        return sum(keras.ops.sum(_sized(output, size)) for output in keras.tree.flatten(outputs))
 
     return total
 
@@ -67,6 +68,8 @@ def _linear(model: Any) -> Iterator[None]:
         for part in _parts(model):
             if hasattr(part, "_dtype_policy") and keras.backend.is_float_dtype(part.compute_dtype):
                 put(part, "_dtype_policy", policy)
+                if isinstance(part, keras.layers.InputLayer):
+                    put(part, "_dtype", "float64")  # a Sequential rounds its inputs to this type
             if hasattr(part, "use_cudnn"):
                 put(part, "use_cudnn", False)  # a fused loop over time would not ask the cell
             for name in _ACTIVATIONS:
@@ -248,6 +251,11 @@ def _by_rule(operation: Any, is_last: bool) -> _Call:
     if isinstance(operation, keras.layers.Layer) or not is_nonlinear(operation):
         return operation  # type: ignore[no-any-return]
     return lambda *args, **kwargs: apply_linear(operation, operation.call, args, kwargs)
+
+
+def _sized(x: Any, size: Any) -> Any:
+    is_float = keras.backend.is_float_dtype(keras.backend.standardize_dtype(x.dtype))
+    return x * keras.ops.cast(size, x.dtype) if is_float else x  # the numbers of words are no sizes
 
 
 def _float64(x: Any) -> Any:

@@ -16,7 +16,11 @@ from ._base import Score, ScoreContext
 from ._linear import linear_flow
 from ._logits import sum_of_logits
 
-_Compiled: TypeAlias = Callable[[Mapping[str, NDArray[Any]]], dict[str, NDArray[Any]]]
+_Compiled: TypeAlias = Callable[[Mapping[str, NDArray[Any]], float], dict[str, NDArray[Any]]]
+
+_TINY = 1e-200
+"""What both the input of the linear network, with all that is added to it, and R are multiplied by where R overflows,
+so that neither the way forward nor the way back does. R is linear in them: all scores become smaller by one factor."""
 
 _ADVICE = {
     "linear": "Use score='magnitude'.",
@@ -37,14 +41,16 @@ class _Flow(Score):
         """Score the weights; see `Score.__call__`."""
         network = "linear" if self.is_linear else context.flow
         flow = context.once(f"synflow {network}", lambda: _compile(context, is_linear=network == "linear"))
-        scores = flow(context.values)
-        for path, score in scores.items():
-            if not np.isfinite(score).all():
-                raise InvalidModelError(
-                    f"SynFlow's scores of {path!r} overflow {score.dtype}: the sum of all paths through this "
-                    f"deep or wide network is too large a number. {_ADVICE[network]}"
-                )
-        return scores
+        path = ""
+        for size in (1.0, _TINY) if network == "linear" else (1.0,):
+            scores = flow(context.values, size)
+            path = next((path for path, score in scores.items() if not np.isfinite(score).all()), "")
+            if not path:
+                return scores
+        raise InvalidModelError(
+            f"SynFlow's scores of {path!r} overflow {scores[path].dtype}: the sum of all paths through this deep or "
+            f"wide network is too large a number. {_ADVICE[network]}"
+        )
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make this score again."""
@@ -62,7 +68,8 @@ class SynFlow(_Flow):
     Tanaka et al., Pruning neural networks without any data by iteratively conserving synaptic flow, NeurIPS
     2020, https://arxiv.org/abs/2006.05467. With `convention="paper"` a sparsity s is reached in `rounds`
     rounds, at round r of n with a share (1 - s)^(r / n) of the weights left, and R is that of the linear network of
-    the paper's theory, in float64:
+    the paper's theory, in float64; where that overflows, the input and all biases, and with them all scores, are made
+    smaller by one factor:
 
     - constants that are added do not enter: the offset of an input layer or of `Rescaling`, the mean of
       `Normalization`, moving means, `Add` of constants. Biases enter, and get no score unless they are pruned;
@@ -134,10 +141,15 @@ def _compile(context: ScoreContext, *, is_linear: bool) -> _Compiled:
     slopes = gradients(prepare(context.model, context.data), [*inputs, *zeros], states, float64=is_linear)
     at_zero = [np.zeros(tuple(state.shape)) for state in zeros]
 
-    def flow(values: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    added = {item.path for item in learnables if item.role in ("bias", "beta")}
+
+    def flow(values: Mapping[str, NDArray[Any]], size: float) -> dict[str, NDArray[Any]]:
         absolute = {item.path: np.abs(item.value()) for item in others}
         absolute |= {path: np.abs(value) for path, value in values.items()}
-        found = slopes([*(absolute[item.path] for item in learnables), *at_zero])
+        if size != 1:
+            absolute |= {path: size * absolute[path].astype(np.float64) for path in added}
+        given = [np.float64(size)] if is_linear else []
+        found = slopes([*(absolute[item.path] for item in learnables), *at_zero], *given)
         by_path = {item.path: slope for item, slope in zip(learnables, found, strict=False)}  # the means' come last
         # An overflow is reported by the caller, with what to do about it.
         with np.errstate(over="ignore", invalid="ignore"):

@@ -128,7 +128,8 @@ def outcome(result: Any) -> list[Any]:
     if isinstance(result, keras.Model):
         return [np.round(weight.astype(np.float64), 4).tolist() for weight in result.get_weights()]
     if isinstance(result, kpl.SweepResult):
-        return result.table.drop(columns=[name for name in result.table if "second" in name]).round(5).values.tolist()
+        table = result.table.drop(columns=[name for name in result.table if "second" in name])
+        return table.round(5).fillna(-1).values.tolist()
     return [mask.tolist() for mask in result.masks(0).values()]
 
 

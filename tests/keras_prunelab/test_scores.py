@@ -153,6 +153,29 @@ def test_synflow_that_overflows_says_what_to_do() -> None:
     assert kpl.trajectory(model, [0.5], scores.SynFlow(2)).zeros(0) == 32
 
 
+@pytest.mark.parametrize("bias", [0.0, 1e4])
+def test_synflow_where_float64_overflows_too(bias: float) -> None:
+    """40 layers of 1e8: the scores are those of the same network with smaller weights, times one number."""
+
+    def chain(scale: float) -> keras.Model:
+        model = keras.Sequential([keras.Input((3,)), *(L.Dense(3) for _ in range(40))])
+        random = np.random.default_rng(4)
+        for layer in model.layers:
+            layer.set_weights([scale * random.uniform(0.5, 1, (3, 3)), np.zeros(3)])
+        return model
+
+    large, small = chain(1e8), chain(0.5)
+    if bias:
+        large.layers[0].bias.assign(np.full(3, bias))
+        small.layers[0].bias.assign(np.full(3, bias * 0.5 / 1e8))
+    found = [scores.SynFlow()(context(model)) for model in (large, small)]
+    ratios = [
+        one[other != 0] / other[other != 0] for one, other in zip(*(each.values() for each in found), strict=True)
+    ]
+    assert all(np.isfinite(ratio).all() for ratio in ratios)
+    np.testing.assert_allclose(np.concatenate([ratio.ravel() for ratio in ratios]) / ratios[0][0], 1, rtol=1e-4)
+
+
 def _huge(shape: tuple[int, ...], dtype: str) -> object:
     return 1e12 * keras.ops.ones(shape, dtype)
 

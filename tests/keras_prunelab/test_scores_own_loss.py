@@ -173,6 +173,7 @@ def test_a_model_without_any_loss_is_refused() -> None:
 
 # Keras says so of the layers behind an added loss, which get no gradient in this model.
 @pytest.mark.filterwarnings("ignore:Gradients do not exist")
+@pytest.mark.filterwarnings("ignore:All weights of:keras_prunelab.PruningWarning")
 def test_callbacks_take_a_loss_of_the_models_own() -> None:
     for callback in (
         kpl.callbacks.Prune(0.5, "snip", data=X),

@@ -33,6 +33,8 @@ def desk(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     return tmp_path
 
 
+# Pages show trainings that are cut and go on; the first part then ends before the schedule does.
+@pytest.mark.filterwarnings("ignore:Training ends at step:keras_prunelab.PruningWarning")
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.name)
 def test_python_blocks_run(page: Path, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
