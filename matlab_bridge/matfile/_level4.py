@@ -19,6 +19,7 @@ import scipy.sparse
 
 from matlab_bridge._errors import LostObjectError, TruncatedFileError
 
+from ._budget import Budget
 from ._characters import decoded_characters, decoded_name
 from ._header import ByteOrder, Header, level4_byte_order
 from ._info import VariableInfo
@@ -27,6 +28,8 @@ from ._raw import Array, complex_array
 _PRECISIONS = ("f8", "f4", "i4", "i2", "u2", "u1")
 # A sparse matrix by columns takes memory for each, and a damaged file may state any number.
 _MOST_COLUMNS = 2**27
+# Of the start of a column, in the matrix and in what SciPy makes of it on the way.
+_COLUMN_BYTES = 16
 _KINDS: tuple[Literal["double", "char", "sparse"], ...] = ("double", "char", "sparse")
 
 
@@ -52,6 +55,8 @@ class Level4File:
 
     def __init__(self, path: Path, header: Header) -> None:
         self._path = path
+        self._budget = Budget()
+        self._budget.earn(path.stat().st_size)
         self._matrices = {matrix.name: matrix for matrix in level4_matrices(path, header.byte_order)}
         self.variables = tuple(self._describe(matrix) for matrix in self._matrices.values())
 
@@ -68,7 +73,7 @@ class Level4File:
             codes = stored.astype(np.uint16)
             narrow = codes.astype(np.uint8) if codes.max(initial=0) < 256 else codes  # bytes, however they are stored
             return decoded_characters(narrow.ravel(order="F"), codes.shape)
-        return _sparse(stored) if matrix.kind == "sparse" else stored
+        return _sparse(stored, self._budget) if matrix.kind == "sparse" else stored
 
     def stored(self, name: str) -> None:
         """Nothing is read in parts: files of version 4 are small."""
@@ -135,7 +140,7 @@ def level4_matrices(path: Path, order: ByteOrder) -> list[Level4Matrix]:
     return found
 
 
-def _sparse(triplets: Array) -> scipy.sparse.csc_array[Any]:
+def _sparse(triplets: Array, budget: Budget) -> scipy.sparse.csc_array[Any]:
     # One row (row, column, real[, imaginary]) a value, counted from 1; the last row holds the shape.
     if not np.all((triplets[:, :2] >= 0) & (triplets[:, :2] < _MOST_COLUMNS)):
         raise TruncatedFileError("the indices of a sparse matrix are no indices")
@@ -144,4 +149,5 @@ def _sparse(triplets: Array) -> scipy.sparse.csc_array[Any]:
     if triplets.shape[1] == 4:
         values = complex_array(values, triplets[:-1, 3])
     shape = (int(row[-1]) + 1, int(column[-1]) + 1)
+    budget.spend(_COLUMN_BYTES * shape[1], "the columns of a sparse matrix")
     return scipy.sparse.csc_array((values, (row[:-1], column[:-1])), shape=shape)

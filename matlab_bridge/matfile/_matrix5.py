@@ -42,6 +42,8 @@ _CHARACTERS = frozenset(kind for kind, code in _NUMBERS.items() if code in {"i1"
 # Tags and values of flags, size, name and data.
 _PLAIN_BYTES = 56
 _INTEGERS = {5: "i", 6: "I"}
+# A cell or a field that was never set takes eight bytes in the file, and deflated next to none: all share one array.
+_UNSET = np.empty((0, 0))
 _CLASS_NAMES = {
     **NUMERIC,
     CELL: "cell",
@@ -104,7 +106,7 @@ class MatrixReader:
         if kind != MATRIX:
             raise TruncatedFileError(f"a matrix was expected, and an element of kind {kind} found")
         if nbytes == 0:
-            return np.empty((0, 0))  # a cell or a field that was never set
+            return _UNSET
         end = self._position + nbytes
         if end > len(self._data):
             raise self._too_short(nbytes)
