@@ -47,16 +47,18 @@ def _found(result: SweepResult, choice: Choice | None) -> Iterator[str]:
         yield "The dense network gives every observation the same answer."
     if choice is None:
         return
-    metric, row = result.metric, result.table.iloc[choice.index]
+    metric = result.metric
+    same = ["score", "scope", "training", "sparsity_target"]
+    rows = result.table[(result.table[same] == [getattr(choice, name) for name in same]).all(axis=1)]  # of all seeds
     gain = metric.goodness(choice.accuracy) - metric.goodness(choice.dense_accuracy)
-    error = float(row.get("loss_error", math.nan))
+    error = float(rows["loss_error"].mean()) if "loss_error" in rows else math.nan
     if math.isfinite(error) and gain > error + ROUNDING:
         yield (
             f"The choice is better than the dense network by {metric.difference(gain)}, more than the "
             f"standard error of {metric.difference(error)}: pruning alone rarely improves a network. Was the "
             "dense network trained to its end, and is this the data it was trained for?"
         )
-    if row.get("speedup") == math.inf:
+    if "speedup" in rows and (rows["speedup"] == math.inf).any():
         yield "No multiply-adds are left at the choice: nothing that the network answers depends on its input."
-    if row.get("answers") == 1:
+    if "answers" in rows and (rows["answers"] == 1).any():
         yield "At the choice the network gives every observation the same answer: it tells nothing apart."

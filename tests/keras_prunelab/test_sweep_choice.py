@@ -136,6 +136,19 @@ def test_what_is_better_than_dense_beyond_its_error_is_doubted():
     assert "better than the dense network by 0.5" in swept.doubts(swept.choose())[0]
 
 
+def test_over_seeds_all_of_them_are_doubted():
+    """The mean gain of 0.02 is within the mean error of 0.03, though it exceeds the first seed's; and the other way."""
+    for errors, is_doubted in (((0.01, 0.05), False), ((0.03, 0.001), True)):
+        swept = result({"magnitude": [(0.5, 0.92, errors[0]), (0.5, 0.92, errors[1])]}, dense=0.9)
+        swept.table["seed"] = [0, 1]
+        assert bool(swept.doubts(swept.choose())) is is_doubted
+    swept = result({"magnitude": [(0.5, 0.9), (0.5, 0.9)]}, dense=0.9)
+    swept.table["seed"], swept.table["answers"], swept.table["speedup"] = [0, 1], [10, 1], [2.0, float("inf")]
+    macs, answers = swept.doubts(swept.choose())
+    assert "No multiply-adds are left" in macs
+    assert "the same answer" in answers
+
+
 def test_no_multiply_adds_are_doubted():
     swept = result({"magnitude": [(0.5, 0.99)]})
     swept.table["speedup"] = float("inf")
