@@ -35,8 +35,6 @@ def test_inputs_that_are_rearranged_first(shape: Any, first: Any) -> None:
 
 
 def test_channels_first() -> None:
-    if keras.config.backend() == "tensorflow":
-        pytest.skip("TensorFlow has convolutions of channels first on graphics cards only")
     first = {"data_format": "channels_first"}
     parts = [L.BatchNormalization(axis=1), L.Conv2D(8, 3, name="one", **first), L.BatchNormalization(axis=1), L.ReLU()]
     more = [L.Conv2D(8, 3, padding="same", name="two", **first), L.GlobalMaxPooling2D(**first), L.Dense(2)]
@@ -84,8 +82,6 @@ def test_what_is_made_of_the_input_is_read_along_the_axis_of_what_it_is_joined_w
 
 
 def test_channels_first_at_each_step_of_the_input() -> None:
-    if keras.config.backend() == "tensorflow":
-        pytest.skip("TensorFlow has convolutions of channels first on graphics cards only")
     convolution = L.Conv2D(8, 3, data_format="channels_first")
     pooled = L.TimeDistributed(L.GlobalMaxPooling2D(data_format="channels_first"))
     steps = L.TimeDistributed(convolution, name="steps")
