@@ -18,7 +18,7 @@ Array = NDArray[Any]
 L = keras.layers
 
 
-class Held(NamedTuple):
+class Both(NamedTuple):
     """An object with both, as `matlab_bridge.load_dataset` gives."""
 
     inputs: Array
@@ -104,7 +104,7 @@ def test_all_forms_are_the_same_data(take: Callable[[Any], Any]) -> None:
     cut = [(x[:10], y[:10]), (x[10:], y[10:])]
     expected = outcome(take((x, y)))
     assert expected  # the test sees something
-    for form in (Held(x, y), [x, y], (x.tolist(), y.tolist()), tuple(map(keras.ops.convert_to_tensor, (x, y)))):
+    for form in (Both(x, y), [x, y], (x.tolist(), y.tolist()), tuple(map(keras.ops.convert_to_tensor, (x, y)))):
         assert outcome(take(form)) == expected, type(form)
     batches = outcome(take(cut))  # a score that squares batch by batch depends on how they are cut
     for form in (lambda: iter(cut), lambda: cut, Pair(cut)):

@@ -38,16 +38,6 @@ STRING = np.dtypes.StringDType()
 DTYPES = ["f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?", "c8", "c16"]
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "x.mat"
-
-
-@pytest.fixture(params=["v7", "v7.3"])
-def version(request: pytest.FixtureRequest) -> str:
-    return request.param
-
-
 def cell(*elements: Any, shape: tuple[int, ...] = (-1, 1)) -> np.ndarray:
     array = np.empty(len(elements), dtype=object)
     array[:] = elements

@@ -14,16 +14,6 @@ from matlab_bridge.matfile import load, save
 from tests.matlab_bridge.matfiles import assert_same
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "x.mat"
-
-
-@pytest.fixture(params=["v7", "v7.3"])
-def version(request: pytest.FixtureRequest) -> str:
-    return request.param
-
-
 def written(path: Path, value: Any, version: str) -> Any:
     save(path, {"x": value}, version=version)
     return load(path)["x"]
