@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from ._alteration import Alteration, alter, kept, restore
 from ._backend import at_rest, compiled_writes, creation_scope, in_one_pass, map_in_step, optimizer_class
 from ._masks import MaskSet
-from ._optimizers import compiled_optimizer, leaves, updating
+from ._optimizers import compiled_optimizer, leaves_of, updating
 from ._variables import Prunable, Prunables
 
 _NO_SLOTS = ("_variables", "_trainable_variables")
@@ -140,7 +140,7 @@ class _Guarded:
     def __init__(self, prunables: Prunables, optimizers: Sequence[Any]) -> None:
         self._total = prunables.total
         self._optimizers = tuple(optimizers)
-        self.leaves = [leaf for optimizer in optimizers for leaf in leaves(optimizer)]
+        self.leaves = leaves_of(optimizers)
         owners = {id(variable): leaf for leaf in self.leaves for variable in leaf._trainable_variables}
         found = [(item, owners.get(id(item.variable))) for item in prunables]
         self.guards = tuple(_Guard(item, _mask_of(item, leaf or self.leaves[0])) for item, leaf in found)
@@ -180,11 +180,11 @@ class _Guarded:
         without_pruned = _without if leaf.clipvalue is None else _masked
 
         def update(*grads: Any) -> None:
-            kept = [
+            without = [
                 without_pruned(grad, masks[id(variable)]) if grad is not None and id(variable) in masks else grad
                 for grad, variable in zip(grads, variables, strict=True)
             ]
-            apply(kept, variables)
+            apply(without, variables)
 
         if self._is_known(leaf):
             update = in_one_pass(update, leaf, self._total)

@@ -18,8 +18,13 @@ def leaves(optimizer: Any) -> list[Any]:
     if hasattr(optimizer, "inner_optimizer"):
         return leaves(optimizer.inner_optimizer)
     if hasattr(optimizer, "optimizers"):
-        return [leaf for inner in optimizer.optimizers for leaf in leaves(inner)]
+        return leaves_of(optimizer.optimizers)
     return [optimizer]
+
+
+def leaves_of(optimizers: Iterable[Any]) -> list[Any]:
+    """The optimizers inside some others that update variables."""
+    return [leaf for optimizer in optimizers for leaf in leaves(optimizer)]
 
 
 def chain(optimizer: Any) -> list[Any]:

@@ -12,7 +12,7 @@ import numpy as np
 from ._backend import read
 from ._errors import InvalidModelError
 from ._masks import MaskSet
-from ._optimizers import leaves, updating
+from ._optimizers import leaves_of, updating
 from ._variables import Prunable, Prunables
 
 _ADVICE = (
@@ -37,7 +37,7 @@ class Oversight:
 
     def __init__(self, found: Prunables, optimizers: Sequence[Any], masks: Callable[[], MaskSet] | None = None) -> None:
         self._found = found
-        self._leaves = [leaf for optimizer in optimizers for leaf in leaves(optimizer)]
+        self._leaves = leaves_of(optimizers)
         self._masks = masks
         self._before: dict[str, tuple[int, int]] = {}
 

@@ -23,7 +23,7 @@ from keras_prunelab.scores import ScoreLike, check_data, checked_scores
 from keras_prunelab.scores import get as get_score
 
 from ._masked_training import InitialMasks, MaskedTraining, Masks
-from ._run import Run
+from ._run import FOREVER, Run, missed
 
 _log = logging.getLogger("keras_prunelab")
 
@@ -187,27 +187,6 @@ class Prune(MaskedTraining):
         )
 
 
-def missed(schedule: schedules.Schedule, step: int, steps_per_epoch: float | None) -> str | None:
-    """What a schedule has not done at a step.
-
-    Args:
-        schedule: the schedule.
-        step: the step; below 0 before it has done anything.
-        steps_per_epoch: optimizer steps of one epoch, where they are known.
-
-    Returns:
-        A sentence, or None where the schedule has come to its last sparsity.
-    """
-    final = schedule(FOREVER, steps_per_epoch)
-    reached = schedule(step, steps_per_epoch) if step >= 0 else 0.0
-    if reached >= final:
-        return None
-    return (
-        f"{schedule!r} prunes {reached:.2%} until then, and {final:.2%} only later. Train longer, or let it begin and "
-        "end sooner and more often. Where another call of fit goes on with the training, give it the same callback."
-    )
-
-
 def forget_the_best(callback: keras.callbacks.Callback) -> None:
     """Let a callback that looks for the best model begin anew."""
     callback.best = None
@@ -215,6 +194,3 @@ def forget_the_best(callback: keras.callbacks.Callback) -> None:
         callback.best_weights = None
     if hasattr(callback, "wait"):
         callback.wait = 0
-
-
-FOREVER = 1 << 62

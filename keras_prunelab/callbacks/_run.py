@@ -1,4 +1,4 @@
-"""One `fit` with masks: what is known of it, and what it may not be."""
+"""One `fit` with masks: what is known of it, what it may not be, and what its schedule has not done."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from keras_prunelab._optimizers import StepCount
 from keras_prunelab._oversight import Oversight
 from keras_prunelab._record import Record
 from keras_prunelab._variables import Prunables
+from keras_prunelab.schedules import Schedule
 from keras_prunelab.scores import ScoreContext
+
+FOREVER = 1 << 62  # a step that no training comes to
 
 
 @dataclass
@@ -94,6 +97,27 @@ def check_masks(masks: MaskSet, found: Prunables) -> None:
             f"the masks and {shapes.get(path, 'none')} in the model. Give a mask for each of "
             f"{', '.join(map(repr, shapes))}, or leave the others out with exclude=."
         )
+
+
+def missed(schedule: Schedule, step: int, steps_per_epoch: float | None) -> str | None:
+    """What a schedule has not done at a step.
+
+    Args:
+        schedule: the schedule.
+        step: the step; below 0 before it has done anything.
+        steps_per_epoch: optimizer steps of one epoch, where they are known.
+
+    Returns:
+        A sentence, or None where the schedule has come to its last sparsity.
+    """
+    final = schedule(FOREVER, steps_per_epoch)
+    reached = schedule(step, steps_per_epoch) if step >= 0 else 0.0
+    if reached >= final:
+        return None
+    return (
+        f"{schedule!r} prunes {reached:.2%} until then, and {final:.2%} only later. Train longer, or let it begin and "
+        "end sooner and more often. Where another call of fit goes on with the training, give it the same callback."
+    )
 
 
 def emptied(before: MaskSet, after: Any) -> list[str]:

@@ -22,8 +22,7 @@ from keras_prunelab.schedules import Step, StepLike, checked_frequency
 from keras_prunelab.scores import Score, ScoreContext, check_data, checked_scores
 
 from ._masked_training import MaskedTraining, Masks
-from ._prune import FOREVER, missed
-from ._run import Run
+from ._run import FOREVER, Run, missed
 
 
 class UpdateMasks(MaskedTraining):
