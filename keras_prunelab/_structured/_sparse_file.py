@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 import tempfile
 import zipfile
@@ -90,7 +91,8 @@ def load_sparse(path: str | os.PathLike[str], **options: Any) -> keras.Model:
 
     Raises:
         FileNotFoundError: there is no such file.
-        InvalidModelError: it is no `.keras` file, or it is damaged.
+        InvalidModelError: it is no `.keras` file, it is damaged, or it needs a class or function that Keras does not
+            know: pass it in `custom_objects`.
     """
     source = Path(path)
     if not zipfile.is_zipfile(source):
@@ -117,7 +119,18 @@ def load_sparse(path: str | os.PathLike[str], **options: Any) -> keras.Model:
             (members / _SPARSE).unlink()
         shutil.make_archive(str(dense), "zip", members)
         Path(f"{dense}.zip").rename(dense)
-        return keras.saving.load_model(dense, **options)
+        try:
+            return keras.saving.load_model(dense, **options)
+        except (TypeError, ValueError) as error:
+            missing = re.search(r"Could not locate (class|function) '([^']+)'", str(error))
+            if missing is None:
+                raise
+            kind, name = missing.groups()
+            raise InvalidModelError(
+                f"{os.fspath(path)} needs the {kind} {name!r}, code that is neither part of Keras nor in the file. In "
+                f"Python, import it and load the model with keras_prunelab.load_sparse(path, "
+                f"custom_objects={{{name!r}: {name}}})."
+            ) from error
 
 
 def _pack(weights: Path) -> bytes | None:
