@@ -12,6 +12,7 @@ import scipy.sparse
 
 from matlab_bridge._errors import LostObjectError, TruncatedFileError
 
+from ._budget import Budget
 from ._characters import decoded, decoded_characters
 from ._damage import SYMPTOMS
 from ._hdf5 import HDF5, Item, OpenedFile
@@ -47,8 +48,9 @@ _STRUCTS = frozenset(("struct", "function_handle", ""))
 class Level73File:
     """The variables of a v7.3 file, each read when it is asked for."""
 
-    def __init__(self, path: Path, header: Header) -> None:
+    def __init__(self, path: Path, header: Header, budget: Budget) -> None:
         del header  # HDF5 keeps the byte order with the data
+        self._budget = budget
         self._file = OpenedFile(path, _USER_BLOCK)
         self._addresses, self.variables = self._file.use(_listed)
 
