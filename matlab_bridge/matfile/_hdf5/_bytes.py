@@ -7,9 +7,11 @@ import os
 import threading
 
 from matlab_bridge._errors import TruncatedFileError
+from matlab_bridge.matfile._budget import Budget
 from matlab_bridge.matfile._raw import Array
 
 _WINDOW = 2**16
+_VISIT_COST = 512  # in memory, and for the time that it takes
 _HAS_PREAD = hasattr(os, "pread")
 
 
@@ -19,15 +21,19 @@ class FileBytes:
     Args:
         file: opened without a buffer.
         base: where in it address 0 is, behind MATLAB's header.
+        budget: of the file.
+        inflated: addresses of what has earned it already.
 
     Attributes:
-        file, base: the same.
+        file, base, budget, inflated: the same.
         nbytes: the size of the file.
     """
 
-    def __init__(self, file: io.FileIO, base: int) -> None:
+    def __init__(self, file: io.FileIO, base: int, budget: Budget, inflated: set[int]) -> None:
         self.file = file
         self.base = base
+        self.budget = budget
+        self.inflated = inflated
         self.nbytes = os.fstat(file.fileno()).st_size
         self._window = b""
         self._start = 0
@@ -65,6 +71,16 @@ class FileBytes:
             self.read_into(memoryview(target), address)
             data = bytes(target)
         return data
+
+    def structure(self, address: int, nbytes: int) -> bytes:
+        """Some bytes, for one thread at a time, that say where other bytes are: they spend the budget on every visit.
+
+        Raises:
+            TruncatedFileError: the file ends before them, or holds too few bytes to read so many.
+        """
+        self._check(address, nbytes)
+        self.budget.spend(nbytes + _VISIT_COST, "what says where values are")
+        return bytes(self.view(address, nbytes)) if nbytes <= _WINDOW else self.read(address, nbytes)
 
     def read_into(self, target: memoryview, address: int) -> None:
         """Fill a buffer of bytes with those of the file.
