@@ -13,12 +13,11 @@ from matlab_bridge.matfile._raw import Array
 
 from ._bytes import FileBytes
 from ._item import Item
-from ._newer_index import newer_chunks
+from ._newer_index import newer_chunks, spend_chunks
 
 _NODE = struct.Struct("<4sBBHQQ")
 _CHUNKS = 1
 _ALL_LEFT_OUT = 2**32 - 1
-_CHUNK_COST = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,6 @@ def chunks_of(file: FileBytes, item: Item) -> dict[tuple[int, ...], Chunk]:
 def _checked(
     file: FileBytes, item: Item, starts: Array, addresses: Array, sizes: Array, masks: Array
 ) -> dict[tuple[int, ...], Chunk]:
-    file.budget.spend(_CHUNK_COST * len(starts), "the chunks of an array")
     shape, steps = np.array(item.shape, np.uint64), np.array(item.chunks, np.uint64)
     if np.any(starts % steps) or np.any(starts >= shape):
         raise TruncatedFileError(f"an array of size {item.shape} has chunks elsewhere")
@@ -102,5 +100,6 @@ def _entries(file: FileBytes, item: Item) -> tuple[Array, Array, Array, Array]:
             raise TruncatedFileError("an index of chunks leads in a circle")
         met.update(children)
         nodes.extend(children)
+    spend_chunks(file, sum(map(len, found)))
     whole = np.concatenate(found)
     return whole["start"][:, :rank], whole["child"], whole["nbytes"], whole["mask"]

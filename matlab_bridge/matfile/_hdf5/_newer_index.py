@@ -26,6 +26,7 @@ _BLOCK = struct.Struct("<4sBBQ")
 _PLAIN_RECORDS, _FILTERED_RECORDS = 10, 11
 _MOST_BITS = 64
 _MASK_BYTES = 4
+_CHUNK_COST = 256  # what it takes in memory to know where a chunk is
 
 Part = tuple[int, bytes]
 """The number of an element, and the bytes of some from there on."""
@@ -60,6 +61,7 @@ def newer_chunks(file: FileBytes, item: Item, scheme: ChunkIndex, nbytes: int) -
     if scheme.kind != ChunkIndex.B_TREE:
         raise TruncatedFileError(f"the chunks of a dataset are found in an unknown way ({scheme.kind})")
     kind, records = records_of(file, item.data, (_PLAIN_RECORDS, _FILTERED_RECORDS))
+    spend_chunks(file, len(records))
     place = 8 * len(item.shape)
     found = np.frombuffer(b"".join(records), np.uint8).reshape(len(records), -1)
     if records and len(records[0]) <= place:
@@ -68,12 +70,18 @@ def newer_chunks(file: FileBytes, item: Item, scheme: ChunkIndex, nbytes: int) -
     return starts, *_parsed(found[:, : found.shape[1] - place], nbytes, is_filtered=kind == _FILTERED_RECORDS)
 
 
+def spend_chunks(file: FileBytes, count: int) -> None:
+    """Spend the budget of the file for some chunks."""
+    file.budget.spend(_CHUNK_COST * count, "the chunks of an array")
+
+
 def _implicit(file: FileBytes, item: Item, nbytes: int) -> Entries:
     """All chunks, one after the other."""
     grid = _grid(item)
     count = math.prod(grid)
     if file.base + item.data + count * nbytes > file.nbytes:
         raise TruncatedFileError("the file ends within a chunk")
+    spend_chunks(file, count)
     numbers = np.arange(count, dtype=np.uint64)
     addresses = np.uint64(item.data) + np.uint64(nbytes) * numbers
     return _places(numbers, grid), addresses, np.full(count, nbytes, np.uint64), np.zeros(count, np.uint64)
@@ -90,7 +98,7 @@ def _fixed_array(file: FileBytes, item: Item, nbytes: int) -> Entries:
     if address != UNDEFINED:
         array = _Array(file, size, page_bits)
         parts = array.block(address, b"FADB", -(-array.pages(count) // 8), count)
-    numbers, entries = _gathered(parts, size)
+    numbers, entries = _gathered(file, parts, size)
     return _places(numbers, grid), *_parsed(entries, nbytes, is_filtered=bool(is_filtered))
 
 
@@ -105,7 +113,7 @@ def _extensible_array(file: FileBytes, item: Item, nbytes: int) -> Entries:
     check_sum(header, "an index of chunks")
     axes = growing[:1] + [axis for axis in range(len(item.shape)) if axis != growing[0]]
     parts = () if index == UNDEFINED else _Array(file, size, page_bits).blocks(index, *sizes)
-    numbers, entries = _gathered(parts, size)
+    numbers, entries = _gathered(file, parts, size)
     grid = _grid(item)
     places = _places(numbers, [grid[axis] for axis in axes])
     return places[:, np.argsort(axes)], *_parsed(entries, nbytes, is_filtered=bool(is_filtered))
@@ -198,7 +206,7 @@ class _Array:
         return data[_BLOCK.size : -SUM_BYTES]
 
 
-def _gathered(parts: Iterable[Part], size: int) -> tuple[Array, Array]:
+def _gathered(file: FileBytes, parts: Iterable[Part], size: int) -> tuple[Array, Array]:
     """The numbers of the chunks that have an address, and their entries as rows of bytes."""
     numbers, rows = [np.empty(0, np.uint64)], [np.empty((0, size), np.uint8)]
     for first, part in parts:
@@ -206,6 +214,7 @@ def _gathered(parts: Iterable[Part], size: int) -> tuple[Array, Array]:
         there = np.flatnonzero((entries[:, :8] != 0xFF).any(axis=1))
         numbers.append(np.uint64(first) + there.astype(np.uint64))
         rows.append(entries[there])
+        spend_chunks(file, there.size)
     return np.concatenate(numbers), np.concatenate(rows)
 
 
