@@ -32,7 +32,9 @@ from ._raw import (
 )
 
 _SUBSYSTEM = "#subsystem#"
-_USER_BLOCK = 512  # what MATLAB's header takes before HDF5 begins
+USER_BLOCK = 512
+"""What MATLAB's header takes before HDF5 begins."""
+
 # MATLAB_object_decode says which kind of object a dataset or a group is.
 _FUNCTION, _OLD_OBJECT, _OPAQUE = 1, 2, 3
 _LOGICAL = 1  # MATLAB_int_decode
@@ -51,7 +53,7 @@ class Level73File:
 
     def __init__(self, path: Path, header: Header, budget: Budget) -> None:
         del header  # HDF5 keeps the byte order with the data
-        self._file = OpenedFile(path, _USER_BLOCK, budget)
+        self._file = OpenedFile(path, USER_BLOCK, budget)
         self._addresses, self.variables = self._file.use(_listed)
 
     def read(self, name: str) -> Any:
@@ -176,7 +178,7 @@ class _Reader:
 
     def _typed(self, values: Array, class_name: str, attributes: Mapping[str, Any]) -> Array:
         typed = _typed(values, class_name, attributes)
-        if not np.may_share_memory(typed, values):
+        if typed.dtype != values.dtype:
             self._budget.spend(typed.nbytes, "the elements of an array")
         return typed
 

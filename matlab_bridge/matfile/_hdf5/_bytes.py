@@ -78,9 +78,9 @@ class FileBytes:
         Raises:
             TruncatedFileError: the file ends before them, or holds too few bytes to read so many.
         """
-        self._check(address, nbytes)
+        data = bytes(self.view(address, nbytes)) if nbytes <= _WINDOW else self.read(address, nbytes)
         self.budget.spend(nbytes + _VISIT_COST, "what says where values are")
-        return bytes(self.view(address, nbytes)) if nbytes <= _WINDOW else self.read(address, nbytes)
+        return data
 
     def read_into(self, target: memoryview, address: int) -> None:
         """Fill a buffer of bytes with those of the file.

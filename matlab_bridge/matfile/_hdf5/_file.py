@@ -121,7 +121,7 @@ class File:
         dtype, chunks = self._checked(item)
         values = read_whole(self._file, item, dtype, chunks)
         # Only now is it known that what was deflated is as much as it was said to be.
-        if item.address not in self._file.inflated:
+        if chunks and item.address not in self._file.inflated:
             self._file.inflated.add(item.address)
             self.budget.earn(max(0, len(chunks) * self._chunk_nbytes(item) - self.stored_nbytes(item)))
         self.budget.spend(values.nbytes, "the elements of an array")
@@ -141,18 +141,22 @@ class File:
     def check_size(self, item: Item) -> None:
         """Refuse a dataset that states a size which its bytes in the file cannot hold."""
         nbytes, present = item.full_nbytes, self.stored_nbytes(item)
-        if item.address in self._file.inflated:
-            present = 0  # it has earned the budget, and spends it
-        elif DEFLATE in item.filters:
-            written = len(self._chunks_of(item)) * self._chunk_nbytes(item)
-            # What fills the rest takes memory before anything is inflated, but for zeros.
-            if written >= nbytes or not any(item.fill):
-                present = min(written, MOST_INFLATION * present)
+        if item.chunks is not None:
+            present = self._most_present(item, present)
         if nbytes - present > self.budget.left:
             raise TruncatedFileError(f"an array states a size of {nbytes} bytes, which the file cannot hold")
-        chunk = self._chunk_nbytes(item)
-        if chunk > max(_SMALL_CHUNK, 4 * nbytes):
+        if item.chunks is not None and (chunk := self._chunk_nbytes(item)) > max(_SMALL_CHUNK, 4 * nbytes):
             raise TruncatedFileError(f"an array of {nbytes} bytes has chunks of {chunk} bytes")
+
+    def _most_present(self, item: Item, stored: int) -> int:
+        """How many bytes the chunks of a dataset may hold at most, which have not earned the budget yet."""
+        if item.address in self._file.inflated:
+            return 0
+        written = len(self._chunks_of(item)) * self._chunk_nbytes(item)
+        # What fills the rest takes memory before anything is inflated, but for zeros.
+        if DEFLATE not in item.filters or (written < item.full_nbytes and any(item.fill)):
+            return stored
+        return min(written, MOST_INFLATION * stored)
 
     def _checked(self, item: Item) -> tuple[np.dtype[Any], Chunks]:
         if item.is_group:

@@ -24,7 +24,7 @@ def _dataspace(item: Item, body: bytes) -> None:
     shape = shape_of(body)
     if shape is None:
         raise TruncatedFileError("the shape of a dataset is stated in an unknown way")
-    item.shape, item.limits = shape, limits_of(body)
+    item.shape, item.limits = shape, limits_of(body) if body[2] & 1 else shape
 
 
 def _datatype(item: Item, body: bytes) -> None:

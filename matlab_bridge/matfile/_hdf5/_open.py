@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,11 +31,21 @@ class OpenedFile:
         self._inflated: set[int] = set()
         budget.earn(path.stat().st_size)
 
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[File]:
+        """The opened file, within the context.
+
+        Raises:
+            TruncatedFileError: the file is damaged, or cut short.
+        """
+        with self._path.open("rb", buffering=0) as file:
+            yield File(FileBytes(file, self._base, self._budget, self._inflated))
+
     def use(self, function: Callable[[File], _Result]) -> _Result:
         """What a function gives for the opened file.
 
         Raises:
             TruncatedFileError: the file is damaged, or cut short.
         """
-        with self._path.open("rb", buffering=0) as file:
-            return function(File(FileBytes(file, self._base, self._budget, self._inflated)))
+        with self.opened() as file:
+            return function(file)
