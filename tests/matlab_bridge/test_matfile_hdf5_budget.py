@@ -14,6 +14,8 @@ import h5py
 import numpy as np
 import pytest
 
+from matlab_bridge.matfile import load
+
 MIB = 2**20
 HEADER = b"MATLAB 7.3 MAT-file, Platform: GLNXA64, Created on: x HDF5 schema 1.00 .".ljust(124) + b"\x00\x02IM"
 
@@ -247,14 +249,29 @@ def test_a_file_that_lies_costs_no_more_than_what_is_in_it(case: str, tmp_path: 
     inflated = written(path, *HOSTILE[case])
     done = subprocess.run([sys.executable, "-c", READ, str(path)], check=True, capture_output=True, timeout=300)
     grown, seconds, values, errors = json.loads(done.stdout)
-    print(
-        case,
-        path.stat().st_size,
-        f"{grown / MIB:.1f} MiB of {(64 * MIB + 8 * inflated) / MIB:.1f}",
-        f"{seconds:.2f} s",
-        values,
-        errors[:1],
-    )
     assert grown <= 64 * MIB + 8 * inflated
     assert seconds <= 10 + inflated / 1e7
-    assert not any("Traceback" in error for error in errors)
+    # These two state nothing that is not there.
+    assert (not errors and values) if case in ("cell_of_empties", "bytes_as_doubles") else errors
+
+
+def test_elements_without_contents_are_one_object(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "x.mat", "w", userblock_size=512) as file:
+        references(file, "c", empty(file.create_group("#refs#"), "a"), MIB)
+    (tmp_path / "x.mat").write_bytes(HEADER + (tmp_path / "x.mat").read_bytes()[128:])
+    cell = load(tmp_path / "x.mat")["c"]
+    assert cell.size == MIB
+    first = cell.ravel()[0]
+    assert first.shape == (0, 0)
+    assert all(element is first for element in cell.ravel()[::1000])
+
+
+def test_parts_and_the_whole_of_a_large_array_may_be_read_again_and_again(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "x.mat", "w", userblock_size=512) as file:
+        of_class(deflated(file, "x", "f8", 4 * MIB), "double")
+    (tmp_path / "x.mat").write_bytes(HEADER + (tmp_path / "x.mat").read_bytes()[128:])
+    opened = load(tmp_path / "x.mat")
+    for start in range(0, 4 * MIB, MIB // 8):
+        assert not opened["x"][start : start + MIB].any()
+    for _ in range(20):
+        assert not np.asarray(opened["x"]).any()
