@@ -58,7 +58,10 @@ class Level73File:
 
     def read(self, name: str) -> Any:
         """Read a variable in its raw form."""
-        return self._file.use(lambda file: _Reader(file).at(self._addresses[name]))
+        try:
+            return self._file.use(lambda file: _Reader(file).at(self._addresses[name]))
+        except RecursionError as error:
+            raise TruncatedFileError("its values nest too deeply, or hold themselves") from error
 
     def stored(self, name: str) -> StoredArray | None:
         """A large numeric variable, to be read in parts; None for any other."""

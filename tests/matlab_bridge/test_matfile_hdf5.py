@@ -395,7 +395,7 @@ class TestDamage:
             for name in ("first", "second"):
                 del file["x"][name]
                 file["x"][name] = file["x"]
-        with pytest.raises(TruncatedFileError, match=r"would take|RecursionError"):
+        with pytest.raises(TruncatedFileError, match=r"would take|hold themselves"):
             load(path)["x"]
 
     def test_what_looks_like_a_heap_of_attributes_and_is_none(self, path):
