@@ -6,6 +6,7 @@ import json
 import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -190,6 +191,45 @@ def very_many_chunks(file: h5py.File) -> int:
     return 0
 
 
+def one_chunk_of_many_datasets(file: h5py.File) -> int:
+    """Each dataset has an index of its own, and all lead to the same deflated bytes; `shared` makes them so."""
+    for i in range(200):
+        x = file.create_dataset(f"x{i}", (1, MIB), "f8", chunks=(1, MIB), compression=9)
+        of_class(x, "double").id.write_direct_chunk((0, 0), deflated_zeros(8 * MIB) if i == 0 else bytes(16))
+    return 8 * MIB
+
+
+def one_chunk_of_many_places(file: h5py.File) -> int:
+    """A small array whose many chunks are all the same large piece."""
+    x = of_class(
+        file.create_dataset("x", (1, 500), "f8", chunks=(2 * MIB, 1), maxshape=(None, 500), compression=9), "double"
+    )
+    for i in range(500):
+        x.id.write_direct_chunk((0, i), deflated_zeros(16 * MIB) if i == 0 else bytes(16))
+    return 16 * MIB
+
+
+def deflated_zeros(count: int) -> bytes:
+    return zlib.compress(bytes(count), 9)
+
+
+def shared(data: bytes) -> bytes:
+    """All chunks where the largest one is."""
+    changed = bytearray(data)
+    entries = []
+    at = data.find(b"TREE\x01\x00")
+    while at >= 0:
+        (count,) = struct.unpack_from("<H", data, at + 6)
+        entries.extend(range(at + 24, at + 24 + 40 * count, 40))
+        at = data.find(b"TREE\x01\x00", at + 1)
+    sizes = [struct.unpack_from("<I", data, entry)[0] for entry in entries]
+    first = entries[int(np.argmax(sizes))]
+    for entry in entries:
+        changed[entry : entry + 4] = data[first : first + 4]
+        changed[entry + 32 : entry + 40] = data[first + 32 : first + 40]
+    return bytes(changed)
+
+
 def names_that_overlap(file: h5py.File) -> int:
     """Names of fields of which each is almost the whole heap; `changed` makes them so."""
     texts = np.empty(3000, dtype=h5py.vlen_dtype(np.dtype("S1")))
@@ -229,6 +269,8 @@ HOSTILE: dict[str, tuple[Writer, str]] = {
         struct_again_and_again,
         empty_of_very_many_axes,
         names_that_overlap,
+        one_chunk_of_many_datasets,
+        one_chunk_of_many_places,
     )
 } | {"very_many_chunks": (very_many_chunks, "latest"), "cells_of_cells, newer": (cells_of_cells, "latest")}
 
@@ -238,7 +280,8 @@ def written(path: Path, writer: Writer, libver: str = "earliest") -> int:
     with h5py.File(path, "w", userblock_size=512, libver=libver) as file:
         inflated = writer(file)
     data = HEADER + path.read_bytes()[128:]
-    path.write_bytes(overlapping(data) if writer is names_that_overlap else data)
+    change = {names_that_overlap: overlapping, one_chunk_of_many_datasets: shared, one_chunk_of_many_places: shared}
+    path.write_bytes(change[writer](data) if writer in change else data)
     return inflated + path.stat().st_size
 
 

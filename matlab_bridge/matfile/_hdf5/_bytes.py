@@ -22,7 +22,7 @@ class FileBytes:
         file: opened without a buffer.
         base: where in it address 0 is, behind MATLAB's header.
         budget: of the file.
-        inflated: addresses of what has earned it already.
+        inflated: addresses of chunks that have earned it already.
 
     Attributes:
         file, base, budget, inflated: the same.

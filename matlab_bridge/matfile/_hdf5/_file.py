@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from matlab_bridge._errors import ExternalDataError, TruncatedFileError
-from matlab_bridge.matfile._inflate import MOST_INFLATION
+from matlab_bridge.matfile._inflate import MOST_INFLATION, THREADS
 from matlab_bridge.matfile._lazy import Wanted
 from matlab_bridge.matfile._raw import Array
 
@@ -19,7 +19,7 @@ from ._data import Chunks, read_block, read_whole
 from ._filters import DEFLATE, KNOWN
 from ._header import read_header
 from ._heap import texts_at
-from ._index import chunks_of
+from ._index import Chunk, chunks_of
 from ._item import ELSEWHERE, NOWHERE, Item, Link, Texts
 from ._links import members_of
 from ._types import HEAP_PLACE
@@ -120,11 +120,14 @@ class File:
         """All elements of a dataset, in the order of HDF5."""
         dtype, chunks = self._checked(item)
         values = read_whole(self._file, item, dtype, chunks)
-        # Only now is it known that what was deflated is as much as it was said to be.
-        if chunks and item.address not in self._file.inflated:
-            self._file.inflated.add(item.address)
-            self.budget.earn(max(0, len(chunks) * self._chunk_nbytes(item) - self.stored_nbytes(item)))
-        self.budget.spend(values.nbytes, "the elements of an array")
+        work = values.nbytes
+        if chunks:
+            # Only now is it known that what was deflated is as much as it was said to be. Again it takes time alone.
+            size, fresh = self._chunk_nbytes(item), self._fresh(chunks)
+            self._file.inflated.update(chunk.address for chunk in fresh)
+            self.budget.earn(max(0, len(fresh) * size - sum(chunk.nbytes for chunk in fresh)))
+            work = max(work, (len(chunks) - len(fresh)) * size)
+        self.budget.spend(work, "the elements of an array")
         return values
 
     def part(self, item: Item, axes: tuple[Wanted, ...]) -> Array:
@@ -142,21 +145,21 @@ class File:
         """Refuse a dataset that states a size which its bytes in the file cannot hold."""
         nbytes, present = item.full_nbytes, self.stored_nbytes(item)
         if item.chunks is not None:
-            present = self._most_present(item, present)
+            if (chunk := self._chunk_nbytes(item)) > max(_SMALL_CHUNK, 4 * nbytes):
+                raise TruncatedFileError(f"an array of {nbytes} bytes has chunks of {chunk} bytes")
+            chunks = self._chunks_of(item)
+            fresh = self._fresh(chunks)
+            # What fills the rest takes memory before anything is inflated, but for zeros.
+            if DEFLATE in item.filters and (len(chunks) * chunk >= nbytes or not any(item.fill)):
+                present = min(len(fresh) * chunk, MOST_INFLATION * sum(part.nbytes for part in fresh))
+            if len(fresh) < len(chunks):  # the others earn nothing, and take time and some memory again
+                nbytes = max(nbytes, (len(chunks) - len(fresh)) * chunk) + 2 * THREADS * chunk
         if nbytes - present > self.budget.left:
             raise TruncatedFileError(f"an array states a size of {nbytes} bytes, which the file cannot hold")
-        if item.chunks is not None and (chunk := self._chunk_nbytes(item)) > max(_SMALL_CHUNK, 4 * nbytes):
-            raise TruncatedFileError(f"an array of {nbytes} bytes has chunks of {chunk} bytes")
 
-    def _most_present(self, item: Item, stored: int) -> int:
-        """How many bytes the chunks of a dataset may hold at most, which have not earned the budget yet."""
-        if item.address in self._file.inflated:
-            return 0
-        written = len(self._chunks_of(item)) * self._chunk_nbytes(item)
-        # What fills the rest takes memory before anything is inflated, but for zeros.
-        if DEFLATE not in item.filters or (written < item.full_nbytes and any(item.fill)):
-            return stored
-        return min(written, MOST_INFLATION * stored)
+    def _fresh(self, chunks: Chunks) -> list[Chunk]:
+        """Those that were not inflated before, by whatever dataset."""
+        return [chunk for chunk in chunks.values() if chunk.address not in self._file.inflated]
 
     def _checked(self, item: Item) -> tuple[np.dtype[Any], Chunks]:
         if item.is_group:

@@ -72,12 +72,18 @@ def _checked(
     shape, steps = np.array(item.shape, np.uint64), np.array(item.chunks, np.uint64)
     if np.any(starts % steps) or np.any(starts >= shape):
         raise TruncatedFileError(f"an array of size {item.shape} has chunks elsewhere")
+    end = np.uint64(file.nbytes - file.base)
+    if np.any(sizes > end) or np.any(addresses > end - sizes):
+        raise TruncatedFileError("the file ends within a chunk")
+    order = np.argsort(addresses, kind="stable")
+    if np.any((addresses + sizes)[order[:-1]] > addresses[order[1:]]):
+        raise TruncatedFileError("two chunks are in the same place of the file")
     found: dict[tuple[int, ...], Chunk] = {}
     rows = zip(map(tuple, starts.tolist()), addresses.tolist(), sizes.tolist(), masks.tolist(), strict=True)
     for start, address, nbytes, mask in rows:
-        if file.base + address + nbytes > file.nbytes or start in found:
-            raise TruncatedFileError("the file ends within a chunk, or a chunk is there twice")
         found[start] = Chunk(start, address, nbytes, mask)
+    if len(found) < len(starts):
+        raise TruncatedFileError("a chunk is there twice")
     return found
 
 
