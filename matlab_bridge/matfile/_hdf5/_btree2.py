@@ -7,7 +7,7 @@ import struct
 from matlab_bridge._errors import TruncatedFileError
 
 from ._bytes import FileBytes
-from ._checksum import SUM_BYTES, check_sum
+from ._checksum import SUM_BYTES
 
 _HEADER = struct.Struct("<4sBBIHHBBQHQ4x")
 _NODE = struct.Struct("<4sBB")
@@ -29,7 +29,7 @@ def records_of(file: FileBytes, address: int, kinds: tuple[int, ...]) -> tuple[i
     signature, version, kind, node, size, depth, _, _, root, count, _ = _HEADER.unpack(header)
     if signature != b"BTHD" or version != 0 or kind not in kinds or not size:
         raise TruncatedFileError(f"no index of the kinds {kinds} begins at address {address}")
-    check_sum(header, "an index")
+    file.check(address, header, "an index")
     widths = _widths(node, size, depth)
     found: list[bytes] = []
     nodes, met = [(root, count, depth)] if count else [], {root}
@@ -41,7 +41,7 @@ def records_of(file: FileBytes, address: int, kinds: tuple[int, ...]) -> tuple[i
         data = file.structure(place, nbytes)
         if _NODE.unpack_from(data) != (b"BTIN" if level else b"BTLF", 0, kind):
             raise TruncatedFileError(f"no node of an index begins at address {place}")
-        check_sum(data, "a node of an index")
+        file.check(place, data, "a node of an index")
         at = _NODE.size
         found.extend(data[at + i * size : at + (i + 1) * size] for i in range(number))
         at += number * size

@@ -10,8 +10,11 @@ from matlab_bridge._errors import TruncatedFileError
 from matlab_bridge.matfile._budget import Budget
 from matlab_bridge.matfile._raw import Array
 
+from ._checksum import check_sum
+
 _WINDOW = 2**16
-_VISIT_COST = 512  # in memory, and for the time that it takes
+# What is spent for the time that something takes: a visit, and the sum of each byte.
+_VISIT_COST, _SUM_COST = 512, 3
 _HAS_PREAD = hasattr(os, "pread")
 
 
@@ -38,6 +41,7 @@ class FileBytes:
         self._window = b""
         self._start = 0
         self._lock = threading.Lock()
+        self._checked: set[tuple[int, int]] = set()
 
     def view(self, address: int, nbytes: int) -> memoryview:
         """A few bytes, for one thread at a time.
@@ -81,6 +85,22 @@ class FileBytes:
         data = bytes(self.view(address, nbytes)) if nbytes <= _WINDOW else self.read(address, nbytes)
         self.budget.spend(nbytes + _VISIT_COST, "what says where values are")
         return data
+
+    def check(self, address: int, data: bytes, what: str) -> None:
+        """Refuse a structure whose sum is wrong; it is computed once, for it takes long.
+
+        Args:
+            address: of the structure.
+            data: its bytes, which end with the sum.
+            what: what it is, for the error.
+
+        Raises:
+            TruncatedFileError: it is damaged.
+        """
+        if (address, len(data)) not in self._checked:
+            self.budget.spend(_SUM_COST * len(data), "sums")
+            check_sum(data, what)
+            self._checked.add((address, len(data)))
 
     def read_into(self, target: memoryview, address: int) -> None:
         """Fill a buffer of bytes with those of the file.

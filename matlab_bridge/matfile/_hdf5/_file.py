@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,6 @@ class File:
         file: its bytes.
 
     Attributes:
-        root: the group of all variables.
         budget: of the file.
 
     Raises:
@@ -65,7 +65,12 @@ class File:
             raise TruncatedFileError(f"its addresses and sizes have {sizes} bytes instead of 8")
         if end > file.nbytes:
             raise TruncatedFileError(f"the file has {file.nbytes} bytes of {end}")
-        self.root = self.item(root)
+        self._root = root
+
+    @cached_property
+    def root(self) -> Item:
+        """The group of all variables."""
+        return self.item(self._root)
 
     def item(self, address: int) -> Item:
         """The dataset or group at an address.

@@ -9,7 +9,7 @@ from matlab_bridge._errors import TruncatedFileError
 
 from ._btree2 import bytes_for, records_of
 from ._bytes import FileBytes
-from ._checksum import SUM_BYTES, check_sum
+from ._checksum import SUM_BYTES
 
 _HEADER = struct.Struct("<4sBHHBIQQ80xHQQHHQH4x")
 _BLOCK = struct.Struct("<4sBQ")
@@ -38,7 +38,7 @@ class FractalHeap:
             raise TruncatedFileError(f"no heap begins at address {address}")
         if filters:
             raise TruncatedFileError("the names or attributes of a group are compressed")
-        check_sum(header, "a heap")
+        file.check(address, header, "a heap")
         self._width, self._start, self._most_direct, bits, _, root, rows = table
         if not self._width or not self._start or self._most_direct < self._start:
             raise TruncatedFileError("a heap states sizes that do not fit together")
@@ -121,8 +121,9 @@ class FractalHeap:
         if signature != (b"FHIB" if rows else b"FHDB") or version != 0:
             raise TruncatedFileError(f"no block of a heap begins at address {address}")
         if rows:
-            check_sum(data, "a block of a heap")
+            self._file.check(address, data, "a block of a heap")
         elif self._sum_bytes:  # it counts as zeros in itself
             end = head + SUM_BYTES
-            check_sum(data[:head] + bytes(SUM_BYTES) + data[end:] + data[head:end], "a block of a heap")
+            whole = data[:head] + bytes(SUM_BYTES) + data[end:] + data[head:end]
+            self._file.check(address, whole, "a block of a heap")
         return int.from_bytes(data[_BLOCK.size : head], "little"), head, data

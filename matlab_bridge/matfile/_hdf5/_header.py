@@ -9,7 +9,7 @@ from matlab_bridge._errors import TruncatedFileError
 
 from ._btree2 import records_of
 from ._bytes import FileBytes
-from ._checksum import SUM_BYTES, check_sum
+from ._checksum import SUM_BYTES
 from ._fractal import FractalHeap
 from ._item import Item
 from ._messages import MESSAGES, add_attribute
@@ -88,7 +88,7 @@ def _newer_messages(file: FileBytes, address: int, start: bytes) -> Iterator[tup
         if left < 0:
             raise TruncatedFileError(f"the header at address {address} does not end")
         data = file.structure(place, size)
-        check_sum(data, "a header")
+        file.check(place, data, "a header")
         if place != address and not data.startswith(b"OCHK"):
             raise TruncatedFileError(f"the header at address {address} does not go on at {place}")
         at, end = head if place == address else 4, size - SUM_BYTES

@@ -17,7 +17,7 @@ from matlab_bridge.matfile._raw import Array
 
 from ._btree2 import records_of
 from ._bytes import FileBytes
-from ._checksum import SUM_BYTES, check_sum
+from ._checksum import SUM_BYTES
 from ._item import UNDEFINED, ChunkIndex, Item
 
 _FIXED_HEADER = struct.Struct("<4sBBBBQQ4x")
@@ -93,7 +93,7 @@ def _fixed_array(file: FileBytes, item: Item, nbytes: int) -> Entries:
     grid = _grid(item)
     if signature != b"FAHD" or version != 0 or count > math.prod(grid):
         raise TruncatedFileError(f"no index of chunks begins at address {item.data}")
-    check_sum(header, "an index of chunks")
+    file.check(item.data, header, "an index of chunks")
     parts: Iterable[Part] = ()
     if address != UNDEFINED:
         array = _Array(file, size, page_bits)
@@ -110,7 +110,7 @@ def _extensible_array(file: FileBytes, item: Item, nbytes: int) -> Entries:
     growing = [axis for axis, limit in enumerate(item.limits) if limit == UNDEFINED]
     if signature != b"EAHD" or version != 0 or not 0 < bits <= _MOST_BITS or not least or not pointers or not growing:
         raise TruncatedFileError(f"no index of chunks begins at address {item.data}")
-    check_sum(header, "an index of chunks")
+    file.check(item.data, header, "an index of chunks")
     axes = growing[:1] + [axis for axis in range(len(item.shape)) if axis != growing[0]]
     parts = () if index == UNDEFINED else _Array(file, size, page_bits).blocks(index, *sizes)
     numbers, entries = _gathered(file, parts, size)
@@ -158,7 +158,7 @@ class _Array:
             nbytes = min(self._page, count - page * self._page) * self._size + SUM_BYTES
             if bits[(first + page) // 8] & 0x80 >> (first + page) % 8:
                 data = self._file.structure(place, nbytes)
-                check_sum(data, "an index of chunks")
+                self._file.check(place, data, "an index of chunks")
                 yield page * self._page, data[:-SUM_BYTES]
             place += nbytes
 
@@ -202,7 +202,7 @@ class _Array:
         data = self._file.structure(address, _BLOCK.size + nbytes + SUM_BYTES)
         if data[:5] != signature + b"\x00":
             raise TruncatedFileError(f"no block of an index of chunks begins at address {address}")
-        check_sum(data, "an index of chunks")
+        self._file.check(address, data, "an index of chunks")
         return data[_BLOCK.size : -SUM_BYTES]
 
 
