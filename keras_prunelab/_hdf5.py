@@ -11,7 +11,7 @@ from pathlib import Path
 from keras_prunelab._errors import InvalidModelError
 
 _CHILD = Path(__file__).with_name("_hdf5_child.py")
-_SECONDS = 10.0
+_SECONDS = 30.0  # with the start of Python, which takes long on a busy machine
 _BYTES_PER_SECOND = 10e6
 
 

@@ -45,6 +45,9 @@ def _fill(item: Item, body: bytes) -> None:
 
 _INLINE, _ONE_PIECE, _CHUNKED, _VIRTUAL = 0, 1, 2, 3
 _EDGES_UNFILTERED, _SINGLE_FILTERED = 1, 2  # flags of a dataset in chunks
+_SINGLE_CHUNK = struct.Struct("<QI")
+# What a header says of an index, and the index says as well.
+_INDEX_BYTES = {ChunkIndex.FIXED_ARRAY: 1, ChunkIndex.EXTENSIBLE_ARRAY: 5, ChunkIndex.B_TREE: 6}
 
 
 def _layout(item: Item, body: bytes) -> None:
@@ -74,11 +77,13 @@ def _newer_chunks(item: Item, body: bytes) -> int:
     at = 5 + rank * width
     sizes = tuple(int.from_bytes(body[start : start + width], "little") for start in range(5, at, width or 1))
     item.chunks, kind = sizes[:-1], body[at]
+    at += 1 + _INDEX_BYTES.get(kind, 0)
     nbytes = left_out = 0
     if kind == ChunkIndex.SINGLE and flags & _SINGLE_FILTERED:
-        nbytes, left_out = struct.unpack_from("<QI", body, at + 1)
+        nbytes, left_out = _SINGLE_CHUNK.unpack_from(body, at)
+        at += _SINGLE_CHUNK.size
     item.scheme = ChunkIndex(kind, nbytes, left_out, edges_unfiltered=bool(flags & _EDGES_UNFILTERED))
-    address: int = struct.unpack_from("<Q", body, len(body) - 8)[0]
+    address: int = struct.unpack_from("<Q", body, at)[0]
     return address
 
 

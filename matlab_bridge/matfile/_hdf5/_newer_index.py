@@ -48,7 +48,7 @@ def newer_chunks(file: FileBytes, item: Item, scheme: ChunkIndex, nbytes: int) -
         TruncatedFileError: the index is damaged.
     """
     if scheme.kind == ChunkIndex.SINGLE:
-        size = scheme.nbytes if item.filters else nbytes
+        size = scheme.nbytes or nbytes
         start = np.zeros((1, len(item.shape)), np.uint64)
         address, sizes, masks = (np.array([n], np.uint64) for n in (item.data, size, scheme.left_out))
         return start, address, sizes, masks
