@@ -1,4 +1,4 @@
-"""The sums that the structures of newer layouts end with: Bob Jenkins' lookup3 (section VII.A)."""
+"""The sums that the structures of newer layouts end with: Bob Jenkins' lookup3."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the chunks of a dataset of a newer layout are: five ways to keep their addresses (III.A.2, VII.B to D).
+"""Where the chunks of a dataset of a newer layout are: five ways to keep their addresses (section VII).
 
 Arrays of addresses are by the number of the chunk: it counts along the grid of the largest array that the dataset may
 grow to, the last axis first.
@@ -62,12 +62,12 @@ def newer_chunks(file: FileBytes, item: Item, scheme: ChunkIndex, nbytes: int) -
         raise TruncatedFileError(f"the chunks of a dataset are found in an unknown way ({scheme.kind})")
     kind, records = records_of(file, item.data, (_PLAIN_RECORDS, _FILTERED_RECORDS))
     spend_chunks(file, len(records))
-    place = 8 * len(item.shape)
-    found = np.frombuffer(b"".join(records), np.uint8).reshape(len(records), -1)
-    if records and len(records[0]) <= place:
+    width, of_place = len(records[0]) if records else 0, 8 * len(item.shape)
+    if records and width < of_place + 8:
         raise TruncatedFileError("an index of chunks has entries that are too small")
-    starts = np.ascontiguousarray(found[:, found.shape[1] - place :]).view("<u8")
-    return starts, *_parsed(found[:, : found.shape[1] - place], nbytes, is_filtered=kind == _FILTERED_RECORDS)
+    found = np.frombuffer(b"".join(records), np.uint8).reshape(len(records), max(width, of_place))
+    entries, places = np.hsplit(found, [found.shape[1] - of_place])
+    return np.ascontiguousarray(places).view("<u8"), *_parsed(entries, nbytes, is_filtered=kind == _FILTERED_RECORDS)
 
 
 def spend_chunks(file: FileBytes, count: int) -> None:
@@ -221,6 +221,8 @@ def _gathered(file: FileBytes, parts: Iterable[Part], size: int) -> tuple[Array,
 def _parsed(entries: Array, nbytes: int, *, is_filtered: bool) -> tuple[Array, Array, Array]:
     """Addresses, sizes and masks."""
     count, width = entries.shape
+    if not count:
+        return (np.empty(0, np.uint64),) * 3
     addresses = np.ascontiguousarray(entries[:, :8]).view("<u8").reshape(count)
     if not is_filtered:
         return addresses, np.full(count, nbytes, np.uint64), np.zeros(count, np.uint64)
