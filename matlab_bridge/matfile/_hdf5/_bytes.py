@@ -43,7 +43,7 @@ class FileBytes:
         self._lock = threading.Lock()
         self._checked: set[tuple[int, int]] = set()
 
-    def view(self, address: int, nbytes: int) -> memoryview:
+    def few(self, address: int, nbytes: int) -> bytes:
         """A few bytes, for one thread at a time.
 
         Raises:
@@ -55,7 +55,7 @@ class FileBytes:
             self._start = address
             self._window = self.read(address, min(max(nbytes, _WINDOW), self.nbytes - self.base - address))
             within = 0
-        return memoryview(self._window)[within : within + nbytes]
+        return self._window[within : within + nbytes]
 
     def read(self, address: int, nbytes: int) -> bytes:
         """Some bytes.
@@ -82,7 +82,7 @@ class FileBytes:
         Raises:
             TruncatedFileError: the file ends before them, or holds too few bytes to read so many.
         """
-        data = bytes(self.view(address, nbytes)) if nbytes <= _WINDOW else self.read(address, nbytes)
+        data = self.few(address, nbytes) if nbytes <= _WINDOW else self.read(address, nbytes)
         self.budget.spend(nbytes + _VISIT_COST, "what says where values are")
         return data
 

@@ -46,7 +46,7 @@ def read_whole(file: FileBytes, item: Item, dtype: np.dtype[Any], chunks: Chunks
     if item.inline is not None:
         return np.frombuffer(item.inline, dtype).reshape(item.shape).copy()
     if nbytes <= _SMALL:
-        return np.frombuffer(file.view(item.data, nbytes), dtype).reshape(item.shape).copy()
+        return np.frombuffer(file.few(item.data, nbytes), dtype).reshape(item.shape).copy()
     target = np.empty(item.shape, dtype)
     file.array_into(target, item.data)
     return target

@@ -50,17 +50,17 @@ class File:
     def __init__(self, file: FileBytes) -> None:
         self._file = file
         self.budget = file.budget
-        start = bytes(file.view(0, _START.size))
+        start = file.few(0, _START.size)
         signature, version, *sizes = _START.unpack(start)
         if signature != _SIGNATURE:
             raise TruncatedFileError(f"no HDF5 data begins at byte {file.base}")
         if version > 1:
-            start = bytes(file.view(0, _NEWER_START.size))
+            start = file.few(0, _NEWER_START.size)
             _, _, *sizes, _, _, _, end, root, _ = _NEWER_START.unpack(start)
             check_sum(start, "the beginning of the HDF5 data")
         else:
             at = _START.size + (4 if version else 0)
-            _, _, end, _, root = _ADDRESSES.unpack(file.view(at, _ADDRESSES.size))
+            _, _, end, _, root = _ADDRESSES.unpack(file.few(at, _ADDRESSES.size))
         if sizes != [8, 8]:
             raise TruncatedFileError(f"its addresses and sizes have {sizes} bytes instead of 8")
         if end > file.nbytes:

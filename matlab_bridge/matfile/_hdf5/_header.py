@@ -36,7 +36,7 @@ def read_header(file: FileBytes, address: int) -> Item:
         TruncatedFileError: there is none, or it is damaged.
         ExternalDataError: its data is in another file.
     """
-    start = bytes(file.view(address, _PREFIX.size))
+    start = file.few(address, _PREFIX.size)
     if start[0] == 1:
         messages = _messages(file, address, start)
     elif start.startswith(b"OHDR\x02"):
@@ -79,7 +79,7 @@ def _newer_messages(file: FileBytes, address: int, start: bytes) -> Iterator[tup
     of_header = start[5]
     head = 6 + 16 * bool(of_header & 0x20) + 4 * bool(of_header & 0x10)
     width = 1 << (of_header & 3)
-    size = int.from_bytes(bytes(file.view(address, head + width))[head:], "little")
+    size = int.from_bytes(file.few(address, head + width)[head:], "little")
     head += width
     blocks, left = [(address, head + size + SUM_BYTES)], _MOST_BYTES
     order_bytes = 2 * bool(of_header & 4)

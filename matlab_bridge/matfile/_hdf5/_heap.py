@@ -39,7 +39,7 @@ def texts_at(file: FileBytes, places: Array) -> list[str]:
 
 
 def _objects(file: FileBytes, address: int, wanted: set[int]) -> dict[int, bytes]:
-    signature, version, nbytes = _HEAP.unpack(file.view(address, _HEAP.size))
+    signature, version, nbytes = _HEAP.unpack(file.few(address, _HEAP.size))
     if signature != b"GCOL" or version != 1:
         raise TruncatedFileError(f"no texts begin at address {address}")
     data = file.structure(address, nbytes)

@@ -94,7 +94,7 @@ def _entries(file: FileBytes, item: Item) -> tuple[Array, Array, Array, Array]:
     found = [np.empty(0, entry)]
     nodes, met = [item.data], {item.data}
     for address in nodes:
-        signature, kind, level, count, _, _ = _NODE.unpack(file.view(address, _NODE.size))
+        signature, kind, level, count, _, _ = _NODE.unpack(file.few(address, _NODE.size))
         if signature != b"TREE" or kind != _CHUNKS:
             raise TruncatedFileError(f"no index of chunks begins at address {address}")
         entries = np.frombuffer(file.structure(address + _NODE.size, count * entry.itemsize), entry)

@@ -56,7 +56,7 @@ def _by_table(file: FileBytes, table: tuple[int, int]) -> dict[str, Link]:
 
     links: dict[str, Link] = {}
     for leaf in _leaves(file, index):
-        signature, version, count = _LEAF.unpack(file.view(leaf, _LEAF.size))
+        signature, version, count = _LEAF.unpack(file.few(leaf, _LEAF.size))
         if signature != b"SNOD" or version != 1:
             raise TruncatedFileError(f"no names of members begin at address {leaf}")
         entries = file.structure(leaf + _LEAF.size, count * _ENTRY.size)
@@ -66,7 +66,7 @@ def _by_table(file: FileBytes, table: tuple[int, int]) -> dict[str, Link]:
 
 
 def _names(file: FileBytes, address: int) -> bytes:
-    signature, version, nbytes, _, data = _HEAP.unpack(file.view(address, _HEAP.size))
+    signature, version, nbytes, _, data = _HEAP.unpack(file.few(address, _HEAP.size))
     if signature != b"HEAP" or version != 0:
         raise TruncatedFileError(f"no names begin at address {address}")
     return file.structure(data, nbytes)
@@ -77,7 +77,7 @@ def _leaves(file: FileBytes, address: int) -> list[int]:
     nodes, met = [address], {address}
     leaves: list[int] = []
     for address in nodes:
-        signature, kind, level, count, _, _ = _NODE.unpack(file.view(address, _NODE.size))
+        signature, kind, level, count, _, _ = _NODE.unpack(file.few(address, _NODE.size))
         if signature != b"TREE" or kind != _GROUPS:
             raise TruncatedFileError(f"no index of members begins at address {address}")
         numbers = struct.unpack(f"<{2 * count}Q", file.structure(address + _NODE.size, 16 * count))
