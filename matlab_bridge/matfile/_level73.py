@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -41,8 +42,8 @@ _LOGICAL = 1  # MATLAB_int_decode
 # Attributes that say nothing of the value but its class.
 _PLAIN_ATTRIBUTES = frozenset(("MATLAB_class", "MATLAB_int_decode", "MATLAB_empty", "MATLAB_global"))
 _MOST_AXES = 64  # of NumPy's arrays
-_POINTER_BYTES = 8
-_CHARACTER_BYTES = 4
+# What elements take in memory, some of it only meanwhile.
+_POINTER_BYTES, _REFERENCE_BYTES, _CHARACTER_BYTES, _START_BYTES, _OBJECT_BYTES = 8, 24, 4, 24, 72
 _BLOCK = 2**16
 _CLASSES = {dtype: name for name, dtype in DTYPES.items()}
 _STRUCTS = frozenset(("struct", "function_handle", ""))
@@ -145,6 +146,7 @@ class _Reader:
             names, size = self._field_names(item, {}), _size(self._file, item)
             if names and 0 not in size:
                 raise TruncatedFileError(f"a struct of size {size} has no elements")
+            self._budget.spend(_OBJECT_BYTES * math.prod(size), "structs without fields")
             return np.empty(size, dtype=[(name, object) for name in names])
         members = self._file.members(item)
         # A field that is listed, but was taken out of the file, is no field any more.
@@ -169,7 +171,12 @@ class _Reader:
             if special is not None:
                 return special
         if attributes.get("MATLAB_empty"):
-            self._empty[item.address] = _empty(_size(self._file, item), class_name)
+            size = _size(self._file, item)
+            rows = math.prod(n for n in size if n)
+            if class_name == "char" and rows > 1:  # each will be a text of its own
+                self._budget.spend(_OBJECT_BYTES * rows, "texts without characters")
+                return _empty(size, class_name)
+            self._empty[item.address] = _empty(size, class_name)
             return self._empty[item.address]
         if class_name == "cell":
             return self._cell(item)
@@ -180,10 +187,10 @@ class _Reader:
         return self._typed(values, class_name, attributes)
 
     def _typed(self, values: Array, class_name: str, attributes: Mapping[str, Any]) -> Array:
-        typed = _typed(values, class_name, attributes)
-        if typed.dtype != values.dtype:
-            self._budget.spend(typed.nbytes, "the elements of an array")
-        return typed
+        wanted = DTYPES.get(class_name)
+        if wanted is not None and values.dtype != wanted:
+            self._budget.spend(values.size * max(wanted.itemsize, values.itemsize), "the elements of an array")
+        return _typed(values, class_name, attributes)
 
     def _special(self, item: Item, class_name: str) -> Any:
         """The raw form of what is no plain array or cell; None for one of these."""
@@ -202,7 +209,7 @@ class _Reader:
         if not item.is_references:
             raise TruncatedFileError("a cell should refer to its elements, and does not")
         addresses = self._file.read(item)
-        self._budget.spend(_POINTER_BYTES * addresses.size, "the elements of a cell")
+        self._budget.spend(_REFERENCE_BYTES * addresses.size, "the elements of a cell")
         cell = np.empty(addresses.size, dtype=object)
         flat = addresses.reshape(-1)
         # In the order of the file; some at a time, for numbers of Python's take memory.
@@ -231,7 +238,8 @@ class _Reader:
         else:
             values = self._typed(self._file.read(parts["data"]), class_name, {}).reshape(-1)
             indices = self._file.read(parts["ir"])
-        self._budget.spend(8 * (indices.size + starts.size), "the indices of a sparse matrix")
+        indices_bytes = _POINTER_BYTES * indices.size + _START_BYTES * starts.size
+        self._budget.spend(indices_bytes, "the indices of a sparse matrix")
         return sparse_matrix(values, indices, starts, (rows, starts.size - 1))
 
     def _field_names(self, item: Item, members: Mapping[str, int]) -> list[str]:

@@ -128,6 +128,30 @@ def bytes_as_doubles(file: h5py.File) -> int:
     return 20 * MIB
 
 
+def structs_without_fields(file: h5py.File) -> int:
+    for i in range(50):
+        s = of_class(file.create_dataset(f"s{i}", data=np.array([2**20, 1], "u8")), "struct")
+        s.attrs["MATLAB_empty"] = np.uint8(1)
+    s = of_class(file.create_dataset("s", data=np.array([2**31, 2**20], "u8")), "struct")
+    s.attrs["MATLAB_empty"] = np.uint8(1)
+    return 0
+
+
+def rows_without_characters(file: h5py.File) -> int:
+    text = of_class(file.create_group("#refs#").create_dataset("a", data=np.array([2**20, 0], "u8")), "char")
+    text.attrs["MATLAB_empty"] = np.uint8(1)
+    references(file, "c", text, 300)
+    return 0
+
+
+def one_piece_again_and_again(file: h5py.File) -> int:
+    for name, dtype in (("double", "f8"), ("uint8", "u1"), ("double", "u1"), ("single", "f8")):
+        item = of_class(file.create_dataset(f"{name}{dtype}", data=np.ones((1, MIB), dtype)), name)
+        for i in range(100):
+            file[f"{name}{dtype}_{i}"] = item
+    return 0
+
+
 def never_written(file: h5py.File) -> int:
     for i, fill in enumerate((None, 1.0, 2.0)):
         of_class(file.create_dataset(f"x{i}", (2**12, 2**12), "f8", fillvalue=fill), "double")
@@ -262,6 +286,9 @@ HOSTILE: dict[str, tuple[Writer, str]] = {
         large_again_and_again,
         text_again_and_again,
         bytes_as_doubles,
+        structs_without_fields,
+        rows_without_characters,
+        one_piece_again_and_again,
         never_written,
         hardly_written,
         stated_to_inflate,
