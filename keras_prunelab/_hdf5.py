@@ -45,6 +45,8 @@ def check_hdf5(path: Path, shown: str) -> None:
         problem = json.loads(done.stdout)
     except subprocess.TimeoutExpired:
         problem = f"it is damaged, or no file of Keras: the HDF5 library was not done with it after {seconds:.0f} s"
+    except OSError as error:
+        problem = f"no process could be started to look through it ({error})"
     except ValueError:  # nothing was printed
         problem = f"it is damaged: a process that read it ended with status {done.returncode}"
     if problem is not None:

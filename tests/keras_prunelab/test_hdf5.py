@@ -250,3 +250,10 @@ def test_the_process_that_reads_starts_without_keras_and_in_any_folder(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if "keras_prunelab" not in os.fspath(entry)])
     _hdf5.check_hdf5(Path("ä x.h5"), "x.h5")
+
+
+def test_no_process_can_be_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x.h5").write_bytes(b"")
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "nowhere"))
+    with pytest.raises(kpl.InvalidModelError, match="no process could be started"):
+        _hdf5.check_hdf5(tmp_path / "x.h5", "x.h5")

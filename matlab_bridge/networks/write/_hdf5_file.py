@@ -90,6 +90,8 @@ def _change(target: Path, numbers: Path) -> None:
         problem = json.loads(done.stdout)
     except subprocess.TimeoutExpired:
         problem = f"it was not done after {seconds:.0f} s"
+    except OSError as error:
+        problem = f"no process could be started for that ({error})"
     except ValueError:  # nothing was printed
         problem = f"its process ended with status {done.returncode}"
     if problem is not None:
