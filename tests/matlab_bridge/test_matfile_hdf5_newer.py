@@ -144,6 +144,18 @@ def test_members_of_a_group(path: Path, count: int, order: bool, libver: str) ->
     assert list(found) == (names if order else sorted(names))
 
 
+def test_so_many_members_that_blocks_of_the_heap_lead_to_others(path: Path) -> None:
+    names = [f"n{i}" + "x" * 200 for i in range(8000)]
+    with created(path) as file:
+        item = file.create_dataset("d", data=1.0)
+        for name in names:
+            file[f"x/{name}"] = item
+        address = h5py.h5o.get_info(item.id).addr
+    assert path.read_bytes().count(b"FHIB\x00") > 1
+    with opened(path) as file:
+        assert file.members(member(file)) == dict.fromkeys(names, address)
+
+
 @pytest.mark.parametrize("libver", VERSIONS)
 @pytest.mark.parametrize("order", [False, True])
 @pytest.mark.parametrize("nbytes", [40, 3000, 60_000])
