@@ -4,6 +4,7 @@ BridgeError
 ├── MatFileError (ValueError)
 │   ├── NotAMatFileError        the bytes are not a MAT-file
 │   ├── TruncatedFileError      the file ends, or breaks, before its contents do
+│   ├── ExternalDataError       what it holds is in another file, which is never opened
 │   ├── LostObjectError         MATLAB wrote a marker, but not the object behind it
 │   └── UnwritableValueError (TypeError)   MATLAB has no type for this value
 ├── VariableNotFoundError (KeyError)
@@ -42,6 +43,10 @@ class NotAMatFileError(MatFileError):
 
 class TruncatedFileError(MatFileError):
     """The file ends, or its bytes break, before its contents do."""
+
+
+class ExternalDataError(MatFileError):
+    """What a MAT-file holds is in another file; no file is opened because another one names it."""
 
 
 class LostObjectError(MatFileError):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import math
 import os
 import re
 import shutil
@@ -21,6 +23,7 @@ from numpy.typing import NDArray
 
 from keras_prunelab._atomic import replacing
 from keras_prunelab._errors import InvalidModelError
+from keras_prunelab._hdf5 import check_hdf5
 from keras_prunelab._prunable import refuse_lora
 
 from ._compact import without_wrappers
@@ -31,8 +34,20 @@ _SPARSE = "sparse.npz"
 _FORMAT = "keras_prunelab sparse weights 1"
 # The zip makes zeros small as well, and an array apart costs some hundred bytes: it saves nothing on small arrays.
 _LEAST_SAVING = 4096
+_MOST_TEXT = 300  # of Keras' errors, which may hold whole configurations
 # What reading bytes that are not as they were written may raise, the archive's, its compression's and its contents'.
-_DAMAGE = (KeyError, ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+_DAMAGE = (
+    AttributeError,
+    KeyError,
+    TypeError,
+    ValueError,
+    MemoryError,
+    OSError,
+    EOFError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def save_sparse(model: keras.Model, path: str | os.PathLike[str]) -> None:
@@ -91,46 +106,62 @@ def load_sparse(path: str | os.PathLike[str], **options: Any) -> keras.Model:
 
     Raises:
         FileNotFoundError: there is no such file.
-        InvalidModelError: it is no `.keras` file, it is damaged, or it needs a class or function that Keras does not
-            know: pass it in `custom_objects`.
+        InvalidModelError: it is no `.keras` file, it is damaged, its weights lead to other files, or Keras cannot
+            load it, as where it needs a class that is not passed in `custom_objects`; what Keras raised is the cause.
     """
-    source = Path(path)
+    with dense_file(Path(path)) as dense:
+        try:
+            return keras.saving.load_model(dense, **options)
+        except Exception as error:  # Keras raises whatever the damage, or code that is missing, leads to
+            missing = re.search(r"Could not locate (class|function) '([^']+)'", str(error))
+            if missing is not None:
+                kind, name = missing.groups()
+                raise InvalidModelError(
+                    f"{os.fspath(path)} needs the {kind} {name!r}, code that is neither part of Keras nor in the file. "
+                    f"Import it, and pass custom_objects={{{name!r}: {name}}}."
+                ) from error
+            reason = " ".join(str(error).split())
+            raise InvalidModelError(f"Keras cannot load {os.fspath(path)}: {reason[:_MOST_TEXT]}") from error
+
+
+@contextlib.contextmanager
+def dense_file(source: Path) -> Iterator[Path]:
+    """A file for Keras to load, in which no array is sparse; it is there within the context.
+
+    Args:
+        source: a `.keras` file, which may have sparse arrays. Whoever made it need not be trusted.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        InvalidModelError: it is no `.keras` file, it is damaged, or its weights lead to other files.
+    """
     if not zipfile.is_zipfile(source):
         if not source.exists():
-            raise FileNotFoundError(f"There is no file {os.fspath(path)}.")
+            raise FileNotFoundError(f"There is no file {source}.")
         with source.open("rb") as file:
             is_cut = file.read(4) == b"PK\x03\x04"
         if is_cut:
             raise InvalidModelError(
-                f"{os.fspath(path)} is damaged: its end is missing, or it is no zip archive. Was it copied whole?"
+                f"{source} is damaged: its end is missing, or it is no zip archive. Was it copied whole?"
             )
-        raise InvalidModelError(f"{os.fspath(path)} is no .keras file; save_sparse and model.save write such files.")
+        raise InvalidModelError(f"{source} is no .keras file; save_sparse and model.save write such files.")
     with tempfile.TemporaryDirectory() as folder:
         members, dense = Path(folder) / "members", Path(folder) / "dense.keras"
         try:
             with zipfile.ZipFile(source) as archive:
                 archive.extractall(members)
-        except (EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-            raise InvalidModelError(f"{os.fspath(path)} is damaged: {error}.") from error
-        if not (members / _CONFIG).exists():
-            raise InvalidModelError(f"{os.fspath(path)} is no .keras file: there is no {_CONFIG} in it.")
-        if (members / _SPARSE).exists():
-            _unpack(members / _WEIGHTS, (members / _SPARSE).read_bytes(), os.fspath(path))
+        except (EOFError, NotImplementedError, OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+            raise InvalidModelError(f"{source} is damaged: {error}.") from error
+        if not (members / _CONFIG).is_file():
+            raise InvalidModelError(f"{source} is no .keras file: there is no {_CONFIG} in it.")
+        for weights in sorted(members.rglob("*.h5")):
+            check_hdf5(weights, f"{source} ({weights.relative_to(members).as_posix()} in it)")
+        if (members / _SPARSE).is_file():
+            _unpack(members / _WEIGHTS, (members / _SPARSE).read_bytes(), str(source))
             (members / _SPARSE).unlink()
         shutil.make_archive(str(dense), "zip", members)
         Path(f"{dense}.zip").rename(dense)
-        try:
-            return keras.saving.load_model(dense, **options)
-        except (TypeError, ValueError) as error:
-            missing = re.search(r"Could not locate (class|function) '([^']+)'", str(error))
-            if missing is None:
-                raise
-            kind, name = missing.groups()
-            raise InvalidModelError(
-                f"{os.fspath(path)} needs the {kind} {name!r}, code that is neither part of Keras nor in the file. In "
-                f"Python, import it and load the model with keras_prunelab.load_sparse(path, "
-                f"custom_objects={{{name!r}: {name}}})."
-            ) from error
+        yield dense
 
 
 def _pack(weights: Path) -> bytes | None:
@@ -181,7 +212,7 @@ def _split(item: h5py.Dataset) -> tuple[NDArray[np.uint8], NDArray[Any]] | None:
 
 
 def _unpack(weights: Path, packed: bytes, path: str) -> None:
-    """Put the sparse arrays back into a file of weights."""
+    """Put the sparse arrays back into a file of weights, which was checked."""
     try:
         with np.load(io.BytesIO(packed), allow_pickle=False) as arrays, h5py.File(weights, "r+") as file:
             header = json.loads(str(arrays["header"]))
@@ -190,11 +221,25 @@ def _unpack(weights: Path, packed: bytes, path: str) -> None:
                     f"{path} is of the format {header['format']!r}; this version reads {_FORMAT!r}."
                 )
             for index, name in enumerate(header["paths"]):
-                shape, values = arrays[f"shape{index}"], arrays[f"values{index}"]
-                whole = np.zeros(int(np.prod(shape)), values.dtype)
-                whole[np.unpackbits(arrays[f"bits{index}"], count=whole.size).astype(np.bool_)] = values
+                whole = _whole(*(arrays[f"{part}{index}"] for part in ("bits", "values", "shape")))
                 attributes = dict(file[name].attrs)
+                if whole.dtype != file[name].dtype:
+                    raise ValueError(f"{name!r} is {file[name].dtype} and its values are {whole.dtype}")
                 del file[name]
-                file.create_dataset(name, data=whole.reshape(shape)).attrs.update(attributes)
+                file.create_dataset(name, data=whole).attrs.update(attributes)
     except _DAMAGE as error:
         raise InvalidModelError(f"The sparse arrays in {path} are damaged: {error}.") from error
+
+
+def _whole(bits: NDArray[Any], values: NDArray[Any], shape: NDArray[Any]) -> NDArray[Any]:
+    """The array of which one bit a number says where the values are.
+
+    Raises:
+        ValueError: the parts do not belong together.
+    """
+    size = math.prod(sizes := shape.tolist())
+    if shape.dtype != np.int64 or bits.dtype != np.uint8 or bits.size != -(-size // 8) or min(sizes, default=0) < 0:
+        raise ValueError(f"an array of size {sizes} has {bits.size} bytes of bits")
+    whole = np.zeros(size, values.dtype)
+    whole[np.unpackbits(bits, count=size).astype(np.bool_)] = values
+    return whole.reshape(sizes)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_prunelab._errors import InvalidModelError
+from keras_prunelab._hdf5 import check_hdf5
 
 from . import _console
 
@@ -52,10 +53,9 @@ def load(path: Path) -> keras.Model:
         raise InvalidModelError(
             f"{str(path)!r} is damaged, or no file of Keras: it does not begin as an HDF5 file does."
         )
-    from keras_prunelab._structured import load_sparse
     from keras_prunelab.layers import Pruned, strip  # so that Keras knows the wrapper when it reads the file
 
-    read = _read_hdf5 if is_hdf5 else load_sparse
+    read = _read_hdf5 if is_hdf5 else _read_archive
     with warnings.catch_warnings():
         # A model that is compiled and was never trained is saved without the slots of its optimizer.
         warnings.filterwarnings("ignore", message="Skipping variable loading for optimizer")
@@ -66,10 +66,20 @@ def load(path: Path) -> keras.Model:
     return model
 
 
+def _read_archive(path: Path, **options: Any) -> Any:
+    import keras
+
+    from keras_prunelab._structured._sparse_file import dense_file
+
+    with dense_file(path) as dense:
+        return keras.saving.load_model(dense, **options)
+
+
 def _read_hdf5(path: Path, **options: Any) -> Any:
     """Read the older format; Keras goes by the ending, and files of it may have another."""
     from keras.src.legacy.saving import legacy_h5_format
 
+    check_hdf5(path, repr(str(path)))
     return legacy_h5_format.load_model_from_hdf5(str(path), **options)
 
 
@@ -77,12 +87,12 @@ def _loaded(read: Callable[..., Any], path: Path) -> Any:
     """The model, compiled where that works: its loss may be code that is not there, or of an older Keras."""
     try:
         return read(path, compile=True)
+    except InvalidModelError:
+        raise
     except Exception as error:  # noqa: BLE001  # Keras raises whatever the damage or the missing code leads to
         first = error
     try:
         model = read(path, compile=False)
-    except InvalidModelError:
-        raise
     except Exception as error:
         raise InvalidModelError(f"Keras cannot load {str(path)!r}: {_reason(error)}") from error
     _console.say(f"Loaded without its loss and metrics, which cannot be restored: {_reason(first)}")

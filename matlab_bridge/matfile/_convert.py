@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ._budget import Budget
 from ._characters import text_of
 from ._known_classes import CONVERSIONS
 from ._raw import (
@@ -31,10 +32,12 @@ class Converter:
 
     Args:
         subsystem: gives the contents of the file's objects; called when the first object is met.
+        budget: of the file; values spend it on every visit.
     """
 
-    def __init__(self, subsystem: Callable[[], Subsystem]) -> None:
+    def __init__(self, subsystem: Callable[[], Subsystem], budget: Budget) -> None:
         self._subsystem = subsystem
+        self._budget = budget
         self._objects: dict[int, Any] = {}
 
     def value(self, raw: Any) -> Any:

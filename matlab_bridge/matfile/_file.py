@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from matlab_bridge._errors import MatFileError, TruncatedFileError, VariableNotFoundError
 
+from ._budget import Budget
 from ._convert import Converter
 from ._damage import SYMPTOMS
 from ._header import Header, read_header
@@ -56,9 +57,10 @@ class MatFile(Mapping[str, Any]):
     def __init__(self, path: str | os.PathLike[str], *, lazy: bool = True) -> None:
         self._path = Path(path)
         self._lazy = lazy
+        self._budget = Budget()
         header = read_header(self._path)
         with _damage_reported(self._path, "its list of variables"):
-            self._container = _container(self._path, header)
+            self._container = _container(self._path, header, self._budget)
         variables = self._container.variables
         self.info = FileInfo(self._path, header.version, header.created, header.platform, variables)
         self._values: dict[str, Any] = {variable.name: None for variable in variables}
@@ -141,11 +143,11 @@ class MatFile(Mapping[str, Any]):
 
     @cached_property
     def _converter(self) -> Converter:
-        return Converter(lambda: self._subsystem)
+        return Converter(lambda: self._subsystem, self._budget)
 
     @cached_property
     def _subsystem(self) -> Subsystem:
-        return Subsystem(self._container.subsystem)
+        return Subsystem(self._container.subsystem, self._budget)
 
 
 class _Items(ItemsView[str, Any]):
@@ -219,10 +221,10 @@ def info(path: str | os.PathLike[str]) -> FileInfo:
     return MatFile(path).info
 
 
-def _container(path: Path, header: Header) -> _Container:
+def _container(path: Path, header: Header, budget: Budget) -> _Container:
     if header.version == "v4":
-        return Level4File(path, header)
-    return Level5File(path, header) if header.version == "v7" else Level73File(path, header)
+        return Level4File(path, header, budget)
+    return (Level5File if header.version == "v7" else Level73File)(path, header, budget)
 
 
 def _state_of(path: Path) -> tuple[int, ...]:

@@ -53,9 +53,9 @@ class Level4Matrix:
 class Level4File:
     """The variables of a v4 file, each read when it is asked for."""
 
-    def __init__(self, path: Path, header: Header) -> None:
+    def __init__(self, path: Path, header: Header, budget: Budget) -> None:
         self._path = path
-        self._budget = Budget()
+        self._budget = budget
         self._budget.earn(path.stat().st_size)
         self._matrices = {matrix.name: matrix for matrix in level4_matrices(path, header.byte_order)}
         self.variables = tuple(self._describe(matrix) for matrix in self._matrices.values())

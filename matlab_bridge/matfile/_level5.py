@@ -23,6 +23,7 @@ import numpy as np
 
 from matlab_bridge._errors import LostObjectError, TruncatedFileError
 
+from ._budget import Budget
 from ._format5 import COMPRESSED, MATRIX, TAG_BYTES
 from ._header import HEADER_BYTES, ByteOrder, Header
 from ._inflate import DEFLATE_ERRORS, MOST_INFLATION, THREADS, inflate_into, inflater
@@ -47,9 +48,10 @@ class _Element:
 class Level5File:
     """The variables of a v5, v6 or v7 file, each read when it is asked for."""
 
-    def __init__(self, path: Path, header: Header) -> None:
+    def __init__(self, path: Path, header: Header, budget: Budget) -> None:
         self._path = path
         self._header = header
+        self._budget = budget
         self._elements: dict[str, _Element] = {}
         self._started: dict[str, tuple[Array, Future[None]]] = {}
         described: dict[str, VariableInfo] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -12,9 +13,10 @@ import scipy.sparse
 
 from matlab_bridge._errors import LostObjectError, TruncatedFileError
 
+from ._budget import Budget
 from ._characters import decoded, decoded_characters
 from ._damage import SYMPTOMS
-from ._hdf5 import HDF5, Item, OpenedFile
+from ._hdf5 import File, Item, OpenedFile
 from ._header import Header
 from ._info import VariableInfo
 from ._lazy import LARGE, StoredArray, Wanted
@@ -31,15 +33,18 @@ from ._raw import (
 )
 
 _SUBSYSTEM = "#subsystem#"
-_USER_BLOCK = 512  # what MATLAB's header takes before HDF5 begins
+USER_BLOCK = 512
+"""What MATLAB's header takes before HDF5 begins."""
+
 # MATLAB_object_decode says which kind of object a dataset or a group is.
 _FUNCTION, _OLD_OBJECT, _OPAQUE = 1, 2, 3
 _LOGICAL = 1  # MATLAB_int_decode
 # Attributes that say nothing of the value but its class.
 _PLAIN_ATTRIBUTES = frozenset(("MATLAB_class", "MATLAB_int_decode", "MATLAB_empty", "MATLAB_global"))
-# What one variable may cost: every byte of the file a few times, and a little.
-_MOST_SHARING, _LITTLE = 4, 2**20
-_REFERENCE_COST = 512
+_MOST_AXES = 64  # of NumPy's arrays
+# What elements take in memory, some of it only meanwhile.
+_POINTER_BYTES, _REFERENCE_BYTES, _CHARACTER_BYTES, _START_BYTES, _OBJECT_BYTES = 8, 24, 4, 24, 72
+_BLOCK = 2**16
 _CLASSES = {dtype: name for name, dtype in DTYPES.items()}
 _STRUCTS = frozenset(("struct", "function_handle", ""))
 
@@ -47,19 +52,22 @@ _STRUCTS = frozenset(("struct", "function_handle", ""))
 class Level73File:
     """The variables of a v7.3 file, each read when it is asked for."""
 
-    def __init__(self, path: Path, header: Header) -> None:
+    def __init__(self, path: Path, header: Header, budget: Budget) -> None:
         del header  # HDF5 keeps the byte order with the data
-        self._file = OpenedFile(path, _USER_BLOCK)
+        self._file = OpenedFile(path, USER_BLOCK, budget)
         self._addresses, self.variables = self._file.use(_listed)
 
     def read(self, name: str) -> Any:
         """Read a variable in its raw form."""
-        return self._file.use(lambda file: _Reader(file).at(self._addresses[name]))
+        try:
+            return self._file.use(lambda file: _Reader(file).at(self._addresses[name]))
+        except RecursionError as error:
+            raise TruncatedFileError("its values nest too deeply, or hold themselves") from error
 
     def stored(self, name: str) -> StoredArray | None:
         """A large numeric variable, to be read in parts; None for any other."""
 
-        def described(file: HDF5) -> StoredArray | None:
+        def described(file: File) -> StoredArray | None:
             item = file.item(self._addresses[name])
             class_name = _class_name(item)
             if not _PLAIN_ATTRIBUTES.issuperset(item.attributes) or class_name not in DTYPES or item.is_group:
@@ -98,20 +106,20 @@ class Level73File:
                 "contents of all objects out (no group #subsystem#). Save the variable again in MATLAB"
             )
 
-        def contents(file: HDF5) -> Array:
+        def contents(file: File) -> Array:
             return _Reader(file).struct(file.item(self._addresses[_SUBSYSTEM]))
 
         return self._file.use(contents)
 
 
-def _listed(file: HDF5) -> tuple[dict[str, int], tuple[VariableInfo, ...]]:
+def _listed(file: File) -> tuple[dict[str, int], tuple[VariableInfo, ...]]:
     # HDF5 lists names by the alphabet, unless the writer had it keep their order.
     addresses = file.members(file.root)
     names = [name for name in addresses if not name.startswith("#")]
     return addresses, tuple(_described(file, name, addresses[name]) for name in names)
 
 
-def _described(file: HDF5, name: str, address: int) -> VariableInfo:
+def _described(file: File, name: str, address: int) -> VariableInfo:
     try:
         return _describe(file, name, file.item(address))
     except SYMPTOMS:  # MatFileError is a ValueError; what is wrong with it is told when it is read, and hides no other
@@ -121,16 +129,15 @@ def _described(file: HDF5, name: str, address: int) -> VariableInfo:
 class _Reader:
     """Turns datasets and groups into raw forms, following references in the order of the file."""
 
-    def __init__(self, file: HDF5) -> None:
+    def __init__(self, file: File) -> None:
         self._file = file
-        self._met: set[int] = set()
-        self._credit = _MOST_SHARING * file.nbytes + _LITTLE
+        self._budget = file.budget
         self._empty: dict[int, Array] = {}
 
     def at(self, address: int) -> Any:
         """The raw form of the dataset or group at an address."""
         if address in self._empty:  # MATLAB lets many elements of cells share one of these
-            return self._empty[address].copy()
+            return self._empty[address]
         return self._visited(self._file.item(address))
 
     def struct(self, item: Item) -> Array:
@@ -139,6 +146,7 @@ class _Reader:
             names, size = self._field_names(item, {}), _size(self._file, item)
             if names and 0 not in size:
                 raise TruncatedFileError(f"a struct of size {size} has no elements")
+            self._budget.spend(_OBJECT_BYTES * math.prod(size), "structs without fields")
             return np.empty(size, dtype=[(name, object) for name in names])
         members = self._file.members(item)
         # A field that is listed, but was taken out of the file, is no field any more.
@@ -149,29 +157,39 @@ class _Reader:
             array: Array = np.empty((1, 1), dtype=dtype)
             array[0, 0] = tuple(map(self._visited, fields))
             return array
-        for field in fields:
-            self._spend(field)
         columns = [self._cell(field) for field in fields]
+        self._budget.spend(_POINTER_BYTES * columns[0].size * len(names), "the elements of a struct")
         array = np.empty(columns[0].shape, dtype=dtype)
         for name, column in zip(names, columns, strict=True):
             array[name] = column
         return array
 
     def _visited(self, item: Item) -> Any:
-        self._spend(item)
         attributes, class_name = item.attributes, _class_name(item)
         if not _PLAIN_ATTRIBUTES.issuperset(attributes) or class_name in _STRUCTS:
             special = self._special(item, class_name)
             if special is not None:
                 return special
         if attributes.get("MATLAB_empty"):
-            self._empty[item.address] = _empty(_size(self._file, item), class_name)
-            return self._empty[item.address].copy()
+            size = _size(self._file, item)
+            rows = math.prod(n for n in size if n)
+            if class_name == "char" and rows > 1:  # each will be a text of its own
+                self._budget.spend(_OBJECT_BYTES * rows, "texts without characters")
+                return _empty(size, class_name)
+            self._empty[item.address] = _empty(size, class_name)
+            return self._empty[item.address]
         if class_name == "cell":
             return self._cell(item)
         values = self._file.read(item)
         if class_name == "char":
+            self._budget.spend(_CHARACTER_BYTES * values.size, "the characters of a char array")
             return decoded_characters(values.reshape(-1), matlab_shape(values.shape[::-1], is_text=True))
+        return self._typed(values, class_name, attributes)
+
+    def _typed(self, values: Array, class_name: str, attributes: Mapping[str, Any]) -> Array:
+        wanted = DTYPES.get(class_name)
+        if wanted is not None and values.dtype != wanted:
+            self._budget.spend(values.size * max(wanted.itemsize, values.itemsize), "the elements of an array")
         return _typed(values, class_name, attributes)
 
     def _special(self, item: Item, class_name: str) -> Any:
@@ -191,22 +209,16 @@ class _Reader:
         if not item.is_references:
             raise TruncatedFileError("a cell should refer to its elements, and does not")
         addresses = self._file.read(item)
+        self._budget.spend(_REFERENCE_BYTES * addresses.size, "the elements of a cell")
         cell = np.empty(addresses.size, dtype=object)
         flat = addresses.reshape(-1)
-        places = flat.tolist()
-        for i in np.argsort(flat, kind="stable").tolist():
-            cell[i] = self.at(places[i])
+        # In the order of the file; some at a time, for numbers of Python's take memory.
+        order = np.argsort(flat, kind="stable")
+        for start in range(0, order.size, _BLOCK):
+            some = order[start : start + _BLOCK]
+            for i, address in zip(some.tolist(), flat[some].tolist(), strict=True):
+                cell[i] = self.at(address)
         return _turned(cell.reshape(addresses.shape))
-
-    def _spend(self, item: Item) -> None:
-        # What is stored can be read once; references in a loop, or very many to the same values, spend all.
-        nbytes = self._file.stored_nbytes(item)
-        if item.address in self._met:
-            nbytes = max(nbytes, item.full_nbytes, _REFERENCE_COST)
-        self._met.add(item.address)
-        self._credit -= nbytes
-        if self._credit < 0:
-            raise TruncatedFileError("it refers to the same values again and again")
 
     def _opaque(self, item: Item, class_name: str) -> Any:
         if item.is_group:
@@ -224,8 +236,10 @@ class _Reader:
         if "data" not in parts:
             values, indices = np.empty(0, DTYPES[class_name]), np.empty(0, np.int64)
         else:
-            values = _typed(self._file.read(parts["data"]), class_name, {}).reshape(-1)
+            values = self._typed(self._file.read(parts["data"]), class_name, {}).reshape(-1)
             indices = self._file.read(parts["ir"])
+        indices_bytes = _POINTER_BYTES * indices.size + _START_BYTES * starts.size
+        self._budget.spend(indices_bytes, "the indices of a sparse matrix")
         return sparse_matrix(values, indices, starts, (rows, starts.size - 1))
 
     def _field_names(self, item: Item, members: Mapping[str, int]) -> list[str]:
@@ -234,7 +248,7 @@ class _Reader:
         return list(members)
 
 
-def _describe(file: HDF5, name: str, item: Item) -> VariableInfo:
+def _describe(file: File, name: str, item: Item) -> VariableInfo:
     attributes, class_name = item.attributes, _class_name(item)
     is_global = bool(attributes.get("MATLAB_global", 0))
     is_complex = item.dtype is not None and item.dtype.names is not None
@@ -258,7 +272,7 @@ def _describe(file: HDF5, name: str, item: Item) -> VariableInfo:
     )
 
 
-def _marker_shape(file: HDF5, item: Item) -> tuple[int, ...]:
+def _marker_shape(file: File, item: Item) -> tuple[int, ...]:
     if item.is_group:
         indices = file.members(item).get("ValueIndices")
         return (1, 1) if indices is None else file.item(indices).shape[::-1]
@@ -278,7 +292,9 @@ def _turned(values: Array) -> Array:
     return values.T if values.ndim > 1 else values.reshape(matlab_shape(values.shape))
 
 
-def _size(file: HDF5, item: Item) -> tuple[int, ...]:
+def _size(file: File, item: Item) -> tuple[int, ...]:
+    if item.size > _MOST_AXES:
+        raise TruncatedFileError(f"an array without elements states a size of {item.size} numbers")
     return matlab_shape(tuple(int(n) for n in file.read(item).reshape(-1)))
 
 

@@ -27,6 +27,7 @@ import numpy as np
 
 from matlab_bridge._errors import MatFileError, TruncatedFileError
 
+from ._budget import Budget
 from ._characters import characters, decoded, units_of
 from ._raw import MARKER_MAGIC, Array, Marker
 
@@ -43,12 +44,14 @@ class Subsystem:
 
     Args:
         stored: the struct that the file keeps them in.
+        budget: of the file; its tables spend it.
 
     Raises:
         MatFileError: they are stored in a way that is not known.
     """
 
-    def __init__(self, stored: Array) -> None:
+    def __init__(self, stored: Array, budget: Budget) -> None:
+        self._budget = budget
         wrapper = stored[0, 0]["MCOS"]
         cells = wrapper.metadata if isinstance(wrapper, Marker) else wrapper
         data = np.ascontiguousarray(cells[0, 0], np.uint8).tobytes()

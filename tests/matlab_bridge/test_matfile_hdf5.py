@@ -17,14 +17,15 @@ import pytest
 
 from matlab_bridge import TruncatedFileError
 from matlab_bridge.matfile import load, save
+from matlab_bridge.matfile._budget import Budget
 from matlab_bridge.matfile._hdf5._bytes import FileBytes
 from matlab_bridge.matfile._hdf5._file import File
-from matlab_bridge.matfile._hdf5._header import NewerLayoutError
 from matlab_bridge.matfile._hdf5._item import REFERENCE, Item
 from matlab_bridge.matfile._inflate import DEFLATE_ERRORS
 
 SHAPE = (9, 7, 5)
 PAIR = np.dtype([("real", "f8"), ("imag", "f8")])
+LAYOUTS = ["earliest", "v108", "latest"]
 DTYPES = ["u1", "i2", "u4", "i8", "f2", "f4", "f8", ">i2", ">f4", ">f8"]
 
 
@@ -36,15 +37,15 @@ def path(tmp_path: Path) -> Path:
 @contextlib.contextmanager
 def opened(path: Path, userblock: int = 512) -> Iterator[File]:
     with path.open("rb", buffering=0) as file:
-        yield File(FileBytes(file, userblock))
+        yield File(FileBytes(file, userblock, Budget(), set()))
 
 
 def member(file: File, name: str = "x") -> Item:
     return file.item(file.members(file.root)[name])
 
 
-def stored(path: Path, values: Any, *, userblock: int = 512, **storage: Any) -> None:
-    with h5py.File(path, "w", userblock_size=userblock) as file:
+def stored(path: Path, values: Any, *, userblock: int = 512, libver: str = "earliest", **storage: Any) -> None:
+    with h5py.File(path, "w", userblock_size=userblock, libver=libver) as file:
         item = file.create_dataset("x", data=values, **storage)
         item.attrs["MATLAB_class"] = np.bytes_("double")
         item.attrs["MATLAB_int_decode"] = np.int32(1)
@@ -142,20 +143,11 @@ class TestHeaders:
         with h5py.File(path, "w", userblock_size=512) as file:
             for name in names:
                 file.create_group(name)
-            file["soft"] = h5py.SoftLink("/n00000")  # leads elsewhere, and is no member of MATLAB's
             expected = {name: h5py.h5o.get_info(file[name].id).addr for name in sorted(names)}
         with opened(path) as file:
             found = file.members(file.root)
             assert list(found.items()) == list(expected.items())
             assert file.item(found[names[0]]).is_group
-
-    def test_members_in_the_order_of_their_making(self, path):
-        with h5py.File(path, "w", userblock_size=512) as file:
-            group = file.create_group("x", track_order=True)
-            for name in "cab":
-                group[name] = 1.0
-        with pytest.raises(NewerLayoutError), opened(path) as file:
-            member(file)
 
     def test_very_many_attributes_continue_elsewhere(self, path):
         stored(path, numbers("f8"))
@@ -185,13 +177,6 @@ class TestHeaders:
             for name in "xy":
                 assert file.texts(member(file, name).attributes["MATLAB_fields"]) == names
 
-    @pytest.mark.parametrize("libver", ["v108", "latest"])
-    def test_a_newer_layout_is_left_to_the_library(self, path, libver):
-        with h5py.File(path, "w", userblock_size=512, libver=libver) as file:
-            file["x"] = 1.0
-        with pytest.raises(NewerLayoutError), opened(path):
-            pass
-
 
 STORAGE = {
     "one piece": {},
@@ -216,18 +201,20 @@ PARTS = [
 
 
 class TestData:
+    @pytest.mark.parametrize("libver", LAYOUTS)
     @pytest.mark.parametrize("storage", STORAGE)
     @pytest.mark.parametrize("dtype", DTYPES)
-    def test_the_whole_is_what_was_written(self, path, storage, dtype):
-        stored(path, numbers(dtype), **STORAGE[storage])
+    def test_the_whole_is_what_was_written(self, path, storage, dtype, libver):
+        stored(path, numbers(dtype), libver=libver, **STORAGE[storage])
         with opened(path) as file:
             np.testing.assert_array_equal(file.read(member(file)), numbers(dtype))
 
+    @pytest.mark.parametrize("libver", LAYOUTS)
     @pytest.mark.parametrize("storage", STORAGE)
     @pytest.mark.parametrize("part", range(len(PARTS)))
     @pytest.mark.parametrize("dtype", ["i2", ">f8"])
-    def test_a_part_is_that_of_the_whole(self, path, storage, part, dtype):
-        stored(path, numbers(dtype), **STORAGE[storage])
+    def test_a_part_is_that_of_the_whole(self, path, storage, part, dtype, libver):
+        stored(path, numbers(dtype), libver=libver, **STORAGE[storage])
         with opened(path) as file:
             found = file.part(member(file), PARTS[part])
         expected = numbers(dtype)[np.ix_(*(np.array(axis, int) for axis in PARTS[part]))]
@@ -362,8 +349,8 @@ class TestDamage:
             at = member(file).data
             entry = 24 + 8 + 3 * 8
             damage(path, 512 + at + entry, at)
-            with pytest.raises(TruncatedFileError, match="an index of chunks leads in a circle"):
-                file.read(member(file))
+        with opened(path) as file, pytest.raises(TruncatedFileError, match="an index of chunks leads in a circle"):
+            file.read(member(file))
 
     def test_an_index_of_members_that_leads_to_itself(self, path):
         with h5py.File(path, "w", userblock_size=512) as file:
@@ -408,10 +395,10 @@ class TestDamage:
             for name in ("first", "second"):
                 del file["x"][name]
                 file["x"][name] = file["x"]
-        with pytest.raises(TruncatedFileError, match=r"again and again|RecursionError"):
+        with pytest.raises(TruncatedFileError, match=r"would take|hold themselves"):
             load(path)["x"]
 
-    def test_what_looks_like_a_newer_layout_is_not_given_to_the_library(self, path):
+    def test_what_looks_like_a_heap_of_attributes_and_is_none(self, path):
         stored(path, numbers("f8"))
         with opened(path) as file:
             at = member(file).address

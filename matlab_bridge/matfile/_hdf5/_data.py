@@ -46,7 +46,7 @@ def read_whole(file: FileBytes, item: Item, dtype: np.dtype[Any], chunks: Chunks
     if item.inline is not None:
         return np.frombuffer(item.inline, dtype).reshape(item.shape).copy()
     if nbytes <= _SMALL:
-        return np.frombuffer(file.view(item.data, nbytes), dtype).reshape(item.shape).copy()
+        return np.frombuffer(file.few(item.data, nbytes), dtype).reshape(item.shape).copy()
     target = np.empty(item.shape, dtype)
     file.array_into(target, item.data)
     return target
@@ -97,9 +97,16 @@ def _from_chunks(file: FileBytes, item: Item, dtype: np.dtype[Any], chunks: Chun
 def _part_of_chunks(
     file: FileBytes, item: Item, dtype: np.dtype[Any], chunks: Chunks, axes: tuple[Wanted, ...]
 ) -> Array:
+    steps = item.chunks or ()
     places: dict[tuple[int, ...], tuple[_Piece, ...]] = {}
-    for pieces in product(*map(_pieces, axes, item.chunks or ())):
-        places[tuple(piece.start for piece in pieces)] = pieces
+    if math.prod(map(_count_chunks, axes, steps)) <= len(chunks):
+        for pieces in product(*map(_pieces, axes, steps)):
+            places[tuple(piece.start for piece in pieces)] = pieces
+    else:  # most were never written, or most hold something
+        for start in chunks:
+            found = [_piece(*axis) for axis in zip(axes, start, steps, strict=True)]
+            if all(len(piece) for piece in found):
+                places[start] = tuple(found)
     target = _filled(item, dtype, tuple(map(len, axes)))
     decoded = _decoder(file, item)
 
@@ -122,20 +129,36 @@ class _Piece:
     within: Any
     target: slice
 
+    def __len__(self) -> int:
+        return int(self.target.stop) - int(self.target.start)
+
+
+def _count_chunks(positions: Wanted, step: int) -> int:
+    """In how many chunks along an axis some positions may be."""
+    return min(len(positions), int(positions[-1]) // step - int(positions[0]) // step + 1) if len(positions) else 0
+
 
 def _pieces(positions: Wanted, step: int) -> Iterator[_Piece]:
     at = 0
     while at < len(positions):
-        start = int(positions[at]) // step * step
-        if isinstance(positions, range):
-            # Steps beyond the end of the chunk begin the next piece.
-            end = at + len(range(positions[at], min(start + step, positions.stop), positions.step))
-            within: Any = slice(positions[at] - start, positions[end - 1] - start + 1, positions.step)
-        else:
-            end = int(np.searchsorted(positions, start + step))
-            within = positions[at:end] - start
-        yield _Piece(start, within, slice(at, end))
-        at = end
+        piece = _piece(positions, int(positions[at]) // step * step, step)
+        yield piece
+        at = piece.target.stop
+
+
+def _piece(positions: Wanted, start: int, step: int) -> _Piece:
+    """Of the positions those in the chunk that begins at one of them; there may be none."""
+    if isinstance(positions, range):
+        at, end = (
+            min(max(-(-(edge - positions.start) // positions.step), 0), len(positions))
+            for edge in (start, start + step)
+        )
+        first = positions.start + at * positions.step - start
+        within: Any = slice(first, first + (end - at - 1) * positions.step + 1, positions.step)
+    else:
+        at, end = map(int, np.searchsorted(positions, (start, start + step)))
+        within = positions[at:end] - start
+    return _Piece(start, within, slice(at, end))
 
 
 def _decoder(file: FileBytes, item: Item) -> Callable[[Chunk], Array]:

@@ -24,13 +24,13 @@ def texts_at(file: FileBytes, places: Array) -> list[str]:
     Raises:
         TruncatedFileError: there are none, or more than the file holds.
     """
-    if int(places["length"].sum(dtype="u8")) > file.nbytes:
-        raise TruncatedFileError("its names are longer than the file")
-    heaps: dict[int, dict[int, bytes]] = {}
+    file.budget.spend(int(places["length"].sum(dtype="u8")), "names")
+    wanted: dict[int, set[int]] = {}
+    for _, address, number in places.reshape(-1).tolist():
+        wanted.setdefault(address, set()).add(number)
+    heaps = {address: _objects(file, address, numbers) for address, numbers in wanted.items()}
     found = []
     for length, address, number in places.reshape(-1).tolist():
-        if address not in heaps:
-            heaps[address] = _objects(file, address)
         text = heaps[address].get(number, b"")
         if len(text) < length:
             raise TruncatedFileError(f"a name has {len(text)} bytes instead of {length}")
@@ -38,11 +38,11 @@ def texts_at(file: FileBytes, places: Array) -> list[str]:
     return found
 
 
-def _objects(file: FileBytes, address: int) -> dict[int, bytes]:
-    signature, version, nbytes = _HEAP.unpack(file.view(address, _HEAP.size))
+def _objects(file: FileBytes, address: int, wanted: set[int]) -> dict[int, bytes]:
+    signature, version, nbytes = _HEAP.unpack(file.few(address, _HEAP.size))
     if signature != b"GCOL" or version != 1:
         raise TruncatedFileError(f"no texts begin at address {address}")
-    data = file.read(address, nbytes)
+    data = file.structure(address, nbytes)
     found = {}
     at = _HEAP.size
     while at + _OBJECT.size <= nbytes:
@@ -50,6 +50,7 @@ def _objects(file: FileBytes, address: int) -> dict[int, bytes]:
         if number == 0:  # the space that is left
             break
         at += _OBJECT.size
-        found[number] = data[at : at + size]
+        if number in wanted:
+            found[number] = data[at : at + size]
         at += -(-size // 8) * 8
     return found

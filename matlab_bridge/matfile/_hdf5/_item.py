@@ -1,18 +1,49 @@
-"""A dataset or a group of an HDF5 file, and a file of them."""
+"""A dataset or a group of an HDF5 file."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 
-from matlab_bridge.matfile._lazy import Wanted
 from matlab_bridge.matfile._raw import Array
 
 REFERENCE = np.dtype("<u8")
 """Of references to objects: the addresses of these."""
+
+UNDEFINED = 2**64 - 1
+"""The address of what is not there."""
+
+ELSEWHERE, NOWHERE = -2, -3
+"""The address of what is in another file, and of what a link names that is not there."""
+
+Link = int | str
+"""What a link leads to: an address, or the path of another link."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkIndex:
+    """How the chunks of a dataset are found, where that is not a B-tree of the first version.
+
+    Attributes:
+        kind: one of the numbers below.
+        nbytes: of a single chunk, if it has filters.
+        left_out: filters that were left out of a single chunk, a bit for each.
+        edges_unfiltered: whether chunks that go beyond the array have no filters.
+    """
+
+    SINGLE: ClassVar[int] = 1
+    IMPLICIT: ClassVar[int] = 2
+    FIXED_ARRAY: ClassVar[int] = 3
+    EXTENSIBLE_ARRAY: ClassVar[int] = 4
+    B_TREE: ClassVar[int] = 5
+
+    kind: int
+    nbytes: int
+    left_out: int
+    edges_unfiltered: bool
 
 
 @dataclass(slots=True)
@@ -22,6 +53,7 @@ class Item:
     Attributes:
         address: where it is, which tells it from others.
         shape: in the order of HDF5, MATLAB's reversed; of a dataset.
+        limits: what each axis may grow to; `UNDEFINED` for one without a limit.
         dtype: of its elements; None for a type that MATLAB has no use for.
         is_references: whether the elements are addresses of other items.
         attributes: MATLAB's own: numbers, text as bytes, `Texts`; None for a value of another type.
@@ -31,13 +63,16 @@ class Item:
         chunks: the shape of the pieces that the data is in, or None; `data` is then the address of their index.
         filters: numbers of what was done to the bytes of a chunk, in this order.
         fill: the bytes of an element that was never written.
-        links: addresses of the members of a group by name; None for a dataset.
+        scheme: how the chunks are found; None in the old way.
+        links: order, name and target of the members of a group that are in its header; None for a dataset.
         table: of a group of the old form, the addresses of its index and of its names.
+        more_links, more_attributes: the addresses of the heap and of the index of those that are not in the header.
         index: where its chunks are, once that was read.
     """
 
     address: int
     shape: tuple[int, ...] = ()
+    limits: tuple[int, ...] = ()
     dtype: np.dtype[Any] | None = None
     is_references: bool = False
     attributes: dict[str, Any] = field(default_factory=dict)
@@ -47,8 +82,11 @@ class Item:
     chunks: tuple[int, ...] | None = None
     filters: tuple[int, ...] = ()
     fill: bytes = b""
-    links: dict[str, int] | None = None
+    scheme: ChunkIndex | None = None
+    links: list[tuple[int, str, Link]] | None = None
     table: tuple[int, int] | None = None
+    more_links: tuple[int, int] | None = None
+    more_attributes: tuple[int, int] | None = None
     index: dict[tuple[int, ...], Any] | None = None
 
     @property
@@ -78,43 +116,3 @@ class Texts:
 
     places: Array | None = None
     reference: int = 0
-
-
-class HDF5(Protocol):
-    """An open HDF5 file.
-
-    Attributes:
-        root: the group of all variables.
-        nbytes: the size of the file.
-    """
-
-    root: Item
-    nbytes: int
-
-    def item(self, address: int) -> Item:
-        """The dataset or group at an address."""
-        ...
-
-    def members(self, group: Item) -> dict[str, int]:
-        """The addresses of the members of a group by name, in the order of the file's index."""
-        ...
-
-    def texts(self, stored: Any) -> list[str]:
-        """Texts of variable length, from the value of an attribute."""
-        ...
-
-    def read(self, item: Item) -> Array:
-        """All elements of a dataset, in the order of HDF5."""
-        ...
-
-    def part(self, item: Item, axes: tuple[Wanted, ...]) -> Array:
-        """The block of some positions along every axis, in the order of HDF5."""
-        ...
-
-    def stored_nbytes(self, item: Item) -> int:
-        """How many bytes of the file the data of a dataset takes."""
-        ...
-
-    def check_size(self, item: Item) -> None:
-        """Refuse a dataset that states a size which its bytes in the file cannot hold."""
-        ...

@@ -1,15 +1,16 @@
-"""Opening an HDF5 file: by its bytes, or through the library where its layout is a newer one."""
+"""Opening an HDF5 file for each use of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+from matlab_bridge.matfile._budget import Budget
+
 from ._bytes import FileBytes
 from ._file import File
-from ._header import NewerLayoutError
-from ._item import HDF5
 
 _Result = TypeVar("_Result")
 
@@ -20,26 +21,31 @@ class OpenedFile:
     Args:
         path: the file.
         base: where in it HDF5 begins.
+        budget: what its values may take; the bytes of the file earn it here.
     """
 
-    def __init__(self, path: Path, base: int) -> None:
+    def __init__(self, path: Path, base: int, budget: Budget) -> None:
         self._path = path
         self._base = base
-        self._is_newer = False
+        self._budget = budget
+        self._inflated: set[int] = set()
+        budget.earn(path.stat().st_size)
 
-    def use(self, function: Callable[[HDF5], _Result]) -> _Result:
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[File]:
+        """The opened file, within the context.
+
+        Raises:
+            TruncatedFileError: the file is damaged, or cut short.
+        """
+        with self._path.open("rb", buffering=0) as file:
+            yield File(FileBytes(file, self._base, self._budget, self._inflated))
+
+    def use(self, function: Callable[[File], _Result]) -> _Result:
         """What a function gives for the opened file.
 
         Raises:
             TruncatedFileError: the file is damaged, or cut short.
         """
-        if not self._is_newer:
-            try:
-                with self._path.open("rb", buffering=0) as file:
-                    return function(File(FileBytes(file, self._base)))
-            except NewerLayoutError:
-                self._is_newer = True
-        from ._library import LibraryFile  # h5py takes a quarter of a second
-
-        with LibraryFile(self._path) as opened:
-            return function(opened)
+        with self.opened() as file:
+            return function(file)

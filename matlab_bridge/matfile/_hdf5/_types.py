@@ -89,3 +89,10 @@ def shape_of(body: bytes) -> tuple[int, ...] | None:
     if version not in (1, 2) or rank > _MOST_RANK or (version == 2 and body[3] > 1):
         return None
     return struct.unpack_from(f"<{rank}Q", body, 8 if version == 1 else 4)
+
+
+def limits_of(body: bytes) -> tuple[int, ...]:
+    """What each axis of a described shape may grow to."""
+    version, rank, flags = body[:3]
+    at = (8 if version == 1 else 4) + 8 * rank * (flags & 1)
+    return struct.unpack_from(f"<{rank}Q", body, at)

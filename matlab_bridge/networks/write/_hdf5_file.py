@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import subprocess
+import sys
+import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
-import h5py
+import numpy as np
+
+from matlab_bridge._errors import TruncatedFileError
+from matlab_bridge.matfile._budget import Budget
+from matlab_bridge.matfile._damage import SYMPTOMS
+from matlab_bridge.matfile._hdf5 import File, Item, OpenedFile
+from matlab_bridge.matfile._level73 import USER_BLOCK
 
 from ._array_file import ArrayFile, Place, Vector
+
+_CHILD = Path(__file__).with_name("_hdf5_child.py")
+_SECONDS = 30.0
+_BYTES_PER_SECOND = 2e6
 
 
 @final
@@ -17,24 +32,70 @@ class Hdf5File(ArrayFile):
     """A MAT-file of version 7.3; the place of an array is the name of its dataset."""
 
     def arrays(self, sizes: Collection[int]) -> Iterator[tuple[Place, Vector]]:
-        names: list[str] = []
-
-        def note(name: str, node: Any) -> None:
-            if isinstance(node, h5py.Dataset) and node.dtype.kind == "f" and node.size in sizes:
-                names.append(name)
-
-        with h5py.File(self.path, "r") as file:
-            file.visititems(note)
-            for name in names:
-                dataset = file[name]
+        with OpenedFile(self.path, USER_BLOCK, Budget()).opened() as file:
+            for name, item in _datasets(file):
+                if item.dtype is None or item.dtype.kind != "f" or item.size not in sizes:
+                    continue
+                try:
+                    values = file.read(item)
+                except SYMPTOMS:  # what cannot be read is none of the network's numbers
+                    continue
                 # HDF5 lists MATLAB's dimensions in reverse: row-major there is column-major here.
-                yield name, dataset[()].astype(dataset.dtype.newbyteorder("=")).ravel()
+                yield name, values.astype(values.dtype.newbyteorder("="), copy=False).ravel()
 
     def write(self, target: Path, changes: Mapping[Place, Vector]) -> None:
         shutil.copyfile(self.path, target)
         if not changes:
             return
-        with h5py.File(target, "r+") as file:
-            for name, values in changes.items():
-                dataset = file[name]
-                dataset[...] = values.reshape(dataset.shape)
+        with tempfile.TemporaryDirectory() as folder:
+            numbers = Path(folder) / "numbers.npz"
+            arrays = {str(i): values for i, values in enumerate(changes.values())}
+            np.savez(numbers, names=np.array([str(name) for name in changes]), **arrays)  # type: ignore[arg-type]
+            _change(target, numbers)
+
+
+def _datasets(file: File) -> Iterator[tuple[str, Item]]:
+    """The names and headers of all datasets in this file, each once."""
+    groups, met = [("", file.root)], {file.root.address}
+    for prefix, group in groups:
+        for name, address in file.members(group).items():
+            if address in met:
+                continue
+            met.add(address)
+            try:
+                item = file.item(address)
+            except SYMPTOMS:  # it is in another file, or damaged
+                continue
+            if item.is_group:
+                groups.append((f"{prefix}/{name}", item))
+            else:
+                yield f"{prefix}/{name}", item
+
+
+def _change(target: Path, numbers: Path) -> None:
+    """Put numbers into a file by the HDF5 library, in a process that may be ended by it."""
+    seconds = _SECONDS + (target.stat().st_size + numbers.stat().st_size) / _BYTES_PER_SECOND
+    command = [sys.executable, "-P", str(_CHILD), os.fspath(target), os.fspath(numbers)]
+    try:
+        done = subprocess.run(  # noqa: S603  # this Python, and a module of this package
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=seconds,
+            check=False,
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # each thread of NumPy's takes memory
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        )
+        problem = json.loads(done.stdout)
+    except subprocess.TimeoutExpired:
+        problem = f"it was not done after {seconds:.0f} s"
+    except OSError as error:
+        problem = f"no process could be started for that ({error})"
+    except ValueError:  # nothing was printed
+        problem = f"its process ended with status {done.returncode}"
+    if problem is not None:
+        raise TruncatedFileError(
+            f"The HDF5 library cannot write into a copy of the file, which may be damaged: {problem}. "
+            "Save the file again in MATLAB."
+        )

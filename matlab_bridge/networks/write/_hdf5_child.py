@@ -1,0 +1,51 @@
+"""Put numbers into datasets of one file of HDF5, in a process of its own: `python _hdf5_child.py FILE NUMBERS`.
+
+The HDF5 library does it, and the file may be one that ends its process, or that it is never done with. `_hdf5_file`
+runs this module by its path, so it imports nothing of the package.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+_MEMORY = 2**32
+
+
+def _limit_memory(*paths: str) -> None:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    nbytes = _MEMORY + 4 * sum(Path(path).stat().st_size for path in paths)
+    with contextlib.suppress(OSError, ValueError):  # the system has no such limit, or a lower one is set
+        resource.setrlimit(resource.RLIMIT_AS, (nbytes, resource.getrlimit(resource.RLIMIT_AS)[1]))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def main(path: str, numbers: str) -> None:
+    """Print what went wrong, as a string of JSON; null where nothing did.
+
+    Args:
+        path: the file, which is changed.
+        numbers: an archive of NumPy's: the names of the datasets as `names`, and for each by its place what it gets.
+    """
+    _limit_memory(path, numbers)
+    problem = None
+    try:
+        with np.load(numbers, allow_pickle=False) as values, h5py.File(path, "r+") as file:
+            for i, name in enumerate(values["names"].tolist()):
+                dataset = file[name]
+                dataset[...] = values[str(i)].reshape(dataset.shape)
+    except Exception as error:  # noqa: BLE001  # the library raises whatever the damage leads to
+        problem = str(error)
+    sys.stdout.write(json.dumps(problem))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
