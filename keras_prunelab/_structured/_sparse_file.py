@@ -6,7 +6,6 @@ import io
 import json
 import os
 import shutil
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._atomic import replacing
+from keras_prunelab._atomic import replacing, temporary_folder
 from keras_prunelab._errors import InvalidModelError
 from keras_prunelab._prunable import refuse_lora
 
@@ -64,8 +63,8 @@ def save_sparse(model: keras.Model, path: str | os.PathLike[str]) -> None:
     if target.suffix != ".keras":
         raise InvalidModelError(f"{os.fspath(path)} should end in .keras, as the files that Keras loads do.")
     refuse_lora(model)
-    with replacing(target) as temporary, tempfile.TemporaryDirectory() as folder:
-        dense, members = Path(folder) / "dense.keras", Path(folder) / "members"
+    with replacing(target) as temporary, temporary_folder() as folder:
+        dense, members = folder / "dense.keras", folder / "members"
         without_wrappers(model).save(dense)
         with zipfile.ZipFile(dense) as archive:
             archive.extractall(members)
@@ -103,8 +102,8 @@ def load_sparse(path: str | os.PathLike[str], **options: Any) -> keras.Model:
                 f"{os.fspath(path)} is damaged: its end is missing, or it is no zip archive. Was it copied whole?"
             )
         raise InvalidModelError(f"{os.fspath(path)} is no .keras file; save_sparse and model.save write such files.")
-    with tempfile.TemporaryDirectory() as folder:
-        members, dense = Path(folder) / "members", Path(folder) / "dense.keras"
+    with temporary_folder() as folder:
+        members, dense = folder / "members", folder / "dense.keras"
         try:
             with zipfile.ZipFile(source) as archive:
                 archive.extractall(members)

@@ -97,11 +97,14 @@ def command(
     from keras_prunelab._errors import InvalidDataError
 
     from ._inputs import open_data, open_model
-    from ._outputs import make_folder
+    from ._outputs import check_sources, make_folder
     from ._trials import fitting
 
     if out.suffix.lower() not in {".csv", ".json", ".parquet", ".mat"}:
         raise InvalidDataError(f"--out is a .csv, .json, .parquet or .mat file, but got {str(out)!r}.")
+    read = [model, data, train, inputs, labels]
+    check_sources([*read, store], [out])
+    check_sources(read, [store])
     levels = "auto" if sparsities.strip() == "auto" else parse_levels(sparsities)
     opened = open_model(model, network)
     dataset, _ = fitting(opened.model, open_data(opened, data or model, inputs, labels, image_root))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from matlab_bridge import matfile
-from matlab_bridge._atomic import replacing
+from matlab_bridge._atomic import refuse_to_overwrite, replacing
 from matlab_bridge._errors import InvalidNetworkError, UnsupportedLayerError
 from matlab_bridge.networks._input_format import dimensions
 from matlab_bridge.networks._network import Connection, Layer, Network
@@ -30,7 +30,7 @@ from ._matlab_text import (
     quoted,
     settings_field,
 )
-from ._model import demand_weights, network_of
+from ._model import demand_weights, network_of, sources_of
 from ._without_outputs import without_output_layers
 
 if TYPE_CHECKING:
@@ -127,6 +127,7 @@ def write_matlab_code(
         UnsupportedLayerError: for layers that no function of MATLAB makes, naming each; nothing is written then.
         UntrainedNetworkError: if layers have no weights yet.
         InvalidNetworkError: if a name cannot be one in MATLAB, or the network has no input layer.
+        OverwriteError: if the file of weights is the one that the network came from.
 
     Examples:
         >>> import tempfile, keras, matlab_bridge as mb
@@ -139,6 +140,7 @@ def write_matlab_code(
     code = Path(path)
     weights = Path(weights_path) if weights_path is not None else code.with_name(f"{code.stem}Weights.mat")
     _check_paths(code, weights)
+    refuse_to_overwrite(sources_of(network), weights)
     net = network_of(network, class_names)
     plan = _Plan(without_output_layers(replace(net, layers=tuple(map(public_layer, net.layers)))))
     text = plan.code(code.stem, Path(os.path.relpath(weights, code.parent)).as_posix())
