@@ -23,12 +23,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ._text import visible
+
 if TYPE_CHECKING:
     from ._sweep._result import SweepResult
 
 
 class PruneLabError(Exception):
     """The root of every error that `keras_prunelab` raises on purpose."""
+
+    def __str__(self) -> str:
+        # A message holds names from files, and goes to terminals.
+        return visible(super().__str__())
 
 
 class InvalidSparsityError(PruneLabError, ValueError):

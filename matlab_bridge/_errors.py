@@ -25,13 +25,15 @@ BridgeError
 
 from __future__ import annotations
 
+from ._text import visible
+
 
 class BridgeError(Exception):
     """The root of every error that `matlab_bridge` raises on purpose."""
 
     def __str__(self) -> str:
         # KeyError shows the repr of its argument; a paragraph should be readable.
-        return str(self.args[0]) if self.args else ""
+        return visible(str(self.args[0])) if self.args else ""
 
 
 class MatFileError(BridgeError, ValueError):

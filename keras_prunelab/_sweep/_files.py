@@ -57,7 +57,15 @@ def loaded_from(result: SweepResult) -> set[str]:
 def write_csv(result: SweepResult, path: Path) -> None:
     """The table, with a point as the decimal mark; full precision."""
     with replacing(path, sources=loaded_from(result)) as temporary:
-        result.table.to_csv(temporary, index=False, encoding="utf-8")
+        table = result.table.rename(columns=_no_formula)
+        texts = table.select_dtypes(["object", "string"]).columns
+        table = table.assign(**{name: table[name].map(_no_formula) for name in texts})
+        table.to_csv(temporary, index=False, encoding="utf-8")
+
+
+def _no_formula(text: Any) -> Any:
+    """Text that a spreadsheet does not run: an apostrophe before what begins a formula."""
+    return f"'{text}" if isinstance(text, str) and text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def write_json(result: SweepResult, path: Path) -> None:

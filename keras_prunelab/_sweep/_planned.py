@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import pandas as pd
 
+from keras_prunelab._text import visible
 from keras_prunelab.scores._registry import ScoreLike
 
 from ._accounting import COUNTS, Accounting
@@ -151,7 +152,7 @@ class SweepPlan:
     def __str__(self) -> str:
         how = f"{self.task.pruning.convention.name} convention, granularity {self.task.pruning.granularity}"
         total = self.task.pruning.prunables.total
-        return f"Sweep of model {self.task.model.name!r}, {total:,} weights, {how}.\n{self.plan}"
+        return visible(f"Sweep of model {self.task.model.name!r}, {total:,} weights, {how}.\n{self.plan}")
 
 
 def plan_sweep(

@@ -14,6 +14,7 @@ import numpy as np
 from matlab_bridge import matfile
 from matlab_bridge._atomic import refuse_to_overwrite, replacing
 from matlab_bridge._errors import InvalidNetworkError, UnsupportedLayerError
+from matlab_bridge._text import one_line
 from matlab_bridge.networks._input_format import dimensions
 from matlab_bridge.networks._network import Connection, Layer, Network
 from matlab_bridge.networks._public import public_layer
@@ -178,7 +179,7 @@ class _Plan:
         return _CODE.format(
             name=name,
             NAME=name.upper(),
-            weights=weights,
+            weights=one_line(weights),
             weights_literal=quoted(weights),
             example="\n".join(self._example()),
             release=max([_OLDEST, *(constructor.since for constructor in self._constructors.values())]),
@@ -231,7 +232,7 @@ class _Plan:
             return literal_size(np.ravel(value))
         if not is_large(value):
             return literal(value)
-        field = settings_field(layer.name, setting)
+        field = settings_field(layer.name, setting, self._large)
         self._large[field] = value
         return f"saved.settings.{field}"
 
@@ -255,7 +256,7 @@ class _Plan:
         for name, layer in zip(names, inputs, strict=True):
             sizes, letters = _format(layer)
             arrays.append(f"dlarray(single({name}), '{letters}')")
-            lines.append(f"%      % {name} is {'-by-'.join(sizes)}, for {layer.name}")
+            lines.append(f"%      % {name} is {'-by-'.join(sizes)}, for {one_line(layer.name)}")
         return [*lines, "%" + call("scores = predict", ["net", *arrays], 6).replace("\n", "\n%") + ";"]
 
 
