@@ -70,7 +70,8 @@ class SweepPlan:
 
     def execute(self, tell: Tell, store: Any, workers: int) -> Run:
         """Measure all points."""
-        kept = None if store is None else Store(store, Fingerprint.of(self.task, self.plan))
+        weights = sum(item.size for item in self.task.pruning.prunables)
+        kept = None if store is None else Store(store, Fingerprint.of(self.task, self.plan), -(-weights // 8))
         run = Run(self.plan, self._curves(), kept, tell)
         try:
             if workers == 1:
@@ -131,6 +132,7 @@ class SweepPlan:
                 **_beside_constants(dense),
                 **({"metrics_left_out": dense.left_out} if dense.left_out else {}),
                 "repeat": self.call,
+                **({"stopped": str(run.failure)} if run.failure is not None else {}),
                 **_versions(),
             },
             complete=run.complete,

@@ -163,16 +163,24 @@ def run_sweep(
     import keras_prunelab as kpl
 
     with _console.progress("Sweep") as advance:
-        result = kpl.sweep(
-            opened.model,
-            dataset,
-            levels,
-            tuple(_names(scores)),
-            convention=convention or opened.convention,
-            progress=lambda at: advance(at.done, at.total, at.what),
-            **options,
-        )
+        try:
+            result = kpl.sweep(
+                opened.model,
+                dataset,
+                levels,
+                tuple(_names(scores)),
+                convention=convention or opened.convention,
+                progress=lambda at: advance(at.done, at.total, at.what),
+                **options,
+            )
+        except kpl.SweepStoppedError as error:
+            if error.result is None or error.result.table.empty:
+                raise
+            result = error.result
     if result.complete:
+        return result
+    if reason := result.metadata.get("stopped"):
+        _console.warn(str(reason))
         return result
     if result.table.empty:
         raise KeyboardInterrupt
@@ -240,6 +248,6 @@ def _numbers(text: str | None) -> int | list[int] | None:
 
 
 def leave_if_stopped(result: kpl.SweepResult) -> None:
-    """End with the exit code of Ctrl-C, once what was measured until then is written."""
+    """End with the exit code of Ctrl-C, or of a failure, once what was measured until then is written."""
     if not result.complete:
-        raise typer.Exit(130)
+        raise typer.Exit(5 if "stopped" in result.metadata else 130)
