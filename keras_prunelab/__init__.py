@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from ._errors import (
+    DiskFullError,
     InvalidDataError,
     InvalidMaskError,
     InvalidModelError,
@@ -18,9 +19,11 @@ from ._errors import (
     NotEquivalentError,
     NothingToPruneError,
     NoTradeOffError,
+    OverwriteError,
     PruneLabError,
     PruningWarning,
     StoreMismatchError,
+    SweepStoppedError,
     UnknownNameError,
 )
 
@@ -59,6 +62,7 @@ __all__ = [
     "Choice",
     "Compaction",
     "Convention",
+    "DiskFullError",
     "FineTune",
     "InvalidDataError",
     "InvalidMaskError",
@@ -71,6 +75,7 @@ __all__ = [
     "NoTradeOffError",
     "NotEquivalentError",
     "NothingToPruneError",
+    "OverwriteError",
     "PerChannelRule",
     "Prunable",
     "Prunables",
@@ -79,6 +84,7 @@ __all__ = [
     "StoreMismatchError",
     "SweepPlan",
     "SweepResult",
+    "SweepStoppedError",
     "Trajectory",
     "UnknownNameError",
     "callbacks",

@@ -11,6 +11,9 @@ PruneLabError
 ├── NotEquivalentError (ValueError)        a smaller model that would compute something else
 ├── NoTradeOffError (ValueError)           no point of a sweep meets the condition
 ├── StoreMismatchError (ValueError)        a store or file of results that belongs to another sweep, or is none
+├── OverwriteError (ValueError)            a file to write that is one which the result is made from
+├── DiskFullError (OSError)                no room for a result, or for a point of a sweep in its store
+├── SweepStoppedError (RuntimeError)       a sweep that broke off; its `result` has the points until then
 └── MissingBackendError (ImportError)      Keras has no backend installed
 
 PruningWarning (UserWarning)               training goes on, but does not do what its schedule says
@@ -18,9 +21,20 @@ PruningWarning (UserWarning)               training goes on, but does not do wha
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from ._text import visible
+
+if TYPE_CHECKING:
+    from ._sweep._result import SweepResult
+
 
 class PruneLabError(Exception):
     """The root of every error that `keras_prunelab` raises on purpose."""
+
+    def __str__(self) -> str:
+        # A message holds names from files, and goes to terminals.
+        return visible(super().__str__())
 
 
 class InvalidSparsityError(PruneLabError, ValueError):
@@ -61,6 +75,27 @@ class NoTradeOffError(PruneLabError, ValueError):
 
 class StoreMismatchError(PruneLabError, ValueError):
     """A store of a sweep that was made for other weights, data or settings, or a file that is none."""
+
+
+class OverwriteError(PruneLabError, ValueError):
+    """A file to write that is one of those which the result is made from."""
+
+
+class DiskFullError(PruneLabError, OSError):
+    """The disk has no room for a result."""
+
+
+class SweepStoppedError(PruneLabError, RuntimeError):
+    """A sweep broke off: a worker process was ended, the disk is full, or measuring failed.
+
+    Attributes:
+        result: the points that were measured until then, a `SweepResult` with `complete=False`; None where the dense
+            network was not measured either.
+    """
+
+    def __init__(self, message: str, result: SweepResult | None = None) -> None:
+        super().__init__(message)
+        self.result = result
 
 
 class MissingBackendError(PruneLabError, ImportError):

@@ -21,6 +21,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from ._text import one_line, visible
+
 Advance: TypeAlias = Callable[[int, int, str], None]
 """Called with what is done, of how much, and what happens now."""
 
@@ -67,7 +69,9 @@ def shown(title: str, console: Console | None = None) -> Iterator[Advance]:
         task = bar.add_task(title, total=None)
 
         def advance(done: int, total: int, what: str) -> None:
-            bar.update(task, completed=done, total=total, description=f"{title}: {escape(what)}" if what else title)
+            bar.update(
+                task, completed=done, total=total, description=f"{title}: {escape(one_line(what))}" if what else title
+            )
 
         yield advance
 
@@ -85,6 +89,6 @@ def _plain(title: str, console: Console) -> Advance:
         parts = [f"{title}: {done} of {total}" + (f" ({what})" if what else ""), rate(done, taken)]
         if 0 < done < total:
             parts.append(f"{taken * (total - done) / done:.0f} s left")
-        console.print(escape(", ".join(part for part in parts if part)), soft_wrap=True)
+        console.print(escape(visible(", ".join(part for part in parts if part))), soft_wrap=True)
 
     return advance

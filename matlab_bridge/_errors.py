@@ -8,13 +8,15 @@ BridgeError
 │   ├── LostObjectError         MATLAB wrote a marker, but not the object behind it
 │   └── UnwritableValueError (TypeError)   MATLAB has no type for this value
 ├── VariableNotFoundError (KeyError)
+├── DiskFullError (OSError)             no room for a file
 ├── MissingPackageError (ImportError)   an optional package is not installed
 ├── NetworkError (ValueError)
 │   ├── NetworkNotFoundError (LookupError)   no network, or more than one, in a file
 │   ├── InvalidNetworkError     its layers or connections do not fit together
 │   ├── UntrainedNetworkError   a layer has no weights yet
 │   ├── UnsupportedLayerError   no conversion for a layer
-│   └── NetworkMismatchError    a Keras model is not the network of the file it is to be written to
+│   ├── NetworkMismatchError    a Keras model is not the network of the file it is to be written to
+│   └── OverwriteError          a file to write that is the one which the network came from
 └── DatasetError (ValueError)
     ├── DatasetNotFoundError (LookupError)   nothing fits, or more than one thing does
     ├── LabelMismatchError      labels and the network's classes differ
@@ -24,13 +26,15 @@ BridgeError
 
 from __future__ import annotations
 
+from ._text import visible
+
 
 class BridgeError(Exception):
     """The root of every error that `matlab_bridge` raises on purpose."""
 
     def __str__(self) -> str:
         # KeyError shows the repr of its argument; a paragraph should be readable.
-        return str(self.args[0]) if self.args else ""
+        return visible(str(self.args[0])) if self.args else ""
 
 
 class MatFileError(BridgeError, ValueError):
@@ -61,6 +65,10 @@ class VariableNotFoundError(BridgeError, KeyError):
     """The file has no variable, or no nested field, of that name."""
 
 
+class DiskFullError(BridgeError, OSError):
+    """The disk has no room for a file."""
+
+
 class MissingPackageError(BridgeError, ImportError):
     """A package that only some functions need is not installed."""
 
@@ -87,6 +95,10 @@ class UnsupportedLayerError(NetworkError):
 
 class NetworkMismatchError(NetworkError):
     """A Keras model is not the network of the file that it is to be written to."""
+
+
+class OverwriteError(NetworkError):
+    """A file to write that is the one which the network came from."""
 
 
 class DatasetError(BridgeError, ValueError):

@@ -25,6 +25,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from . import matfile
+from ._atomic import refuse_to_overwrite
 
 if TYPE_CHECKING:
     from .networks._network import Network
@@ -112,9 +113,14 @@ def save_results(
         network: the MATLAB network that the model was made of. With it the masks have MATLAB's names and
             layout; without it they have those of Keras, and `about.MaskLayout` says so.
 
+    Raises:
+        OverwriteError: if `path` is the file that the network came from.
+
     Examples:
         >>> mb.save_results("results.mat", result, choice=choice, network=net)  # doctest: +SKIP
     """
+    if network is not None and network.source is not None:
+        refuse_to_overwrite([network.source.path], path)
     variables: dict[str, Any] = {"sweep": columns(result.table), "sweepTable": table(result.table)}
     if choice is not None:
         variables["choice"] = _choice(choice)

@@ -9,6 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from keras_prunelab._text import visible
+
 STYLE = """
 :root { color-scheme: light dark; --text: #1f2328; --soft: #59636e; --line: #d0d7de; --page: #ffffff;
   --card: #f6f8fa;
@@ -81,7 +83,7 @@ def page(title: str, body: Iterable[str]) -> str:
 
 def escape(text: str) -> str:
     """Text for HTML, between tags or quotes; a number and its percent sign stay on one line."""
-    return escape_markup(text.replace(" %", "\N{NO-BREAK SPACE}%"))
+    return escape_markup(visible(text).replace(" %", "\N{NO-BREAK SPACE}%"))
 
 
 def heading(text: str, level: int = 2) -> str:

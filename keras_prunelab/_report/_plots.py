@@ -18,7 +18,7 @@ from keras_prunelab._atomic import replacing
 from keras_prunelab._sweep._metric import percent
 
 from ._findings import Findings
-from ._style import FONT, HEIGHT, LIGHT, MARKERS, Theme, new_figure, percent_axis
+from ._style import FONT, HEIGHT, LIGHT, MARKERS, NO_TEX, Theme, new_figure, percent_axis, plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,6 +39,7 @@ def accuracy_figure(result: SweepResult, choice: Choice | None = None, theme: Th
     return figure
 
 
+@NO_TEX
 def draw_accuracy(axes: Axes, result: SweepResult, choice: Choice | None = None, theme: Theme = LIGHT) -> None:
     """Draw accuracy against sparsity on axes of your own: the dense value as a line, the choice as a ring."""
     metric = result.metric.name
@@ -57,21 +58,21 @@ def draw_accuracy(axes: Axes, result: SweepResult, choice: Choice | None = None,
             markersize=4.5,
             linewidth=1.8,
             linestyle="-" if index % 2 == 0 else (0, (5, 1.5)),  # told apart without colour as well
-            label=score,
+            label=plain(score),
         )
     axes.axhline(
         result.dense,
         color=theme.text,
         linewidth=1.2,
         linestyle=":",
-        label=f"dense network, {result.metric.text(result.dense)}",
+        label=plain(f"dense network, {result.metric.text(result.dense)}"),
     )
     percent_axis(axes, "x")
     axes.set_xlabel("sparsity (% of prunable weights that are zero)")
     if result.metric.is_fraction:
         percent_axis(axes, "y")
     unit = "(%)" if result.metric.is_fraction else "(units of the responses)" if metric == "rmse" else ""
-    axes.set_ylabel(f"{result.metric.label} {unit}".strip())
+    axes.set_ylabel(plain(f"{result.metric.label} {unit}".strip()))
     if choice is not None:
         _mark(axes, result, choice, theme)
     legend = axes.legend(
@@ -82,6 +83,7 @@ def draw_accuracy(axes: Axes, result: SweepResult, choice: Choice | None = None,
     legend.get_frame().set(facecolor=theme.background, edgecolor=theme.faint)
 
 
+@NO_TEX
 def bar_figure(groups: pd.DataFrame, what: str, theme: Theme = LIGHT) -> Figure:
     """The sparsity of each layer or block as bars, early ones on top.
 
@@ -102,6 +104,7 @@ def bar_figure(groups: pd.DataFrame, what: str, theme: Theme = LIGHT) -> Figure:
     return figure
 
 
+@NO_TEX
 def filter_figure(layers: pd.DataFrame, theme: Theme = LIGHT) -> Figure:
     """Removed and remaining filters (units in fully connected layers) of each layer as stacked bars."""
     layers = layers[layers["filters"].notna()]
@@ -181,12 +184,14 @@ def _worth_a_bar(layers: pd.DataFrame) -> pd.DataFrame:
     return layers if len(layers) <= MAX_BARS else layers[~layers["type"].str.endswith("Normalization")]
 
 
+@NO_TEX
 def write_figure(figure: Figure, path: Path) -> None:
     """Write a figure in the format that the ending of `path` says, replacing `path` when it is whole."""
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=200)
 
 
+@NO_TEX
 def svg(figure: Figure) -> bytes:
     """The figure as SVG, with its letters as outlines, so that it looks the same everywhere."""
     content = io.BytesIO()
@@ -204,8 +209,8 @@ def _mark(axes: Axes, result: SweepResult, choice: Choice, theme: Theme) -> None
     beside = -1 if (choice.sparsity - left) > 0.5 * (right - left) else 1
     under = -1 if (choice.accuracy - bottom) > 0.5 * (top - bottom) else 1
     axes.annotate(
-        f"{choice.curve}: {percent(choice.sparsity)} sparse,\n{result.metric.label} "
-        f"{result.metric.text(choice.accuracy)}",
+        f"{plain(choice.curve)}: {percent(choice.sparsity)} sparse,\n"
+        + plain(f"{result.metric.label} {result.metric.text(choice.accuracy)}"),
         (choice.sparsity, choice.accuracy),
         xytext=(beside * 28, under * 38),
         textcoords="offset points",
@@ -229,7 +234,7 @@ def _font(bars: int) -> float:
 
 
 def _name_bars(axes: Axes, names: pd.Series) -> None:
-    axes.set_yticks(range(len(names)), [_shortened(name) for name in names], fontsize=_font(len(names)))
+    axes.set_yticks(range(len(names)), [plain(_shortened(name)) for name in names], fontsize=_font(len(names)))
     axes.set_ylim(len(names) - 0.4, -0.6)  # the first layer on top
     axes.grid(visible=False, axis="y")
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from keras_prunelab._atomic import replacing
+from keras_prunelab._atomic import refuse_to_overwrite, replacing
 from keras_prunelab._sweep._call import NEEDED
+from keras_prunelab._sweep._files import loaded_from
 from keras_prunelab._sweep._metric import percent
 
 from . import _answers, _html
@@ -57,10 +58,14 @@ def report(
     Returns:
         The path.
 
+    Raises:
+        OverwriteError: `path` is the file that the result was loaded from.
+
     Examples:
         `kpl.report(result, result.choose(max_drop=0.01), "lab.html", title="Lab 5", notes=["Group 7"])`
     """
     target = Path(path)
+    refuse_to_overwrite(loaded_from(result), target)
     target.parent.mkdir(parents=True, exist_ok=True)
     repeat = _repeat(result, loading, command)
     sections: tuple[str, ...]

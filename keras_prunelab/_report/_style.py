@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
+
+from keras_prunelab._text import one_line
 
 FONT = 11.0
 """Points; a figure is printed at its own size, 17 cm wide on A4."""
 WIDTH, HEIGHT = 6.9, 3.9
 """Inches."""
 MARKERS = "osD^vPX"
+
+
+NO_TEX = rc_context({"text.usetex": False})
+"""A decorator: names of layers are never given to LaTeX, which can read files, whatever the user's settings say."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,7 @@ LIGHT = Theme("#ffffff", "#1f2328", "#d0d7de", ("#0072b2", "#d55e00", "#009e73",
 DARK = Theme("#0d1117", "#e6edf3", "#3d444d", ("#56b4e9", "#e69f00", "#2fc99b", "#e39fc4", "#f0e442", "#d55e00"))
 
 
+@NO_TEX
 def new_figure(theme: Theme = LIGHT, height: float = HEIGHT) -> tuple[Figure, Axes]:
     """A figure with one axes. No pyplot, so nothing is global and no window opens."""
     figure = Figure(figsize=(WIDTH, height), layout="constrained", facecolor=theme.background)
@@ -57,6 +65,11 @@ def dress(axes: Axes, theme: Theme) -> None:
         spine.set_color(theme.text)
     axes.grid(visible=True, color=theme.faint, linewidth=0.7)
     axes.set_axisbelow(True)
+
+
+def plain(name: str) -> str:
+    """A name for a plot: on one line, and its dollar signs are no formula."""
+    return one_line(name).replace("$", r"\$")
 
 
 def percent_axis(axes: Axes, which: str) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import keras
 
+from keras_prunelab._text import visible
+
 from ._analysis import Analysis, analysed, standing
 from ._build import cut
 from ._channels import Flags, Wall
@@ -44,7 +46,7 @@ class Compaction:
         lines += [f"  {name}: {was} channels become {now}" for name, (was, now) in changed.items()]
         lines += [f"  wall: {wall.layer} ({wall.kind}): {wall.reason}" for wall in self.walls]
         lines += [f"  held: {count} constant channels before {name}" for name, count in self.held.items()]
-        return "\n".join(lines)
+        return visible("\n".join(lines))
 
 
 def compact(model: keras.Model, data: Any = None) -> keras.Model:

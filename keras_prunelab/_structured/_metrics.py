@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pandas as pd
 
+from keras_prunelab._atomic import temporary_folder
 from keras_prunelab._storage import sparse_bytes, width
 
 from ._compact import without_wrappers
@@ -220,7 +219,7 @@ def _peak(graph: Graph) -> int:
 
 
 def _stored(model: keras.Model) -> int:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.keras"
+    with temporary_folder() as folder:
+        path = folder / "model.keras"
         model.save(path)
         return path.stat().st_size

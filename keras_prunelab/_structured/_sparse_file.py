@@ -9,7 +9,6 @@ import math
 import os
 import re
 import shutil
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._atomic import replacing
+from keras_prunelab._atomic import replacing, temporary_folder
 from keras_prunelab._errors import InvalidModelError
 from keras_prunelab._hdf5 import check_hdf5
 from keras_prunelab._prunable import refuse_lora
@@ -80,8 +79,8 @@ def save_sparse(model: keras.Model, path: str | os.PathLike[str]) -> None:
     if target.suffix != ".keras":
         raise InvalidModelError(f"{os.fspath(path)} should end in .keras, as the files that Keras loads do.")
     refuse_lora(model)
-    with replacing(target) as temporary, tempfile.TemporaryDirectory() as folder:
-        dense, members = Path(folder) / "dense.keras", Path(folder) / "members"
+    with replacing(target) as temporary, temporary_folder() as folder:
+        dense, members = folder / "dense.keras", folder / "members"
         without_wrappers(model).save(dense)
         with zipfile.ZipFile(dense) as archive:
             archive.extractall(members)
@@ -145,8 +144,8 @@ def dense_file(source: Path) -> Iterator[Path]:
                 f"{source} is damaged: its end is missing, or it is no zip archive. Was it copied whole?"
             )
         raise InvalidModelError(f"{source} is no .keras file; save_sparse and model.save write such files.")
-    with tempfile.TemporaryDirectory() as folder:
-        members, dense = Path(folder) / "members", Path(folder) / "dense.keras"
+    with temporary_folder() as folder:
+        members, dense = folder / "members", folder / "dense.keras"
         try:
             with zipfile.ZipFile(source) as archive:
                 archive.extractall(members)

@@ -12,7 +12,8 @@ from keras_prunelab._errors import UnknownNameError
 
 from ._outline import LayerOutline, Outline
 
-_NUMBERED = re.compile(r"([A-Za-z]+(?:[_-]?[A-Za-z]+)*?[_-]?\d+[a-z]?)(?=$|[^A-Za-z0-9])")
+# Each separator must stand between letters: were it optional, letters alone would divide in exponentially many ways.
+_NUMBERED = re.compile(r"[A-Za-z]+(?:[_-][A-Za-z]+)*[_-]?\d+[a-z]?(?![A-Za-z0-9])")
 _CUTS = {"pooling", "addition", "flatten"}
 _COUNTS = ["filters", "filters_removed", "macs", "macs_kept"]
 
@@ -123,7 +124,7 @@ def _runs(outline: Outline, layers: Mapping[str, LayerOutline]) -> Iterator[tupl
 def _prefix(layer: LayerOutline) -> str | None:
     """The numbered beginning of a name, or None where there is none or Keras made the name."""
     automatic = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=.)(?=[A-Z][a-z])", "_", layer.kind).lower()
-    if re.fullmatch(rf"{re.escape(automatic)}(_\d+)?", layer.name):
+    if re.sub(r"_\d+\Z", "", layer.name) == automatic:
         return None
     found = _NUMBERED.match(layer.name)
-    return found.group(1) if found else None
+    return found.group() if found else None

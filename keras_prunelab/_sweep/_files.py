@@ -49,17 +49,30 @@ class NoMasks:
     applied = masks
 
 
+def loaded_from(result: SweepResult) -> set[str]:
+    """The files that a result was loaded from."""
+    return {source.path for source in result.sources.values() if isinstance(source, NoMasks)}
+
+
 def write_csv(result: SweepResult, path: Path) -> None:
     """The table, with a point as the decimal mark; full precision."""
-    with replacing(path) as temporary:
-        result.table.to_csv(temporary, index=False, encoding="utf-8")
+    with replacing(path, sources=loaded_from(result)) as temporary:
+        table = result.table.rename(columns=_no_formula)
+        texts = table.select_dtypes(["object", "string"]).columns
+        table = table.assign(**{name: table[name].map(_no_formula) for name in texts})
+        table.to_csv(temporary, index=False, encoding="utf-8")
+
+
+def _no_formula(text: Any) -> Any:
+    """Text that a spreadsheet does not run: an apostrophe before what begins a formula."""
+    return f"'{text}" if isinstance(text, str) and text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def write_json(result: SweepResult, path: Path) -> None:
     """Everything but the masks; infinity as text and what is missing as null, because JSON has no numbers for these."""
     points = [{name: _json_value(value) for name, value in row.items()} for row in result.table.to_dict("records")]
     content = _about(result) | {"points": points}
-    with replacing(path) as temporary:
+    with replacing(path, sources=loaded_from(result)) as temporary:
         text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
         temporary.write_text(text + "\n", encoding="utf-8")
 
@@ -68,7 +81,7 @@ def write_parquet(result: SweepResult, path: Path) -> None:
     """The table, with everything else but the masks in its metadata."""
     table = result.table.copy()
     table.attrs = {_ATTRIBUTE: json.dumps(_about(result))}
-    with replacing(path) as temporary:
+    with replacing(path, sources=loaded_from(result)) as temporary:
         try:
             table.to_parquet(temporary, index=False)
         except ImportError as error:
@@ -88,7 +101,7 @@ def write_mat(result: SweepResult, path: Path) -> None:
         "sweep": {_matlab_name(str(name)): _column(values) for name, values in result.table.items()},
         "about": facts,
     }
-    with replacing(path) as temporary:
+    with replacing(path, sources=loaded_from(result)) as temporary:
         scipy.io.savemat(temporary, content, appendmat=False, oned_as="column", long_field_names=True)
 
 

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import pandas as pd
 
+from keras_prunelab._text import visible
 from keras_prunelab.scores._registry import ScoreLike
 
 from ._accounting import COUNTS, Accounting
@@ -69,7 +70,8 @@ class SweepPlan:
 
     def execute(self, tell: Tell, store: Any, workers: int) -> Run:
         """Measure all points."""
-        kept = None if store is None else Store(store, Fingerprint.of(self.task, self.plan))
+        weights = sum(item.size for item in self.task.pruning.prunables)
+        kept = None if store is None else Store(store, Fingerprint.of(self.task, self.plan), -(-weights // 8))
         run = Run(self.plan, self._curves(), kept, tell)
         try:
             if workers == 1:
@@ -130,6 +132,7 @@ class SweepPlan:
                 **_beside_constants(dense),
                 **({"metrics_left_out": dense.left_out} if dense.left_out else {}),
                 "repeat": self.call,
+                **({"stopped": str(run.failure)} if run.failure is not None else {}),
                 **_versions(),
             },
             complete=run.complete,
@@ -151,7 +154,7 @@ class SweepPlan:
     def __str__(self) -> str:
         how = f"{self.task.pruning.convention.name} convention, granularity {self.task.pruning.granularity}"
         total = self.task.pruning.prunables.total
-        return f"Sweep of model {self.task.model.name!r}, {total:,} weights, {how}.\n{self.plan}"
+        return visible(f"Sweep of model {self.task.model.name!r}, {total:,} weights, {how}.\n{self.plan}")
 
 
 def plan_sweep(

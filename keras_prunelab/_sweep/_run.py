@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
+from keras_prunelab._errors import SweepStoppedError
+
 from ._bench import Bench, Dense, Outcome, Task
 from ._plan import Arm, Plan, Point
 from ._pruning import Curve
@@ -70,7 +72,8 @@ class Run:
         tell: is told how far it is.
         dense: the network before pruning, once it is measured.
         outcomes: what was measured, by curve and level.
-        complete: whether nobody interrupted.
+        complete: whether nobody interrupted, and nothing failed.
+        failure: what ended it early, after points were measured: a worker, the memory, the disk.
     """
 
     plan: Plan
@@ -80,16 +83,22 @@ class Run:
     dense: Dense | None = None
     outcomes: dict[Arm, dict[float, Outcome]] = field(default_factory=dict)
     complete: bool = True
+    failure: SweepStoppedError | None = None
     _asked: dict[Arm, tuple[float, ...]] = field(default_factory=dict)
 
     def execute(self, executor: Executor) -> None:
-        """Measure everything that the store does not know; Ctrl-C ends it with what there is until then."""
+        """Measure everything that the store does not know; Ctrl-C or a failure ends it with what there is until then.
+
+        Raises:
+            SweepStoppedError: a worker, the memory or the disk failed before anything was measured.
+        """
         self.outcomes = {arm: {} for arm in self.curves}
         self._asked = dict.fromkeys(self.curves, self.plan.first_levels)
         try:
             self.dense = self._dense(executor)
             while points := self._missing():
                 for point, outcome in executor.run(points, self._prepared):
+                    self.outcomes[point.arm][point.level] = outcome  # first: the disk of the store may be full
                     if self.store is not None:
                         self.store.add(point, outcome)
                     self._note(point, outcome)
@@ -98,6 +107,13 @@ class Run:
             if self.dense is None:
                 raise
             self.complete = False
+        except Exception as error:
+            if not _is_from_outside(error) or (self.dense is None and isinstance(error, OSError)):
+                raise
+            self.complete, self.failure = False, _stopped(error, self._done, has_store=self.store is not None)
+            self.failure.__cause__ = error
+            if self.dense is None:
+                raise self.failure from error
 
     def rows(self) -> Iterator[tuple[Point, Point, Outcome]]:
         """The points that were measured, in the plan's order, each with the point that stands for it."""
@@ -170,3 +186,27 @@ class Run:
     @property
     def _total(self) -> int:
         return sum(len(self._asked[self.plan.measured[arm]]) for arm in self.plan.arms)
+
+
+def _is_from_outside(error: Exception) -> bool:
+    """Whether memory, a disk, a backend or a worker failed, and not the call: other levels were measured well."""
+    return isinstance(error, MemoryError | OSError | RuntimeError) or _is_of_worker(error)
+
+
+def _is_of_worker(error: Exception) -> bool:
+    """Whether a process is gone, in the words of joblib, of the standard library or of Dask."""
+    return type(error).__name__ in {"TerminatedWorkerError", "BrokenProcessPool", "BrokenExecutor", "KilledWorker"}
+
+
+def _stopped(error: Exception, done: int, *, has_store: bool) -> SweepStoppedError:
+    """What ended a sweep, what is left of it, and how to go on."""
+    if _is_of_worker(error):
+        reason = "A worker process was ended from outside, perhaps because memory ran out; fewer workers= take less."
+    elif isinstance(error, MemoryError):
+        reason = "Memory ran out; a smaller batch size or fewer observations take less."
+    else:
+        reason = f"{str(error).strip().rstrip('.') or type(error).__name__}."
+    further = "The same call goes on from the store." if has_store else "store= keeps points in a file, to go on from."
+    return SweepStoppedError(
+        f"The sweep broke off after {done} measured points, which are in result. {reason} {further}"
+    )

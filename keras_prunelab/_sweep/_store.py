@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from keras_prunelab._errors import StoreMismatchError
+from keras_prunelab._errors import DiskFullError, StoreMismatchError
 
 from ._bench import Dense, Outcome
 from ._fingerprint import Fingerprint
@@ -37,13 +38,17 @@ class Store:
     Args:
         path: the file, whether or not it exists.
         fingerprint: what the sweep is of.
+        mask_bytes: how many bytes the masks of a point take.
 
     Raises:
-        StoreMismatchError: the file is no store, or one for other weights, data or settings; it is left as it is.
+        StoreMismatchError: the file is no store, a damaged one, or one for other weights, data or settings; it is left
+            as it is.
+        DiskFullError: there is no room for it.
     """
 
-    def __init__(self, path: str | os.PathLike[str], fingerprint: Fingerprint) -> None:
+    def __init__(self, path: str | os.PathLike[str], fingerprint: Fingerprint, mask_bytes: int) -> None:
         self._path = Path(path)
+        self._mask_bytes = mask_bytes
         if self._path.is_dir():
             raise StoreMismatchError(f"A store is a file, but {os.fspath(path)!r} is a folder.")
         try:
@@ -53,20 +58,21 @@ class Store:
                 f"The store {os.fspath(path)!r} cannot be opened: {error}. Is there such a folder?"
             ) from error
         try:
-            self._open(fingerprint)
-        except sqlite3.DatabaseError as error:
-            self._connection.close()
-            raise StoreMismatchError(f"{os.fspath(path)!r} is not a store of a sweep: {error}.") from error
+            with self._explained("is not a store of a sweep"), self._sound("its tables"):
+                self._open(fingerprint)
         except BaseException:
             self._connection.close()
             raise
 
     def _open(self, fingerprint: Fingerprint) -> None:
+        self._connection.execute("PRAGMA trusted_schema = OFF")  # nothing that the file defines is run
         tables = {name for (name,) in self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if tables and not {"facts", "points"} <= tables:
             raise StoreMismatchError(f"{os.fspath(self._path)!r} is a database, but not a store of a sweep.")
         if not tables:
             self._connection.execute("PRAGMA journal_mode = WAL")
+        elif (found := self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+            raise self._damaged(found)
         self._connection.execute("PRAGMA synchronous = FULL")
         with self._transaction():
             for statement in _TABLES.split(";"):
@@ -76,10 +82,11 @@ class Store:
                 self._connection.execute("ALTER TABLE points ADD COLUMN paired TEXT")
             self._put("format", json.dumps(_FORMAT))
             self._put("fingerprint", json.dumps(asdict(fingerprint)))
-        if json.loads(self._get("format") or "null") != _FORMAT:
-            raise StoreMismatchError(f"{os.fspath(self._path)!r} is a store of another version of keras_prunelab.")
-        found = Fingerprint(**json.loads(self._get("fingerprint") or "{}"))
-        differences = fingerprint.differences(found)
+        with self._sound("what it is of"):
+            if json.loads(self._get("format") or "null") != _FORMAT:
+                raise StoreMismatchError(f"{os.fspath(self._path)!r} is a store of another version of keras_prunelab.")
+            found = Fingerprint(**json.loads(self._get("fingerprint") or "{}"))
+            differences = fingerprint.differences(found)
         if differences:
             raise StoreMismatchError(
                 f"The store {os.fspath(self._path)!r} belongs to another sweep, which differs in "
@@ -89,31 +96,43 @@ class Store:
     @property
     def dense(self) -> Dense | None:
         """The dense network's measures, once they are there."""
-        text = self._get("dense")
-        if text is None:
-            return None
-        fields = json.loads(text)
-        return Dense(**fields | {"metric": Metric(**fields["metric"])})
+        with self._explained(), self._sound("the dense network's measures"):
+            text = self._get("dense")
+            if text is None:
+                return None
+            fields = json.loads(text)
+            dense = Dense(**fields | {"metric": Metric(**fields["metric"])})
+            known = {name: getattr(dense, name) for name in ("batch_size", "answers", "trivial", "trivial_error")}
+            _checked({name: number for name, number in known.items() if number is not None})
+            if dense.metric.name not in _checked(dense.measures) or not isinstance(dense.left_out, str):
+                raise ValueError(f"there is no {dense.metric.name!r} among them")
+            return dense
 
     @dense.setter
     def dense(self, dense: Dense) -> None:
-        with self._transaction():
+        with self._explained(), self._transaction():
             self._put("dense", json.dumps(asdict(dense)))
 
     def outcome(self, point: Point) -> Outcome | None:
         """What was measured at a point, or None."""
-        row = self._connection.execute(
-            "SELECT measures, masks, paired FROM points WHERE curve = ? AND level = ?", (_key(point), point.level)
-        ).fetchone()
-        if row is None:
-            return None
-        bits = None if row[1] is None else np.frombuffer(row[1], np.uint8)
-        return Outcome(json.loads(row[0]), bits, json.loads(row[2] or "{}"))
+        with self._explained(), self._sound(f"the point {point}"):
+            row = self._connection.execute(
+                "SELECT measures, masks, paired FROM points WHERE curve = ? AND level = ?", (_key(point), point.level)
+            ).fetchone()
+            if row is None:
+                return None
+            bits = None if row[1] is None else np.frombuffer(row[1], np.uint8)
+            how = point.arm.finetune
+            if (bits is None and how is not None and how.rounds > 1) or (
+                bits is not None and len(bits) != self._mask_bytes
+            ):
+                raise ValueError("its masks are not those of the network")
+            return Outcome(_checked(json.loads(row[0])), bits, _checked(json.loads(row[2] or "{}")))
 
     def add(self, point: Point, outcome: Outcome) -> None:
         """Write down a point; once this returns, it stays."""
         bits = None if outcome.bits is None else outcome.bits.tobytes()
-        with self._transaction():
+        with self._explained(), self._transaction():
             self._connection.execute(
                 "INSERT OR REPLACE INTO points (curve, level, measures, masks, paired) VALUES (?, ?, ?, ?, ?)",
                 (_key(point), point.level, json.dumps(outcome.measures), bits, json.dumps(dict(outcome.paired))),
@@ -135,10 +154,51 @@ class Store:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._connection.execute("COMMIT")
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            if self._connection.in_transaction:  # SQLite has undone it itself where the disk is full
+                self._connection.execute("ROLLBACK")
             raise
-        self._connection.execute("COMMIT")
+
+    @contextmanager
+    def _explained(self, what: str = "cannot be used") -> Iterator[None]:
+        """Say in our words what SQLite says."""
+        path = os.fspath(self._path)
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            name = str(getattr(error, "sqlite_errorname", ""))
+            if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
+                raise DiskFullError(f"There is no room for the store {path!r}, or its disk fails: {error}.") from error
+            if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+                raise StoreMismatchError(f"Another program uses the store {path!r}: {error}.") from error
+            if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
+                raise StoreMismatchError(f"The store {path!r} cannot be written: {error}.") from error
+            raise StoreMismatchError(f"{path!r} {what}: {error}.") from error
+
+    @contextmanager
+    def _sound(self, what: str) -> Iterator[None]:
+        """Say it where what is stored is not what was written."""
+        try:
+            yield
+        except StoreMismatchError:
+            raise
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+            raise self._damaged(f"{what}: {error}") from error
+
+    def _damaged(self, what: str) -> StoreMismatchError:
+        return StoreMismatchError(
+            f"The store {os.fspath(self._path)!r} is damaged: {what}. Delete it, and the sweep measures anew."
+        )
+
+
+def _checked(measures: Any) -> dict[str, float]:
+    """Numbers by name."""
+    if not isinstance(measures, dict) or any(
+        isinstance(value, bool) or not isinstance(value, int | float) for value in measures.values()
+    ):
+        raise TypeError(f"{measures!r:.60} are no numbers by name")
+    return measures
 
 
 def _key(point: Point) -> str:

@@ -89,7 +89,9 @@ def sweep(
         InvalidModelError: the model is not built, weights are not finite, or it cannot be copied where that is needed.
         InvalidSparsityError: a sparsity is outside [0, 1), or scope or granularity do not allow it.
         NothingToPruneError: no variable is left to prune.
-        StoreMismatchError: the store belongs to a sweep of other weights, data or settings.
+        StoreMismatchError: the store belongs to a sweep of other weights, data or settings, or is damaged.
+        SweepStoppedError: a worker process was ended, memory ran out, or the disk of the store is full; its `result`
+            has the points that were measured until then.
         UnknownNameError: there is no such score, scope, convention or metric.
 
     Examples:
@@ -107,7 +109,11 @@ def sweep(
     prepared = plan_sweep(model, data, sparsities, scores, seeds, **options)  # type: ignore[misc]  # the rest
     with _telling(progress) as tell:
         run = prepared.execute(tell, store, wanted_workers(workers))
-    return prepared.result(run, time.monotonic() - begun)
+    result = prepared.result(run, time.monotonic() - begun)
+    if run.failure is not None:
+        run.failure.result = result
+        raise run.failure
+    return result
 
 
 @contextmanager

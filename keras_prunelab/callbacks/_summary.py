@@ -6,11 +6,13 @@ from typing import Any
 
 import keras
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from keras_prunelab._backend import when_built
 from keras_prunelab._filters import Filters
 from keras_prunelab._prunable import weights_counted
+from keras_prunelab._text import one_line
 
 
 class PruningSummary(keras.callbacks.Callback):
@@ -66,13 +68,16 @@ class PruningSummary(keras.callbacks.Callback):
         counts = self._counts()
         total = (sum(gone for gone, _ in counts.values()), sum(size for _, size in counts.values()))
         table = Table(
-            "Layer", title=f"Sparsity of {self.model.name}", title_justify="left", show_footer=len(counts) > 1
+            "Layer",
+            title=escape(one_line(f"Sparsity of {self.model.name}")),
+            title_justify="left",
+            show_footer=len(counts) > 1,
         )
         table.columns[0].footer = "all"
         for heading, footer in (("Weights", f"{total[1]:,}"), ("Zeros", f"{total[0]:,}"), ("Sparsity", _share(*total))):
             table.add_column(heading, footer, justify="right")
         for layer, (gone, size) in counts.items():
-            table.add_row(layer, f"{size:,}", f"{gone:,}", _share(gone, size))
+            table.add_row(escape(one_line(layer)), f"{size:,}", f"{gone:,}", _share(gone, size))
         Console().print(table)
 
     def _counts(self) -> dict[str, tuple[int, int]]:

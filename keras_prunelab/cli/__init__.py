@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from keras_prunelab._atomic import is_full
+
 from . import _compact, _console, _convert, _info, _lab, _prune, _sweep
 
 if TYPE_CHECKING:
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
 EXIT_CODES = """\
 Exit codes: 0 done. 1 an error of the program itself. 2 the command line is wrong. 3 an input cannot be used: a file, a
 network, a dataset, an output. 4 no point of the sweep meets the condition (the sweep's results are written all the
-same). 130 stopped with Ctrl-C (what was measured until then is written).
+same). 5 the disk is full, or a sweep broke off, as when a worker process is ended (what was measured until then is
+written where there is room). 130 stopped with Ctrl-C (what was measured until then is written).
 """
 
 app = typer.Typer(
@@ -68,29 +71,45 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: what follows `prunelab`; by default those of this process.
     """
-    from keras_prunelab._errors import NoTradeOffError, PruneLabError
-    from matlab_bridge import BridgeError
-
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow would tell of the graphics card it did not find
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     if debug:  # people write it at the end, where a subcommand would not know it
         given = ["--debug", *(argument for argument in given if argument != "--debug")]
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a Windows console may lack a character of a file's name or a plot's title
-            stream.reconfigure(errors="replace")
+    with _console.streams():
+        code = _run(given, debug=debug)
+        try:
+            sys.stdout.flush()
+        except OSError as error:
+            _console.complain(error, debug=debug)
+            code = code or 5
+    sys.exit(code)
+
+
+def _run(given: list[str], *, debug: bool) -> int:
+    """Run a command; returns the exit code."""
+    from keras_prunelab._errors import PruneLabError
+    from matlab_bridge import BridgeError
+
     try:
         app(given, prog_name="prunelab", obj=shlex.join(["prunelab", *given]))
-    except NoTradeOffError as error:
-        _console.complain(error, debug=debug)
-        sys.exit(4)
+    except SystemExit as end:  # how Typer leaves, also when all went well
+        return int(end.code or 0)
     except (BridgeError, PruneLabError, OSError) as error:
         _console.complain(error, debug=debug)
-        sys.exit(3)
+        return _code_of(error)
     except KeyboardInterrupt:
         _console.stderr.print("Stopped.")
-        sys.exit(130)
+        return 130
     except Exception as error:  # noqa: BLE001  # the last door: a defect of ours is said in one line, too
         _console.complain(error, debug=debug)
         _console.stderr.print("This is a defect of prunelab. Run again with --debug and report what it prints.")
-        sys.exit(1)
+    return 1
+
+
+def _code_of(error: Exception) -> int:
+    from keras_prunelab._errors import NoTradeOffError, SweepStoppedError
+
+    if isinstance(error, NoTradeOffError):
+        return 4
+    return 5 if isinstance(error, SweepStoppedError) or is_full(error) else 3

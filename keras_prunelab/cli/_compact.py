@@ -43,9 +43,10 @@ def command(
     import matlab_bridge as bridge
 
     from ._inputs import open_model
-    from ._outputs import check_target, make_folder, save_keras
+    from ._outputs import check_sources, check_target, make_folder, save_keras
 
     check_target(out, {".keras", ".m"}, "a network of another size does not fit into the bytes of its .mat file")
+    check_sources([model], [out])
     opened = open_model(model, network)
     given = opened.model if fraction is None else kpl.remove_filters(opened.model, fraction, multiple_of=multiple_of)
     found = kpl.compaction(given)

@@ -46,7 +46,7 @@ def command(
 
     from ._inputs import open_model
     from ._model_files import ENDINGS
-    from ._outputs import check_target, make_folder, save_keras
+    from ._outputs import check_sources, check_target, make_folder, save_keras
 
     kind = target.suffix
     if source.suffix.lower() not in (".mat", *ENDINGS) or kind not in _ENDINGS or kind == source.suffix.lower():
@@ -55,6 +55,7 @@ def command(
             f"It got {source.name} and {target.name}."
         )
     check_target(target, _ENDINGS)
+    check_sources([source], [target])
     if kind == ".keras":
         opened = open_model(source, network)
         make_folder(target.parent)

@@ -48,7 +48,10 @@ def command(
     networks = find_networks(file)
     if networks:
         _console.table("Networks", {"Name": "left", "Class": "left"}, [(n.variable, n.class_name) for n in networks])
-        _console.say(f'See the layers of one: prunelab info {file} --network "{networks[0].variable}"')
+        _console.say(
+            f"See the layers of one: prunelab info {_console.shell_word(str(file))} "
+            f"--network {_console.shell_word(networks[0].variable)}"
+        )
 
 
 def _class(variable: VariableInfo) -> str:

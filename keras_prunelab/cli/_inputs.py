@@ -144,7 +144,7 @@ def named_network(variable: str | None) -> dict[str, Any]:
 def _in_options(message: str) -> str:
     """A message of the bridge in the words of the command line."""
     options = re.sub(r"\b(inputs|labels|network)=(?:'([^']*)')?", r"--\1 \2", message)
-    return re.sub(r" +([;,.])", r"\1", options)
+    return re.sub(r"(?<! ) +([;,.])", r"\1", options)
 
 
 def _described(opened: OpenedModel) -> Network | None:

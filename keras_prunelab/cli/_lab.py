@@ -26,6 +26,12 @@ Examples:
     prunelab lab workspace.mat --image-root D:/digits --inputs imdsValidation --sparsities 0.8:0.98:0.002
 """
 
+WRITTEN = (
+    *("report.html", "sweep.csv", "results.mat", "pruned.mat", "pruned.keras"),
+    *("accuracy.png", "layers.png", "filters.png", "blocks.png"),
+)
+"""The files that `lab` writes into its folder."""
+
 
 def command(
     context: typer.Context,
@@ -53,10 +59,11 @@ def command(
     from keras_prunelab._errors import NoTradeOffError
 
     from ._inputs import loading_code, open_data, open_model
-    from ._outputs import make_folder
+    from ._outputs import check_sources, make_folder
     from ._sweep import leave_if_stopped, run_without_collapse
     from ._trials import fitting
 
+    check_sources([workspace, data, inputs, labels], (out / name for name in WRITTEN), plots=out)
     levels = parse_levels(sparsities)
     opened = open_model(workspace, network)
     dataset = open_data(opened, data or workspace, inputs, labels, image_root)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_prunelab._atomic import replacing
-from keras_prunelab._errors import InvalidModelError
+from keras_prunelab._atomic import refuse_to_overwrite, replacing
+from keras_prunelab._errors import InvalidModelError, OverwriteError
 
 if TYPE_CHECKING:
     from ._inputs import OpenedModel
@@ -49,6 +49,55 @@ def check_target(path: Path, endings: Collection[str], why: str = "") -> None:
             f"{path.name} cannot be a function of MATLAB: its name is of letters, digits and underscores, begins with "
             "a letter, has at most 63 characters, and is no keyword. An example is buildNet.m."
         )
+
+
+def check_sources(
+    sources: Sequence[Path | str | None], targets: Iterable[Path | None], *, plots: Path | None = None
+) -> None:
+    """Refuse to write over what a command reads, by whatever path or link it is named, before any work.
+
+    Args:
+        sources: files and folders that it reads; a text may be the name of a variable, or `FILE:NAME`.
+        targets: the files that it writes; what goes beside one, such as the weights of MATLAB code, is checked too.
+        plots: the folder of its plots, which would be observations in a folder of images.
+
+    Raises:
+        OverwriteError: a target is a source, or is an image or a `.mat` file of a folder of data.
+    """
+    paths = [source for source in sources if isinstance(source, Path)]
+    texts = [source for source in sources if isinstance(source, str)]
+    names = [name for text in texts for name in (text, text.rpartition(":")[0]) if name]
+    read = [*paths, *(folder / name for name in names for folder in (Path(), *(path.parent for path in paths)))]
+    written = [path for target in targets if target is not None for path in (target, *_beside(target))]
+    refuse_to_overwrite(read, *written)
+    for source in filter(Path.is_dir, paths):
+        inside = [path for path in written if path.exists() and _is_read_of_a_folder(path) and _is_in(path, source)]
+        if plots is not None and _is_in(plots, source):
+            inside.append(plots)
+        if inside:
+            raise OverwriteError(
+                f"{inside[0]} lies in {source}, a folder of data that is read, and nothing in it is written. Write to "
+                "another folder."
+            )
+
+
+def _is_read_of_a_folder(path: Path) -> bool:
+    from matlab_bridge.datasets._images import EXTENSIONS
+
+    return path.suffix.lower() in {".mat", *EXTENSIONS}
+
+
+def _is_in(path: Path, folder: Path) -> bool:
+    return path.resolve().is_relative_to(folder.resolve())
+
+
+def _beside(target: Path) -> list[Path]:
+    """What goes with a file: the weights of MATLAB code, the facts of a Keras model."""
+    from matlab_bridge.networks._sidecar import sidecar_path
+
+    if target.suffix == ".m":
+        return [target.with_name(f"{target.stem}Weights.mat")]
+    return [sidecar_path(target)] if target.suffix == ".keras" else []
 
 
 def make_folder(path: Path) -> None:

@@ -43,9 +43,10 @@ def command(
     import matlab_bridge as bridge
 
     from ._inputs import open_model
-    from ._outputs import check_target, make_folder, save_keras
+    from ._outputs import check_sources, check_target, make_folder, save_keras
 
     check_target(out, {".keras", ".mat"})
+    check_sources([model], [out])
     to_matlab = out.suffix == ".mat"
     opened = open_model(model, network)
     if to_matlab and opened.network is None:

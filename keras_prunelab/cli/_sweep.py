@@ -97,11 +97,14 @@ def command(
     from keras_prunelab._errors import InvalidDataError
 
     from ._inputs import open_data, open_model
-    from ._outputs import make_folder
+    from ._outputs import check_sources, make_folder
     from ._trials import fitting
 
     if out.suffix.lower() not in {".csv", ".json", ".parquet", ".mat"}:
         raise InvalidDataError(f"--out is a .csv, .json, .parquet or .mat file, but got {str(out)!r}.")
+    read = [model, data, train, inputs, labels]
+    check_sources([*read, store], [out])
+    check_sources(read, [store])
     levels = "auto" if sparsities.strip() == "auto" else parse_levels(sparsities)
     opened = open_model(model, network)
     dataset, _ = fitting(opened.model, open_data(opened, data or model, inputs, labels, image_root))
@@ -160,16 +163,24 @@ def run_sweep(
     import keras_prunelab as kpl
 
     with _console.progress("Sweep") as advance:
-        result = kpl.sweep(
-            opened.model,
-            dataset,
-            levels,
-            tuple(_names(scores)),
-            convention=convention or opened.convention,
-            progress=lambda at: advance(at.done, at.total, at.what),
-            **options,
-        )
+        try:
+            result = kpl.sweep(
+                opened.model,
+                dataset,
+                levels,
+                tuple(_names(scores)),
+                convention=convention or opened.convention,
+                progress=lambda at: advance(at.done, at.total, at.what),
+                **options,
+            )
+        except kpl.SweepStoppedError as error:
+            if error.result is None or error.result.table.empty:
+                raise
+            result = error.result
     if result.complete:
+        return result
+    if reason := result.metadata.get("stopped"):
+        _console.warn(str(reason))
         return result
     if result.table.empty:
         raise KeyboardInterrupt
@@ -237,6 +248,6 @@ def _numbers(text: str | None) -> int | list[int] | None:
 
 
 def leave_if_stopped(result: kpl.SweepResult) -> None:
-    """End with the exit code of Ctrl-C, once what was measured until then is written."""
+    """End with the exit code of Ctrl-C, or of a failure, once what was measured until then is written."""
     if not result.complete:
-        raise typer.Exit(130)
+        raise typer.Exit(5 if "stopped" in result.metadata else 130)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from matlab_bridge._errors import DatasetNotFoundError
+from matlab_bridge._text import one_line
 
 from ._dataset import size_text
 from ._names import is_output_beside_target, is_prediction, split_of
@@ -36,7 +37,7 @@ class Candidate:
     rank: tuple[int, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.name} ({size_text(self.size)} {self.class_name}): {self.reason}"
+        return one_line(f"{self.name} ({size_text(self.size)} {self.class_name}): {self.reason}")
 
 
 class SeveralPairsError(DatasetNotFoundError):

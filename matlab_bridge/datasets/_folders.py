@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import lzma
-import re
-import stat
 import zipfile
-import zlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from matlab_bridge._errors import DatasetError, DatasetNotFoundError, UnsafeArchiveError
+from matlab_bridge._errors import DatasetNotFoundError
 
+from ._archives import bytes_of, members_of
 from ._dataset import shortened
 from ._images import EXTENSIONS, ImageFile
 from ._names import SPLITS, split_of
@@ -20,10 +17,7 @@ from ._names import SPLITS, split_of
 Images = dict[tuple[str, ...], ImageFile]
 Skipped = tuple[str, ...]
 
-_CHUNK = 1 << 20
 _MOST_NAMED = 5  # of the files that are left out
-# Deflate cannot do better than about 1 : 1,032; a nested or overlapping archive can.
-_LARGEST_RATIO = 1100
 
 
 def folder_images(folder: Path) -> tuple[Images, Skipped]:
@@ -53,22 +47,13 @@ def zip_images(archive: zipfile.ZipFile, max_bytes: int) -> tuple[Images, Skippe
     Raises:
         UnsafeArchiveError: for members with absolute paths or `..`, for symbolic links, and for too much
             data.
+        DatasetError: for members that are encrypted, or that have one name.
     """
-    members = [member for member in archive.infolist() if not member.is_dir()]
-    for member in members:
-        _check_member(member)
-    total = sum(member.file_size for member in members)
-    if total > max_bytes:
-        raise UnsafeArchiveError(
-            f"{archive.filename} would grow to {total} bytes, more than the {max_bytes} that are allowed. If "
-            "you trust it, pass max_bytes=."
-        )
+    members = members_of(archive, max_bytes)
     return _sorted_images(
         {
-            PurePosixPath(member.filename.replace("\\", "/")).parts: ImageFile(
-                f"{archive.filename}/{member.filename}", partial(_member_bytes, archive, member)
-            )
-            for member in members
+            parts: ImageFile(f"{archive.filename}/{member.filename}", partial(bytes_of, archive, member))
+            for parts, member in members.items()
         }
     )
 
@@ -143,41 +128,3 @@ def _sorted_images(found: Images) -> tuple[Images, Skipped]:
     shown = sorted(parts for parts in found if not any(part.startswith((".", "__MACOSX")) for part in parts))
     images = {parts: found[parts] for parts in shown if PurePosixPath(parts[-1]).suffix.lower() in EXTENSIONS}
     return images, tuple("/".join(parts) for parts in shown if parts not in images)
-
-
-def _check_member(member: zipfile.ZipInfo) -> None:
-    name = member.filename.replace("\\", "/")
-    parts = PurePosixPath(name).parts
-    reason = None
-    if name.startswith("/") or re.match(r"[A-Za-z]:", name):
-        reason = "has an absolute path"
-    elif ".." in parts:
-        reason = "leaves the folder of the archive"
-    elif stat.S_ISLNK(member.external_attr >> 16):
-        reason = "is a symbolic link"
-    elif member.file_size > _LARGEST_RATIO * max(member.compress_size, 1):
-        reason = f"claims to grow from {member.compress_size} to {member.file_size} bytes"
-    if reason:
-        raise UnsafeArchiveError(
-            f"The archive's member {member.filename!r} {reason}. Make the archive anew without it."
-        )
-    if member.flag_bits & 1:
-        raise DatasetError(
-            f"The archive's member {member.filename!r} is encrypted. Make the archive without a password."
-        )
-
-
-def _member_bytes(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    """A member's bytes, counted while they are inflated: the size that an archive claims need not be true."""
-    chunks, total = [], 0
-    try:
-        with archive.open(member) as stream:
-            while chunk := stream.read(_CHUNK):
-                total += len(chunk)
-                if total > member.file_size:
-                    raise UnsafeArchiveError(f"The archive's member {member.filename!r} is larger than it claims.")
-                chunks.append(chunk)
-    # NotImplementedError is what zipfile raises for a compression that it does not know.
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, NotImplementedError) as error:
-        raise DatasetError(f"The archive's member {member.filename!r} cannot be read: {error}") from error
-    return b"".join(chunks)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from PIL.ImageFile import ImageFile as PillowFile
 
 from matlab_bridge._errors import DatasetError, UnsafeArchiveError
 
@@ -24,7 +26,14 @@ EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 
 # rgb2gray's documentation gives these weights: https://www.mathworks.com/help/matlab/ref/rgb2gray.html
 _GRAY_WEIGHTS = (0.2989, 0.5870, 0.1140)
-_MOST_PIXELS = 1 << 28
+# Pillow opens many more, some of them with other programs, such as PostScript with Ghostscript.
+_FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
+_MOST_PIXELS = 1 << 26
+# What Pillow's readers raise where bytes are not what they expect.
+_DAMAGE = (
+    *(OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, ArithmeticError, AttributeError),
+    *(struct.error, Image.DecompressionBombError, Image.DecompressionBombWarning),
+)
 # Pillow's names for 16 bits a channel, of which it reads 8.
 _WIDE = re.compile(r"(LA|RGB[AX]?);16[BLN]")
 
@@ -73,15 +82,28 @@ def decoded(file: ImageFile) -> Array:
         is dropped.
 
     Raises:
-        DatasetError: if it is no image, or one of more than 2^28 pixels.
+        DatasetError: if it is no image of these formats, or one of more than 2^26 pixels (8192 x 8192).
     """
     try:
-        with Image.open(io.BytesIO(file.read())) as image:
-            if image.width * image.height > _MOST_PIXELS:
-                raise DatasetError(f"{file.name} has {image.width} x {image.height} pixels, more than 2^28.")
-            return _wide_pixels(image, file) if _is_wide(image) else _pixels(image)
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+        content = file.read()
+        with _opened(content) as image:
+            return _wide_pixels(image, content) if _is_wide(image) else _pixels(image)
+    except DatasetError as error:
+        raise type(error)(f"{file.name}: {error}") from error
+    except UnidentifiedImageError as error:
+        raise DatasetError(
+            f"{file.name} cannot be read as an image: it is damaged, or of another format than {', '.join(_FORMATS)}."
+        ) from error
+    except _DAMAGE as error:
         raise DatasetError(f"{file.name} cannot be read as an image: {error}") from error
+
+
+def _opened(content: bytes) -> PillowFile:
+    """An image of one of the formats, its pixels not decoded yet, and not too many."""
+    image = Image.open(io.BytesIO(content), formats=_FORMATS)
+    if image.width * image.height > _MOST_PIXELS:
+        raise DatasetError(f"it has {image.width} x {image.height} pixels; at most 2^26 (8192 x 8192) are read.")
+    return image
 
 
 def _is_wide(image: Image.Image) -> bool:
@@ -94,21 +116,21 @@ def _raw_mode(tile: Any) -> str:
     return str(tile[3] if isinstance(tile[3], str) else tile[3][0] if tile[3] else "")
 
 
-def _wide_pixels(image: Image.Image, file: ImageFile) -> Array:
+def _wide_pixels(image: Image.Image, content: bytes) -> Array:
     """Gray or colours of 16 bits, read twice: a number with its bytes swapped has the lower one where Pillow looks."""
     mode = _raw_mode(image.tile[0])  # type: ignore[attr-defined]  # an image that comes from a file has tiles
     if mode.startswith("LA"):  # two numbers of 16 bits are as many bytes as four of 8
-        four = _read_as(file, "RGBA", "RGBA").astype(np.uint16)
+        four = _read_as(content, "RGBA", "RGBA").astype(np.uint16)
         return four[..., 0] << 8 | four[..., 1]
     stem, order = mode[:-1], mode[-1]
     is_big = order == "B" or (order == "N" and sys.byteorder == "big")
-    upper, lower = (_read_as(file, image.mode, stem + swapped) for swapped in ("BL" if is_big else "LB"))
+    upper, lower = (_read_as(content, image.mode, stem + swapped) for swapped in ("BL" if is_big else "LB"))
     return upper[..., :3].astype(np.uint16) << 8 | lower[..., :3]
 
 
-def _read_as(file: ImageFile, mode: str, raw_mode: str) -> Array:
+def _read_as(content: bytes, mode: str, raw_mode: str) -> Array:
     """An image whose bytes are taken for others than it says."""
-    with Image.open(io.BytesIO(file.read())) as image:
+    with _opened(content) as image:
         image._mode = mode  # Pillow has no other way to change what a file says of itself
         image.tile = [
             tile._replace(args=(raw_mode, *tile[3][1:]) if isinstance(tile[3], tuple) else raw_mode)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import pandas as pd
 from matlab_bridge._errors import DatasetError, DatasetNotFoundError, MissingFilesError
 from matlab_bridge.networks._network import Network
 
+from ._archives import MAX_BYTES, opened
 from ._arrays import arranged, readings
 from ._candidates import SeveralPairsError
 from ._dataset import Array, Dataset, Sequences
@@ -30,7 +30,6 @@ from ._predictions import predictions_of
 from ._sources import SINGLE, is_numpy, read_variables
 from ._trials import known_pair
 
-_FOUR_GIBIBYTES = 4 << 30
 _BESIDE = "labels"  # what the variables of a second file are together
 
 
@@ -42,7 +41,7 @@ def load_dataset(
     network: Network | None = None,
     image_root: str | Path | None = None,
     number_labels: NumberLabels = "auto",
-    max_bytes: int = _FOUR_GIBIBYTES,
+    max_bytes: int = MAX_BYTES,
 ) -> Dataset:
     """The observations and labels of a MAT-file, or of a folder or zip of images, as Keras takes them.
 
@@ -65,7 +64,7 @@ def load_dataset(
             here by their longest existing end, whichever system wrote them.
         number_labels: whether labels that are numbers are `"names"` of classes or their `"indices"`. With
             `"auto"`, what fits is taken; where both fit, what the network agrees with on a sample.
-        max_bytes: the most that a zip may take, uncompressed.
+        max_bytes: the most that a zip or an `.npz` may take, inflated, and the images of a zip, decoded.
 
     Returns:
         The data; `description` says how it was read.
@@ -93,18 +92,15 @@ def load_dataset(
     """
     path = Path(path)
     root = Path(image_root) if image_root is not None else None
-    request = _Request(path, network, expected_of(network), number_labels, root)
+    request = _Request(path, network, expected_of(network), number_labels, root, max_bytes)
     if path.is_dir():
         images, skipped = folder_images(path)
         if not images and is_mat_folder(path):
             return _from_mat_folder(request, inputs, labels)
         return _from_images(request, images, skipped, inputs, labels)
     if path.suffix.lower() == ".zip":
-        try:
-            with zipfile.ZipFile(path) as archive:
-                return _from_images(request, *zip_images(archive, max_bytes), inputs, labels, max_bytes)
-        except zipfile.BadZipFile as error:
-            raise DatasetError(f"{path} is no zip archive, or a broken one: {error}.") from error
+        with opened(path) as archive:
+            return _from_images(request, *zip_images(archive, max_bytes), inputs, labels, max_bytes)
     return _from_file(request, inputs, labels)
 
 
@@ -117,6 +113,7 @@ class _Request:
     expected: Expected
     number_labels: NumberLabels
     image_root: Path | None
+    max_bytes: int
 
     def encoded(self, raw: Any, inputs: Array | Sequences) -> Labels | None:
         if raw is None:
@@ -162,7 +159,7 @@ def _from_mat_folder(request: _Request, inputs: str | None, labels: str | None) 
 
 def _from_file(request: _Request, inputs: str | None, labels: str | None) -> Dataset:
     path, expected = request.path, request.expected
-    variables = read_variables(path, expected)
+    variables = read_variables(path, expected, request.max_bytes)
     notes = []
     if is_numpy(path):
         notes.append("The first axis of NumPy's arrays, the observations, is taken for MATLAB's last one.")
@@ -207,7 +204,7 @@ def _with_labels_of(
     beside: Path, labels: str, variables: Mapping[str, Any], inputs: str | None, request: _Request
 ) -> tuple[Mapping[str, Any], str, str]:
     """Variables of both files, those of the labels under one name, and the names of inputs and labels."""
-    others = read_variables(beside, request.expected)
+    others = read_variables(beside, request.expected, request.max_bytes)
     if inputs is None:
         found = candidates_in(variables, request.network, request.path).inputs
         inputs = found[0].name if len(found) == 1 else None

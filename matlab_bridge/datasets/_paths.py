@@ -14,7 +14,9 @@ from matlab_bridge.matfile._values import MatlabObject, StructArray
 
 from ._pairs import column
 
-_STEP = re.compile(r"\.?(?P<name>[A-Za-z]\w*)|(?P<bracket>[({])(?P<index>(?:\d+|:\s*,\s*\d+)(?:\s*,\s*\d+)*)[)}]")
+_STEP = re.compile(
+    r"\.?(?P<name>[A-Za-z]\w*)|(?P<bracket>[({])(?P<index>(?::\s*,\s*)?\d{1,18}(?:\s*,\s*\d{1,18})*)[)}]"
+)
 
 
 def resolve(variables: Mapping[str, Any], path: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pandas as pd
 
 from matlab_bridge._errors import DatasetError
 
+from ._archives import DAMAGE, MAX_BYTES, members_of, opened
 from ._dataset import Array
 from ._expected import Expected
 
@@ -21,17 +23,19 @@ SINGLE = "data"
 _NUMPY = frozenset((".npy", ".npz"))
 
 
-def read_variables(path: Path, expected: Expected) -> Mapping[str, Any]:
+def read_variables(path: Path, expected: Expected, max_bytes: int = MAX_BYTES) -> Mapping[str, Any]:
     """The variables of a file by name; a `.npy` or a `.csv` has one, `data`.
 
     Args:
         path: a file; what does not end in `.npz`, `.npy` or `.csv` is read as a MAT-file.
         expected: tells sequences from images: NumPy's first axis, the observations, becomes MATLAB's last one.
+        max_bytes: the most that an `.npz` may take, inflated.
 
     Returns:
         Values as `matfile.load` gives them.
 
     Raises:
+        UnsafeArchiveError: if an `.npz` would take more.
         DatasetError: if NumPy or pandas cannot read the file, or it holds Python objects.
         MatFileError: as `matfile.load` does.
     """
@@ -43,12 +47,15 @@ def read_variables(path: Path, expected: Expected) -> Mapping[str, Any]:
     try:
         if kind == ".csv":
             return {SINGLE: pd.read_csv(path)}
+        if kind == ".npz" or zipfile.is_zipfile(path):
+            with opened(path) as archive:
+                members_of(archive, max_bytes)
         with path.open("rb") as file:  # not by NumPy, which leaves a damaged file open
             found = np.load(file, allow_pickle=False)
             arrays = dict(found) if isinstance(found, Mapping) else {SINGLE: found}
-    except FileNotFoundError:
+    except (FileNotFoundError, DatasetError):
         raise
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, SyntaxError, TypeError, MemoryError, TokenError, *DAMAGE) as error:
         raise DatasetError(
             f"{path} cannot be read as a {kind} file: {error}. Python objects are never read from a file; save arrays "
             "of numbers or text."

@@ -55,8 +55,8 @@ class Header:
     @property
     def created(self) -> str:
         """The date in the text, in the writer's own words and language."""
-        match = re.search(r"Created on:?\s*(.*?)(?:\s+HDF5 schema.*|\s+by matio.*|\s*)$", self.text)
-        return match[1] if match else ""
+        date = self.text.partition("Created on")[2].removeprefix(":")
+        return re.split("HDF5 schema|by matio", date)[0].strip()
 
     @property
     def platform(self) -> str:

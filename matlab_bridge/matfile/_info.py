@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from matlab_bridge._text import one_line, visible
+
 
 @dataclass(frozen=True, slots=True)
 class VariableInfo:
@@ -31,7 +33,7 @@ class VariableInfo:
     def __str__(self) -> str:
         marks = (("complex", self.is_complex), ("sparse", self.is_sparse), ("global", self.is_global))
         words = [word for word, holds in marks if holds]
-        return f"{self.name}: {'x'.join(map(str, self.shape))} {' '.join([*words, self.class_name])}"
+        return one_line(f"{self.name}: {'x'.join(map(str, self.shape))} {' '.join([*words, self.class_name])}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,5 +56,5 @@ class FileInfo:
 
     def __str__(self) -> str:
         written = ", ".join(word for word in (self.platform, self.created) if word)
-        heading = f"{self.path} ({self.version}{', ' + written if written else ''})"
+        heading = visible(f"{self.path} ({self.version}{', ' + written if written else ''})")
         return "\n".join([heading, *(f"  {variable}" for variable in self.variables)])

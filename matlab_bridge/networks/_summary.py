@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from matlab_bridge._text import one_line
+
 from ._network import Layer, Network
 from ._normalization import Normalization
 from ._summary_sources import SOURCE_TYPES
@@ -28,7 +30,7 @@ def layer_table(network: Network) -> str:
     """
     heads = ("", "Name", "Type", "Description", "Learnables")
     rows = [
-        (str(number), layer.name, layer_type(layer), description(layer), f"{learnables(layer):,}")
+        (str(number), *map(one_line, (layer.name, layer_type(layer), description(layer))), f"{learnables(layer):,}")
         for number, layer in enumerate(network.layers, start=1)
     ]
     widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
@@ -58,11 +60,11 @@ def learnables(layer: Layer) -> int:
 def _heading(network: Network) -> list[str]:
     where = f" {network.source.variable!r} of {network.source.path.name}" if network.source else ""
     total = _count(sum(map(learnables, network.layers)), "learnable")
-    heading = [f"{network.class_name}{where}: {_count(len(network.layers), 'layer')}, {total}"]
+    heading = [f"{one_line(network.class_name)}{one_line(where)}: {_count(len(network.layers), 'layer')}, {total}"]
     heading += [f"Input: {description(layer)}" for layer in network.layers if layer.kind.endswith("InputLayer")]
     names = network.class_names
     if names:
-        shown = ", ".join(names[:_CLASSES_SHOWN]) + (", ..." if len(names) > _CLASSES_SHOWN else "")
+        shown = ", ".join(map(one_line, names[:_CLASSES_SHOWN])) + (", ..." if len(names) > _CLASSES_SHOWN else "")
         heading.append(f"{_count(len(names), 'class', 'classes')}: {shown}")
     return heading
 

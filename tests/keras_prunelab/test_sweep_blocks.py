@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import keras
 import numpy as np
 import pytest
@@ -48,6 +50,14 @@ def test_names_that_keras_made_tell_nothing_so_poolings_end_a_block():
     assert list(blocks.members.values()) == [("conv2d", "conv2d_1"), ("conv2d_2",), ("dense", "dense_1")]
     assert list(blocks.members) == ["conv2d to conv2d_1", "conv2d_2", "dense to dense_1"]
     assert "pooling" in blocks.rule
+
+
+def test_long_names_without_a_number_are_told_at_once():
+    names = ["classificationOutputHead", "fullyConnectedProjectionLayer", "a_" * 60, "x" * 5000]
+    start = time.process_time()
+    blocks = blocks_of(*_named(*(("Dense", name) for name in names)))
+    assert time.process_time() - start < 1
+    assert list(blocks.members) == [f"{names[0]} to {names[-1]}"]
 
 
 def test_a_grouping_of_ones_own():

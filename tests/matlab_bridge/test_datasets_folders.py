@@ -210,6 +210,47 @@ def test_encrypted_and_damaged_archives(tmp_path):
         load_dataset(path)
 
 
+def test_every_damage_of_an_archive_is_an_error_of_ours(tmp_path):
+    path = archive(tmp_path / "digits.zip", {f"{c}/a.png": png(pixels(c, 6, 5)) for c in range(2)})
+    raw = path.read_bytes()
+    chance = np.random.default_rng(0)
+    damaged = [raw[:length] for length in range(0, len(raw), 7)]
+    for _ in range(600):
+        data = bytearray(raw)
+        for at in chance.integers(len(raw), size=chance.integers(1, 4)):
+            data[at] = chance.choice([0, 1, 0x7F, 0xFF, data[at] ^ 1 << int(chance.integers(8))])
+        damaged.append(bytes(data))
+    errors = 0
+    for data in damaged:
+        path.write_bytes(data)
+        try:
+            load_dataset(path)
+        except DatasetError:
+            errors += 1
+    assert errors > len(damaged) // 3
+
+
+def test_a_compression_that_nobody_knows(tmp_path):
+    path = archive(tmp_path / "odd.zip", {"0/a.png": png(pixels(0, 6, 5)), "1/a.png": png(pixels(0, 6, 5))})
+    raw = bytearray(path.read_bytes())
+    for signature, place in ((b"PK\x01\x02", 10), (b"PK\x03\x04", 8)):
+        raw[raw.index(signature) + place] = 77
+    path.write_bytes(raw)
+    with pytest.raises(DatasetError, match=r"0/a\.png.*cannot be read"):
+        load_dataset(path)
+
+
+@pytest.mark.parametrize("name", ["0/a.png", "0//a.png", "./0/a.png", "0\\a.png"])
+@pytest.mark.filterwarnings("ignore:Duplicate name:UserWarning")  # zipfile's own, as it writes the archive of this test
+def test_two_members_of_one_name_are_not_one(tmp_path, name):
+    path = tmp_path / "twice.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        for member in ("0/a.png", name, "1/a.png"):
+            file.writestr(member, png(pixels(0, 6, 5)))
+    with pytest.raises(DatasetError, match=r"several members named '0/a\.png'"):
+        load_dataset(path)
+
+
 def test_nothing_is_written_beside_a_zip(tmp_path):
     path = archive(tmp_path / "digits.zip", {f"{c}/a.png": png(pixels(c, 6, 5)) for c in range(3)})
     load_dataset(path, network=NET)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import struct
+import warnings
 
 import numpy as np
 import pytest
@@ -83,6 +86,42 @@ def test_of_several_frames_the_first():
 def test_what_is_no_image(data):
     with pytest.raises(DatasetError, match="a file cannot be read as an image"):
         decoded(ImageFile("a file", lambda: data))
+
+
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n"
+
+
+@pytest.mark.parametrize(
+    "data", [EPS, b"P5 2 2 255 abcd", *(file(COLOUR, kind).read() for kind in ("GIF", "ICO", "TGA"))]
+)
+def test_other_formats_are_not_opened_whatever_their_ending_says(data, monkeypatch):
+    from PIL import EpsImagePlugin
+
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_, **__: pytest.fail("Ghostscript was started"))
+    with pytest.raises(DatasetError, match="of another format than PNG, JPEG, BMP, TIFF"):
+        decoded(ImageFile("a.png", lambda: data))
+
+
+def test_an_image_of_more_pixels_than_a_network_takes():
+    header = file(COLOUR, "BMP").read()
+    for width, height in ((8193, 8192), (2**16, 2**16), (2**31 - 1, 2**31 - 1)):
+        large = header[:18] + struct.pack("<2i", width, height) + header[26:]
+        with pytest.raises(DatasetError, match=r"a\.bmp"):
+            decoded(ImageFile("a.bmp", lambda large=large: large))
+
+
+def test_every_damage_of_an_image_is_an_error_of_ours():
+    chance = np.random.default_rng(0)
+    for kind in ("PNG", "JPEG", "BMP", "TIFF"):
+        raw = file(COLOUR, kind).read()
+        for _ in range(400):
+            data = bytearray(raw)
+            for at in chance.integers(len(raw), size=chance.integers(1, 4)):
+                data[at] = chance.choice([0, 1, 0x7F, 0xFF, data[at] ^ 1 << int(chance.integers(8))])
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of Pillow, about the damage
+                with contextlib.suppress(DatasetError):
+                    decoded(ImageFile("an image", lambda data=data: bytes(data)))
 
 
 def test_rgb2gray_has_the_documented_weights():

@@ -63,6 +63,8 @@ def test_columns_of_tables():
         ("images..data", "'images..data' is no path"),
         ("2x", "'2x' is no path"),
         ("c{x}", "no path"),
+        (f"c{{{'9' * 18}}}", "outside of 'c'"),
+        (f"c{{{'9' * 5000}}}", "no path"),  # Python makes no integer of so many digits
     ],
 )
 def test_a_path_that_breaks_says_where_and_what_there_is(path, says):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 
-from matlab_bridge import DatasetError, DatasetNotFoundError, load_dataset
+from matlab_bridge import BridgeError, DatasetError, DatasetNotFoundError, UnsafeArchiveError, load_dataset
 from matlab_bridge.matfile import save
 from tests.matlab_bridge.datasets_by_hand import network, pixels
 
@@ -101,6 +103,30 @@ def test_damaged_files_are_an_error_of_ours(tmp_path, name):
     (tmp_path / name).write_bytes(b"" if name == "x.csv" else b"PK\x03\x04 no archive")
     with pytest.raises(DatasetError, match="cannot be read"):
         load_dataset(tmp_path / name)
+
+
+def test_an_archive_of_arrays_that_would_grow_too_large(tmp_path):
+    np.savez_compressed(tmp_path / "x.npz", x=np.zeros((4, 1000)), y=np.arange(4))
+    with pytest.raises(UnsafeArchiveError, match="more than the 1000 that are allowed"):
+        load_dataset(tmp_path / "x.npz", "x", "y", max_bytes=1000)
+
+
+@pytest.mark.parametrize("name", ["x.npz", "x.npy"])
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast:RuntimeWarning")  # single precision has no 1e300
+def test_every_damage_of_arrays_is_an_error_of_ours(tmp_path, name):
+    if name == "x.npz":
+        np.savez(tmp_path / name, x=np.eye(4), y=np.arange(4))
+    else:
+        np.save(tmp_path / name, np.eye(4))
+    raw = (tmp_path / name).read_bytes()
+    chance = np.random.default_rng(0)
+    for _ in range(300):
+        data = bytearray(raw)
+        for at in chance.integers(min(len(raw), 400), size=chance.integers(1, 4)):
+            data[at] = chance.choice([0, 1, 0x39, 0x7F, 0xFF, data[at] ^ 1 << int(chance.integers(8))])
+        (tmp_path / name).write_bytes(data)
+        with contextlib.suppress(BridgeError):
+            load_dataset(tmp_path / name, "x" if name == "x.npz" else "data")
 
 
 def mat_folder(root, extra=False):

@@ -131,6 +131,8 @@ def test_descriptions_that_do_not_fit(describe: list[Any], message: str) -> None
         ("net.V", "Nothing is at 'net.V': 'net' has no 'V'. It has: W."),
         ("net.W{3}", "Nothing is at 'net.W{3}': 'net.W' has no '{3}'. It has: none: it is an array of (1, 2)."),
         ("net+1", "'net+1' is no path: a name, then '.field', '{1}' or '(1)'."),
+        # Python makes no integer of more than 4,300 digits.
+        (f"net.W{{{'9' * 5000}}}", f"'net.W{{{'9' * 5000}}}' is no path: a name, then '.field', '{{1}}' or '(1)'."),
     ],
 )
 def test_paths_that_lead_nowhere(path: str, message: str) -> None:

@@ -12,8 +12,9 @@ import pytest
 
 import keras_prunelab as kpl
 import matlab_bridge as mb
-from keras_prunelab.cli import main
 from matlab_bridge import matfile
+
+from .command import run
 
 FILES = [
     ("OlivierMor__Vision-Based-Speed-Sign-Recognition/trainedModel.mat", None),
@@ -94,9 +95,7 @@ def test_networks_are_written_with_the_sizes_that_are_left(
 
 
 def test_the_command(workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as end:
-        main(["compact", str(workspace), "--fraction", "0.5", "--out", str(tmp_path / "small.keras")])
-    assert end.value.code == 0
+    assert run("compact", workspace, "--fraction", "0.5", "--out", tmp_path / "small.keras") == 0
     assert "parameters became" in capsys.readouterr().out
     whole = mb.load_network(workspace).to_keras()
     small = keras.saving.load_model(tmp_path / "small.keras")
@@ -105,17 +104,9 @@ def test_the_command(workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     kpl.prune(keras.Sequential([*layers, keras.layers.Dense(2)]), 0.5, granularity="channel", include="conv").save(
         tmp_path / "pruned.keras"
     )
-    with pytest.raises(SystemExit) as end:
-        main(["compact", str(tmp_path / "pruned.keras"), "--out", str(tmp_path / "buildSmall.m")])
-    assert end.value.code == 0
+    assert run("compact", tmp_path / "pruned.keras", "--out", tmp_path / "buildSmall.m") == 0
     assert ", 4, 'Name', 'conv'" in (tmp_path / "buildSmall.m").read_text(encoding="utf-8")
     assert (tmp_path / "buildSmallWeights.mat").is_file()
-
-
-def run(*arguments: str | Path) -> int:
-    with pytest.raises(SystemExit) as end:
-        main([str(argument) for argument in arguments])
-    return int(end.value.code or 0)
 
 
 @pytest.mark.parametrize(

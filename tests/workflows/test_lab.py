@@ -18,15 +18,10 @@ import pytest
 
 import matlab_bridge as mb
 from keras_prunelab._sweep._evaluate import Evaluator
-from keras_prunelab.cli import main
+
+from .command import run
 
 LEVELS = "0:0.9:0.1"
-
-
-def run(*arguments: str | Path) -> int:
-    with pytest.raises(SystemExit) as end:
-        main([str(argument) for argument in arguments])
-    return int(end.value.code or 0)
 
 
 @pytest.fixture(scope="module")

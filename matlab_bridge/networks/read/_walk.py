@@ -15,7 +15,7 @@ from matlab_bridge.matfile._values import MatlabObject
 T = TypeVar("T")
 
 # A field of a struct or an object, an element of a cell or an array: ".W", "{2}", "(1,3)".
-_STEP = re.compile(r"\.?(?P<field>[A-Za-z]\w*)|[{(](?P<index>\d+(?:\s*,\s*\d+)*)[})]")
+_STEP = re.compile(r"\.?(?P<field>[A-Za-z]\w*)|[{(](?P<index>\d{1,18}(?:\s*,\s*\d{1,18})*)[})]")
 
 
 def walk(value: Any, path: str, recognise: Callable[[Any], T | None]) -> Iterator[tuple[str, Any, T]]:

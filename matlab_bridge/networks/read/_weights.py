@@ -37,7 +37,7 @@ _TRANSFERS = {
     "softsign": "elliotsig",
     "tanh": "tansig",
 }
-_THETA = re.compile(r"Theta_?(\d+)", re.IGNORECASE)
+_THETA = re.compile(r"Theta_?(\d{1,9})", re.IGNORECASE)
 _WEIGHT_CELLS = ("W", "weights", "LayerWeights")
 _BIAS_CELLS = ("b", "bias", "biases", "LayerBiases")
 _ACTIVATION_CELLS = ("activation_fcns", "activations", "activation", "Activations", "transferFcns")

@@ -8,7 +8,6 @@ a class stores its objects.
 
 from __future__ import annotations
 
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from matlab_bridge._atomic import temporary_folder
 from matlab_bridge._errors import BridgeError
 from matlab_bridge.networks._network import Array, Network, column_major
 
@@ -108,8 +108,8 @@ def _by_stamps(
 
 def _stamped(file: ArrayFile, stamps: Mapping[float, Place], templates: Mapping[Place, Array], read: Reader) -> Network:
     """The network in a scratch copy of the file, in which these arrays are constant."""
-    with tempfile.TemporaryDirectory() as folder:
-        scratch = Path(folder) / file.path.name
+    with temporary_folder() as folder:
+        scratch = folder / file.path.name
         constants = {
             place: np.full(templates[place].size, stamp, templates[place].dtype) for stamp, place in stamps.items()
         }

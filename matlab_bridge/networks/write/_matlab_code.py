@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from matlab_bridge import matfile
-from matlab_bridge._atomic import replacing
+from matlab_bridge._atomic import refuse_to_overwrite, replacing
 from matlab_bridge._errors import InvalidNetworkError, UnsupportedLayerError
+from matlab_bridge._text import one_line
 from matlab_bridge.networks._input_format import dimensions
 from matlab_bridge.networks._network import Connection, Layer, Network
 from matlab_bridge.networks._public import public_layer
@@ -30,7 +31,7 @@ from ._matlab_text import (
     quoted,
     settings_field,
 )
-from ._model import demand_weights, network_of
+from ._model import demand_weights, network_of, sources_of
 from ._without_outputs import without_output_layers
 
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ def write_matlab_code(
         UnsupportedLayerError: for layers that no function of MATLAB makes, naming each; nothing is written then.
         UntrainedNetworkError: if layers have no weights yet.
         InvalidNetworkError: if a name cannot be one in MATLAB, or the network has no input layer.
+        OverwriteError: if the file of weights is the one that the network came from.
 
     Examples:
         >>> import tempfile, keras, matlab_bridge as mb
@@ -139,6 +141,7 @@ def write_matlab_code(
     code = Path(path)
     weights = Path(weights_path) if weights_path is not None else code.with_name(f"{code.stem}Weights.mat")
     _check_paths(code, weights)
+    refuse_to_overwrite(sources_of(network), weights)
     net = network_of(network, class_names)
     plan = _Plan(without_output_layers(replace(net, layers=tuple(map(public_layer, net.layers)))))
     text = plan.code(code.stem, Path(os.path.relpath(weights, code.parent)).as_posix())
@@ -176,7 +179,7 @@ class _Plan:
         return _CODE.format(
             name=name,
             NAME=name.upper(),
-            weights=weights,
+            weights=one_line(weights),
             weights_literal=quoted(weights),
             example="\n".join(self._example()),
             release=max([_OLDEST, *(constructor.since for constructor in self._constructors.values())]),
@@ -229,7 +232,7 @@ class _Plan:
             return literal_size(np.ravel(value))
         if not is_large(value):
             return literal(value)
-        field = settings_field(layer.name, setting)
+        field = settings_field(layer.name, setting, self._large)
         self._large[field] = value
         return f"saved.settings.{field}"
 
@@ -253,7 +256,7 @@ class _Plan:
         for name, layer in zip(names, inputs, strict=True):
             sizes, letters = _format(layer)
             arrays.append(f"dlarray(single({name}), '{letters}')")
-            lines.append(f"%      % {name} is {'-by-'.join(sizes)}, for {layer.name}")
+            lines.append(f"%      % {name} is {'-by-'.join(sizes)}, for {one_line(layer.name)}")
         return [*lines, "%" + call("scores = predict", ["net", *arrays], 6).replace("\n", "\n%") + ";"]
 
 

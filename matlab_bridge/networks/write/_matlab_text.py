@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
+from matlab_bridge._text import one_line
 from matlab_bridge.networks._network import Array
 
 WIDTH = 80
@@ -30,13 +32,27 @@ def is_function_name(name: str) -> bool:
 
 
 def quoted(text: str) -> str:
-    """A char row.
+    r"""A char row; characters that would end the line, or that nobody sees, are numbers: `['a' char(10) 'b']`.
 
     Examples:
-        >>> quoted("it's")
-        "'it''s'"
+        >>> quoted("it's"), quoted("2 lines\nof text")
+        ("'it''s'", "['2 lines' char(10) 'of text']")
     """
+    parts = [
+        _plain("".join(characters)) if is_plain else _codes("".join(characters))
+        for is_plain, characters in itertools.groupby(text, lambda character: one_line(character) == character)
+    ]
+    return _plain(text) if one_line(text) == text else f"[{' '.join(parts)}]"
+
+
+def _plain(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
+
+
+def _codes(text: str) -> str:
+    """A call that makes a char row of numbers; MATLAB's characters are units of UTF-16."""
+    codes = np.frombuffer(text.encode("utf-16-le", "surrogatepass"), "<u2")
+    return f"char({codes[0]})" if len(codes) == 1 else f"char([{' '.join(map(str, codes))}])"
 
 
 def literal(value: Any) -> str:
@@ -101,9 +117,12 @@ def _filled(start: str, parts: Sequence[str], end: str, separator: str, indent: 
     return "\n".join([*lines, line if parts else start + end])
 
 
-def settings_field(layer_name: str, setting: str) -> str:
-    """The name of the field that holds a large setting of a layer: `"input_Mean"`."""
-    return re.sub(r"\W", "_", f"x{layer_name}" if not layer_name[:1].isalpha() else layer_name) + f"_{setting}"
+def settings_field(layer_name: str, setting: str, taken: Container[str]) -> str:
+    """The name of the field that holds a large setting of a layer, `"input_Mean"`, and that no other setting has."""
+    plain = re.sub(r"[^A-Za-z0-9_]", "_", layer_name)
+    start = plain if re.match("[A-Za-z]", plain) else f"x{plain}"
+    ends = (f"_{setting}" + (f"_{number}" if number > 1 else "") for number in itertools.count(1))
+    return next(field for end in ends if (field := start[: _LONGEST_NAME - len(end)] + end) not in taken)
 
 
 def is_large(value: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matlab_bridge._errors import UntrainedNetworkError
@@ -37,6 +38,18 @@ def network_of(model: keras.Model | Network, class_names: Iterable[str] = ()) ->
         network = from_keras(network)
         network = replace(network, class_names=known or network.class_names)
     return with_class_names(network, class_names)
+
+
+def sources_of(model: keras.Model | Network) -> list[Path]:
+    """The file that a network, or a model in memory, came from; none where it came from no file."""
+    network: Network | None
+    if isinstance(model, Network):
+        network = model
+    else:
+        from matlab_bridge.networks._sidecar import origin
+
+        network = origin(model)
+    return [network.source.path] if network is not None and network.source is not None else []
 
 
 def demand_weights(network: Network) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from matlab_bridge._atomic import replacing
+from matlab_bridge._atomic import refuse_to_overwrite, replacing
 from matlab_bridge._errors import (
     NetworkError,
     NetworkMismatchError,
@@ -61,7 +61,8 @@ def save_network(
     Raises:
         NetworkMismatchError: if the model is not the network of the file: names or shapes differ.
         NetworkNotFoundError: if the file holds no network, or several and it is not known which.
-        NetworkError: if `path` is `like`, or the file does not store a parameter as an array of its own.
+        OverwriteError: if `path` is `like`, by whatever path or link.
+        NetworkError: if the file does not store a parameter as an array of its own.
         MatFileError: if the file cannot be read.
 
     Examples:
@@ -70,7 +71,7 @@ def save_network(
         >>> mb.save_network("pruned.mat", pruned, like="trained.mat")  # doctest: +SKIP
     """
     target, source = Path(path), Path(like)
-    _refuse_to_overwrite(source, target)
+    refuse_to_overwrite([source], target)
     network = _network_of(source, model, variable, describe)
     described = network.source.describe if network.source else ()
     changes = _changes(network, _parameters_of(model, network))
@@ -88,15 +89,6 @@ def save_network(
     with replacing(target) as temporary:
         file.write(temporary, vectors)
         _verify(read(temporary), network.with_parameters(changes))
-
-
-def _refuse_to_overwrite(source: Path, target: Path) -> None:
-    if target.exists() and source.exists() and target.samefile(source):
-        other = target.with_stem(f"{target.stem}_pruned")
-        raise NetworkError(
-            f"{source} is where the network comes from, and is never written. "
-            f"Write to another path, such as {str(other)!r}, and rename that file if it is to take the place."
-        )
 
 
 def _arrays_of(source: Path) -> ArrayFile:

@@ -16,7 +16,7 @@ from matlab_bridge._errors import InvalidNetworkError, MissingPackageError, Unsu
 from matlab_bridge.networks._network import Layer, Network
 from matlab_bridge.networks._public import public_layer
 
-from ._model import demand_weights, network_of
+from ._model import demand_weights, network_of, sources_of
 from ._without_outputs import without_output_layers
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def export_onnx(network: keras.Model | Network, path: str | os.PathLike[str]) ->
     demand_weights(net)
     model = _model(net)
     onnx.checker.check_model(model, full_check=True)
-    with replacing(path) as temporary:
+    with replacing(path, sources=sources_of(network)) as temporary:
         onnx.save_model(model, str(temporary))
 
 

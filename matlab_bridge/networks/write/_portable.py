@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from matlab_bridge import matfile
+from matlab_bridge._atomic import refuse_to_overwrite
 from matlab_bridge._errors import InvalidNetworkError
 from matlab_bridge.matfile._values import CategoricalArray, FunctionHandle
 from matlab_bridge.networks._network import Array, Connection, Layer, Network
@@ -18,7 +19,7 @@ from matlab_bridge.networks._portable_form import FORMAT, VERSION
 from matlab_bridge.networks._public import public_layer
 from matlab_bridge.networks.read._values import texts
 
-from ._model import network_of
+from ._model import network_of, sources_of
 
 if TYPE_CHECKING:
     import keras
@@ -79,6 +80,7 @@ def save_portable(
     Raises:
         UnsupportedLayerError: if the Keras model has a layer that MATLAB has not.
         InvalidNetworkError: if `variables` has the name of the network's variable.
+        OverwriteError: if `path` is the file that the network came from.
 
     Examples:
         >>> import tempfile, keras, matlab_bridge as mb
@@ -93,6 +95,7 @@ def save_portable(
         raise InvalidNetworkError(
             f"The network and another variable are both named {name!r}; give the network another name=."
         )
+    refuse_to_overwrite(sources_of(network), path)
     matfile.save(path, {name: portable_struct(network_of(network, class_names)), **variables}, version=version)
 
 

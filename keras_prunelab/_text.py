@@ -1,0 +1,38 @@
+"""Names and messages for people, without what a terminal, a browser or a reader's eye would obey."""
+
+from __future__ import annotations
+
+import unicodedata
+
+# Control characters; invisible ones such as those that turn the direction of writing; separators of lines.
+_OBEYED = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
+# Ends of lines and tabs shape a message; Persian, Indic scripts and emoji need the two joiners.
+_HARMLESS = frozenset("\n\t\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}")
+
+
+def visible(text: str) -> str:
+    r"""Text in which control characters, and those that turn the direction of writing, are spelled out.
+
+    Args:
+        text: any, such as the name of a layer or a variable of somebody else's file.
+
+    Returns:
+        The text; `\x1b`, `\u202e` and the like stand where such a character was.
+
+    Examples:
+        >>> print(visible("conv\x1b[31m1"))
+        conv\x1b[31m1
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        character.encode("unicode_escape").decode("ascii")
+        if unicodedata.category(character) in _OBEYED and character not in _HARMLESS
+        else character
+        for character in text
+    )
+
+
+def one_line(text: str) -> str:
+    """As `visible`, with ends of lines and tabs spelled out too: a name in a table, a plot or a comment of code."""
+    return visible(text).replace("\n", "\\n").replace("\t", "\\t")
