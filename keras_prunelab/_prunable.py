@@ -87,7 +87,10 @@ def prunable(
             items.append(item)
         else:
             skipped.append(Skipped(item.path, item.layer, reason))
-    skipped += [Skipped(item.path, item.layer, "a state of its layer, not trained") for item in untrained]
+    for item in untrained:
+        is_quantized = quantized_kernel(item) is not None
+        reason = reason_to_skip(item, learnables) if is_quantized else "a state of its layer, not trained"
+        skipped.append(Skipped(item.path, item.layer, str(reason)))
     if not items:
         reasons = "; ".join(f"{skip.path}: {skip.reason}" for skip in skipped[:8])
         raise NothingToPruneError(

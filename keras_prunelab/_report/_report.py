@@ -45,8 +45,8 @@ def report(
 
     Args:
         result: a sweep.
-        choice: a point of it, from `result.choose`; None where no level is meaningful: the report then has the graph,
-            the points and the reason.
+        choice: a point of it, from `result.choose`; None where no level is chosen: the report then has the graph and
+            the points, and where no level is meaningful, the reason.
         path: the file to write; replaced only when the new one is whole. Its folder is made where needed.
         title: the heading.
         network_summary: the layers of the network for the appendix, as text or as a table.

@@ -11,7 +11,9 @@ import keras
 import numpy as np
 
 from keras_prunelab._backend import compiled_forward
-from keras_prunelab._errors import InvalidModelError
+from keras_prunelab._data import checked_batch_size
+from keras_prunelab._errors import InvalidDataError, InvalidModelError
+from keras_prunelab._numbers import real_number
 from keras_prunelab._rebuild import is_graph
 
 from ._memory import Memory
@@ -34,14 +36,18 @@ def latency(models: Sequence[keras.Model], batch: int = 1, *, seconds: float = 1
     Raises:
         InvalidModelError: one is not built, or a subclass whose inputs nobody knows; or its batches have a length of
             their own, which is another one.
+        InvalidDataError: `batch` is no whole number from 1, or `seconds` no number from 0.
     """
+    size, duration = checked_batch_size(batch), real_number(seconds)
+    if duration is None or not duration >= 0:
+        raise InvalidDataError(f"seconds={seconds!r}; it is a number from 0.")
     if isinstance(models, keras.Model):
         raise InvalidModelError("latency takes several models, to be measured side by side: write latency([model]).")
     memories = [Memory(model) for model in models]
     try:
-        runs = [_prepared(model, batch) for model in models]
+        runs = [_prepared(model, size) for model in models]
         times: list[list[float]] = [[] for _ in models]
-        deadline = time.perf_counter() + seconds * len(models)
+        deadline = time.perf_counter() + duration * len(models)
         while time.perf_counter() < deadline or len(times[-1]) < 3:
             for run, found in zip(runs, times, strict=True):
                 start = time.perf_counter()

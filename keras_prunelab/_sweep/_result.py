@@ -12,6 +12,7 @@ import pandas as pd
 
 from keras_prunelab._errors import NoTradeOffError
 from keras_prunelab._masks import MaskSet
+from keras_prunelab._numbers import real_number
 
 from . import _files
 from ._blocks import blocks_of
@@ -148,7 +149,7 @@ class SweepResult:
         Raises:
             NoTradeOffError: no point meets the condition, and the message names the best one; or the dense network is
                 no better than a constant answer, so that no loss means anything; or `max_drop=1` for accuracy, which
-                may mean one point or all.
+                may mean one point or all; or a condition is no number.
             UnknownNameError: the sweep has no such score.
 
         Examples:
@@ -161,25 +162,26 @@ class SweepResult:
             >>> kpl.sweep(model, (x, np.arange(3)), [0.5, 0.6, 0.7]).choose(max_drop=0).sparsity_target
             0.7
         """
-        conditions = [max_drop is not None, min_metric is not None, max_bytes is not None, knee, sparsity is not None]
-        if sum(conditions) > 1:
+        numbers = {"max_drop": max_drop, "min_metric": min_metric, "max_bytes": max_bytes, "sparsity": sparsity}
+        given = {name: _number(name, value) for name, value in numbers.items() if value is not None}
+        if len(given) + bool(knee) > 1:
             raise NoTradeOffError(
                 "A choice has one condition, but several were given: pass max_drop, min_metric, max_bytes, knee "
                 "or sparsity."
             )
         points = self.trade_offs
-        if sparsity is not None:
-            return points.nearest(sparsity, score)
+        if "sparsity" in given:
+            return points.nearest(given["sparsity"], score)
         nonsense = no_meaning(self)
         if nonsense:
             raise NoTradeOffError(nonsense)
-        if min_metric is not None:
-            return points.at_least(min_metric, score)
-        if max_bytes is not None:
-            return points.within_bytes(max_bytes, score)
+        if "min_metric" in given:
+            return points.at_least(given["min_metric"], score)
+        if "max_bytes" in given:
+            return points.within_bytes(given["max_bytes"], score)
         if knee:
             return points.at_knee(score)
-        return points.within_drop(0.01 if max_drop is None else max_drop, score)
+        return points.within_drop(given.get("max_drop", 0.01), score)
 
     @property
     def trade_offs(self) -> TradeOffs:
@@ -307,3 +309,10 @@ class SweepResult:
             StoreMismatchError: it holds no result of a sweep.
         """
         return cls(**_files.read(path))
+
+
+def _number(name: str, value: object) -> float:
+    found = real_number(value)
+    if found is None:
+        raise NoTradeOffError(f"{name}={value!r} is no number.")
+    return found

@@ -89,6 +89,28 @@ def open_data(
     return data
 
 
+def loading_code(opened: OpenedModel, data: Path, options: dict[str, Path | str | None]) -> str:
+    """Python that opens a network and its data as a command did, and calls them `model` and `data`."""
+    given = "".join(f", {name}={str(value)!r}" for name, value in options.items() if value is not None)
+    path = str(opened.path)
+    if opened.network is not None:
+        imports = ["import matlab_bridge as mb"]
+        source = opened.network.source
+        named = f", {opened.variable!r}" if opened.variable else ""
+        if source is not None and source.describe:
+            imports.append("from matlab_bridge import WeightLayer")
+            named = f", describe={list(source.describe)!r}"
+        lines = [f"net = mb.load_network({path!r}{named})", "model = net.to_keras()"]
+    else:
+        imports = ["import dataclasses", "", "import keras_prunelab as kpl", "import matlab_bridge as mb"]
+        if any(type(layer).__module__.startswith("matlab_bridge") for layer in opened.model._flatten_layers()):
+            imports.append("import matlab_bridge.networks.keras_objects")
+        lines = [f"model = kpl.load_sparse({path!r})", "net = None"]
+        if _described(opened) is not None:
+            lines[-1] = f"net = dataclasses.replace(mb.from_keras(model), class_names={opened.class_names!r})"
+    return "\n".join([*imports, "", *lines, f"data = mb.load_dataset({str(data)!r}{given}, network=net)"])
+
+
 def named_network(variable: str | None) -> dict[str, Any]:
     """What `load_network` is told by --network: a variable, or, with blanks in it, the layers that matrices are.
 

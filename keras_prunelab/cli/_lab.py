@@ -12,6 +12,7 @@ from ._levels import DEFAULT_LEVELS, parse_levels
 
 if TYPE_CHECKING:
     import keras_prunelab as kpl
+    from keras_prunelab._errors import NoTradeOffError
 
     from ._inputs import OpenedModel
 
@@ -50,9 +51,8 @@ def command(
     size and by the names of the classes.
     """
     from keras_prunelab._errors import NoTradeOffError
-    from keras_prunelab._sweep._doubts import no_meaning
 
-    from ._inputs import open_data, open_model
+    from ._inputs import loading_code, open_data, open_model
     from ._outputs import make_folder
     from ._sweep import leave_if_stopped, run_without_collapse
     from ._trials import fitting
@@ -69,34 +69,59 @@ def command(
         )
     result = run_without_collapse(opened, dataset, levels, scores, convention=convention)
     result.to_csv(out / "sweep.csv")
-    choice = None if no_meaning(result) else result.choose(max_drop=max_drop)
+    choice, failure = _choose(result, max_drop)
     for doubt in result.doubts(choice):
         _console.warn(doubt)
     if choice is not None:
         _console.say(f"Choice: {choice.reason}")
-    loading = (
-        change
-        if opened.network is None
-        else _loading(opened, data or workspace, {"inputs": inputs, "labels": labels, "image_root": image_root})
-        + change
-    )
-    write_outputs(opened, result, choice, out, loading=loading, command=str(context.find_root().obj or ""))
+    given = {"inputs": inputs, "labels": labels, "image_root": image_root}
+    code = loading_code(opened, data or workspace, given) + change
+    write_outputs(opened, result, choice, failure, out, loading=code, command=str(context.find_root().obj or ""))
     if choice is None:
         _console.say("No level is chosen, so no pruned network is written.")
+        _tell_earlier(out)
     _console.say(f"Report: {(out / 'report.html').resolve()}")
     leave_if_stopped(result)
+    if failure is not None:
+        raise failure
+
+
+def _choose(result: kpl.SweepResult, max_drop: float) -> tuple[kpl.Choice | None, NoTradeOffError | None]:
+    """The choice, or the reason why no level meets the condition; neither where no level is meaningful."""
+    from keras_prunelab._errors import NoTradeOffError
+    from keras_prunelab._sweep._doubts import no_meaning
+
+    if no_meaning(result):
+        return None, None
+    try:
+        return result.choose(max_drop=max_drop), None
+    except NoTradeOffError as error:
+        return None, error
+
+
+def _tell_earlier(out: Path) -> None:
+    """Name networks that an earlier run has left: they do not belong to this report."""
+    left = [name for name in ("pruned.mat", "pruned.keras") if (out / name).exists()]
+    if left:
+        _console.warn(f"{' and '.join(left)} in {out} {'is' if len(left) == 1 else 'are'} of an earlier run.")
 
 
 def write_outputs(
-    opened: OpenedModel, result: kpl.SweepResult, choice: kpl.Choice | None, out: Path, **repeat: str
+    opened: OpenedModel,
+    result: kpl.SweepResult,
+    choice: kpl.Choice | None,
+    failure: NoTradeOffError | None,
+    out: Path,
+    **repeat: str,
 ) -> None:
-    """The report, the plots, the results and the network pruned at the choice, for MATLAB and for Keras."""
+    """The report, the plots, the results, and where there is a choice, the network pruned at it in both forms."""
     import keras_prunelab as kpl
     import matlab_bridge as bridge
 
     from ._outputs import save_keras
 
-    kpl.report(result, choice, out / "report.html", **repeat)
+    notes = () if failure is None else (str(failure),)
+    kpl.report(result, choice, out / "report.html", notes=notes, **repeat)
     kpl.save_plots(result, choice, out)
     bridge.save_results(out / "results.mat", result, choice=choice, network=opened.network)
     if choice is None:
@@ -105,13 +130,3 @@ def write_outputs(
     if opened.network is not None:
         bridge.save_network(out / "pruned.mat", opened.model, like=opened.path, variable=opened.variable)
     save_keras(opened, out / "pruned.keras")
-
-
-def _loading(opened: OpenedModel, data: Path, options: dict[str, Path | str | None]) -> str:
-    """Python that opens the network and its data as this command did."""
-    variable = f", {opened.variable!r}" if opened.variable else ""
-    given = "".join(f", {name}={str(value)!r}" for name, value in options.items() if value is not None)
-    return (
-        f"import matlab_bridge as mb\n\nnet = mb.load_network({str(opened.path)!r}{variable})\n"
-        f"model = net.to_keras()\ndata = mb.load_dataset({str(data)!r}{given}, network=net)"
-    )

@@ -87,12 +87,12 @@ def _loaded(read: Callable[..., Any], path: Path) -> Any:
     """The model, compiled where that works: its loss may be code that is not there, or of an older Keras."""
     try:
         return read(path, compile=True)
-    except InvalidModelError:
-        raise
     except Exception as error:  # noqa: BLE001  # Keras raises whatever the damage or the missing code leads to
         first = error
     try:
         model = read(path, compile=False)
+    except InvalidModelError:
+        raise
     except Exception as error:
         raise InvalidModelError(f"Keras cannot load {str(path)!r}: {_reason(error)}") from error
     _console.say(f"Loaded without its loss and metrics, which cannot be restored: {_reason(first)}")

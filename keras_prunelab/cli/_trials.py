@@ -21,10 +21,8 @@ if TYPE_CHECKING:
     from matlab_bridge import Dataset
 
 _SAMPLE = 500
-_CLEARLY = 3.0
-"""Standard errors by which another reading must beat what there is: several are tried, and one may be lucky."""
-_ENOUGH = 0.5
-"""Agreement from which on nothing is tried."""
+_SURE = 0.001
+"""How likely luck alone may make any of the readings agree more: below it, a reading is taken."""
 
 
 @dataclass(frozen=True)
@@ -63,20 +61,19 @@ def fitting(model: keras.Model, data: Dataset) -> tuple[Dataset, str]:
     places = np.unique(np.linspace(0, len(data.inputs) - 1, min(_SAMPLE, len(data.inputs))).astype(np.intp))
     sample, labels = data.inputs[places].astype(np.float32), np.asarray(data.labels)[places]
     most = labels == np.bincount(labels[labels >= 0], minlength=1).argmax()
-    found: list[tuple[Any, tuple[Change, ...]]] = []
-    for changes in readings(sample):
-        found.append((_answers(model, changed(sample, changes)) == labels, changes))
-        if len(found) == 1 and found[0][0].mean() >= max(_ENOUGH, most.mean()):
-            return data, ""  # the network knows these inputs
-    as_read = found[0][0]
+    as_read = _answers(model, sample) == labels
+    if as_read.mean() >= (1 + most.mean()) / 2:  # halfway from naming one class to all right: nothing is amiss
+        return data, ""
+    others = list(readings(sample))[1:]
+    found: list[tuple[Any, tuple[Change, ...]]] = [(as_read, ())]
+    found += [(_answers(model, changed(sample, changes)) == labels, changes) for changes in others]
     right, changes = max(found, key=lambda each: each[0].mean())
-    gain = right.astype(float) - max(as_read, most, key=np.mean)
     tried = "; ".join(f"{_words(its)} {each.mean():.1%}" for each, its in found)
     _console.say(
         f"Data: The network agrees with {as_read.mean():.1%} of the labels; the most frequent class with "
         f"{most.mean():.1%}. Tried on {len(labels)} observations: {tried}."
     )
-    if right is as_read or gain.mean() <= _CLEARLY * gain.std() / len(gain) ** 0.5:
+    if not all(_beats(right, other, _SURE / max(1, len(others))) for other in (as_read, most)):
         _console.say(
             "Data: No other scale or layout of the inputs makes it agree clearly more; they are taken as they are."
         )
@@ -116,6 +113,14 @@ def changed(inputs: Any, changes: tuple[Change, ...]) -> Any:
     for change in changes:
         inputs = change.apply(inputs)
     return np.ascontiguousarray(inputs)
+
+
+def _beats(right: Any, other: Any, probability: float) -> bool:
+    """Whether one answering is right more often than another on the same observations, by McNemar's exact test."""
+    from scipy.stats import binomtest
+
+    gained, lost = int((right & ~other).sum()), int((other & ~right).sum())
+    return gained > lost and float(binomtest(gained, gained + lost, alternative="greater").pvalue) <= probability
 
 
 def _words(changes: tuple[Change, ...]) -> str:

@@ -40,6 +40,8 @@ def strip(model: keras.Model) -> keras.Model:
     pairs: list[tuple[Any, Any]] = []
 
     def replace(layer: Any) -> Any:
+        if not isinstance(layer, keras.layers.Layer):  # an operation, such as an addition, has no weights
+            return copy_of(layer)
         pairs.append((layer, _plain(layer)))
         return pairs[-1][1]
 

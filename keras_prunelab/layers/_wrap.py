@@ -74,6 +74,8 @@ def wrap(
     pairs: list[tuple[Any, Any]] = []  # a layer, and the new one that takes its weights
 
     def replace(layer: Any) -> Any:
+        if not isinstance(layer, keras.layers.Layer):  # an operation, such as an addition, has no weights
+            return copy_of(layer)
         if isinstance(layer, Pruned):
             pairs.append((layer, layer.around(copy_of(layer.layer))))
             return pairs[-1][1]

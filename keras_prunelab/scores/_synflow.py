@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._backend import gradients
-from keras_prunelab._errors import InvalidModelError
+from keras_prunelab._errors import InvalidModelError, UnknownNameError
+from keras_prunelab._numbers import whole_number
 from keras_prunelab._prunable import maskable, prunable
 
 from ._base import Score, ScoreContext
@@ -35,7 +36,10 @@ class _Flow(Score):
     is_linear: ClassVar[bool] = False
 
     def __init__(self, rounds: int = 100) -> None:
-        self.rounds = rounds
+        found = whole_number(rounds)
+        if found is None or found < 1:
+            raise UnknownNameError(f"rounds={rounds!r}; it is a whole number from 1.")
+        self.rounds = found
 
     def __call__(self, context: ScoreContext) -> dict[str, NDArray[Any]]:
         """Score the weights; see `Score.__call__`."""
@@ -89,6 +93,7 @@ class SynFlow(_Flow):
         rounds: the paper's number of iterations, 100 by default.
 
     Raises:
+        UnknownNameError: `rounds` is no whole number from 1.
         InvalidModelError: at the call: the scores overflow, or the model's input shape is not known.
 
     Examples:
@@ -114,6 +119,7 @@ class LinearSynFlow(_Flow):
         rounds: the paper's number of iterations, 100 by default.
 
     Raises:
+        UnknownNameError: `rounds` is no whole number from 1.
         InvalidModelError: at the call: the scores overflow, or the model's input shape is not known.
 
     Examples:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,18 @@ class Candidate:
 
     def __str__(self) -> str:
         return f"{self.name} ({size_text(self.size)} {self.class_name}): {self.reason}"
+
+
+class SeveralPairsError(DatasetNotFoundError):
+    """Several pairs of inputs and labels fit by their sizes, words and classes.
+
+    Attributes:
+        pairs: their names.
+    """
+
+    def __init__(self, message: str, pairs: Sequence[tuple[str, str]]) -> None:
+        super().__init__(message)
+        self.pairs = tuple(pairs)
 
 
 @dataclass(frozen=True)
@@ -74,16 +87,18 @@ def the_pair(found: Candidates, path: Path) -> tuple[str, str]:
     """The names of the only inputs and labels that fit.
 
     Raises:
-        DatasetNotFoundError: if there are none, or several; it lists them.
+        SeveralPairsError: if there are several; it lists them.
+        DatasetNotFoundError: if there are none.
     """
     pairs = found.pairs()
     if len(pairs) == 1:
         return pairs[0][0].name, pairs[0][1].name
     if pairs:
         choices = "\n".join(f"  inputs={x.name!r}, labels={y.name!r}" for x, y in pairs)
-        raise DatasetNotFoundError(
+        raise SeveralPairsError(
             f"{path} holds several pairs of inputs and labels that fit. Pass the one that is "
-            f"meant:\n{choices}\n{listed(found)}"
+            f"meant:\n{choices}\n{listed(found)}",
+            [(x.name, y.name) for x, y in pairs],
         )
     raise DatasetNotFoundError(
         f"{path} holds no inputs with labels that fit each other and the network. Pass inputs= and labels=, "

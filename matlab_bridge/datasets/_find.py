@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from matlab_bridge._errors import BridgeError, DatasetNotFoundError
+from matlab_bridge._errors import BridgeError
 from matlab_bridge.matfile._values import CategoricalArray, MatlabObject, StructArray
 from matlab_bridge.networks._network import Network
 from matlab_bridge.networks.read._values import numeric
 
 from ._arrays import numbers_of, readings
-from ._candidates import Candidate, Candidates, listed, the_pair
+from ._candidates import Candidate, Candidates, SeveralPairsError, listed, the_pair
 from ._dataset import size_text
 from ._datastore import is_datastore, read_datastore
 from ._expected import Expected, expected_of
@@ -97,7 +97,8 @@ def completed(
         Both names; no labels where nothing could be the labels of the given inputs, or of the only ones.
 
     Raises:
-        DatasetNotFoundError: if several variables could be what was not given, or there are no inputs.
+        SeveralPairsError: if several variables could be what was not given.
+        DatasetNotFoundError: if there are no inputs.
     """
     if inputs is None and labels is None:
         alone = _only_inputs(found, variables)
@@ -119,8 +120,10 @@ def completed(
         return (given, best[0].name) if inputs is not None else (best[0].name, given)
     if inputs is not None and not fitting:
         return inputs, None
-    raise DatasetNotFoundError(
-        f"{path}: it is not clear which {missing} belong to {given!r}; pass {missing}=.\n{listed(found)}"
+    names = [candidate.name for candidate in best or fitting]
+    raise SeveralPairsError(
+        f"{path}: it is not clear which {missing} belong to {given!r}; pass {missing}=.\n{listed(found)}",
+        [(given, name) if inputs is not None else (name, given) for name in names],
     )
 
 

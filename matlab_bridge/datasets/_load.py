@@ -15,6 +15,7 @@ from matlab_bridge._errors import DatasetError, DatasetNotFoundError, MissingFil
 from matlab_bridge.networks._network import Network
 
 from ._arrays import arranged, readings
+from ._candidates import SeveralPairsError
 from ._dataset import Array, Dataset, Sequences
 from ._datastore import Datastore, is_datastore, located, read_datastore
 from ._expected import Expected, expected_of
@@ -27,6 +28,7 @@ from ._numbers import NumberLabels
 from ._paths import fields, resolve
 from ._predictions import predictions_of
 from ._sources import SINGLE, is_numpy, read_variables
+from ._trials import known_pair
 
 _FOUR_GIBIBYTES = 4 << 30
 _BESIDE = "labels"  # what the variables of a second file are together
@@ -45,7 +47,8 @@ def load_dataset(
     """The observations and labels of a MAT-file, or of a folder or zip of images, as Keras takes them.
 
     What is not named is found by shape, by class names, and by the words in variable names, where validation
-    goes before test and test before training. The numbers stay as they are: a network's own input layer
+    goes before test and test before training. Where several pairs of inputs and labels fit, and the network agrees with
+    the labels of one of them only, that one is taken. The numbers stay as they are: a network's own input layer
     normalizes them.
 
     Args:
@@ -68,7 +71,8 @@ def load_dataset(
         The data; `description` says how it was read.
 
     Raises:
-        DatasetNotFoundError: if nothing fits, or several variables do; they are listed.
+        DatasetNotFoundError: if nothing fits, or several variables do between which the network does not tell; they are
+            listed.
         VariableNotFoundError: if there is no variable of that name.
         LabelMismatchError: if the labels are not the network's classes; both are listed.
         MissingFilesError: if images of a datastore are not there; they are counted.
@@ -170,7 +174,12 @@ def _from_file(request: _Request, inputs: str | None, labels: str | None) -> Dat
         notes.append(f"The labels are those of {beside.name}.")
     if inputs is None or labels is None:
         found = candidates_in(variables, request.network, path)
-        inputs, labels = completed(inputs, labels, found, variables, expected, path)
+        try:
+            inputs, labels = completed(inputs, labels, found, variables, expected, path)
+        except SeveralPairsError as several:
+            pair, tried = known_pair(several, lambda x, y: _from_file(request, x, y), request.network)
+            inputs, labels = pair
+            notes.append(tried)
         notes.append(f"In {path.name}, the inputs are {inputs}, the labels {labels or 'absent'}.")
     value = resolve(variables, inputs)
     if is_datastore(value):

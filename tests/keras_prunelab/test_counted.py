@@ -38,6 +38,15 @@ def test_quantized_models_are_counted(mode: str) -> None:
     assert logs == {"sparsity": 0.5, "sparsity/one": 0.5}
 
 
+@pytest.mark.filterwarnings(NO_INPUT)
+@pytest.mark.parametrize("mode", ["int8", "int4"])
+def test_quantized_models_are_not_pruned_and_the_reason_is_said(mode: str) -> None:
+    model = dense()
+    model.quantize(mode)
+    with pytest.raises(kpl.NothingToPruneError, match="kernel: its values are int8; prune before quantizing"):
+        kpl.prune(model, 0.5)
+
+
 @pytest.mark.parametrize(
     ("include", "expected"),
     [(None, ["two"]), ("one", ["one"]), ("o*", ["one"]), (["one", "two"], ["one", "two"]), (L.Dense, ["two"])],

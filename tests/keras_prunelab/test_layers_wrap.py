@@ -262,3 +262,16 @@ def test_frozen_layers_stay_frozen() -> None:
         v.path.split("/")[-1] for v in model.trainable_variables
     ]
     assert not strip(wrapped).get_layer("shared").trainable
+
+
+def test_operations_without_a_layer_are_copied() -> None:
+    inputs = keras.Input((8,))
+    x = L.Dense(4, name="hidden")(inputs)
+    joined = keras.ops.concatenate([keras.ops.relu6(x), x * 2.0 + 1.0], axis=-1)
+    model = keras.Model(inputs, L.Dense(2)(joined))
+    rows = RNG.normal(size=(5, 8)).astype(np.float32)
+    wrapped = wrap(model, 0.5)
+    assert_same_outputs(wrapped.predict(rows, verbose=0), model.predict(rows, verbose=0))
+    assert_same_outputs(strip(wrapped).predict(rows, verbose=0), model.predict(rows, verbose=0))
+    theirs, ours = ({id(each) for each in one.operations} for one in (model, wrapped))
+    assert theirs.isdisjoint(ours)  # nothing of the model's graph gains a call

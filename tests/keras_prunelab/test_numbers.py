@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
@@ -53,6 +54,15 @@ def make_model() -> keras.Model:
 
 X, Y = np.random.default_rng(0).normal(size=(20, 6)).astype(np.float32), np.arange(20) % 3
 
+
+@functools.cache
+def swept() -> kpl.SweepResult:
+    """A sweep of a network that names the classes by its first three inputs: it is always right."""
+    model = keras.Sequential([keras.Input((6,)), L.Dense(3, use_bias=False)])
+    model.layers[0].set_weights([np.eye(6, 3) + 0.01 * np.eye(6, 3, -3)])
+    return kpl.sweep(model, (np.eye(6, dtype="float32")[Y], Y), [0.2, 0.6])
+
+
 SHARES: dict[str, Callable[[Any], Any]] = {
     "Constant": lambda n: schedules.Constant(n).get_config(),
     "OneShot": lambda n: schedules.OneShot(n, step=1).get_config(),
@@ -72,6 +82,9 @@ SHARES: dict[str, Callable[[Any], Any]] = {
     "remove_filters": lambda n: kpl.remove_filters(make_model(), n).count_params(),
     "budget": lambda n: kpl.remove_filters(make_model(), budget={"macs": n}).count_params(),
     "Allocation": lambda n: kpl.sparsity(kpl.prune(make_model(), 0.6, scope=kpl.Allocation(max_sparsity=n))),
+    "max_drop": lambda n: swept().choose(max_drop=n).reason,
+    "min_metric": lambda n: swept().choose(min_metric=n).reason,
+    "choose": lambda n: swept().choose(sparsity=n).reason,
     "AutoLevels": lambda n: kpl.AutoLevels(n, 0.9).coarse,
 }
 
@@ -83,6 +96,8 @@ COUNTS: dict[str, Callable[[Any], Any]] = {
     "batch_size": lambda n: scores.SNIP(n).get_config(),
     "Wanda": lambda n: scores.Wanda(n).get_config(),
     "RigL": lambda n: kpl.callbacks.RigL(0.5, (X, Y), batch_size=n).batch_size,
+    "SynFlow": lambda n: scores.SynFlow(n).get_config(),
+    "latency": lambda n: len(kpl.latency([make_model()], n, seconds=0)),
     "FineTune": lambda n: str(kpl.FineTune((X, Y), epochs=n, rounds=n, batch_size=n)),
     "remove_filters": lambda n: kpl.remove_filters(make_model(), 0.5, rounds=n, multiple_of=n).count_params(),
     "granularity": lambda n: kpl.sparsity(kpl.prune(make_model(), 0.5, granularity=(n, 1))),
@@ -119,8 +134,8 @@ def test_a_count_is_a_whole_number_of_any_kind(name: str) -> None:
 @pytest.mark.parametrize("name", SHARES)
 def test_what_is_no_number_is_no_share(name: str) -> None:
     for value in NO_NUMBERS:
-        if value is None and name in ("Allocation", "remove_filters"):
-            continue  # no limit, or no fraction beside a budget
+        if value is None and name in ("Allocation", "remove_filters", "max_drop", "min_metric", "choose"):
+            continue  # no limit, no fraction beside a budget, or another condition
         if isinstance(value, np.ndarray) and name in ("trajectory", "sweep"):
             continue  # a list of levels may have arrays in it
         with pytest.raises(kpl.PruneLabError):

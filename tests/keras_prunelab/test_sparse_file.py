@@ -135,3 +135,16 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(kpl.InvalidModelError, match="damaged"):
         kpl.load_sparse(tmp_path / "damaged.keras")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["damaged.keras", "sparse.keras", "text.keras"]
+
+
+class Doubled(L.Dense):
+    """A class that nobody has registered."""
+
+
+def test_code_that_is_not_of_keras_is_named_and_can_be_passed(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((4,)), Doubled(3)])
+    kpl.save_sparse(model, tmp_path / "own.keras")
+    with pytest.raises(kpl.InvalidModelError, match=r"class 'Doubled'.*custom_objects=\{'Doubled': Doubled\}"):
+        kpl.load_sparse(tmp_path / "own.keras")
+    again = kpl.load_sparse(tmp_path / "own.keras", custom_objects={"Doubled": Doubled})
+    np.testing.assert_array_equal(again.layers[0].kernel, model.layers[0].kernel)

@@ -152,6 +152,8 @@ def test_no_level_is_good_enough(workspace: Path, tmp_path: Path, capsys: pytest
     assert run("lab", workspace, "--sparsities", "0.97,0.98", "--scores", "magnitude", "--out", out) == 4
     assert "Allow more, or test lower sparsities." in " ".join(capsys.readouterr().err.split())
     assert len(pd.read_csv(out / "sweep.csv")) == 2
+    assert "Allow more, or test lower sparsities." in (out / "report.html").read_text(encoding="utf-8")
+    assert {path.name for path in out.iterdir()} == {"report.html", "sweep.csv", "results.mat", "accuracy.png"}
 
 
 def test_debug_shows_the_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -201,24 +203,70 @@ def test_a_network_with_shuffled_labels_ends_well_and_chooses_nothing(
         {**variables, "YValidation": pd.Categorical.from_codes(codes.ravel().astype(int) - (codes.min() > 0), names)},
     )
     out = tmp_path / "out"
+    out.mkdir()
+    (out / "pruned.mat").write_bytes(b"of an earlier run")
     data = ("--data", tmp_path / "shuffled.mat", "--inputs", "XValidation", "--labels", "YValidation")
     assert run("lab", workspace, *data, "--sparsities", "0,0.5,0.9", "--out", out) == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert "Warning: No level is meaningful: the dense network has accuracy" in shown
+    assert f"Warning: pruned.mat in {out} is of an earlier run." in shown
+    (out / "pruned.mat").unlink()
     page = (out / "report.html").read_text(encoding="utf-8")
     assert '<p class="warning">No level is meaningful' in page
     assert {path.name for path in out.iterdir()} == {"report.html", "sweep.csv", "results.mat", "accuracy.png"}
 
 
-def test_the_report_repeats_what_the_command_did(lab: Path) -> None:
-    page = (lab / "report.html").read_text(encoding="utf-8").split("How to repeat this")[1]
-    python, command = (unescape(part.split("</pre>")[0]) for part in page.split("<pre>")[1:3])
+def printed(page: Path) -> tuple[str, list[str]]:
+    """The Python and the command line of a report, as a reader copies them."""
+    shown = page.read_text(encoding="utf-8").split("How to repeat this")[1]
+    python, command = (unescape(part.split("</pre>")[0]) for part in shown.split("<pre>")[1:3])
     words = shlex.split(command)
-    assert words[:2] == ["prunelab", "lab"]
-    assert words[3:7] == ["--sparsities", LEVELS, "--max-drop", "0.05"]
+    assert words[0] == "prunelab"
+    return python, words[1:]
+
+
+def assert_repeated(folder: Path) -> None:
+    """Both make the same points as those in the folder: the Python, and the command, which writes there again."""
+    python, words = printed(folder / "report.html")
+    table = pd.read_csv(folder / "sweep.csv")
     there: dict[str, Any] = {}
     exec(python, there)  # noqa: S102
-    table = pd.read_csv(lab / "sweep.csv")
-    again = there["result"].table
-    assert again["accuracy"].tolist() == pytest.approx(table["accuracy"].tolist(), abs=1e-12)
-    assert again["zeros"].tolist() == table["zeros"].tolist()
+    (folder / "sweep.csv").unlink()
+    assert run(*words) == 0
+    for again in (there["result"].table, pd.read_csv(folder / "sweep.csv")):
+        assert again["accuracy"].tolist() == pytest.approx(table["accuracy"].tolist(), abs=1e-12)
+        assert again["zeros"].tolist() == table["zeros"].tolist()
+
+
+def test_the_report_repeats_what_the_command_did(lab: Path) -> None:
+    assert_repeated(lab)
+
+
+def test_the_report_of_a_keras_file_on_inputs_of_another_scale_repeats_it(workspace: Path, tmp_path: Path) -> None:
+    assert run("convert", workspace, tmp_path / "net.keras") == 0
+    variables = mb.load(workspace)
+    spoiled = np.asarray(variables["XValidation"]) / np.float32(255)
+    mb.save(tmp_path / "small.mat", {"XValidation": spoiled, "YValidation": variables["YValidation"]})
+    arguments = (
+        "--data",
+        tmp_path / "small.mat",
+        "--sparsities",
+        "0,0.5",
+        "--max-drop",
+        "0.9",
+        "--out",
+        tmp_path / "o",
+    )
+    assert run("lab", tmp_path / "net.keras", *arguments) == 0
+    assert pd.read_csv(tmp_path / "o" / "sweep.csv")["accuracy"].max() > 0.5
+    assert_repeated(tmp_path / "o")
+
+
+def test_the_report_of_described_weights_repeats_it(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    weights, bias, x = rng.normal(size=(4, 6)), rng.normal(size=(4, 1)), rng.normal(size=(200, 6))
+    labels = (x @ weights.T + bias.T).argmax(axis=1) + 1.0
+    mb.save(tmp_path / "plain.mat", {"W1": weights, "b1": bias, "XTest": x, "YTest": labels[:, None]})
+    arguments = ("--network", "W1 b1 softmax", "--sparsities", "0,0.5", "--max-drop", "0.9", "--out", tmp_path / "o")
+    assert run("lab", tmp_path / "plain.mat", *arguments) == 0
+    assert_repeated(tmp_path / "o")

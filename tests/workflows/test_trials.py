@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,7 +14,6 @@ import matlab_bridge as mb
 from keras_prunelab.cli._trials import fitting
 
 SPOILS = {
-    "divided by 255": lambda x: x.astype(np.float32) * 255,
     "times 255": lambda x: x.astype(np.float32) / 255,
     "with rows and columns exchanged": lambda x: x.swapaxes(0, 1),
     "times 255 and with rows and columns exchanged": lambda x: x.swapaxes(0, 1).astype(np.float32) / 255,
@@ -39,12 +40,12 @@ def test_what_was_spoiled_is_undone(
         float((model.predict(data.inputs.astype(np.float32), verbose=0).argmax(1) == data.labels).mean())
         for data in (given, found)
     )
-    if not code:  # the network copes with this, and the labels say so
+    if remedy is None:
         assert found is given
+        assert not code
         assert before > 0.5
         return
     assert before < 0.5 < after
-    assert remedy is not None
     assert f"The inputs are taken {remedy}" in shown
     assert "Tried on 300 observations: as read" in shown
     there = {"data": given}
@@ -64,3 +65,56 @@ def test_labels_that_fit_nothing_leave_the_inputs_alone(workspace: Path, capsys:
     assert "No other scale or layout of the inputs makes it agree clearly more" in " ".join(
         capsys.readouterr().out.split()
     )
+
+
+class _Colours(keras.layers.Layer):
+    """Names the channel with the largest sum: the answers depend on the order of channels alone."""
+
+    def call(self, inputs: Any) -> Any:
+        return keras.ops.sum(inputs, axis=(1, 2))
+
+
+def test_channels_in_reverse_order_are_found_out(capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(4)
+    labels = rng.integers(0, 3, 300)
+    images = rng.integers(0, 100, (300, 4, 4, 3)).astype(np.uint8)
+    images[np.arange(300), :, :, labels] += 120
+    model = keras.Sequential([keras.Input((4, 4, 3)), _Colours()])
+    found, code = fitting(model, mb.Dataset(images[..., ::-1], labels, ("r", "g", "b"), ""))
+    assert "The inputs are taken with channels in reverse order (BGR)" in " ".join(capsys.readouterr().out.split())
+    assert "x[..., ::-1]" in code
+    np.testing.assert_array_equal(found.inputs, images)
+
+
+@pytest.mark.parametrize("observations", [3, 400])
+def test_luck_is_no_reason_to_change_inputs(observations: int, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(6)
+    images = rng.integers(0, 255, (observations, 4, 4, 3)).astype(np.uint8)
+    labels = np.arange(observations) % 2
+    data = mb.Dataset(images, labels, ("a", "b"), "")
+    model = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Flatten(), keras.layers.Dense(2)])
+    assert fitting(model, data) == (data, "")
+    assert "they are taken as they are" in " ".join(capsys.readouterr().out.split())
+
+
+RANGES = {"0 to 1": (0.0, 1.0), "-1 to 1": (-1.0, 1.0), "0 to 255": (0.0, 255.0)}
+
+
+@pytest.mark.parametrize("trained", RANGES)
+@pytest.mark.parametrize("given", RANGES)
+def test_every_scale_is_undone(trained: str, given: str) -> None:
+    """A network that tells bright from dark knows where the middle of its own range is."""
+    rng = np.random.default_rng(8)
+    brightness = rng.uniform(0.1, 0.9, (300, 1))
+    shares = np.clip(brightness + rng.uniform(-0.1, 0.1, (300, 20)), 0, 1)
+    shares[0] = np.linspace(0, 1, 20)
+    low, high = RANGES[trained]
+    dense = keras.layers.Dense(1, "sigmoid")
+    model = keras.Sequential([keras.Input((20,)), dense])
+    dense.set_weights([np.full((20, 1), 1 / (high - low)), np.array([-20 * (low + high) / 2 / (high - low)])])
+    start, end = RANGES[given]
+    inputs = (shares * (end - start) + start).astype(np.float32)
+    data = mb.Dataset(inputs, (shares.mean(axis=1) > 0.5).astype(int), ("dark", "bright"), "")
+    found, code = fitting(model, data)
+    assert bool(code) == (trained != given)
+    np.testing.assert_allclose(found.inputs, shares * (high - low) + low, atol=1e-4 * (high - low))
