@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
 import math
@@ -33,6 +34,7 @@ _SPARSE = "sparse.npz"
 _FORMAT = "keras_prunelab sparse weights 1"
 # The zip makes zeros small as well, and an array apart costs some hundred bytes: it saves nothing on small arrays.
 _LEAST_SAVING = 4096
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _MOST_TEXT = 300  # of Keras' errors, which may hold whole configurations
 # What reading bytes that are not as they were written may raise, the archive's, its compression's and its contents'.
 _DAMAGE = (
@@ -105,22 +107,27 @@ def load_sparse(path: str | os.PathLike[str], **options: Any) -> keras.Model:
 
     Raises:
         FileNotFoundError: there is no such file.
-        InvalidModelError: it is no `.keras` file, it is damaged, its weights lead to other files, or Keras cannot
-            load it, as where it needs a class that is not passed in `custom_objects`; what Keras raised is the cause.
+        InvalidModelError: it is no `.keras` file, it is damaged, its weights lead to other files, it needs a class or
+            function that Keras does not know (pass it in `custom_objects`), or Keras cannot load it for another
+            reason; what Keras raised is the cause then.
     """
     with dense_file(Path(path)) as dense:
         try:
             return keras.saving.load_model(dense, **options)
         except Exception as error:  # Keras raises whatever the damage, or code that is missing, leads to
-            missing = re.search(r"Could not locate (class|function) '([^']+)'", str(error))
-            if missing is not None:
-                kind, name = missing.groups()
-                raise InvalidModelError(
-                    f"{os.fspath(path)} needs the {kind} {name!r}, code that is neither part of Keras nor in the file. "
-                    f"Import it, and pass custom_objects={{{name!r}: {name}}}."
-                ) from error
-            reason = " ".join(str(error).split())
-            raise InvalidModelError(f"Keras cannot load {os.fspath(path)}: {reason[:_MOST_TEXT]}") from error
+            raise InvalidModelError(_reason(os.fspath(path), str(error))) from error
+
+
+def _reason(path: str, text: str) -> str:
+    """Why Keras cannot load a file, from what it says."""
+    missing = re.search(r"Could not locate (class|function) '([^']+)'", text)
+    if missing is None:
+        return f"Keras cannot load {path}: {' '.join(text.split())[:_MOST_TEXT]}"
+    kind, name = missing.groups()
+    return (
+        f"{path} needs the {kind} {name!r}, code that is neither part of Keras nor in the file. In Python, import it "
+        f"and load the model with keras_prunelab.load_sparse(path, custom_objects={{{name!r}: {name}}})."
+    )
 
 
 @contextlib.contextmanager
@@ -150,6 +157,8 @@ def dense_file(source: Path) -> Iterator[Path]:
             with zipfile.ZipFile(source) as archive:
                 archive.extractall(members)
         except (EOFError, NotImplementedError, OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+            if isinstance(error, OSError) and error.errno in _NO_ROOM:
+                raise
             raise InvalidModelError(f"{source} is damaged: {error}.") from error
         if not (members / _CONFIG).is_file():
             raise InvalidModelError(f"{source} is no .keras file: there is no {_CONFIG} in it.")

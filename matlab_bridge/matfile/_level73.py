@@ -174,7 +174,7 @@ class _Reader:
             size = _size(self._file, item)
             rows = math.prod(n for n in size if n)
             if class_name == "char" and rows > 1:  # each will be a text of its own
-                self._budget.spend(_OBJECT_BYTES * rows, "texts without characters")
+                self._budget.spend(_OBJECT_BYTES * rows, "rows of text")
                 return _empty(size, class_name)
             self._empty[item.address] = _empty(size, class_name)
             return self._empty[item.address]
