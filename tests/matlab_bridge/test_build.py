@@ -36,6 +36,13 @@ def classifier():
     )
 
 
+@pytest.mark.parametrize("size", ["text", np.nan, np.inf, {"a": 1.0}, np.array(["x"], dtype=object)])
+def test_a_size_that_is_no_number(size):
+    network = chain(layer("in", "FeatureInputLayer", {"InputSize": size, "Normalization": "none"}))
+    with pytest.raises(InvalidNetworkError, match=r"'in' \(FeatureInputLayer\) has .* for InputSize"):
+        to_keras(network)
+
+
 def test_a_keras_name_has_no_slash():
     assert keras_name("res2a/branch1/conv") == "res2a_branch1_conv"
     assert keras_name("") == "layer"
