@@ -226,6 +226,16 @@ def test_the_sidecar_travels_beside_the_file(tmp_path):
     assert read_sidecar(tmp_path / "net.keras") == facts
 
 
+DAMAGED = ["", "[]", "{}", '{"class_names": 5, "untrained": []}', '{"class_names": [], "untrained": [], "x": 1}']
+
+
+@pytest.mark.parametrize("text", DAMAGED)
+def test_damaged_facts(tmp_path, text):
+    (tmp_path / "net.matlab.json").write_text(text, encoding="utf-8")
+    with pytest.raises(InvalidNetworkError, match=r"net\.matlab\.json is damaged"):
+        read_sidecar(tmp_path / "net.keras")
+
+
 def test_a_model_that_never_was_a_matlab_network_has_empty_facts(tmp_path):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     assert sidecar(model) == read_sidecar(tmp_path / "net.keras") == Sidecar(convention="paper")
