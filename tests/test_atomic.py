@@ -172,3 +172,10 @@ def test_a_long_name_leaves_room_for_a_temporary_one(replacing, tmp_path):
     with replacing(target) as temporary:
         temporary.write_text("new", encoding="utf-8")
     assert target.read_text(encoding="utf-8") == "new"
+
+
+@pytest.mark.parametrize("name", ["_atomic.py", "_text.py"])
+def test_both_packages_do_the_same(name):
+    """Neither imports the other, so that each has the module: what one mends the other gets."""
+    ours, theirs = (Path(package.__file__).with_name(name) for package in (keras_prunelab, matlab_bridge))
+    assert ours.read_text(encoding="utf-8") == theirs.read_text(encoding="utf-8")

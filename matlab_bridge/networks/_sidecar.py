@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matlab_bridge._atomic import replacing
+from matlab_bridge._errors import InvalidNetworkError
 
 from ._network import Network
 
@@ -111,11 +112,20 @@ def read_sidecar(model_path: str | os.PathLike[str]) -> Sidecar:
 
     Returns:
         Its facts; empty ones where there is no JSON file beside it.
+
+    Raises:
+        InvalidNetworkError: the JSON file is not one that `write_sidecar` wrote.
     """
     path = sidecar_path(model_path)
     if not path.is_file():
         return Sidecar(convention="paper")
-    stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    for key in ("class_names", "untrained"):
-        stored[key] = tuple(stored[key])
-    return Sidecar(**stored)
+    try:
+        stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        for key in ("class_names", "untrained"):
+            stored[key] = tuple(map(str, stored[key]))
+        return Sidecar(**stored)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise InvalidNetworkError(
+            f"{path} is damaged, or no file that write_sidecar wrote: {error}. Without it the model loads without its "
+            "class names."
+        ) from error

@@ -36,6 +36,13 @@ def classifier():
     )
 
 
+@pytest.mark.parametrize("size", ["text", np.nan, np.inf, {"a": 1.0}, np.array(["x"], dtype=object)])
+def test_a_size_that_is_no_number(size):
+    network = chain(layer("in", "FeatureInputLayer", {"InputSize": size, "Normalization": "none"}))
+    with pytest.raises(InvalidNetworkError, match=r"'in' \(FeatureInputLayer\) has .* for InputSize"):
+        to_keras(network)
+
+
 def test_a_keras_name_has_no_slash():
     assert keras_name("res2a/branch1/conv") == "res2a_branch1_conv"
     assert keras_name("") == "layer"
@@ -217,6 +224,16 @@ def test_the_sidecar_travels_beside_the_file(tmp_path):
     assert facts == Sidecar(("ja", "nein", "weiß nicht"), "lab.mat", "agent.net", "SeriesNetwork")
     assert write_sidecar(tmp_path / "net.keras", model) == tmp_path / "net.matlab.json"
     assert read_sidecar(tmp_path / "net.keras") == facts
+
+
+DAMAGED = ["", "[]", "{}", '{"class_names": 5, "untrained": []}', '{"class_names": [], "untrained": [], "x": 1}']
+
+
+@pytest.mark.parametrize("text", DAMAGED)
+def test_damaged_facts(tmp_path, text):
+    (tmp_path / "net.matlab.json").write_text(text, encoding="utf-8")
+    with pytest.raises(InvalidNetworkError, match=r"net\.matlab\.json is damaged"):
+        read_sidecar(tmp_path / "net.keras")
 
 
 def test_a_model_that_never_was_a_matlab_network_has_empty_facts(tmp_path):

@@ -18,10 +18,15 @@ def numbers(layer: Layer, name: str, default: tuple[float, ...] | None = None) -
     """All elements of a numeric setting.
 
     Raises:
-        InvalidNetworkError: if it is missing or empty and has no default.
+        InvalidNetworkError: if it is missing or empty and has no default, or holds no numbers.
     """
     if is_given(layer, name):
-        return tuple(float(value) for value in np.ravel(layer.settings[name]))
+        try:
+            return tuple(float(value) for value in np.ravel(layer.settings[name]))
+        except (TypeError, ValueError) as error:
+            raise InvalidNetworkError(
+                f"Layer {layer.name!r} ({layer.kind}) has {layer.settings[name]!r:.80} for {name}; it is no number."
+            ) from error
     if default is None:
         raise InvalidNetworkError(
             f"Layer {layer.name!r} ({layer.kind}) has no setting {name!r}; it has {sorted(layer.settings)}."
@@ -36,21 +41,29 @@ def number(layer: Layer, name: str, default: float | None = None) -> float:
 
 def integer(layer: Layer, name: str, default: int | None = None) -> int:
     """A numeric setting that is a whole number."""
-    return int(number(layer, name, default))
+    return _whole(layer, name, number(layer, name, default))
 
 
 def sizes(layer: Layer, name: str, rank: int, default: int | None = None) -> tuple[int, ...]:
     """A setting with a whole number for each of `rank` dimensions; one number stands for all.
 
     Raises:
-        InvalidNetworkError: if it has another number of elements.
+        InvalidNetworkError: if it has another number of elements, or one is not finite.
     """
-    found = tuple(map(int, numbers(layer, name, None if default is None else (default,))))
+    found = tuple(_whole(layer, name, value) for value in numbers(layer, name, None if default is None else (default,)))
     if len(found) not in (1, rank):
         raise InvalidNetworkError(
             f"Layer {layer.name!r} ({layer.kind}) has {len(found)} numbers for {name}; {rank} or one was expected."
         )
     return found * rank if len(found) == 1 else found
+
+
+def _whole(layer: Layer, name: str, value: float) -> int:
+    if not np.isfinite(value):
+        raise InvalidNetworkError(
+            f"Layer {layer.name!r} ({layer.kind}) has {value} for {name}; a whole number was expected."
+        )
+    return int(value)
 
 
 def text(layer: Layer, name: str, default: str = "") -> str:
