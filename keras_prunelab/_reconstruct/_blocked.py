@@ -201,6 +201,7 @@ class _Factor:
         # The usual factor, from the last input to the first.
         matrix = gram[np.ix_(self._back, self._back)]
         matrix[np.diag_indices_from(matrix)] += self._pull[self._back]
+        self._lower: Matrix
         with linear_algebra_on(len(matrix)):
             self._lower, failed = lapack.dpotrf(matrix.T, lower=1, overwrite_a=1) if matrix.size else (matrix, 0)
         if failed:

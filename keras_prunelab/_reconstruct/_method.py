@@ -123,7 +123,7 @@ def rank_map(
         InvalidDataError: H does not fit or is singular.
     """
     check_inputs(gram, weights)
-    work = _trace.multiply_adds(*weights.shape, together)
+    work = _trace.multiply_adds(len(gram), weights.shape[1], together)
     single = together == 1 and (units is None or len(np.unique(units[units >= 0])) == np.count_nonzero(units >= 0))
     felt = np.ones(weights.shape[1]) if sensitivity is None else np.asarray(sensitivity, np.float64)
     if work <= budget or not single:
