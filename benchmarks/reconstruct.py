@@ -128,7 +128,7 @@ def large(level: float) -> None:
     from keras_prunelab._reconstruct._method import solve_map
     from keras_prunelab._reconstruct._solve import solve
 
-    gram, weights = problem(*LARGE, 4096)
+    gram, weights = problem(*LARGE, 2 * LARGE[0])
     whole = squared_error(gram, weights)
     mask = np.abs(weights) > np.quantile(np.abs(weights), level)
     made = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

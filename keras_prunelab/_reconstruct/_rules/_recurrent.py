@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ._base import LinearMap, Rule, Seen, Values, flat_weights, places_of, with_bias, with_ones
+from ._base import LinearMap, NoLinearMapError, Rule, Seen, Values, flat_weights, places_of, with_bias, with_ones
 from ._registry import register_linear_rule
 
 L = keras.layers
@@ -20,6 +20,7 @@ class RecurrentRule(Rule):
 
     def maps(self, layer: Any) -> Sequence[LinearMap]:
         """The kernel, the recurrent kernel and the bias as one matrix."""
+        _check_stateless(layer)
         places = places_of(layer)
         matrix = np.concatenate([places["kernel"], places["recurrent_kernel"]])[None]
         bias = places["bias"][None] if layer.use_bias else None
@@ -36,6 +37,7 @@ class GRURule(Rule):
 
     def maps(self, layer: Any) -> Sequence[LinearMap]:
         """The maps; what changes of the bias of z and r goes into the bias of the input."""
+        _check_stateless(layer)
         places, units = places_of(layer), layer.units
         kernel, recurrent = places["kernel"], places["recurrent_kernel"]
         biases = np.atleast_2d(places["bias"]) if layer.use_bias else None  # of the input, and of the state
@@ -68,6 +70,11 @@ class GRURule(Rule):
 
             found.append(linear_map("candidate", (kernel, recurrent), reset, candidate))
         return found
+
+
+def _check_stateless(layer: Any) -> None:
+    if layer.stateful:
+        raise NoLinearMapError("it keeps its state from batch to batch; rebuild it with stateful=False")
 
 
 def _steps(seen: Seen) -> tuple[Values, Values]:
