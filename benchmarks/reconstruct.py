@@ -9,9 +9,9 @@ it down (Frantar and Alistarh 2022, arXiv 2208.11580, algorithm 1 for a row, 32 
 precision: each removal updates all of the inverse. Both choose masks at the same levels from the ranking of all
 outputs' losses; the errors are those of the least squares that follow, ||X W' - X W||^2 / ||X W||^2.
 
-Large: 9,216 x 4,096 at 50 and 90 % by magnitude, H given. What fits the budget is solved exactly, else by one pass;
-beside the pass stands the exact error, of some outputs where all would take too long. Each layer runs in a process of
-its own, so that the peak of memory is its own.
+Large: 9,216 x 4,096 at 50 and 90 % by magnitude, H given. What fits the budget is solved exactly, else by SparseGPT's
+pass and conjugate gradients; beside them stand the pass alone and the exact error, of some outputs where all would take
+too long. Each layer runs in a process of its own, so that the peak of memory is its own.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def large(level: float) -> None:
     from keras_prunelab._reconstruct._method import solve_map
     from keras_prunelab._reconstruct._solve import solve
 
-    gram, weights = problem(*LARGE, 2 * LARGE[0])
+    gram, weights = problem(*LARGE, 3 * LARGE[0] // 2)
     whole = squared_error(gram, weights)
     mask = np.abs(weights) > np.quantile(np.abs(weights), level)
     made = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
@@ -151,11 +151,12 @@ def large(level: float) -> None:
         return solution[0].weights
 
     row("the choice", chosen)
+    row("the pass alone", lambda: solve_map(gram, weights, mask, budget=0, steps=0).weights)
     if solution[0].method == "exact":
-        row("(it was exact; the pass)", lambda: solve_map(gram, weights, mask, budget=0).weights)
+        row("(it was exact; refined)", lambda: solve_map(gram, weights, mask, budget=0).weights)
     else:
         few = slice(0, SAMPLED)
-        row(f"(it was the pass; exact, {SAMPLED} outputs)", lambda: solve(gram, weights[:, few], mask[:, few]), few)
+        row(f"(it was refined; exact, {SAMPLED} outputs)", lambda: solve(gram, weights[:, few], mask[:, few]), few)
     print(f"<!-- {solution[0].multiply_adds:.1e} multiply-adds exactly; {made:.1f} GB before -->", flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Exactly where the work fits a budget, else by one pass: which it was stands in the result."""
+"""Exactly where the work fits a budget, else approximately: which it was stands in the result."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from . import _blocked, _trace
 from ._gram import DAMPING, Matrix, check_inputs, squared_error
+from ._refine import STEPS, refine
 from ._solve import Flags, Work, equal_columns, solve
 
-Method: TypeAlias = Literal["exact", "blocked"]
+Method: TypeAlias = Literal["exact", "blocked", "refined"]
 
-BUDGET = 5e12
+BUDGET = 2e12
 """The multiply-adds that a layer may take to be solved exactly: some minutes on two cores."""
 
 
@@ -24,7 +25,8 @@ class Solution:
 
     Attributes:
         weights: n x m in float64, zero outside of the mask.
-        method: `"exact"` for least squares, `"blocked"` for SparseGPT's pass.
+        method: `"exact"` for least squares with a factor for each mask; `"refined"` for SparseGPT's pass and conjugate
+            gradients from there; `"blocked"` for the pass alone.
         multiply_adds: the estimate of the exact work that the choice was made by.
         before: the squared error of each output with the masked old weights, a mean over the samples: m numbers. None
             where the inputs are those of a pruned network.
@@ -64,8 +66,9 @@ def solve_map(
     cross: Matrix | None = None,
     damping: float = DAMPING,
     budget: float = BUDGET,
+    steps: int = STEPS,
 ) -> Solution:
-    """Solve the weights that a mask keeps anew: exactly where the work fits the budget, else by one pass.
+    """Solve the weights that a mask keeps anew: exactly where the work fits the budget, else by a pass and steps.
 
     Args:
         gram: as for `solve`.
@@ -73,7 +76,8 @@ def solve_map(
         mask: as for `solve`.
         cross: as for `solve`.
         damping: as for `solve`.
-        budget: in multiply-adds; `math.inf` for always exactly, 0 for always one pass.
+        budget: in multiply-adds; `math.inf` for always exactly, 0 for never.
+        steps: the most conjugate gradients after a pass; 0 for the pass alone.
 
     Raises:
         InvalidMaskError: as for `solve`.
@@ -81,9 +85,13 @@ def solve_map(
     """
     check_inputs(gram, weights)
     work = Work.of(len(gram), mask, equal_columns(mask)).multiply_adds
-    method: Method = "exact" if work <= budget else "blocked"
-    solver = solve if method == "exact" else _blocked.solve_blocked
-    new = solver(gram, weights, mask, cross=cross, damping=damping)
+    method: Method = "exact"
+    if work <= budget:
+        new = solve(gram, weights, mask, cross=cross, damping=damping)
+    else:
+        method = "refined" if steps else "blocked"
+        new = _blocked.solve_blocked(gram, weights, mask, cross=cross, damping=damping)
+        new = refine(gram, weights, mask, new, cross=cross, damping=damping, steps=steps) if steps else new
     if cross is not None:
         return Solution(new, method, work, None, None)
     old = np.asarray(weights, np.float64)

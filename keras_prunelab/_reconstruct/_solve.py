@@ -142,13 +142,22 @@ def _positive_solve(matrix: Matrix, places: NDArray[np.intp], right: Matrix) -> 
     """Solve with the rows and columns of a positive definite matrix that stand at some places."""
     if not places.size:
         return right
-    part = matrix.take(places, 0).take(places, 1) if places.size < len(matrix) else matrix
+    part = _part(matrix, places)
     try:
         lower = np.linalg.cholesky(part)  # unlike SciPy's, it lets other threads run
     except np.linalg.LinAlgError:
         raise singular() from None
     half = solve_triangular(lower, right, lower=True, check_finite=False)
     return np.asarray(solve_triangular(lower, half, lower=True, trans="T", check_finite=False))
+
+
+def _part(matrix: Matrix, places: NDArray[np.intp]) -> Matrix:
+    """The rows and columns at some places."""
+    if places.size == len(matrix):
+        return matrix
+    if 2 * places.size < len(matrix):  # whole rows would be mostly what is not needed
+        return matrix[np.ix_(places, places)]
+    return matrix.take(places, 0).take(places, 1)
 
 
 def check_mask(gram: Matrix, weights: NDArray[np.floating], mask: Flags) -> None:

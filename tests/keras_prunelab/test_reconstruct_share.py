@@ -85,16 +85,20 @@ def test_the_budget_chooses_how_a_map_is_solved() -> None:
     rows, weights = problem(30, 6, 90)
     mask = np.random.default_rng(0).random(weights.shape) < 0.5
     gram = gram_of(rows)
-    exact, blocked = solve_map(gram, weights, mask), solve_map(gram, weights, mask, budget=0)
-    assert (exact.method, blocked.method) == ("exact", "blocked")
+    exact, blocked = solve_map(gram, weights, mask), solve_map(gram, weights, mask, budget=0, steps=0)
+    refined = solve_map(gram, weights, mask, budget=0)
+    assert (exact.method, blocked.method, refined.method) == ("exact", "blocked", "refined")
     np.testing.assert_array_equal(exact.weights, solve(gram, weights, mask))
     np.testing.assert_array_equal(blocked.weights, solve_blocked(gram, weights, mask))
-    for found in (exact, blocked):
+    for found in (exact, refined, blocked):
         assert found.before is not None
         assert found.after is not None
         np.testing.assert_allclose(found.before, np.square(rows @ (weights * ~mask)).mean(axis=0), rtol=1e-9)
         np.testing.assert_allclose(found.after, np.square(rows @ (weights - found.weights)).mean(axis=0), rtol=1e-9)
-    # The lower third of the work: Cholesky factors of the kept weights.
+    assert refined.after is not None
+    assert blocked.after is not None
+    assert refined.after.sum() < blocked.after.sum()
+    # A factor of what is kept for each output, and its two triangles.
     kept = mask.sum(axis=0).astype(float)
     assert exact.multiply_adds == pytest.approx((kept**3 / 3 + kept**2).sum())
 
