@@ -7,6 +7,7 @@ to prune deep neural networks via layer-wise optimal brain surgeon, NIPS 2017, h
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,10 +55,11 @@ def solve(
 
     def solve_group(columns: NDArray[np.intp]) -> None:
         kept = mask[:, columns[0]]
-        if removal is not None and work.is_cheaper_removed(kept):
+        places = np.flatnonzero(kept)
+        direct, removed = _costs(len(gram), float(len(places)), len(columns))
+        if removal is not None and removed < direct:
             result[:, columns] = removal.without(~kept, columns)
         else:
-            places = np.flatnonzero(kept)
             result[np.ix_(places, columns)] = _positive_solve(whole, places, target[np.ix_(places, columns)])
 
     run(solve_group, groups)
@@ -95,26 +97,21 @@ class Work:
 
     multiply_adds: float
     removes: bool
-    _inputs: int
 
     @classmethod
     def of(cls, inputs: int, mask: Flags, groups: list[NDArray[np.intp]]) -> Work:
         """Estimate the work for a mask and its groups of equal columns."""
         kept = np.array([np.count_nonzero(mask[:, columns[0]]) for columns in groups], np.float64)
-        width = np.array([len(columns) for columns in groups], np.float64)
-        gone = inputs - kept
-        direct = kept**3 / 3 + kept**2 * width
-        removed = gone**3 / 3 + (gone**2 + inputs * gone) * width
-        start = float(inputs) ** 3
-        mixed = float(np.minimum(direct, removed).sum()) + start
+        direct, removed = _costs(inputs, kept, np.array([len(columns) for columns in groups], np.float64))
+        mixed = float(np.minimum(direct, removed).sum()) + float(inputs) ** 3
         removes = mixed < float(direct.sum())
-        return cls(mixed if removes else float(direct.sum()), removes, inputs)
+        return cls(mixed if removes else float(direct.sum()), removes)
 
-    def is_cheaper_removed(self, kept: Flags) -> bool:
-        """Whether fewer weights are gone than stay, by so much that it pays."""
-        stay = float(np.count_nonzero(kept))
-        gone = self._inputs - stay
-        return gone**3 / 3 + gone**2 + self._inputs * gone < stay**3 / 3 + stay**2
+
+def _costs(inputs: int, kept: Any, width: Any) -> tuple[Any, Any]:
+    """What a group of so many columns costs by what it keeps, and by what it has lost."""
+    gone = inputs - kept
+    return kept**3 / 3 + kept**2 * width, gone**3 / 3 + (gone**2 + inputs * gone) * width
 
 
 @dataclass(frozen=True)
