@@ -96,9 +96,10 @@ def test_both_directions_with_a_mask() -> None:
         check(found, np.array(rows))
 
 
-def test_the_projections_of_attention() -> None:
+@pytest.mark.parametrize("attention", [lambda: L.MultiHeadAttention(2, 3), lambda: L.GroupQueryAttention(3, 2, 1)])
+def test_the_projections_of_attention(attention: Any) -> None:
     query, value = keras.Input((4, 6)), keras.Input((3, 6))
-    model = keras.Model([query, value], L.MultiHeadAttention(2, 3)(query, value))
+    model = keras.Model([query, value], attention()(query, value))
     inputs = [numbers(5, 4, 6), numbers(5, 3, 6, seed=2)]
     found = {each.layer.name: each for each in collected(model, [(inputs, None)])}
     check(found["query"], with_ones(inputs[0]))
