@@ -1,0 +1,175 @@
+"""The matrix H of a linear map's inputs: summed, damped, factored, and what an error costs under it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import lapack
+
+from keras_prunelab._errors import InvalidDataError
+
+from ._threads import linear_algebra_on
+
+Matrix: TypeAlias = NDArray[np.float64]
+
+DAMPING = 0.01
+"""The default pull towards the old weights, as a share of the mean of H's diagonal."""
+
+
+@dataclass
+class Gram:
+    """The inputs of a linear map as the matrix that least squares needs: H = X'X / samples.
+
+    Attributes:
+        inputs: n, the columns of X, one of ones for a bias included.
+        samples: the rows of X so far.
+    """
+
+    inputs: int
+    samples: int = 0
+    _sum: Matrix = field(init=False, repr=False)
+    _cross: Matrix | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._sum = np.zeros((self.inputs, self.inputs))
+
+    def add(self, rows: NDArray[Any], reference: NDArray[Any] | None = None) -> None:
+        """Add samples.
+
+        Args:
+            rows: samples x n.
+            reference: the same samples as the unpruned network gives them, where `rows` come from a pruned one. Give
+                them with every call or with none.
+
+        Raises:
+            InvalidDataError: the rows have another width, or hold a number that is NaN or infinite.
+        """
+        wide = _checked(rows, self.inputs)
+        if reference is not None:
+            self._cross = np.zeros_like(self._sum) if self._cross is None else self._cross
+            self._cross += wide.T @ _checked(reference, self.inputs)
+        self._sum += wide.T @ wide
+        self.samples += len(wide)
+
+    @property
+    def matrix(self) -> Matrix:
+        """H, n x n: the mean over the samples."""
+        return self._sum / max(1, self.samples)
+
+    @property
+    def cross(self) -> Matrix | None:
+        """X'^T X / samples, n x n, of rows and their reference; None where they are the same."""
+        return None if self._cross is None else self._cross / max(1, self.samples)
+
+
+def _checked(rows: NDArray[Any], inputs: int) -> Matrix:
+    if rows.ndim != 2 or rows.shape[1] != inputs:
+        raise InvalidDataError(
+            f"Rows of shape {rows.shape} were given to a layer with {inputs} inputs; they are samples x {inputs}."
+        )
+    wide = np.asarray(rows, np.float64)
+    if not np.isfinite(wide).all():
+        raise InvalidDataError(
+            "The inputs of a layer hold NaN or infinite numbers; clean the calibration data, or leave the layer out."
+        )
+    return wide
+
+
+def pull(gram: Matrix, damping: float) -> Matrix:
+    """How strongly each weight is pulled towards its old value: what damping adds to H's diagonal.
+
+    Args:
+        gram: H, n x n.
+        damping: a share of the mean of H's diagonal, at least 0; usually 0.001 to 0.01.
+
+    Returns:
+        n numbers. Where an input is always zero the pull is never 0, so that its weight stays what it was.
+
+    Raises:
+        InvalidDataError: the matrix is not square, not finite, or the damping is negative.
+    """
+    if gram.ndim != 2 or gram.shape[0] != gram.shape[1]:
+        raise InvalidDataError(f"H is square, n x n for n inputs, not of shape {gram.shape}.")
+    if not damping >= 0 or not np.isfinite(damping):
+        raise InvalidDataError(f"damping={damping!r} is a number of at least 0, such as {DAMPING:g}.")
+    diagonal = np.diagonal(gram)
+    if not np.isfinite(diagonal).all():
+        raise InvalidDataError("H holds numbers that are NaN or infinite; clean the calibration data.")
+    amount = damping * float(diagonal.mean()) if diagonal.size else 0.0
+    return np.where(diagonal == 0, amount or 1.0, amount)
+
+
+def damped(gram: Matrix, damping: float) -> Matrix:
+    """H with its damping: a copy with `pull` added to the diagonal."""
+    copy = np.array(gram, np.float64)
+    copy[np.diag_indices_from(copy)] += pull(gram, damping)
+    return copy
+
+
+def inverse(matrix: Matrix) -> Matrix:
+    """Invert a symmetric, positive definite matrix in its own memory.
+
+    Args:
+        matrix: n x n; its memory is used for the result.
+
+    Raises:
+        InvalidDataError: it is singular.
+    """
+    if not matrix.size:
+        return matrix
+    with linear_algebra_on(len(matrix)):
+        inverted, failed = lapack.dpotrf(matrix.T, lower=1, overwrite_a=1)
+        if not failed:
+            # The lower triangle of a matrix in Fortran's order is the upper one of its transpose, which has C's.
+            inverted, failed = lapack.dpotri(inverted, lower=1, overwrite_c=1)
+    if failed:
+        raise singular()
+    result: Matrix = inverted.T
+    _mirror_upper(result)
+    return result
+
+
+def check_inputs(gram: Matrix, weights: NDArray[Any]) -> None:
+    """Make sure that H belongs to some weights.
+
+    Raises:
+        InvalidDataError: it does not.
+    """
+    if weights.ndim != 2 or len(weights) != len(gram):
+        raise InvalidDataError(
+            f"Weights of shape {weights.shape} do not belong to an H of {len(gram)} inputs; they are inputs x outputs."
+        )
+
+
+def singular() -> InvalidDataError:
+    """The error for an H that has no inverse."""
+    return InvalidDataError(
+        "The inputs of a layer depend on each other, so that its least squares have no single solution: give more "
+        f"samples, or damping > 0, such as {DAMPING:g}."
+    )
+
+
+def squared_error(gram: Matrix, change: NDArray[Any]) -> NDArray[np.float64]:
+    """The squared change of each output: the diagonal of D'HD, ||X D||^2 / samples.
+
+    Args:
+        gram: H, n x n, damped or not.
+        change: D, the difference of two weight matrices, n x m.
+
+    Returns:
+        m numbers, one an output.
+    """
+    wide = np.asarray(change, np.float64)
+    return np.asarray(np.einsum("ij,ij->j", gram @ wide, wide))
+
+
+def _mirror_upper(matrix: Matrix, size: int = 256) -> None:
+    """Copy the upper triangle onto the lower one, tile by tile."""
+    for start in range(0, len(matrix), size):
+        stop = start + size
+        tile = matrix[start:stop, start:stop]
+        tile[:] = np.triu(tile) + np.triu(tile, 1).T
+        matrix[stop:, start:stop] = matrix[start:stop, stop:].T

@@ -1,0 +1,146 @@
+"""Exactly where the work fits a budget, else approximately: which it was stands in the result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _blocked, _trace
+from ._gram import DAMPING, Matrix, check_inputs, squared_error
+from ._refine import STEPS, refine
+from ._solve import Flags, Work, equal_columns, solve
+
+Method: TypeAlias = Literal["exact", "blocked", "refined"]
+
+BUDGET = 2e12
+"""The multiply-adds that a layer may take to be solved exactly: some minutes on two cores."""
+
+
+@dataclass(frozen=True)
+class Solution:
+    """The weights of one linear map, solved anew.
+
+    Attributes:
+        weights: n x m in float64, zero outside of the mask.
+        method: `"exact"` for least squares with a factor for each mask; `"refined"` for SparseGPT's pass and conjugate
+            gradients from there; `"blocked"` for the pass alone.
+        multiply_adds: the estimate of the exact work that the choice was made by.
+        before: the squared error of each output with the masked old weights, a mean over the samples: m numbers. None
+            where the inputs are those of a pruned network.
+        after: the same with the new weights.
+    """
+
+    weights: Matrix
+    method: Method
+    multiply_adds: float
+    before: NDArray[np.float64] | None
+    after: NDArray[np.float64] | None
+
+
+@dataclass(frozen=True)
+class Removals:
+    """What the weights of one linear map are worth.
+
+    Attributes:
+        costs: n x m: the lowest go first; infinite where a weight never goes.
+        method: `"exact"` for a trace of ExactOBS, which serves every level; `"blocked"` for SparseGPT's pass to one
+            level, where it is best.
+        multiply_adds: the estimate of the exact work that the choice was made by.
+        trace: the trace, where there is one.
+    """
+
+    costs: Matrix
+    method: Method
+    multiply_adds: float
+    trace: _trace.Trace | None
+
+
+def solve_map(
+    gram: Matrix,
+    weights: NDArray[np.floating],
+    mask: Flags,
+    *,
+    cross: Matrix | None = None,
+    damping: float = DAMPING,
+    budget: float = BUDGET,
+    steps: int = STEPS,
+) -> Solution:
+    """Solve the weights that a mask keeps anew: exactly where the work fits the budget, else by a pass and steps.
+
+    Args:
+        gram: as for `solve`.
+        weights: as for `solve`.
+        mask: as for `solve`.
+        cross: as for `solve`.
+        damping: as for `solve`.
+        budget: in multiply-adds; `math.inf` for always exactly, 0 for never.
+        steps: the most conjugate gradients after a pass; 0 for the pass alone.
+
+    Raises:
+        InvalidMaskError: as for `solve`.
+        InvalidDataError: as for `solve`.
+    """
+    check_inputs(gram, weights)
+    work = Work.of(len(gram), mask, equal_columns(mask)).multiply_adds
+    method: Method = "exact"
+    if work <= budget:
+        new = solve(gram, weights, mask, cross=cross, damping=damping)
+    else:
+        method = "refined" if steps else "blocked"
+        new = _blocked.solve_blocked(gram, weights, mask, cross=cross, damping=damping)
+        new = refine(gram, weights, mask, new, cross=cross, damping=damping, steps=steps) if steps else new
+    if cross is not None:
+        return Solution(new, method, work, None, None)
+    old = np.asarray(weights, np.float64)
+    before = squared_error(gram, np.where(mask, 0.0, old))
+    return Solution(new, method, work, before, squared_error(gram, new - old))
+
+
+def rank_map(
+    gram: Matrix,
+    weights: NDArray[np.floating],
+    sparsity: float,
+    *,
+    units: NDArray[np.integer] | None = None,
+    together: int = 1,
+    n_of_m: tuple[int, int] | None = None,
+    sensitivity: NDArray[np.floating] | None = None,
+    damping: float = DAMPING,
+    budget: float = BUDGET,
+) -> Removals:
+    """Say what each weight is worth: by a trace where the work fits the budget, else by one pass.
+
+    Args:
+        gram: H = X'X / samples, n x n.
+        weights: n x m, one column an output.
+        sparsity: the share of the weights that a pass removes; a trace does not need it.
+        units: as for `trace`. Units of several inputs have a trace alone.
+        together: as for `trace`; more than 1 has a trace alone.
+        n_of_m: as for `trace`.
+        sensitivity: how much the network's loss feels each output: m numbers of at least 0; by default all the same.
+        damping: as for `trace`.
+        budget: in multiply-adds.
+
+    Returns:
+        Costs that are comparable between layers, as `keras_prunelab` compares scores: the lowest go first.
+
+    Raises:
+        InvalidDataError: H does not fit or is singular.
+    """
+    check_inputs(gram, weights)
+    work = _trace.multiply_adds(len(gram), weights.shape[1], together)
+    single = together == 1 and (units is None or len(np.unique(units[units >= 0])) == np.count_nonzero(units >= 0))
+    felt = np.ones(weights.shape[1]) if sensitivity is None else np.asarray(sensitivity, np.float64)
+    if work <= budget or not single:
+        # Outputs that share their masks are weighed against each other before their losses are added up.
+        scale = np.sqrt(felt) if together > 1 else np.ones_like(felt)
+        found = _trace.trace(gram, weights * scale, units=units, together=together, n_of_m=n_of_m, damping=damping)
+        return Removals(found.scores(felt if together == 1 else None), "exact", work, found)
+    stays = None if units is None else units < 0
+    free = weights.size if stays is None else int(np.count_nonzero(~stays)) * weights.shape[1]
+    passed = _blocked.choose_blocked(gram, weights, n_of_m or round(sparsity * free), stays=stays, damping=damping)
+    costs = np.multiply(passed.costs, felt, out=passed.costs, where=np.isfinite(passed.costs))
+    return Removals(costs, "blocked", work, None)

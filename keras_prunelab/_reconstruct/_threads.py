@@ -1,0 +1,57 @@
+"""Work that falls into parts, on a thread for each core."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from typing import TypeVar
+
+from threadpoolctl import threadpool_limits
+
+T = TypeVar("T")
+
+_LARGE = 3000
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def linear_algebra_on(inputs: int) -> AbstractContextManager[object]:
+    """Use all cores for the linear algebra of large matrices alone, while the body runs.
+
+    On a machine that does something else too, the threads of one small factorization wait longer for each other than
+    the factorization takes on one core.
+
+    Args:
+        inputs: the length of a matrix.
+    """
+    return nullcontext() if inputs >= _LARGE else threadpool_limits(1, user_api="blas")
+
+
+def run(work: Callable[[T], None], parts: Iterable[T]) -> None:
+    """Do the parts of some work on threads, each with linear algebra on one core.
+
+    NumPy's products and factorizations let other threads run. One core each is faster than all cores for one part
+    after the other: the parts are small, and on a busy machine the threads of one product wait for each other.
+
+    Args:
+        work: does one part, and writes its result where no other part writes.
+        parts: what it is called with. One part alone has all cores for its linear algebra.
+
+    Raises:
+        Exception: the first that a part raises.
+    """
+    several: Sequence[T] = list(parts)
+    if len(several) < 2:
+        for part in several:
+            work(part)
+        return
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(min(cores(), len(several))) as pool:
+        for done in [pool.submit(work, part) for part in several]:
+            done.result()
