@@ -217,7 +217,7 @@ def _built(network: Network, site: Site, rule: LayerRule) -> Mapping[str, Tensor
     except InvalidNetworkError:
         raise
     # Keras' word for shapes that do not fit; torch's, and those of a stride of 0 or a size beyond all bounds.
-    except (ValueError, TypeError, RuntimeError, ArithmeticError, MemoryError) as error:
+    except (ValueError, TypeError, LookupError, RuntimeError, ArithmeticError, MemoryError) as error:
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in site.inputs) or "nothing"
         raise InvalidNetworkError(
             f"The layer {site.layer.name!r} ({site.layer.kind}), {_place(network, site.layer.name)}, "
