@@ -71,12 +71,12 @@ class Normalization:
         if isinstance(stored, np.ndarray) and stored.size == 1:
             stored = stored.item()  # a string of MATLAB's is an array
         if isinstance(stored, Mapping):
-            statistics, kind = stored, str(stored["Type"])
+            statistics, kind = stored, str(stored.get("Type", "custom"))
         elif isinstance(stored, str):
             statistics, kind = layer.settings, stored
         else:
             return cls("none" if stored is None or np.size(stored) == 0 else "custom")
-        rank = np.size(layer.settings["InputSize"])
+        rank = np.size(layer.settings.get("InputSize", ()))
 
         def statistic(*names: str) -> Array | None:
             value = next((statistics[name] for name in names if np.size(statistics.get(name, ())) > 0), None)

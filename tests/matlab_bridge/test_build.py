@@ -36,6 +36,18 @@ def classifier():
     )
 
 
+@pytest.mark.parametrize("normalization", ["zerocenter", {"Type": "zerocenter", "Mean": 0.0}])
+def test_an_input_without_its_size(normalization):
+    with pytest.raises(InvalidNetworkError, match="InputSize"):
+        to_keras(chain(layer("in", "ImageInputLayer", {"Normalization": normalization})))
+
+
+def test_a_stride_that_never_moves_on():
+    pooling = layer("pool", "MaxPooling2DLayer", {"PoolSize": row(2, 2), "Stride": row(0, 0), "PaddingMode": "same"})
+    with pytest.raises(InvalidNetworkError, match=r"'pool' \(MaxPooling2DLayer\).*cannot be built"):
+        to_keras(chain(image_input((6, 6, 1)), pooling))
+
+
 @pytest.mark.parametrize("size", ["text", np.nan, np.inf, {"a": 1.0}, np.array(["x"], dtype=object)])
 def test_a_size_that_is_no_number(size):
     network = chain(layer("in", "FeatureInputLayer", {"InputSize": size, "Normalization": "none"}))
