@@ -156,7 +156,16 @@ def dense_file(source: Path) -> Iterator[Path]:
         try:
             with zipfile.ZipFile(source) as archive:
                 archive.extractall(members)
-        except (EOFError, NotImplementedError, OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        # A member without a name is a LookupError.
+        except (
+            EOFError,
+            LookupError,
+            NotImplementedError,
+            OSError,
+            RuntimeError,
+            zipfile.BadZipFile,
+            zlib.error,
+        ) as error:
             if isinstance(error, OSError) and error.errno in _NO_ROOM:
                 raise
             raise InvalidModelError(f"{source} is damaged: {error}.") from error
