@@ -10,6 +10,7 @@ import math
 import os
 import re
 import shutil
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -46,6 +47,7 @@ _DAMAGE = (
     OSError,
     EOFError,
     RuntimeError,
+    tokenize.TokenError,  # of the header of an array
     zipfile.BadZipFile,
     zlib.error,
 )
