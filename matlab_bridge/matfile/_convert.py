@@ -14,6 +14,7 @@ from ._known_classes import CONVERSIONS
 from ._raw import (
     MARKER_MAGIC,
     Array,
+    Finished,
     Function,
     Marker,
     OldObject,
@@ -48,6 +49,8 @@ class Converter:
         if type(raw) is np.ndarray:
             return self._array(raw, within_object=within_object)
         match raw:
+            case Finished():
+                return raw.value
             case Marker():
                 return self._opaque(raw)
             case OldObject():
@@ -62,7 +65,7 @@ class Converter:
             # Readers may give views on the bytes of the file; users may want to write into theirs.
             return raw if raw.flags.writeable else raw.copy(order="K")
         if kind == "U":
-            return text_of(raw)
+            return text_of(raw, self._budget)
         if raw.dtype.names is not None or kind == "V":
             if within_object and is_enumeration(raw):
                 return self._enumeration(raw)
