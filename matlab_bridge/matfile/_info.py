@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+_MOST_LINES = 1000  # of variables that are printed; all are in `FileInfo.variables`
+
 
 @dataclass(frozen=True, slots=True)
 class VariableInfo:
@@ -55,4 +57,6 @@ class FileInfo:
     def __str__(self) -> str:
         written = ", ".join(word for word in (self.platform, self.created) if word)
         heading = f"{self.path} ({self.version}{', ' + written if written else ''})"
-        return "\n".join([heading, *(f"  {variable}" for variable in self.variables)])
+        lines = [f"  {variable}" for variable in self.variables[:_MOST_LINES]]
+        more = len(self.variables) - len(lines)
+        return "\n".join([heading, *lines, *([f"  and {more} more"] if more else [])])

@@ -38,7 +38,7 @@ from ._walk5 import Walker
 # Class, size and name of a variable fit in this many of its first bytes, deflated or not.
 _PREFIX_BYTES = 4096
 # What the description of a variable takes, with its names and its place in the file.
-_VARIABLE_BYTES = 1000
+_VARIABLE_BYTES = 400
 
 
 @dataclass(frozen=True, slots=True)

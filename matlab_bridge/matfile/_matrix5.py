@@ -51,7 +51,7 @@ class _Container(NamedTuple):
 
     header: MatrixHeader
     fields: tuple[str, ...]
-    count: int
+    held: int
 
 
 class MatrixReader:
@@ -129,7 +129,7 @@ class MatrixReader:
         has_open = bool(open_values.any())
         at = 0
         for place, container in enumerate(containers):
-            part = slice(at, at := at + container.count)
+            part = slice(at, at := at + container.held)
             is_open[place] = (
                 not finishes or container.header.kind == OBJECT or (has_open and bool(open_values[part].any()))
             )

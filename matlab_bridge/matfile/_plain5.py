@@ -54,14 +54,16 @@ class _Heads(NamedTuple):
 
     def numeric(self) -> Array:
         """Which are real numbers."""
-        fits = self.is_plain & (self.classes > _TEXT) & _IS_NUMBER[self.kinds]
+        fits: Array = self.is_plain & (self.classes > _TEXT) & _IS_NUMBER[self.kinds]
         fits &= (self.rows < _LONGEST_AXIS) & (self.columns < _LONGEST_AXIS)
-        return fits & (self.rows * self.columns * self.widths == self.nbytes)
+        fits &= self.rows * self.columns * self.widths == self.nbytes
+        return fits
 
     def text(self, width: int) -> Array:
         """Which are rows of characters of so many bytes each."""
-        fits = self.is_plain & (self.classes == _TEXT) & (self.widths == width) & (self.nbytes % width == 0)
-        return fits & ((self.rows == 1) | (self.nbytes == 0))
+        fits: Array = self.is_plain & (self.classes == _TEXT) & (self.widths == width) & (self.nbytes % width == 0)
+        fits &= (self.rows == 1) | (self.nbytes == 0)
+        return fits
 
     def layouts(self) -> Array:
         """One number for each: of matrices whose values differ in their numbers alone, the same."""

@@ -157,7 +157,8 @@ class Walker:
             raise broken(start, f"the flags of a matrix have {tag.nbytes} bytes instead of 8")
         kind = flags[0] & 0xFF
         is_logical, is_global, is_complex = (bool(flags[0] >> bit & 1) for bit in (9, 10, 11))
-        type_system, shape = "", ()
+        type_system = ""
+        shape: tuple[int, ...] = ()
         if kind == OPAQUE:
             tag, name = self._text(tag.stop, stop)
             tag, system = self._text(tag.stop, stop)
