@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from matlab_bridge._errors import TruncatedFileError
 
-from ._raw import Array, check_room
+from ._budget import Budget
+from ._raw import ARRAY_BYTES, TEXT_BYTES, Array
 from ._values import CharArray
 
+_FIRST_OUTSIDE_ASCII = 0x80
+_SURROGATES = 0xD800, 0xDFFF
 _LAST_CODE_POINT = 0x10FFFF
 
 
@@ -32,6 +36,21 @@ def decoded_name(data: bytes) -> str:
     return decoded(data.split(b"\x00")[0])
 
 
+def distinct(names: Iterable[str]) -> list[str]:
+    """Names of which none is another: one that was there before gets a number, lest one value hide another.
+
+    Different bytes may decode alike.
+    """
+    found: dict[str, None] = {}
+    for name in names:
+        free, number = name, 1
+        while free in found:
+            number += 1
+            free = f"{name}_{number}"
+        found[free] = None
+    return list(found)
+
+
 def characters(units: Array) -> Array:
     """An array of one-character strings (`<U1`) of the same shape; this is how readers mark a char array."""
     return np.asarray(units, dtype=np.uint32, order="C").view("<U1" if np.little_endian else ">U1")
@@ -48,9 +67,40 @@ def decoded_characters(stored: Array, shape: tuple[int, ...]) -> Array:
     Raises:
         TruncatedFileError: for code points that are none, or another number of characters than several rows have.
     """
+    return characters(_units(stored, shape))
+
+
+def text(stored: Array, shape: tuple[int, ...], budget: Budget) -> str | Array:
+    """The text of a char array from the numbers that a file stores for it.
+
+    Args:
+        stored: as `decoded_characters` takes it.
+        shape: as the file states it.
+        budget: of the file.
+
+    Returns:
+        `str` for a row, else a `CharArray`.
+
+    Raises:
+        TruncatedFileError: as `decoded_characters` does.
+    """
+    width = stored.dtype.itemsize
+    if len(shape) == 2 and shape[0] == 1 and width <= 2:
+        budget.spend(TEXT_BYTES + 4 * stored.size, "a text")
+        if width == 1:
+            return decoded(stored.tobytes())
+        return stored.tobytes().decode("utf-16-be" if stored.dtype.str[0] == ">" else "utf-16-le", "surrogatepass")
+    budget.spend(ARRAY_BYTES + 6 * stored.size, "the characters of a text")
+    return _text(_units(stored, shape), budget)
+
+
+def _units(stored: Array, shape: tuple[int, ...]) -> Array:
+    """The numbers of the characters of a char array, in MATLAB's shape."""
     count = math.prod(shape)
     if stored.dtype.itemsize == 1:
-        units = units_of(decoded(stored.tobytes()))
+        units = stored.view(np.uint8)
+        if units.max(initial=0) >= _FIRST_OUTSIDE_ASCII:
+            units = units_of(decoded(stored.tobytes()))
         if units.size != count == stored.size and shape[0] != 1:
             units = stored.view(np.uint8)  # column by column, the bytes of several rows only look like UTF-8
     elif stored.dtype.itemsize == 2:
@@ -60,9 +110,9 @@ def decoded_characters(stored: Array, shape: tuple[int, ...]) -> Array:
         if stored.size and not 0 <= stored.min() <= stored.max() <= _LAST_CODE_POINT:
             raise TruncatedFileError("a char array has numbers that are no code points of Unicode")
     if units.size == count:
-        return characters(units).reshape(shape, order="F")
+        return units.reshape(shape, order="F")
     if shape[0] == 1:
-        return characters(units).reshape(1, -1)
+        return units.reshape(1, -1)
     raise TruncatedFileError(f"a char array of size {shape} has {units.size} characters")
 
 
@@ -78,26 +128,41 @@ def units_of(text: str) -> Array:
     return np.frombuffer(text.encode("utf-16-le", "surrogatepass"), "<u2").astype(np.uint16)
 
 
-def text_of(array: Array) -> str | Array:
+def text_of(array: Array, budget: Budget) -> str | Array:
     """The text of a char array: `str` for a row or nothing, else a `CharArray`, one text for each row.
 
     Half of a surrogate pair, which MATLAB allows, stays what it is.
 
     Args:
         array: one-character strings, as `characters` gives them, in MATLAB's shape.
+        budget: of the file.
     """
-    if array.ndim == 2 and array.shape[0] <= 1:
-        return _joined(array)
-    rows = np.moveaxis(array, 1, -1)
-    if not array.size:
-        check_room(math.prod(rows.shape[:-1]), "rows of text without characters")
-    texts = [_joined(rows[index]) for index in np.ndindex(rows.shape[:-1])]
+    # Through integers: NumPy drops a NUL at the end of a string, and "<U1" of NUL would read as nothing.
+    return _text(np.asarray(array, order="K").view(np.uint32), budget)
+
+
+def _text(units: Array, budget: Budget) -> str | Array:
+    if units.ndim == 2 and units.shape[0] <= 1:
+        return _joined(units)
+    rows = np.moveaxis(units, 1, -1)
+    count, width = math.prod(rows.shape[:-1]), rows.shape[-1]
+    budget.spend(count * np.dtype("<U1").itemsize * max(1, width), "rows of text")
+    if not width:
+        return CharArray(np.zeros(rows.shape[:-1], "<U1"))
+    codes = np.ascontiguousarray(rows)
+    if not _has_pairs(codes):
+        return CharArray(codes.astype(np.uint32).view(f"{'<' if np.little_endian else '>'}U{width}")[..., 0])
+    budget.spend(count * TEXT_BYTES, "rows of text")
+    texts = [_joined(row) for row in codes.reshape(count, width)]
     return CharArray(np.array(texts, dtype=np.str_).reshape(rows.shape[:-1]))
 
 
-def _joined(array: Array) -> str:
-    # Through integers: NumPy drops a NUL at the end of a string, and "<U1" of NUL would read as nothing.
-    codes = np.ascontiguousarray(array).view(np.uint32)
+def _has_pairs(codes: Array) -> bool:
+    """Whether some characters may take two units."""
+    return codes.dtype.itemsize > 1 and bool(((codes >= _SURROGATES[0]) & (codes <= _SURROGATES[1])).any())
+
+
+def _joined(codes: Array) -> str:
     if codes.size and codes.max() > 0xFFFF:
         units = "".join(map(chr, codes.ravel().tolist())).encode("utf-16-le", "surrogatepass")
     else:

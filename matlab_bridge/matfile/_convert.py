@@ -12,12 +12,15 @@ from ._budget import Budget
 from ._characters import text_of
 from ._known_classes import CONVERSIONS
 from ._raw import (
+    ARRAY_BYTES,
+    ITEM_BYTES,
     MARKER_MAGIC,
     Array,
+    Finished,
     Function,
     Marker,
     OldObject,
-    check_room,
+    dict_bytes,
     is_enumeration,
     is_marker,
     marker_ids,
@@ -48,6 +51,8 @@ class Converter:
         if type(raw) is np.ndarray:
             return self._array(raw, within_object=within_object)
         match raw:
+            case Finished():
+                return raw.value
             case Marker():
                 return self._opaque(raw)
             case OldObject():
@@ -60,9 +65,9 @@ class Converter:
         kind = raw.dtype.kind
         if kind in "fiub" and not (within_object and is_marker(raw)):
             # Readers may give views on the bytes of the file; users may want to write into theirs.
-            return raw if raw.flags.writeable else raw.copy(order="K")
+            return self._own(raw)
         if kind == "U":
-            return text_of(raw)
+            return text_of(raw, self._budget)
         if raw.dtype.names is not None or kind == "V":
             if within_object and is_enumeration(raw):
                 return self._enumeration(raw)
@@ -70,6 +75,7 @@ class Converter:
         if kind == "O":
             if within_object and _is_function(raw):
                 return self._function(Function(raw[1, 0]))
+            self._budget.spend(ARRAY_BYTES + 2 * ITEM_BYTES * raw.size, "the elements of cells")
             cell = np.empty(raw.size, dtype=object)
             for i, element in enumerate(raw.ravel(order="F").tolist()):
                 cell[i] = self._value(element, within_object=within_object)
@@ -77,12 +83,18 @@ class Converter:
         if within_object and is_marker(raw):
             # Within the contents of objects, a marker is a plain array of numbers.
             return self._objects_of(raw)
-        return raw if raw.flags.writeable else raw.copy(order="K")
+        return self._own(raw)
+
+    def _own(self, raw: Array) -> Array:
+        if raw.flags.writeable:
+            return raw
+        self._budget.spend(ARRAY_BYTES + raw.nbytes, "the numbers of objects")
+        return raw.copy(order="K")
 
     def _struct(self, raw: Array, *, within_object: bool) -> dict[str, Any] | StructArray:
         names = raw.dtype.names or ()
-        if not names:
-            check_room(raw.size, "elements of a struct without fields")
+        each = ITEM_BYTES + dict_bytes(len(names))
+        self._budget.spend(ARRAY_BYTES + each * raw.size, "the elements of a struct")
         elements = np.empty(raw.shape, dtype=object)
         for index in np.ndindex(raw.shape):
             elements[index] = {name: self._value(raw[index][name], within_object=within_object) for name in names}
@@ -133,6 +145,7 @@ class Converter:
         ids, class_id = marker_ids(metadata)
         shape = marker_shape(metadata)
         class_name = self._subsystem().class_name(class_id)
+        self._budget.spend(ARRAY_BYTES + 2 * ITEM_BYTES * len(ids), "the elements of an array of objects")
         objects = np.empty(len(ids), dtype=object)
         for i, object_id in enumerate(ids):
             # The id of a handle object that was deleted is 0.

@@ -9,6 +9,8 @@ from __future__ import annotations
 UINT16, MATRIX, COMPRESSED, UTF8, UTF16, UTF32 = 4, 14, 15, 16, 17, 18
 NUMBERS = {1: "i1", 2: "u1", 3: "i2", UINT16: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 """The kinds of elements that hold numbers, and NumPy's codes for these."""
+TEXTS = {UTF8: "u1", UTF16: "u2", UTF32: "u4"}
+"""The kinds of elements that hold the units of characters; those of whole numbers may hold them as well."""
 TAG_BYTES = 8
 
 # Classes of arrays.

@@ -8,6 +8,9 @@ from typing import Literal
 
 from matlab_bridge._text import one_line, visible
 
+_MOST_LINES = 1000  # of variables that are printed; all are in `FileInfo.variables`
+_MOST_AXES = 32  # of a size that are printed; NumPy has no array of more than 64
+
 
 @dataclass(frozen=True, slots=True)
 class VariableInfo:
@@ -33,7 +36,8 @@ class VariableInfo:
     def __str__(self) -> str:
         marks = (("complex", self.is_complex), ("sparse", self.is_sparse), ("global", self.is_global))
         words = [word for word, holds in marks if holds]
-        return one_line(f"{self.name}: {'x'.join(map(str, self.shape))} {' '.join([*words, self.class_name])}")
+        size = "x".join(map(str, self.shape[:_MOST_AXES])) + ("x..." if len(self.shape) > _MOST_AXES else "")
+        return one_line(f"{self.name}: {size} {' '.join([*words, self.class_name])}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,4 +61,6 @@ class FileInfo:
     def __str__(self) -> str:
         written = ", ".join(word for word in (self.platform, self.created) if word)
         heading = visible(f"{self.path} ({self.version}{', ' + written if written else ''})")
-        return "\n".join([heading, *(f"  {variable}" for variable in self.variables)])
+        lines = [f"  {variable}" for variable in self.variables[:_MOST_LINES]]
+        more = len(self.variables) - len(lines)
+        return "\n".join([heading, *lines, *([f"  and {more} more"] if more else [])])

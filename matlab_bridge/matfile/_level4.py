@@ -20,7 +20,7 @@ import scipy.sparse
 from matlab_bridge._errors import LostObjectError, TruncatedFileError
 
 from ._budget import Budget
-from ._characters import decoded_characters, decoded_name
+from ._characters import decoded_name, text
 from ._header import ByteOrder, Header, level4_byte_order
 from ._info import VariableInfo
 from ._raw import Array, complex_array
@@ -72,7 +72,7 @@ class Level4File:
         if matrix.kind == "char":
             codes = stored.astype(np.uint16)
             narrow = codes.astype(np.uint8) if codes.max(initial=0) < 256 else codes  # bytes, however they are stored
-            return decoded_characters(narrow.ravel(order="F"), codes.shape)
+            return text(narrow.ravel(order="F"), codes.shape, self._budget)
         return _sparse(stored, self._budget) if matrix.kind == "sparse" else stored
 
     def stored(self, name: str) -> None:

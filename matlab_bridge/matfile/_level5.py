@@ -14,7 +14,7 @@ import os
 import struct
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,16 +24,21 @@ import numpy as np
 from matlab_bridge._errors import LostObjectError, TruncatedFileError
 
 from ._budget import Budget
+from ._characters import distinct
+from ._damage import SYMPTOMS
 from ._format5 import COMPRESSED, MATRIX, TAG_BYTES
 from ._header import HEADER_BYTES, ByteOrder, Header
 from ._inflate import DEFLATE_ERRORS, MOST_INFLATION, THREADS, inflate_into, inflater
 from ._info import VariableInfo
 from ._lazy import LARGE, StoredArray, Wanted, stretches
-from ._matrix5 import MatrixReader
+from ._matrix5 import MatrixReader, plain_data
 from ._raw import DTYPES, Array
+from ._walk5 import Walker
 
 # Class, size and name of a variable fit in this many of its first bytes, deflated or not.
 _PREFIX_BYTES = 4096
+# What the description of a variable takes, with its names and its place in the file.
+_VARIABLE_BYTES = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +59,23 @@ class Level5File:
         self._budget = budget
         self._elements: dict[str, _Element] = {}
         self._started: dict[str, tuple[Array, Future[None]]] = {}
-        described: dict[str, VariableInfo] = {}
+        found: dict[bytes, tuple[VariableInfo, _Element]] = {}
         with path.open("rb") as file:
-            for element in self._walk(file):
-                info = self._describe(file, element)
-                if info.name:  # the contents of objects come last, and have no name
-                    self._elements[info.name] = element
-                    described[info.name] = info
-        self.variables = tuple(described.values())
+            for number, element in enumerate(self._walk(file), start=1):
+                budget.spend(_VARIABLE_BYTES, "the variables of a file")
+                try:
+                    name, info = self._describe(file, element)
+                except SYMPTOMS:  # what is wrong with it is told when it is read, and hides no other
+                    if element.offset == self._header.subsystem_offset + TAG_BYTES:
+                        continue
+                    name = f"variable {number}".encode()  # a blank, which no name in MATLAB has
+                    info = VariableInfo(name.decode(), "unreadable", (0, 0))
+                if name:  # the contents of objects come last, and have no name
+                    # A variable that is there twice was saved anew; MATLAB as well takes the last.
+                    found[name] = info, element
+        names = distinct(info.name for info, _ in found.values())
+        self._elements = {name: element for name, (_, element) in zip(names, found.values(), strict=True)}
+        self.variables = tuple(replace(info, name=name) for name, (info, _) in zip(names, found.values(), strict=True))
 
     def read(self, name: str) -> Any:
         """Read a variable in its raw form."""
@@ -72,9 +86,10 @@ class Level5File:
                 self._fill(data, element)
             else:
                 filled.result()
+            self._count(data)
         else:
             data = self._data(element)
-        return MatrixReader(data.data, self._header.byte_order).contents(len(data))
+        return MatrixReader(data.data, self._header.byte_order, self._budget).contents()
 
     def stored(self, name: str) -> StoredArray | None:
         """A large numeric variable that is not deflated, to be read in parts; None for any other."""
@@ -83,13 +98,10 @@ class Level5File:
             return None
         with self._path.open("rb") as file:
             file.seek(element.offset)
-            reader = MatrixReader(memoryview(file.read(_PREFIX_BYTES)), order)
-        place = reader.plain_data()
+            place = plain_data(file.read(_PREFIX_BYTES), element.nbytes, order)
         if place is None:
             return None
         header, stored, offset = place
-        if offset + header.size * stored.itemsize > element.nbytes:
-            return None
         at, dtype = element.offset + offset, DTYPES[header.class_name]
 
         def block(axes: tuple[Wanted, ...]) -> Array:
@@ -140,7 +152,7 @@ class Level5File:
         # A MAT-file within the MAT-file, its header cut down to version, byte order and four more bytes.
         content = np.asarray(stream, dtype=np.uint8).tobytes()
         order: ByteOrder = "<" if content[2:4] == b"IM" else ">"
-        found: Array = MatrixReader(memoryview(content)[8:], order).matrix()
+        found: Array = MatrixReader(memoryview(content)[8:], order, self._budget).matrix()
         return found
 
     def _walk(self, file: BinaryIO) -> Iterator[_Element]:
@@ -169,26 +181,36 @@ class Level5File:
             raise TruncatedFileError(f"a variable needs {missing} bytes more than the file's {size}")
         return _Element(kind, offset + TAG_BYTES, nbytes)
 
-    def _describe(self, file: BinaryIO, element: _Element) -> VariableInfo:
+    def _describe(self, file: BinaryIO, element: _Element) -> tuple[bytes, VariableInfo]:
+        """The name of a variable as it is stored, and what its header says."""
         file.seek(element.offset)
         start = file.read(min(element.nbytes, _PREFIX_BYTES))
         if element.kind == COMPRESSED:
             start = inflater().decompress(start, _PREFIX_BYTES)[TAG_BYTES:]
-        header = MatrixReader(memoryview(start), self._header.byte_order).header()
-        if not header.is_opaque:
-            return header.info(header.shape)
+        self._budget.earn(len(start))
+        header = Walker(start, self._header.byte_order).header(0, len(start))
+        if not header.class_name:
+            raise TruncatedFileError(f"its class is stated as number {header.kind}")
+        if not header.is_opaque or not header.raw_name:
+            return header.raw_name, header.info(header.shape)
         # The size of an array of objects is in its marker, which is small, but may be longer than the prefix.
-        return header.info(self._matrix(element).shape if header.name else ())
+        return header.raw_name, header.info(self._matrix(element).shape)
 
     def _matrix(self, element: _Element) -> Any:
         data = self._data(element)
-        return MatrixReader(data.data, self._header.byte_order).contents(len(data))
+        return MatrixReader(data.data, self._header.byte_order, self._budget).contents()
 
     def _data(self, element: _Element) -> Array:
         """The bytes of an element, inflated; they may be written to, so that arrays need not copy them."""
         target = self._target(element)
         self._fill(target, element)
+        self._count(target)
         return target
+
+    def _count(self, inflated: Array) -> None:
+        # What describes a variable was counted when it was described.
+        self._budget.earn(max(0, inflated.size - _PREFIX_BYTES))
+        self._budget.spend(inflated.size, "the inflated bytes of a variable")
 
     def _target(self, element: _Element) -> Array:
         """Room for the bytes of an element."""

@@ -1,315 +1,300 @@
-"""One matrix of the Level 5 format, from its bytes to its raw form.
+"""The matrices of a stream of the Level 5 format, from their bytes to their raw forms.
 
-Every size is checked against the bytes that are there before anything is allocated.
+Matrices that lie side by side are read together, then all that lie within these: the time goes by how deep values are
+nested, rather than by how many there are. Every size is checked against the bytes that are there, and every value
+spends the budget of the file, before anything is allocated.
 """
 
 from __future__ import annotations
 
-import math
-import struct
-from dataclasses import dataclass
-from typing import Any
+from array import array
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse
 
-from matlab_bridge._errors import TruncatedFileError
-
-from ._characters import characters, decoded_characters, decoded_name
-from ._format5 import (
-    CELL,
-    CHAR,
-    FUNCTION,
-    MATRIX,
-    NUMBERS,
-    NUMERIC,
-    OBJECT,
-    OPAQUE,
-    SPARSE,
-    STRUCT,
-    TAG_BYTES,
-    UTF8,
-    UTF16,
-    UTF32,
-)
+from ._budget import Budget
+from ._characters import decoded_name, distinct, text
+from ._format5 import CELL, CHAR, FUNCTION, MATRIX, NUMBERS, OBJECT, OPAQUE, SPARSE, STRUCT, TEXTS
 from ._header import ByteOrder
-from ._info import VariableInfo
-from ._raw import DTYPES, Array, Function, Marker, OldObject, complex_array, matlab_shape, sparse_matrix
+from ._plain5 import UNSET, PlainReader
+from ._raw import (
+    ARRAY_BYTES,
+    DTYPES,
+    FIELD_BYTES,
+    ITEM_BYTES,
+    Array,
+    Finished,
+    Function,
+    Marker,
+    OldObject,
+    complex_array,
+    dict_bytes,
+    sparse_matrix,
+)
+from ._values import StructArray
+from ._walk5 import MOST_DEPTH, MatrixHeader, Tag, Walker, broken
 
-# The texts of char arrays are numbers, too: the units of their characters.
-_NUMBERS = {**NUMBERS, UTF8: "u1", UTF16: "u2", UTF32: "u4"}
+_NUMBERS = {**NUMBERS, **TEXTS}
 _CHARACTERS = frozenset(kind for kind, code in _NUMBERS.items() if code in {"i1", "u1", "i2", "u2", "i4", "u4"})
-# Tags and values of flags, size, name and data.
-_PLAIN_BYTES = 56
-_INTEGERS = {5: "i", 6: "I"}
-# A cell or a field that was never set takes eight bytes in the file, and deflated next to none: all share one array.
-_UNSET = np.empty((0, 0))
-_CLASS_NAMES = {
-    **NUMERIC,
-    CELL: "cell",
-    STRUCT: "struct",
-    CHAR: "char",
-    SPARSE: "double",
-    FUNCTION: "function_handle",
-}
+# What describes an object or a function, whatever values it looks like, and what holds values of users.
+_DESCRIBED, _HOLDING = frozenset({FUNCTION, OPAQUE}), frozenset({CELL, STRUCT, OBJECT})
+# So many matrices are read together: their heads take some hundred bytes each.
+_TOGETHER = 2**13
+# Of an element: its places in the list of positions, in that of values, and in what holds it.
+_ELEMENT_BYTES = 3 * ITEM_BYTES
 
 
-@dataclass(frozen=True, slots=True)
-class MatrixHeader:
-    """What comes before the data of a matrix. An opaque object has no shape here."""
+class _Container(NamedTuple):
+    """A matrix that holds others: what it is, the names of its fields, and the number of the others."""
 
-    kind: int
-    name: str
-    class_name: str
-    type_system: str = ""
-    shape: tuple[int, ...] = ()
-    is_complex: bool = False
-    is_global: bool = False
-
-    @property
-    def is_opaque(self) -> bool:
-        """Whether the data is but the marker of an object."""
-        return self.kind == OPAQUE
-
-    @property
-    def size(self) -> int:
-        """The number of elements."""
-        return math.prod(self.shape)
-
-    def info(self, shape: tuple[int, ...]) -> VariableInfo:
-        """The same for the outside."""
-        is_sparse = self.kind == SPARSE
-        return VariableInfo(self.name, self.class_name, shape, self.is_complex, is_sparse, self.is_global)
+    header: MatrixHeader
+    fields: tuple[str, ...]
+    held: int
 
 
 class MatrixReader:
-    """Reads matrices and their parts from bytes, one after the other.
+    """Reads the matrices of a stream.
 
     Args:
-        data: the bytes, beginning where a matrix or its contents begin.
-        byte_order: of the numbers in them.
+        content: the stream, which is one matrix. If it may be written to, arrays are views on it, and values without
+            objects are finished; else whoever converts them makes copies.
+        order: the byte order of the numbers in it.
+        budget: of the file.
     """
 
-    def __init__(self, data: memoryview, byte_order: ByteOrder) -> None:
-        self._data = data
-        self._position = 0
-        self._order = byte_order
-        self._tag = struct.Struct(byte_order + "2I")
-        self._plain = struct.Struct(byte_order + "2I8sI4x8s2i4x3I")
-        self._plain_tags = struct.pack(byte_order + "2I", 6, 8), struct.pack(byte_order + "2I", 5, 8)
-        self._dtypes = {kind: np.dtype(byte_order + code) for kind, code in _NUMBERS.items()}
-        self._classes = {kind: DTYPES[name] for kind, name in NUMERIC.items()}
+    def __init__(self, content: memoryview, order: ByteOrder, budget: Budget) -> None:
+        self._content = content
+        self._budget = budget
+        self._walker = Walker(content, order)
+        self._plain = PlainReader(self._walker, budget)
+        self._dtypes = {kind: np.dtype(order + code) for kind, code in _NUMBERS.items()}
+        self._fields: dict[tuple[int, bytes], tuple[str, ...]] = {}
 
     def matrix(self) -> Any:
-        """The matrix that begins here with its tag, in its raw form."""
-        kind, nbytes = self._tag.unpack(self._take(TAG_BYTES))
-        if kind != MATRIX:
-            raise TruncatedFileError(f"a matrix was expected, and an element of kind {kind} found")
-        if nbytes == 0:
-            return _UNSET
-        end = self._position + nbytes
-        if end > len(self._data):
-            raise self._too_short(nbytes)
-        return self.contents(end)
+        """The raw form of the matrix that begins with its tag."""
+        tag = self._walker.tag(0, len(self._content))
+        if tag.kind != MATRIX:
+            raise broken(0, f"a matrix was expected, and an element of kind {tag.kind} found")
+        return self._read(tag.data, tag.data + tag.nbytes) if tag.nbytes else UNSET
 
-    def contents(self, end: int) -> Any:
-        """The raw form of a matrix whose tag is behind, and which ends at the byte `end`."""
-        header = self.header()
-        if header.kind == OPAQUE:
-            value: Any = Marker(header.class_name, header.type_system, self.matrix())
-        elif header.kind == FUNCTION:
-            value = Function(self.matrix() if self._position < end else np.empty(header.shape, dtype=[]))
-        elif header.kind == OBJECT:
-            value = OldObject(header.class_name, self._struct(header))
-        elif header.kind == STRUCT:
-            value = self._struct(header)
-        elif header.kind == CELL:
-            value = self._cell(header)
-        elif header.kind == CHAR:
-            value = self._char(header)
-        elif header.kind == SPARSE:
-            value = self._sparse(header)
-        else:
-            value = self._numeric(header)
-        self._position = end
-        return value
+    def contents(self) -> Any:
+        """The raw form of the matrix whose tag is left out."""
+        return self._read(0, len(self._content))
 
-    def header(self) -> MatrixHeader:
-        """Class, name and size of the matrix whose tag is behind."""
-        flags, _ = self._integers(2)
-        kind = flags & 0xFF
-        is_logical, is_global, is_complex = (bool(flags >> bit & 1) for bit in (9, 10, 11))
-        if kind == OPAQUE:
-            name, type_system, class_name = self._text(), self._text(), self._text()
-            return MatrixHeader(kind, name, class_name, type_system, is_global=is_global)
-        shape = matlab_shape(self._integers(), is_text=kind == CHAR)
-        if min(shape) < 0:
-            raise TruncatedFileError(f"the size of a matrix is stated as {shape}")
-        name = self._text()
-        class_name = self._text() if kind == OBJECT else _CLASS_NAMES.get(kind, "")
-        if not class_name:
-            raise TruncatedFileError(f"the class of the matrix {name!r} is stated as number {kind}")
-        return MatrixHeader(kind, name, "logical" if is_logical else class_name, "", shape, is_complex, is_global)
+    def _read(self, start: int, stop: int) -> Any:
+        header = self._walker.header(start, stop)
+        values, is_open = self._one_by_one([header], 1, finishes=not self._content.readonly)
+        return values[0] if is_open[0] else _wrapped(values[0])
 
-    def plain_data(self) -> tuple[MatrixHeader, np.dtype[Any], int] | None:
-        """Of a real numeric matrix whose tag is behind: what it is, how its data is stored, and where that begins."""
-        header = self.header()
-        if header.kind not in NUMERIC or header.is_complex:
-            return None
-        kind, nbytes = self._tag.unpack(self._take(TAG_BYTES))
-        stored = self._dtypes.get(kind)
-        if stored is None or nbytes != header.size * stored.itemsize:
-            return None  # what is wrong with it is told when it is read
-        return header, stored, self._position
+    def _matrices(self, starts: Array, depth: int, *, finishes: bool) -> tuple[Array, Array]:
+        """The raw forms of the matrices that begin at these bytes, and which of them are open.
 
-    def _plain_matrices(self, target: Array, at: int) -> int:
-        """Fill a part of a cell from the element `at` on, as long as these are plain, and tell where that ends.
-
-        Thousands in a cell are plain: real, nameless, of two axes. Everything is done in one loop over names that are
-        looked up once, which halves the time.
+        A matrix is open if something has to be converted in it: nothing else has to be looked at again.
         """
-        data, position, room = self._data, self._position, len(self._data) - _PLAIN_BYTES
-        unpack, tags, classes, dtypes, array = (
-            self._plain.unpack_from,
-            self._plain_tags,
-            self._classes,
-            self._dtypes,
-            np.ndarray,
-        )
-        count = len(target)
-        while at < count and position <= room:
-            matrix, total, flags_tag, flags, size_tag, rows, columns, name_bytes, kind, nbytes = unpack(data, position)
-            dtype, stored = classes.get(flags), dtypes.get(kind)
-            end = position + TAG_BYTES + total
-            if (
-                dtype is None
-                or stored is None
-                or matrix != MATRIX
-                or name_bytes
-                or (flags_tag, size_tag) != tags
-                or rows < 0
-                or columns < 0
-                or nbytes != rows * columns * stored.itemsize
-                or _PLAIN_BYTES + nbytes > TAG_BYTES + total
-                or end > room + _PLAIN_BYTES
-            ):
-                break
-            # One call instead of frombuffer and reshape.
-            values = array((rows, columns), stored, data, position + _PLAIN_BYTES, order="F")
-            target[at] = values if stored == dtype else values.astype(dtype, copy=False)
-            position = end
-            at += 1
-        self._position = position
-        return at
+        values, is_open = np.empty(len(starts), object), np.zeros(len(starts), bool)
+        for first in range(0, len(starts), _TOGETHER):
+            part = slice(first, first + _TOGETHER)
+            values[part], others = self._plain.read(starts[part])
+            if others.size:
+                others += first
+                tags = [self._walker.tag(start, len(self._content)) for start in starts[others].tolist()]
+                headers = [self._walker.header(tag.data, tag.data + tag.nbytes) for tag in tags]
+                values[others], is_open[others] = self._one_by_one(headers, depth, finishes=finishes)
+        return values, is_open
 
-    # The parts of a matrix.
+    def _one_by_one(self, headers: Sequence[MatrixHeader], depth: int, *, finishes: bool) -> tuple[Array, Array]:
+        """The same of matrices that are not plain: containers together, any other alone."""
+        values, is_open = np.empty(len(headers), object), np.zeros(len(headers), bool)
+        for kinds, finished in ((_HOLDING, finishes), (_DESCRIBED, False)):
+            places = [place for place, header in enumerate(headers) if header.kind in kinds]
+            for some in _batches(places, headers):
+                containers = [headers[place] for place in some]
+                values[some], is_open[some] = self._containers(containers, depth, finishes=finished)
+        for place, header in enumerate(headers):
+            if header.kind not in _HOLDING and header.kind not in _DESCRIBED:
+                values[place] = self._leaf(header)
+        return values, is_open
 
-    def _numeric(self, header: MatrixHeader) -> Array:
-        dtype = DTYPES[header.class_name]
-        values = self._numbers(header.size).astype(dtype, copy=False)
-        if header.is_complex:
-            values = complex_array(values, self._numbers(header.size))
-        return values.reshape(header.shape, order="F")
+    # Matrices that hold others.
 
-    def _char(self, header: MatrixHeader) -> Array:
-        kind, data = self._element()
-        if not data.nbytes:
-            # Some writers leave the characters of a char array of blanks out.
-            return characters(np.empty((0, 0), np.uint16))
-        if kind not in _CHARACTERS:
-            raise TruncatedFileError(f"characters were expected, and an element of kind {kind} found")
-        return decoded_characters(np.frombuffer(data, self._dtypes[kind]), header.shape)
-
-    def _cell(self, header: MatrixHeader) -> Array:
-        self._check_room(header.size * TAG_BYTES)
-        cell = np.empty(header.size, dtype=object)
+    def _containers(self, headers: Sequence[MatrixHeader], depth: int, *, finishes: bool) -> tuple[Array, Array]:
+        if depth > MOST_DEPTH:
+            raise broken(headers[0].data, f"values are nested more than {MOST_DEPTH} deep")
+        starts = array("q")
+        containers = [self._container(header, starts) for header in headers]
+        values, open_values = self._matrices(np.array(starts, np.int64), depth + 1, finishes=finishes)
+        found, is_open = np.empty(len(headers), object), np.ones(len(headers), bool)
+        has_open = bool(open_values.any())
         at = 0
-        while (at := self._plain_matrices(cell, at)) < header.size:
-            cell[at] = self.matrix()
-            at += 1
-        return cell.reshape(header.shape, order="F")
+        for place, container in enumerate(containers):
+            part = slice(at, at := at + container.held)
+            is_open[place] = (
+                not finishes or container.header.kind == OBJECT or (has_open and bool(open_values[part].any()))
+            )
+            if is_open[place]:
+                found[place] = _raw(container, values[part], open_values[part])
+            else:
+                found[place] = _value(container, values[part])
+        return found, is_open
 
-    def _struct(self, header: MatrixHeader) -> Array:
-        (width,) = self._integers(1)
-        data = self._element()[1]
-        if width < 1 or data.nbytes % width:
-            raise TruncatedFileError(f"field names of {width} bytes each do not fill {data.nbytes} bytes")
-        table = bytes(data)
-        names = [decoded_name(table[i : i + width]) for i in range(0, len(table), width)]
-        self._check_room(header.size * len(names) * TAG_BYTES)
-        # Without fields the dtype has no bytes, and an array of it no memory, however large its size.
-        array = np.empty(header.size, dtype=[(name, object) for name in names])
-        for i in range(header.size if names else 0):
-            array[i] = tuple(self.matrix() for _ in names)
-        return array.reshape(header.shape, order="F")
+    def _container(self, header: MatrixHeader, starts: array[int]) -> _Container:
+        """What a container is; the positions of what it holds are added to `starts`."""
+        fields: tuple[str, ...] = ()
+        at, count, nbytes = header.data, header.size, ARRAY_BYTES
+        if header.kind in _DESCRIBED:
+            count = int(at < header.stop)  # a function handle may hold nothing
+        elif header.kind != CELL:
+            fields, at = self._field_names(header)
+            nbytes += header.size * (ITEM_BYTES + dict_bytes(len(fields)))
+            count *= len(fields)
+        self._budget.spend(nbytes + count * _ELEMENT_BYTES, "the elements of cells and structs")
+        starts.extend(self._walker.matrices(at, header.stop, count))
+        return _Container(header, fields, count)
 
-    def _sparse(self, header: MatrixHeader) -> scipy.sparse.csc_array[Any]:
-        rows = self._numbers()
-        starts = self._numbers()[: header.shape[1] + 1]
-        if len(header.shape) != 2 or starts.size != header.shape[1] + 1:
-            raise TruncatedFileError(f"a sparse matrix of size {header.shape} has {starts.size} column starts")
-        count = int(starts[-1])
-        dtype = DTYPES[header.class_name]
-        values = self._sparse_values(count).astype(dtype)
+    def _field_names(self, header: MatrixHeader) -> tuple[tuple[str, ...], int]:
+        tag = self._walker.tag(header.data, header.stop)
+        width = self._walker.integers(tag)[0] if tag.nbytes else 0
+        tag = self._walker.tag(tag.stop, header.stop)
+        if width < 1 or tag.nbytes % width:
+            raise broken(tag.start, f"field names of {width} bytes each do not fill {tag.nbytes} bytes")
+        table = bytes(self._walker.data(tag))
+        if (width, table) not in self._fields:
+            self._budget.spend(FIELD_BYTES * (tag.nbytes // width), "names of fields")
+            names = [decoded_name(table[i : i + width]) for i in range(0, len(table), width)]
+            self._fields[width, table] = tuple(distinct(names))
+        return self._fields[width, table], tag.stop
+
+    # Matrices of numbers and characters.
+
+    def _leaf(self, header: MatrixHeader) -> Any:
+        if not header.class_name:
+            raise broken(header.data, f"the class of the matrix {header.name!r} is stated as number {header.kind}")
+        tag = self._walker.tag(header.data, header.stop)
+        if header.kind == SPARSE:
+            return self._sparse(header, tag)
+        return self._char(header, tag) if header.kind == CHAR else self._numeric(header, tag)
+
+    def _numeric(self, header: MatrixHeader, tag: Tag) -> Array:
+        dtype, values = DTYPES[header.class_name], self._numbers(tag, header.size)
         if header.is_complex:
-            values = complex_array(values, self._sparse_values(count))
+            self._budget.spend(ARRAY_BYTES + 16 * header.size, "complex numbers")
+            imaginary = self._numbers(self._walker.tag(tag.stop, header.stop), header.size)
+            return complex_array(values, imaginary, dtype).reshape(header.shape, order="F")
+        self._budget.spend(ARRAY_BYTES + (values.dtype != dtype) * header.size * dtype.itemsize, "numbers")
+        return values.astype(dtype, copy=False).reshape(header.shape, order="F")
+
+    def _char(self, header: MatrixHeader, tag: Tag) -> Any:
+        if not tag.nbytes:
+            return ""  # some writers leave the characters of a char array of blanks out
+        if tag.kind not in _CHARACTERS:
+            raise broken(tag.start, f"characters were expected, and an element of kind {tag.kind} found")
+        return text(self._numbers(tag), header.shape, self._budget)
+
+    def _sparse(self, header: MatrixHeader, tag: Tag) -> scipy.sparse.csc_array[Any]:
+        rows = self._numbers(tag)
+        tag = self._walker.tag(tag.stop, header.stop)
+        starts = self._numbers(tag)[: header.shape[1] + 1]
+        if len(header.shape) != 2 or starts.size != header.shape[1] + 1:
+            raise broken(tag.start, f"a sparse matrix of size {header.shape} has {starts.size} column starts")
+        count, dtype = int(starts[-1]), DTYPES[header.class_name]
+        self._budget.spend(3 * ITEM_BYTES * (starts.size + max(0, count)), "a sparse matrix")
+        tag = self._walker.tag(tag.stop, header.stop)
+        values = self._sparse_values(tag, count)
+        if header.is_complex:
+            imaginary = self._sparse_values(self._walker.tag(tag.stop, header.stop), count)
+            values = complex_array(values, imaginary, dtype)
+        else:
+            values = values.astype(dtype)
         return sparse_matrix(values, rows[:count], starts, (header.shape[0], header.shape[1]))
 
-    def _sparse_values(self, count: int) -> Array:
-        kind, data = self._element()
+    def _sparse_values(self, tag: Tag, count: int) -> Array:
         # The values of a sparse logical matrix are bytes, whatever the tag says.
-        dtype = np.dtype(np.uint8) if data.nbytes == count else self._dtype(kind)
-        return np.frombuffer(data, dtype, count)
+        dtype = np.dtype(np.uint8) if tag.nbytes == count else self._dtype(tag)
+        return np.frombuffer(self._walker.data(tag), dtype, count)
 
-    # Elements: a tag of kind and length, then the bytes.
-
-    def _element(self) -> tuple[int, memoryview]:
-        tag = self._take(TAG_BYTES)
-        kind, nbytes = self._tag.unpack(tag)
-        if kind >> 16:  # a short element: length and kind share the first four bytes, the data are the others
-            kind, nbytes = kind & 0xFFFF, kind >> 16
-            if nbytes > 4:
-                raise TruncatedFileError(f"a short element is stated to have {nbytes} bytes instead of 4 at most")
-            return kind, tag[4 : 4 + nbytes]
-        data = self._take(nbytes)
-        # Elements begin at multiples of eight; the last one may lack its padding.
-        self._position = min(self._position + -nbytes % 8, len(self._data))
-        return kind, data
-
-    def _numbers(self, size: int | None = None) -> Array:
-        kind, data = self._element()
-        dtype = self._dtype(kind)
-        if size is not None and data.nbytes != size * dtype.itemsize:
-            raise TruncatedFileError(
-                f"a matrix of {size} elements has {data.nbytes} bytes instead of {size * dtype.itemsize}"
+    def _numbers(self, tag: Tag, size: int | None = None) -> Array:
+        dtype = self._dtype(tag)
+        if size is not None and tag.nbytes != size * dtype.itemsize:
+            raise broken(
+                tag.start, f"a matrix of {size} elements has {tag.nbytes} bytes instead of {size * dtype.itemsize}"
             )
-        return np.frombuffer(data, dtype)
+        return np.frombuffer(self._walker.data(tag), dtype)
 
-    def _integers(self, size: int | None = None) -> tuple[int, ...]:
-        kind, data = self._element()
-        count = len(data) // 4
-        if kind not in _INTEGERS or size not in (None, count):
-            raise TruncatedFileError(f"{size or 'some'} integers were expected, and {count} of kind {kind} found")
-        return struct.unpack(f"{self._order}{count}{_INTEGERS[kind]}", data[: 4 * count])
+    def _dtype(self, tag: Tag) -> np.dtype[Any]:
+        if tag.kind not in self._dtypes:
+            raise broken(tag.start, f"numbers were expected, and an element of kind {tag.kind} found")
+        return self._dtypes[tag.kind]
 
-    def _text(self) -> str:
-        return decoded_name(bytes(self._element()[1]))
 
-    def _dtype(self, kind: int) -> np.dtype[Any]:
-        if kind not in self._dtypes:
-            raise TruncatedFileError(f"numbers were expected, and an element of kind {kind} found")
-        return self._dtypes[kind]
+def plain_data(start: bytes, nbytes: int, order: ByteOrder) -> tuple[MatrixHeader, np.dtype[Any], int] | None:
+    """What a real numeric matrix is, how its numbers are stored, and where they begin; None for any other.
 
-    def _take(self, nbytes: int) -> memoryview:
-        self._check_room(nbytes)
-        start = self._position
-        self._position += nbytes
-        return self._data[start : self._position]
+    Args:
+        start: the first bytes behind its tag.
+        nbytes: how many there are in all.
+        order: the byte order.
+    """
+    walker = Walker(start, order)
+    header = walker.header(0, nbytes)
+    tag = walker.tag(header.data, nbytes)
+    stored = np.dtype(order + NUMBERS[tag.kind]) if tag.kind in NUMBERS else None
+    is_numeric = header.class_name in DTYPES and header.kind != SPARSE and not header.is_complex
+    if not is_numeric or stored is None or tag.nbytes != header.size * stored.itemsize:
+        return None  # what is wrong with it is told when it is read
+    return header, stored, tag.data
 
-    def _check_room(self, nbytes: int) -> None:
-        if nbytes > len(self._data) - self._position:
-            raise self._too_short(nbytes)
 
-    def _too_short(self, nbytes: int) -> TruncatedFileError:
-        there = len(self._data) - self._position
-        return TruncatedFileError(f"{nbytes} bytes are needed where {there} are left")
+def _batches(places: Sequence[int], headers: Sequence[MatrixHeader]) -> Iterator[list[int]]:
+    """Places of containers that hold few enough elements to be read together; those that hold many are alone."""
+    batch: list[int] = []
+    size = 0
+    for place in places:
+        if batch and size + headers[place].size > _TOGETHER:
+            yield batch
+            batch, size = [], 0
+        batch.append(place)
+        size += 1 + headers[place].size
+    if batch:
+        yield batch
+
+
+def _value(container: _Container, values: Array) -> Any:
+    """The value of a cell or struct in which nothing is open."""
+    header, fields, count = container
+    if header.kind == CELL:
+        return values.copy().reshape(header.shape, order="F")
+    if header.shape == (1, 1):
+        return dict(zip(fields, values.tolist(), strict=True))
+    found = values.tolist()
+    elements = np.empty(header.size, object)
+    if fields:
+        elements[:] = [dict(zip(fields, found[i : i + len(fields)], strict=True)) for i in range(0, count, len(fields))]
+    else:
+        elements[:] = [{} for _ in range(header.size)]
+    return StructArray(elements.reshape(header.shape, order="F"), fields)
+
+
+def _raw(container: _Container, values: Array, is_open: Array) -> Any:
+    """The raw form of any container."""
+    header, fields, _ = container
+    if header.kind == OPAQUE:
+        return Marker(header.class_name, header.type_system, values[0])
+    if header.kind == FUNCTION:
+        return Function(values[0] if values.size else np.empty(header.shape, dtype=[]))
+    values = values.copy()
+    for place in np.flatnonzero(~is_open).tolist():
+        values[place] = _wrapped(values[place])
+    if header.kind == CELL:
+        return values.reshape(header.shape, order="F")
+    elements = np.empty(header.size, dtype=[(name, object) for name in fields])
+    for number, name in enumerate(fields):
+        elements[name] = values[number :: len(fields)]
+    struct = elements.reshape(header.shape, order="F")
+    return OldObject(header.class_name, struct) if header.kind == OBJECT else struct
+
+
+def _wrapped(value: Any) -> Any:
+    is_container = isinstance(value, dict) or (isinstance(value, np.ndarray) and value.dtype == object)
+    return Finished(value) if is_container else value

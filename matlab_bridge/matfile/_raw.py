@@ -10,6 +10,7 @@
 | object of the older kind   | `OldObject`: the struct of its fields, and its class             |
 | function handle            | `Function`: the struct that describes it                         |
 | any other object           | `Marker`: where its contents are                                 |
+| text, cell or struct in which no object is | its value, as `_values` has it: `str`, or `Finished` around it |
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ Array = np.ndarray[Any, Any]
 
 MARKER_MAGIC = 0xDD000000
 _MOST_WITHOUT_BYTES = 2**20
+
+# What values take in memory beside what they hold: with the memory allocator's own, as measured.
+ARRAY_BYTES, TEXT_BYTES, FIELD_BYTES, ITEM_BYTES = 168, 80, 400, 8
 
 DTYPES: dict[str, np.dtype[Any]] = {
     "double": np.dtype("f8"),
@@ -49,6 +53,13 @@ class Function:
     """A function handle: a struct, or an empty array."""
 
     fields: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A cell or struct in which nothing has to be converted: the value itself."""
+
+    value: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +91,11 @@ def matlab_shape(stored: tuple[int, ...], *, is_text: bool = False) -> tuple[int
     if len(stored) > 1:
         return stored
     return (1, *stored, 1)[:2] if is_text else (*stored, 1, 1)[:2]
+
+
+def dict_bytes(count: int) -> int:
+    """What a dict of so many items takes, but for what they refer to."""
+    return 72 + (max(112, 40 * count) if count else 0)
 
 
 def check_room(count: int, what: str) -> None:
@@ -129,10 +145,16 @@ def is_enumeration(value: Any) -> bool:
     )
 
 
-def complex_array(real: Array, imaginary: Array) -> Array:
-    """A complex array of two parts: complex64 of singles, else complex128 (there are no complex integers)."""
+def complex_array(real: Array, imaginary: Array, dtype: np.dtype[Any] | None = None) -> Array:
+    """A complex array of two parts: complex64 of singles, else complex128 (there are no complex integers).
+
+    Args:
+        real: numbers of any type.
+        imaginary: as many.
+        dtype: of MATLAB's class, where the parts are stored as another; that of `real` if None.
+    """
     # Not real + 1j * imaginary: that makes NaN of an infinite part.
-    array = np.empty(real.shape, np.complex64 if real.dtype == np.float32 else np.complex128)
+    array = np.empty(real.shape, np.complex64 if (dtype or real.dtype) == np.float32 else np.complex128)
     array.real, array.imag = real, imaginary
     return array
 

@@ -12,6 +12,8 @@ from matlab_bridge._errors import TruncatedFileError
 from matlab_bridge.matfile import load
 from matlab_bridge.matfile._budget import Budget
 
+from .matfiles import element, level5_file, level5_matrix
+
 MIB = 1024 * 1024
 
 
@@ -69,3 +71,40 @@ def test_elements_that_were_never_set_share_one_array(tmp_path: Path):
     assert {id(element) for element in cell.flat} == {id(cell.flat[0])}
     # MATLAB's own `[]`; SciPy makes 1x0 of it.
     assert [element.shape for element in cell.flat] == [(0, 0)] * 3
+
+
+def test_a_struct_without_fields_cannot_have_elements_that_no_bytes_stand_for(tmp_path: Path):
+    path = tmp_path / "fields.mat"
+    parts = element(5, struct.pack("<i", 8)), element(1, b"")
+    path.write_bytes(level5_file(level5_matrix(2, (1, 2**20), *parts)))
+    with pytest.raises(TruncatedFileError, match="the elements of cells and structs would take"):
+        load(path)["x"]
+
+
+def test_many_small_elements_are_never_refused(tmp_path: Path):
+    path = tmp_path / "many.mat"
+    empty = level5_matrix(6, (0, 0), element(9, b""), name="")
+    number = level5_matrix(6, (1, 1), element(9, bytes(8)), name="")
+    text = level5_matrix(4, (1, 1), element(16, b"a"), name="")
+    cell = level5_matrix(1, (1, 300_000), (empty + number + text) * 100_000)
+    path.write_bytes(level5_file(cell, compressed=True))
+    found = load(path)["x"]
+    assert found.shape == (1, 300_000)
+    assert (found[0, -3].shape, found[0, -2].item(), found[0, -1]) == ((0, 0), 0.0, "a")
+
+
+def test_names_that_decode_alike_and_a_damaged_header_hide_no_variable(tmp_path: Path):
+    path = tmp_path / "names.mat"
+    names = [b"\xc3\xa9", b"\xe9"]  # an accented letter in UTF-8 and in Latin-1
+    matrices = []
+    for number, name in enumerate(names):
+        data = element(9, struct.pack("<d", number))
+        head = element(6, struct.pack("<2I", 6, 0)) + element(5, struct.pack("<2i", 1, 1)) + element(1, name)
+        matrices.append(element(14, head + data))
+    damaged = element(14, element(9, bytes(8)))
+    path.write_bytes(level5_file(matrices[0], damaged, matrices[1]))
+    found = load(path)
+    assert list(found) == ["\xe9", "variable 2", "\xe9_2"]
+    assert (found["\xe9"].item(), found["\xe9_2"].item()) == (0, 1)
+    with pytest.raises(TruncatedFileError, match="variable 2"):
+        found["variable 2"]

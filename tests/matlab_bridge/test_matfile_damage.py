@@ -163,8 +163,8 @@ def test_sparse_indices_outside_the_matrix(path, rows):
 
 def test_a_deflated_stream_that_does_not_inflate(path):
     path.write_bytes(level5_file(struct.pack("<2I", 15, 40) + b"\x78\x9c" + b"\xff" * 38))
-    with pytest.raises(TruncatedFileError, match="cannot read its list of variables"):
-        load(path)
+    with pytest.raises(TruncatedFileError, match="cannot read the variable 'variable 1'"):
+        load(path)["variable 1"]
 
 
 def test_cells_nested_without_end(path):
@@ -172,7 +172,7 @@ def test_cells_nested_without_end(path):
     for _ in range(3000):
         matrix = level5_matrix(1, (1, 1), matrix)
     path.write_bytes(level5_file(matrix))
-    with pytest.raises(TruncatedFileError, match="RecursionError"):
+    with pytest.raises(TruncatedFileError, match="nested more than 200 deep"):
         load(path)["x"]
 
 

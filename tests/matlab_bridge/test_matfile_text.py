@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from matlab_bridge import MatFileError
 from matlab_bridge.matfile import CharArray, load, save
+from matlab_bridge.matfile._budget import Budget
 from matlab_bridge.matfile._characters import decoded, decoded_characters, text_of, units_of
 
 from .matfiles import element, level5_file, level5_matrix
@@ -76,8 +77,8 @@ def test_code_points_units_and_bytes_give_the_same_text(text):
     text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
     points = np.array([ord(character) for character in text], np.uint32)
     units = units_of(text)
-    assert text_of(decoded_characters(points, (1, points.size))) == text
-    assert text_of(decoded_characters(units, (1, units.size))) == text
+    assert text_of(decoded_characters(points, (1, points.size)), Budget()) == text
+    assert text_of(decoded_characters(units, (1, units.size)), Budget()) == text
 
 
 def test_names_that_scipy_writes_as_latin1(path):

@@ -13,9 +13,10 @@ from typing import BinaryIO, cast, final
 from matlab_bridge._errors import TruncatedFileError
 from matlab_bridge.matfile._format5 import COMPRESSED
 from matlab_bridge.matfile._header import HEADER_BYTES, ByteOrder, Header
+from matlab_bridge.matfile._places5 import NumericArray, numeric_arrays
 
 from ._array_file import ArrayFile, Place, Vector
-from ._mat5 import NumericArray, numeric_arrays, replaced
+from ._mat5 import replaced
 
 # Weights of which half are zero deflate in half the time of zlib's default level, to 2 % more bytes.
 _LEVEL = 4
