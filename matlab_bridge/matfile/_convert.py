@@ -95,22 +95,23 @@ class Converter:
         names = raw.dtype.names or ()
         each = ITEM_BYTES + dict_bytes(len(names))
         self._budget.spend(ARRAY_BYTES + each * raw.size, "the elements of a struct")
-        elements = np.empty(raw.shape, dtype=object)
-        for index in np.ndindex(raw.shape):
-            elements[index] = {name: self._value(raw[index][name], within_object=within_object) for name in names}
+        # One index an element: a shape without elements may state a long axis, and an index of all axes makes it.
+        flat, elements = raw.reshape(-1), np.empty(raw.size, dtype=object)
+        for i in range(raw.size):
+            elements[i] = {name: self._value(flat[i][name], within_object=within_object) for name in names}
         if raw.shape == (1, 1):
-            only: dict[str, Any] = elements[0, 0]
+            only: dict[str, Any] = elements[0]
             return only
-        return StructArray(elements, names)
+        return StructArray(elements.reshape(raw.shape), names)
 
     def _old_object(self, raw: OldObject, *, within_object: bool) -> MatlabObject | ObjectArray:
         fields = self._struct(raw.fields, within_object=within_object)
         if isinstance(fields, dict):
             return MatlabObject(raw.class_name, fields, old_style=True)
-        objects = np.empty(fields.shape, dtype=object)
-        for index in np.ndindex(fields.shape):
-            objects[index] = MatlabObject(raw.class_name, dict(fields[index]), old_style=True)
-        return ObjectArray(objects, raw.class_name)
+        objects = np.empty(fields.size, dtype=object)
+        for i, each in enumerate(fields.reshape(-1)):
+            objects[i] = MatlabObject(raw.class_name, dict(each), old_style=True)
+        return ObjectArray(objects.reshape(fields.shape), raw.class_name)
 
     def _function(self, raw: Function) -> FunctionHandle:
         fields = raw.fields

@@ -44,7 +44,7 @@ _PLAIN_ATTRIBUTES = frozenset(("MATLAB_class", "MATLAB_int_decode", "MATLAB_empt
 _MOST_AXES = 64  # of NumPy's arrays
 # What elements take in memory, some of it only meanwhile.
 _POINTER_BYTES, _REFERENCE_BYTES, _CHARACTER_BYTES, _START_BYTES, _OBJECT_BYTES = 8, 24, 4, 24, 72
-_BLOCK = 2**16
+_BLOCK = 2**11
 _CLASSES = {dtype: name for name, dtype in DTYPES.items()}
 _STRUCTS = frozenset(("struct", "function_handle", ""))
 
