@@ -38,7 +38,9 @@ from ._walk5 import Walker
 # Class, size and name of a variable fit in this many of its first bytes, deflated or not.
 _PREFIX_BYTES = 4096
 # What the description of a variable takes, with its names and its place in the file.
-_VARIABLE_BYTES = 400
+_VARIABLE_BYTES = 600
+# Numbers of a variable up to so many bytes are copied: what holds the bytes they are a view of takes more.
+_SMALL = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,8 @@ class Level5File:
             self._count(data)
         else:
             data = self._data(element)
-        return MatrixReader(data.data, self._header.byte_order, self._budget).contents()
+        found = MatrixReader(data.data, self._header.byte_order, self._budget).contents()
+        return found.copy(order="K") if type(found) is np.ndarray and data.size <= _SMALL else found
 
     def stored(self, name: str) -> StoredArray | None:
         """A large numeric variable that is not deflated, to be read in parts; None for any other."""
