@@ -27,9 +27,10 @@ test-jax: $(VENV)/.jax ## what depends on the backend, on JAX
 test-torch: $(VENV)/.torch ## what depends on the backend, on torch
 	KERAS_BACKEND=torch $(BIN)/python -m pytest -n $(JOBS) -m backends
 
-lint: $(VENV)/.dev ## style
+lint: $(VENV)/.dev ## style, and the layers of the packages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 
 types: $(VENV)/.dev ## types
 	$(BIN)/mypy

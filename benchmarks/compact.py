@@ -37,7 +37,7 @@ import keras
 import numpy as np
 
 import keras_prunelab as kpl
-from keras_prunelab._structured._graph import graph_of
+from keras_prunelab._channels._graph import graph_of
 
 L = keras.layers
 FRACTION = 0.5

@@ -79,7 +79,7 @@ def prune_application(name: str) -> dict[str, object]:
     import numpy as np
 
     import keras_prunelab as kpl
-    from keras_prunelab._conventions import Convention
+    from keras_prunelab._select._conventions import Convention
 
     size = SIZES.get(name, 32)
     keras.utils.set_random_seed(0)

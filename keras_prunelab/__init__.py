@@ -28,33 +28,28 @@ from ._errors import (
 )
 
 if TYPE_CHECKING:
-    from . import callbacks, layers, schedules, scores
-    from ._allocation import Allocation
-    from ._conventions import Convention
-    from ._masks import MaskSet
-    from ._oneshot import prune, sparsity
-    from ._prunable import prunable
+    from keras_prunelab import callbacks, layers, schedules, scores
+
+    from ._channels.rules._per_channel import PerChannelRule
+    from ._channels.rules._registry import register_rule
+    from ._compaction._compact import Compaction, compact, compaction
+    from ._compaction._complete import complete_channels
+    from ._compaction._fuse import fuse
+    from ._compaction._recalibrate import recalibrate
+    from ._compaction._remove import remove_filters
+    from ._cost._latency import latency
+    from ._cost._metrics import Metrics, metrics
+    from ._export._litert import export_litert
+    from ._export._sparse_file import load_sparse, save_sparse
+    from ._model._prunable import prunable
+    from ._model._variables import Prunable, Prunables
+    from ._prune._oneshot import prune, sparsity
+    from ._prune._trajectory import Trajectory, trajectory
     from ._report import report, save_plots
-    from ._structured import (
-        Compaction,
-        Metrics,
-        PerChannelRule,
-        compact,
-        compaction,
-        complete_channels,
-        export_litert,
-        fuse,
-        latency,
-        load_sparse,
-        metrics,
-        recalibrate,
-        register_rule,
-        remove_filters,
-        save_sparse,
-    )
+    from ._select._allocation import Allocation
+    from ._select._conventions import Convention
+    from ._select._masks import MaskSet
     from ._sweep import AutoLevels, Choice, FineTune, SweepPlan, SweepResult, plan_sweep, sweep
-    from ._trajectory import Trajectory, trajectory
-    from ._variables import Prunable, Prunables
 
 __all__ = [
     "Allocation",
@@ -114,44 +109,44 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Allocation": "_allocation",
+    "Allocation": "_select._allocation",
     "AutoLevels": "_sweep",
     "Choice": "_sweep",
-    "Compaction": "_structured",
-    "Convention": "_conventions",
+    "Compaction": "_compaction._compact",
+    "Convention": "_select._conventions",
     "FineTune": "_sweep",
-    "MaskSet": "_masks",
-    "Metrics": "_structured",
-    "PerChannelRule": "_structured",
-    "Prunable": "_prunable",
-    "Prunables": "_prunable",
+    "MaskSet": "_select._masks",
+    "Metrics": "_cost._metrics",
+    "PerChannelRule": "_channels.rules._per_channel",
+    "Prunable": "_model._variables",
+    "Prunables": "_model._variables",
     "SweepPlan": "_sweep",
     "SweepResult": "_sweep",
-    "Trajectory": "_trajectory",
+    "Trajectory": "_prune._trajectory",
     "callbacks": "callbacks",
-    "compact": "_structured",
-    "compaction": "_structured",
-    "complete_channels": "_structured",
-    "export_litert": "_structured",
-    "fuse": "_structured",
-    "latency": "_structured",
+    "compact": "_compaction._compact",
+    "compaction": "_compaction._compact",
+    "complete_channels": "_compaction._complete",
+    "export_litert": "_export._litert",
+    "fuse": "_compaction._fuse",
+    "latency": "_cost._latency",
     "layers": "layers",
-    "load_sparse": "_structured",
-    "metrics": "_structured",
+    "load_sparse": "_export._sparse_file",
+    "metrics": "_cost._metrics",
     "plan_sweep": "_sweep",
-    "prunable": "_prunable",
-    "prune": "_oneshot",
-    "recalibrate": "_structured",
-    "register_rule": "_structured",
-    "remove_filters": "_structured",
+    "prunable": "_model._prunable",
+    "prune": "_prune._oneshot",
+    "recalibrate": "_compaction._recalibrate",
+    "register_rule": "_channels.rules._registry",
+    "remove_filters": "_compaction._remove",
     "report": "_report",
     "save_plots": "_report",
-    "save_sparse": "_structured",
+    "save_sparse": "_export._sparse_file",
     "schedules": "schedules",
     "scores": "scores",
-    "sparsity": "_oneshot",
+    "sparsity": "_prune._oneshot",
     "sweep": "_sweep",
-    "trajectory": "_trajectory",
+    "trajectory": "_prune._trajectory",
 }
 
 _NAMESPACES = ("callbacks", "layers", "schedules", "scores")

@@ -21,12 +21,9 @@ PruningWarning (UserWarning)               training goes on, but does not do wha
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 from ._text import visible
-
-if TYPE_CHECKING:
-    from ._sweep._result import SweepResult
 
 
 class PruneLabError(Exception):
@@ -93,7 +90,7 @@ class SweepStoppedError(PruneLabError, RuntimeError):
             network was not measured either.
     """
 
-    def __init__(self, message: str, result: SweepResult | None = None) -> None:
+    def __init__(self, message: str, result: Any = None) -> None:
         super().__init__(message)
         self.result = result
 

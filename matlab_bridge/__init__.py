@@ -35,16 +35,17 @@ from ._errors import (
 )
 
 if TYPE_CHECKING:
+    from ._layer import Layer
     from ._toolbox import toolbox_path
+    from .convert._from_keras import from_keras
+    from .convert._rules import LayerRule, Parameter, Site, register_layer
+    from .convert._sidecar import Sidecar, read_sidecar, sidecar, write_sidecar
     from .datasets import Dataset, Imdb, load_dataset, load_imdb
     from .matfile import info, load, save
-    from .networks._from_keras import from_keras
-    from .networks._network import Connection, Layer, Network, Source, WeightLayer
-    from .networks._rules import LayerRule, Parameter, Site, register_layer
-    from .networks._sidecar import Sidecar, read_sidecar, sidecar, write_sidecar
-    from .networks.read import find_networks, load_network
-    from .networks.write import export_onnx, save_network, save_portable, write_matlab_code
+    from .network import Connection, Network, Source, WeightLayer
+    from .read import find_networks, load_network
     from .results import save_results
+    from .write import export_onnx, save_network, save_portable, write_matlab_code
 
 __all__ = [
     "BridgeError",
@@ -101,35 +102,35 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Connection": ".networks._network",
+    "Connection": ".network",
     "Dataset": ".datasets",
     "Imdb": ".datasets",
-    "Layer": ".networks._network",
-    "LayerRule": ".networks._rules",
-    "Network": ".networks._network",
-    "Parameter": ".networks._rules",
-    "Sidecar": ".networks._sidecar",
-    "Site": ".networks._rules",
-    "Source": ".networks._network",
-    "WeightLayer": ".networks._network",
-    "export_onnx": ".networks.write",
-    "find_networks": ".networks.read",
-    "from_keras": ".networks._from_keras",
+    "Layer": "._layer",
+    "LayerRule": ".convert._rules",
+    "Network": ".network",
+    "Parameter": ".convert._rules",
+    "Sidecar": ".convert._sidecar",
+    "Site": ".convert._rules",
+    "Source": ".network",
+    "WeightLayer": ".network",
+    "export_onnx": ".write",
+    "find_networks": ".read",
+    "from_keras": ".convert._from_keras",
     "info": ".matfile",
     "load": ".matfile",
     "load_dataset": ".datasets",
     "load_imdb": ".datasets",
-    "load_network": ".networks.read",
-    "read_sidecar": ".networks._sidecar",
-    "register_layer": ".networks._rules",
+    "load_network": ".read",
+    "read_sidecar": ".convert._sidecar",
+    "register_layer": ".convert._rules",
     "save": ".matfile",
-    "save_network": ".networks.write",
-    "save_portable": ".networks.write",
+    "save_network": ".write",
+    "save_portable": ".write",
     "save_results": ".results",
-    "sidecar": ".networks._sidecar",
+    "sidecar": ".convert._sidecar",
     "toolbox_path": "._toolbox",
-    "write_matlab_code": ".networks.write",
-    "write_sidecar": ".networks._sidecar",
+    "write_matlab_code": ".write",
+    "write_sidecar": ".convert._sidecar",
 }
 
 

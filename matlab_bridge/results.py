@@ -24,11 +24,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from . import matfile
+from matlab_bridge import matfile
+
 from ._atomic import refuse_to_overwrite
 
 if TYPE_CHECKING:
-    from .networks._network import Network
+    from .network import Network
 
 Masks = Mapping[str, NDArray[np.bool_]]
 
@@ -188,8 +189,8 @@ def _masks(masks: Masks, network: Network | None) -> dict[str, Any]:
     if network is None:
         named = {path.rpartition("/")[::2]: mask for path, mask in masks.items()}
     else:
-        from .networks._build import to_matlab
-        from .networks._public import public_parameter
+        from ._public import public_parameter
+        from .convert._build import to_matlab
 
         named = {
             (layer, parameter): public_parameter(network[layer], parameter, mask)

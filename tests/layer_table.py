@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from matlab_bridge._atomic import replacing
-from matlab_bridge.networks._layer_classes import LAYER_CLASSES, LayerClass
-from matlab_bridge.networks._rules import registered
+from matlab_bridge._layer_classes import LAYER_CLASSES, LayerClass
+from matlab_bridge.convert._rules import registered
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "layers.md"
 

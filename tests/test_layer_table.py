@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from matlab_bridge.networks._layer_classes import LAYER_CLASSES, without_rule
-from matlab_bridge.networks._rules import registered
+from matlab_bridge._layer_classes import LAYER_CLASSES, without_rule
+from matlab_bridge.convert._rules import registered
 
 from .layer_table import TARGET, page
 

@@ -111,8 +111,11 @@ def _on_arrays(
         given = keras.tree.map_structure(keras.ops.convert_to_tensor, (*arguments, current))
         if dtype is not None:  # Keras takes a number alone as one of its own precision
             given = (*(keras.ops.convert_to_tensor(each, dtype=dtype) for each in arguments), given[-1])
-        results = compiled(_tensors(values, variables, dtype), given)
-        return [np.asarray(keras.ops.convert_to_numpy(result)) for result in results]
+        results = list(compiled(_tensors(values, variables, dtype), given))[::-1]
+        arrays = []
+        while results:  # one tensor is freed before the next becomes an array: all together may be gigabytes
+            arrays.append(np.asarray(keras.ops.convert_to_numpy(results.pop())))
+        return arrays
 
     return call
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_solve, lapack
 
 from keras_prunelab._errors import InvalidDataError
-from keras_prunelab._lowest import lowest, marked
+from keras_prunelab._select._lowest import lowest, marked
 
 from ._gram import DAMPING, Matrix, check_inputs, pull, singular
 from ._solve import Flags, check_mask

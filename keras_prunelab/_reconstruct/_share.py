@@ -8,8 +8,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from keras_prunelab._errors import InvalidDataError, InvalidSparsityError, UnknownNameError
-from keras_prunelab._lowest import lowest, marked
-from keras_prunelab._selection import pruned_count
+from keras_prunelab._select._lowest import lowest, marked
+from keras_prunelab._select._selection import pruned_count
 
 from ._gram import Matrix
 from ._solve import Flags

@@ -10,8 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_prunelab._data import batches
 from keras_prunelab._errors import InvalidDataError, InvalidModelError
+from keras_prunelab._model._data import batches
 
 from ._gram import Gram
 from ._rules import LinearMap, NoLinearMapError, Seen, maps_of

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from keras_prunelab._atomic import refuse_to_overwrite, replacing
 from keras_prunelab._sweep._call import NEEDED
 from keras_prunelab._sweep._files import loaded_from
 from keras_prunelab._sweep._metric import percent
+from keras_prunelab._sweep._plot import accuracy_figure
+from keras_prunelab._sweep._style import DARK, LIGHT
+from keras_prunelab._util._atomic import refuse_to_overwrite, replacing
 
 from . import _answers, _html
 from ._findings import Findings
-from ._plots import MAX_BARS, accuracy_figure, figures, svg
+from ._plots import MAX_BARS, figures, svg
 from ._questions import questions
-from ._style import DARK, LIGHT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

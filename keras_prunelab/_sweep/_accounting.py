@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from keras_prunelab._storage import sparse_bytes, width
-from keras_prunelab._variables import Prunables
+from keras_prunelab._model._variables import Prunables
+from keras_prunelab._util._storage import sparse_bytes, width
 
 from ._outline import Outline
 

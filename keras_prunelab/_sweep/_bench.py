@@ -10,8 +10,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._copy import copied
-from keras_prunelab._masks import MaskSet
+from keras_prunelab._model._copy import copied
+from keras_prunelab._select._masks import MaskSet
 
 from ._data import Observations
 from ._evaluate import Evaluator, Measured, MetricLike
@@ -71,8 +71,9 @@ class Task:
         pruning: how it is pruned.
         metrics: what to measure.
         arms: the curves, which points name by their number.
-        score_data: what scores are computed on.
+        calibration: what scores are computed on; None for the data itself.
         passes: how many points are to come.
+        batch_size: how many observations are computed at once; None for as many as is quickest.
     """
 
     model: keras.Model
@@ -80,8 +81,9 @@ class Task:
     pruning: Pruning
     metrics: Sequence[MetricLike] | None
     arms: tuple[Arm, ...]
-    score_data: Any
+    calibration: Any
     passes: int
+    batch_size: int | None = None
 
     @property
     def trains(self) -> bool:
@@ -106,7 +108,7 @@ class Bench:
             self._pruning = task.pruning.of_copy(task.model, self._model)
         self._trainer = Trainer(self._model, self._pruning.prunables) if task.trains else None
         self._weights = MaskedWeights(task.pruning.touched(task.model, self._model))
-        self._evaluate = Evaluator(self._model, task.data, task.metrics, passes=task.passes)
+        self._evaluate = Evaluator(self._model, task.data, task.metrics, passes=task.passes, batch_size=task.batch_size)
         self._trained = False
         self._baseline: Answers | None = None
         self._is_measured = False
@@ -155,7 +157,7 @@ class Bench:
             arm.finetune,
             level,
             arm.seed,
-            lambda kept, sparsity: self._pruning.further(arm, self._model, self._task.score_data, kept, sparsity),
+            lambda kept, sparsity: self._pruning.further(arm, self._model, self._task.calibration, kept, sparsity),
         )
         return self._outcome(found.packed())
 

@@ -6,9 +6,9 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from keras_prunelab import _conventions
 from keras_prunelab._errors import UnknownNameError
-from keras_prunelab._variables import Prunables
+from keras_prunelab._model._variables import Prunables
+from keras_prunelab._select import _conventions
 from keras_prunelab.scores import Score, get, serialize
 
 from ._finetune import FineTune
@@ -49,7 +49,8 @@ def spelled(plan: Plan, prunables: Prunables, seeds: Any, given: Mapping[str, An
         plan: the points.
         prunables: the variables that are pruned.
         seeds: as they were given.
-        given: the options that were given: `convention`, `granularity`, `include`, `exclude`, `score_data`, `metrics`.
+        given: the options that were given: `convention`, `granularity`, `include`, `exclude`, `calibration`,
+            `metrics`, `batch_size`.
 
     Returns:
         Python that makes `result`; a comment names what a reader must provide.
@@ -63,8 +64,9 @@ def spelled(plan: Plan, prunables: Prunables, seeds: Any, given: Mapping[str, An
         "convention": _convention(given.get("convention", "paper"), names),
         "granularity": repr(str(given["granularity"])),
         **_filters(given, prunables),
-        "score_data": None if given.get("score_data") is None else names.of(given["score_data"], "score_data"),
+        "calibration": None if given.get("calibration") is None else names.of(given["calibration"], "calibration"),
         "metrics": _metrics(given.get("metrics"), names),
+        "batch_size": None if given.get("batch_size") is None else str(given["batch_size"]),
     }
     defaults = {"scope": "'global'", "finetune": "None", "convention": "'paper'", "granularity": "'weight'"}
     kept = {name: text for name, text in arguments.items() if text is not None and text != defaults.get(name)}

@@ -10,9 +10,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._arrays import as_array
-from keras_prunelab._data import Shape, fits, misfit, require_finite, shape_text, sliced
 from keras_prunelab._errors import InvalidDataError
+from keras_prunelab._model._data import Shape, fits, misfit, require_finite, shape_text, sliced
+from keras_prunelab._util._arrays import as_array
 
 from ._metric import ACCURACY, RMSE, Metric
 

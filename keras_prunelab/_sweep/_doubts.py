@@ -10,10 +10,10 @@ from ._metric import ROUNDING
 
 if TYPE_CHECKING:
     from ._choice import Choice
-    from ._result import SweepResult
+    from ._measurements import Measurements
 
 
-def no_meaning(result: SweepResult) -> str:
+def no_meaning(result: Measurements) -> str:
     """Why no level of a sweep is meaningful: the dense network is no better than a constant; empty where it is.
 
     It is no better where its metric exceeds that of the best constant answer, or chance, by one standard error at most,
@@ -36,12 +36,12 @@ def no_meaning(result: SweepResult) -> str:
     )
 
 
-def doubts(result: SweepResult, choice: Choice | None) -> tuple[str, ...]:
+def doubts(result: Measurements, choice: Choice | None) -> tuple[str, ...]:
     """Every reason, one sentence or a few each."""
     return tuple(text for text in _found(result, choice) if text)
 
 
-def _found(result: SweepResult, choice: Choice | None) -> Iterator[str]:
+def _found(result: Measurements, choice: Choice | None) -> Iterator[str]:
     yield no_meaning(result)
     if result.metadata.get("answers") == 1:
         yield "The dense network gives every observation the same answer."

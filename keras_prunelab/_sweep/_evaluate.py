@@ -36,6 +36,7 @@ class Evaluator:
         metrics: what to measure; None for accuracy or RMSE, whatever the labels ask for, and for all that
             `model.evaluate` reports of a compiled model.
         passes: how many measurements are to come, as far as that is known.
+        batch_size: how many observations to compute at once; None for as many as is quickest.
 
     Attributes:
         metric: the measure that counts: the first of `metrics`, or accuracy or RMSE.
@@ -55,6 +56,7 @@ class Evaluator:
         metrics: Sequence[MetricLike] | None = None,
         *,
         passes: int = 1,
+        batch_size: int | None = None,
     ) -> None:
         self._data = data
         self.left_out = ""
@@ -68,7 +70,7 @@ class Evaluator:
         else:
             self._step = compiled_step(self._keras.step, reads, self._keras.writes)
         self._dtype = model.inputs[0].dtype if len(getattr(model, "inputs", None) or ()) == 1 else None
-        sizes = candidates(model, data, passes)
+        sizes = candidates(model, data, passes) if batch_size is None else (batch_size,)
         pieces = pieces_at_once() if self._is_divisible(model) else 1
         self.batch_size, self._pieces = quickest(sizes, self._try, passes * len(data), pieces)
         self._held = [*map(self._tensors, data.batches(self.batch_size))] if data.is_held else None

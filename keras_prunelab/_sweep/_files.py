@@ -15,15 +15,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from keras_prunelab._atomic import replacing
 from keras_prunelab._errors import InvalidMaskError, MissingBackendError, StoreMismatchError
-from keras_prunelab._masks import MaskSet
+from keras_prunelab._select._masks import MaskSet
+from keras_prunelab._util._atomic import replacing
 
 from ._metric import Metric
 from ._outline import LayerOutline, Outline, VariableOutline
 
 if TYPE_CHECKING:
-    from ._result import SweepResult
+    from ._measurements import Measurements
 
 _FORMAT = "keras_prunelab sweep result 1"
 _ATTRIBUTE = "keras_prunelab"
@@ -49,12 +49,12 @@ class NoMasks:
     applied = masks
 
 
-def loaded_from(result: SweepResult) -> set[str]:
+def loaded_from(result: Measurements) -> set[str]:
     """The files that a result was loaded from."""
     return {source.path for source in result.sources.values() if isinstance(source, NoMasks)}
 
 
-def write_csv(result: SweepResult, path: Path) -> None:
+def write_csv(result: Measurements, path: Path) -> None:
     """The table, with a point as the decimal mark; full precision."""
     with replacing(path, sources=loaded_from(result)) as temporary:
         table = result.table.rename(columns=_no_formula)
@@ -68,7 +68,7 @@ def _no_formula(text: Any) -> Any:
     return f"'{text}" if isinstance(text, str) and text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
-def write_json(result: SweepResult, path: Path) -> None:
+def write_json(result: Measurements, path: Path) -> None:
     """Everything but the masks; infinity as text and what is missing as null, because JSON has no numbers for these."""
     points = [{name: _json_value(value) for name, value in row.items()} for row in result.table.to_dict("records")]
     content = _about(result) | {"points": points}
@@ -77,7 +77,7 @@ def write_json(result: SweepResult, path: Path) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def write_parquet(result: SweepResult, path: Path) -> None:
+def write_parquet(result: Measurements, path: Path) -> None:
     """The table, with everything else but the masks in its metadata."""
     table = result.table.copy()
     table.attrs = {_ATTRIBUTE: json.dumps(_about(result))}
@@ -90,7 +90,7 @@ def write_parquet(result: SweepResult, path: Path) -> None:
             ) from error
 
 
-def write_mat(result: SweepResult, path: Path) -> None:
+def write_mat(result: Measurements, path: Path) -> None:
     """A MAT-file of version 5 with a struct of columns, `sweep`, and a struct of facts, `about`."""
     import scipy.io
 
@@ -150,7 +150,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
 _KEY = ["score", "scope", "training", "seed"]
 
 
-def _about(result: SweepResult) -> dict[str, Any]:
+def _about(result: Measurements) -> dict[str, Any]:
     return {
         "format": _FORMAT,
         "metric": asdict(result.metric),

@@ -10,15 +10,15 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._data import checked_batch_size
-from keras_prunelab._enforcement import Enforcement
 from keras_prunelab._errors import InvalidScheduleError, UnknownNameError
-from keras_prunelab._masks import MaskSet
-from keras_prunelab._numbers import whole_number
-from keras_prunelab._optimizers import compiled_optimizer
-from keras_prunelab._rebuild import known_objects
-from keras_prunelab._selection import sparsities_of_rounds
-from keras_prunelab._variables import Prunables
+from keras_prunelab._model._data import checked_batch_size
+from keras_prunelab._model._numbers import whole_number
+from keras_prunelab._model._rebuild import known_objects
+from keras_prunelab._model._variables import Prunables
+from keras_prunelab._select._masks import MaskSet
+from keras_prunelab._select._selection import sparsities_of_rounds
+from keras_prunelab._training._enforcement import Enforcement
+from keras_prunelab._training._optimizers import compiled_optimizer
 
 Rewinding = Literal["learning_rate", "weights"]
 NextMasks = Callable[[Mapping[str, NDArray[np.bool_]], float], Mapping[str, NDArray[np.bool_]]]

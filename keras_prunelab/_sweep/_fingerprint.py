@@ -84,7 +84,7 @@ def _settings(task: Task, plan: Plan) -> dict[str, Any]:
         "sparsities": str(levels) + f" {levels.low}:{levels.high}" if isinstance(levels, AutoLevels) else list(levels),
         "curves": [[repr(arm.score), *arm.key] for arm in plan.arms],
         "metrics": None if task.metrics is None else [getattr(one, "name", None) or str(one) for one in task.metrics],
-        "score_data": None if task.score_data is None else _of_anything(task.score_data),
+        "score_data": None if task.calibration is None else _of_anything(task.calibration),
         "training": [_of_training(arm.finetune) for arm in plan.arms],
     }
     return json.loads(json.dumps(settings))  # type: ignore[no-any-return]  # tuples become lists, as in the store

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from keras_prunelab._prunable import prunable
-from keras_prunelab._structured import uses_by_variable
-from keras_prunelab._variables import Prunable, Role
+from keras_prunelab._cost._macs import uses_by_variable
+from keras_prunelab._model._prunable import prunable
+from keras_prunelab._model._variables import Prunable, Role
 
 if TYPE_CHECKING:
     import keras

@@ -8,11 +8,11 @@ from typing import Any, TypeAlias
 
 from numpy.typing import ArrayLike
 
-from keras_prunelab import _allocation
-from keras_prunelab._allocation import Allocation, Scope
 from keras_prunelab._errors import InvalidSparsityError, UnknownNameError
-from keras_prunelab._numbers import whole_number
-from keras_prunelab._selection import checked_sparsities
+from keras_prunelab._model._numbers import whole_number
+from keras_prunelab._select import _allocation
+from keras_prunelab._select._allocation import Allocation, Scope
+from keras_prunelab._select._selection import checked_sparsities
 from keras_prunelab.scores import Score, get
 from keras_prunelab.scores._registry import ScoreLike
 

@@ -4,31 +4,37 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Unpack
+from typing import Any
 
 import keras
 import numpy as np
 import pandas as pd
 
+from keras_prunelab._model._data import calibration_of, checked_batch_size
+from keras_prunelab._model._filters import Filters
+from keras_prunelab._select._conventions import Convention
+from keras_prunelab._select._granularity import GranularityLike
 from keras_prunelab._text import visible
+from keras_prunelab._util._signatures import names_options
 from keras_prunelab.scores._registry import ScoreLike
 
 from ._accounting import COUNTS, Accounting
 from ._bench import Bench, Dense, Task
 from ._call import spelled
+from ._evaluate import MetricLike
 from ._fingerprint import Fingerprint
+from ._measurements import CurveKey
 from ._metric import ACCURACY
-from ._options import PlanOptions
 from ._outline import outline
 from ._paired import PAIRED
 from ._parallel import Workers
-from ._plan import Arm, Plan, Point, Seeds, Sparsities, plan
+from ._plan import Arm, FineTunes, Plan, Point, Scopes, Seeds, Sparsities, plan
 from ._pruning import Curve, MaskSource, PackedCurve, Pruning
-from ._result import CurveKey, SweepResult
+from ._result import SweepResult
 from ._run import InProcess, Run, Tell
 from ._store import Store
 from ._streams import observations
@@ -140,7 +146,7 @@ class SweepPlan:
 
     def _curves(self) -> dict[Arm, Curve]:
         task = self.task
-        data = task.data.for_scores if task.score_data is None else task.score_data
+        data = task.data.for_scores if task.calibration is None else task.calibration
         return {arm: Curve(arm, task.pruning, task.model, data) for arm in task.arms}
 
     @contextmanager
@@ -157,13 +163,24 @@ class SweepPlan:
         return visible(f"Sweep of model {self.task.model.name!r}, {total:,} weights, {how}.\n{self.plan}")
 
 
+@names_options
 def plan_sweep(
     model: keras.Model,
     data: Any,
     sparsities: Sparsities = EXAMPLE_LEVELS,
     scores: ScoreLike | Iterable[ScoreLike] = ("magnitude",),
     seeds: Seeds = None,
-    **options: Unpack[PlanOptions],
+    *,
+    convention: str | Convention = "paper",
+    scope: Scopes = "global",
+    granularity: GranularityLike = "weight",
+    include: Filters = None,
+    exclude: Filters = None,
+    calibration: Any = None,
+    finetune: FineTunes = None,
+    metrics: Sequence[MetricLike] | None = None,
+    batch_size: int | None = None,
+    score_data: Any = None,
 ) -> SweepPlan:
     """Check what `sweep` is given and list its points, without measuring any.
 
@@ -173,7 +190,16 @@ def plan_sweep(
         sparsities: the levels.
         scores: one or several scores.
         seeds: a number of seeds, or the seeds.
-        **options: how to prune, train and measure.
+        convention: how weights are counted and chosen.
+        scope: among which weights they are ranked.
+        granularity: what goes as a whole.
+        include: prune only what matches.
+        exclude: leave alone what matches.
+        calibration: what scores that need data are computed on.
+        finetune: how the network is trained once it is pruned.
+        metrics: what to measure.
+        batch_size: how many observations are computed at once.
+        score_data: another name of `calibration`.
 
     Returns:
         The plan; printed, it lists every point, and `seconds()` tells the time to expect.
@@ -196,16 +222,18 @@ def plan_sweep(
         Levels:
           50.00 %, 75.00 %
     """
-    given = dict(options)
-    score_data, metrics = options.pop("score_data", None), options.pop("metrics", None)
-    points = plan(sparsities, scores, seeds, options.pop("scope", "global"), options.pop("finetune", None))
-    pruning = Pruning.of(model, **options)  # type: ignore[misc]  # what is left are its arguments
+    calibration = calibration_of(calibration, score_data=score_data)
+    size = None if batch_size is None else checked_batch_size(batch_size)
+    points = plan(sparsities, scores, seeds, scope, finetune)
+    pruning = Pruning.of(model, convention, granularity, include, exclude)
     found = observations(model, data)
-    pruning.check(points, found if score_data is None else score_data)
+    pruning.check(points, found if calibration is None else calibration)
     arms = tuple(dict.fromkeys(points.measured.values()))
     passes = len(arms) * len(points.first_levels)
-    call = spelled(points, pruning.prunables, seeds, {**given, "granularity": pruning.granularity})
-    return SweepPlan(Task(model, found, pruning, metrics, arms, score_data, passes), points, call)
+    given = {"convention": convention, "granularity": pruning.granularity, "include": include, "exclude": exclude}
+    given |= {"calibration": calibration, "metrics": metrics, "batch_size": size}
+    call = spelled(points, pruning.prunables, seeds, given)
+    return SweepPlan(Task(model, found, pruning, metrics, arms, calibration, passes, size), points, call)
 
 
 def _sources(run: Run, pruning: Pruning) -> dict[CurveKey, MaskSource]:

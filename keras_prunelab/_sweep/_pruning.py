@@ -10,17 +10,17 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab import _conventions, _granularity
-from keras_prunelab._conventions import Convention
-from keras_prunelab._filters import Filters
-from keras_prunelab._granularity import Granularity, GranularityLike
-from keras_prunelab._masks import MaskSet
-from keras_prunelab._prunable import maskable, prunable
-from keras_prunelab._search import Progress, Search, check_together
-from keras_prunelab._selection import check
-from keras_prunelab._structured import complete_channels
-from keras_prunelab._trajectory import Trajectory, trajectory
-from keras_prunelab._variables import Prunable, Prunables
+from keras_prunelab._compaction._complete import complete_channels
+from keras_prunelab._model._filters import Filters
+from keras_prunelab._model._prunable import maskable, prunable
+from keras_prunelab._model._variables import Prunable, Prunables
+from keras_prunelab._prune._trajectory import Trajectory, trajectory
+from keras_prunelab._select import _conventions, _granularity
+from keras_prunelab._select._conventions import Convention
+from keras_prunelab._select._granularity import Granularity, GranularityLike
+from keras_prunelab._select._masks import MaskSet
+from keras_prunelab._select._search import Progress, Search, check_together
+from keras_prunelab._select._selection import check
 from keras_prunelab.scores import ScoreContext, check_data
 
 from ._plan import Arm, Plan

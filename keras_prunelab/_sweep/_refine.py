@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from keras_prunelab._errors import InvalidSparsityError
-from keras_prunelab._numbers import real_number
+from keras_prunelab._model._numbers import real_number
 
 from ._metric import Metric
 

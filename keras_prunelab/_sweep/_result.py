@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, cast, final
 
 import pandas as pd
 
 from keras_prunelab._errors import NoTradeOffError
-from keras_prunelab._masks import MaskSet
-from keras_prunelab._numbers import real_number
+from keras_prunelab._model._numbers import real_number
+from keras_prunelab._select._masks import MaskSet
 
 from . import _files
 from ._blocks import blocks_of
-from ._choice import Choice, TradeOffs, curve_points
+from ._choice import Choice
 from ._doubts import doubts, no_meaning
-from ._metric import ACCURACY, Metric
-from ._outline import Outline
+from ._measurements import Measurements
 from ._pruning import MaskSource
 
 if TYPE_CHECKING:
@@ -27,12 +26,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-CurveKey: TypeAlias = "tuple[str, str, str, int]"
-"""The score, the scope, the training and the seed of a curve, as in the columns of the table."""
-
-
+@final
 @dataclass(frozen=True, eq=False)
-class SweepResult:
+class SweepResult(Measurements):
     """Accuracy against sparsity, for one network and several scores.
 
     Attributes:
@@ -70,51 +66,6 @@ class SweepResult:
             error of its difference from the dense network's.
         complete: False where the sweep was interrupted; the points up to then are there.
     """
-
-    table: pd.DataFrame
-    dense: float
-    outline: Outline = field(repr=False)
-    sources: Mapping[CurveKey, MaskSource] = field(repr=False)
-    metric: Metric = ACCURACY
-    class_names: tuple[str, ...] = ()
-    metadata: Mapping[str, str | int | float] = field(default_factory=dict)
-    complete: bool = True
-
-    @property
-    def scores(self) -> tuple[str, ...]:
-        """The names of the curves that have points: their scores, with scope and training where there are several."""
-        return tuple(dict.fromkeys(self.curves["curve"]))
-
-    @property
-    def curves(self) -> pd.DataFrame:
-        """The table with one row for all seeds of a point.
-
-        Returns:
-            The columns of `table`, the metric as its mean over the seeds, the others of the first seed; `curve`, its
-            name as in `scores`; `seeds`, their number; `std`, the sample standard deviation of the metric.
-        """
-        return curve_points(self.table, self.metric.name)
-
-    def summary(self) -> pd.DataFrame:
-        """Mean and sample standard deviation of every measure over the seeds.
-
-        Returns:
-            One row for each score, scope, training and level. Columns: these; `sparsity`; `seeds`, their number; and
-            for each measure `<name>_mean` and `<name>_std`, in its units; the deviation of a single seed is missing.
-        """
-        keys = ["score", "scope", "training", "sparsity_target"]
-        names = list(self.table.columns)
-        measures = names[names.index("sparsity") + 1 : names.index("zeros")]
-        groups = self.table.groupby(keys, sort=False)
-        columns = {"sparsity": groups["sparsity"].mean(), "seeds": groups.size()}
-        for name in measures:
-            columns |= {f"{name}_mean": groups[name].mean(), f"{name}_std": groups[name].std()}
-        return pd.DataFrame(columns).reset_index()
-
-    @property
-    def convention(self) -> str:
-        """The convention by which sparsity was counted and weights were chosen."""
-        return str(self.metadata.get("convention", ""))
 
     def choose(
         self,
@@ -183,11 +134,6 @@ class SweepResult:
             return points.at_knee(score)
         return points.within_drop(given.get("max_drop", 0.01), score)
 
-    @property
-    def trade_offs(self) -> TradeOffs:
-        """The points as candidates for a choice, whether or not any is meaningful."""
-        return TradeOffs(self.curves, self.dense, self.metric)
-
     def doubts(self, choice: Choice | None = None) -> tuple[str, ...]:
         """Reasons not to believe this sweep, and a choice of it, as the console and the report print them.
 
@@ -255,8 +201,8 @@ class SweepResult:
         Returns:
             The figure. In a notebook it shows itself.
         """
-        from keras_prunelab._report._plots import draw_accuracy, write_figure
-        from keras_prunelab._report._style import new_figure
+        from ._plot import draw_accuracy, write_figure  # Matplotlib takes a while
+        from ._style import new_figure
 
         if target is None or isinstance(target, str | os.PathLike):
             figure, axes = new_figure()

@@ -9,20 +9,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_prunelab._arrays import as_array
-from keras_prunelab._data import source
 from keras_prunelab._errors import InvalidDataError
+from keras_prunelab._model._data import source
+from keras_prunelab._util._arrays import as_array
 
-from ._data import (
-    Batch,
-    Observations,
-    check_inputs,
-    checked_labels,
-    is_structured,
-    output_shape,
-    samples,
-    structured,
-)
+from ._data import Batch, Observations, check_inputs, checked_labels, is_structured, output_shape, samples, structured
 from ._metric import Metric
 
 HELD_BYTES = 2 * 2**30
@@ -64,8 +55,8 @@ def observations(model: keras.Model, data: Any) -> Observations:
 
     Args:
         model: a built model.
-        data: `(inputs, labels)` and the like, see `samples`; or batches of these, as `keras_prunelab._data.source`
-            reads them.
+        data: `(inputs, labels)` and the like, see `samples`; or batches of these, as `source` of
+            `keras_prunelab._model._data` reads them.
 
     Returns:
         The observations.

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Unpack
+from typing import Any
 
 import keras
 
-from keras_prunelab._progress import shown
+from keras_prunelab._model._data import calibration_of
+from keras_prunelab._model._filters import Filters
+from keras_prunelab._select._conventions import Convention
+from keras_prunelab._select._granularity import GranularityLike
+from keras_prunelab._util._progress import is_watched, shown
+from keras_prunelab._util._signatures import names_options
 from keras_prunelab.scores._registry import ScoreLike
 
-from ._options import SweepOptions
+from ._evaluate import MetricLike
 from ._parallel import wanted_workers
-from ._plan import Seeds, Sparsities
+from ._plan import FineTunes, Scopes, Seeds, Sparsities
 from ._planned import EXAMPLE_LEVELS, plan_sweep
 from ._result import SweepResult
 from ._run import Tell
@@ -39,6 +45,7 @@ class Progress:
 ProgressLike = Callable[[Progress], None] | bool | None
 
 
+@names_options
 def sweep(
     model: keras.Model,
     data: Any,
@@ -46,8 +53,19 @@ def sweep(
     scores: ScoreLike | Iterable[ScoreLike] = ("magnitude",),
     seeds: Seeds = None,
     *,
+    convention: str | Convention = "paper",
+    scope: Scopes = "global",
+    granularity: GranularityLike = "weight",
+    include: Filters = None,
+    exclude: Filters = None,
+    calibration: Any = None,
+    finetune: FineTunes = None,
+    metrics: Sequence[MetricLike] | None = None,
+    batch_size: int | None = None,
+    store: str | os.PathLike[str] | None = None,
+    workers: int | None = None,
     progress: ProgressLike = None,
-    **options: Unpack[SweepOptions],
+    score_data: Any = None,
 ) -> SweepResult:
     """Measure a network at many sparsities, with several scores and seeds, as it is or trained after pruning.
 
@@ -71,15 +89,24 @@ def sweep(
             `scores.get` takes.
         seeds: a number of seeds, 0, 1, ..., or the seeds themselves, for scores with random numbers and for training.
             Each makes a curve; what does not depend on it is measured once. By default each score has its own.
-        progress: called before the first point and after every one; True shows a bar, or lines without a terminal.
-        **options: how to prune: `convention` (`"paper"` or `"matlab"`); `scope` (`"global"`, `"layer"`, `"erk"`,
-            `"lamp"`, an `Allocation`, or several of these); `granularity` (`"weight"`, `"2:4"`, `"4x4"`, `"kernel"`,
-            `"channel"`); `include` and `exclude` (layers, names, patterns, as in `prunable`); `score_data` for
-            scores that need data, by default the data of the sweep. How to train: `finetune`, a `FineTune` or
-            several. What to measure: `metrics`, a list of `"accuracy"`, `"rmse"`, `"loss"`, names of the compiled
-            metrics, metrics of Keras or functions, the first being what choices go by. How to go about it: `store`,
-            a file for finished points, from which a sweep that was stopped goes on; `workers`, the number of
-            processes, by default what `joblib.parallel_config` says, or 1.
+        convention: `"paper"` (weights only, exact counts), `"matlab"`, or a `Convention`.
+        scope: `"global"` ranks all weights together, `"layer"` those of each layer; `"erk"`, `"lamp"`, or an
+            `Allocation`. Several make a curve each.
+        granularity: what goes as a whole: `"weight"`, `"2:4"`, `"4x4"`, `"kernel"`, `"channel"`.
+        include: prune only what matches (layers, names, patterns), as in `prunable`.
+        exclude: leave alone what matches, as in `prunable`.
+        calibration: what scores that need data are computed on; by default the data of the sweep.
+        finetune: how the network is trained once it is pruned, a `FineTune`; None where it is not. Several make a
+            curve each.
+        metrics: what to measure, the first being what choices go by: `"accuracy"`, `"rmse"`, `"loss"`, names of what
+            the model was compiled with, metrics of Keras, functions of labels and outputs.
+        batch_size: how many observations are computed at once, from 1; by default as many as is quickest.
+        store: a file for finished points, from which a sweep that was stopped goes on.
+        workers: how many processes measure, -1 for all processors; by default what `joblib.parallel_config` says,
+            or 1.
+        progress: True shows a bar, or lines without a terminal; a function is called before the first point and after
+            every one. By default a bar is shown on a terminal and in a notebook, and nothing elsewhere.
+        score_data: another name of `calibration`.
 
     Returns:
         The points, one row of `.table` each, with the masks behind them.
@@ -93,6 +120,7 @@ def sweep(
         SweepStoppedError: a worker process was ended, memory ran out, or the disk of the store is full; its `result`
             has the points that were measured until then.
         UnknownNameError: there is no such score, scope, convention or metric.
+        TypeError: there is no such option; the nearest one is named.
 
     Examples:
         >>> import keras, numpy as np
@@ -105,8 +133,22 @@ def sweep(
         [['magnitude', 0.0, 0, 24], ['magnitude', 0.5, 12, 24], ['magnitude', 0.75, 18, 24]]
     """
     begun = time.monotonic()
-    store, workers = options.pop("store", None), options.pop("workers", None)
-    prepared = plan_sweep(model, data, sparsities, scores, seeds, **options)  # type: ignore[misc]  # the rest
+    prepared = plan_sweep(
+        model,
+        data,
+        sparsities,
+        scores,
+        seeds,
+        convention=convention,
+        scope=scope,
+        granularity=granularity,
+        include=include,
+        exclude=exclude,
+        calibration=calibration_of(calibration, score_data=score_data),
+        finetune=finetune,
+        metrics=metrics,
+        batch_size=batch_size,
+    )
     with _telling(progress) as tell:
         run = prepared.execute(tell, store, wanted_workers(workers))
     result = prepared.result(run, time.monotonic() - begun)
@@ -118,7 +160,7 @@ def sweep(
 
 @contextmanager
 def _telling(progress: ProgressLike) -> Iterator[Tell]:
-    if progress is True:
+    if progress is True or (progress is None and is_watched()):
         with shown("Sweep") as advance:
             yield advance
     elif callable(progress):

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._arrays import masked
 from keras_prunelab._backend import protected
-from keras_prunelab._variables import Prunable
+from keras_prunelab._model._variables import Prunable
+from keras_prunelab._util._arrays import masked
 
 
 class MaskedWeights:

@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab import _allocation
-from keras_prunelab._allocation import Scope
 from keras_prunelab._errors import InvalidScheduleError
-from keras_prunelab._filters import Filters
-from keras_prunelab._lowest import lowest, marked
-from keras_prunelab._masks import MaskSet
-from keras_prunelab._numbers import checked_seed, real_number
-from keras_prunelab._optimizers import Optimizers
-from keras_prunelab._record import PruningState
-from keras_prunelab._selection import check, pruned_count, select
-from keras_prunelab._variables import Prunables
+from keras_prunelab._model._filters import Filters
+from keras_prunelab._model._numbers import checked_seed, real_number
+from keras_prunelab._model._variables import Prunables
+from keras_prunelab._select import _allocation
+from keras_prunelab._select._allocation import Scope
+from keras_prunelab._select._lowest import lowest, marked
+from keras_prunelab._select._masks import MaskSet
+from keras_prunelab._select._selection import check, pruned_count, select
+from keras_prunelab._training._optimizers import Optimizers
+from keras_prunelab._training._record import PruningState
 from keras_prunelab.schedules import Step
 from keras_prunelab.schedules._base import checked_frequency, checked_sparsity
 from keras_prunelab.schedules._step import StepLike

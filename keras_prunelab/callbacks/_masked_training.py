@@ -13,15 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._backend import stop_waiting, when_built
-from keras_prunelab._enforcement import Enforcement
 from keras_prunelab._errors import PruningWarning, UnknownNameError
-from keras_prunelab._filters import Filters
-from keras_prunelab._masks import MaskSet
-from keras_prunelab._optimizers import Optimizers, StepCount, optimizers_of
-from keras_prunelab._oversight import Oversight
-from keras_prunelab._prunable import prunable, trainable_in_fit
-from keras_prunelab._record import PruningState, Record
-from keras_prunelab._variables import Prunables
+from keras_prunelab._model._filters import Filters
+from keras_prunelab._model._prunable import prunable, trainable_in_fit
+from keras_prunelab._model._variables import Prunables
+from keras_prunelab._select._masks import MaskSet
+from keras_prunelab._training._enforcement import Enforcement
+from keras_prunelab._training._optimizers import Optimizers, StepCount, optimizers_of
+from keras_prunelab._training._oversight import Oversight
+from keras_prunelab._training._record import PruningState, Record
 from keras_prunelab.scores import ScoreContext
 
 from ._run import Run, check_alone, check_masks, emptied

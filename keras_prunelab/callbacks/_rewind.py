@@ -9,10 +9,10 @@ import keras
 
 from keras_prunelab._backend import when_built
 from keras_prunelab._errors import InvalidModelError, InvalidScheduleError, PruneLabError, UnknownNameError
-from keras_prunelab._masks import MaskSet
-from keras_prunelab._optimizers import compiled_optimizer, counter, counts, leaves
-from keras_prunelab._snapshot import Memory, RewindingState, Snapshot
-from keras_prunelab._step_offset import StepOffset
+from keras_prunelab._select._masks import MaskSet
+from keras_prunelab._training._optimizers import compiled_optimizer, counter, counts, leaves
+from keras_prunelab._training._snapshot import Memory, RewindingState, Snapshot
+from keras_prunelab._training._step_offset import StepOffset
 from keras_prunelab.schedules import Step
 from keras_prunelab.schedules._step import StepLike
 

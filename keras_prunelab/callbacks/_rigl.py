@@ -11,11 +11,11 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._allocation import Scope
-from keras_prunelab._data import Batch, batches, check_ends, checked_batch_size
-from keras_prunelab._filters import Filters
-from keras_prunelab._optimizers import Optimizers
-from keras_prunelab._variables import Prunables
+from keras_prunelab._model._data import Batch, batches, check_ends, checked_batch_size
+from keras_prunelab._model._filters import Filters
+from keras_prunelab._model._variables import Prunables
+from keras_prunelab._select._allocation import Scope
+from keras_prunelab._training._optimizers import Optimizers
 from keras_prunelab.schedules._step import StepLike
 from keras_prunelab.scores._loss import batch_gradients, check_loss, needs_labels
 

@@ -10,8 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from keras_prunelab._backend import when_built
-from keras_prunelab._filters import Filters
-from keras_prunelab._prunable import weights_counted
+from keras_prunelab._model._filters import Filters
+from keras_prunelab._model._prunable import weights_counted
 from keras_prunelab._text import one_line
 
 

@@ -10,13 +10,13 @@ import keras
 import numpy as np
 
 from keras_prunelab._errors import NothingToPruneError
-from keras_prunelab._masks import MaskSet
-from keras_prunelab._optimizers import Optimizers, StepCount
-from keras_prunelab._oversight import Oversight
-from keras_prunelab._record import PruningState
-from keras_prunelab._roles import find
-from keras_prunelab._selection import check, pruned_count, select
-from keras_prunelab._variables import Prunable, Prunables
+from keras_prunelab._model._roles import find
+from keras_prunelab._model._variables import Prunable, Prunables
+from keras_prunelab._select._masks import MaskSet
+from keras_prunelab._select._selection import check, pruned_count, select
+from keras_prunelab._training._optimizers import Optimizers, StepCount
+from keras_prunelab._training._oversight import Oversight
+from keras_prunelab._training._record import PruningState
 from keras_prunelab.layers import Pruned
 from keras_prunelab.schedules import Step, StepLike, checked_frequency
 from keras_prunelab.scores import Score, ScoreContext, check_data, checked_scores

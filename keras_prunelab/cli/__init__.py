@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from keras_prunelab._atomic import is_full
+from keras_prunelab._util._atomic import is_full
 
 from . import _compact, _console, _convert, _info, _lab, _prune, _sweep
 

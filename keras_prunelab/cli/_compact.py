@@ -57,7 +57,7 @@ def command(
         save_keras(replace(opened, model=found.model), out)
     lines = str(found).splitlines()
     if fraction is not None:  # it compares with a network whose filters are gone already; people know the whole one
-        from keras_prunelab._structured import channels_of
+        from keras_prunelab._compaction._compact import channels_of
 
         whole = channels_of(opened.model)
         channels = {name: (whole.get(name, was), now) for name, (was, now) in found.channels.items()}

@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from keras_prunelab._progress import Advance, shown
 from keras_prunelab._text import one_line, visible
+from keras_prunelab._util._progress import Advance, shown
 
 console = Console(highlight=False)
 stderr = Console(stderr=True, highlight=False)

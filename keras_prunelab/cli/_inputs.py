@@ -55,8 +55,8 @@ def open_model(path: Path, variable: str | None = None) -> OpenedModel:
     with _console.native_messages_hidden():
         pass  # takes seconds, so only once the file is there
     if is_keras:
-        import matlab_bridge.networks.keras_objects  # what models that were MATLAB's may need
-        from matlab_bridge.networks._sidecar import attach
+        import matlab_bridge.convert.keras_objects  # what models that were MATLAB's may need
+        from matlab_bridge.convert._sidecar import attach
 
         model = _model_files.load(path)
         facts = bridge.read_sidecar(path)
@@ -104,7 +104,7 @@ def loading_code(opened: OpenedModel, data: Path, options: dict[str, Path | str 
     else:
         imports = ["import dataclasses", "", "import keras_prunelab as kpl", "import matlab_bridge as mb"]
         if any(type(layer).__module__.startswith("matlab_bridge") for layer in opened.model._flatten_layers()):
-            imports.append("import matlab_bridge.networks.keras_objects")
+            imports.append("import matlab_bridge.convert.keras_objects")
         lines = [f"model = kpl.load_sparse({path!r})", "net = None"]
         if _described(opened) is not None:
             lines[-1] = f"net = dataclasses.replace(mb.from_keras(model), class_names={opened.class_names!r})"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_prunelab._errors import InvalidModelError
-from keras_prunelab._hdf5 import check_hdf5
+from keras_prunelab._util._hdf5 import check_hdf5
 
 from . import _console
 
@@ -69,7 +69,7 @@ def load(path: Path) -> keras.Model:
 def _read_archive(path: Path, **options: Any) -> Any:
     import keras
 
-    from keras_prunelab._structured._sparse_file import dense_file
+    from keras_prunelab._export._sparse_file import dense_file
 
     with dense_file(path) as dense:
         return keras.saving.load_model(dense, **options)

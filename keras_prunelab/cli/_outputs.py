@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_prunelab._atomic import refuse_to_overwrite, replacing
 from keras_prunelab._errors import InvalidModelError, OverwriteError
+from keras_prunelab._util._atomic import refuse_to_overwrite, replacing
 
 if TYPE_CHECKING:
     from ._inputs import OpenedModel
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def save_keras(opened: OpenedModel, path: Path) -> None:
     """Write the model as a `.keras` file, and beside it what a MATLAB network knows besides its layers."""
     import matlab_bridge as bridge
-    from matlab_bridge.networks._sidecar import sidecar_path
+    from matlab_bridge.convert._sidecar import sidecar_path
 
     with replacing(path) as temporary:
         opened.model.save(temporary)
@@ -37,7 +37,7 @@ def check_target(path: Path, endings: Collection[str], why: str = "") -> None:
     Raises:
         InvalidModelError: its ending is another one, or MATLAB takes no function of its name.
     """
-    from matlab_bridge.networks.write._matlab_text import is_function_name
+    from matlab_bridge.write._matlab_text import is_function_name
 
     if path.suffix not in endings:
         raise InvalidModelError(
@@ -93,7 +93,7 @@ def _is_in(path: Path, folder: Path) -> bool:
 
 def _beside(target: Path) -> list[Path]:
     """What goes with a file: the weights of MATLAB code, the facts of a Keras model."""
-    from matlab_bridge.networks._sidecar import sidecar_path
+    from matlab_bridge.convert._sidecar import sidecar_path
 
     if target.suffix == ".m":
         return [target.with_name(f"{target.stem}Weights.mat")]

@@ -13,18 +13,14 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab import _granularity, schedules, scores
-from keras_prunelab._errors import (
-    InvalidMaskError,
-    InvalidModelError,
-    NothingToPruneError,
-    UnknownNameError,
-)
-from keras_prunelab._granularity import GranularityLike
-from keras_prunelab._masks import MaskSet
-from keras_prunelab._prunable import reason_to_skip
-from keras_prunelab._roles import find
-from keras_prunelab._variables import Prunable
+from keras_prunelab import schedules, scores
+from keras_prunelab._errors import InvalidMaskError, InvalidModelError, NothingToPruneError, UnknownNameError
+from keras_prunelab._model._prunable import reason_to_skip
+from keras_prunelab._model._roles import find
+from keras_prunelab._model._variables import Prunable
+from keras_prunelab._select import _granularity
+from keras_prunelab._select._granularity import GranularityLike
+from keras_prunelab._select._masks import MaskSet
 
 from ._substitution import Substitution
 

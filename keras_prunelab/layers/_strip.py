@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._errors import InvalidModelError
-from keras_prunelab._rebuild import assign_all, copy_of, keep_frozen, rebuilt
+from keras_prunelab._model._rebuild import assign_all, copy_of, keep_frozen, rebuilt
 
 from ._pruned import Pruned
 
@@ -50,6 +50,13 @@ def strip(model: keras.Model) -> keras.Model:
         assign_all(new, _values(layer))
         keep_frozen(_own(layer), new.variables)
     return plain
+
+
+def without_wrappers(model: Any) -> Any:
+    """The model itself, or a copy without `Pruned` wrappers where it has some."""
+    if isinstance(model, keras.Model) and any(isinstance(layer, Pruned) for layer in model._flatten_layers()):
+        return strip(model)
+    return model
 
 
 def _wrappers(layer: Any) -> list[Pruned]:

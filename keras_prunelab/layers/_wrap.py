@@ -8,10 +8,10 @@ import keras
 
 from keras_prunelab import schedules, scores
 from keras_prunelab._errors import InvalidModelError
-from keras_prunelab._filters import Filters
-from keras_prunelab._granularity import GranularityLike
-from keras_prunelab._prunable import prunable, reason_to_skip
-from keras_prunelab._rebuild import assign_all, copy_of, keep_frozen, rebuilt
+from keras_prunelab._model._filters import Filters
+from keras_prunelab._model._prunable import prunable, reason_to_skip
+from keras_prunelab._model._rebuild import assign_all, copy_of, keep_frozen, rebuilt
+from keras_prunelab._select._granularity import GranularityLike
 
 from ._pruned import Gradients, Pruned, inside
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Self
 
 from keras_prunelab._errors import InvalidScheduleError, InvalidSparsityError
-from keras_prunelab._numbers import real_number
+from keras_prunelab._model._numbers import real_number
 
 from ._step import Step, StepLike
 

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from typing import Any, final
 
 from keras_prunelab._errors import InvalidScheduleError
-from keras_prunelab._numbers import real_number
+from keras_prunelab._model._numbers import real_number
 
 from ._base import Schedule, checked_frequency, checked_rise, checked_span, span, stored
 from ._step import Step, StepLike

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias, TypeVar
 
 from keras_prunelab._errors import UnknownNameError
-from keras_prunelab._numbers import real_number
-from keras_prunelab._registry import Registry
+from keras_prunelab._model._numbers import real_number
+from keras_prunelab._util._registry import Registry
 
 from ._base import Schedule
 from ._constant import Constant, OneShot

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, final
 
 from keras_prunelab._errors import InvalidScheduleError
-from keras_prunelab._numbers import real_number, whole_number
+from keras_prunelab._model._numbers import real_number, whole_number
 
 from ._base import Schedule, checked_frequency, checked_sparsity, stored
 from ._step import Step, StepLike

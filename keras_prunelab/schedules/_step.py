@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from keras_prunelab._errors import InvalidScheduleError
-from keras_prunelab._numbers import whole_number
+from keras_prunelab._model._numbers import whole_number
 
 StepLike: TypeAlias = "int | str | Step"
 

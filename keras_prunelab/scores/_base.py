@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal, Self, TypeVar, cast
 import keras
 from numpy.typing import NDArray
 
-from keras_prunelab._variables import Prunables
+from keras_prunelab._model._variables import Prunables
 
 T = TypeVar("T")
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._arrays import all_finite
-from keras_prunelab._data import check_ends
 from keras_prunelab._errors import InvalidDataError, InvalidModelError
+from keras_prunelab._model._data import check_ends
+from keras_prunelab._util._arrays import all_finite
 
 from ._base import Score, ScoreContext
 

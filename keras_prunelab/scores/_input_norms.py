@@ -11,9 +11,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._data import batches
 from keras_prunelab._errors import InvalidModelError
-from keras_prunelab._variables import Prunable
+from keras_prunelab._model._data import batches
+from keras_prunelab._model._variables import Prunable
 
 from ._base import ScoreContext
 

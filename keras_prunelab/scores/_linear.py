@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import keras
 
-from keras_prunelab._rebuild import is_graph
+from keras_prunelab._model._rebuild import is_graph
 
 from ._linear_ops import apply_linear, gain_of, is_nonlinear, rescale
 from ._logits import all_ones

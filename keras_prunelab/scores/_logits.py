@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from keras_prunelab._errors import InvalidDataError, InvalidModelError
-from keras_prunelab._rebuild import is_graph
+from keras_prunelab._model._rebuild import is_graph
 
 # Operations by class name: a Softmax at the end may be a layer or, as keras.ops.softmax, a bare operation.
 _SQUASHING = ("softmax", "log_softmax", "sigmoid")

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._backend import gradients, hessian_products
-from keras_prunelab._data import Batch, batches, checked_batch_size
 from keras_prunelab._errors import InvalidDataError, InvalidModelError
+from keras_prunelab._model._data import Batch, batches, checked_batch_size
 
 from ._base import Score, ScoreContext
 

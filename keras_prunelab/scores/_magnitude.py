@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._errors import UnknownNameError
-from keras_prunelab._numbers import whole_number
+from keras_prunelab._model._numbers import whole_number
 
 from ._base import Score, ScoreContext
 

@@ -7,7 +7,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._numbers import checked_seed
+from keras_prunelab._model._numbers import checked_seed
 
 from ._base import Score, ScoreContext
 

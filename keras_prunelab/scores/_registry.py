@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeAlias, TypeVar, final
 from numpy.typing import NDArray
 
 from keras_prunelab._errors import UnknownNameError
-from keras_prunelab._registry import Registry
+from keras_prunelab._util._registry import Registry
 
 from ._base import Score, ScoreContext
 from ._fisher import Fisher

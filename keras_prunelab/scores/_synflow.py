@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from keras_prunelab._backend import gradients
 from keras_prunelab._errors import InvalidModelError, UnknownNameError
-from keras_prunelab._numbers import whole_number
-from keras_prunelab._prunable import maskable, prunable
+from keras_prunelab._model._numbers import whole_number
+from keras_prunelab._model._prunable import maskable, prunable
 
 from ._base import Score, ScoreContext
 from ._linear import linear_flow
@@ -157,8 +157,17 @@ def _compile(context: ScoreContext, *, is_linear: bool) -> _Compiled:
         given = [np.float64(size)] if is_linear else []
         found = slopes([*(absolute[item.path] for item in learnables), *at_zero], *given)
         by_path = {item.path: slope for item, slope in zip(learnables, found, strict=False)}  # the means' come last
+        del found
         # An overflow is reported by the caller, with what to do about it.
         with np.errstate(over="ignore", invalid="ignore"):
-            return {path: np.abs(by_path[path] * absolute[path]) for path in values}
+            return {path: _magnitude_of(by_path.pop(path), absolute.pop(path)) for path in values}
 
     return flow
+
+
+def _magnitude_of(slope: NDArray[Any], value: NDArray[Any]) -> NDArray[Any]:
+    """|slope * value|, in the place of the slope where that can be: a large model has no room for more."""
+    out = slope if slope.flags.writeable and np.result_type(slope, value) == slope.dtype else None
+    product: NDArray[Any] = np.multiply(slope, value, out=out)
+    np.abs(product, out=product)
+    return product

@@ -7,7 +7,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._data import checked_batch_size
+from keras_prunelab._model._data import checked_batch_size
 
 from ._base import Score, ScoreContext
 from ._input_norms import input_norms

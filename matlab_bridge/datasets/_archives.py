@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from matlab_bridge._errors import DatasetError, UnsafeArchiveError
 
-from ._dataset import shortened
+from ._values import shortened
 
 MAX_BYTES = 4 << 30
 """The most that an archive may take, inflated, unless somebody allows more."""

@@ -7,6 +7,7 @@ readings; where they leave more than one, rows are observations.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,11 +17,11 @@ import pandas as pd
 import scipy.sparse
 
 from matlab_bridge._errors import DatasetError
-from matlab_bridge.networks.read._values import numeric
+from matlab_bridge.matfile._elements import numeric
 
 from ._channels import real_channels
-from ._dataset import Array, Sequences, as_input, size_text
 from ._expected import Expected
+from ._values import Array, Sequences, as_input, size_text
 
 _OF_PIXELS = (np.uint8, np.bool_)
 
@@ -57,12 +58,17 @@ def readings(value: Any, expected: Expected) -> tuple[Reading, ...]:
     return found
 
 
+_MOST_DENSE = 2**30  # bytes of a sparse matrix as an array
+
+
 def numbers_of(value: Any) -> Array | None:
     """The numbers of an array, complex ones too, of a `dlarray`, a table or a sparse matrix; else None."""
     if isinstance(value, pd.DataFrame):
         return _table_numbers(value)
     if isinstance(value, scipy.sparse.csc_array):
-        return np.asarray(value.toarray())
+        dense = math.prod(value.shape) * value.dtype.itemsize
+        # A few bytes may state a matrix of any size; observations are at least this dense.
+        return np.asarray(value.toarray()) if dense <= max(_MOST_DENSE, 64 * value.data.nbytes) else None
     if isinstance(value, np.ndarray) and value.dtype.kind == "c":
         return value
     return numeric(value)

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from ._dataset import Array, Sequences
 from ._padding import Padded, Side, padded
+from ._values import Array, Sequences
 
 
 class SequenceBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types

@@ -10,8 +10,8 @@ from typing import Any
 from matlab_bridge._errors import DatasetNotFoundError
 from matlab_bridge._text import one_line
 
-from ._dataset import size_text
 from ._names import is_output_beside_target, is_prediction, split_of
+from ._values import size_text
 
 _MOST_LISTED = 20  # of the variables that are neither inputs nor labels
 

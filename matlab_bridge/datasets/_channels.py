@@ -8,7 +8,7 @@ import numpy as np
 
 from matlab_bridge._errors import DatasetError
 
-from ._dataset import Array
+from ._values import Array
 
 ComplexForm = Literal["iq", "polar", "magnitude"]
 

@@ -18,13 +18,13 @@ import numpy as np
 import pandas as pd
 
 from matlab_bridge._errors import DatasetError, MissingFilesError
+from matlab_bridge.matfile._elements import numeric
 from matlab_bridge.matfile._values import CategoricalArray, MatlabObject
-from matlab_bridge.networks.read._values import numeric
 
-from ._dataset import shortened
 from ._fileset import file_names, is_file_set
 from ._images import EXTENSIONS, ImageFile, Preprocessing
 from ._labels import as_text
+from ._values import shortened
 
 # augmentedImageSource is the name that R2017b gave to what R2018a calls augmentedImageDatastore.
 _CLASSES = re.compile(r"(^|\.)(ImageDatastore|imageDatastore|augmentedImageDatastore|augmentedImageSource)$")

@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from matlab_bridge.networks._input_format import observation
-from matlab_bridge.networks._network import Layer, Network
+from matlab_bridge._input_format import observation
+from matlab_bridge._layer import Layer
+from matlab_bridge.network import Network
 
 Kind = Literal["image", "feature", "sequence", "unknown"]
 

@@ -10,13 +10,12 @@ import numpy as np
 import pandas as pd
 
 from matlab_bridge._errors import BridgeError
+from matlab_bridge.matfile._elements import numeric
 from matlab_bridge.matfile._values import CategoricalArray, MatlabObject, StructArray
-from matlab_bridge.networks._network import Network
-from matlab_bridge.networks.read._values import numeric
+from matlab_bridge.network import Network
 
 from ._arrays import numbers_of, readings
 from ._candidates import Candidate, Candidates, SeveralPairsError, listed, the_pair
-from ._dataset import size_text
 from ._datastore import is_datastore, read_datastore
 from ._expected import Expected, expected_of
 from ._labels import as_text, encoded, label_counts
@@ -25,6 +24,7 @@ from ._pairs import column, is_pairs
 from ._paths import field_of_all, fields, resolve
 from ._records import is_training_record, notes_a_training
 from ._responses import response_of, without_response
+from ._values import size_text
 
 _MOST_ELEMENTS = 50  # of a struct array or cell that are looked into
 

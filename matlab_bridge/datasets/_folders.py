@@ -10,9 +10,9 @@ from pathlib import Path, PurePosixPath
 from matlab_bridge._errors import DatasetNotFoundError
 
 from ._archives import bytes_of, members_of
-from ._dataset import shortened
 from ._images import EXTENSIONS, ImageFile
 from ._names import SPLITS, split_of
+from ._values import shortened
 
 Images = dict[tuple[str, ...], ImageFile]
 Skipped = tuple[str, ...]

@@ -19,8 +19,8 @@ from PIL.ImageFile import ImageFile as PillowFile
 
 from matlab_bridge._errors import DatasetError, UnsafeArchiveError
 
-from ._dataset import Array, as_input, size_text
 from ._expected import Expected
+from ._values import Array, as_input, size_text
 
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 

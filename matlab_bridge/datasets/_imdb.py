@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 
 from matlab_bridge._errors import DatasetError, DatasetNotFoundError
-from matlab_bridge.networks._network import Network
-from matlab_bridge.networks.read._values import numeric, texts
+from matlab_bridge.matfile._elements import numeric, texts
+from matlab_bridge.network import Network
 
 from ._arrays import arranged
-from ._dataset import Array, Dataset, size_text
+from ._dataset import Dataset
 from ._expected import Expected, expected_of
 from ._labels import Doubt, encoded, label_counts
 from ._paths import resolve
+from ._values import Array, size_text
 
 # https://www.vlfeat.org/matconvnet/training/ counts the parts so in images.set.
 _PARTS = ("train", "validation", "test")

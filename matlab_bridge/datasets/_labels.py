@@ -11,12 +11,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from matlab_bridge._errors import DatasetError, LabelMismatchError
+from matlab_bridge.matfile._elements import numeric
 from matlab_bridge.matfile._values import CategoricalArray
-from matlab_bridge.networks.read._values import numeric
 
-from ._dataset import Array, Sequences, shortened, size_text
 from ._expected import Expected
 from ._numbers import NumberLabels, Predictions, are_whole, choose, name_of, number_readings
+from ._values import Array, Sequences, shortened, size_text
 
 Names = npt.NDArray[np.object_]
 

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 from matlab_bridge._errors import DatasetError, DatasetNotFoundError, MissingFilesError
-from matlab_bridge.networks._network import Network
+from matlab_bridge.network import Network
 
 from ._archives import MAX_BYTES, opened
 from ._arrays import arranged, readings
 from ._candidates import SeveralPairsError
-from ._dataset import Array, Dataset, Sequences
+from ._dataset import Dataset
 from ._datastore import Datastore, is_datastore, located, read_datastore
 from ._expected import Expected, expected_of
 from ._find import candidates_in, completed
@@ -29,6 +29,7 @@ from ._paths import fields, resolve
 from ._predictions import predictions_of
 from ._sources import SINGLE, is_numpy, read_variables
 from ._trials import known_pair
+from ._values import Array, Sequences
 
 _BESIDE = "labels"  # what the variables of a second file are together
 

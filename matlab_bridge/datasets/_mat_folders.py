@@ -11,7 +11,7 @@ from matlab_bridge._errors import BridgeError, DatasetError, DatasetNotFoundErro
 from matlab_bridge.matfile import load
 
 from ._arrays import numbers_of
-from ._dataset import Array, shortened
+from ._values import Array, shortened
 
 _ENDING = ".mat"
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from matlab_bridge._errors import DatasetError
 
-from ._dataset import Array, shortened
 from ._expected import Expected
+from ._values import Array, shortened
 
 NumberLabels = Literal["auto", "names", "indices"]
 # The positions of some observations, and the class that the network gives each of them.

@@ -9,7 +9,7 @@ import numpy as np
 
 from matlab_bridge._errors import DatasetError
 
-from ._dataset import Array, Sequences
+from ._values import Array, Sequences
 
 Side = Literal["left", "right"]
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 
 from matlab_bridge._errors import BridgeError
-from matlab_bridge.networks._network import Network
+from matlab_bridge.network import Network
 
-from ._dataset import Array, Sequences
 from ._numbers import Predictions
+from ._values import Array, Sequences
 
 _SAMPLE = 500
 

@@ -14,8 +14,8 @@ import pandas as pd
 from matlab_bridge._errors import DatasetError
 
 from ._archives import DAMAGE, MAX_BYTES, members_of, opened
-from ._dataset import Array
 from ._expected import Expected
+from ._values import Array
 
 SINGLE = "data"
 """What the contents of a file are called that holds one thing without a name."""

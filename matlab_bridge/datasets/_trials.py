@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from matlab_bridge._errors import BridgeError
-from matlab_bridge.networks._network import Network
+from matlab_bridge.network import Network
 
 from ._candidates import SeveralPairsError
 from ._dataset import Dataset

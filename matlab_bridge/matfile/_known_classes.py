@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._raw import Array
-from ._values import CategoricalArray, Map, MatlabObject
+from ._values import CategoricalArray, Map, MatlabObject, categorical
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 # The number of characters that MATLAB states for a missing string.
 MISSING_STRING = 2**64 - 1
@@ -57,13 +57,6 @@ def to_categorical(found: MatlabObject) -> Any:
     if codes.ndim == 2 and (1 in codes.shape or codes.shape == (0, 0)):
         return categorical(codes.ravel(), categories, ordered=ordered)
     return CategoricalArray(codes, categories, ordered)
-
-
-def categorical(codes: Array, categories: tuple[str, ...], *, ordered: bool) -> pd.Categorical:
-    """A categorical of pandas; its categories stay plain `str`."""
-    import pandas as pd  # takes half a second, and few files need it
-
-    return pd.Categorical.from_codes((codes - 1).tolist(), pd.Index(categories, dtype=object), ordered=ordered)
 
 
 def to_datetimes(found: MatlabObject) -> Any:

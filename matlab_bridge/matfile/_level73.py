@@ -20,17 +20,7 @@ from ._hdf5 import File, Item, OpenedFile
 from ._header import Header
 from ._info import VariableInfo
 from ._lazy import LARGE, StoredArray, Wanted
-from ._raw import (
-    DTYPES,
-    Array,
-    Function,
-    Marker,
-    OldObject,
-    complex_array,
-    is_enumeration,
-    matlab_shape,
-    sparse_matrix,
-)
+from ._raw import DTYPES, Array, Function, Marker, OldObject, complex_array, is_enumeration, matlab_shape, sparse_matrix
 
 _SUBSYSTEM = "#subsystem#"
 USER_BLOCK = 512

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -9,9 +10,8 @@ import numpy as np
 import pandas as pd
 import scipy.sparse
 
-from ._known_classes import categorical
 from ._raw import Array, check_room
-from ._values import CategoricalArray, Enumeration, MatlabObject
+from ._values import CategoricalArray, Enumeration, MatlabObject, categorical
 
 
 def table(properties: Mapping[str, Any]) -> pd.DataFrame:
@@ -66,12 +66,17 @@ def _texts(cell: Any) -> list[str]:
     return [str(name) for name in np.ravel(cell)] if cell is not None else []
 
 
+def _dense(values: scipy.sparse.csc_array[Any]) -> Array:
+    check_room(math.prod(values.shape) - values.nnz, "zeros of a sparse variable of a table")
+    return np.asarray(values.toarray())
+
+
 def _frame(data: Any, names: list[str], index: pd.Index[Any], about: dict[str, Any]) -> pd.DataFrame:
     cells = data.ravel(order="F").tolist() if isinstance(data, np.ndarray) else [data]
     columns: dict[str, Any] = {}
     variables: list[int] = []  # of each column, the variable that it is a part of
     for number, (name, values) in enumerate(zip(names, cells, strict=True)):
-        full = values.toarray() if isinstance(values, scipy.sparse.csc_array) else values
+        full = _dense(values) if isinstance(values, scipy.sparse.csc_array) else values
         for suffix, column in _columns(full, len(index)):
             # A series, lest pandas make strings of an object column of text: the two differ in MATLAB.
             kept = pd.Series(column, index=index, dtype=getattr(column, "dtype", object))

@@ -25,9 +25,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class StructArray(np.ndarray[Any, Any]):
@@ -130,3 +133,10 @@ class CategoricalArray:
     codes: Any
     categories: tuple[str, ...]
     ordered: bool = False
+
+
+def categorical(codes: np.ndarray[Any, Any], categories: tuple[str, ...], *, ordered: bool) -> pd.Categorical:
+    """A categorical of pandas; its categories stay plain `str`."""
+    import pandas as pd  # takes half a second, and few files need it
+
+    return pd.Categorical.from_codes((codes - 1).tolist(), pd.Index(categories, dtype=object), ordered=ordered)

@@ -1,1 +1,1 @@
-"""Networks that MATLAB saved: their neutral form, reading, conversion to and from Keras, writing."""
+"""Earlier names of modules, for one release."""

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 
 import keras_prunelab as kpl
-from keras_prunelab._prunable import reason_to_skip
+from keras_prunelab._model._prunable import reason_to_skip
 from keras_prunelab.layers._pruned import inside
 
 _BATCH, _BATCHES, _EPOCHS = 4, 3, 2

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import keras_prunelab as kpl
-from keras_prunelab import _allocation
-from keras_prunelab._selection import pruned_count, select
+from keras_prunelab._select import _allocation
+from keras_prunelab._select._selection import pruned_count, select
 
 Array = NDArray[Any]
 

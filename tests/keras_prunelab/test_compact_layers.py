@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import keras_prunelab as kpl
-from keras_prunelab._structured._rules._registry import known_classes
-from keras_prunelab._structured._walls import REASONS
+from keras_prunelab._channels._walls import REASONS
+from keras_prunelab._channels.rules._registry import known_classes
 
 from .channel_masks import assert_same, compacted, lively, silenced, without
 

@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import keras_prunelab as kpl
-from keras_prunelab import _conventions
+from keras_prunelab._select import _conventions
 
 from .numpy_network import Array, Step, exact_mask, matlab_mask, synflow
 

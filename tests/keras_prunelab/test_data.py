@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 import keras_prunelab as kpl
-from keras_prunelab import _data
+from keras_prunelab._model import _data
 
 Array = NDArray[Any]
 L = keras.layers
@@ -52,7 +52,7 @@ TAKERS: dict[str, Callable[[Any], Any]] = {
     "Prune": lambda data: fit(kpl.callbacks.Prune(0.5, "taylor", data=data)),
     "RigL": lambda data: fit(kpl.callbacks.RigL(0.5, data, frequency=1)),
     "sweep": lambda data: kpl.sweep(make_model(), data, [0.5]),
-    "score_data": lambda data: kpl.sweep(make_model(), arrays(), [0.5], "snip", score_data=data),
+    "score_data": lambda data: kpl.sweep(make_model(), arrays(), [0.5], "snip", calibration=data),
 }
 
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import keras_prunelab as kpl
-from keras_prunelab import _granularity
-from keras_prunelab._selection import pruned_count, select
+from keras_prunelab._select import _granularity
+from keras_prunelab._select._selection import pruned_count, select
 
 L = keras.layers
 Array = NDArray[Any]

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import keras_prunelab as kpl
-from keras_prunelab import _hdf5
+from keras_prunelab._util import _hdf5
 from keras_prunelab.cli._model_files import load
 
 L = keras.layers

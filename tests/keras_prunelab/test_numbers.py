@@ -14,7 +14,7 @@ import pytest
 
 import keras_prunelab as kpl
 from keras_prunelab import schedules, scores
-from keras_prunelab._numbers import real_number, real_numbers, whole_number
+from keras_prunelab._model._numbers import real_number, real_numbers, whole_number
 
 L = keras.layers
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 import keras_prunelab as kpl
-from keras_prunelab._selection import pruned_count
+from keras_prunelab._select._selection import pruned_count
 
 pytestmark = pytest.mark.backends
 

@@ -10,8 +10,8 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import keras_prunelab as kpl
-from keras_prunelab import _enforcement
 from keras_prunelab._backend import _training
+from keras_prunelab._training import _enforcement
 
 from .training import BATCH, ROWS, SCHEDULE, L, Probe, array, compiled, data, dense, expected_zeros, slots_at_zeros
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from keras_prunelab import _removal
-from keras_prunelab._removal import Levels, removal_levels
-from keras_prunelab._selection import pruned_count
+from keras_prunelab._select import _removal
+from keras_prunelab._select._removal import Levels, removal_levels
+from keras_prunelab._select._selection import pruned_count
 
 # Few different scores make many ties.
 SCORES = st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0, 3.0]) | st.floats(0, 4, width=32), min_size=1, max_size=60)

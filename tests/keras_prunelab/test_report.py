@@ -14,8 +14,9 @@ from keras_prunelab import MaskSet
 from keras_prunelab._report import _answers, _plots
 from keras_prunelab._report._findings import Findings
 from keras_prunelab._report._questions import questions
-from keras_prunelab._report._style import DARK, LIGHT, new_figure
+from keras_prunelab._sweep import _plot
 from keras_prunelab._sweep._metric import RMSE
+from keras_prunelab._sweep._style import DARK, LIGHT, new_figure
 
 from .results_by_hand import FALLING, MASKS, OUTLINE, SameMasks, result
 
@@ -165,7 +166,7 @@ def test_the_plot_has_every_point_the_dense_line_and_the_choice():
     swept = result(FALLING)
     choice = swept.choose(max_drop=0.01)
     figure, axes = new_figure()
-    _plots.draw_accuracy(axes, swept, choice)
+    _plot.draw_accuracy(axes, swept, choice)
     lines = {line.get_label(): line for line in axes.get_lines()}
     for score, points in FALLING.items():
         np.testing.assert_array_equal(lines[score].get_xydata(), points)

@@ -245,7 +245,7 @@ def test_missing_data_is_said_before_anything_runs(model: keras.Model) -> None:
 def test_prune_and_sweep_take_scores_with_data(model: keras.Model, data: tuple[Array, Array]) -> None:
     for score in ("snip", "grasp", "taylor", "fisher", "movement", "wanda"):
         assert kpl.sparsity(kpl.prune(model, 0.5, score=score, data=data)) == pytest.approx(0.5, abs=0.5 / 121)
-    result = kpl.sweep(model, data, [0.0, 0.5], ["snip", "wanda"], score_data=(data[0][:8], data[1][:8]))
+    result = kpl.sweep(model, data, [0.0, 0.5], ["snip", "wanda"], calibration=(data[0][:8], data[1][:8]))
     few = kpl.prune(model, 0.5, score="snip", data=(data[0][:8], data[1][:8]))
     snip = result.table.query("score == 'snip' and sparsity_target == 0.5")
     accuracy = np.mean(np.argmax(few.predict(data[0], verbose=0), axis=1) == data[1])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_prunelab import InvalidSparsityError
-from keras_prunelab._selection import checked_sparsities, pruned_count
+from keras_prunelab._select._selection import checked_sparsities, pruned_count
 
 
 def rounded(sparsity: float, total: int) -> int:

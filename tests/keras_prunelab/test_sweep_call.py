@@ -58,7 +58,7 @@ CALLS = {
     "a score of ones own": ({"scores": ["magnitude", own]}, {"own": own}),
     "convention": ({"convention": "matlab", "scores": ("magnitude", "synflow")}, {}),
     "allocation": ({"scope": kpl.Allocation("layer", protect="first")}, {}),
-    "calibration data": ({"scores": "snip", "score_data": TRAIN}, {"score_data": TRAIN}),
+    "calibration data": ({"scores": "snip", "calibration": TRAIN}, {"calibration": TRAIN}),
     "metrics": ({"metrics": ["accuracy", answer_spread]}, {"answer_spread": answer_spread}),
     "training": (
         {

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import pickle
+
 import keras
 import numpy as np
 import pandas as pd
 import pytest
 
 import keras_prunelab as kpl
-from keras_prunelab import InvalidDataError, UnknownNameError, _worker
-from keras_prunelab._sweep import _parallel, _streams
+from keras_prunelab import InvalidDataError, UnknownNameError
+from keras_prunelab._sweep import _parallel, _sent, _streams
+from keras_prunelab._util import _worker
 
 from .test_sweep_engine import LEVELS, data, model
 
@@ -30,8 +33,8 @@ def same(result: kpl.SweepResult, expected: kpl.SweepResult) -> None:
 @pytest.mark.slow
 def test_two_workers_give_the_table_of_one_and_are_sent_the_model_once(alone, tmp_path, monkeypatch):
     packed = []
-    original = _parallel._packed
-    monkeypatch.setattr(_parallel, "_packed", lambda *given: packed.append(1) or original(*given))
+    original = _parallel.packed
+    monkeypatch.setattr(_parallel, "packed", lambda *given: packed.append(1) or original(*given))
     result = kpl.sweep(
         model(), data(), LEVELS, ["magnitude", "random"], seeds=2, workers=2, store=tmp_path / "sweep.db"
     )
@@ -81,9 +84,9 @@ def test_what_a_worker_unpacks_measures_the_same(alone):
     with pytest.raises(InvalidDataError, match="cannot be computed"):
         planned.seconds()
     planned = kpl.plan_sweep(model(), data(), LEVELS, ["magnitude"])
-    parcel = _parallel._packed(planned.task, planned.plan)
-    assert parcel.key == _parallel._packed(planned.task, planned.plan).key
-    bench = _parallel.unpacked_bench(parcel.content.tobytes())
+    parcel = _sent.packed(planned.task, planned.plan)
+    assert parcel.key == _sent.packed(planned.task, planned.plan).key
+    bench = pickle.loads(parcel.content.tobytes()).open()  # noqa: S301 # what this test packed
     dense = bench.dense()
     assert dense.measures["accuracy"] == alone.dense
     masks = kpl.trajectory(model(), [0.5]).masks(0)
@@ -97,7 +100,7 @@ def test_a_worker_completes_channels_too():
     network, how = model(), {"granularity": "channel", "scope": "layer"}
     expected = kpl.sweep(network, data(), [0.5], **how).table
     planned = kpl.plan_sweep(network, data(), [0.5], **how)
-    bench = _parallel.unpacked_bench(_parallel._packed(planned.task, planned.plan).content.tobytes())
+    bench = pickle.loads(_sent.packed(planned.task, planned.plan).content.tobytes()).open()  # noqa: S301 # what this test packed
     masks = kpl.trajectory(network, [0.5], **how).masks(0)
     found = bench.measure(0, 0.5, lambda: masks).measures
     np.testing.assert_allclose(found["loss"], expected["loss"].iloc[0], rtol=0, atol=1e-6)

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 import keras_prunelab as kpl
 from keras_prunelab import scores
-from keras_prunelab._conventions import Convention
-from keras_prunelab._selection import pruned_count
+from keras_prunelab._select._conventions import Convention
+from keras_prunelab._select._selection import pruned_count
 
 L = keras.layers
 LEVELS = [0.0, 0.3, 0.5, 0.55, 0.9, 0.99]

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from matlab_bridge.networks._build import model_values, to_keras, to_matlab
-from matlab_bridge.networks._network import Layer, Network, series
+from matlab_bridge._layer import Layer
+from matlab_bridge.convert._build import model_values, to_keras, to_matlab
+from matlab_bridge.network import Network, series
 
 from .networks_by_hand import NNET, row
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from matlab_bridge.matfile._values import MatlabObject, ObjectArray
-from matlab_bridge.networks._network import Source
+from matlab_bridge.network import Source
 
 SOURCE = Source(Path("trained.mat"), "net", "SeriesNetwork")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from matlab_bridge import Connection, Layer, Network
-from matlab_bridge.networks._network import series
+from matlab_bridge.network import series
 
 from .layer_tools import assert_round_trip, image_input, layer, outputs
 from .networks_by_hand import row, single

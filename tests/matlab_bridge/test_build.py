@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from matlab_bridge import InvalidNetworkError, NetworkMismatchError, UnsupportedLayerError
-from matlab_bridge.networks._build import model_values, to_keras, to_matlab, variable_paths
-from matlab_bridge.networks._layer_classes import without_rule
-from matlab_bridge.networks._network import Connection, Layer, Network, Source, series
-from matlab_bridge.networks._rules import LayerNames, LayerRule, Site, keras_name, register_layer, registered
-from matlab_bridge.networks._sidecar import Sidecar, read_sidecar, sidecar, write_sidecar
+from matlab_bridge._layer import Layer
+from matlab_bridge._layer_classes import without_rule
+from matlab_bridge.convert._build import model_values, to_keras, to_matlab, variable_paths
+from matlab_bridge.convert._rules import LayerNames, LayerRule, Site, keras_name, register_layer, registered
+from matlab_bridge.convert._sidecar import Sidecar, read_sidecar, sidecar, write_sidecar
+from matlab_bridge.network import Connection, Network, Source, series
 
 from .layer_tools import assert_close, chain, feature_input, image_input, layer, normal, outputs
 from .networks_by_hand import row

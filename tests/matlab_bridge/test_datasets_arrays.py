@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matlab_bridge import DatasetError
-from matlab_bridge.datasets._arrays import arranged, readings
+from matlab_bridge.datasets._arrays import arranged, numbers_of, readings
 from matlab_bridge.datasets._expected import Expected, expected_of
 from matlab_bridge.matfile import MatlabObject
 from tests.matlab_bridge.datasets_by_hand import cell, network, pixels
@@ -207,3 +207,9 @@ def test_what_networks_expect():
     assert expected_of(network("Sequence", 5, outputs=1, regression=True)).regression
     assert str(expected_of(network("Image3D", 4, 3, 2, 1))) == "images of 4 x 3 x 2 x 1"
     assert expected_of(network("Sequence", 28, 28, 1)).kind == "unknown"
+
+
+def test_a_sparse_matrix_that_states_more_than_memory_holds_is_no_data():
+    small = scipy.sparse.csc_array(np.eye(3))
+    np.testing.assert_array_equal(numbers_of(small), np.eye(3))
+    assert numbers_of(scipy.sparse.csc_array((2**40, 1))) is None

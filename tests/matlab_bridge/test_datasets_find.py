@@ -11,7 +11,7 @@ from matlab_bridge.datasets._candidates import the_pair
 from matlab_bridge.datasets._find import candidates_in
 from matlab_bridge.datasets._names import SPLITS, is_prediction, names_inputs, names_labels, split_of
 from matlab_bridge.matfile import MatlabObject, StructArray
-from matlab_bridge.networks._network import Source
+from matlab_bridge.network import Source
 from tests.matlab_bridge.datasets_by_hand import cell, network
 
 PETS = ("bird", "cat", "dog")

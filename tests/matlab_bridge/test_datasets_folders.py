@@ -10,13 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from matlab_bridge import (
-    DatasetError,
-    DatasetNotFoundError,
-    LabelMismatchError,
-    UnsafeArchiveError,
-    load_dataset,
-)
+from matlab_bridge import DatasetError, DatasetNotFoundError, LabelMismatchError, UnsafeArchiveError, load_dataset
 from tests.matlab_bridge.datasets_by_hand import digit_folders, image_file, network, pixels
 
 NET = network("Image", 6, 5, 1, class_names=("2", "0", "1"))

@@ -15,14 +15,7 @@ from PIL import Image
 
 from matlab_bridge import DatasetError
 from matlab_bridge.datasets._expected import Expected
-from matlab_bridge.datasets._images import (
-    ImageFile,
-    Preprocessing,
-    decoded,
-    resize_bilinear,
-    rgb2gray,
-    stacked,
-)
+from matlab_bridge.datasets._images import ImageFile, Preprocessing, decoded, resize_bilinear, rgb2gray, stacked
 from tests.matlab_bridge.datasets_by_hand import pixels
 
 GRAY, COLOUR = pixels(0, 6, 5), pixels(1, 6, 5, 3)

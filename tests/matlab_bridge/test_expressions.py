@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from matlab_bridge.networks._expressions import (
-    ExpressionError,
-    Matrix,
-    Name,
-    Number,
-    Operation,
-    parse_function,
-)
+from matlab_bridge.convert._expressions import ExpressionError, Matrix, Name, Number, Operation, parse_function
 
 
 def shown(node) -> str:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from keras import layers as kl
 
 from matlab_bridge import UnsupportedLayerError
-from matlab_bridge.networks._build import to_keras
-from matlab_bridge.networks._from_keras import from_keras
-from matlab_bridge.networks._network import Network
+from matlab_bridge.convert._build import to_keras
+from matlab_bridge.convert._from_keras import from_keras
+from matlab_bridge.network import Network
 
 from .layer_tools import assert_close, chain, dropped, feature_input, image_input, layer, normal
 from .networks_by_hand import row

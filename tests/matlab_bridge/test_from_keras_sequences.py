@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from keras import layers as kl
 
 from matlab_bridge import UnsupportedLayerError, load_network, save_portable
-from matlab_bridge.networks._build import to_keras
-from matlab_bridge.networks._from_keras import from_keras
-from matlab_bridge.networks.keras_objects import hard_sigmoid
+from matlab_bridge.convert._build import to_keras
+from matlab_bridge.convert._from_keras import from_keras
+from matlab_bridge.convert.keras_objects import hard_sigmoid
 
 from .layer_tools import assert_close, normal
 from .test_from_keras import assert_same, randomized, sequential

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import matlab_bridge as mb
-from matlab_bridge.networks._network import series
+from matlab_bridge.network import series
 
 from .numpy_layers import forward
 

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import erf, expit, softmax
 
 from matlab_bridge import Layer, UnsupportedLayerError
-from matlab_bridge.networks._build import to_keras
+from matlab_bridge.convert._build import to_keras
 
 from .layer_tools import (
     assert_close,

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 
 from matlab_bridge import UnsupportedLayerError
-from matlab_bridge.networks._build import to_keras
-from matlab_bridge.networks._network import Connection, Network
+from matlab_bridge.convert._build import to_keras
+from matlab_bridge.network import Connection, Network
 
 from .layer_tools import assert_round_trip, chain, feature_input, layer, normal, outputs, sequence_input
 from .networks_by_hand import row

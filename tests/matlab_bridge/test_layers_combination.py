@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from matlab_bridge import UnsupportedLayerError
-from matlab_bridge.networks._build import to_keras
-from matlab_bridge.networks._network import Connection, Network
+from matlab_bridge.convert._build import to_keras
+from matlab_bridge.network import Connection, Network
 
 from .layer_tools import assert_close, feature_input, image_input, layer, normal, sequence_input
 from .networks_by_hand import row

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matlab_bridge import InvalidNetworkError, UnsupportedLayerError
-from matlab_bridge.networks._build import to_keras
+from matlab_bridge.convert._build import to_keras
 
 from .layer_tools import (
     assert_close,

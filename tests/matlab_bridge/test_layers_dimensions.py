@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from matlab_bridge import InvalidNetworkError, UnsupportedLayerError
-from matlab_bridge.networks._build import to_keras
+from matlab_bridge.convert._build import to_keras
 
 from .layer_tools import assert_close, assert_round_trip, chain, layer, normal, outputs, sequence_input
 from .networks_by_hand import row

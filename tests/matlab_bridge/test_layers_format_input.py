@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import matlab_bridge as mb
-from matlab_bridge.networks._build import to_keras
+from matlab_bridge.convert._build import to_keras
 
 from .layer_tools import chain, layer, normal, outputs
 from .networks_by_hand import row

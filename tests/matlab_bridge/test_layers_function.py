@@ -13,9 +13,9 @@ from scipy.special import erf, expit
 
 import matlab_bridge as mb
 from matlab_bridge import UnsupportedLayerError
+from matlab_bridge.convert._build import to_keras
 from matlab_bridge.matfile import FunctionHandle
-from matlab_bridge.networks._build import to_keras
-from matlab_bridge.networks._network import Connection, Network
+from matlab_bridge.network import Connection, Network
 
 from .layer_tools import assert_close, chain, feature_input, image_input, layer, normal, outputs, sequence_input
 from .networks_by_hand import row

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matlab_bridge import UnsupportedLayerError
+from matlab_bridge._normalization import Normalization
+from matlab_bridge.convert._build import to_keras
 from matlab_bridge.matfile import FunctionHandle, MatlabObject
-from matlab_bridge.networks._build import to_keras
-from matlab_bridge.networks._normalization import Normalization
 
 from .layer_tools import (
     assert_close,

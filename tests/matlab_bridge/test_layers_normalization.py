@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matlab_bridge.networks._build import to_keras
+from matlab_bridge.convert._build import to_keras
 
 from .layer_tools import (
     assert_close,

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matlab_bridge import Connection, InvalidNetworkError, Network, NetworkMismatchError, UnsupportedLayerError
-from matlab_bridge.networks._build import model_values, to_keras, to_matlab, variable_paths
-from matlab_bridge.networks._from_keras import from_keras
+from matlab_bridge.convert._build import model_values, to_keras, to_matlab, variable_paths
+from matlab_bridge.convert._from_keras import from_keras
 
 from .layer_tools import assert_close, chain, feature_input, image_input, layer, normal, outputs, sequence_input
 from .networks_by_hand import row

@@ -9,8 +9,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from matlab_bridge import UnsupportedLayerError
-from matlab_bridge.networks._build import to_keras
-from matlab_bridge.networks._network import Connection, Network
+from matlab_bridge.convert._build import to_keras
+from matlab_bridge.network import Connection, Network
 
 from .layer_tools import assert_close, chain, image_input, layer, normal, outputs
 from .networks_by_hand import row

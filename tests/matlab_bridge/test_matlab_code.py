@@ -22,10 +22,10 @@ from matlab_bridge import (
     save_portable,
     write_matlab_code,
 )
-from matlab_bridge.networks._rules import registered
-from matlab_bridge.networks.layers.output import Output
-from matlab_bridge.networks.write._constructors import CONSTRUCTORS
-from matlab_bridge.networks.write._matlab_text import literal
+from matlab_bridge.convert._rules import registered
+from matlab_bridge.convert.layers.output import Output
+from matlab_bridge.write._constructors import CONSTRUCTORS
+from matlab_bridge.write._matlab_text import literal
 
 from . import numpy_layers, octave
 from .layer_tools import assert_close, chain, feature_input, layer, sequence_input

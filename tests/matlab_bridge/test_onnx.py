@@ -23,7 +23,7 @@ from matlab_bridge import (
     export_onnx,
     write_matlab_code,
 )
-from matlab_bridge.networks._build import to_keras
+from matlab_bridge.convert._build import to_keras
 
 from . import numpy_layers
 from .layer_tools import assert_close, chain, feature_input, image_input, layer, outputs, sequence_input

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import matlab_bridge as mb
-from matlab_bridge.networks import _rules
+from matlab_bridge.convert import _rules
 
 from .layer_tools import assert_close, assert_round_trip, chain, feature_input, normal, outputs
 from .networks_by_hand import row

@@ -12,10 +12,10 @@ import pytest
 
 import matlab_bridge as mb
 from matlab_bridge import InvalidNetworkError, Layer, Network
+from matlab_bridge._public import public_layer, saved_settings
 from matlab_bridge.matfile import FunctionHandle, MatlabObject
-from matlab_bridge.networks._public import public_layer, saved_settings
-from matlab_bridge.networks.read._portable import is_portable, read_portable
-from matlab_bridge.networks.write._portable import portable_struct
+from matlab_bridge.read._portable import is_portable, read_portable
+from matlab_bridge.write._portable import portable_struct
 
 from . import octave
 from .networks_by_hand import NNET, branching, row

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matlab_bridge import Layer
-from matlab_bridge.networks._normalization import Normalization
-from matlab_bridge.networks._public import public_layer, public_parameter, saved_settings
+from matlab_bridge._normalization import Normalization
+from matlab_bridge._public import public_layer, public_parameter, saved_settings
 
 from .networks_by_hand import NNET, row, single
 

@@ -13,7 +13,7 @@ import pytest
 import matlab_bridge as mb
 from matlab_bridge.matfile import FileInfo, VariableInfo
 from matlab_bridge.matfile._values import MatlabObject, StructArray
-from matlab_bridge.networks.read import Reader, _find
+from matlab_bridge.read import Reader, _find
 
 from .objects_by_hand import (
     cell,
@@ -241,6 +241,6 @@ def test_a_further_kind_of_network_takes_one_reader(file: Callable[..., Path], m
     def read(value: Any, source: mb.Source) -> mb.Network:
         return mb.Network((mb.Layer("hidden", "tansig"),), (), source=source)
 
-    monkeypatch.setattr("matlab_bridge.networks.read._registry.READERS", [Reader("shallow", matches, read)])
+    monkeypatch.setattr("matlab_bridge.read._registry.READERS", [Reader("shallow", matches, read)])
     network = mb.load_network(file(s={"net": MatlabObject("network", {}, old_style=True)}))
     assert network.source == mb.Source(Path("lab.mat"), "s.net", "network")

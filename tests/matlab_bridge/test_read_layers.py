@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from matlab_bridge import InvalidNetworkError
+from matlab_bridge._layer import Layer
 from matlab_bridge.matfile._values import MatlabObject
-from matlab_bridge.networks._network import Connection, Layer, Network
-from matlab_bridge.networks.read._layers import read_layer
+from matlab_bridge.network import Connection, Network
+from matlab_bridge.read._layers import read_layer
 
 from .objects_by_hand import EMPTY, cell, layer, learnable, row, untrained
 

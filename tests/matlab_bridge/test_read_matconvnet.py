@@ -12,7 +12,7 @@ import pytest
 
 import matlab_bridge as mb
 from matlab_bridge.matfile._values import StructArray
-from matlab_bridge.networks.read._matconvnet import is_dagnn, is_simplenn, read_dagnn, read_simplenn
+from matlab_bridge.read._matconvnet import is_dagnn, is_simplenn, read_dagnn, read_simplenn
 
 from . import matconvnet_by_hand as reference
 from .layer_tools import assert_round_trip

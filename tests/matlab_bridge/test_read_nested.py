@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from matlab_bridge import UnsupportedLayerError
-from matlab_bridge.networks._build import to_keras
-from matlab_bridge.networks.read._objects import read_network_object
+from matlab_bridge.convert._build import to_keras
+from matlab_bridge.read._objects import read_network_object
 
 from .layer_tools import assert_close, normal, outputs
 from .objects_by_hand import EMPTY, SOURCE, cell, connections, dlnetwork, fully_connected, layer, row

@@ -10,13 +10,8 @@ import pytest
 
 from matlab_bridge import InvalidNetworkError
 from matlab_bridge.matfile._values import CategoricalArray, MatlabObject, StructArray
-from matlab_bridge.networks._network import Connection
-from matlab_bridge.networks.read._objects import (
-    is_layer_array,
-    is_network_object,
-    read_layer_array,
-    read_network_object,
-)
+from matlab_bridge.network import Connection
+from matlab_bridge.read._objects import is_layer_array, is_network_object, read_layer_array, read_network_object
 
 from .objects_by_hand import (
     EMPTY,

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import matlab_bridge as mb
-from matlab_bridge.networks.read._shallow import is_shallow, read_shallow
+from matlab_bridge.read._shallow import is_shallow, read_shallow
 
 from .layer_tools import assert_round_trip, normal
 from .objects_by_hand import EMPTY, row

@@ -12,8 +12,8 @@ import pytest
 
 import matlab_bridge as mb
 from matlab_bridge.matfile._values import FunctionHandle, MatlabObject
-from matlab_bridge.networks.read._registry import reader_of
-from matlab_bridge.networks.read._walk import walk
+from matlab_bridge.read._registry import reader_of
+from matlab_bridge.read._walk import walk
 
 from .layer_tools import normal
 from .objects_by_hand import EMPTY, cell, row

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import matlab_bridge as mb
-from matlab_bridge.networks.read._weights import read_described, recognised
+from matlab_bridge.read._weights import read_described, recognised
 
 from .layer_tools import assert_round_trip, normal
 from .objects_by_hand import cell, row

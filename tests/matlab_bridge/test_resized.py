@@ -26,10 +26,10 @@ from matlab_bridge import (
     save_portable,
     write_matlab_code,
 )
-from matlab_bridge.networks import _rules
-from matlab_bridge.networks._build import to_keras
-from matlab_bridge.networks._from_keras import from_keras
-from matlab_bridge.networks._sidecar import Sidecar, attach
+from matlab_bridge.convert import _rules
+from matlab_bridge.convert._build import to_keras
+from matlab_bridge.convert._from_keras import from_keras
+from matlab_bridge.convert._sidecar import Sidecar, attach
 
 from .layer_tools import assert_close, chain, dropped, feature_input, image_input, layer, normal, sequence_input
 from .networks_by_hand import row

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from keras import layers as kl
 
 import matlab_bridge as mb
-from matlab_bridge.networks._network import Network
-from matlab_bridge.networks._rules import registered
-from matlab_bridge.networks.read._portable import read_portable
-from matlab_bridge.networks.write._portable import portable_struct
+from matlab_bridge.convert._rules import registered
+from matlab_bridge.network import Network
+from matlab_bridge.read._portable import read_portable
+from matlab_bridge.write._portable import portable_struct
 
 from .layer_tools import normal
 from .test_from_keras import randomized

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from matlab_bridge import TruncatedFileError
-from matlab_bridge.networks.write import _hdf5_file
-from matlab_bridge.networks.write._hdf5_file import Hdf5File
+from matlab_bridge.write import _hdf5_file
+from matlab_bridge.write._hdf5_file import Hdf5File
 
 STORAGE: dict[str, dict[str, Any]] = {
     "one piece": {},

@@ -15,8 +15,8 @@ import scipy.io
 
 import matlab_bridge as mb
 from matlab_bridge.matfile._values import MatlabObject
-from matlab_bridge.networks.write import _network as writing
-from matlab_bridge.networks.write import portable_struct
+from matlab_bridge.write import _network as writing
+from matlab_bridge.write import portable_struct
 
 from .mat5_by_hand import Mat5
 from .object_files import write_objects

@@ -14,7 +14,7 @@ import pytest
 
 import matlab_bridge as mb
 from matlab_bridge.matfile._values import MatlabObject
-from matlab_bridge.networks.read._walk import follow
+from matlab_bridge.read._walk import follow
 
 from . import matconvnet_by_hand, shallow_by_hand
 from .test_read_corpus import catalogue

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from matlab_bridge.networks._network import Layer, Network, series
-from matlab_bridge.networks._summary import _TYPES, description, layer_type
-from matlab_bridge.networks.read._objects import read_network_object
+from matlab_bridge._layer import Layer
+from matlab_bridge._summary import _TYPES, description, layer_type
+from matlab_bridge.network import Network, series
+from matlab_bridge.read._objects import read_network_object
 
 from .objects_by_hand import EMPTY, SOURCE, cell, fully_connected, layer, row, series_network
 

@@ -11,7 +11,7 @@ import pytest
 import scipy.io
 
 from matlab_bridge import Layer, Network, load_network, save_portable, toolbox_path
-from matlab_bridge.networks._network import series
+from matlab_bridge.network import series
 
 from . import octave
 from .networks_by_hand import NNET, branching, row, single

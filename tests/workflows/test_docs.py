@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from keras_prunelab.cli import main
-from matlab_bridge.networks import _rules
+from matlab_bridge.convert import _rules
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -14,10 +14,11 @@ from matplotlib.text import Text
 
 import keras_prunelab as kpl
 import matlab_bridge as mb
-from keras_prunelab._report._plots import accuracy_figure, bar_figure, filter_figure, svg
+from keras_prunelab._report._plots import bar_figure, filter_figure, svg
 from keras_prunelab._sweep._metric import Metric
+from keras_prunelab._sweep._plot import accuracy_figure
 from keras_prunelab.cli._console import shell_word
-from matlab_bridge.networks.write._matlab_text import quoted, settings_field
+from matlab_bridge.write._matlab_text import quoted, settings_field
 from tests.keras_prunelab.results_by_hand import FALLING, OUTLINE, result
 from tests.matlab_bridge.octave import run as octave
 

@@ -1,0 +1,1 @@
+"""Smaller models: channels cut out, filters removed, normalizations folded."""

@@ -1,0 +1,374 @@
+"""Data in whatever form it is given, read in one way everywhere: by scores, sweeps, callbacks and `recalibrate`."""
+
+from __future__ import annotations
+
+import contextlib
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_prunelab._errors import InvalidDataError
+from keras_prunelab._util._arrays import all_finite, as_array
+
+from ._numbers import whole_number
+
+Shape: TypeAlias = "tuple[int | None, ...]"
+
+MOST_BATCHES = 100_000
+"""Data that does not tell its length is taken for endless beyond this many batches."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some observations.
+
+    Attributes:
+        inputs: what the model takes: an array, or a list or dictionary of arrays.
+        labels: what its loss compares with, or None.
+        weights: one number an observation, or None.
+    """
+
+    inputs: Any
+    labels: Any = None
+    weights: Any = None
+
+    def __len__(self) -> int:
+        return len(keras.tree.flatten(self.inputs)[0])
+
+    def cut(self, size: int) -> Iterator[Batch]:
+        """The same observations in batches of at most this size."""
+        parts = (self.inputs, self.labels, self.weights)
+        for start in range(0, len(self), size):
+            chosen = slice(start, start + size)
+            yield Batch(*(sliced(part, chosen) for part in parts))
+
+    def require_finite(self) -> None:
+        """Make sure that no number is NaN or infinite.
+
+        Raises:
+            InvalidDataError: one is.
+        """
+        for what, part in (("inputs", self.inputs), ("labels", self.labels), ("weights", self.weights)):
+            for array in keras.tree.flatten(part) if part is not None else ():
+                require_finite(what, array)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Data that comes in batches.
+
+    Attributes:
+        read: begins a new pass over the batches. It raises `InvalidDataError` where a pass has no end.
+        tells_length: whether the data says how many batches it has.
+    """
+
+    read: Callable[[], Iterator[Any]]
+    tells_length: bool
+
+
+def source(data: Any) -> Source | None:
+    """Find out how data is read in batches.
+
+    Args:
+        data: a `tf.data.Dataset`, a `keras.utils.PyDataset`, a torch `DataLoader` or another iterable, a function
+            that returns an iterable, or a list of batches that are tuples.
+
+    Returns:
+        How to read it; None where it is arrays, or an object with `inputs` and `labels`.
+
+    Raises:
+        InvalidDataError: it has no end, or can be read only once.
+    """
+    if hasattr(data, "inputs") and hasattr(data, "labels"):
+        return None
+    if isinstance(data, keras.utils.PyDataset):
+        if data.num_batches is None:
+            raise _endless(
+                f"{type(data).__name__} does not say how many batches it has. Let its num_batches return a number."
+            )
+        return Source(lambda: (data[index] for index in range(data.num_batches)), tells_length=True)
+    if hasattr(data, "cardinality"):
+        count = int(data.cardinality())
+        if count == -1:  # tf.data.INFINITE_CARDINALITY
+            raise _endless("A tf.data.Dataset repeats for ever. Leave out repeat(), or add take(n).")
+        return _iterated(data, tells_length=count >= 0)
+    if isinstance(data, Iterator):
+        raise InvalidDataError(
+            f"A {type(data).__name__} can be read only once, and nobody can see whether it ends. Give a function that "
+            "returns a new one, such as data=lambda: batches()."
+        )
+    if _is_array(data) or isinstance(data, tuple | dict):
+        return None
+    if callable(data):
+        return Source(lambda: _returned(data), tells_length=False)
+    if isinstance(data, list) and not (data and all(isinstance(each, tuple) for each in data)):
+        return None
+    return _iterated(data, tells_length=_has_length(data)) if hasattr(data, "__iter__") else None
+
+
+# Functions and data sets that have come to their end once.
+_ENDING: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def check_ends(data: Any) -> None:
+    """Make sure that data has an end, before any work with it.
+
+    Data that does not tell its length is read through once for this, without a look at the batches.
+
+    Args:
+        data: what a score, a callback or `recalibrate` is given.
+
+    Raises:
+        InvalidDataError: it has no end, or can be read only once.
+    """
+    found = source(data)
+    if found is None or found.tells_length or _has_ended(data):
+        return
+    for _ in found.read():
+        pass
+    with contextlib.suppress(TypeError):  # it has no hash, or nothing can refer to it weakly
+        _ENDING.add(data)
+
+
+def _has_ended(data: Any) -> bool:
+    try:
+        return data in _ENDING
+    except TypeError:
+        return False
+
+
+def batches(data: Any, size: int, *, labels: bool, model: Any = None) -> Iterator[Batch]:
+    """Cut data into batches.
+
+    Args:
+        data: inputs; `(inputs, labels)`; `(inputs, labels, sample weights)`; an object with `inputs` and `labels`; or
+            batches of these: what `source` reads, or a list of arrays where the model has one input.
+        size: how many observations a batch has at most. Larger ones that come in are cut.
+        labels: whether labels are needed.
+        model: the model that takes the inputs, which are compared with its input shapes; None compares nothing.
+
+    Returns:
+        The batches, as NumPy arrays.
+
+    Raises:
+        InvalidDataError: labels are missing, the lengths differ, the inputs do not fit the model, or there is nothing;
+            the data has no end; or `size` is not a positive number.
+    """
+    size = checked_batch_size(size)
+    if data is None:
+        raise InvalidDataError(f"There is no data; give data={'(inputs, labels)' if labels else 'inputs'}.")
+    found = source(data)
+    seen = 0
+    for one in _given(data, model, labels) if found is None else found.read():
+        batch = _batch(one, model)
+        if labels and batch.labels is None:
+            raise InvalidDataError(
+                f"The score needs labels, but the data is {_kind(data)}; give data=(inputs, labels)."
+            )
+        seen += len(batch)
+        yield from batch.cut(size)
+    if not seen:
+        hint = (
+            ""
+            if found is None or found.tells_length
+            else (
+                " A generator can be read only once: give a function that returns a new one, such as "
+                "data=lambda: batches()."
+            )
+        )
+        raise InvalidDataError(f"The data for the score is empty.{hint}")
+
+
+def calibration_of(calibration: Any, **alias: Any) -> Any:
+    """The data that something is computed on, given as `calibration=` or under another name.
+
+    Args:
+        calibration: as it was given, or None.
+        **alias: the other name, and what was given under it.
+
+    Raises:
+        InvalidDataError: both were given.
+    """
+    ((name, other),) = alias.items()
+    if calibration is not None and other is not None:
+        raise InvalidDataError(f"calibration= and {name}= mean the same, and both were given. Give calibration= alone.")
+    return other if calibration is None else calibration
+
+
+def checked_batch_size(size: Any) -> int:
+    """Make sure that a number is the size of a batch.
+
+    Raises:
+        InvalidDataError: it is no whole number from 1.
+    """
+    found = whole_number(size)
+    if found is None or found < 1:
+        raise InvalidDataError(f"batch_size={size!r}; a batch has at least one observation.")
+    return found
+
+
+def require_finite(what: str, array: NDArray[Any]) -> None:
+    """Make sure that no number of an array is NaN or infinite.
+
+    Args:
+        what: what the array is, for the error.
+        array: the array.
+
+    Raises:
+        InvalidDataError: one is.
+    """
+    if array.dtype.kind == "f" and not all_finite(array):
+        raise InvalidDataError(
+            f"The {what} hold NaN or infinite numbers: leave those observations out, or replace the numbers, for "
+            "example with np.nan_to_num(x)."
+        )
+
+
+def sliced(part: Any, chosen: slice) -> Any:
+    """Some observations of one array or of several; None stays None."""
+    return None if part is None else keras.tree.map_structure(lambda array: array[chosen], part)
+
+
+def fits(shape: Sequence[int], wanted: Shape) -> bool:
+    """Whether a shape is one that is wanted, where None is any length."""
+    return len(shape) == len(wanted) and all(w in (None, s) for s, w in zip(shape, wanted, strict=True))
+
+
+def shape_text(shape: Shape) -> str:
+    """A shape as a person reads it."""
+    inner = ", ".join("any" if length is None else str(length) for length in shape)
+    return f"({inner},)" if len(shape) == 1 else f"({inner})"
+
+
+def misfit(model: Any, found: Sequence[int], wanted: Shape) -> InvalidDataError:
+    """The error for an array that a model cannot take.
+
+    Args:
+        model: the model.
+        found: the array's shape, with the axis of the observations.
+        wanted: the shape that the model takes, with that axis.
+    """
+    takes = f"Model {model.name!r} takes observations of shape {shape_text(wanted[1:])}"
+    if fits(found, wanted[1:]):
+        return InvalidDataError(
+            f"{takes}, many at once, but got an array of that shape. It looks like one observation without the axis of "
+            "observations: batch the data, as with dataset.batch(32), or add the axis with x[None]."
+        )
+    if not found:
+        return InvalidDataError(f"{takes}, many at once, but got a single number.")
+    hint = " Add the channel axis with x[..., None]." if (*found[1:], 1) == wanted[1:] else ""
+    return InvalidDataError(f"{takes}, but the data has {found[0]} of shape {tuple(found[1:])}.{hint}")
+
+
+def _endless(why: str) -> InvalidDataError:
+    return InvalidDataError(f"The data never ends: {why}")
+
+
+def _iterated(data: Iterable[Any], *, tells_length: bool) -> Source:
+    return Source(lambda: iter(data) if tells_length else _counted(data), tells_length)
+
+
+def _counted(given: Iterable[Any]) -> Iterator[Any]:
+    for number, batch in enumerate(given):
+        if number == MOST_BATCHES:
+            raise _endless(
+                f"there are more than {MOST_BATCHES:,} batches, and it does not say how many. Let it stop after one "
+                "pass over the observations; for as many as this, give a tf.data.Dataset or a keras.utils.PyDataset "
+                "that knows its length."
+            )
+        yield batch
+
+
+def _returned(function: Callable[[], Any]) -> Iterator[Any]:
+    """The batches that a function returns, as a generator or in any other form."""
+    made = function()
+    if isinstance(made, Iterator):
+        return _counted(made)
+    found = source(made)
+    return iter(made) if found is None else found.read()
+
+
+def _has_length(data: Any) -> bool:
+    try:
+        len(data)
+    except (TypeError, NotImplementedError):  # a DataLoader of a stream has the method, and no length
+        return False
+    return True
+
+
+def _given(data: Any, model: Any, labels: bool) -> list[Any]:
+    """Arrays as a list of batches."""
+    if hasattr(data, "inputs") and hasattr(data, "labels"):
+        return [(data.inputs, data.labels)]
+    if not isinstance(data, list) or len(data) < 2:  # a list of one is what a model may be given
+        return [data]
+    shapes = _input_shapes(model)
+    nested = isinstance(data[0], dict) or (isinstance(data[0], list) and all(map(_is_array, data[0])))
+    if len(data) <= 3 and (nested or (len(shapes) == 1 and (labels or not _is_input(data[1], shapes[0])))):
+        return [tuple(data)]
+    return data if len(shapes) == 1 else [data]
+
+
+def _is_input(value: Any, wanted: Shape) -> bool:
+    return value is not None and fits(np.shape(as_array(value))[1:], wanted[1:])
+
+
+def _input_shapes(model: Any) -> list[Shape]:
+    """The shapes of a model's inputs; none for a subclass, of which nobody knows."""
+    return [tuple(tensor.shape) for tensor in getattr(model, "inputs", None) or ()]
+
+
+def _batch(one: Any, model: Any) -> Batch:
+    parts = one if isinstance(one, tuple) else (one,)
+    if not 1 <= len(parts) <= 3:
+        raise InvalidDataError(f"A batch is inputs, (inputs, labels) or with weights, not a tuple of {len(parts)}.")
+    if parts[0] is None:
+        raise InvalidDataError("There are no inputs: give data=inputs, or data=(inputs, labels).")
+    inputs = _arrays(parts[0])
+    _check_shapes(model, keras.tree.flatten(inputs))  # before the lengths, which are odd where the shape is wrong
+    batch = Batch(inputs, *(None if part is None else _arrays(part) for part in parts[1:]))
+    every = [array for part in (batch.inputs, batch.labels, batch.weights) for array in keras.tree.flatten(part)]
+    for array in every:
+        if array is not None and (array.ndim == 0 or array.dtype.kind == "O"):
+            raise InvalidDataError(
+                f"Calibration data is arrays with one observation after the other, not {array!r:.80}."
+            )
+    lengths = {len(array) for array in every if array is not None}
+    if len(lengths) != 1:
+        raise InvalidDataError(f"Inputs, labels and weights have different lengths: {sorted(lengths)}.")
+    return batch
+
+
+def _check_shapes(model: Any, arrays: list[Any]) -> None:
+    """Compare the one input of a model; of several, Keras says by their names which one does not fit."""
+    wanted = _input_shapes(model)
+    if len(wanted) != 1 or len(arrays) != 1:
+        return
+    shape, found = wanted[0], arrays[0].shape
+    # Keras itself adds or takes off a last axis of length 1.
+    adjusted = ((*found, 1), found[:-1] if found[-1:] == (1,) else found)
+    # A model that was built in fit has a fixed number of observations, which means nothing.
+    if not any(fits(each[1:], shape[1:]) for each in (found, *adjusted)):
+        raise misfit(model, found, shape)
+
+
+def _arrays(part: Any) -> Any:
+    """One array, or several in their structure; lists of numbers are an array, as Keras takes them."""
+    first = part
+    while isinstance(first, list | tuple) and len(first):
+        first = first[0]
+    is_numbers = first is not part and not isinstance(first, dict) and np.ndim(first) == 0
+    return as_array(part) if is_numbers else keras.tree.map_structure(as_array, part)
+
+
+def _is_array(value: Any) -> bool:
+    return hasattr(value, "shape") and (hasattr(value, "dtype") or hasattr(value, "dtypes"))
+
+
+def _kind(data: Any) -> str:
+    return f"an array of shape {tuple(data.shape)}" if hasattr(data, "shape") else f"of type {type(data).__name__}"

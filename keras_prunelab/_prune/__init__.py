@@ -1,0 +1,1 @@
+"""Pruning at one level, and the masks at every level of one method."""

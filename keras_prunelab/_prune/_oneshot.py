@@ -1,0 +1,137 @@
+"""Prune a trained model once, into a new model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from keras_prunelab._compaction._complete import complete_channels
+from keras_prunelab._errors import InvalidSparsityError
+from keras_prunelab._model._copy import copied
+from keras_prunelab._model._data import calibration_of
+from keras_prunelab._model._filters import Filters
+from keras_prunelab._model._numbers import real_number
+from keras_prunelab._model._prunable import maskable, prunable, weights_counted
+from keras_prunelab._select import _conventions
+from keras_prunelab._select._allocation import Scope
+from keras_prunelab._select._conventions import Convention
+from keras_prunelab._select._granularity import GranularityLike
+from keras_prunelab._select._masks import MaskSet
+from keras_prunelab._util._signatures import names_options
+from keras_prunelab.scores import ScoreLike
+
+from ._trajectory import trajectory
+
+
+@names_options
+def prune(
+    model: keras.Model,
+    sparsity: float,
+    score: ScoreLike = "magnitude",
+    *,
+    scope: Scope = "global",
+    granularity: GranularityLike = "weight",
+    calibration: Any = None,
+    convention: str | Convention = "paper",
+    include: Filters = None,
+    exclude: Filters = None,
+    data: Any = None,
+) -> keras.Model:
+    """Make a sparse copy of a model.
+
+    The model itself is only read. The copy has the same layers, names and compiled state.
+
+    Args:
+        model: a built model: Sequential, functional, or a subclass that Keras can save.
+        sparsity: the share of the prunable weights to set to zero, in [0, 1). Exactly round(s N) of them go,
+            halves rounded up; with `convention="matlab"` all that tie with the last of these go too.
+        score: what decides which go first: `"magnitude"`, `"synflow"`, `"random"`, `"snip"`, a `Score`, a function,
+            and others: see `scores`.
+        scope: `"global"` ranks all weights together; `"layer"` prunes the same share of each layer; `"erk"`,
+            `"lamp"`, or an `Allocation`.
+        granularity: what goes as a whole: `"weight"`; `"2:4"`; blocks such as `"4x4"`; `"kernel"`; `"channel"`.
+            Of whole units as many go as come closest to the sparsity. With a channel goes all that makes it: its bias,
+            and its scale and offset in a normalization that follows, so that what leaves it is exactly zero.
+        calibration: what a score that needs data is computed on: inputs, `(inputs, labels)`, or batches of either.
+        convention: `"paper"` prunes kernels; `"matlab"` follows MATLAB's example: all learnables.
+        include: only what matches one of these; see `prunable`.
+        exclude: nothing that matches one of these.
+        data: another name of `calibration`.
+
+    Returns:
+        The sparse copy.
+
+    Raises:
+        InvalidSparsityError: the sparsity is outside [0, 1), or scope or granularity do not allow it.
+        UnknownNameError: there is no such score, scope, granularity, convention, or layer of a filter.
+        InvalidDataError: the score needs data, and there is none or it does not fit.
+        NothingToPruneError: no weight is left to prune.
+        InvalidModelError: the model is not built, has weights that are not finite, or cannot be copied.
+
+    Examples:
+        >>> import keras
+        >>> import keras_prunelab as kpl
+        >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(10)])
+        >>> pruned = kpl.prune(model, 0.9)
+        >>> kpl.sparsity(pruned), kpl.sparsity(model)
+        (0.9, 0.0)
+    """
+    if real_number(sparsity) is None:
+        raise InvalidSparsityError(f"sparsity={sparsity!r} is to be one number in [0, 1), such as 0.9 for 90 %.")
+    rules = _conventions.get(convention)
+    found = prunable(model, include, exclude, learnables=rules.learnables)
+    path = trajectory(
+        model,
+        sparsity,
+        score,
+        scope=scope,
+        granularity=granularity,
+        convention=rules,
+        prunables=found,
+        calibration=calibration_of(calibration, data=data),
+    )
+    masks = path.masks(0)
+    if path.granularity == "channel":
+        masks = complete_channels(model, masks)
+    pruned = copied(model)
+    # By position: the path of a variable without a name of its own counts up from copy to copy.
+    pairs = zip(maskable(model), maskable(pruned), strict=True)
+    MaskSet({its.path: masks[item.path] for item, its in pairs if item.path in masks}).apply(pruned)
+    return pruned
+
+
+def sparsity(
+    model: keras.Model,
+    *,
+    convention: str | Convention = "paper",
+    include: Filters = None,
+    exclude: Filters = None,
+) -> float:
+    """Measure the share of a model's prunable weights that are zero; the whole numbers of a quantized model count too.
+
+    Args:
+        model: a built model.
+        convention: which weights count: kernels with `"paper"`, all learnables with `"matlab"`.
+        include: only what matches one of these; see `prunable`.
+        exclude: nothing that matches one of these.
+
+    Returns:
+        Zeros divided by weights, in [0, 1].
+
+    Raises:
+        NothingToPruneError: no variable is left.
+        InvalidModelError: the model is not built.
+
+    Examples:
+        >>> import keras
+        >>> import numpy as np
+        >>> import keras_prunelab as kpl
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+        >>> model.layers[0].set_weights([np.float32([[1, 0], [2, 3]]), np.float32([0, 0])])
+        >>> kpl.sparsity(model)
+        0.25
+    """
+    learnables = _conventions.get(convention).learnables
+    counted = weights_counted(model, include, exclude, learnables=learnables)
+    return sum(item.zeros() for item in counted) / sum(item.size for item in counted)

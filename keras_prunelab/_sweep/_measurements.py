@@ -1,0 +1,72 @@
+"""What a sweep has measured, as a value: the table of points, the network's outline, and the masks behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import pandas as pd
+
+from ._choice import TradeOffs, curve_points
+from ._metric import ACCURACY, Metric
+from ._outline import Outline
+from ._pruning import MaskSource
+
+CurveKey: TypeAlias = "tuple[str, str, str, int]"
+"""The score, the scope, the training and the seed of a curve, as in the columns of the table."""
+
+
+@dataclass(frozen=True, eq=False)
+class Measurements:
+    """The points of a sweep and what is behind them; `SweepResult` says what each attribute is."""
+
+    table: pd.DataFrame
+    dense: float
+    outline: Outline = field(repr=False)
+    sources: Mapping[CurveKey, MaskSource] = field(repr=False)
+    metric: Metric = ACCURACY
+    class_names: tuple[str, ...] = ()
+    metadata: Mapping[str, str | int | float] = field(default_factory=dict)
+    complete: bool = True
+
+    @property
+    def scores(self) -> tuple[str, ...]:
+        """The names of the curves that have points: their scores, with scope and training where there are several."""
+        return tuple(dict.fromkeys(self.curves["curve"]))
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """The table with one row for all seeds of a point.
+
+        Returns:
+            The columns of `table`, the metric as its mean over the seeds, the others of the first seed; `curve`, its
+            name as in `scores`; `seeds`, their number; `std`, the sample standard deviation of the metric.
+        """
+        return curve_points(self.table, self.metric.name)
+
+    def summary(self) -> pd.DataFrame:
+        """Mean and sample standard deviation of every measure over the seeds.
+
+        Returns:
+            One row for each score, scope, training and level. Columns: these; `sparsity`; `seeds`, their number; and
+            for each measure `<name>_mean` and `<name>_std`, in its units; the deviation of a single seed is missing.
+        """
+        keys = ["score", "scope", "training", "sparsity_target"]
+        names = list(self.table.columns)
+        measures = names[names.index("sparsity") + 1 : names.index("zeros")]
+        groups = self.table.groupby(keys, sort=False)
+        columns = {"sparsity": groups["sparsity"].mean(), "seeds": groups.size()}
+        for name in measures:
+            columns |= {f"{name}_mean": groups[name].mean(), f"{name}_std": groups[name].std()}
+        return pd.DataFrame(columns).reset_index()
+
+    @property
+    def convention(self) -> str:
+        """The convention by which sparsity was counted and weights were chosen."""
+        return str(self.metadata.get("convention", ""))
+
+    @property
+    def trade_offs(self) -> TradeOffs:
+        """The points as candidates for a choice, whether or not any is meaningful."""
+        return TradeOffs(self.curves, self.dense, self.metric)

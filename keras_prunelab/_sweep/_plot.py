@@ -1,0 +1,103 @@
+"""Accuracy against sparsity, one curve for each score."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from keras_prunelab._util._atomic import replacing
+
+from ._metric import percent
+from ._style import FONT, LIGHT, MARKERS, NO_TEX, Theme, new_figure, percent_axis, plain
+
+if TYPE_CHECKING:
+    from ._choice import Choice
+    from ._measurements import Measurements
+
+MAX_MARKERS = 40
+"""Points on a curve up to which each gets a marker; beyond that they would run together."""
+
+
+def accuracy_figure(result: Measurements, choice: Choice | None = None, theme: Theme = LIGHT) -> Figure:
+    """Accuracy against sparsity, one curve for each score."""
+    figure, axes = new_figure(theme)
+    draw_accuracy(axes, result, choice, theme)
+    return figure
+
+
+@NO_TEX
+def draw_accuracy(axes: Axes, result: Measurements, choice: Choice | None = None, theme: Theme = LIGHT) -> None:
+    """Draw accuracy against sparsity on axes of your own: the dense value as a line, the choice as a ring."""
+    metric = result.metric.name
+    curves = result.curves
+    for index, score in enumerate(result.scores):
+        points = curves[curves["curve"] == score].sort_values("sparsity", kind="stable")
+        if (points["seeds"] > 1).any():
+            low, high = points[metric] - points["std"], points[metric] + points["std"]
+            colour = theme.series[index % len(theme.series)]
+            axes.fill_between(points["sparsity"], low, high, color=colour, alpha=0.2, linewidth=0)
+        axes.plot(
+            points["sparsity"],
+            points[metric],
+            color=theme.series[index % len(theme.series)],
+            marker=MARKERS[index % len(MARKERS)] if len(points) <= MAX_MARKERS else None,
+            markersize=4.5,
+            linewidth=1.8,
+            linestyle="-" if index % 2 == 0 else (0, (5, 1.5)),  # told apart without colour as well
+            label=plain(score),
+        )
+    axes.axhline(
+        result.dense,
+        color=theme.text,
+        linewidth=1.2,
+        linestyle=":",
+        label=plain(f"dense network, {result.metric.text(result.dense)}"),
+    )
+    percent_axis(axes, "x")
+    axes.set_xlabel("sparsity (% of prunable weights that are zero)")
+    if result.metric.is_fraction:
+        percent_axis(axes, "y")
+    unit = "(%)" if result.metric.is_fraction else "(units of the responses)" if metric == "rmse" else ""
+    axes.set_ylabel(plain(f"{result.metric.label} {unit}".strip()))
+    if choice is not None:
+        _mark(axes, result, choice, theme)
+    legend = axes.legend(
+        loc="best",
+        fontsize=FONT - 1,
+        labelcolor=theme.text,
+    )
+    legend.get_frame().set(facecolor=theme.background, edgecolor=theme.faint)
+
+
+@NO_TEX
+def write_figure(figure: Figure, path: Path) -> None:
+    """Write a figure in the format that the ending of `path` says, replacing `path` when it is whole."""
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=200)
+
+
+def _mark(axes: Axes, result: Measurements, choice: Choice, theme: Theme) -> None:
+    axes.plot(
+        [choice.sparsity], [choice.accuracy], marker="o", markersize=11, markerfacecolor="none",
+        markeredgecolor=theme.text, markeredgewidth=1.8, linestyle="none", label="_choice",
+    )  # fmt: skip
+    left, right = axes.get_xlim()
+    bottom, top = axes.get_ylim()
+    beside = -1 if (choice.sparsity - left) > 0.5 * (right - left) else 1
+    under = -1 if (choice.accuracy - bottom) > 0.5 * (top - bottom) else 1
+    axes.annotate(
+        f"{plain(choice.curve)}: {percent(choice.sparsity)} sparse,\n"
+        + plain(f"{result.metric.label} {result.metric.text(choice.accuracy)}"),
+        (choice.sparsity, choice.accuracy),
+        xytext=(beside * 28, under * 38),
+        textcoords="offset points",
+        ha="right" if beside < 0 else "left",
+        va="top" if under < 0 else "bottom",
+        fontsize=FONT - 1,
+        color=theme.text,
+        bbox={"boxstyle": "round,pad=0.3", "facecolor": theme.background, "edgecolor": theme.faint},
+        arrowprops={"arrowstyle": "-", "color": theme.text, "shrinkB": 6},
+    )

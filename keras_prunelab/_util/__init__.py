@@ -1,0 +1,1 @@
+"""What knows nothing of networks: arrays, files that are whole or not there, registries, progress."""

@@ -1,0 +1,300 @@
+"""How one MATLAB layer class becomes Keras layers, and the registry of all such rules.
+
+A rule states how it builds Keras tensors, and which parameter of MATLAB's layer is which variable of the
+Keras layer. Everything else, for weights as for masks and in both directions, is a loop over those
+statements.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
+
+import numpy as np
+
+from matlab_bridge._errors import UnsupportedLayerError
+from matlab_bridge._layer import Array, Layer
+from matlab_bridge.network import Network
+
+if TYPE_CHECKING:
+    import keras
+
+Tensor: TypeAlias = Any  # a keras.KerasTensor; Keras has no type information
+Shapes: TypeAlias = tuple[tuple[int | None, ...], ...]
+Rule = TypeVar("Rule", bound="type[LayerRule]")
+Transform = Callable[[Array], Array]
+
+
+def _unchanged(array: Array) -> Array:
+    return array
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a MATLAB layer, and the Keras variable that holds the same numbers.
+
+    After `to_keras` the array is reshaped to the variable's shape, and after `to_matlab` to the stored
+    array's shape, both in column-major order; so a transform is needed only where the order of the elements
+    differs. Where MATLAB keeps the numbers of several Keras variables in one array, they follow each other along
+    its first dimension, and the transforms see one part each.
+
+    Attributes:
+        matlab: the name in MATLAB, such as `"Weights"`.
+        keras: the attribute of the Keras layer, such as `"kernel"` or `"cell.kernel"`, or several of them.
+        to_keras: from MATLAB's layout (trailing singleton dimensions may be missing) to Keras'.
+        to_matlab: from Keras' layout to MATLAB's.
+        is_state: whether training estimates it from the data (`TrainedMean`), and no gradient goes to it.
+        absent: its value where the Keras layer goes without the variable, as with `use_bias=False`.
+        path: what follows the layer's name in `variable.path`, where that is not the attribute:
+            `"lstm_cell/kernel"`; as many as there are attributes.
+    """
+
+    matlab: str
+    keras: str | tuple[str, ...]
+    to_keras: Transform = _unchanged
+    to_matlab: Transform = _unchanged
+    is_state: bool = False
+    absent: float = 0.0
+    path: str | tuple[str, ...] = ()
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """The attributes of the Keras layer that hold the variables."""
+        return (self.keras,) if isinstance(self.keras, str) else self.keras
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """What follows the layer's name in the path of each variable."""
+        paths = (self.path,) if isinstance(self.path, str) else self.path
+        return paths or self.attributes
+
+
+class LayerNames:
+    """The Keras names of a network's layers and of the helpers that a conversion adds; all are unique."""
+
+    def __init__(self, network: Network) -> None:
+        self._of_layer: dict[str, str] = {}
+        self._taken: set[str] = set()
+        for layer in network.layers:
+            self._of_layer[layer.name] = self._claim(keras_name(layer.name))
+
+    def __getitem__(self, layer_name: str) -> str:
+        return self._of_layer[layer_name]
+
+    def helper(self, layer_name: str, role: str) -> str:
+        """A name such as `"conv1_padding"` for a layer that helps to build `layer_name`."""
+        return self._claim(f"{self._of_layer[layer_name]}_{role}")
+
+    def _claim(self, wanted: str) -> str:
+        name, count = wanted, 1
+        while name in self._taken:
+            count += 1
+            name = f"{wanted}_{count}"
+        self._taken.add(name)
+        return name
+
+
+def keras_name(name: str) -> str:
+    """A MATLAB layer name as Keras and its backends allow it.
+
+    Args:
+        name: any text. TensorFlow allows only letters and digits of ASCII, `"_"`, `"."`, `"-"` and `">"` in the names
+            of layers, and says so when the model is first fitted or asked to predict.
+
+    Returns:
+        The name with everything else replaced by `"_"`; `"layer"` for an empty one.
+
+    Examples:
+        >>> keras_name("res2a/branch1"), keras_name("efficientnet-b0|model|head")
+        ('res2a_branch1', 'efficientnet-b0_model_head')
+    """
+    return re.sub(r"[^A-Za-z0-9_.>-]", "_", name) or "layer"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A layer and the place in the Keras graph where it is built.
+
+    Attributes:
+        layer: the MATLAB layer.
+        inputs: the tensors that feed it, in the order of its ports.
+        names: gives the layer and its helpers their Keras names.
+        ports: MATLAB's names of the ports that `inputs` come in at; empty for a layer's only one.
+    """
+
+    layer: Layer
+    inputs: tuple[Tensor, ...]
+    names: LayerNames
+    ports: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The Keras name of the layer itself, which is the one that holds its weights."""
+        return self.names[self.layer.name]
+
+    def helper(self, role: str) -> str:
+        """A Keras name for a layer that helps, such as `"conv1_padding"`."""
+        return self.names.helper(self.layer.name, role)
+
+    @property
+    def input(self) -> Tensor:
+        """The first, mostly the only, input."""
+        return self.inputs[0]
+
+    def at(self, port: str) -> Tensor | None:
+        """The input at a port such as `"hidden"`, or None where nothing is connected to it."""
+        return dict(zip(self.ports, self.inputs, strict=False)).get(port)
+
+    @property
+    def image(self) -> Tensor:
+        """The input as images (N, H, W, C): a vector of C features is an image of 1x1 pixels.
+
+        Raises:
+            UnsupportedLayerError: if the input is a sequence.
+        """
+        return self.as_image(self.input)
+
+    def as_image(self, tensor: Tensor, rank: int = 2) -> Tensor:
+        """A tensor as images of 1, 2 or 3 dimensions; see `image`. Sequences (N, T, C) are images along the time."""
+        import keras
+
+        dimensions = len(tensor.shape) - 2
+        if dimensions == rank and (rank == 1 or not is_sequence(tensor)):
+            return tensor
+        if dimensions == 0:
+            return keras.layers.Reshape((1,) * rank + (tensor.shape[-1],), name=self.helper("image"))(tensor)
+        kind = "sequences" if is_sequence(tensor) else "images"
+        raise UnsupportedLayerError(
+            f"it acts on {'images' if rank == 2 else f'{rank}-D images'}, but {kind} of shape {tensor.shape} reach it"
+        )
+
+    def as_vector(self, tensor: Tensor) -> Tensor:
+        """A tensor as it is, but images of one pixel as the vectors (N, C), or (N, T, C), that they are."""
+        import keras
+
+        size = spatial_size(tensor)
+        if not size or set(size) != {1}:
+            return tensor
+        name = self.helper("vector")
+        if is_sequence(tensor):
+            return keras.layers.Reshape((-1, tensor.shape[-1]), name=name)(tensor)
+        return keras.layers.Flatten(name=name)(tensor)
+
+
+def is_sequence(tensor: Tensor) -> bool:
+    """Whether a tensor has a time: an axis after the batch whose size is open, when those after it are known.
+
+    Images of any size, as MatConvNet's networks take them, are open in all their dimensions.
+    """
+    return len(tensor.shape) > 2 and tensor.shape[1] is None and None not in tensor.shape[2:-1]
+
+
+def spatial_size(tensor: Tensor) -> tuple[int, ...]:
+    """The sizes of the images that a tensor holds: (H, W) of (N, H, W, C), and of (N, T, H, W, C)."""
+    return tuple(tensor.shape[2 if is_sequence(tensor) else 1 : -1])
+
+
+class LayerRule(ABC):
+    """The pair of conversions for one MATLAB layer class.
+
+    A subclass says how the layer is built of Keras layers, and, where it has weights, which is which. A
+    rule that names `keras_classes` also describes such a Keras layer in MATLAB's words.
+
+    Attributes:
+        is_input: whether the layer is an input of its network.
+        per_frame: whether it treats each image of a sequence alone; it is then built on a batch of images.
+        keras_classes: the names of the Keras classes that it may describe.
+
+    Examples:
+        >>> import keras
+        >>> import matlab_bridge as mb
+        >>> @mb.register_layer("swishLayer")
+        ... class Swish(mb.LayerRule):
+        ...     def build(self, site):
+        ...         return keras.layers.Activation("silu", name=site.name)(site.input)
+    """
+
+    is_input: ClassVar[bool] = False
+    per_frame: ClassVar[bool] = False
+    keras_classes: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def build(self, site: Site) -> Tensor | Mapping[str, Tensor]:
+        """The output tensor of the layer; the Keras layer with its weights is named `site.name`.
+
+        A layer with several outputs gives them by the names of their ports, the main one as `"out"`.
+
+        Raises:
+            UnsupportedLayerError: with the reason only; where the layer stands is added to it.
+        """
+
+    def parameters(self, layer: Layer) -> tuple[Parameter, ...]:
+        """Which parameter is which Keras variable, for this layer's form of storing them."""
+        return ()
+
+    def objection(self, layer: Layer) -> str | None:
+        """Why this one layer cannot be converted although its class can, or None."""
+        return None
+
+    def sizes_of(self, layer: Layer, built: keras.layers.Layer) -> Mapping[str, Any]:
+        """MATLAB's settings that count channels, for a Keras layer of fewer channels than `build` gave it.
+
+        A rule whose settings say how many channels there are overrides it; without it, a network that was cut down
+        in Keras cannot be written as a smaller one of MATLAB's.
+
+        Args:
+            layer: the MATLAB layer as it was.
+            built: the Keras layer of its name, with its variables.
+        """
+        return {}
+
+    def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any] | None:
+        """MATLAB's settings for a Keras layer of one of `keras_classes`; None if it is another rule's.
+
+        Args:
+            layer: the built Keras layer.
+            shapes: the shapes of its inputs, each with the batch first.
+
+        Raises:
+            UnsupportedLayerError: with the reason only, if MATLAB's layer cannot do the same.
+        """
+        return {}
+
+
+_RULES: dict[str, LayerRule] = {}
+
+
+def register_layer(*class_names: str) -> Callable[[Rule], Rule]:
+    """Make a rule the conversion of MATLAB layer classes, in place of any earlier one.
+
+    Args:
+        *class_names: full MATLAB class names, such as `"nnet.cnn.layer.ReLULayer"` or `"myLayer"`.
+
+    Returns:
+        A decorator for a `LayerRule` class that is made without arguments.
+    """
+
+    def decorate(rule: Rule) -> Rule:
+        for class_name in class_names:
+            _RULES[class_name] = rule()
+        return rule
+
+    return decorate
+
+
+def rule_for(layer: Layer) -> LayerRule | None:
+    """The rule of a layer's class, or None where there is none."""
+    return _RULES.get(layer.class_name)
+
+
+def registered() -> Mapping[str, LayerRule]:
+    """Every rule by MATLAB class name."""
+    return dict(_RULES)
+
+
+def column_major_reshape(array: Array, shape: tuple[int, ...]) -> Array:
+    """The elements in MATLAB's order, laid out in another shape."""
+    return np.reshape(np.asarray(array), shape, order="F")

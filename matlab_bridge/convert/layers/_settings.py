@@ -1,0 +1,77 @@
+"""Reading the settings of a layer, which MATLAB stores as (1, 1) and (1, n) doubles, chars and logicals."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from matlab_bridge._errors import InvalidNetworkError
+from matlab_bridge._layer import Layer
+
+
+def is_given(layer: Layer, name: str) -> bool:
+    """Whether the layer has the setting, and not as MATLAB's empty array."""
+    value = layer.settings.get(name)
+    return value is not None and np.size(value) > 0
+
+
+def numbers(layer: Layer, name: str, default: tuple[float, ...] | None = None) -> tuple[float, ...]:
+    """All elements of a numeric setting.
+
+    Raises:
+        InvalidNetworkError: if it is missing or empty and has no default, or holds no numbers.
+    """
+    if is_given(layer, name):
+        try:
+            return tuple(float(value) for value in np.ravel(layer.settings[name]))
+        except (TypeError, ValueError) as error:
+            raise InvalidNetworkError(
+                f"Layer {layer.name!r} ({layer.kind}) has {layer.settings[name]!r:.80} for {name}; it is no number."
+            ) from error
+    if default is None:
+        raise InvalidNetworkError(
+            f"Layer {layer.name!r} ({layer.kind}) has no setting {name!r}; it has {sorted(layer.settings)}."
+        )
+    return default
+
+
+def number(layer: Layer, name: str, default: float | None = None) -> float:
+    """A numeric setting with one element."""
+    return numbers(layer, name, None if default is None else (default,))[0]
+
+
+def integer(layer: Layer, name: str, default: int | None = None) -> int:
+    """A numeric setting that is a whole number."""
+    return _whole(layer, name, number(layer, name, default))
+
+
+def sizes(layer: Layer, name: str, rank: int, default: int | None = None) -> tuple[int, ...]:
+    """A setting with a whole number for each of `rank` dimensions; one number stands for all.
+
+    Raises:
+        InvalidNetworkError: if it has another number of elements, or one is not finite.
+    """
+    found = tuple(_whole(layer, name, value) for value in numbers(layer, name, None if default is None else (default,)))
+    if len(found) not in (1, rank):
+        raise InvalidNetworkError(
+            f"Layer {layer.name!r} ({layer.kind}) has {len(found)} numbers for {name}; {rank} or one was expected."
+        )
+    return found * rank if len(found) == 1 else found
+
+
+def _whole(layer: Layer, name: str, value: float) -> int:
+    if not np.isfinite(value):
+        raise InvalidNetworkError(
+            f"Layer {layer.name!r} ({layer.kind}) has {value} for {name}; a whole number was expected."
+        )
+    return int(value)
+
+
+def text(layer: Layer, name: str, default: str = "") -> str:
+    """A setting that is a word; the default where it is missing or a number."""
+    first = np.ravel(np.asarray(layer.settings[name], dtype=object))[0] if is_given(layer, name) else default
+    return first if isinstance(first, str) else default
+
+
+def flag(layer: Layer, name: str) -> bool:
+    """A logical setting; false where it is missing."""
+    return bool(number(layer, name, 0))

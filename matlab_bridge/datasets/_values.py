@@ -1,0 +1,34 @@
+"""Arrays of observations, and how they are told of in messages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Sequences = list[Array]
+
+# Small integers are kept: float32 holds each of them exactly, so that a model that casts a batch sees the
+# same numbers, and images take a quarter of the memory until then.
+_KEPT = {np.dtype(name) for name in ("uint8", "int8", "uint16", "int16")}
+
+
+def as_input(array: Any) -> Array:
+    """The numbers of a source, contiguous: small integers as they are, all else float32 or complex64."""
+    array = np.asarray(array)
+    other = np.complex64 if array.dtype.kind == "c" else np.float32
+    return np.ascontiguousarray(array, dtype=array.dtype if array.dtype in _KEPT else other)
+
+
+def size_text(shape: tuple[int, ...]) -> str:
+    """A size in MATLAB's way: `"28 x 28 x 1 x 2000"`."""
+    return " x ".join(map(str, shape))
+
+
+def shortened(names: Any, limit: int = 12) -> str:
+    """A list for a message: all of a few, or the first of many and how many more there are."""
+    texts = [repr(str(name)) for name in names]
+    more = len(texts) - limit
+    return ", ".join(texts[:limit]) + (f" and {more} more" if more > 0 else "") if texts else "none"

@@ -1,0 +1,255 @@
+"""The ONNX operators that do what MATLAB's layers do, one function a kind of layer.
+
+Images are (N, C, H, W), volumes (N, C, H, W, D), sequences (N, C, T), features (N, C). Operators are those of operator
+set 13, which importers of all ages know.
+
+Source: https://github.com/onnx/onnx/blob/main/docs/Operators.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from matlab_bridge._errors import UnsupportedLayerError
+from matlab_bridge._layer import Array, Layer
+from matlab_bridge._normalization import Normalization
+from matlab_bridge.convert.layers._settings import number, numbers, text
+from matlab_bridge.convert.layers.inputs import gain_and_offset
+
+Size: TypeAlias = tuple[int | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A tensor of the graph: its name, and the sizes of images; `(None,)` for sequences, and None for vectors."""
+
+    name: str
+    size: Size | None = None
+
+    @property
+    def is_pixel(self) -> bool:
+        """Whether it holds images of one pixel, which count as vectors."""
+        return self.size is not None and set(self.size) == {1}
+
+    @property
+    def is_sequence(self) -> bool:
+        """Whether it holds sequences, whose length is open."""
+        return self.size == (None,)
+
+
+@dataclass(slots=True)
+class Graph:
+    """The nodes and the constants that were made so far, in an order in which they can run."""
+
+    nodes: list[Any] = field(default_factory=list)
+    constants: dict[str, Array] = field(default_factory=dict)
+
+    @property
+    def made(self) -> set[str]:
+        """The names of all outputs."""
+        return {name for node in self.nodes for name in node.output}
+
+    def node(self, operator: str, inputs: Sequence[str], name: str, **attributes: Any) -> str:
+        """Add an operator; it and its output are called `name`."""
+        self.several(operator, inputs, [name], name=name, **attributes)
+        return name
+
+    def several(self, operator: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any) -> None:
+        """Add an operator of several outputs."""
+        from onnx import helper
+
+        self.nodes.append(helper.make_node(operator, inputs, outputs, **attributes))
+
+    def constant(self, name: str, array: Any, dtype: Any = np.float32) -> str:
+        """Add an array, such as the weights of a layer."""
+        self.constants[name] = np.ascontiguousarray(array, dtype=dtype)
+        return name
+
+    def vector(self, value: Value, name: str) -> str:
+        """A tensor as vectors, the elements of an image in MATLAB's order: rows, then columns, then channels."""
+        if value.size is None:
+            return value.name
+        if value.is_sequence:
+            raise UnsupportedLayerError("it takes vectors, and sequences reach it")
+        source = value.name
+        if len(value.size) > 1 and not value.is_pixel:
+            backwards = range(len(value.size) + 1, 1, -1)
+            source = self.node("Transpose", [source], f"{name}.columns", perm=[0, 1, *backwards])
+        return self.node("Flatten", [source], f"{name}.flat", axis=1)
+
+
+Make = Callable[[Graph, Layer, Sequence[Value]], Value]
+
+MAKERS: dict[str, Make] = {}
+
+
+def makes(*kinds: str) -> Callable[[Make], Make]:
+    """Register the function for layers of MATLAB's."""
+
+    def decorate(make: Make) -> Make:
+        MAKERS.update(dict.fromkeys((f"{kind}Layer" for kind in kinds), make))
+        return make
+
+    return decorate
+
+
+def normalized(graph: Graph, layer: Layer, value: Value) -> Value:
+    """An input after its normalization."""
+    normalization = Normalization.of(layer)
+    if normalization.type == "none":
+        return value
+    if not normalization.is_trained:
+        raise UnsupportedLayerError("its Normalization has no statistics yet; train the network first")
+    name = value.name
+    for operator, constant, neutral in zip(("Mul", "Add"), gain_and_offset(normalization), (1, 0), strict=True):
+        if np.all(constant == neutral):
+            continue
+        channels_first = np.moveaxis(np.asarray(constant), -1, 0) if np.ndim(constant) >= 3 else constant
+        if value.is_sequence:
+            channels_first = np.reshape(constant, (-1, 1))
+        by = graph.constant(f"{layer.name}.{operator}Constant", channels_first)
+        name = graph.node(operator, [name, by], f"{layer.name}.{operator}")
+    return Value(name, value.size)
+
+
+def learnable(graph: Graph, layer: Layer, name: str, array: Array) -> str:
+    """Add the weights of a layer under their names in MATLAB."""
+    return graph.constant(f"{layer.name}.{name}", array)
+
+
+@makes("FullyConnected")
+def _fully_connected(graph: Graph, layer: Layer, values: Sequence[Value]) -> Value:
+    bias = layer.learnables["Bias"].ravel(order="F")
+    if values[0].is_sequence:  # each step by itself: a convolution of length 1
+        weights = layer.learnables["Weights"].reshape((bias.size, -1, 1), order="F")
+        inputs = [values[0].name, learnable(graph, layer, "Weights", weights), learnable(graph, layer, "Bias", bias)]
+        return Value(graph.node("Conv", inputs, layer.name), values[0].size)
+    inputs = [
+        graph.vector(values[0], layer.name),
+        # O x N, also where there is one output
+        learnable(graph, layer, "Weights", layer.learnables["Weights"].reshape((bias.size, -1), order="F")),
+        learnable(graph, layer, "Bias", bias),
+    ]
+    return Value(graph.node("Gemm", inputs, layer.name, transB=1))
+
+
+@makes("Flatten")
+def _flatten(graph: Graph, layer: Layer, values: Sequence[Value]) -> Value:
+    return values[0] if values[0].is_sequence else Value(graph.vector(values[0], layer.name))
+
+
+_WITHOUT_SETTINGS = {"ReLU": "Relu", "Sigmoid": "Sigmoid", "Softplus": "Softplus", "Tanh": "Tanh"}
+
+
+@makes(*_WITHOUT_SETTINGS)
+def _activation(graph: Graph, layer: Layer, values: Sequence[Value]) -> Value:
+    operator = _WITHOUT_SETTINGS[layer.kind.removesuffix("Layer")]
+    return Value(graph.node(operator, [values[0].name], layer.name), values[0].size)
+
+
+@makes("Softmax")
+def _softmax(graph: Graph, layer: Layer, values: Sequence[Value]) -> Value:
+    return Value(graph.node("Softmax", [values[0].name], layer.name, axis=1), values[0].size)
+
+
+@makes("LeakyReLU")
+def _leaky(graph: Graph, layer: Layer, values: Sequence[Value]) -> Value:
+    alpha = number(layer, "Scale", 0.01)
+    return Value(graph.node("LeakyRelu", [values[0].name], layer.name, alpha=alpha), values[0].size)
+
+
+@makes("ELU")
+def _elu(graph: Graph, layer: Layer, values: Sequence[Value]) -> Value:
+    alpha = number(layer, "Alpha", 1)
+    return Value(graph.node("Elu", [values[0].name], layer.name, alpha=alpha), values[0].size)
+
+
+@makes("ClippedReLU")
+def _clipped(graph: Graph, layer: Layer, values: Sequence[Value]) -> Value:
+    limits = [
+        graph.constant(f"{layer.name}.Floor", np.float32(0)),
+        graph.constant(f"{layer.name}.Ceiling", np.float32(number(layer, "Ceiling"))),
+    ]
+    return Value(graph.node("Clip", [values[0].name, *limits], layer.name), values[0].size)
+
+
+@makes("Swish")
+def _swish(graph: Graph, layer: Layer, values: Sequence[Value]) -> Value:
+    gate = graph.node("Sigmoid", [values[0].name], f"{layer.name}.gate")
+    return Value(graph.node("Mul", [values[0].name, gate], layer.name), values[0].size)
+
+
+@makes("GELU")
+def _gelu(graph: Graph, layer: Layer, values: Sequence[Value]) -> Value:
+    x, name = values[0].name, layer.name
+
+    def scalar(word: str, value: float) -> str:
+        return graph.constant(f"{name}.{word}", np.float32(value))
+
+    if text(layer, "Approximation", "none") == "tanh":
+        cube = graph.node("Pow", [x, scalar("Three", 3)], f"{name}.cube")
+        part = graph.node("Mul", [cube, scalar("CubeFactor", 0.044715)], f"{name}.part")
+        inner = graph.node("Add", [x, part], f"{name}.sum")
+        scaled = graph.node("Mul", [inner, scalar("Factor", np.sqrt(2 / np.pi))], f"{name}.scaled")
+        share = graph.node("Tanh", [scaled], f"{name}.tanh")
+    else:
+        scaled = graph.node("Mul", [x, scalar("Factor", np.sqrt(0.5))], f"{name}.scaled")
+        share = graph.node("Erf", [scaled], f"{name}.erf")
+    half = graph.node("Mul", [x, scalar("Half", 0.5)], f"{name}.half")
+    gate = graph.node("Add", [share, scalar("One", 1)], f"{name}.gate")
+    return Value(graph.node("Mul", [half, gate], name), values[0].size)
+
+
+@makes("Scaling")
+def _scaling(graph: Graph, layer: Layer, values: Sequence[Value]) -> Value:
+    name = values[0].name
+    shape = (-1, *(1,) * len(values[0].size or ()))
+    for operator, setting, neutral in (("Mul", "Scale", 1.0), ("Add", "Bias", 0.0)):
+        constant = np.reshape(numbers(layer, setting, (neutral,)), shape)
+        if np.any(constant != neutral):
+            by = graph.constant(f"{layer.name}.{setting}", constant)
+            name = graph.node(operator, [name, by], f"{layer.name}.{setting}Of")
+    return Value(graph.node("Identity", [name], layer.name), values[0].size)
+
+
+@makes("Dropout", "SpatialDropout", "Identity")
+def _nothing(_graph: Graph, _layer: Layer, values: Sequence[Value]) -> Value:
+    return values[0]
+
+
+@makes("Addition")
+def _addition(graph: Graph, layer: Layer, values: Sequence[Value]) -> Value:
+    return _joined(graph, "Sum", layer, values)
+
+
+@makes("Multiplication")
+def _multiplication(graph: Graph, layer: Layer, values: Sequence[Value]) -> Value:
+    product, *others = values
+    for count, value in enumerate(others, start=2):
+        name = layer.name if count == len(values) else f"{layer.name}.product{count}"
+        product = _joined(graph, "Mul", replace(layer, name=name), [product, value])
+    return product
+
+
+@makes("DepthConcatenation")
+def _depth_concatenation(graph: Graph, layer: Layer, values: Sequence[Value]) -> Value:
+    return _joined(graph, "Concat", layer, values, axis=1)
+
+
+def _joined(graph: Graph, operator: str, layer: Layer, values: Sequence[Value], **attributes: Any) -> Value:
+    """Several inputs; vectors become images of 1x1 pixels where others are images."""
+    names = [value.name for value in values]
+    if len({value.size is None for value in values}) > 1:
+        rank = max(len(value.size or ()) for value in values)
+        axes = graph.constant(f"{layer.name}.axes", [*range(2, 2 + rank)], np.int64)
+        names = [
+            value.name if value.size else graph.node("Unsqueeze", [value.name, axes], f"{layer.name}.image{number}")
+            for number, value in enumerate(values, start=1)
+        ]
+    # Images of one pixel spread over those of more.
+    size = max((value.size for value in values if value.size), key=lambda size: (None in size, size), default=None)
+    return Value(graph.node(operator, names, layer.name, **attributes), size)
