@@ -46,9 +46,22 @@ def write_level5(path: Path, forms: Mapping[str, Any], *, compress: bool) -> Non
         contents = writer.subsystem.set_subsystem()
         if contents is not None:
             offset = file.tell()
-            stream = matwriter5.write_subsystem(contents, "col")
-            _append(file, writer.matrix(stream, ""), "the contents of all objects", compress=compress)
+            _append(
+                file, writer.matrix(_carried(writer, contents), ""), "the contents of all objects", compress=compress
+            )
             matwriter5.write_subsystem_offset(file, offset)
+
+
+def _carried(writer: _Level5Writer, contents: Any) -> Array:
+    """The contents of all objects as the array of bytes that carries them: a small file within the file.
+
+    mat-io's `write_subsystem` writes the same, but widens complex single.
+    """
+    stream = io.BytesIO()
+    matwriter5.write_version(stream, matwriter5.MAT_FILE_VERSIONS.V5)
+    stream.write(bytes(4))
+    stream.write(writer.matrix(contents, ""))
+    return np.frombuffer(stream.getvalue(), np.uint8)
 
 
 def write_level73(path: Path, forms: Mapping[str, Any], *, compress: bool) -> None:

@@ -69,6 +69,7 @@ WHAT_BECOMES_WHAT = {
     "map": (Map({"b": 1, "a": "x"}), Map({"a": "x", "b": np.array([[1.0]])})),
     "map of numbers": (Map({3: "c", 1.5: None}), Map({1.5: np.empty((0, 0)), 3.0: "c"})),
     "empty map": (Map(),) * 2,
+    "map of complex single": (Map({"z": np.array([[1 + 2j]], np.complex64)}),) * 2,
     "map in a map": (Map({"a": Map({"b": {"c": "d"}})}),) * 2,
     "four dimensions": (np.arange(120, dtype=np.int16).reshape(2, 3, 4, 5),) * 2,
     "list": ([1, "a", None], cell(np.array([[1.0]]), "a", np.empty((0, 0)))),
