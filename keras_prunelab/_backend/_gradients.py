@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,7 +48,7 @@ def gradients(
         return _on_arrays(compiled, variables, states)
     wide = _on_arrays(compiled, variables, states, "float64")
 
-    def call(values: Sequence[NDArray[Any]], *arguments: Any) -> list[NDArray[Any]]:
+    def call(values: Iterable[NDArray[Any]], *arguments: Any) -> list[NDArray[Any]]:
         with of_backend().float64(), _promotes_to_float64():
             return wide(values, *arguments)
 
@@ -106,7 +106,7 @@ def _at(objective: Callable[..., Any], variables: Sequence[Any], states: Sequenc
 def _on_arrays(
     compiled: Callable[[Any, Any], Any], variables: Sequence[Any], states: Sequence[Any], dtype: str | None = None
 ) -> Gradients:
-    def call(values: Sequence[NDArray[Any]], *arguments: Any) -> list[NDArray[Any]]:
+    def call(values: Iterable[NDArray[Any]], *arguments: Any) -> list[NDArray[Any]]:
         current = [keras.ops.cast(state.value, dtype) if _is_cast(state, dtype) else state.value for state in states]
         given = keras.tree.map_structure(keras.ops.convert_to_tensor, (*arguments, current))
         if dtype is not None:  # Keras takes a number alone as one of its own precision
@@ -138,7 +138,7 @@ def _is_cast(state: Any, dtype: str | None) -> bool:
     return dtype is not None and keras.backend.is_float_dtype(state.dtype)
 
 
-def _tensors(values: Sequence[NDArray[Any]], variables: Sequence[Any], dtype: str | None = None) -> list[Any]:
+def _tensors(values: Iterable[NDArray[Any]], variables: Sequence[Any], dtype: str | None = None) -> list[Any]:
     return [
         keras.ops.convert_to_tensor(value, dtype=dtype or variable.dtype)
         for variable, value in zip(variables, values, strict=True)

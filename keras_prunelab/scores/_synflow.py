@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeAlias, final
 
@@ -12,6 +13,7 @@ from keras_prunelab._backend import gradients
 from keras_prunelab._errors import InvalidModelError, UnknownNameError
 from keras_prunelab._model._numbers import whole_number
 from keras_prunelab._model._prunable import maskable, prunable
+from keras_prunelab._model._variables import Prunable
 
 from ._base import Score, ScoreContext
 from ._linear import linear_flow
@@ -138,7 +140,6 @@ class LinearSynFlow(_Flow):
 def _compile(context: ScoreContext, *, is_linear: bool) -> _Compiled:
     """One compiled gradient for all levels: the weights come in as arguments."""
     learnables = prunable(context.model, learnables="all")
-    others = [item for item in learnables if item.path not in context.values]  # a training changes them as well
     means = {id(item.variable) for item in maskable(context.model) if item.role == "mean"} if is_linear else set()
     inputs = [item.variable for item in learnables]
     states = [state for state in context.model.non_trainable_variables if id(state) not in means]
@@ -150,17 +151,22 @@ def _compile(context: ScoreContext, *, is_linear: bool) -> _Compiled:
     added = {item.path for item in learnables if item.role in ("bias", "beta")}
 
     def flow(values: Mapping[str, NDArray[Any]], size: float) -> dict[str, NDArray[Any]]:
-        absolute = {item.path: np.abs(item.value()) for item in others}
-        absolute |= {path: np.abs(value) for path, value in values.items()}
-        if size != 1:
-            absolute |= {path: size * absolute[path].astype(np.float64) for path in added}
+        def absolute(item: Prunable) -> NDArray[Any]:
+            found: NDArray[Any] = np.abs(values[item.path] if item.path in values else item.value())
+            return size * found.astype(np.float64) if size != 1 and item.path in added else found
+
         given = [np.float64(size)] if is_linear else []
-        found = slopes([*(absolute[item.path] for item in learnables), *at_zero], *given)
-        by_path = {item.path: slope for item, slope in zip(learnables, found, strict=False)}  # the means' come last
+        # One after the other: all absolute values at a time would be another copy of the model.
+        found = slopes(itertools.chain(map(absolute, learnables), at_zero), *given)
+        by_path = {item.path: (item, slope) for item, slope in zip(learnables, found, strict=False)}  # means come last
         del found
         # An overflow is reported by the caller, with what to do about it.
         with np.errstate(over="ignore", invalid="ignore"):
-            return {path: _magnitude_of(by_path.pop(path), absolute.pop(path)) for path in values}
+            scores = {}
+            for path in values:
+                item, slope = by_path.pop(path)
+                scores[path] = _magnitude_of(slope, absolute(item))
+            return scores
 
     return flow
 
