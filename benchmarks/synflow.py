@@ -95,11 +95,12 @@ def prune_application(name: str) -> dict[str, object]:
     flows = kpl.scores.SynFlow()(kpl.scores.ScoreContext(model, found, found.values()))
     sums = {path: float(score.sum()) for path, score in flows.items()}
     whole = max(sums.values())
+    finite = all(np.isfinite(score).all() for score in flows.values())
+    del flows  # of a large model, gigabytes
     row: dict[str, object] = {"name": name, "parameters": model.count_params(), "size": size, "rounds": rounds}
     row |= {"seconds": seconds, "gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
     pruned = {path: value * masks.masks(-1)[path] for path, value in found.values().items()}
     left = kpl.scores.SynFlow()(kpl.scores.ScoreContext(model, found, pruned))
-    finite = all(np.isfinite(score).all() for score in flows.values())
     row["flows"] = bool(finite and max(map(np.max, left.values())) > 0)
     row["layers"] = len(found)
     row["emptied"] = [

@@ -208,8 +208,8 @@ def _built(network: Network, site: Site, rule: LayerRule) -> Mapping[str, Tensor
         raise _unsupported(network, {site.layer.name: str(error)}) from error
     except InvalidNetworkError:
         raise
-    # Keras' word for shapes that do not fit; torch's, and those of a stride of 0 or a size beyond all bounds.
-    except (ValueError, TypeError, LookupError, RuntimeError, ArithmeticError, MemoryError) as error:
+    # Keras and each backend have errors of their own for shapes that do not fit, and for what memory does not hold.
+    except Exception as error:
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in site.inputs) or "nothing"
         raise InvalidNetworkError(
             f"The layer {site.layer.name!r} ({site.layer.kind}), {_place(network, site.layer.name)}, "

@@ -256,3 +256,9 @@ def test_a_model_that_never_was_a_matlab_network_has_empty_facts(tmp_path):
 
 def test_a_series_is_what_it_says():
     assert series(["a", "b", "c"]) == (Connection("a", "b"), Connection("b", "c"))
+
+
+def test_a_layer_without_weights_that_states_any_number_of_units_is_refused():
+    network = chain(feature_input(4), fully_connected("fc", 10**12))
+    with pytest.raises(InvalidNetworkError, match="has 1000000000000 for OutputSize, more than any layer has"):
+        to_keras(network)

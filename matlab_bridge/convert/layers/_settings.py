@@ -7,6 +7,9 @@ import numpy as np
 from matlab_bridge._errors import InvalidNetworkError
 from matlab_bridge._layer import Layer
 
+_MOST = 2**26
+"""Units, filters, words, pixels of one axis: a layer without weights may state any number, and would be built."""
+
 
 def is_given(layer: Layer, name: str) -> bool:
     """Whether the layer has the setting, and not as MATLAB's empty array."""
@@ -41,7 +44,7 @@ def number(layer: Layer, name: str, default: float | None = None) -> float:
 
 def integer(layer: Layer, name: str, default: int | None = None) -> int:
     """A numeric setting that is a whole number."""
-    return _whole(layer, name, number(layer, name, default))
+    return whole(layer, name, number(layer, name, default))
 
 
 def sizes(layer: Layer, name: str, rank: int, default: int | None = None) -> tuple[int, ...]:
@@ -50,7 +53,7 @@ def sizes(layer: Layer, name: str, rank: int, default: int | None = None) -> tup
     Raises:
         InvalidNetworkError: if it has another number of elements, or one is not finite.
     """
-    found = tuple(_whole(layer, name, value) for value in numbers(layer, name, None if default is None else (default,)))
+    found = tuple(whole(layer, name, value) for value in numbers(layer, name, None if default is None else (default,)))
     if len(found) not in (1, rank):
         raise InvalidNetworkError(
             f"Layer {layer.name!r} ({layer.kind}) has {len(found)} numbers for {name}; {rank} or one was expected."
@@ -58,10 +61,20 @@ def sizes(layer: Layer, name: str, rank: int, default: int | None = None) -> tup
     return found * rank if len(found) == 1 else found
 
 
-def _whole(layer: Layer, name: str, value: float) -> int:
+def whole(layer: Layer, name: str, value: float) -> int:
+    """A number of a setting as the whole number that it is to be.
+
+    Raises:
+        InvalidNetworkError: it is not finite, or larger than what any layer has.
+    """
     if not np.isfinite(value):
         raise InvalidNetworkError(
             f"Layer {layer.name!r} ({layer.kind}) has {value} for {name}; a whole number was expected."
+        )
+    if abs(value) > _MOST:
+        raise InvalidNetworkError(
+            f"Layer {layer.name!r} ({layer.kind}) has {value:.0f} for {name}, more than any layer has. Is the file "
+            "damaged?"
         )
     return int(value)
 

@@ -13,7 +13,7 @@ from matlab_bridge._errors import InvalidNetworkError, UnsupportedLayerError
 from matlab_bridge._layer import Array, Layer, padded_shape
 from matlab_bridge.convert._rules import LayerRule, Parameter, Shapes, Site, Tensor, register_layer, spatial_size
 
-from ._settings import is_given, numbers, text
+from ._settings import is_given, numbers, text, whole
 
 
 def _permuted(site: Site, images: Tensor) -> Tensor:
@@ -61,7 +61,7 @@ def _spatial_shape(layer: Layer) -> tuple[int, ...]:
 
 def _output_size(layer: Layer) -> int:
     """O: stored as `[1 1 O]` or as `O`."""
-    return int(numbers(layer, "OutputSize")[-1])
+    return whole(layer, "OutputSize", numbers(layer, "OutputSize")[-1])
 
 
 @register_layer("nnet.cnn.layer.FullyConnectedLayer")

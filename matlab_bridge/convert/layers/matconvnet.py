@@ -19,7 +19,7 @@ from matlab_bridge._errors import UnsupportedLayerError
 from matlab_bridge._layer import Array, Layer
 from matlab_bridge.convert._rules import LayerRule, Parameter, Site, Tensor, register_layer
 
-from ._settings import number, numbers, sizes, text
+from ._settings import integer, number, numbers, sizes, text
 from ._window import Margins, cropped, manual_margins, padded
 from .activation import Dropout, LeakyReLU, Sigmoid, Softmax
 from .combination import Addition, DepthConcatenation
@@ -53,7 +53,7 @@ class AnySizeInput(LayerRule):
 
     def build(self, site: Site) -> Tensor:
         """Images of any height and width."""
-        return keras.Input((None, None, int(number(site.layer, "NumChannels"))), name=site.name)
+        return keras.Input((None, None, integer(site.layer, "NumChannels")), name=site.name)
 
 
 @register_layer("dagnn.Conv")

@@ -19,7 +19,7 @@ from matlab_bridge._layer import Layer
 from matlab_bridge.convert._rules import LayerRule, Parameter, Site, Tensor, register_layer
 from matlab_bridge.convert._shallow_keras import TRANSFER_FUNCTIONS, DelayedFeedback, Distance
 
-from ._settings import integer, is_given, number, numbers, text
+from ._settings import integer, is_given, numbers, text
 
 # Those that are Keras activations, by Keras' names.
 _ACTIVATIONS = {
@@ -184,5 +184,5 @@ class InputStates(LayerRule):
 
     def build(self, site: Site) -> Tensor:
         """As many steps of zeros as the longest delay."""
-        steps = int(number(site.layer, "Delays"))
+        steps = integer(site.layer, "Delays")
         return keras.layers.ZeroPadding1D((steps, 0), name=site.name)(site.input)
