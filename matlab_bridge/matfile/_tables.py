@@ -10,6 +10,9 @@ import numpy as np
 import pandas as pd
 import scipy.sparse
 
+from matlab_bridge._errors import TruncatedFileError
+
+from ._budget import BYTES_PER_BYTE, FREE_BYTES
 from ._raw import Array, check_room
 from ._values import CategoricalArray, Enumeration, MatlabObject, categorical
 
@@ -67,7 +70,10 @@ def _texts(cell: Any) -> list[str]:
 
 
 def _dense(values: scipy.sparse.csc_array[Any]) -> Array:
-    check_room(math.prod(values.shape) - values.nnz, "zeros of a sparse variable of a table")
+    # What a file of that size may take in memory, as everywhere: a few bytes may state any number of zeros.
+    nbytes = math.prod(values.shape) * values.dtype.itemsize
+    if nbytes > FREE_BYTES + BYTES_PER_BYTE * values.data.nbytes:
+        raise TruncatedFileError(f"a sparse variable of a table would take {nbytes} bytes of memory")
     return np.asarray(values.toarray())
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.sparse
 
+from matlab_bridge import TruncatedFileError
 from matlab_bridge.matfile import Enumeration, MatlabObject
-from matlab_bridge.matfile._tables import table
+from matlab_bridge.matfile._tables import _dense, table
 from tests.matlab_bridge.datasets_by_hand import cell
 
 
@@ -46,3 +48,11 @@ def test_a_calendar_duration_gives_each_row_its_own():
 def test_the_only_row_has_the_whole_object():
     value = MatlabObject("calendarDuration", {"components": {"months": np.ones((1, 1))}})
     assert frame(value, 1)["x"][0] is value
+
+
+def test_a_sparse_variable_of_a_table_may_have_as_many_zeros_as_memory_allows():
+    full = _dense(scipy.sparse.csc_array((3000, 2000)))
+    assert full.shape == (3000, 2000)
+    assert not full.any()
+    with pytest.raises(TruncatedFileError, match="a sparse variable of a table would take"):
+        _dense(scipy.sparse.csc_array((2**40, 1)))
