@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import matlab_bridge as mb
-from keras_prunelab.cli._trials import fitting
+from keras_prunelab.cli._trials import changed, fitting, readings
 
 SPOILS = {
     "times 255": lambda x: x.astype(np.float32) / 255,
@@ -92,7 +92,11 @@ def test_luck_is_no_reason_to_change_inputs(observations: int, capsys: pytest.Ca
     images = rng.integers(0, 255, (observations, 4, 4, 3)).astype(np.uint8)
     labels = np.arange(observations) % 2
     data = mb.Dataset(images, labels, ("a", "b"), "")
-    model = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Flatten(), keras.layers.Dense(2)])
+    dense = keras.layers.Dense(2)
+    model = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Flatten(), dense])
+    dense.set_weights([np.random.default_rng(0).normal(size=(48, 2)), np.zeros(2)])
+    answers = [model.predict(changed(images, its), verbose=0).argmax(1) == labels for its in readings(images)]
+    assert max(each.mean() for each in answers[1:]) > answers[0].mean()  # by luck
     assert fitting(model, data) == (data, "")
     assert "they are taken as they are" in " ".join(capsys.readouterr().out.split())
 
