@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import TYPE_CHECKING
 
@@ -20,20 +21,16 @@ if TYPE_CHECKING:
 
 CONVENTIONS = {
     "matlab": (
-        "The matlab convention follows MathWorks' example Parameter Pruning and Quantization of Image "
-        "Classification Network: every learnable counts and can be pruned (weights, biases, and the scale "
-        "and "
-        "offset of normalizations), and those go whose score is not above one threshold, so ties and "
-        "scores of "
-        "zero all go and the measured sparsity can exceed the level asked for. SynFlow is computed anew at "
-        "every "
-        "level, on the network pruned so far."
+        "The matlab convention follows MathWorks' example Parameter Pruning and Quantization of Image Classification "
+        "Network: every learnable counts and can be pruned (weights, biases, and the scale and offset of "
+        "normalizations), and those go whose score is not above one threshold, so ties and scores of zero all go and "
+        "the measured sparsity can exceed the level asked for. SynFlow is computed anew at every level, on the network "
+        "pruned so far."
     ),
     "paper": (
-        "The paper convention counts and prunes weights (kernels) only; biases and normalizations stay. "
-        "Exactly "
-        "round(s N) of the N weights go at level s, ties broken by position; SynFlow runs in rounds on an "
-        "exponential schedule (Tanaka et al. 2020)."
+        "The paper convention counts and prunes weights (kernels) only; biases and normalizations stay. Exactly "
+        "round(s N) of the N weights go at level s, ties broken by position; SynFlow runs in rounds on an exponential "
+        "schedule (Tanaka et al. 2020)."
     ),
 }
 FAMILIES = {
@@ -48,44 +45,72 @@ SAME = 1e-12
 """Sparsities that differ by less are equal but for rounding."""
 
 
+LIMITS = (0.005, 0.01, 0.02, 0.05)
+"""The losses that are allowed in turn."""
+
+
 def trade_off(findings: Findings) -> list[str]:
-    """How far the choice can be trusted: other limits, the knee, and the size of the test set."""
+    """How far the choice can be trusted: the size of the test set, the knee, and lost observations."""
     result, choice, metric = findings.result, findings.choice, findings.result.metric
-    knee = result.trade_offs.at_knee(choice.curve)
-    bend = f"bends most at {percent(knee.sparsity)}, where the {metric.label} is {metric.text(knee.accuracy)}"
-    sentences = [f"The curve of {choice.curve} {bend}."]
-    if not metric.higher_is_better:
-        return sentences
-    limits = [f"{_points(drop)}: {_reach(result, drop, choice.curve)}" for drop in (0.005, 0.01, 0.02, 0.05)]
-    sentences.insert(0, f"The sparsest level of {choice.curve} for an allowed loss of {'; '.join(limits)}.")
+    row = result.table.iloc[choice.index]
     samples = int(result.metadata.get("samples", 0))
-    if samples:
+    sentences = []
+    if metric.is_fraction and samples:
         error = math.sqrt(choice.accuracy * (1 - choice.accuracy) / samples)
         loss = choice.dense_accuracy - choice.accuracy
         sentences.append(
-            f"Measured on {samples:,} observations, the accuracy at the choice has a standard error of about "
+            f"Measured on {samples:,} observations, the {metric.label} at the choice has a standard error of about "
             f"{100 * error:.2f} points; the loss against the dense network is {100 * loss:.2f} points."
         )
-    row = result.table.iloc[choice.index]
     if "lost" in row and pd.notna(row["lost"]):
         sentences.append(
             f"{int(row['lost']):,} observations that were right before pruning are wrong at the choice, and "
             f"{int(row['gained']):,} the other way round: over the same observations, the loss has a standard error of "
             f"{metric.difference(row['loss_error'])}."
         )
-    return sentences
+    knee = result.trade_offs.at_knee(choice.curve)
+    bend = f"bends most at {percent(knee.sparsity)}, where the {metric.label} is {metric.text(knee.accuracy)}"
+    return [*sentences, f"The curve of {choice.curve} {bend}."]
+
+
+def alternatives(findings: Findings) -> pd.DataFrame:
+    """The sparsest level of all methods for several allowed losses, and the choice, with what each costs and gains."""
+    result, metric = findings.result, findings.result.metric
+    points = {"the choice": findings.choice}
+    for drop in LIMITS:
+        with contextlib.suppress(NoTradeOffError):
+            points[_allowance(result, drop)] = result.choose(max_drop=drop)
+    rows = []
+    for allowed, point in points.items():
+        row = result.table.iloc[point.index]
+        error = row.get("loss_error", math.nan)
+        loss = metric.goodness(result.dense) - metric.goodness(point.accuracy)
+        rows.append(
+            {
+                "allowed loss": allowed,
+                "method": point.curve,
+                "sparsity": percent(point.sparsity),
+                metric.label: metric.text(point.accuracy),
+                "loss": metric.difference(loss).removesuffix(" points"),
+                "error": None if pd.isna(error) else metric.difference(error).removesuffix(" points"),
+                "compression": _times(row["compression_ratio"]),
+                "bytes": f"{row['bytes']:,.0f}",
+                "speedup": _times(row["speedup"]),
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def comparison(findings: Findings) -> pd.DataFrame:
-    """Every score at the level nearest to the choice's sparsity, and how far it goes within one point."""
+    """Every method at the level nearest to the choice's sparsity, and how far it goes within several losses."""
     result, metric = findings.result, findings.result.metric
-    limit = "1 point" if metric.higher_is_better else "1 %"
     rows = []
     for score in result.scores:
         near = result.choose(sparsity=findings.choice.sparsity, score=score)
-        rows.append((score, percent(near.sparsity), metric.text(near.accuracy), _reach(result, 0.01, score)))
-    headings = ["score", "nearest sparsity", f"{metric.label} there", f"sparsest within {limit} of dense"]
-    return pd.DataFrame(rows, columns=headings)
+        reached = [_reach(result, drop, score) for drop in LIMITS]
+        rows.append((score, percent(near.sparsity), metric.text(near.accuracy), *reached))
+    limits = [f"within {_allowance(result, drop)}" for drop in LIMITS]
+    return pd.DataFrame(rows, columns=["method", "nearest level", f"{metric.label} there", *limits])
 
 
 def comparison_sentence(findings: Findings) -> str:
@@ -105,6 +130,26 @@ def comparison_sentence(findings: Findings) -> str:
         f"Near {percent(choice.sparsity)}, {best.curve} has {metric.label} {metric.text(best.accuracy)} and "
         f"{second.curve} {metric.text(second.accuracy)}; {best.curve} is the better of the two at {ahead} of "
         f"the {len(both)} levels at which both were measured."
+    )
+
+
+def difference_sentence(compared: pd.DataFrame, what: str) -> str:
+    """Where the methods differ most, and how much on the whole.
+
+    Args:
+        compared: `Findings.compared`.
+        what: `"layer"` or `"block"`, the column with the names.
+    """
+    values = compared.drop(columns=what)
+    spread = (values.max(axis=1) - values.min(axis=1)).to_numpy(dtype=float)
+    at = int(np.nanargmax(spread))
+    if spread[at] < SAME:
+        return f"All methods prune every {what} equally."
+    row = values.iloc[at].sort_values(ascending=False)
+    return (
+        f"The methods differ most in {compared[what].iloc[at]}, which is {percent(row.iloc[0])} sparse by "
+        f"{row.index[0]} and {percent(row.iloc[-1])} by {row.index[-1]}; on average over the {what}s, they are "
+        f"{100 * float(np.nanmean(spread)):.1f} points apart."
     )
 
 
@@ -203,8 +248,14 @@ def _collapse(findings: Findings, curve: str) -> str:
     return next((str(collapse) for collapse in found if collapse is not None), "")
 
 
-def _points(drop: float) -> str:
+def _allowance(result: SweepResult, drop: float) -> str:
+    if not result.metric.higher_is_better:
+        return percent(drop)
     return f"{100 * drop:g} {'point' if drop == 0.01 else 'points'}"
+
+
+def _times(ratio: float) -> str | None:
+    return None if pd.isna(ratio) else "∞" if math.isinf(ratio) else f"{ratio:.3g}×"
 
 
 def _reach(result: SweepResult, drop: float, score: str) -> str:

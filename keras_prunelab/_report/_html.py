@@ -1,23 +1,21 @@
-"""The few pieces of HTML that a report is made of; every text that comes in is escaped here."""
+"""A report as one HTML page that loads nothing; every text that comes in is escaped here."""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import singledispatch
 from html import escape as escape_markup
-from typing import Any
 
-import pandas as pd
-
-from keras_prunelab._text import visible
+from . import _document as doc
+from ._svg import DARK_COLOURS, LIGHT_COLOURS, inline, svg
 
 STYLE = """
 :root { color-scheme: light dark; --text: #1f2328; --soft: #59636e; --line: #d0d7de; --page: #ffffff;
   --card: #f6f8fa;
-  --accent: #0072b2; --alarm: #b3001b; }
+  --accent: #0072b2; --alarm: #b3001b; LIGHT }
 @media screen and (prefers-color-scheme: dark) {
   :root { --text: #e6edf3; --soft: #9aa4af; --line: #3d444d; --page: #0d1117;
-    --card: #161b22; --accent: #56b4e9; --alarm: #ff7b72; } }
+    --card: #161b22; --accent: #56b4e9; --alarm: #ff7b72; DARK } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 57rem; padding: 2.5rem 1.5rem 4rem; background: var(--page);
   color: var(--text); font: 1rem/1.6 system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
@@ -38,7 +36,7 @@ li { margin: .25rem 0; }
 .warning { border-left: 4px solid var(--alarm); padding: .5rem 1rem; background: var(--card); color: var(--alarm);
   font-weight: 600; }
 figure { margin: 1.2rem 0; }
-figure img { width: 100%; height: auto; display: block; }
+figure svg { width: 100%; max-width: 6.5in; height: auto; display: block; }
 figcaption { margin-top: .4rem; }
 .scroll { overflow-x: auto; margin: .8rem 0; }
 table { border-collapse: collapse; width: 100%; font-size: .88rem; font-variant-numeric: tabular-nums; }
@@ -49,134 +47,163 @@ th { font-weight: 600; border-bottom-width: 2px; }
 th.number, td.number { text-align: right; white-space: nowrap; }
 code, pre { font-family: ui-monospace, "Cascadia Mono", Consolas, Menlo, monospace; font-size: .85em; }
 pre { background: var(--card); padding: .8rem 1rem; overflow-x: auto; line-height: 1.45; }
-summary { cursor: pointer; color: var(--accent); }
-dt { font-weight: 600; margin-top: .9rem; }
-dd { margin: .1rem 0 0; }
-.answer { color: var(--soft); }
-@page { size: A4; margin: 18mm 17mm; }
+.meta { margin: 0; }
+nav { font-size: .92rem; margin: 1rem 0; }
+nav ol { list-style: none; padding: 0; margin: 0; columns: 2; }
+nav a { color: var(--accent); }
+.note, .terms { font-size: .88rem; color: var(--soft); }
+.terms dt { float: left; font-weight: 600; margin-right: .5em; color: var(--text); }
+.terms dd { margin: 0 0 .15rem; }
+h4 { font-size: 1rem; margin: .9rem 0 .1rem; }
+.prompt { border-left: 3px solid var(--accent); padding-left: .8rem; font-style: italic; }
+.sources li { margin: .15rem 0; }
+@page { size: PAPER; margin: 20mm; }
 @media print {
-  body { max-width: none; padding: 0; font-size: 10.5pt; }
-  h2, h3 { break-after: avoid; }
-  figure, tr, .headline, dt, pre { break-inside: avoid; }
+  body { max-width: none; padding: 0; font-size: 9.5pt; line-height: 1.38; }
+  h1 { font-size: 1.6rem; }
+  h2 { margin: 1rem 0 .3rem; padding-top: .4rem; }
+  h2, h3, h4, caption { break-after: avoid; }
+  p, ul, dl, .scroll { margin: .3rem 0; }
+  figure { margin: .5rem 0; }
+  th, td { padding: .12rem .7rem .12rem 0; }
+  figure, tr, .headline, dt, .prompt { break-inside: avoid; }
   .scroll, pre { overflow: visible; }
   pre { white-space: pre-wrap; }
   thead { display: table-header-group; }
-  details::details-content { content-visibility: visible; block-size: auto; }
 }
 """
 
 
-def page(title: str, body: Iterable[str]) -> str:
-    """A whole document that loads nothing from anywhere."""
-    # The policy makes a promise of it: whatever a name or a note contains, a browser fetches and runs
-    # nothing.
+def write(document: doc.Document) -> bytes:
+    """The whole page, as UTF-8."""
+    # The policy makes a promise of it: whatever a name or a note contains, a browser fetches and runs nothing.
+    style = STYLE.replace("PAPER", document.paper.replace("a4", "A4"))
+    for name, colours in (("LIGHT", LIGHT_COLOURS), ("DARK", DARK_COLOURS)):
+        style = style.replace(f" {name} ", " " + " ".join(f"{key}: {value};" for key, value in colours.items()) + " ")
+    body = "\n".join([*_title(document), *_body(document)])
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
-        "style-src 'unsafe-inline'\">\n"
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; style-src \'unsafe-inline\'">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        + "\n".join(body)
-        + "\n</body>\n</html>\n"
-    )
+        f'<meta name="author" content="{escape(document.author)}">\n'
+        f"<title>{escape(document.title)}</title>\n<style>{style}</style>\n</head>\n"
+        f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+    ).encode()
 
 
 def escape(text: str) -> str:
-    """Text for HTML, between tags or quotes; a number and its percent sign stay on one line."""
-    return escape_markup(visible(text).replace(" %", "\N{NO-BREAK SPACE}%"))
+    """Text for HTML, between tags or quotes."""
+    return escape_markup(doc.shown(text))
 
 
-def heading(text: str, level: int = 2) -> str:
-    """A heading of level 1 to 3."""
-    return f"<h{level}>{escape(text)}</h{level}>"
+def _title(document: doc.Document) -> Iterator[str]:
+    yield f"<header>\n<h1>{escape(document.title)}</h1>"
+    yield f'<p class="meta">{escape(document.byline)}</p>\n<p class="meta">{escape(document.about)}</p>'
+    yield "</header>"
+    links = (f'<li><a href="#section-{n}">{escape(text)}</a></li>' for n, text in enumerate(document.contents, start=1))
+    yield f'<nav aria-label="Contents">\n<ol>{"".join(links)}</ol>\n</nav>'
 
 
-def paragraph(text: str, kind: str = "") -> str:
-    """A paragraph; `kind` is a class of the style sheet."""
-    return f'<p class="{kind}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>"
+def _body(document: doc.Document) -> Iterator[str]:
+    section = 0
+    for block in document.blocks:
+        if isinstance(block, doc.Heading) and block.level == 1:
+            section += 1
+            yield f'<h2 id="section-{section}">{escape(block.text)}</h2>'
+        else:
+            yield _element(block, document)
 
 
-def bullets(texts: Iterable[str]) -> str:
-    """An unordered list."""
-    return "<ul>" + "".join(f"<li>{escape(text)}</li>" for text in texts) + "</ul>"
+@singledispatch
+def _element(block: doc.Block, document: doc.Document) -> str:
+    raise NotImplementedError(f"{type(block).__name__} has no form in HTML.")
 
 
-def questions(pairs: Iterable[tuple[str, str]]) -> str:
-    """Questions, each with what this result says to it."""
-    items = (f'<dt>{escape(asked)}</dt><dd class="answer">{escape(known)}</dd>' for asked, known in pairs)
-    return "<dl>" + "".join(items) + "</dl>"
+@_element.register
+def _(block: doc.Heading, document: doc.Document) -> str:  # noqa: ARG001  # one signature for all blocks
+    return f"<h{block.level + 1}>{escape(block.text)}</h{block.level + 1}>"
 
 
-def headline(numbers: Mapping[str, str], reason: str) -> str:
-    """The main numbers side by side, each over its caption, and a paragraph."""
-    cells = (f"<div><b>{escape(value)}</b><span>{escape(name)}</span></div>" for name, value in numbers.items())
-    return f'<div class="headline"><div class="figures">{"".join(cells)}</div>{paragraph(reason)}</div>'
+@_element.register
+def _(block: doc.Paragraph, document: doc.Document) -> str:
+    kind = "" if block.kind == "body" else f' class="{block.kind}"'
+    return f"<p{kind}>{_text(block.text, document)}</p>"
 
 
-def plot(light: bytes, dark: bytes, alternative: str, caption: str) -> str:
-    """A plot as SVG in two themes; the screen's setting chooses, and paper gets the light one.
+@_element.register
+def _(block: doc.Bullets, document: doc.Document) -> str:
+    return "<ul>" + "".join(f"<li>{_text(item, document)}</li>" for item in block.items) + "</ul>"
 
-    Args:
-        light: the SVG for light backgrounds and paper.
-        dark: the SVG for dark screens.
-        alternative: what the plot shows, for readers who do not see it.
-        caption: the text below it.
-    """
+
+@_element.register
+def _(block: doc.KeyNumbers, document: doc.Document) -> str:  # noqa: ARG001
+    cells = (f"<div><b>{escape(value)}</b><span>{escape(name)}</span></div>" for name, value in block.numbers.items())
+    return f'<div class="headline"><div class="figures">{"".join(cells)}</div><p>{escape(block.reason)}</p></div>'
+
+
+@_element.register
+def _(block: doc.Definitions, document: doc.Document) -> str:  # noqa: ARG001
+    items = (f"<dt>{escape(term)}</dt><dd>{escape(meaning)}</dd>" for term, meaning in block.terms.items())
+    return f'<dl class="terms">{"".join(items)}</dl>'
+
+
+@_element.register
+def _(block: doc.Question, document: doc.Document) -> str:  # noqa: ARG001
+    prompt = f'<p class="prompt">{escape(doc.PROMPT)} {escape(block.prompt)}</p>' if block.prompt else ""
+    return f"<h3>{escape(block.asked)}</h3><p>{escape(block.known)}</p>{prompt}"
+
+
+@_element.register
+def _(block: doc.Figure, document: doc.Document) -> str:
+    label = document.labels[block.key]
+    name = _identifier(label)
+    drawing = inline(svg(block.draw()), name).replace(
+        "<svg ", f'<svg role="img" aria-label="{escape(block.alternative)}" ', 1
+    )
     return (
-        f'<figure><picture><source srcset="{_data(dark)}" media="screen and (prefers-color-scheme: dark)">'
-        f'<img src="{_data(light)}" alt="{escape(alternative)}"></picture>'
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
+        f'<figure id="{name}">{drawing}\n<figcaption>{escape(label)}. {escape(block.caption)}</figcaption></figure>'
     )
 
 
-def table(frame: pd.DataFrame, caption: str = "", formats: Mapping[str, Callable[[Any], str]] | None = None) -> str:
-    """A table; numbers stand to the right, and missing values are a dash.
-
-    Args:
-        frame: the rows; column names are the headings, with spaces for underscores.
-        caption: the text above it.
-        formats: how to print the values of a column; whole numbers get thousands separators by themselves.
-    """
-    formats = formats or {}
-    sides = {
-        name: ' class="number"' if pd.api.types.is_numeric_dtype(frame[name]) or name in formats else ""
-        for name in frame.columns
-    }
-    head = "".join(f"<th{sides[name]}>{escape(str(name).replace('_', ' '))}</th>" for name in frame.columns)
-    rows = []
-    for values in frame.itertuples(index=False, name=None):
-        cells = (
-            f"<td{sides[name]}>{escape(_cell(value, formats.get(str(name))))}</td>"
-            for name, value in zip(frame.columns, values, strict=True)
-        )
-        rows.append("<tr>" + "".join(cells) + "</tr>")
-    above = f"<caption>{escape(caption)}</caption>" if caption else ""
+@_element.register
+def _(block: doc.Table, document: doc.Document) -> str:
+    label = document.labels[block.key]
+    sides = [' class="number"' if is_number else "" for is_number in block.are_numbers]
+    head = "".join(
+        f'<th scope="col"{side}>{escape(name)}</th>' for name, side in zip(block.headings, sides, strict=True)
+    )
+    rows = "\n".join(f"<tr>{_cells(cells, sides)}</tr>" for cells in block.rows)
     return (
-        f'<div class="scroll"><table>{above}<thead><tr>{head}</tr></thead>\n<tbody>'
-        + "\n".join(rows)
-        + "</tbody></table></div>"
+        f'<div class="scroll" id="{_identifier(label)}" tabindex="0" role="region" aria-label="{escape(label)}"><table>'
+        f"<caption>{escape(label)}. {escape(block.caption)}</caption><thead><tr>{head}</tr></thead>\n"
+        f"<tbody>{rows}</tbody></table></div>"
     )
 
 
-def preformatted(text: str) -> str:
-    """Text as it is, in a typewriter's face."""
-    return f"<pre>{escape(text)}</pre>"
+@_element.register
+def _(block: doc.Code, document: doc.Document) -> str:  # noqa: ARG001
+    return f'<pre tabindex="0"><code>{escape(block.text)}</code></pre>'
 
 
-def details(summary: str, content: str) -> str:
-    """Content that a click opens, and that paper shows where the browser can."""
-    return f"<details><summary>{escape(summary)}</summary>{content}</details>"
+@_element.register
+def _(block: doc.Sources, document: doc.Document) -> str:  # noqa: ARG001
+    return '<ul class="sources">' + "".join(f"<li>{escape(work)}</li>" for work in block.works) + "</ul>"
 
 
-def _cell(value: Any, text: Callable[[Any], str] | None) -> str:
-    if pd.isna(value):
-        return "–"  # noqa: RUF001  # an en dash, the sign for nothing in a table
-    if text is not None:
-        return text(value)
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return f"{value:,}" if pd.api.types.is_integer(value) else str(value)
+def _cells(cells: Iterable[str], sides: Iterable[str]) -> str:
+    return "".join(f"<td{side}>{escape(cell)}</td>" for cell, side in zip(cells, sides, strict=True))
 
 
-def _data(svg: bytes) -> str:
-    return "data:image/svg+xml;base64," + base64.b64encode(svg).decode("ascii")
+def _text(text: doc.Text, document: doc.Document) -> str:
+    labels: Mapping[str, str] = document.labels
+    parts = (text,) if isinstance(text, str) else text
+    return "".join(
+        escape(part)
+        if isinstance(part, str)
+        else f'<a href="#{_identifier(labels[part.key])}">{escape(labels[part.key])}</a>'
+        for part in parts
+    )
+
+
+def _identifier(label: str) -> str:
+    return label.lower().replace(" ", "-")

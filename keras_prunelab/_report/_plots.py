@@ -2,32 +2,49 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from keras_prunelab._sweep._metric import percent
-from keras_prunelab._sweep._plot import accuracy_figure, write_figure
-from keras_prunelab._sweep._style import FONT, HEIGHT, LIGHT, NO_TEX, Theme, new_figure, percent_axis, plain
+from keras_prunelab._sweep._placement import place_legend
+from keras_prunelab._sweep._plot import accuracy_figure, draw_accuracy, write_figure
+from keras_prunelab._sweep._style import (
+    FONT,
+    LIGHT,
+    MARKERS,
+    NO_TEX,
+    Theme,
+    line_style,
+    new_figure,
+    percent_axis,
+    plain,
+)
 
+from ._degradation import breaking_range
 from ._findings import Findings
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from keras_prunelab._sweep._choice import Choice
     from keras_prunelab._sweep._result import SweepResult
 
-MAX_BARS = 60
-"""Bars up to which each is labelled with its value; with more layers, normalizations are left out first."""
+MAX_BARS = 22
+"""Bars of one chart; of more layers or blocks the most and the least pruned are drawn, and a table has them all."""
+SMALL = FONT - 1.5
+"""Points: the smallest letters of a figure."""
+_BAR = 0.23
+"""Inches for each bar."""
+_AXIS = 0.75
+"""Inches for the axis below the bars."""
 
 
 @NO_TEX
@@ -39,15 +56,16 @@ def bar_figure(groups: pd.DataFrame, what: str, theme: Theme = LIGHT) -> Figure:
         what: `"layer"` or `"block"`, the column with the names.
         theme: the colours.
     """
+    groups, left_out = extremes(groups, "sparsity")
     figure, axes = new_figure(theme, _height(len(groups)))
     values = groups["sparsity"].to_numpy(dtype=float)
     axes.barh(np.arange(len(values)), values, color=theme.series[0])
-    _label_bars(axes, values, [percent(value) for value in values], theme)
+    _label_bars(axes, values, ["" if np.isnan(value) else percent(value) for value in values], theme)
     _name_bars(axes, groups[what])
     percent_axis(axes, "x")
     axes.set_xlim(0, 1.14)
     axes.set_xticks(np.linspace(0, 1, 6))
-    axes.set_xlabel(f"sparsity of each {what} (%), early {what}s on top")
+    axes.set_xlabel(f"sparsity of each {what} (%), {_order(what, left_out)}")
     return figure
 
 
@@ -55,9 +73,11 @@ def bar_figure(groups: pd.DataFrame, what: str, theme: Theme = LIGHT) -> Figure:
 def filter_figure(layers: pd.DataFrame, theme: Theme = LIGHT) -> Figure:
     """Removed and remaining filters (units in fully connected layers) of each layer as stacked bars."""
     layers = layers[layers["filters"].notna()]
-    removed = layers["filters_removed"].to_numpy(dtype=float)
-    remaining = layers["filters"].to_numpy(dtype=float) - removed
-    figure, axes = new_figure(theme, _height(len(layers)))
+    share = layers["filters_removed"].astype(float) / layers["filters"].astype(float)
+    layers, left_out = extremes(layers.assign(share=share), "share")
+    removed = layers["filters_removed"].to_numpy(dtype=float, na_value=0.0)
+    remaining = layers["filters"].to_numpy(dtype=float, na_value=0.0) - removed
+    figure, axes = new_figure(theme, _height(len(layers)) + 0.25)
     place = np.arange(len(layers))
     axes.barh(place, remaining, color=theme.series[0], label="remaining")
     axes.barh(
@@ -71,19 +91,80 @@ def filter_figure(layers: pd.DataFrame, theme: Theme = LIGHT) -> Figure:
         label="removed",
     )
     counts = zip(layers["filters_removed"], layers["filters"], strict=True)
-    _label_bars(axes, removed + remaining, [f"{gone} of {all_of_them} removed" for gone, all_of_them in counts], theme)
+    texts = ["" if pd.isna(gone) else f"{gone:,} of {all_of_them:,} removed" for gone, all_of_them in counts]
+    _label_bars(axes, removed + remaining, texts, theme)
     _name_bars(axes, layers["layer"])
-    axes.set_xlabel("filters of convolutions, units of fully connected layers")
-    axes.set_xlim(0, 1.32 * max((removed + remaining).max(initial=0), 1))
-    legend = axes.legend(
-        loc="lower center",
-        bbox_to_anchor=(0.5, 1.0),
-        ncols=2,
-        fontsize=FONT - 1,
-        frameon=False,
-        labelcolor=theme.text,
-    )
-    legend.set_in_layout(True)
+    axes.set_xlabel(f"filters or units; {_order('layer', left_out)}")
+    axes.set_xlim(0, 1.36 * max((removed + remaining).max(initial=0), 1))
+    _legend_above(axes, theme, 2)
+    return figure
+
+
+@NO_TEX
+def compared_figure(compared: pd.DataFrame, what: str, theme: Theme = LIGHT) -> Figure:
+    """The sparsity of each block or layer by several methods: bars, or of many the curves from early to late.
+
+    Args:
+        compared: `Findings.compared`.
+        what: `"layer"` or `"block"`, the column with the names.
+        theme: the colours.
+    """
+    curves = [name for name in compared.columns if name != what]
+    if len(compared) * len(curves) > 1.5 * MAX_BARS:
+        return _depth_figure(compared, what, curves, theme)
+    thickness = 0.8 / len(curves)
+    figure, axes = new_figure(theme, _AXIS + 0.3 + len(compared) * max(_BAR, 0.19 * len(curves)))
+    place = np.arange(len(compared))
+    for number, curve in enumerate(curves):
+        values = compared[curve].to_numpy(dtype=float)
+        where = place + (number - (len(curves) - 1) / 2) * thickness
+        axes.barh(where, values, thickness, color=theme.series[number % len(theme.series)], label=plain(curve))
+        _label_bars(axes, values, [percent(value) for value in values], theme, where)
+    _name_bars(axes, compared[what])
+    percent_axis(axes, "x")
+    axes.set_xlim(0, 1.14)
+    axes.set_xticks(np.linspace(0, 1, 6))
+    axes.set_xlabel(f"sparsity of each {what} (%), {_order(what, 0)}")
+    if len(curves) > 1:
+        _legend_above(axes, theme, len(curves))
+    return figure
+
+
+def _depth_figure(compared: pd.DataFrame, what: str, curves: Sequence[str], theme: Theme) -> Figure:
+    figure, axes = new_figure(theme)
+    place = np.arange(1, len(compared) + 1)
+    for number, curve in enumerate(curves):
+        axes.plot(
+            place,
+            compared[curve],
+            color=theme.series[number % len(theme.series)],
+            marker=MARKERS[number % len(MARKERS)],
+            markersize=3,
+            linewidth=1.1,
+            linestyle=line_style(number),
+            label=plain(curve),
+        )
+    percent_axis(axes, "y")
+    axes.set_ylim(-0.04, 1.04)
+    axes.set_xlabel(f"{what}s, counted from early to late")
+    axes.set_ylabel("sparsity (%)")
+    place_legend(axes, **_look(theme))
+    return figure
+
+
+@NO_TEX
+def break_figure(result: SweepResult, choice: Choice, limits: tuple[float, float], theme: Theme = LIGHT) -> Figure:
+    """The part of the curves in which they fall.
+
+    Args:
+        result: a sweep.
+        choice: the chosen point.
+        limits: the lowest and the highest sparsity.
+        theme: the colours.
+    """
+    figure, axes = new_figure(theme)
+    is_inside = result.table["sparsity"].between(limits[0] - 1e-9, limits[1] + 1e-9)
+    draw_accuracy(axes, replace(result, table=result.table[is_inside]), choice, theme)
     return figure
 
 
@@ -96,7 +177,8 @@ def save_plots(result: SweepResult, choice: Choice | None, folder: str | os.Path
         folder: where to write; made where it does not exist.
 
     Returns:
-        The paths: `accuracy.png`, `layers.png`, `filters.png` (where there are filters) and `blocks.png`.
+        The paths: `accuracy.png`, `break.png` (where the curves break in a part of the range), `layers.png`,
+        `filters.png` (where there are filters) and `blocks.png`.
 
     Examples:
         `kpl.save_plots(result, result.choose(max_drop=0.01), "plots")`
@@ -109,64 +191,87 @@ def save_plots(result: SweepResult, choice: Choice | None, folder: str | os.Path
     )
     for name, draw in plots.items():
         paths.append(folder / f"{name}.png")
-        write_figure(draw(LIGHT), paths[-1])
+        write_figure(draw(), paths[-1])
     return paths
 
 
-def figures(findings: Findings) -> dict[str, Callable[[Theme], Figure]]:
-    """Every plot of a choice, by name, to be drawn in a theme."""
-    layers, blocks = findings.layers, findings.blocks
-    plots: dict[str, Callable[[Theme], Figure]] = {
-        "accuracy": lambda theme: accuracy_figure(findings.result, findings.choice, theme),
-        "layers": lambda theme: bar_figure(_worth_a_bar(layers), "layer", theme),
-        "filters": lambda theme: filter_figure(layers, theme),
-        "blocks": lambda theme: bar_figure(blocks, "block", theme),
-    }
-    if not layers["filters"].notna().any():
-        del plots["filters"]
+def figures(findings: Findings) -> dict[str, Callable[[], Figure]]:
+    """Every plot of a choice, by name, to be drawn."""
+    result, choice, layers = findings.result, findings.choice, findings.layers
+    plots: dict[str, Callable[[], Figure]] = {"accuracy": lambda: accuracy_figure(result, choice)}
+    limits = breaking_range(result, choice.sparsity)
+    if limits is not None:
+        plots["break"] = lambda: break_figure(result, choice, limits)
+    plots["layers"] = lambda: bar_figure(layers, "layer")
+    if layers["filters"].notna().any():
+        plots["filters"] = lambda: filter_figure(layers)
+    plots["blocks"] = lambda: compared_figure(findings.compared("block"), "block")
     return plots
 
 
-def _worth_a_bar(layers: pd.DataFrame) -> pd.DataFrame:
-    return layers if len(layers) <= MAX_BARS else layers[~layers["type"].str.endswith("Normalization")]
+def extremes(groups: pd.DataFrame, by: str) -> tuple[pd.DataFrame, int]:
+    """The rows that a chart has room for.
+
+    Args:
+        groups: a table with one row for each layer or block.
+        by: the column that orders them.
+
+    Returns:
+        The table, and 0; or of a long one the rows with the largest and the smallest values, descending, with a row of
+        missing values named `"⋮"` between them, and how many were left out.
+    """
+    if len(groups) <= MAX_BARS:
+        return groups, 0
+    ordered = groups.sort_values(by, ascending=False, kind="stable", ignore_index=True)
+    half, last = MAX_BARS // 2, len(groups)
+    chosen = ordered.reindex([*range(half), last, *range(last - half, last)])
+    names = [name for name in ("layer", "block") if name in chosen]
+    chosen.loc[last, names] = "⋮"
+    return chosen.reset_index(drop=True), last - 2 * half
 
 
-@NO_TEX
-def svg(figure: Figure) -> bytes:
-    """The figure as SVG, with its letters as outlines, so that it looks the same everywhere."""
-    content = io.BytesIO()
-    figure.savefig(content, format="svg", metadata={"Date": None})
-    return content.getvalue()
+def _order(what: str, left_out: int) -> str:
+    return f"the {MAX_BARS // 2} highest and lowest" if left_out else f"early {what}s on top"
 
 
 def _height(bars: int) -> float:
-    """Inches: as much as the names need, up to a page."""
-    return min(max(HEIGHT * 0.5, 1.1 + 0.27 * bars), 9.5)
+    """Inches: as much as the names need."""
+    return max(1.4, _AXIS + _BAR * bars)
 
 
-def _font(bars: int) -> float:
-    """Points: as large as the space of a bar allows."""
-    return min(FONT - 2, 0.75 * 72 * (_height(bars) - 1.1) / bars)
+def _look(theme: Theme) -> dict[str, object]:
+    return {
+        "fontsize": FONT - 1,
+        "labelcolor": theme.text,
+        "facecolor": theme.background,
+        "edgecolor": theme.faint,
+    }
+
+
+def _legend_above(axes: Axes, theme: Theme, columns: int) -> None:
+    look = {"fontsize": FONT - 1, "frameon": False, "labelcolor": theme.text}
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, **look)
 
 
 def _name_bars(axes: Axes, names: pd.Series) -> None:
-    axes.set_yticks(range(len(names)), [plain(_shortened(name)) for name in names], fontsize=_font(len(names)))
+    axes.set_yticks(range(len(names)), [plain(_shortened(name)) for name in names], fontsize=FONT - 1)
     axes.set_ylim(len(names) - 0.4, -0.6)  # the first layer on top
     axes.grid(visible=False, axis="y")
 
 
-def _label_bars(axes: Axes, ends: NDArray[np.float64], texts: Sequence[str], theme: Theme) -> None:
-    if len(texts) > MAX_BARS:
-        return
-    for at, (end, text) in enumerate(zip(ends, texts, strict=True)):
+def _label_bars(
+    axes: Axes,
+    ends: NDArray[np.float64],
+    texts: Sequence[str],
+    theme: Theme,
+    places: NDArray[np.float64] | None = None,
+) -> None:
+    places = np.arange(len(ends)) if places is None else places
+    for at, end, text in zip(places, ends, texts, strict=True):
+        if not text:
+            continue
         axes.annotate(
-            text,
-            (end, at),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=_font(len(texts)),
-            color=theme.text,
+            text, (end, at), xytext=(4, 0), textcoords="offset points", va="center", fontsize=SMALL, color=theme.text
         )
 
 

@@ -1,48 +1,17 @@
-"""The open questions of a lab sheet, each with the numbers of the result that bear on it."""
+"""The open questions of a lab sheet: answered as far as the result goes, with what is left to its reader."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-import numpy as np
-
 from keras_prunelab._sweep._metric import percent
 
+from ._document import Question
 from ._findings import Findings
 
 
-class Question(NamedTuple):
-    """A question for the reader, and what this result says to it."""
-
-    asked: str
-    known: str
-
-
 def questions(findings: Findings) -> list[Question]:
-    """The questions that the result has numbers for; they are for the reader to answer."""
-    candidates = (
-        _degradation(findings),
-        _threshold(findings),
-        _gain(findings),
-        _training(findings),
-        _other_data(findings),
-    )
+    """The questions that the result has numbers for."""
+    candidates = (_threshold(findings), _gain(findings), _training(findings), _other_data(findings))
     return [question for question in candidates if question is not None]
-
-
-def _degradation(findings: Findings) -> Question | None:
-    table, metric = findings.result.curves, findings.result.metric
-    curve = table[table["curve"] == findings.choice.curve].sort_values("sparsity")
-    if len(curve) < 2:
-        return None
-    steepest = int(np.diff(curve[metric.name].map(metric.goodness).to_numpy(dtype=float)).argmin())
-    before, after = curve.iloc[steepest], curve.iloc[steepest + 1]
-    return Question(
-        "Does the network degrade gradually or all at once, and is the curve sampled finely enough there?",
-        f"The largest step between neighbouring levels of {findings.choice.curve} is from "
-        f"{percent(before['sparsity'])}, {metric.label} {metric.text(before[metric.name])}, to "
-        f"{percent(after['sparsity'])}, {metric.text(after[metric.name])}.",
-    )
 
 
 def _threshold(findings: Findings) -> Question | None:
@@ -54,7 +23,9 @@ def _threshold(findings: Findings) -> Question | None:
     return Question(
         "Why does one threshold for the whole network empty some layers and spare others?",
         f"{largest['layer']} ({largest['type']}) holds {percent(share)} of the counted weights and is "
-        f"{percent(largest['sparsity'])} sparse; the whole network is {percent(findings.choice.sparsity)}.",
+        f"{percent(largest['sparsity'])} sparse; the whole network is {percent(findings.choice.sparsity)}. A threshold "
+        "compares the scores of all layers as they are, and layers with many inputs have smaller weights each.",
+        "Compare with a run that prunes every layer equally (--scope layer): does it keep what this one empties?",
     )
 
 
@@ -67,6 +38,7 @@ def _gain(findings: Findings) -> Question | None:
         f"{percent(findings.choice.sparsity)} of the counted weights are zero and {percent(kept / total)} of "
         "the multiply-adds remain; a file that stores zeros like other numbers keeps its size until it is "
         "compressed.",
+        "Which of the two would matter on your device, and which zeros could it skip?",
     )
 
 
@@ -77,16 +49,19 @@ def _training(findings: Findings) -> Question:
         return Question(
             "Would more training after pruning, or other training, move the choice further?",
             f"At the choice the network was trained after pruning, {choice.training}, and reached {at}.",
+            "How long did that training take, against the gain?",
         )
     others = [text for text in dict.fromkeys(findings.result.table["training"]) if text != "none"]
     if others:
         return Question(
             "Why is the choice a curve without training?",
             f"Other curves of this sweep were trained after pruning ({'; '.join(others)}); the choice was not: {at}.",
+            "What would you expect of longer training?",
         )
     return Question(
         "Would some epochs of training after pruning move the choice further?",
         f"Nothing was trained in this sweep: {at} is what is left right after weights were set to zero.",
+        "Train the pruned network for an epoch with its zeros kept, and measure again.",
     )
 
 
@@ -95,5 +70,6 @@ def _other_data(findings: Findings) -> Question:
     return Question(
         "Does the choice hold on other data, for instance with noise?",
         f"The choice was made on the same {samples:,} observations on which the "
-        f"{findings.result.metric.label} was measured; measure again on data that had no part in the choice.",
+        f"{findings.result.metric.label} was measured, so it is a little too good: of many levels the luckiest is preferred.",
+        "Measure the pruned network on data that had no part in the choice, and on noisy data.",
     )

@@ -1,31 +1,30 @@
-"""`report`: a sweep and its choice as one HTML file that follows a lab sheet question by question."""
+"""`report`: a sweep and its choice as an HTML page, a Word file or a PDF that follows a lab sheet question by question."""
 
 from __future__ import annotations
 
+import datetime
 import os
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import pandas as pd
 
-from keras_prunelab._sweep._call import NEEDED
+from keras_prunelab._errors import UnknownNameError
 from keras_prunelab._sweep._files import loaded_from
-from keras_prunelab._sweep._metric import percent
-from keras_prunelab._sweep._plot import accuracy_figure
-from keras_prunelab._sweep._style import DARK, LIGHT
 from keras_prunelab._util._atomic import refuse_to_overwrite, replacing
 
-from . import _answers, _html
-from ._findings import Findings
-from ._plots import MAX_BARS, figures, svg
-from ._questions import questions
+from . import _html, _pdf, _word
+from ._compose import Given, compose
+from ._document import Document, Paper
+from ._files import Files, Notes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
     from keras_prunelab._sweep._choice import Choice
     from keras_prunelab._sweep._result import SweepResult
+
+WRITERS: dict[str, Callable[[Document], bytes]] = {".html": _html.write, ".docx": _word.write, ".pdf": _pdf.write}
+"""What makes a file of a document, by the ending of its name."""
 
 
 def report(
@@ -34,25 +33,38 @@ def report(
     path: str | os.PathLike[str],
     *,
     title: str = "Pruning report",
+    author: str = "",
+    course: str = "",
+    date: datetime.date | str | None = None,
+    notes: Notes = (),
+    files: Files = (),
+    paper: Paper = "a4",
     network_summary: str | pd.DataFrame | None = None,
-    notes: Sequence[str] = (),
     loading: str = "",
     command: str = "",
 ) -> Path:
-    """Write a report of a sweep as one HTML file that needs nothing else: no network, no fonts, no scripts.
+    """Write a report of a sweep as a Word file, a PDF, or one HTML page that needs nothing else.
 
-    It has the choice and its reason, the graph, the trade-off, a comparison of the scores, the sparsity of
-    each layer and block with sentences computed from them, open questions with the numbers that bear on them,
-    and an appendix with all tables. It prints on A4 and follows the screen's light or dark setting.
+    All three say the same: the network, the data and the files; how the metric falls with sparsity, and why; the choice
+    with its reason, its standard error and its alternatives; the accuracy of each class; the methods compared layer by
+    layer; where the zeros are; open questions, answered as far as the data goes; what was done, as a command line and
+    as Python; versions and references. The Word file has real headings, captions and a table of contents, and can be
+    edited; the PDF is tagged (PDF/UA-1), with vector figures; the page follows the screen's light or dark setting.
 
     Args:
         result: a sweep.
-        choice: a point of it, from `result.choose`; None where no level is chosen: the report then has the graph and
-            the points, and where no level is meaningful, the reason.
-        path: the file to write; replaced only when the new one is whole. Its folder is made where needed.
+        choice: a point of it, from `result.choose`; None where no level is chosen: the report then has the graph, and
+            where no level is meaningful, the reason.
+        path: the file to write: `.html`, `.docx` or `.pdf`; replaced only when the new one is whole. Its folder is made
+            where needed.
         title: the heading.
-        network_summary: the layers of the network for the appendix, as text or as a table.
-        notes: paragraphs of your own, such as where the data comes from.
+        author: who hands it in.
+        course: what for.
+        date: when, a date or any text in the form `"2026-05-31"`; None for today.
+        notes: text of your own, one or several, in Markdown: paragraphs, headings, lists and code.
+        files: the files that belong to it, listed with their sizes: paths, or what each is by its path.
+        paper: the format of the pages, `"a4"` or `"letter"`.
+        network_summary: the layers of the network, as text or as a table.
         loading: Python that makes `model` and `data`, to stand before the call that repeats the sweep.
         command: the command line that made the report, to stand beside it.
 
@@ -61,227 +73,35 @@ def report(
 
     Raises:
         OverwriteError: `path` is the file that the result was loaded from.
+        UnknownNameError: there is no such format or paper, or `date` is none.
+        MissingBackendError: the format needs a package that is not installed.
 
     Examples:
-        `kpl.report(result, result.choose(max_drop=0.01), "lab.html", title="Lab 5", notes=["Group 7"])`
+        `kpl.report(result, result.choose(max_drop=0.01), "lab.docx", title="Lab 5", author="A. Student")`
     """
     target = Path(path)
+    write = WRITERS.get(target.suffix.lower())
+    if write is None:
+        raise UnknownNameError(f"A report is a {', '.join(WRITERS)} file, but got {os.fspath(path)!r}.")
+    if paper not in get_args(Paper):
+        raise UnknownNameError(f"paper is 'a4' or 'letter', but got {paper!r}.")
     refuse_to_overwrite(loaded_from(result), target)
+    given = Given(
+        title, author, course, _date(date), notes, files, paper, network_summary, loading=loading, command=command
+    )
+    content = write(compose(result, choice, given))
     target.parent.mkdir(parents=True, exist_ok=True)
-    repeat = _repeat(result, loading, command)
-    sections: tuple[str, ...]
-    if choice is None:
-        sections = (
-            *_title(result, None, title),
-            *map(_html.paragraph, notes),
-            *_graph(result),
-            *_appendix(result, None, network_summary, repeat),
-        )
-    else:
-        findings = Findings.of(result, choice)
-        sections = (
-            *_title(result, choice, title),
-            *_headline(findings),
-            *map(_html.paragraph, notes),
-            *_graph_and_trade_off(findings),
-            *_inside(findings),
-            *_appendix(result, findings, network_summary, repeat),
-        )
     with replacing(target) as temporary:
-        temporary.write_text(_html.page(title, sections), encoding="utf-8")
+        temporary.write_bytes(content)
     return target
 
 
-def _title(result: SweepResult, choice: Choice | None, title: str) -> Iterator[str]:
-    facts = result.metadata
-    yield _html.heading(title, 1)
-    about = [f"network {facts['model']}"] if "model" in facts else []
-    about += [f"{int(facts['samples']):,} observations"] if "samples" in facts else []
-    about += [f"{len(result.class_names)} classes"] if result.class_names else []
-    about += [f"{result.convention} convention", f"scope {facts.get('scope', 'global')}"]
-    yield _html.paragraph(", ".join(about), "meta")
-    if not result.complete:
-        yield _html.paragraph(
-            f"This sweep was stopped before its end, after {len(result.table)} measured points.",
-            "warning",
-        )
-    for doubt in result.doubts(choice):
-        yield _html.paragraph(doubt, "warning")
-
-
-def _headline(findings: Findings) -> Iterator[str]:
-    result, choice, metric = findings.result, findings.choice, findings.result.metric
-    numbers = {
-        f"sparsity, by {choice.curve}": percent(choice.sparsity),
-        f"{metric.label} (dense {metric.text(choice.dense_accuracy)})": metric.text(choice.accuracy),
-        "fewer weights": f"{result.table['compression_ratio'].iloc[choice.index]:.3g} times",
-    }
-    total, kept, _ = findings.macs
-    if total:
-        numbers["of the multiply-adds remain"] = percent(kept / total)
-    yield _html.headline(numbers, choice.reason)
-
-
-def _graph(result: SweepResult) -> Iterator[str]:
-    """The graph of a sweep without a choice."""
-    label = result.metric.label[0].upper() + result.metric.label[1:]
-    yield _html.heading(f"{label} against sparsity")
-    light, dark = (svg(accuracy_figure(result, None, theme)) for theme in (LIGHT, DARK))
-    alternative = f"Line plot of {result.metric.label} against sparsity for {', '.join(result.scores)}."
-    yield _html.plot(light, dark, alternative, f"{label} against sparsity, {len(result.table)} points.")
-
-
-def _graph_and_trade_off(findings: Findings) -> Iterator[str]:
-    result, choice, metric = findings.result, findings.choice, findings.result.metric
-    label = metric.label[0].upper() + metric.label[1:]
-    sparsity = result.table["sparsity"]
-    yield _html.heading(f"1. {label} against sparsity")
-    yield _plot(
-        findings,
-        "accuracy",
-        f"Line plot of {metric.label} against sparsity for {', '.join(result.scores)}, from "
-        f"{percent(sparsity.min())} to {percent(sparsity.max())}; the dense network has "
-        f"{metric.text(result.dense)}. {choice.reason}",
-        f"{label} against sparsity, {len(result.table)} points; the ring marks the choice.",
-    )
-    yield _html.heading("2. The trade-off")
-    yield _html.paragraph(choice.reason)
-    yield _html.bullets(_answers.trade_off(findings))
-    yield _html.heading("3. A second method")
-    yield _html.paragraph(_answers.comparison_sentence(findings))
-    yield from map(_html.paragraph, _answers.collapses(findings))
-    if len(result.scores) > 1:
-        yield _html.table(
-            _answers.comparison(findings), f"The scores at the level nearest to {percent(choice.sparsity)}."
-        )
-
-
-def _inside(findings: Findings) -> Iterator[str]:
-    layers, blocks = findings.layers, findings.blocks
-    yield _html.heading("4. Inside the network at the choice")
-    yield _html.bullets(
-        [
-            _answers.depth_trend(blocks, "block"),
-            _answers.family_sentence(findings),
-            _answers.extremes_sentence(layers),
-            _answers.filter_sentence(findings),
-            _answers.macs_sentence(findings),
-        ]
-    )
-    rule = str(blocks.attrs["rule"])
-    yield _html.heading("Sparsity of each block", 3)
-    yield _plot(
-        findings,
-        "blocks",
-        f"Bar chart of the sparsity of each block: {_listed(blocks, 'block')}.",
-        f"Early blocks are on top. {rule[0].upper()}{rule[1:]}.",
-    )
-    yield _html.table(_block_table(blocks), "The blocks, early to late.", {"sparsity": percent})
-    yield _html.heading("Sparsity of each layer", 3)
-    yield _plot(
-        findings,
-        "layers",
-        f"Bar chart of the sparsity of each layer: {_listed(layers, 'layer')}.",
-        "Early layers are on top" + (", without normalizations." if len(layers) > MAX_BARS else "."),
-    )
-    if layers["filters"].notna().any():
-        yield _html.heading("Whole filters", 3)
-        yield _plot(
-            findings,
-            "filters",
-            f"Stacked bar chart of filters for each layer. {_answers.filter_sentence(findings)}",
-            "Remaining and removed filters of each layer (units in fully connected layers).",
-        )
-    yield _html.heading("5. Open questions")
-    yield _html.questions(questions(findings))
-
-
-def _appendix(
-    result: SweepResult, findings: Findings | None, network_summary: str | pd.DataFrame | None, repeat: Iterable[str]
-) -> Iterator[str]:
-    metric, facts = result.metric, result.metadata
-    yield _html.heading("Appendix")
-    yield _html.heading("How sparsity was counted", 3)
-    yield _html.paragraph(
-        _answers.CONVENTIONS.get(result.convention, f"The sweep used the {result.convention} convention.")
-    )
-    if facts.get("convention_source"):
-        yield _html.paragraph(f"Source: {facts['convention_source']}.", "meta")
-    if findings is not None:
-        yield _html.heading("Layers at the choice", 3)
-        yield _html.table(findings.layers, "", {"sparsity": percent})
-        yield _html.paragraph(
-            "parameters: weights that the convention counts; zeros: those of them that are zero; macs: "
-            "multiply-adds for one observation.",
-            "meta",
-        )
-    if network_summary is not None:
-        yield _html.heading("The network", 3)
-        if isinstance(network_summary, str):
-            yield _html.preformatted(network_summary)
-        else:
-            yield _html.table(network_summary)
-    yield _html.heading("All points", 3)
-    points = result.table.drop(columns=["convention", "granularity", "total", *_constant(result.table)])
-    formats: dict[str, Callable[[float], str]] = {
-        "sparsity_target": percent,
-        "sparsity": lambda value: percent(value, 2),
-        metric.name: metric.text,
-    }
-    yield _html.details(f"{len(points)} measured points", _html.table(points, "", formats))
-    yield _html.heading("How to repeat this", 3)
-    yield from repeat
-    run = [(name.replace("_", " "), str(value)) for name, value in facts.items() if name not in _SAID_ELSEWHERE]
-    yield _html.table(pd.DataFrame(run, columns=["run", "value"]))
-    if result.class_names:
-        yield _html.paragraph(f"Classes, in the order of the outputs: {', '.join(result.class_names)}.", "meta")
-
-
-_SAID_ELSEWHERE = ("convention_source", "repeat")
-
-
-def _constant(table: pd.DataFrame) -> list[str]:
-    """What all points have in common, which the report says elsewhere."""
-    return [name for name in ("scope", "training", "seed") if len(set(table[name])) <= 1]
-
-
-def _repeat(result: SweepResult, loading: str, command: str) -> Iterator[str]:
-    """The call that made the sweep, and the command line where there was one."""
-    call = str(result.metadata.get("repeat", ""))
-    if not call and not command:
-        yield _html.paragraph("This result is of an earlier version, which did not note the call.", "meta")
-    if call:
-        yield _html.preformatted(f"{loading.rstrip()}\n\n{call.replace(NEEDED, '')}" if loading else call)
-    if command:
-        yield _html.paragraph("On the command line:", "meta")
-        yield _html.preformatted(command)
-
-
-def _block_table(blocks: pd.DataFrame) -> pd.DataFrame:
-    """The blocks with their counts put together, so that the table fits a page."""
-    table = blocks[["block", "layers", "parameters", "zeros", "sparsity"]].copy()
-    table["layers"] = table["layers"].map(_abridged)
-    for heading, part, whole in (
-        ("filters removed", blocks["filters_removed"], blocks["filters"]),
-        ("multiply-adds kept", blocks["macs_kept"], blocks["macs"]),
-    ):
-        table[heading] = [
-            pd.NA if pd.isna(count) else f"{count:,} of {total:,}" for count, total in zip(part, whole, strict=True)
-        ]
-    return table
-
-
-def _abridged(names: str) -> str:
-    """The names of a block's layers, or of many its first and last."""
-    several = names.split(", ")
-    return names if len(several) <= 3 else f"{several[0]} to {several[-1]} ({len(several)} layers)"
-
-
-def _listed(groups: pd.DataFrame, name: str) -> str:
-    pairs = zip(groups[name], groups["sparsity"], strict=True)
-    return ", ".join(f"{group} {percent(sparsity)}" for group, sparsity in pairs)
-
-
-def _plot(findings: Findings, name: str, alternative: str, caption: str) -> str:
-    draw = figures(findings)[name]
-    return _html.plot(svg(draw(LIGHT)), svg(draw(DARK)), alternative, caption)
+def _date(date: datetime.date | str | None) -> datetime.date:
+    if date is None:
+        return datetime.date.today()
+    if isinstance(date, datetime.date):
+        return date
+    try:
+        return datetime.date.fromisoformat(date)
+    except ValueError as error:
+        raise UnknownNameError(f"date is a date, or text such as '2026-05-31', but got {date!r}.") from error

@@ -35,6 +35,8 @@ class Dense:
         answers: how many different answers it gives; None where that is not known.
         trivial: the metric of the best constant answer, the most frequent class or the mean response; None likewise.
         trivial_error: the standard error of the difference of both.
+        observations: how many labels each class has; empty where that is not known.
+        right: how many of them are answered right.
     """
 
     metric: Metric
@@ -44,6 +46,8 @@ class Dense:
     answers: int | None = None
     trivial: float | None = None
     trivial_error: float = 0.0
+    observations: tuple[int, ...] = ()
+    right: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,11 +58,13 @@ class Outcome:
         measures: the values, by name.
         bits: the masks, one bit a weight, where pruning and training took turns.
         paired: how the answers differ from the dense network's, as `Answers.against` says; empty where that is unknown.
+        right: how many labels of each class are answered right; empty likewise.
     """
 
     measures: Measured
     bits: NDArray[np.uint8] | None = None
     paired: Mapping[str, float] = field(default_factory=dict)
+    right: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -123,11 +129,14 @@ class Bench:
         if self._baseline is None:
             return dense
         trivial = self._baseline.trivial()
+        observations, right = self._baseline.by_class
         return replace(
             dense,
             answers=self._baseline.distinct,
             trivial=trivial.value,
             trivial_error=self._baseline.error_beside(trivial),
+            observations=observations,
+            right=right,
         )
 
     def measure(self, number: int, level: float, masks: Callable[[], MaskSet]) -> Outcome:
@@ -165,7 +174,7 @@ class Bench:
         measures, answers = self._evaluate(), self._evaluate.answers
         if answers is None or self._baseline is None:
             return Outcome(measures, bits)
-        return Outcome(measures, bits, answers.against(self._baseline))
+        return Outcome(measures, bits, answers.against(self._baseline), answers.by_class[1])
 
     def _completed(self, masks: MaskSet) -> MaskSet:
         if self._pruning.granularity.kind == "channel":

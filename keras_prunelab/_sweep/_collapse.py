@@ -108,4 +108,5 @@ def join(result: SweepResult, more: SweepResult) -> SweepResult:
         table=pd.concat([result.table, more.table], ignore_index=True),
         sources={**result.sources, **more.sources},
         complete=result.complete and more.complete,
+        by_class=None if result.by_class is None else result.by_class.joined(more.by_class),
     )

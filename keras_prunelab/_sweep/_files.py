@@ -19,6 +19,7 @@ from keras_prunelab._errors import InvalidMaskError, MissingBackendError, StoreM
 from keras_prunelab._select._masks import MaskSet
 from keras_prunelab._util._atomic import replacing
 
+from ._by_class import ByClass
 from ._metric import Metric
 from ._outline import LayerOutline, Outline, VariableOutline
 
@@ -144,6 +145,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         "class_names": tuple(about["class_names"]),
         "metadata": about["metadata"],
         "complete": about["complete"],
+        "by_class": None if about.get("by_class") is None else ByClass.from_json(about["by_class"]),
     }
 
 
@@ -156,6 +158,7 @@ def _about(result: Measurements) -> dict[str, Any]:
         "metric": asdict(result.metric),
         "dense": _json_value(result.dense),
         "complete": result.complete,
+        "by_class": None if result.by_class is None else result.by_class.to_json(),
         "class_names": list(result.class_names),
         "metadata": {name: _json_value(value) for name, value in result.metadata.items()},
         "dtypes": {str(name): str(dtype) for name, dtype in result.table.dtypes.items()},

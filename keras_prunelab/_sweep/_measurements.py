@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import pandas as pd
 
+from ._by_class import ByClass
 from ._choice import TradeOffs, curve_points
 from ._metric import ACCURACY, Metric
 from ._outline import Outline
@@ -29,6 +30,7 @@ class Measurements:
     class_names: tuple[str, ...] = ()
     metadata: Mapping[str, str | int | float] = field(default_factory=dict)
     complete: bool = True
+    by_class: ByClass | None = field(default=None, repr=False)
 
     @property
     def scores(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._by_class import counts_by_class
 from ._metric import ACCURACY, Metric
 
 Array = NDArray[Any]
@@ -47,6 +48,11 @@ class Answers:
         share = self.totals.sum() / self.sizes.sum()
         slope = 1.0 if self.metric == ACCURACY else (0.5 / math.sqrt(share) if share else 0.0)
         return np.asarray(slope * (self.totals - share * self.sizes) / self.sizes.mean())
+
+    @property
+    def by_class(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """How many labels each class has, and how many are answered right; empty in regression."""
+        return counts_by_class(self.labels, self.values) if self.metric == ACCURACY else ((), ())
 
     def against(self, baseline: Answers) -> dict[str, float]:
         """The columns of `PAIRED`, for this network after pruning and a baseline before it.

@@ -24,6 +24,7 @@ from keras_prunelab.scores._registry import ScoreLike
 
 from ._accounting import COUNTS, Accounting
 from ._bench import Bench, Dense, Task
+from ._by_class import ByClass
 from ._call import spelled
 from ._evaluate import MetricLike
 from ._fingerprint import Fingerprint
@@ -96,7 +97,7 @@ class SweepPlan:
         layers = outline(model)
         account = Accounting.of(model, pruning.prunables, layers)
         dense = run.dense or Dense(data.metric or ACCURACY, {}, 0)
-        rows, sources = [], _sources(run, pruning)
+        rows, sources, right = [], _sources(run, pruning), {}
         for point, its, outcome in run.rows():
             zeros = _zeros(run, its, sources[its.arm.key])
             counts = account.row(zeros)
@@ -115,6 +116,8 @@ class SweepPlan:
                     **{name: outcome.paired.get(name, float("nan")) for name in PAIRED},
                 }
             )
+            if outcome.right:
+                right[(*point.arm.key, point.level)] = outcome.right
         measures = list(dense.measures) or [dense.metric.name]
         columns = [*_BEFORE, *measures, *COUNTS, *PAIRED]
         scopes = dict.fromkeys(str(arm.scope) for arm in self.plan.arms)
@@ -142,6 +145,7 @@ class SweepPlan:
                 **_versions(),
             },
             complete=run.complete,
+            by_class=ByClass(dense.observations, dense.right, right) if dense.observations else None,
         )
 
     def _curves(self) -> dict[Arm, Curve]:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation
 
 from keras_prunelab._util._atomic import replacing
 
 from ._metric import percent
-from ._style import FONT, LIGHT, MARKERS, NO_TEX, Theme, new_figure, percent_axis, plain
+from ._placement import place_label, place_legend
+from ._style import FONT, LIGHT, MARKERS, NO_TEX, Theme, line_style, new_figure, percent_axis, plain
 
 if TYPE_CHECKING:
     from ._choice import Choice
@@ -46,7 +48,7 @@ def draw_accuracy(axes: Axes, result: Measurements, choice: Choice | None = None
             marker=MARKERS[index % len(MARKERS)] if len(points) <= MAX_MARKERS else None,
             markersize=4.5,
             linewidth=1.8,
-            linestyle="-" if index % 2 == 0 else (0, (5, 1.5)),  # told apart without colour as well
+            linestyle=line_style(index),
             label=plain(score),
         )
     axes.axhline(
@@ -62,14 +64,13 @@ def draw_accuracy(axes: Axes, result: Measurements, choice: Choice | None = None
         percent_axis(axes, "y")
     unit = "(%)" if result.metric.is_fraction else "(units of the responses)" if metric == "rmse" else ""
     axes.set_ylabel(plain(f"{result.metric.label} {unit}".strip()))
-    if choice is not None:
-        _mark(axes, result, choice, theme)
-    legend = axes.legend(
-        loc="best",
-        fontsize=FONT - 1,
-        labelcolor=theme.text,
-    )
-    legend.get_frame().set(facecolor=theme.background, edgecolor=theme.faint)
+    label = None if choice is None else _mark(axes, result, choice, theme)
+    look = {"fontsize": FONT - 1, "labelcolor": theme.text, "facecolor": theme.background, "edgecolor": theme.faint}
+    legend = place_legend(axes, **look)
+    if label is not None and not place_label(axes, label, [legend]):
+        label.remove()  # no room beside the curves: the legend says it
+        axes.get_lines()[-1].set_label(label.get_text().replace("\n", " "))
+        place_legend(axes, **look)
 
 
 @NO_TEX
@@ -79,23 +80,18 @@ def write_figure(figure: Figure, path: Path) -> None:
         figure.savefig(temporary, dpi=200)
 
 
-def _mark(axes: Axes, result: Measurements, choice: Choice, theme: Theme) -> None:
+def _mark(axes: Axes, result: Measurements, choice: Choice, theme: Theme) -> Annotation:
+    """A ring around the choice, and its label, which has yet to find its place."""
     axes.plot(
         [choice.sparsity], [choice.accuracy], marker="o", markersize=11, markerfacecolor="none",
         markeredgecolor=theme.text, markeredgewidth=1.8, linestyle="none", label="_choice",
     )  # fmt: skip
-    left, right = axes.get_xlim()
-    bottom, top = axes.get_ylim()
-    beside = -1 if (choice.sparsity - left) > 0.5 * (right - left) else 1
-    under = -1 if (choice.accuracy - bottom) > 0.5 * (top - bottom) else 1
-    axes.annotate(
+    return axes.annotate(
         f"{plain(choice.curve)}: {percent(choice.sparsity)} sparse,\n"
         + plain(f"{result.metric.label} {result.metric.text(choice.accuracy)}"),
         (choice.sparsity, choice.accuracy),
-        xytext=(beside * 28, under * 38),
+        xytext=(0, 0),
         textcoords="offset points",
-        ha="right" if beside < 0 else "left",
-        va="top" if under < 0 else "bottom",
         fontsize=FONT - 1,
         color=theme.text,
         bbox={"boxstyle": "round,pad=0.3", "facecolor": theme.background, "edgecolor": theme.faint},

@@ -16,6 +16,7 @@ from keras_prunelab._select._masks import MaskSet
 
 from . import _files
 from ._blocks import blocks_of
+from ._by_class import COLUMNS
 from ._choice import Choice
 from ._doubts import doubts, no_meaning
 from ._measurements import Measurements
@@ -65,6 +66,8 @@ class SweepResult(Measurements):
             the best constant answer (the most frequent class, or the mean response), and `trivial_error`, the standard
             error of its difference from the dense network's.
         complete: False where the sweep was interrupted; the points up to then are there.
+        by_class: how many observations of each class are answered right; None where the metric is not accuracy, where
+            observations have weights, with more than 2,000 classes, and in results of earlier versions.
     """
 
     def choose(
@@ -186,6 +189,22 @@ class SweepResult(Measurements):
         """
         layers = self.layers(choice)
         return blocks_of(self.outline, list(layers["layer"]), blocks).table(layers)
+
+    def classes(self, choice: Choice) -> pd.DataFrame:
+        """The accuracy of each class at a choice, of several seeds the mean.
+
+        Returns:
+            One row for each class. Columns: `class`, its name, or its index where names are not known; `observations`,
+            their number; `dense`, the fraction of right answers before pruning; `accuracy`, that at the choice;
+            `change`, their difference. No rows where `by_class` is None, or where the point was measured by an earlier
+            version.
+        """
+        if self.by_class is None:
+            return pd.DataFrame(columns=COLUMNS)
+        same = ["score", "scope", "training", "sparsity_target"]
+        rows = self.table[(self.table[same] == [getattr(choice, name) for name in same]).all(axis=1)]
+        keys = [(choice.score, choice.scope, choice.training, int(seed), choice.sparsity_target) for seed in rows["seed"]]
+        return self.by_class.table(keys, self.class_names)
 
     def macs(self, choice: Choice) -> tuple[int, int, tuple[str, ...]]:
         """Multiply-adds for one observation: of the dense network, those left, and the layers not counted."""

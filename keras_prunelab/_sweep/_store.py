@@ -16,6 +16,7 @@ import numpy as np
 from keras_prunelab._errors import DiskFullError, StoreMismatchError
 
 from ._bench import Dense, Outcome
+from ._by_class import counted
 from ._fingerprint import Fingerprint
 from ._metric import Metric
 from ._plan import Point
@@ -78,8 +79,8 @@ class Store:
             for statement in _TABLES.split(";"):
                 self._connection.execute(statement)
             columns = {row[1] for row in self._connection.execute("PRAGMA table_info(points)")}
-            if "paired" not in columns:  # a store of an earlier version
-                self._connection.execute("ALTER TABLE points ADD COLUMN paired TEXT")
+            for later in {"paired", "right"} - columns:  # a store of an earlier version
+                self._connection.execute(f"ALTER TABLE points ADD COLUMN {later} TEXT")
             self._put("format", json.dumps(_FORMAT))
             self._put("fingerprint", json.dumps(asdict(fingerprint)))
         with self._sound("what it is of"):
@@ -101,7 +102,8 @@ class Store:
             if text is None:
                 return None
             fields = json.loads(text)
-            dense = Dense(**fields | {"metric": Metric(**fields["metric"])})
+            counts = {name: counted(fields.get(name, ())) for name in ("observations", "right")}
+            dense = Dense(**fields | counts | {"metric": Metric(**fields["metric"])})
             known = {name: getattr(dense, name) for name in ("batch_size", "answers", "trivial", "trivial_error")}
             _checked({name: number for name, number in known.items() if number is not None})
             if dense.metric.name not in _checked(dense.measures) or not isinstance(dense.left_out, str):
@@ -117,7 +119,7 @@ class Store:
         """What was measured at a point, or None."""
         with self._explained(), self._sound(f"the point {point}"):
             row = self._connection.execute(
-                "SELECT measures, masks, paired FROM points WHERE curve = ? AND level = ?", (_key(point), point.level)
+                "SELECT measures, masks, paired, right FROM points WHERE curve = ? AND level = ?", (_key(point), point.level)
             ).fetchone()
             if row is None:
                 return None
@@ -127,15 +129,19 @@ class Store:
                 bits is not None and len(bits) != self._mask_bytes
             ):
                 raise ValueError("its masks are not those of the network")
-            return Outcome(_checked(json.loads(row[0])), bits, _checked(json.loads(row[2] or "{}")))
+            right = counted(json.loads(row[3] or "[]"))
+            return Outcome(_checked(json.loads(row[0])), bits, _checked(json.loads(row[2] or "{}")), right)
 
     def add(self, point: Point, outcome: Outcome) -> None:
         """Write down a point; once this returns, it stays."""
         bits = None if outcome.bits is None else outcome.bits.tobytes()
         with self._explained(), self._transaction():
             self._connection.execute(
-                "INSERT OR REPLACE INTO points (curve, level, measures, masks, paired) VALUES (?, ?, ?, ?, ?)",
-                (_key(point), point.level, json.dumps(outcome.measures), bits, json.dumps(dict(outcome.paired))),
+                "INSERT OR REPLACE INTO points (curve, level, measures, masks, paired, right) VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    *(_key(point), point.level, json.dumps(outcome.measures), bits),
+                    *(json.dumps(dict(outcome.paired)), json.dumps(outcome.right)),
+                ),
             )
 
     def close(self) -> None:

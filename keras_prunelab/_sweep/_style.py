@@ -11,9 +11,9 @@ from matplotlib.ticker import FuncFormatter
 
 from keras_prunelab._text import one_line
 
-FONT = 11.0
-"""Points; a figure is printed at its own size, 17 cm wide on A4."""
-WIDTH, HEIGHT = 6.9, 3.9
+FONT = 10.0
+"""Points; a figure is printed at its own size, which fits A4 and Letter, and nothing in it is smaller than 8."""
+WIDTH, HEIGHT = 6.5, 3.1
 """Inches."""
 MARKERS = "osD^vPX"
 
@@ -65,6 +65,11 @@ def dress(axes: Axes, theme: Theme) -> None:
         spine.set_color(theme.text)
     axes.grid(visible=True, color=theme.faint, linewidth=0.7)
     axes.set_axisbelow(True)
+
+
+def line_style(number: int) -> str | tuple[int, tuple[float, float]]:
+    """The dashes of a curve by its number, so that neighbours are told apart without colour as well."""
+    return "-" if number % 2 == 0 else (0, (5, 1.5))
 
 
 def plain(name: str) -> str:

@@ -1,0 +1,231 @@
+"""What a report consists of, as values: one composer fills a document, and each format has a writer that spells it."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import pandas as pd
+
+from keras_prunelab._text import visible
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
+
+Paper = Literal["a4", "letter"]
+PROMPT = "For you to answer:"
+"""What marks a question that the data leaves to the author of the report."""
+
+
+@dataclass(frozen=True)
+class See:
+    """A mention of a figure or a table: its number stands in its place.
+
+    Attributes:
+        key: that of the figure or table.
+    """
+
+    key: str
+
+
+Inline: TypeAlias = "str | See"
+Text: TypeAlias = "str | tuple[Inline, ...]"
+"""A sentence or a few; a tuple where they mention figures or tables."""
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading of level 1 to 3; those of level 1 make the table of contents."""
+
+    text: str
+    level: int = 1
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """A paragraph; a note is set smaller, a warning stands out."""
+
+    text: Text
+    kind: Literal["body", "note", "warning"] = "body"
+
+
+@dataclass(frozen=True)
+class Bullets:
+    """An unordered list."""
+
+    items: tuple[Text, ...]
+
+
+@dataclass(frozen=True)
+class KeyNumbers:
+    """The main numbers side by side, each with what it is, over the sentence that gives their reason."""
+
+    numbers: Mapping[str, str]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Definitions:
+    """Terms, each with what it means here."""
+
+    terms: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Question:
+    """An open question with what the data says to it, and what it leaves to the reader.
+
+    Attributes:
+        asked: the question.
+        known: the answer, as far as the data goes.
+        prompt: what is left for the author of the report; empty where the answer is whole.
+    """
+
+    asked: str
+    known: str
+    prompt: str = ""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A numbered figure.
+
+    Attributes:
+        key: the name by which `See` mentions it.
+        draw: makes it, in light colours and at the size in which it is printed.
+        caption: the text below it.
+        alternative: what it shows, for readers who do not see it.
+    """
+
+    key: str
+    draw: Callable[[], Drawing]
+    caption: str
+    alternative: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """A numbered table.
+
+    Attributes:
+        key: the name by which `See` mentions it.
+        frame: the rows; the names of the columns are the headings.
+        caption: the text above it.
+        formats: how to print the values of a column; whole numbers get thousands separators by themselves.
+    """
+
+    key: str
+    frame: pd.DataFrame
+    caption: str
+    formats: Mapping[str, Callable[[Any], str]] = field(default_factory=dict)
+
+    @property
+    def headings(self) -> list[str]:
+        """The headings of the columns."""
+        return [str(name).replace("_", " ") for name in self.frame.columns]
+
+    @property
+    def are_numbers(self) -> list[bool]:
+        """Of each column whether it holds numbers, which stand to the right."""
+        return [
+            pd.api.types.is_numeric_dtype(self.frame[name]) or name in self.formats for name in self.frame.columns
+        ]
+
+    @property
+    def rows(self) -> Iterator[list[str]]:
+        """The cells as they are printed, row by row; what is missing is a dash."""
+        formats = [self.formats.get(str(name)) for name in self.frame.columns]
+        for values in self.frame.itertuples(index=False, name=None):
+            yield [_cell(value, text) for value, text in zip(values, formats, strict=True)]
+
+
+@dataclass(frozen=True)
+class Code:
+    """Lines of code or of a command line, as they are typed."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The works that the report draws on."""
+
+    works: tuple[str, ...]
+
+
+Block: TypeAlias = (
+    Heading | Paragraph | Bullets | KeyNumbers | Definitions | Question | Figure | Table | Code | Sources
+)
+
+
+@dataclass(frozen=True)
+class Document:
+    """A report.
+
+    Attributes:
+        title: the heading of it all.
+        author: who hands it in; empty where nobody says.
+        course: what for; empty likewise.
+        date: when.
+        about: the network and data in a few words, for the title block.
+        paper: the format of the pages.
+        blocks: what stands in it, from top to bottom.
+    """
+
+    title: str
+    author: str
+    course: str
+    date: datetime.date
+    about: str
+    paper: Paper
+    blocks: tuple[Block, ...]
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What figures and tables are called, by their keys: "Figure 1"."""
+        figures = [block.key for block in self.blocks if isinstance(block, Figure)]
+        tables = [block.key for block in self.blocks if isinstance(block, Table)]
+        return {
+            key: f"{kind} {number}"
+            for kind, keys in (("Figure", figures), ("Table", tables))
+            for number, key in enumerate(keys, start=1)
+        }
+
+    @property
+    def contents(self) -> list[str]:
+        """The headings of the table of contents."""
+        return [block.text for block in self.blocks if isinstance(block, Heading) and block.level == 1]
+
+    @property
+    def byline(self) -> str:
+        """Author, course and date, on one line."""
+        return " · ".join(text for text in (self.author, self.course, long_date(self.date)) if text)
+
+    def plain(self, text: Text) -> str:
+        """A text with the numbers of what it mentions."""
+        labels = self.labels
+        parts = (text,) if isinstance(text, str) else text
+        return "".join(part if isinstance(part, str) else labels[part.key] for part in parts)
+
+
+def long_date(date: datetime.date) -> str:
+    """A date as people write it, whatever the language of the machine: "3 May 2026"."""
+    months = "January February March April May June July August September October November December".split()
+    return f"{date.day} {months[date.month - 1]} {date.year}"
+
+
+def shown(text: str) -> str:
+    """Text for readers: control characters spelled out; a number and its unit stay on one line."""
+    return visible(text).replace(" %", "\N{NO-BREAK SPACE}%").replace(" points", "\N{NO-BREAK SPACE}points")
+
+
+def _cell(value: Any, text: Callable[[Any], str] | None) -> str:
+    if pd.isna(value):
+        return "–"  # noqa: RUF001  # an en dash, the sign for nothing in a table
+    if text is not None:
+        return text(value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{value:,}" if pd.api.types.is_integer(value) else str(value)

@@ -1,0 +1,195 @@
+"""A report as a tagged PDF (PDF/UA-1) with bookmarks and vector figures, typeset by Typst."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from functools import singledispatch
+from pathlib import Path
+
+import matplotlib
+
+from . import _document as doc
+from ._extra import extra
+from ._svg import svg
+
+_PAPERS = {"a4": "a4", "letter": "us-letter"}
+_FONTS = '("Libertinus Serif", "DejaVu Sans")'
+"""The first comes with Typst, the second with Matplotlib; what neither has, the system's fonts may have."""
+
+PREAMBLE = """\
+#set page(paper: {paper}, margin: (x: 2.1cm, top: 1.9cm, bottom: 1.9cm), numbering: "1 / 1")
+#set document(title: {title}, author: {author}, description: {about}, date: datetime(year: {year}, month: {month}, day: {day}))
+#set text(font: {fonts}, size: 10pt, lang: "en", region: "gb", hyphenate: true)
+#set par(leading: 0.58em, spacing: 0.85em, justify: true)
+#show title: set text(size: 20pt)
+#show title: set block(below: 0.9em)
+#show outline: set text(size: 9pt)
+#set list(indent: 0.3em, spacing: 0.6em)
+#set figure(gap: 0.55em)
+#show figure: set block(breakable: false)
+#show figure.where(kind: table): set block(breakable: true)
+#show figure.where(kind: table): set figure.caption(position: top)
+#show figure.caption: it => block(width: 100%, sticky: true, {{
+  set align(left)
+  set text(size: 8.8pt, fill: luma(70))
+  set par(justify: false)
+  it
+}})
+#show heading.where(level: 1): set text(size: 13pt)
+#show heading.where(level: 1): set block(above: 1.35em, below: 0.65em)
+#show heading.where(level: 2): set text(size: 10.5pt)
+#show heading.where(level: 2): set block(above: 0.95em, below: 0.5em)
+#show raw: set text(font: ("DejaVu Sans Mono", "DejaVu Sans"), size: 8pt)
+#show link: set text(fill: rgb("#005a8f"))
+#let code(lines) = block(fill: luma(245), inset: 6pt, radius: 2pt, width: 100%, {{
+  set par(justify: false)
+  raw(lines, block: true)
+}})
+#let note(body) = text(size: 8.8pt, fill: luma(70), body)
+#let warning(body) = block(stroke: (left: 3pt + rgb("#b3001b")), inset: (left: 8pt, y: 3pt), text(fill: rgb("#b3001b"), weight: "bold", body))
+#let prompt(body) = block(stroke: (left: 2pt + rgb("#0072b2")), inset: (left: 8pt, y: 2pt), breakable: false, emph(body))
+#let headline(numbers, reason) = block(fill: luma(246), stroke: (left: 3pt + rgb("#0072b2")), inset: 9pt, width: 100%, breakable: false)[
+  #grid(columns: (auto,) * numbers.len(), column-gutter: 1.6em, row-gutter: 0.45em,
+    ..numbers.map(it => text(size: 15pt, fill: rgb("#0072b2"), it.at(1))), ..numbers.map(it => text(size: 8.5pt, fill: luma(70), it.at(0))))
+  #v(0.2em)
+  #reason
+]
+#let cells(columns, sides, head, rows) = {{
+  set text(size: 8.5pt)
+  set par(justify: false, leading: 0.5em)
+  table(columns: columns, align: sides, stroke: none, inset: (x: 4pt, y: 2.6pt),
+    table.hline(stroke: 0.8pt), table.header(..head.map(it => table.cell(align: bottom, strong(it)))), table.hline(stroke: 0.5pt),
+    ..rows, table.hline(stroke: 0.8pt))
+}}
+"""
+
+
+def write(document: doc.Document) -> bytes:
+    """The whole file.
+
+    Raises:
+        MissingBackendError: the package typst is not installed.
+    """
+    typst = extra(".pdf")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for block in document.blocks:
+            if isinstance(block, doc.Figure):
+                (folder / f"{_label(document, block.key)}.svg").write_text(svg(block.draw()), encoding="utf-8")
+        source = folder / "report.typ"
+        source.write_text("\n".join(_lines(document)), encoding="utf-8")
+        fonts = [str(Path(matplotlib.get_data_path()) / "fonts" / "ttf")]
+        return bytes(typst.compile(str(source), root=name, font_paths=fonts, pdf_standards=["ua-1"]))
+
+
+def _lines(document: doc.Document) -> Iterator[str]:
+    date = document.date
+    yield PREAMBLE.format(
+        paper=_string(_PAPERS[document.paper]),
+        title=_string(document.title),
+        author=f"({_string(document.author)},)" if document.author else "()",
+        about=_string(document.about),
+        year=date.year,
+        month=date.month,
+        day=date.day,
+        fonts=_FONTS,
+    )
+    yield f"#title({_string(document.title)})"
+    yield f"#block(below: 0.7em, text(size: 10.5pt, {_string(document.byline)}))"
+    yield f"#block(below: 1.2em, note({_string(document.about)}))"
+    rows = -(-len(document.contents) // 2)
+    yield f"#block(height: {1.5 * rows}em, columns(2, outline(title: none, depth: 1, indent: 0pt)))"
+    for block in document.blocks:
+        yield _element(block, document)
+
+
+@singledispatch
+def _element(block: doc.Block, document: doc.Document) -> str:
+    raise NotImplementedError(f"{type(block).__name__} has no form in a PDF.")
+
+
+@_element.register
+def _(block: doc.Heading, document: doc.Document) -> str:  # noqa: ARG001  # one signature for all blocks
+    return f"#heading(level: {block.level}, {_string(block.text)})"
+
+
+@_element.register
+def _(block: doc.Paragraph, document: doc.Document) -> str:
+    text = _content(block.text, document)
+    return f"{text}\n" if block.kind == "body" else f"#{block.kind}[{text}]\n"
+
+
+@_element.register
+def _(block: doc.Bullets, document: doc.Document) -> str:
+    return f"#list({', '.join(f'[{_content(item, document)}]' for item in block.items)})"
+
+
+@_element.register
+def _(block: doc.KeyNumbers, document: doc.Document) -> str:  # noqa: ARG001
+    numbers = _array(f"({_string(name)}, {_string(value)})" for name, value in block.numbers.items())
+    return f"#headline({numbers}, {_string(block.reason)})"
+
+
+@_element.register
+def _(block: doc.Definitions, document: doc.Document) -> str:  # noqa: ARG001
+    items = (f"terms.item({_string(term)}, {_string(meaning)})" for term, meaning in block.terms.items())
+    return f"#note(terms(hanging-indent: 1em, spacing: 0.55em, {', '.join(items)}))"
+
+
+@_element.register
+def _(block: doc.Question, document: doc.Document) -> str:  # noqa: ARG001
+    prompt = f"\n#prompt({_string(f'{doc.PROMPT} {block.prompt}')})" if block.prompt else ""
+    return f"#heading(level: 2, {_string(block.asked)})\n#{_string(block.known)}\n{prompt}"
+
+
+@_element.register
+def _(block: doc.Figure, document: doc.Document) -> str:
+    label = _label(document, block.key)
+    image = f'image("{label}.svg", alt: {_string(block.alternative)})'
+    return f"#figure({image}, caption: {_string(block.caption)}) <{label}>"
+
+
+@_element.register
+def _(block: doc.Table, document: doc.Document) -> str:
+    sides = _array("right" if is_number else "left" for is_number in block.are_numbers)
+    rows = (_string(cell) for cells in block.rows for cell in cells)
+    head = _array(map(_string, block.headings))
+    # Columns of text share what is left, so that long names break into lines.
+    texts = sum(not is_number for is_number in block.are_numbers)
+    wide = texts == len(block.headings)
+    widths = _array("auto" if is_number or not wide or at == 0 else "1fr" for at, is_number in enumerate(block.are_numbers))
+    body = f"cells({widths}, {sides}, {head}, {_array(rows)})"
+    return f"#figure({body}, kind: table, caption: {_string(block.caption)}) <{_label(document, block.key)}>"
+
+
+@_element.register
+def _(block: doc.Code, document: doc.Document) -> str:  # noqa: ARG001
+    return f"#code({_string(block.text)})"
+
+
+@_element.register
+def _(block: doc.Sources, document: doc.Document) -> str:  # noqa: ARG001
+    return f"#text(size: 9pt, list({', '.join(map(_string, block.works))}))"
+
+
+def _label(document: doc.Document, key: str) -> str:
+    return document.labels[key].lower().replace(" ", "-")
+
+
+def _content(text: doc.Text, document: doc.Document) -> str:
+    """Text with mentions, as markup: each part a string in an expression, so that nothing in it is markup."""
+    parts = (text,) if isinstance(text, str) else text
+    return "".join(
+        f"#{_string(part)};" if isinstance(part, str) else f"@{_label(document, part.key)}" for part in parts
+    )
+
+
+def _array(items: Iterable[str]) -> str:
+    return f"({''.join(f'{item}, ' for item in items)})"
+
+
+def _string(text: str) -> str:
+    """A string of Typst."""
+    escaped = doc.shown(text).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+    return f'"{escaped}"'

@@ -1,0 +1,104 @@
+"""Where a legend or a label may stand: tried on the drawing itself, so that it covers no curve."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.legend import Legend
+from matplotlib.lines import Line2D
+from matplotlib.text import Annotation, Text
+from matplotlib.transforms import Bbox
+from numpy.typing import NDArray
+
+_CORNERS = ("lower left", "upper right", "upper left", "lower right", "center left", "center right", "lower center")
+_CLEARANCE = 0.08
+"""Inches that stay free around a legend or label."""
+_OFFSETS = (18, 30, 44)
+"""Points between a marked place and its label."""
+_SIDES = ((-1, -1), (1, 1), (-1, 1), (1, -1), (-1, 0), (1, 0), (0, -1), (0, 1))
+
+
+def place_legend(axes: Axes, **look: Any) -> Legend:
+    """Give axes a legend in a corner in which it covers no curve; where every one does, above the axes.
+
+    Args:
+        axes: with all its curves.
+        look: as for `axes.legend`.
+    """
+    figure = axes.get_figure(root=True)
+    legend = axes.legend(loc=_CORNERS[0], **look)
+    for corner in _CORNERS:
+        legend.set_loc(corner)
+        if figure is not None:
+            figure.draw_without_rendering()  # lays out the figure
+        if not _is_covering(axes, [legend]):
+            return legend
+    return axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, **look)
+
+
+def place_label(axes: Axes, label: Annotation, among: Iterable[Artist] = ()) -> bool:
+    """Move a label around the place that it points at until it covers no curve.
+
+    Args:
+        axes: with all its curves.
+        label: an annotation whose text is offset in points.
+        among: what else it must not cover, such as the legend.
+
+    Returns:
+        Whether there is such a place.
+    """
+    figure = label.get_figure(root=True)
+    if figure is None:
+        return False
+    figure.draw_without_rendering()
+    others = [artist.get_window_extent() for artist in among]
+    inside = axes.get_window_extent()
+    for offset in _OFFSETS:
+        for across, up in _SIDES:
+            label.set_position((across * offset, up * offset))
+            label.set_horizontalalignment(("center", "left", "right")[across])
+            label.set_verticalalignment(("center", "bottom", "top")[up])
+            box = _box(label)
+            if (
+                inside.contains(box.x0, box.y0)
+                and inside.contains(box.x1, box.y1)
+                and not any(box.overlaps(other) for other in others)
+                and not _is_covering(axes, [label])
+            ):
+                return True
+    return False
+
+
+def curve_points(line: Line2D) -> NDArray[np.float64]:
+    """The places that a curve passes, in pixels, no further apart than a letter is wide."""
+    path = line.get_transform().transform_path(line.get_path())
+    corners = np.asarray(path.vertices, dtype=float)
+    corners = corners[np.isfinite(corners).all(axis=1)]
+    if len(corners) < 2:
+        return corners
+    steps = np.maximum(1, (np.abs(np.diff(corners, axis=0)).max(axis=1) / 4).astype(int).clip(max=2000))
+    pieces = [
+        start + (end - start) * np.linspace(0, 1, count, endpoint=False)[:, None]
+        for start, end, count in zip(corners[:-1], corners[1:], steps, strict=True)
+    ]
+    return np.concatenate([*pieces, corners[-1:]])
+
+
+def _is_covering(axes: Axes, artists: Iterable[Artist]) -> bool:
+    points = np.concatenate([np.empty((0, 2)), *map(curve_points, axes.get_lines())])
+    return any(
+        ((points >= (box.x0, box.y0)) & (points <= (box.x1, box.y1))).all(axis=1).any() for box in map(_box, artists)
+    )
+
+
+def _box(artist: Artist) -> Bbox:
+    """Where an artist is, in pixels, with what stays free around it; of a label its text, without the line to it."""
+    box = artist.get_window_extent()
+    if isinstance(artist, Annotation):
+        box = Text.get_window_extent(artist)
+    figure = artist.get_figure(root=True)
+    return box.padded(_CLEARANCE * (figure.dpi if figure is not None else 100.0))
