@@ -52,7 +52,7 @@ $(VENV)/bin/python:
 
 # One stamp a set of extras: installing again only where pyproject.toml has changed.
 $(VENV)/.lab: $(VENV)/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable ".[tensorflow,examples]"
+	$(BIN)/python -m pip install --quiet --editable ".[tensorflow,examples,report]"
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml

@@ -231,8 +231,8 @@ def _classes(findings: Findings) -> Iterator[Block]:
     yield Paragraph(
         (
             See("classes"),
-            f" has the accuracy of each class, dense and at the choice. {worst['class']} changes most for the worse, by "
-            f"{_points(worst['change'])} to {percent(worst['accuracy'])}; {best['class']} is at the other end with "
+            f" has the accuracy of each class, dense and at the choice. “{worst['class']}” changes most for the worse, by "
+            f"{_points(worst['change'])} to {percent(worst['accuracy'])}; “{best['class']}” is at the other end with "
             f"{_points(best['change'])}. One observation of a class weighs "
             f"{100 / classes['observations'].max():.2g} to {100 / classes['observations'].min():.2g} points.",
         )
@@ -260,7 +260,7 @@ def _methods(findings: Findings) -> Iterator[Block]:
     yield Figure(
         "compared",
         figures(findings)["blocks"],
-        f"Sparsity of each {what} by each method near {near}. {_rule(findings)}",
+        f"Sparsity of each {what} by each method near {near}. {_rule(findings)}".rstrip(),
         f"Sparsity of each {what}: "
         + "; ".join(f"{name}: {_pairs(compared, what, name)}" for name in compared.columns if name != what),
     )
@@ -334,7 +334,7 @@ def _capital(text: str) -> str:
 
 
 def _rule(findings: Findings) -> str:
-    return _capital(str(findings.blocks.attrs["rule"])) + "."
+    return "" if findings.are_blocks_layers else _capital(str(findings.blocks.attrs["rule"])) + "."
 
 
 def _points(change: float) -> str:

@@ -29,6 +29,16 @@ def extra(ending: str) -> ModuleType:
         ) from error
 
 
+def check_extra(ending: str) -> None:
+    """Make sure that what a format needs is installed, before any work.
+
+    Raises:
+        MissingBackendError: it is not.
+    """
+    if ending in NEEDED:
+        extra(ending)
+
+
 def is_there(ending: str) -> bool:
     """Whether what a format needs is installed."""
     return ending not in NEEDED or importlib.util.find_spec(NEEDED[ending][0]) is not None

@@ -17,6 +17,9 @@ _PAPERS = {"a4": "a4", "letter": "us-letter"}
 _FONTS = '("Libertinus Serif", "DejaVu Sans")'
 """The first comes with Typst, the second with Matplotlib; what neither has, the system's fonts may have."""
 
+_ONE_PAGE = 20
+"""Rows up to which a table stays on one page."""
+
 PREAMBLE = """\
 #set page(paper: {paper}, margin: (x: 2.1cm, top: 1.9cm, bottom: 1.9cm), numbering: "1 / 1")
 #set document(title: {title}, author: {author}, description: {about}, date: datetime(year: {year}, month: {month}, day: {day}))
@@ -28,7 +31,6 @@ PREAMBLE = """\
 #set list(indent: 0.3em, spacing: 0.6em)
 #set figure(gap: 0.55em)
 #show figure: set block(breakable: false)
-#show figure.where(kind: table): set block(breakable: true)
 #show figure.where(kind: table): set figure.caption(position: top)
 #show figure.caption: it => block(width: 100%, sticky: true, {{
   set align(left)
@@ -58,6 +60,7 @@ PREAMBLE = """\
 #let cells(columns, sides, head, rows) = {{
   set text(size: 8.5pt)
   set par(justify: false, leading: 0.5em)
+  set align(left)
   table(columns: columns, align: sides, stroke: none, inset: (x: 4pt, y: 2.6pt),
     table.hline(stroke: 0.8pt), table.header(..head.map(it => table.cell(align: bottom, strong(it)))), table.hline(stroke: 0.5pt),
     ..rows, table.hline(stroke: 0.8pt))
@@ -160,7 +163,11 @@ def _(block: doc.Table, document: doc.Document) -> str:
     wide = texts == len(block.headings)
     widths = _array("auto" if is_number or not wide or at == 0 else "1fr" for at, is_number in enumerate(block.are_numbers))
     body = f"cells({widths}, {sides}, {head}, {_array(rows)})"
-    return f"#figure({body}, kind: table, caption: {_string(block.caption)}) <{_label(document, block.key)}>"
+    is_long = len(block.frame) > _ONE_PAGE
+    return (
+        f"#[#show figure: set block(breakable: {'true' if is_long else 'false'})\n"
+        f"#figure({body}, kind: table, caption: {_string(block.caption)}) <{_label(document, block.key)}>]"
+    )
 
 
 @_element.register

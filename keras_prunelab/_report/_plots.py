@@ -205,7 +205,8 @@ def figures(findings: Findings) -> dict[str, Callable[[], Figure]]:
     plots["layers"] = lambda: bar_figure(layers, "layer")
     if layers["filters"].notna().any():
         plots["filters"] = lambda: filter_figure(layers)
-    plots["blocks"] = lambda: compared_figure(findings.compared("block"), "block")
+    what = "layer" if findings.are_blocks_layers else "block"
+    plots["blocks"] = lambda: compared_figure(findings.compared(what), what)
     return plots
 
 

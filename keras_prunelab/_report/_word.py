@@ -22,6 +22,7 @@ from ._word_xml import (
     set_language,
     set_up_styles,
     shade,
+    size_columns,
     stay_modern,
 )
 
@@ -222,6 +223,7 @@ def _(block: doc.Table, writer: _Writer) -> None:
                 found.alignment = WD_ALIGN_PARAGRAPH.RIGHT
     repeat_heading(table)
     rule_table(table)
+    size_columns(table, [max(map(len, column)) for column in zip(block.headings, *block.rows, strict=True)])
     writer.word.add_paragraph(style="After Table")
 
 

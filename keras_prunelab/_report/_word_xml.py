@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 _FONT, _MONO, _ACCENT, _SOFT, _ALARM = "Calibri", "Consolas", "0072B2", "59636E", "B3001B"
+
+_TEXT_WIDTH, _LETTER, _LONG = 168.0, 1.75, 60
+"""Millimetres between the margins and of a letter in a table, and letters after which a cell breaks its line."""
 
 
 def _element(tag: str, **attributes: str) -> Any:
@@ -99,6 +102,24 @@ def rule_table(table: Any) -> None:
         borders.append(_element(side, val="single", sz=size, space="0", color="808080"))
     properties = table._tbl.tblPr
     properties.insert(list(properties).index(properties.find(_element("tblLook").tag)), borders)
+
+
+def size_columns(table: Any, letters: Sequence[int]) -> None:
+    """Widths for the longest texts of the columns, or where these have no room, in proportion.
+
+    Args:
+        table: one of python-docx.
+        letters: the length of each column's longest text.
+    """
+    from docx.shared import Mm
+
+    needed = [min(count, _LONG) * _LETTER + 5.0 for count in letters]
+    widths = [width * min(1.0, _TEXT_WIDTH / sum(needed)) for width in needed]
+    table.autofit = False
+    for column, width in zip(table.columns, widths, strict=True):
+        column.width = Mm(width)
+        for cell in column.cells:
+            cell.width = Mm(width)
 
 
 def shade(cell: Any, colour: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -21,16 +21,20 @@ Examples:
 
     prunelab lab lab5.mat
 
+    prunelab lab lab5.mat --format docx --author "A. Student" --title "Lab 5" --notes notes.md
+
     prunelab lab net.mat --data images.zip --scores magnitude,synflow --max-drop 0.02 --out report
 
     prunelab lab workspace.mat --image-root D:/digits --inputs imdsValidation --sparsities 0.8:0.98:0.002
 """
 
 WRITTEN = (
-    *("report.html", "sweep.csv", "results.mat", "pruned.mat", "pruned.keras"),
-    *("accuracy.png", "layers.png", "filters.png", "blocks.png"),
+    *("report.html", "report.docx", "report.pdf", "sweep.csv", "results.mat", "pruned.mat", "pruned.keras"),
+    *("accuracy.png", "break.png", "layers.png", "filters.png", "blocks.png"),
 )
 """The files that `lab` writes into its folder."""
+FORMATS = ("html", "docx", "pdf")
+"""The formats of its report."""
 
 
 def command(
@@ -47,12 +51,25 @@ def command(
     scores: _options.Scores = "magnitude,synflow",
     max_drop: _options.MaxDrop = 0.01,
     convention: _options.Convention = None,
+    format: Annotated[  # noqa: A002  # the name of the option
+        str | None,
+        typer.Option(
+            "--format", metavar="NAMES", help="Reports to write, with commas between: html, docx, pdf; all by default."
+        ),
+    ] = None,
+    title: Annotated[str, typer.Option("--title", help="The heading of the report.")] = "Pruning report",
+    author: Annotated[str, typer.Option("--author", help="Who hands it in.")] = "",
+    course: Annotated[str, typer.Option("--course", help="What for.")] = "",
+    notes: Annotated[
+        Path | None, typer.Option("--notes", metavar="FILE.md", help="Text of your own for the report, in Markdown.")
+    ] = None,
+    paper: Annotated[Literal["a4", "letter"], typer.Option("--paper", help="The pages of the report.")] = "a4",
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder for what is written.")] = Path("lab"),
 ) -> None:
     """Sweep the sparsity, choose a trade-off, and write the report and the pruned network.
 
-    Writes to the folder of --out: report.html (one file: plots, tables, the choice and its reason, the sparsity of
-    each block), the plots as PNG, sweep.csv, results.mat (the sweep as MATLAB variables), pruned.mat (the same network
+    Writes to the folder of --out: report.html, report.docx and report.pdf (the same report: the curves, the choice and
+    its reason, the methods compared, the sparsity of each block, open questions), the plots as PNG, sweep.csv, results.mat (the sweep as MATLAB variables), pruned.mat (the same network
     object with zeros in it, for a network that came from MATLAB) and pruned.keras. What is not named is found by its
     size and by the names of the classes.
     """
@@ -63,7 +80,9 @@ def command(
     from ._sweep import leave_if_stopped, run_without_collapse
     from ._trials import fitting
 
-    check_sources([workspace, data, inputs, labels], (out / name for name in WRITTEN), plots=out)
+    formats = _formats(format)
+    text = _read(notes)
+    check_sources([workspace, data, inputs, labels, notes], (out / name for name in WRITTEN), plots=out)
     levels = parse_levels(sparsities)
     opened = open_model(workspace, network)
     dataset = open_data(opened, data or workspace, inputs, labels, image_root)
@@ -82,12 +101,28 @@ def command(
     if choice is not None:
         _console.say(f"Choice: {choice.reason}")
     given = {"inputs": inputs, "labels": labels, "image_root": image_root}
-    code = loading_code(opened, data or workspace, given) + change
-    write_outputs(opened, result, choice, failure, out, loading=code, command=str(context.find_root().obj or ""))
+    read = {str(workspace): "the network" if data else "the network and the data"} | ({str(data): "the data"} if data else {})
+    about: dict[str, Any] = {
+        "title": title,
+        "author": author,
+        "course": course,
+        "notes": [*([] if failure is None else [str(failure)]), *text],
+        "paper": paper,
+        "loading": loading_code(opened, data or workspace, given) + change,
+        "command": str(context.find_root().obj or ""),
+    }
+    written = write_outputs(opened, result, choice, out)
+    import keras_prunelab as kpl
+
+    for each in formats:
+        kpl.report(result, choice, out / f"report.{each}", files=read | written, **about)
     if choice is None:
         _console.say("No level is chosen, so no pruned network is written.")
         _tell_earlier(out)
-    _console.say(f"Report: {(out / 'report.html').resolve()}")
+    for each in formats:
+        _console.say(f"Report: {(out / f'report.{each}').resolve()}")
+    if format is None and len(formats) < len(FORMATS):
+        _console.say('For Word and PDF as well: pip install "keras-prunelab[report]"')
     leave_if_stopped(result)
     if failure is not None:
         raise failure
@@ -113,27 +148,67 @@ def _tell_earlier(out: Path) -> None:
         _console.warn(f"{' and '.join(left)} in {out} {'is' if len(left) == 1 else 'are'} of an earlier run.")
 
 
+def _formats(names: str | None) -> list[str]:
+    """The formats that are asked for, or those for which everything is installed.
+
+    Raises:
+        UnknownNameError: there is no such format.
+        MissingBackendError: a format that is asked for needs a package that is not installed.
+    """
+    from keras_prunelab._errors import UnknownNameError
+    from keras_prunelab._report._extra import check_extra, is_there
+
+    if names is None:
+        return [each for each in FORMATS if is_there(f".{each}")]
+    asked = list(dict.fromkeys(name.strip().lower().removeprefix(".") for name in names.split(",") if name.strip()))
+    for each in asked:
+        if each not in FORMATS:
+            raise UnknownNameError(f"--format takes {', '.join(FORMATS)}, with commas between, but got {each!r}.")
+        check_extra(f".{each}")
+    if not asked:
+        raise UnknownNameError(f"--format takes {', '.join(FORMATS)}, with commas between, but got nothing.")
+    return asked
+
+
+def _read(notes: Path | None) -> list[str]:
+    """The text of a file of notes.
+
+    Raises:
+        InvalidDataError: it is no text.
+    """
+    from keras_prunelab._errors import InvalidDataError
+
+    if notes is None:
+        return []
+    try:
+        return [notes.read_text(encoding="utf-8-sig")]
+    except UnicodeDecodeError as error:
+        raise InvalidDataError(f"--notes is a text file in UTF-8, but {str(notes)!r} is none: {error}.") from error
+
+
 def write_outputs(
-    opened: OpenedModel,
-    result: kpl.SweepResult,
-    choice: kpl.Choice | None,
-    failure: NoTradeOffError | None,
-    out: Path,
-    **repeat: str,
-) -> None:
-    """The report, the plots, the results, and where there is a choice, the network pruned at it in both forms."""
+    opened: OpenedModel, result: kpl.SweepResult, choice: kpl.Choice | None, out: Path
+) -> dict[str, str]:
+    """The plots, the results, and where there is a choice, the network pruned at it in both forms.
+
+    Returns:
+        What each file but the plots is, by its path. The model is as it was.
+    """
     import keras_prunelab as kpl
     import matlab_bridge as bridge
 
     from ._outputs import save_keras
 
-    notes = () if failure is None else (str(failure),)
-    kpl.report(result, choice, out / "report.html", notes=notes, **repeat)
     kpl.save_plots(result, choice, out)
     bridge.save_results(out / "results.mat", result, choice=choice, network=opened.network)
-    if choice is None:
-        return
-    result.masks(choice).apply(opened.model)
-    if opened.network is not None:
-        bridge.save_network(out / "pruned.mat", opened.model, like=opened.path, variable=opened.variable)
-    save_keras(opened, out / "pruned.keras")
+    written = {"sweep.csv": "all points", "results.mat": "the sweep and the choice, as MATLAB variables"}
+    if choice is not None:
+        dense = opened.model.get_weights()
+        result.masks(choice).apply(opened.model)
+        if opened.network is not None:
+            bridge.save_network(out / "pruned.mat", opened.model, like=opened.path, variable=opened.variable)
+            written["pruned.mat"] = "the pruned network, for MATLAB"
+        save_keras(opened, out / "pruned.keras")
+        written["pruned.keras"] = "the pruned network, for Keras"
+        opened.model.set_weights(dense)  # the report still looks at the dense network
+    return {str(out / name): what for name, what in written.items()}
