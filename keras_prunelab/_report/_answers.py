@@ -80,7 +80,7 @@ def alternatives(findings: Findings) -> pd.DataFrame:
     for drop in LIMITS:
         with contextlib.suppress(NoTradeOffError):
             points[_allowance(result, drop)] = result.choose(max_drop=drop)
-    rows = []
+    rows, unit = [], " (points)" if metric.is_fraction else ""
     for allowed, point in points.items():
         row = result.table.iloc[point.index]
         error = row.get("loss_error", math.nan)
@@ -91,8 +91,8 @@ def alternatives(findings: Findings) -> pd.DataFrame:
                 "method": point.curve,
                 "sparsity": percent(point.sparsity),
                 metric.label: metric.text(point.accuracy),
-                "loss": metric.difference(loss).removesuffix(" points"),
-                "error": None if pd.isna(error) else metric.difference(error).removesuffix(" points"),
+                f"loss{unit}": metric.difference(loss).removesuffix(" points"),
+                "standard error": None if pd.isna(error) else metric.difference(error).removesuffix(" points"),
                 "compression": _times(row["compression_ratio"]),
                 "bytes": f"{row['bytes']:,.0f}",
                 "speedup": _times(row["speedup"]),

@@ -246,7 +246,7 @@ def _classes(findings: Findings) -> Iterator[Block]:
 
 
 def _methods(findings: Findings) -> Iterator[Block]:
-    result, what = findings.result, "layer" if findings.are_blocks_layers else "block"
+    result, what = findings.result, findings.unit
     yield Heading("Question 3. How does a second method compare?")
     yield Paragraph(" ".join([_answers.comparison_sentence(findings), *_answers.collapses(findings)]))
     if len(result.scores) < 2:
@@ -264,18 +264,29 @@ def _methods(findings: Findings) -> Iterator[Block]:
         f"Sparsity of each {what}: "
         + "; ".join(f"{name}: {_pairs(compared, what, name)}" for name in compared.columns if name != what),
     )
-    layers = findings.compared("layer")
-    if what == "block" and len(layers) <= MAX_BARS:
-        formats = dict.fromkeys((name for name in layers.columns if name != "layer"), percent)
-        yield Table("compared layers", layers, f"Sparsity of each layer by each method near {near}.", formats)
+    yield from _compared_beyond(findings)
+
+
+def _compared_beyond(findings: Findings) -> Iterator[Block]:
+    """The methods layer by layer, at the choice and where its curve has fallen half its way."""
+    what = "layer" if len(findings.layers) <= MAX_BARS else findings.unit
+    if not findings.beyond or len(findings.compared(what)) > MAX_BARS:
+        return
+    table = findings.compared(what)[[what]]
+    for among in (findings.beside, findings.beyond):
+        for name, values in findings.compared(what, among).drop(columns=what).items():
+            table[f"{name} at {percent(among[str(name)].point.sparsity)}"] = values
+    formats = dict.fromkeys((str(name) for name in table.columns if name != what), percent)
+    caption = f"Sparsity of each {what} by each method, at the choice and where its curve has fallen half its way."
+    yield Table("compared layers", table, caption, formats)
 
 
 def _inside(findings: Findings) -> Iterator[Block]:
-    layers, blocks = findings.layers, findings.blocks
+    layers, what = findings.layers, findings.unit
     yield Heading("Question 4. Where are the zeros?")
     yield Bullets(
         (
-            _answers.depth_trend(blocks, "block"),
+            _answers.depth_trend(findings.units, what),
             _answers.family_sentence(findings),
             _answers.extremes_sentence(layers),
             _answers.filter_sentence(findings),
@@ -283,10 +294,10 @@ def _inside(findings: Findings) -> Iterator[Block]:
         )
     )
     drawn = figures(findings)
-    if len(findings.result.scores) < 2 and not findings.are_blocks_layers:
+    if len(findings.result.scores) < 2 and what == "block":
         caption = f"Sparsity of each block. {_rule(findings)}"
-        yield Figure("blocks", drawn["blocks"], caption, f"Bar chart: {_pairs(blocks, 'block', 'sparsity')}.")
-    if len(findings.result.scores) < 2 or not findings.are_blocks_layers:
+        yield Figure("blocks", drawn["blocks"], caption, f"Bar chart: {_pairs(findings.blocks, what, 'sparsity')}.")
+    if len(findings.result.scores) < 2 or what == "block":
         which = f"the {MAX_BARS // 2} most and least pruned" if len(layers) > MAX_BARS else "early layers on top"
         caption = f"Sparsity of each layer at the choice, {which}."
         yield Figure("layers", drawn["layers"], caption, f"Bar chart: {_pairs(layers, 'layer', 'sparsity')}.")
@@ -312,11 +323,10 @@ def _done(result: SweepResult, given: Given) -> Iterator[Block]:
     yield Paragraph(convention + source)
     call = str(facts.get("repeat", ""))
     if given.command:
-        yield Paragraph("On the command line:")
-        yield Code(given.command)
+        yield Code(given.command, "On the command line:")
     if call:
-        yield Paragraph("In Python:")
-        yield Code(f"{given.loading.rstrip()}\n\n{call.replace(NEEDED, '')}" if given.loading else call)
+        code = f"{given.loading.rstrip()}\n\n{call.replace(NEEDED, '')}" if given.loading else call
+        yield Code(code, "In Python:")
     elif not given.command:
         yield Paragraph("This result is of an earlier version, which did not note the call.", "note")
     versions = [f"{name} {facts[name]}" for name in _VERSIONS if name in facts]
@@ -334,7 +344,7 @@ def _capital(text: str) -> str:
 
 
 def _rule(findings: Findings) -> str:
-    return "" if findings.are_blocks_layers else _capital(str(findings.blocks.attrs["rule"])) + "."
+    return _capital(str(findings.blocks.attrs["rule"])) + "." if findings.unit == "block" else ""
 
 
 def _points(change: float) -> str:

@@ -73,7 +73,7 @@ def cause(findings: Findings) -> str:
     if pd.notna(worst["filters"]) and worst["filters_removed"]:
         gone = f", and {int(worst['filters_removed']):,} of its {int(worst['filters']):,} {units} are gone"
     return (
-        f"Where {curve} is down, at {percent(fall.end)}, the narrowest place of the network is {worst['layer']} "
+        f"Where the curve of {curve} is down, at {percent(fall.end)}, the narrowest place of the network is {worst['layer']} "
         f"({worst['type']}): {left:,} of its {int(worst['parameters']):,} weights are left{gone}."
     )
 
@@ -84,11 +84,12 @@ def _fall(findings: Findings, fall: Degradation) -> str:
     up_to = f"up to {percent(fall.start)}" if fall.start else "from the first level on"
     before = f"{up_to} it loses less than a tenth of its whole fall" if fall.start else f"{up_to} it loses more"
     return (
-        f"{fall.curve} degrades {manner}: {before}, and at {percent(fall.end)} it has lost nine tenths "
+        f"Pruned by {fall.curve}, the network degrades {manner}: {before}, and at {percent(fall.end)} it has lost nine "
+        f"tenths "
         f"({'within' if fall.is_abrupt else 'over'} {100 * (fall.end - fall.start):.1f} points of sparsity; dense "
         f"{metric.text(dense)})."
     )
 
 
 def _no_fall(findings: Findings, curve: str) -> str:
-    return f"{curve} has too few levels, or none worse than the dense network, to tell how it degrades."
+    return f"The curve of {curve} has too few levels, or none worse than the dense network, to tell how it degrades."

@@ -33,6 +33,7 @@ class Degradation:
     Attributes:
         curve: its name.
         start: the sparsest level up to which less than a tenth of the whole fall is lost; 0 where there is none.
+        middle: the first level at which half is lost.
         end: the first level at which nine tenths are lost.
         largest: the step between neighbouring levels that loses most.
         rises: at how many levels the curve is better than at the one before.
@@ -42,6 +43,7 @@ class Degradation:
 
     curve: str
     start: float
+    middle: float
     end: float
     largest: Step
     rises: int
@@ -79,14 +81,13 @@ def degradation(result: Measurements, curve: str) -> Degradation | None:
     lost = (dense - goodness) / (fall if (fall := dense - goodness.min()) > 0 else 1.0)
     if lost.max() <= 0:
         return None
-    first = int(np.argmax(lost > EARLY))
-    last = int(np.argmax(lost >= LATE))
+    first, middle, last = (int(np.argmax(lost >= share)) for share in (EARLY, 0.5, LATE))
     at = int(np.diff(goodness).argmin())
-    middle = int(np.abs(lost - 0.5).argmin())
     errors = points["loss_error"].to_numpy(dtype=float) if "loss_error" in points else np.full(len(points), np.nan)
     return Degradation(
         curve=curve,
         start=float(sparsity[first - 1]) if first else 0.0,
+        middle=float(sparsity[middle]),
         end=float(sparsity[last]),
         largest=Step(float(sparsity[at]), float(sparsity[at + 1]), float(values[at]), float(values[at + 1])),
         rises=int((np.diff(goodness) > 0).sum()),

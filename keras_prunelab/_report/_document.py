@@ -143,9 +143,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Code:
-    """Lines of code or of a command line, as they are typed."""
+    """Lines of code or of a command line, as they are typed, and what stands above them."""
 
     text: str
+    title: str = ""
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
+
+from ._degradation import degradation
 
 if TYPE_CHECKING:
     from keras_prunelab._sweep._choice import Choice
@@ -42,6 +44,7 @@ class Findings:
         blocks: `result.blocks(choice)`.
         macs: `result.macs(choice)`: the multiply-adds in all, those left, and the layers not counted.
         beside: the curves that are compared layer by layer, each near the sparsity of the choice, by name.
+        beyond: the same where the curve of the choice has fallen half its way; empty where it does not fall.
     """
 
     result: SweepResult
@@ -50,35 +53,55 @@ class Findings:
     blocks: pd.DataFrame
     macs: tuple[int, int, tuple[str, ...]]
     beside: Mapping[str, Beside] = field(default_factory=dict)
+    beyond: Mapping[str, Beside] = field(default_factory=dict)
 
     @classmethod
     def of(cls, result: SweepResult, choice: Choice) -> Findings:
         """Look at a sweep at one of its points."""
-        layers, blocks = result.layers(choice), result.blocks(choice)
-        own = {choice.curve: Beside(choice, layers, blocks)}
         others = [curve for curve in result.scores if curve != choice.curve][: MAX_CURVES - 1]
-        near = {curve: result.choose(sparsity=choice.sparsity, score=curve) for curve in others}
-        found = own | {name: Beside(at, result.layers(at), result.blocks(at)) for name, at in near.items()}
-        beside = {curve: found[curve] for curve in result.scores if curve in found}
-        return cls(result, choice, layers, blocks, result.macs(choice), beside)
+        curves = [curve for curve in result.scores if curve in {choice.curve, *others}]
+        beside = {
+            curve: _look(result, choice if curve == choice.curve else _nearest(result, choice.sparsity, curve))
+            for curve in curves
+        }
+        fall = degradation(result, choice.curve)
+        beyond = {}
+        if fall is not None and fall.middle > choice.sparsity and len(curves) > 1:
+            beyond = {curve: _look(result, _nearest(result, fall.middle, curve)) for curve in curves}
+        own = beside[choice.curve]
+        return cls(result, choice, own.layers, own.blocks, result.macs(choice), beside, beyond)
 
     @property
-    def are_blocks_layers(self) -> bool:
-        """Whether each block is a single layer, so that tables of both would say the same."""
-        return len(self.blocks) == len(self.layers)
+    def unit(self) -> Literal["block", "layer"]:
+        """By what the network is seen: by blocks where there are several, fewer than layers."""
+        return "block" if 1 < len(self.blocks) < len(self.layers) else "layer"
 
-    def compared(self, what: str) -> pd.DataFrame:
+    @property
+    def units(self) -> pd.DataFrame:
+        """The table of blocks, or of layers, whichever `unit` is."""
+        return self.blocks if self.unit == "block" else self.layers
+
+    def compared(self, what: Literal["block", "layer"], among: Mapping[str, Beside] | None = None) -> pd.DataFrame:
         """The sparsity of each layer or block by each curve.
 
         Args:
             what: `"layer"` or `"block"`.
+            among: the curves; None for `beside`.
 
         Returns:
             One row for each, early to late: its name, and a column for each curve.
         """
         tables = {
             name: (one.layers if what == "layer" else one.blocks).set_index(what)["sparsity"]
-            for name, one in self.beside.items()
+            for name, one in (self.beside if among is None else among).items()
         }
         names = pd.Index((self.layers if what == "layer" else self.blocks)[what], name=what)
         return pd.DataFrame({name: table.reindex(names) for name, table in tables.items()}).reset_index()
+
+
+def _nearest(result: SweepResult, sparsity: float, curve: str) -> Choice:
+    return result.choose(sparsity=sparsity, score=curve)
+
+
+def _look(result: SweepResult, point: Choice) -> Beside:
+    return Beside(point, result.layers(point), result.blocks(point))

@@ -62,7 +62,7 @@ h4 { font-size: 1rem; margin: .9rem 0 .1rem; }
   body { max-width: none; padding: 0; font-size: 9.5pt; line-height: 1.38; }
   h1 { font-size: 1.6rem; }
   h2 { margin: 1rem 0 .3rem; padding-top: .4rem; }
-  h2, h3, h4, caption { break-after: avoid; }
+  h2, h3, h4, caption, .lead { break-after: avoid; }
   p, ul, dl, .scroll { margin: .3rem 0; }
   figure { margin: .5rem 0; }
   th, td { padding: .12rem .7rem .12rem 0; }
@@ -182,7 +182,8 @@ def _(block: doc.Table, document: doc.Document) -> str:
 
 @_element.register
 def _(block: doc.Code, document: doc.Document) -> str:  # noqa: ARG001
-    return f'<pre tabindex="0"><code>{escape(block.text)}</code></pre>'
+    title = f'<p class="lead">{escape(block.title)}</p>' if block.title else ""
+    return f'{title}<pre tabindex="0"><code>{escape(block.text)}</code></pre>'
 
 
 @_element.register

@@ -24,7 +24,7 @@ PREAMBLE = """\
 #set page(paper: {paper}, margin: (x: 2.1cm, top: 1.9cm, bottom: 1.9cm), numbering: "1 / 1")
 #set document(title: {title}, author: {author}, description: {about}, date: datetime(year: {year}, month: {month}, day: {day}))
 #set text(font: {fonts}, size: 10pt, lang: "en", region: "gb", hyphenate: true)
-#set par(leading: 0.58em, spacing: 0.85em, justify: true)
+#set par(leading: 0.58em, spacing: 0.85em)
 #show title: set text(size: 20pt)
 #show title: set block(below: 0.9em)
 #show outline: set text(size: 9pt)
@@ -35,7 +35,6 @@ PREAMBLE = """\
 #show figure.caption: it => block(width: 100%, sticky: true, {{
   set align(left)
   set text(size: 8.8pt, fill: luma(70))
-  set par(justify: false)
   it
 }})
 #show heading.where(level: 1): set text(size: 13pt)
@@ -45,7 +44,6 @@ PREAMBLE = """\
 #show raw: set text(font: ("DejaVu Sans Mono", "DejaVu Sans"), size: 8pt)
 #show link: set text(fill: rgb("#005a8f"))
 #let code(lines) = block(fill: luma(245), inset: 6pt, radius: 2pt, width: 100%, {{
-  set par(justify: false)
   raw(lines, block: true)
 }})
 #let note(body) = text(size: 8.8pt, fill: luma(70), body)
@@ -59,7 +57,7 @@ PREAMBLE = """\
 ]
 #let cells(columns, sides, head, rows) = {{
   set text(size: 8.5pt)
-  set par(justify: false, leading: 0.5em)
+  set par(leading: 0.5em)
   set align(left)
   table(columns: columns, align: sides, stroke: none, inset: (x: 4pt, y: 2.6pt),
     table.hline(stroke: 0.8pt), table.header(..head.map(it => table.cell(align: bottom, strong(it)))), table.hline(stroke: 0.5pt),
@@ -172,7 +170,8 @@ def _(block: doc.Table, document: doc.Document) -> str:
 
 @_element.register
 def _(block: doc.Code, document: doc.Document) -> str:  # noqa: ARG001
-    return f"#code({_string(block.text)})"
+    title = f"#block(sticky: true, {_string(block.title)})\n" if block.title else ""
+    return f"{title}#code({_string(block.text)})"
 
 
 @_element.register

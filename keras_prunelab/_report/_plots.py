@@ -205,8 +205,7 @@ def figures(findings: Findings) -> dict[str, Callable[[], Figure]]:
     plots["layers"] = lambda: bar_figure(layers, "layer")
     if layers["filters"].notna().any():
         plots["filters"] = lambda: filter_figure(layers)
-    what = "layer" if findings.are_blocks_layers else "block"
-    plots["blocks"] = lambda: compared_figure(findings.compared(what), what)
+    plots["blocks"] = lambda: compared_figure(findings.compared(findings.unit), findings.unit)
     return plots
 
 

@@ -229,6 +229,8 @@ def _(block: doc.Table, writer: _Writer) -> None:
 
 @_add.register
 def _(block: doc.Code, writer: _Writer) -> None:
+    if block.title:
+        writer.paragraph(block.title).paragraph_format.keep_with_next = True
     found = writer.word.add_paragraph(style="Code")
     for number, line in enumerate(_lines(block.text)):
         run = found.add_run()

@@ -13,7 +13,7 @@ from keras_prunelab._text import one_line
 
 FONT = 10.0
 """Points; a figure is printed at its own size, which fits A4 and Letter, and nothing in it is smaller than 8."""
-WIDTH, HEIGHT = 6.5, 3.1
+WIDTH, HEIGHT = 6.5, 2.9
 """Inches."""
 MARKERS = "osD^vPX"
 
