@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from keras_prunelab._sweep._metric import percent
@@ -144,6 +145,7 @@ def _depth_figure(compared: pd.DataFrame, what: str, curves: Sequence[str], them
             linestyle=line_style(number),
             label=plain(curve),
         )
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     percent_axis(axes, "y")
     axes.set_ylim(-0.04, 1.04)
     axes.set_xlabel(f"{what}s, counted from early to late")

@@ -223,7 +223,7 @@ def _(block: doc.Table, writer: _Writer) -> None:
                 found.alignment = WD_ALIGN_PARAGRAPH.RIGHT
     repeat_heading(table)
     rule_table(table)
-    size_columns(table, [max(map(len, column)) for column in zip(block.headings, *block.rows, strict=True)])
+    size_columns(table, list(_letters(block)))
     writer.word.add_paragraph(style="After Table")
 
 
@@ -243,6 +243,14 @@ def _(block: doc.Code, writer: _Writer) -> None:
 def _(block: doc.Sources, writer: _Writer) -> None:
     for work in block.works:
         writer.paragraph(work, "List Bullet")
+
+
+def _letters(block: doc.Table) -> Iterator[int]:
+    """Of each column, the letters of the longest cell, or of the longest word of its heading, which is bold."""
+    cells = zip(*block.rows, strict=True) if len(block.frame) else [()] * len(block.headings)
+    for heading, column in zip(block.headings, cells, strict=True):
+        words = (len(word) + 1 for word in heading.split())
+        yield max([*words, *map(len, column)])
 
 
 def _lines(text: str) -> Iterator[str]:

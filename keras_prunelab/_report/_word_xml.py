@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+_TWIPS = 56.7  # of a millimetre
 _FONT, _MONO, _ACCENT, _SOFT, _ALARM = "Calibri", "Consolas", "0072B2", "59636E", "B3001B"
 
-_TEXT_WIDTH, _LETTER, _LONG = 168.0, 1.75, 60
-"""Millimetres between the margins and of a letter in a table, and letters after which a cell breaks its line."""
+_TEXT_WIDTH, _LETTER, _PADDING, _LONG = 168.0, 1.55, 1.0, 60
+"""Millimetres between the margins of the page, of a letter in a table, and beside a cell's text; and letters after which
+a cell breaks its line."""
 
 
 def _element(tag: str, **attributes: str) -> Any:
@@ -101,7 +103,11 @@ def rule_table(table: Any) -> None:
     for side, size in (("top", "8"), ("bottom", "8"), ("insideH", "2")):
         borders.append(_element(side, val="single", sz=size, space="0", color="808080"))
     properties = table._tbl.tblPr
-    properties.insert(list(properties).index(properties.find(_element("tblLook").tag)), borders)
+    margins = _element("tblCellMar")
+    for side in ("left", "right"):
+        margins.append(_element(side, w=f"{_PADDING * _TWIPS:.0f}", type="dxa"))
+    for part in (borders, margins):
+        properties.insert(list(properties).index(properties.find(_element("tblLook").tag)), part)
 
 
 def size_columns(table: Any, letters: Sequence[int]) -> None:
@@ -113,7 +119,7 @@ def size_columns(table: Any, letters: Sequence[int]) -> None:
     """
     from docx.shared import Mm
 
-    needed = [min(count, _LONG) * _LETTER + 5.0 for count in letters]
+    needed = [min(count, _LONG) * _LETTER + 2 * _PADDING + 0.6 for count in letters]
     widths = [width * min(1.0, _TEXT_WIDTH / sum(needed)) for width in needed]
     table.autofit = False
     for column, width in zip(table.columns, widths, strict=True):
@@ -169,8 +175,8 @@ def set_up_styles(word: Any) -> None:
     _style(_new(styles, "Prompt"), size=10.5, after=5, colour=_ACCENT, italic=True, indent=14)
     _style(_new(styles, "Code"), size=8.5, before=2, after=6, font=_MONO, fill="F3F5F7")
     _style(_new(styles, "Key Number"), size=17, after=0, colour=_ACCENT)
-    _style(_new(styles, "Table Text"), size=9, before=1, after=1)
-    _style(_new(styles, "Table Heading"), size=9, before=1, after=1, bold=True)
+    _style(_new(styles, "Table Text"), size=8.5, before=1, after=1)
+    _style(_new(styles, "Table Heading"), size=8.5, before=1, after=1, bold=True)
     _style(_new(styles, "After Table"), size=4, after=2)
     figure = _new(styles, "Figure")
     _style(figure, size=10.5, before=4, after=2)
