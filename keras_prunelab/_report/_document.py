@@ -218,8 +218,12 @@ def long_date(date: datetime.date) -> str:
 
 
 def shown(text: str) -> str:
-    """Text for readers: control characters spelled out; a number and its unit stay on one line."""
-    return visible(text).replace(" %", "\N{NO-BREAK SPACE}%").replace(" points", "\N{NO-BREAK SPACE}points")
+    """Text for readers: control characters spelled out, as XML asks for; a number and its unit stay on one line."""
+    text = visible(text).translate(_NO_CHARACTERS)
+    return text.replace(" %", "\N{NO-BREAK SPACE}%").replace(" points", "\N{NO-BREAK SPACE}points")
+
+
+_NO_CHARACTERS = dict.fromkeys((0xFFFE, 0xFFFF), "\N{REPLACEMENT CHARACTER}")
 
 
 def _cell(value: Any, text: Callable[[Any], str] | None) -> str:

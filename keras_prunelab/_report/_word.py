@@ -30,6 +30,8 @@ _SIZES = {"a4": (210.0, 297.0), "letter": (215.9, 279.4)}
 """Width and height of a page in millimetres."""
 _MARGIN = 20.0
 _DPI = 200
+_LONGEST_FACT = 255
+"""Letters that a property of a Word file may have."""
 
 
 def write(document: doc.Document) -> bytes:
@@ -107,9 +109,17 @@ class _Writer:
 
     def _describe(self) -> None:
         facts, document = self.word.core_properties, self.document
-        facts.title, facts.author, facts.subject = document.title, document.author, document.course
-        facts.comments, facts.keywords, facts.language = document.about, "pruning, sparsity, neural network", "en-GB"
-        facts.last_modified_by = document.author
+        texts = {
+            "title": document.title,
+            "author": document.author,
+            "last_modified_by": document.author,
+            "subject": document.course,
+            "comments": document.about,
+            "keywords": "pruning, sparsity, neural network",
+            "language": "en-GB",
+        }
+        for name, text in texts.items():
+            setattr(facts, name, doc.shown(text)[:_LONGEST_FACT])
         made = datetime.datetime.combine(document.date, datetime.time(12))
         facts.created = facts.modified = made
 
@@ -164,7 +174,8 @@ def _(block: doc.KeyNumbers, writer: _Writer) -> None:
     from docx.shared import Pt
 
     table = writer.word.add_table(rows=2, cols=len(block.numbers))
-    name_table(table, "The main numbers", ", ".join(f"{name}: {value}" for name, value in block.numbers.items()))
+    numbers = ", ".join(f"{name}: {value}" for name, value in block.numbers.items())
+    name_table(table, "The main numbers", doc.shown(numbers))
     for column, (name, value) in enumerate(block.numbers.items()):
         top, below = (table.cell(row, column) for row in (0, 1))
         for cell, text, style in ((top, value, "Key Number"), (below, name, "Note")):
@@ -211,7 +222,7 @@ def _(block: doc.Table, writer: _Writer) -> None:
 
     writer.caption(block.key, block.caption, above=True)
     table = writer.word.add_table(rows=1, cols=len(block.headings))
-    name_table(table, writer.document.labels[block.key], block.caption)
+    name_table(table, writer.document.labels[block.key], doc.shown(block.caption))
     rows = itertools.chain([block.headings], block.rows)
     for number, cells in enumerate(rows):
         row = table.rows[0] if number == 0 else table.add_row()

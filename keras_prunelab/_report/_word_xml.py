@@ -124,7 +124,8 @@ def size_columns(table: Any, letters: Sequence[int]) -> None:
     table.autofit = False
     for column, width in zip(table.columns, widths, strict=True):
         column.width = Mm(width)
-        for cell in column.cells:
+    for row in table._tbl.tr_lst:  # the cells of python-docx are looked up one by one
+        for cell, width in zip(row.tc_lst, widths, strict=True):
             cell.width = Mm(width)
 
 
