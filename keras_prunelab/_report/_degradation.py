@@ -15,6 +15,9 @@ EARLY, LATE = 0.1, 0.9
 ABRUPT = 0.1
 """A curve is abrupt where it goes from the one to the other within this much sparsity."""
 
+SHALLOW = 0.2
+"""A curve that falls less than this share of the deepest fall does not break."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -35,6 +38,7 @@ class Degradation:
         start: the sparsest level up to which less than a tenth of the whole fall is lost; 0 where there is none.
         middle: the first level at which half is lost.
         end: the first level at which nine tenths are lost.
+        depth: how much better the dense network is than the worst level.
         largest: the step between neighbouring levels that loses most.
         rises: at how many levels the curve is better than at the one before.
         levels: how many levels it has.
@@ -45,6 +49,7 @@ class Degradation:
     start: float
     middle: float
     end: float
+    depth: float
     largest: Step
     rises: int
     levels: int
@@ -78,9 +83,10 @@ def degradation(result: Measurements, curve: str) -> Degradation | None:
         return None
     goodness = np.array([result.metric.goodness(value) for value in values])
     dense = result.metric.goodness(result.dense)
-    lost = (dense - goodness) / (fall if (fall := dense - goodness.min()) > 0 else 1.0)
-    if lost.max() <= 0:
+    depth = float(dense - goodness.min())
+    if depth <= 0:
         return None
+    lost = (dense - goodness) / depth
     first, middle, last = (int(np.argmax(lost >= share)) for share in (EARLY, 0.5, LATE))
     at = int(np.diff(goodness).argmin())
     errors = points["loss_error"].to_numpy(dtype=float) if "loss_error" in points else np.full(len(points), np.nan)
@@ -89,6 +95,7 @@ def degradation(result: Measurements, curve: str) -> Degradation | None:
         start=float(sparsity[first - 1]) if first else 0.0,
         middle=float(sparsity[middle]),
         end=float(sparsity[last]),
+        depth=depth,
         largest=Step(float(sparsity[at]), float(sparsity[at + 1]), float(values[at]), float(values[at + 1])),
         rises=int((np.diff(goodness) > 0).sum()),
         levels=len(points),
@@ -110,6 +117,7 @@ def breaking_range(result: Measurements, *also: float) -> tuple[float, float] | 
     falls = [fall for curve in result.scores if (fall := degradation(result, curve)) is not None]
     if not falls:
         return None
+    falls = [fall for fall in falls if fall.depth >= SHALLOW * max(each.depth for each in falls)]
     sparsity = result.curves["sparsity"].to_numpy(dtype=float)
     low, high = min(sparsity), max(sparsity)
     start = min([*(fall.start for fall in falls), *also])

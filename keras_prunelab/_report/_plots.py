@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
@@ -67,7 +68,7 @@ def bar_figure(groups: pd.DataFrame, what: str, theme: Theme = LIGHT) -> Figure:
     axes.set_xlim(0, 1.14)
     axes.set_xticks(np.linspace(0, 1, 6))
     axes.set_xlabel(f"sparsity of each {what} (%), {_order(what, left_out)}")
-    return figure
+    return _make_room(figure)
 
 
 @NO_TEX
@@ -98,7 +99,7 @@ def filter_figure(layers: pd.DataFrame, theme: Theme = LIGHT) -> Figure:
     axes.set_xlabel(f"filters or units; {_order('layer', left_out)}")
     axes.set_xlim(0, 1.36 * max((removed + remaining).max(initial=0), 1))
     _legend_above(axes, theme, 2)
-    return figure
+    return _make_room(figure)
 
 
 @NO_TEX
@@ -128,7 +129,7 @@ def compared_figure(compared: pd.DataFrame, what: str, theme: Theme = LIGHT) -> 
     axes.set_xlabel(f"sparsity of each {what} (%), {_order(what, 0)}")
     if len(curves) > 1:
         _legend_above(axes, theme, len(curves))
-    return figure
+    return _make_room(figure)
 
 
 def _depth_figure(compared: pd.DataFrame, what: str, curves: Sequence[str], theme: Theme) -> Figure:
@@ -275,6 +276,20 @@ def _label_bars(
         axes.annotate(
             text, (end, at), xytext=(4, 0), textcoords="offset points", va="center", fontsize=SMALL, color=theme.text
         )
+
+
+def _make_room(figure: Figure) -> Figure:
+    """Shorten the bars until the labels at their ends fit into the axes."""
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    left, width = axes.bbox.x0, axes.bbox.width
+    shrink = 1.0
+    for label in axes.texts:
+        end = float(axes.transData.transform(label.xy)[0]) - left if isinstance(label, Annotation) else 0.0
+        if end > 0:
+            shrink = min(shrink, (width - (label.get_window_extent().x1 - left - end)) / end)
+    axes.set_xlim(0, axes.get_xlim()[1] / max(shrink, 0.2))
+    return figure
 
 
 def _shortened(name: str, length: int = 28) -> str:
