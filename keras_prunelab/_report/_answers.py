@@ -255,7 +255,7 @@ def _allowance(result: SweepResult, drop: float) -> str:
 
 
 def _times(ratio: float) -> str | None:
-    return None if pd.isna(ratio) else "∞" if math.isinf(ratio) else f"{ratio:.3g}×"
+    return None if pd.isna(ratio) else "∞" if math.isinf(ratio) else f"{ratio:.3g}\N{MULTIPLICATION SIGN}"
 
 
 def _reach(result: SweepResult, drop: float, score: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -51,7 +51,7 @@ class Given:
     title: str
     author: str = ""
     course: str = ""
-    date: datetime.date = field(default_factory=datetime.date.today)
+    date: dt.date = field(default_factory=dt.date.today)
     notes: Notes = ()
     files: Files = ()
     paper: Paper = "a4"
@@ -105,7 +105,10 @@ def _without_choice(result: SweepResult, given: Given) -> Iterator[Block]:
     yield Heading(f"{label} against sparsity")
     alternative = f"Line plot of {result.metric.label} against sparsity for {', '.join(result.scores)}."
     yield Figure(
-        "accuracy", lambda: accuracy_figure(result), f"{label} against sparsity, {len(result.table)} points.", alternative
+        "accuracy",
+        lambda: accuracy_figure(result),
+        f"{label} against sparsity, {len(result.table)} points.",
+        alternative,
     )
     yield from _done(result, given)
 
@@ -228,15 +231,13 @@ def _classes(findings: Findings) -> Iterator[Block]:
             yield Paragraph("How many observations of each class are right was not kept in this result.", "note")
         return
     worst, best = classes.iloc[int(classes["change"].argmin())], classes.iloc[int(classes["change"].argmax())]
-    yield Paragraph(
-        (
-            See("classes"),
-            f" has the accuracy of each class, dense and at the choice. “{worst['class']}” changes most for the worse, by "
-            f"{_points(worst['change'])} to {percent(worst['accuracy'])}; “{best['class']}” is at the other end with "
-            f"{_points(best['change'])}. One observation of a class weighs "
-            f"{100 / classes['observations'].max():.2g} to {100 / classes['observations'].min():.2g} points.",
-        )
+    text = (
+        f" has the accuracy of each class, dense and at the choice. “{worst['class']}” changes most for the worse, by "
+        f"{_points(worst['change'])} to {percent(worst['accuracy'])}; “{best['class']}” is at the other end with "
+        f"{_points(best['change'])}. One observation of a class weighs "
+        f"{100 / classes['observations'].max():.2g} to {100 / classes['observations'].min():.2g} points."
     )
+    yield Paragraph((See("classes"), text))
     caption = "Accuracy of each class."
     if len(classes) > MAX_CLASSES:
         caption = f"Accuracy by class: the {MAX_CLASSES} of {len(classes)} classes that lose most."

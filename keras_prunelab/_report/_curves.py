@@ -22,7 +22,7 @@ def falls(findings: Findings) -> list[str]:
     """For each method compared: whether it degrades gradually or abruptly, and between which levels."""
     result = findings.result
     found = {curve: degradation(result, curve) for curve in findings.beside}
-    return [_fall(findings, fall) if fall else _no_fall(findings, curve) for curve, fall in found.items()]
+    return [_fall(findings, fall) if fall else _no_fall(curve) for curve, fall in found.items()]
 
 
 def sampling(findings: Findings) -> str:
@@ -73,8 +73,8 @@ def cause(findings: Findings) -> str:
     if pd.notna(worst["filters"]) and worst["filters_removed"]:
         gone = f", and {int(worst['filters_removed']):,} of its {int(worst['filters']):,} {units} are gone"
     return (
-        f"Where the curve of {curve} is down, at {percent(fall.end)}, the narrowest place of the network is {worst['layer']} "
-        f"({worst['type']}): {left:,} of its {int(worst['parameters']):,} weights are left{gone}."
+        f"Where the curve of {curve} is down, at {percent(fall.end)}, the narrowest place of the network is "
+        f"{worst['layer']} ({worst['type']}): {left:,} of its {int(worst['parameters']):,} weights are left{gone}."
     )
 
 
@@ -91,5 +91,5 @@ def _fall(findings: Findings, fall: Degradation) -> str:
     )
 
 
-def _no_fall(findings: Findings, curve: str) -> str:
+def _no_fall(curve: str) -> str:
     return f"The curve of {curve} has too few levels, or none worse than the dense network, to tell how it degrades."

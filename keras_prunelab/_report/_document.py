@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -129,9 +129,7 @@ class Table:
     @property
     def are_numbers(self) -> list[bool]:
         """Of each column whether it holds numbers, which stand to the right."""
-        return [
-            pd.api.types.is_numeric_dtype(self.frame[name]) or name in self.formats for name in self.frame.columns
-        ]
+        return [pd.api.types.is_numeric_dtype(self.frame[name]) or name in self.formats for name in self.frame.columns]
 
     @property
     def rows(self) -> Iterator[list[str]]:
@@ -156,9 +154,7 @@ class Sources:
     works: tuple[str, ...]
 
 
-Block: TypeAlias = (
-    Heading | Paragraph | Bullets | KeyNumbers | Definitions | Question | Figure | Table | Code | Sources
-)
+Block: TypeAlias = Heading | Paragraph | Bullets | KeyNumbers | Definitions | Question | Figure | Table | Code | Sources
 
 
 @dataclass(frozen=True)
@@ -178,7 +174,7 @@ class Document:
     title: str
     author: str
     course: str
-    date: datetime.date
+    date: dt.date
     about: str
     paper: Paper
     blocks: tuple[Block, ...]
@@ -211,10 +207,9 @@ class Document:
         return "".join(part if isinstance(part, str) else labels[part.key] for part in parts)
 
 
-def long_date(date: datetime.date) -> str:
+def long_date(date: dt.date) -> str:
     """A date as people write it, whatever the language of the machine: "3 May 2026"."""
-    months = "January February March April May June July August September October November December".split()
-    return f"{date.day} {months[date.month - 1]} {date.year}"
+    return f"{date.day} {_MONTHS[date.month - 1]} {date.year}"
 
 
 def shown(text: str) -> str:
@@ -223,6 +218,10 @@ def shown(text: str) -> str:
     return text.replace(" %", "\N{NO-BREAK SPACE}%").replace(" points", "\N{NO-BREAK SPACE}points")
 
 
+_MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
 _NO_CHARACTERS = dict.fromkeys((0xFFFE, 0xFFFF), "\N{REPLACEMENT CHARACTER}")
 
 

@@ -83,7 +83,7 @@ def write(document: doc.Document) -> bytes:
     body = "\n".join([*_title(document), *_body(document)])
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; style-src \'unsafe-inline\'">\n'
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<meta name="author" content="{escape(document.author)}">\n'
         f"<title>{escape(document.title)}</title>\n<style>{style}</style>\n</head>\n"
@@ -160,9 +160,7 @@ def _(block: doc.Figure, document: doc.Document) -> str:
     drawing = inline(svg(block.draw()), name).replace(
         "<svg ", f'<svg role="img" aria-label="{escape(block.alternative)}" ', 1
     )
-    return (
-        f'<figure id="{name}">{drawing}\n<figcaption>{escape(label)}. {escape(block.caption)}</figcaption></figure>'
-    )
+    return f'<figure id="{name}">{drawing}\n<figcaption>{escape(label)}. {escape(block.caption)}</figcaption></figure>'
 
 
 @_element.register

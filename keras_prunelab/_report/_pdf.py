@@ -7,63 +7,19 @@ from collections.abc import Iterable, Iterator
 from functools import singledispatch
 from pathlib import Path
 
-import matplotlib
+import matplotlib as mpl
 
 from . import _document as doc
 from ._extra import extra
 from ._svg import svg
 
 _PAPERS = {"a4": "a4", "letter": "us-letter"}
-_FONTS = '("Libertinus Serif", "DejaVu Sans")'
-"""The first comes with Typst, the second with Matplotlib; what neither has, the system's fonts may have."""
-
 _ONE_PAGE = 20
 """Rows up to which a table stays on one page."""
 
-PREAMBLE = """\
-#set page(paper: {paper}, margin: (x: 2.1cm, top: 1.9cm, bottom: 1.9cm), numbering: "1 / 1")
-#set document(title: {title}, author: {author}, description: {about}, date: datetime(year: {year}, month: {month}, day: {day}))
-#set text(font: {fonts}, size: 10pt, lang: "en", region: "gb", hyphenate: true)
-#set par(leading: 0.58em, spacing: 0.85em)
-#show title: set text(size: 20pt)
-#show title: set block(below: 0.9em)
-#show outline: set text(size: 9pt)
-#set list(indent: 0.3em, spacing: 0.6em)
-#set figure(gap: 0.55em)
-#show figure: set block(breakable: false)
-#show figure.where(kind: table): set figure.caption(position: top)
-#show figure.caption: it => block(width: 100%, sticky: true, {{
-  set align(left)
-  set text(size: 8.8pt, fill: luma(70))
-  it
-}})
-#show heading.where(level: 1): set text(size: 13pt)
-#show heading.where(level: 1): set block(above: 1.35em, below: 0.65em)
-#show heading.where(level: 2): set text(size: 10.5pt)
-#show heading.where(level: 2): set block(above: 0.95em, below: 0.5em)
-#show raw: set text(font: ("DejaVu Sans Mono", "DejaVu Sans"), size: 8pt)
-#show link: set text(fill: rgb("#005a8f"))
-#let code(lines) = block(fill: luma(245), inset: 6pt, radius: 2pt, width: 100%, {{
-  raw(lines, block: true)
-}})
-#let note(body) = text(size: 8.8pt, fill: luma(70), body)
-#let warning(body) = block(stroke: (left: 3pt + rgb("#b3001b")), inset: (left: 8pt, y: 3pt), text(fill: rgb("#b3001b"), weight: "bold", body))
-#let prompt(body) = block(stroke: (left: 2pt + rgb("#0072b2")), inset: (left: 8pt, y: 2pt), breakable: false, emph(body))
-#let headline(numbers, reason) = block(fill: luma(246), stroke: (left: 3pt + rgb("#0072b2")), inset: 9pt, width: 100%, breakable: false)[
-  #grid(columns: (auto,) * numbers.len(), column-gutter: 1.6em, row-gutter: 0.45em,
-    ..numbers.map(it => text(size: 15pt, fill: rgb("#0072b2"), it.at(1))), ..numbers.map(it => text(size: 8.5pt, fill: luma(70), it.at(0))))
-  #v(0.2em)
-  #reason
-]
-#let cells(columns, sides, head, rows) = {{
-  set text(size: 8.5pt)
-  set par(leading: 0.5em)
-  set align(left)
-  table(columns: columns, align: sides, stroke: none, inset: (x: 4pt, y: 2.6pt),
-    table.hline(stroke: 0.8pt), table.header(..head.map(it => table.cell(align: bottom, strong(it)))), table.hline(stroke: 0.5pt),
-    ..rows, table.hline(stroke: 0.8pt))
-}}
-"""
+PREAMBLE = Path(__file__).with_name("preamble.typ")
+"""The look of a report. Of its fonts one comes with Typst, and one with Matplotlib; what these lack, the system's may
+have."""
 
 
 def write(document: doc.Document) -> bytes:
@@ -80,22 +36,18 @@ def write(document: doc.Document) -> bytes:
                 (folder / f"{_label(document, block.key)}.svg").write_text(svg(block.draw()), encoding="utf-8")
         source = folder / "report.typ"
         source.write_text("\n".join(_lines(document)), encoding="utf-8")
-        fonts = [str(Path(matplotlib.get_data_path()) / "fonts" / "ttf")]
+        fonts = [str(Path(mpl.get_data_path()) / "fonts" / "ttf")]
         return bytes(typst.compile(str(source), root=name, font_paths=fonts, pdf_standards=["ua-1"]))
 
 
 def _lines(document: doc.Document) -> Iterator[str]:
     date = document.date
-    yield PREAMBLE.format(
-        paper=_string(_PAPERS[document.paper]),
-        title=_string(document.title),
-        author=f"({_string(document.author)},)" if document.author else "()",
-        about=_string(document.about),
-        year=date.year,
-        month=date.month,
-        day=date.day,
-        fonts=_FONTS,
-    )
+    yield f"#let paper = {_string(_PAPERS[document.paper])}"
+    yield PREAMBLE.read_text(encoding="utf-8")
+    author = f"({_string(document.author)},)" if document.author else "()"
+    day = f"datetime(year: {date.year}, month: {date.month}, day: {date.day})"
+    facts = f"title: {_string(document.title)}, author: {author}, description: {_string(document.about)}, date: {day}"
+    yield f"#set document({facts})"
     yield f"#title({_string(document.title)})"
     yield f"#block(below: 0.7em, text(size: 10.5pt, {_string(document.byline)}))"
     yield f"#block(below: 1.2em, note({_string(document.about)}))"
@@ -159,7 +111,9 @@ def _(block: doc.Table, document: doc.Document) -> str:
     # Columns of text share what is left, so that long names break into lines.
     texts = sum(not is_number for is_number in block.are_numbers)
     wide = texts == len(block.headings)
-    widths = _array("auto" if is_number or not wide or at == 0 else "1fr" for at, is_number in enumerate(block.are_numbers))
+    widths = _array(
+        "auto" if is_number or not wide or at == 0 else "1fr" for at, is_number in enumerate(block.are_numbers)
+    )
     body = f"cells({widths}, {sides}, {head}, {_array(rows)})"
     is_long = len(block.frame) > _ONE_PAGE
     return (

@@ -292,5 +292,5 @@ def _make_room(figure: Figure) -> Figure:
     return figure
 
 
-def _shortened(name: str, length: int = 28) -> str:
+def _shortened(name: str, length: int = 32) -> str:
     return name if len(name) <= length else f"{name[: length // 2]}…{name[-length // 2 + 1 :]}"

@@ -70,6 +70,7 @@ def _other_data(findings: Findings) -> Question:
     return Question(
         "Does the choice hold on other data, for instance with noise?",
         f"The choice was made on the same {samples:,} observations on which the "
-        f"{findings.result.metric.label} was measured, so it is a little too good: of many levels the luckiest is preferred.",
+        f"{findings.result.metric.label} was measured, so it is a little too good: of many levels the luckiest is "
+        "preferred.",
         "Measure the pruned network on data that had no part in the choice, and on noisy data.",
     )

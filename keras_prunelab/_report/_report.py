@@ -1,8 +1,8 @@
-"""`report`: a sweep and its choice as an HTML page, a Word file or a PDF that follows a lab sheet question by question."""
+"""`report`: a sweep and its choice as an HTML page, a Word file or a PDF that follows a lab sheet."""
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -35,7 +35,7 @@ def report(
     title: str = "Pruning report",
     author: str = "",
     course: str = "",
-    date: datetime.date | str | None = None,
+    date: dt.date | str | None = None,
     notes: Notes = (),
     files: Files = (),
     paper: Paper = "a4",
@@ -96,12 +96,12 @@ def report(
     return target
 
 
-def _date(date: datetime.date | str | None) -> datetime.date:
+def _date(date: dt.date | str | None) -> dt.date:
     if date is None:
-        return datetime.date.today()
-    if isinstance(date, datetime.date):
+        return dt.date.today()
+    if isinstance(date, dt.date):
         return date
     try:
-        return datetime.date.fromisoformat(date)
+        return dt.date.fromisoformat(date)
     except ValueError as error:
         raise UnknownNameError(f"date is a date, or text such as '2026-05-31', but got {date!r}.") from error

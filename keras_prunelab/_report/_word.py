@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import io
 import itertools
 from collections.abc import Iterator
@@ -120,7 +120,7 @@ class _Writer:
         }
         for name, text in texts.items():
             setattr(facts, name, doc.shown(text)[:_LONGEST_FACT])
-        made = datetime.datetime.combine(document.date, datetime.time(12))
+        made = dt.datetime.combine(document.date, dt.time(12))
         facts.created = facts.modified = made
 
     def _lay_out(self) -> None:

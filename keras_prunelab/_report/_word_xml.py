@@ -10,8 +10,8 @@ _TWIPS = 56.7  # of a millimetre
 _FONT, _MONO, _ACCENT, _SOFT, _ALARM = "Calibri", "Consolas", "0072B2", "59636E", "B3001B"
 
 _TEXT_WIDTH, _LETTER, _PADDING, _LONG = 168.0, 1.55, 1.0, 60
-"""Millimetres between the margins of the page, of a letter in a table, and beside a cell's text; and letters after which
-a cell breaks its line."""
+"""Millimetres between the margins of the page, of a letter in a table, and beside a cell's text; and letters after
+which a cell breaks its line."""
 
 
 def _element(tag: str, **attributes: str) -> Any:
@@ -230,5 +230,10 @@ def _style(
         properties.remove(old)
     if fill:
         properties.insert_element_before(
-            _element("shd", val="clear", color="auto", fill=fill), "w:tabs", "w:spacing", "w:ind", "w:jc", "w:outlineLvl"
+            _element("shd", val="clear", color="auto", fill=fill),
+            "w:tabs",
+            "w:spacing",
+            "w:ind",
+            "w:jc",
+            "w:outlineLvl",
         )

@@ -19,7 +19,9 @@ TERMS = {
 """The terms of the table of trade-offs, as they are used there."""
 
 _LI = "H. Li, A. Kadav, I. Durdanovic, H. Samet, H. P. Graf. Pruning Filters for Efficient ConvNets. ICLR 2017."
-_BLALOCK = "D. Blalock, J. J. Gonzalez Ortiz, J. Frankle, J. Guttag. What is the State of Neural Network Pruning? MLSys 2020."
+_BLALOCK = (
+    "D. Blalock, J. J. Gonzalez Ortiz, J. Frankle, J. Guttag. What is the State of Neural Network Pruning? MLSys 2020."
+)
 _KNEE = (
     "V. Satopää, J. Albrecht, D. Irwin, B. Raghavan. Finding a “Kneedle” in a Haystack: Detecting Knee Points in System "
     "Behavior. ICDCS Workshops 2011."
@@ -37,8 +39,8 @@ _BY_SCORE = {
     "ICLR 2019.",
     "grasp": "C. Wang, G. Zhang, R. Grosse. Picking Winning Tickets before Training by Preserving Gradient Flow. "
     "ICLR 2020.",
-    "wanda": "M. Sun, Z. Liu, A. Bair, J. Z. Kolter. A Simple and Effective Pruning Approach for Large Language Models. "
-    "ICLR 2024.",
+    "wanda": "M. Sun, Z. Liu, A. Bair, J. Z. Kolter. A Simple and Effective Pruning Approach for Large Language "
+    "Models. ICLR 2024.",
     "obs": "B. Hassibi, D. G. Stork. Second Order Derivatives for Network Pruning: Optimal Brain Surgeon. NIPS 1992.",
 }
 

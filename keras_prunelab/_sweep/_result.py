@@ -203,7 +203,9 @@ class SweepResult(Measurements):
             return pd.DataFrame(columns=COLUMNS)
         same = ["score", "scope", "training", "sparsity_target"]
         rows = self.table[(self.table[same] == [getattr(choice, name) for name in same]).all(axis=1)]
-        keys = [(choice.score, choice.scope, choice.training, int(seed), choice.sparsity_target) for seed in rows["seed"]]
+        keys = [
+            (choice.score, choice.scope, choice.training, int(seed), choice.sparsity_target) for seed in rows["seed"]
+        ]
         return self.by_class.table(keys, self.class_names)
 
     def macs(self, choice: Choice) -> tuple[int, int, tuple[str, ...]]:

@@ -119,7 +119,8 @@ class Store:
         """What was measured at a point, or None."""
         with self._explained(), self._sound(f"the point {point}"):
             row = self._connection.execute(
-                "SELECT measures, masks, paired, right FROM points WHERE curve = ? AND level = ?", (_key(point), point.level)
+                "SELECT measures, masks, paired, right FROM points WHERE curve = ? AND level = ?",
+                (_key(point), point.level),
             ).fetchone()
             if row is None:
                 return None
@@ -137,7 +138,8 @@ class Store:
         bits = None if outcome.bits is None else outcome.bits.tobytes()
         with self._explained(), self._transaction():
             self._connection.execute(
-                "INSERT OR REPLACE INTO points (curve, level, measures, masks, paired, right) VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO points (curve, level, measures, masks, paired, right) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
                 (
                     *(_key(point), point.level, json.dumps(outcome.measures), bits),
                     *(json.dumps(dict(outcome.paired)), json.dumps(outcome.right)),

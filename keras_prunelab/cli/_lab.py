@@ -69,8 +69,9 @@ def command(
     """Sweep the sparsity, choose a trade-off, and write the report and the pruned network.
 
     Writes to the folder of --out: report.html, report.docx and report.pdf (the same report: the curves, the choice and
-    its reason, the methods compared, the sparsity of each block, open questions), the plots as PNG, sweep.csv, results.mat (the sweep as MATLAB variables), pruned.mat (the same network
-    object with zeros in it, for a network that came from MATLAB) and pruned.keras. What is not named is found by its
+    its reason, the methods compared, the sparsity of each block, open questions), the plots as PNG, sweep.csv,
+    results.mat (the sweep as MATLAB variables), pruned.mat (the same network object with zeros in it, for a network
+    that came from MATLAB) and pruned.keras. What is not named is found by its
     size and by the names of the classes.
     """
     from keras_prunelab._errors import NoTradeOffError
@@ -101,7 +102,9 @@ def command(
     if choice is not None:
         _console.say(f"Choice: {choice.reason}")
     given = {"inputs": inputs, "labels": labels, "image_root": image_root}
-    read = {str(workspace): "the network" if data else "the network and the data"} | ({str(data): "the data"} if data else {})
+    read = {str(workspace): "the network" if data else "the network and the data"} | (
+        {str(data): "the data"} if data else {}
+    )
     about: dict[str, Any] = {
         "title": title,
         "author": author,
@@ -186,9 +189,7 @@ def _read(notes: Path | None) -> list[str]:
         raise InvalidDataError(f"--notes is a text file in UTF-8, but {str(notes)!r} is none: {error}.") from error
 
 
-def write_outputs(
-    opened: OpenedModel, result: kpl.SweepResult, choice: kpl.Choice | None, out: Path
-) -> dict[str, str]:
+def write_outputs(opened: OpenedModel, result: kpl.SweepResult, choice: kpl.Choice | None, out: Path) -> dict[str, str]:
     """The plots, the results, and where there is a choice, the network pruned at it in both forms.
 
     Returns:

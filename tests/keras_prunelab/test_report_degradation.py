@@ -25,7 +25,9 @@ def test_a_fall_is_found():
 
 
 def test_an_error_falls_by_rising():
-    fall = degradation(result({"magnitude": [(0.1, 2.0), (0.2, 2.0), (0.3, 12.0)]}, dense=2.0, metric=RMSE), "magnitude")
+    fall = degradation(
+        result({"magnitude": [(0.1, 2.0), (0.2, 2.0), (0.3, 12.0)]}, dense=2.0, metric=RMSE), "magnitude"
+    )
     assert fall is not None
     assert (fall.start, fall.end) == (0.2, 0.3)
     assert fall.is_abrupt

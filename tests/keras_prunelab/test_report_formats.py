@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import io
 import re
 import shutil
@@ -29,9 +29,20 @@ LEVELS = [*np.arange(0, 0.8, 0.05).round(3), *np.arange(0.8, 0.981, 0.01).round(
 HOSTILE = 'Lab #panic("x") $a_1$ \\ <b>"5 %" & \x1b[31m @figure-1 漢字 🙂 */'
 SHOWN = 'Lab #panic("x") $a_1$ \\ <b>"5 %" & \\x1b[31m @figure-1 漢字 🙂 */'
 NAMES = ("cat & dog", "<b>bird</b>", "#set text(size: 99pt)")
-NOTES = (
-    "# What I *saw*\n\nThe network is **small**.\nIt is one_of_many.\n\n- first\n- second\n  line\n\n```\nx = 1\n```\nEnd."
-)
+NOTES = """\
+# What I *saw*
+
+The network is **small**.
+It is one_of_many.
+
+- first
+- second
+  line
+
+```
+x = 1
+```
+End."""
 
 
 def _logistic(middle: float) -> list[tuple[float, float, float]]:
@@ -135,7 +146,7 @@ def test_numbers_of_the_classes_are_those_of_the_result(written):
 
 def test_word_knows_its_title_author_and_date(word):
     facts = word.core_properties
-    assert (facts.author, facts.subject, facts.created.date()) == ("Ada L.", "Signals 7", datetime.date(2026, 5, 31))
+    assert (facts.author, facts.subject, facts.created.date()) == ("Ada L.", "Signals 7", dt.date(2026, 5, 31))
     assert facts.title.replace("\N{NO-BREAK SPACE}", " ") == SHOWN
     styles = [paragraph.style.name for paragraph in word.paragraphs]
     assert styles[:2] == ["Title", "Subtitle"]
@@ -212,7 +223,7 @@ def test_the_pdf_is_tagged_has_bookmarks_and_says_what_its_figures_show(pdf):
     assert root["/Lang"] == "en-GB"
     assert root["/ViewerPreferences"]["/DisplayDocTitle"]
     assert "pdfuaid:part" in root["/Metadata"].get_object().get_data().decode()
-    assert (pdf.metadata.author, pdf.metadata.creation_date.date()) == ("Ada L.", datetime.date(2026, 5, 31))
+    assert (pdf.metadata.author, pdf.metadata.creation_date.date()) == ("Ada L.", dt.date(2026, 5, 31))
     assert [entry.title for entry in pdf.outline if not isinstance(entry, list)][:3] == [
         "Summary",
         "Network, data and files",

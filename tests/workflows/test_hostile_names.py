@@ -14,7 +14,8 @@ from matplotlib.text import Text
 
 import keras_prunelab as kpl
 import matlab_bridge as mb
-from keras_prunelab._report._plots import bar_figure, filter_figure, svg
+from keras_prunelab._report._plots import bar_figure, filter_figure
+from keras_prunelab._report._svg import svg
 from keras_prunelab._sweep._metric import Metric
 from keras_prunelab._sweep._plot import accuracy_figure
 from keras_prunelab.cli._console import shell_word
@@ -105,7 +106,7 @@ def test_plots_show_names_as_they_are(monkeypatch):
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figures = [accuracy_figure(swept, choice), bar_figure(layers, "layer"), filter_figure(layers)]
         for figure in figures:
-            drawn = svg(figure).decode("utf-8")
+            drawn = svg(figure)
             assert is_safe(drawn.replace("\n", ""))
             for text in figure.findobj(Text):
                 shown, is_math = text._preprocess_math(text.get_text())
