@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -242,7 +242,7 @@ def _classes(findings: Findings) -> Iterator[Block]:
     if len(classes) > MAX_CLASSES:
         caption = f"Accuracy by class: the {MAX_CLASSES} of {len(classes)} classes that lose most."
         classes = classes.sort_values("change", kind="stable").head(MAX_CLASSES)
-    formats = {"dense": percent, "accuracy": percent, "change": _points}
+    formats: dict[str, Callable[[Any], str]] = {"dense": percent, "accuracy": percent, "change": _points}
     yield Table("classes", classes, caption, formats)
 
 
@@ -352,7 +352,7 @@ def _points(change: float) -> str:
     return f"{100 * change:+.1f} points".replace("-", "\N{MINUS SIGN}")
 
 
-def _as_numbers(table: pd.DataFrame, *texts: str) -> dict[str, type[str]]:
+def _as_numbers(table: pd.DataFrame, *texts: str) -> dict[str, Callable[[Any], str]]:
     """Columns that hold numbers as they are printed."""
     return {str(name): str for name in table.columns if name not in texts}
 

@@ -212,10 +212,14 @@ def long_date(date: dt.date) -> str:
     return f"{date.day} {_MONTHS[date.month - 1]} {date.year}"
 
 
+def typed(text: str) -> str:
+    """Code as it is typed, but for control characters, which are spelled out, as XML asks for."""
+    return visible(text).translate(_NO_CHARACTERS)
+
+
 def shown(text: str) -> str:
-    """Text for readers: control characters spelled out, as XML asks for; a number and its unit stay on one line."""
-    text = visible(text).translate(_NO_CHARACTERS)
-    return text.replace(" %", "\N{NO-BREAK SPACE}%").replace(" points", "\N{NO-BREAK SPACE}points")
+    """Text for readers: as `typed`, and a number and its unit stay on one line."""
+    return typed(text).replace(" %", "\N{NO-BREAK SPACE}%").replace(" points", "\N{NO-BREAK SPACE}points")
 
 
 _MONTHS = (

@@ -181,7 +181,7 @@ def _(block: doc.Table, document: doc.Document) -> str:
 @_element.register
 def _(block: doc.Code, document: doc.Document) -> str:  # noqa: ARG001
     title = f'<p class="lead">{escape(block.title)}</p>' if block.title else ""
-    return f'{title}<pre tabindex="0"><code>{escape(block.text)}</code></pre>'
+    return f'{title}<pre tabindex="0"><code>{escape_markup(doc.typed(block.text))}</code></pre>'
 
 
 @_element.register

@@ -125,7 +125,7 @@ def _(block: doc.Table, document: doc.Document) -> str:
 @_element.register
 def _(block: doc.Code, document: doc.Document) -> str:  # noqa: ARG001
     title = f"#block(sticky: true, {_string(block.title)})\n" if block.title else ""
-    return f"{title}#code({_string(block.text)})"
+    return f"{title}#code({_quoted(doc.typed(block.text))})"
 
 
 @_element.register
@@ -150,6 +150,10 @@ def _array(items: Iterable[str]) -> str:
 
 
 def _string(text: str) -> str:
-    """A string of Typst."""
-    escaped = doc.shown(text).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+    """Text for readers as a string of Typst."""
+    return _quoted(doc.shown(text))
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
     return f'"{escaped}"'

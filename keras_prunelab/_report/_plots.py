@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -257,7 +257,7 @@ def _legend_above(axes: Axes, theme: Theme, columns: int) -> None:
 
 
 def _name_bars(axes: Axes, names: pd.Series) -> None:
-    axes.set_yticks(range(len(names)), [plain(_shortened(name)) for name in names], fontsize=FONT - 1)
+    axes.set_yticks(range(len(names)), [plain(name, 32) for name in names], fontsize=FONT - 1)
     axes.set_ylim(len(names) - 0.4, -0.6)  # the first layer on top
     axes.grid(visible=False, axis="y")
 
@@ -267,10 +267,9 @@ def _label_bars(
     ends: NDArray[np.float64],
     texts: Sequence[str],
     theme: Theme,
-    places: NDArray[np.float64] | None = None,
+    places: NDArray[Any] | None = None,
 ) -> None:
-    places = np.arange(len(ends)) if places is None else places
-    for at, end, text in zip(places, ends, texts, strict=True):
+    for at, end, text in zip(np.arange(len(ends)) if places is None else places, ends, texts, strict=True):
         if not text:
             continue
         axes.annotate(
@@ -290,7 +289,3 @@ def _make_room(figure: Figure) -> Figure:
             shrink = min(shrink, (width - (label.get_window_extent().x1 - left - end)) / end)
     axes.set_xlim(0, axes.get_xlim()[1] / max(shrink, 0.2))
     return figure
-
-
-def _shortened(name: str, length: int = 32) -> str:
-    return name if len(name) <= length else f"{name[: length // 2]}…{name[-length // 2 + 1 :]}"

@@ -265,7 +265,7 @@ def _letters(block: doc.Table) -> Iterator[int]:
 
 
 def _lines(text: str) -> Iterator[str]:
-    yield from doc.shown(text).split("\n")
+    yield from doc.typed(text).split("\n")
 
 
 def bookmark(label: str) -> str:

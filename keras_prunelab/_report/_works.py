@@ -23,8 +23,8 @@ _BLALOCK = (
     "D. Blalock, J. J. Gonzalez Ortiz, J. Frankle, J. Guttag. What is the State of Neural Network Pruning? MLSys 2020."
 )
 _KNEE = (
-    "V. Satopää, J. Albrecht, D. Irwin, B. Raghavan. Finding a “Kneedle” in a Haystack: Detecting Knee Points in System "
-    "Behavior. ICDCS Workshops 2011."
+    "V. Satopää, J. Albrecht, D. Irwin, B. Raghavan. Finding a “Kneedle” in a Haystack: Detecting Knee Points in "
+    "System Behavior. ICDCS Workshops 2011."
 )
 _MATLAB = (
     "MathWorks. Parameter Pruning and Quantization of Image Classification Network. Example of the Deep Learning "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -14,9 +14,14 @@ from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
-_CORNERS = ("lower left", "upper right", "upper left", "lower right", "center left", "center right", "lower center")
+_Place = Literal[
+    "lower left", "upper right", "upper left", "lower right", "center left", "center right", "lower center"
+]
+_CORNERS: tuple[_Place, ...] = ("lower left", "upper right", "upper left", "lower right", "center left", "center right", "lower center")
 _CLEARANCE = 0.08
 """Inches that stay free around a legend or label."""
+_TWO_COLUMNS = 40
+"""Letters of the longest entry up to which a legend above the axes has two columns."""
 _OFFSETS = (18, 30, 44)
 """Points between a marked place and its label."""
 _SIDES = ((-1, -1), (1, 1), (-1, 1), (1, -1), (-1, 0), (1, 0), (0, -1), (0, 1))
@@ -31,13 +36,15 @@ def place_legend(axes: Axes, **look: Any) -> Legend:
     """
     figure = axes.get_figure(root=True)
     legend = axes.legend(loc=_CORNERS[0], **look)
+    legend.set_in_layout(False)  # inside the axes, it takes no room from them
     for corner in _CORNERS:
         legend.set_loc(corner)
         if figure is not None:
             figure.draw_without_rendering()  # lays out the figure
         if not _is_covering(axes, [legend]):
             return legend
-    return axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, **look)
+    columns = 2 if max(len(text.get_text()) for text in legend.get_texts()) <= _TWO_COLUMNS else 1
+    return axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, **look)
 
 
 def place_label(axes: Axes, label: Annotation, among: Iterable[Artist] = ()) -> bool:
@@ -54,6 +61,7 @@ def place_label(axes: Axes, label: Annotation, among: Iterable[Artist] = ()) -> 
     figure = label.get_figure(root=True)
     if figure is None:
         return False
+    label.set_in_layout(False)
     figure.draw_without_rendering()
     others = [artist.get_window_extent() for artist in among]
     inside = axes.get_window_extent()
@@ -85,7 +93,7 @@ def curve_points(line: Line2D) -> NDArray[np.float64]:
         start + (end - start) * np.linspace(0, 1, count, endpoint=False)[:, None]
         for start, end, count in zip(corners[:-1], corners[1:], steps, strict=True)
     ]
-    return np.concatenate([*pieces, corners[-1:]])
+    return np.asarray(np.concatenate([*pieces, corners[-1:]]))
 
 
 def _is_covering(axes: Axes, artists: Iterable[Artist]) -> bool:

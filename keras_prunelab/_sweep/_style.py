@@ -72,9 +72,12 @@ def line_style(number: int) -> str | tuple[int, tuple[float, float]]:
     return "-" if number % 2 == 0 else (0, (5, 1.5))
 
 
-def plain(name: str) -> str:
-    """A name for a plot: on one line, and its dollar signs are no formula."""
-    return one_line(name).replace("$", r"\$")
+def plain(name: str, length: int = 48) -> str:
+    """A name for a plot: on one line, its dollar signs no formula, and of a long one both ends."""
+    name = one_line(name)
+    if len(name) > length:
+        name = f"{name[: length // 2]}…{name[-length // 2 + 1 :]}"
+    return name.replace("$", r"\$")
 
 
 def percent_axis(axes: Axes, which: str) -> None:

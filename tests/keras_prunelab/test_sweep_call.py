@@ -77,7 +77,7 @@ def test_the_call_makes_the_same_sweep(name, tmp_path):
     options = {"sparsities": [0.1, 1 / 3, 0.5], **options}
     result = kpl.sweep(network(), (X, Y), **options)
     page = kpl.report(result, result.choose(sparsity=0.3), tmp_path / "r.html").read_text(encoding="utf-8")
-    printed = unescape(page.split("How to repeat this")[1].split("<pre>")[1].split("</pre>")[0])
+    printed = unescape(page.split("In Python:")[1].split("<code>")[1].split("</code>")[0])
     there = {"model": network(), "data": (X, Y), **provided}
     for needed in provided:
         assert needed in printed.splitlines()[2]

@@ -148,7 +148,8 @@ def test_no_level_is_good_enough(workspace: Path, tmp_path: Path, capsys: pytest
     assert "Allow more, or test lower sparsities." in " ".join(capsys.readouterr().err.split())
     assert len(pd.read_csv(out / "sweep.csv")) == 2
     assert "Allow more, or test lower sparsities." in (out / "report.html").read_text(encoding="utf-8")
-    assert {path.name for path in out.iterdir()} == {"report.html", "sweep.csv", "results.mat", "accuracy.png"}
+    reports = {f"report.{each}" for each in ("html", "docx", "pdf")}
+    assert {path.name for path in out.iterdir()} == reports | {"sweep.csv", "results.mat", "accuracy.png"}
 
 
 def test_debug_shows_the_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -208,13 +209,73 @@ def test_a_network_with_shuffled_labels_ends_well_and_chooses_nothing(
     (out / "pruned.mat").unlink()
     page = (out / "report.html").read_text(encoding="utf-8")
     assert '<p class="warning">No level is meaningful' in page
-    assert {path.name for path in out.iterdir()} == {"report.html", "sweep.csv", "results.mat", "accuracy.png"}
+    reports = {f"report.{each}" for each in ("html", "docx", "pdf")}
+    assert {path.name for path in out.iterdir()} == reports | {"sweep.csv", "results.mat", "accuracy.png"}
+
+
+def test_the_reports_have_title_author_course_and_notes(workspace: Path, tmp_path: Path) -> None:
+    docx, pypdf = pytest.importorskip("docx"), pytest.importorskip("pypdf")
+    (tmp_path / "notes.md").write_text("Made by *hand*, on a Sunday.", encoding="utf-8")
+    about = ("--title", "Lab 5", "--author", "Ada L.", "--course", "Signals", "--notes", tmp_path / "notes.md")
+    levels = ("--sparsities", LEVELS, "--max-drop", "0.05")
+    out = tmp_path / "out"
+    assert run("lab", workspace, *levels, *about, "--format", "docx,pdf", "--paper", "letter", "--out", out) == 0
+    assert {path.name for path in out.iterdir() if path.stem == "report"} == {"report.docx", "report.pdf"}
+    word = docx.Document(str(out / "report.docx"))
+    assert (word.core_properties.title, word.core_properties.author) == ("Lab 5", "Ada L.")
+    words = [paragraph.text for paragraph in word.paragraphs]
+    assert "Made by hand, on a Sunday." in words
+    cells = [[cell.text for cell in row.cells] for table in word.tables for row in table.rows]
+    for name in (workspace.name, "sweep.csv", "results.mat", "pruned.mat", "pruned.keras"):
+        path = workspace if name == workspace.name else out / name
+        assert [row for row in cells if row[0] == name and row[-1] == f"{path.stat().st_size:,}"], name
+    pdf = pypdf.PdfReader(out / "report.pdf")
+    assert (pdf.metadata.title, pdf.metadata.author) == ("Lab 5", "Ada L.")
+    assert len(pdf.pages) <= 6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--format", "html,doc"], "--format takes html, docx, pdf, with commas between, but got 'doc'."),
+        (["--format", ","], "--format takes html, docx, pdf, with commas between, but got nothing."),
+        (["--notes", "picture.png"], "--notes is a text file in UTF-8, but 'picture.png' is none"),
+        (["--notes", "missing.md"], "missing.md"),
+    ],
+)
+def test_wrong_reports_are_refused_before_any_work(
+    arguments: list[str],
+    message: str,
+    workspace: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("picture.png").write_bytes(b"\x89PNG\xff")
+    assert run("lab", workspace, *arguments, "--out", tmp_path / "out") == 3
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_the_extra_there_is_the_page_and_a_line_that_names_it(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from keras_prunelab._report import _extra
+
+    monkeypatch.setattr(_extra, "NEEDED", {".docx": ("docx_not_there", "python-docx"), ".pdf": ("typst_no", "typst")})
+    out = tmp_path / "out"
+    assert run("lab", workspace, "--sparsities", "0,0.5", "--scores", "magnitude", "--out", out) == 0
+    assert {path.name for path in out.iterdir() if path.stem == "report"} == {"report.html"}
+    assert 'pip install "keras-prunelab[report]"' in " ".join(capsys.readouterr().out.split())
+    assert run("lab", workspace, "--format", "docx", "--out", tmp_path / "no") != 0
+    assert 'pip install "keras-prunelab[report]"' in " ".join(capsys.readouterr().err.split())
 
 
 def printed(page: Path) -> tuple[str, list[str]]:
     """The Python and the command line of a report, as a reader copies them."""
-    shown = page.read_text(encoding="utf-8").split("How to repeat this")[1]
-    python, command = (unescape(part.split("</pre>")[0]) for part in shown.split("<pre>")[1:3])
+    shown = page.read_text(encoding="utf-8").split("What was done")[-1]
+    command, python = (unescape(part.split("</code>")[0]) for part in shown.split("<code>")[1:3])
     words = shlex.split(command)
     assert words[0] == "prunelab"
     return python, words[1:]
