@@ -27,8 +27,9 @@ def commands(page: Path) -> list[list[str]]:
 
 @pytest.fixture
 def desk(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the student's file, under the names that the pages use."""
+    """A folder with the student's files, under the names that the pages use."""
     shutil.copy(workspace, tmp_path / "lab5.mat")
+    (tmp_path / "notes.md").write_text("The network was trained for ten epochs.", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
