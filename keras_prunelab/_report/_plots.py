@@ -45,6 +45,8 @@ SMALL = FONT - 1.5
 """Points: the smallest letters of a figure."""
 _BAR = 0.23
 """Inches for each bar."""
+_LEGEND = 90
+"""Letters of one line of a legend, the samples of its lines included."""
 _AXIS = 0.75
 """Inches for the axis below the bars."""
 
@@ -115,7 +117,7 @@ def compared_figure(compared: pd.DataFrame, what: str, theme: Theme = LIGHT) -> 
     if len(compared) * len(curves) > 1.5 * MAX_BARS:
         return _depth_figure(compared, what, curves, theme)
     thickness = 0.8 / len(curves)
-    figure, axes = new_figure(theme, _AXIS + 0.3 + len(compared) * max(_BAR, 0.19 * len(curves)))
+    figure, axes = new_figure(theme, _AXIS + 0.2 * len(curves) + len(compared) * max(_BAR, 0.19 * len(curves)))
     place = np.arange(len(compared))
     for number, curve in enumerate(curves):
         values = compared[curve].to_numpy(dtype=float)
@@ -128,7 +130,8 @@ def compared_figure(compared: pd.DataFrame, what: str, theme: Theme = LIGHT) -> 
     axes.set_xticks(np.linspace(0, 1, 6))
     axes.set_xlabel(f"sparsity of each {what} (%), {_order(what, 0)}")
     if len(curves) > 1:
-        _legend_above(axes, theme, len(curves))
+        is_narrow = sum(map(len, curves)) + 8 * len(curves) <= _LEGEND
+        _legend_above(axes, theme, len(curves) if is_narrow else 1)
     return _make_room(figure)
 
 

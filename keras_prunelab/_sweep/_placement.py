@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 _Place = Literal[
     "lower left", "upper right", "upper left", "lower right", "center left", "center right", "lower center"
 ]
-_CORNERS: tuple[_Place, ...] = ("lower left", "upper right", "upper left", "lower right", "center left", "center right", "lower center")
+_CORNERS: tuple[_Place, ...] = (
+    "lower left",
+    "upper right",
+    "upper left",
+    "lower right",
+    "center left",
+    "center right",
+    "lower center",
+)
 _CLEARANCE = 0.08
 """Inches that stay free around a legend or label."""
 _TWO_COLUMNS = 40
@@ -29,6 +37,8 @@ _SIDES = ((-1, -1), (1, 1), (-1, 1), (1, -1), (-1, 0), (1, 0), (0, -1), (0, 1))
 
 def place_legend(axes: Axes, **look: Any) -> Legend:
     """Give axes a legend in a corner in which it covers no curve; where every one does, above the axes.
+
+    A figure that holds nothing but these axes grows by what the legend above them takes.
 
     Args:
         axes: with all its curves.
@@ -43,7 +53,11 @@ def place_legend(axes: Axes, **look: Any) -> Legend:
             figure.draw_without_rendering()  # lays out the figure
         if not _is_covering(axes, [legend]):
             return legend
-    columns = 2 if max(len(text.get_text()) for text in legend.get_texts()) <= _TWO_COLUMNS else 1
+    texts = legend.get_texts()
+    columns = 2 if max(len(text.get_text()) for text in texts) <= _TWO_COLUMNS else 1
+    if figure is not None and figure.axes == [axes]:  # the curves keep their room
+        lines = -(-len(texts) // columns)
+        figure.set_figheight(figure.get_figheight() + lines * 1.5 * texts[0].get_fontsize() / 72)
     return axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, **look)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -66,10 +66,13 @@ def draw_accuracy(axes: Axes, result: Measurements, choice: Choice | None = None
     axes.set_ylabel(plain(f"{result.metric.label} {unit}".strip()))
     label = None if choice is None else _mark(axes, result, choice, theme)
     look = {"fontsize": FONT - 1, "labelcolor": theme.text, "facecolor": theme.background, "edgecolor": theme.faint}
+    figure = cast("Figure", axes.get_figure(root=True))  # axes that are drawn on have one
+    height = figure.get_figheight()
     legend = place_legend(axes, **look)
     if label is not None and not place_label(axes, label, [legend]):
         label.remove()  # no room beside the curves: the legend says it
         axes.get_lines()[-1].set_label(label.get_text().replace("\n", " "))
+        figure.set_figheight(height)
         place_legend(axes, **look)
 
 
