@@ -47,17 +47,18 @@ def place_legend(axes: Axes, **look: Any) -> Legend:
     figure = axes.get_figure(root=True)
     legend = axes.legend(loc=_CORNERS[0], **look)
     legend.set_in_layout(False)  # inside the axes, it takes no room from them
+    if figure is not None:
+        figure.draw_without_rendering()  # lays out the figure
+    passed = _passed(axes)
     for corner in _CORNERS:
         legend.set_loc(corner)
-        if figure is not None:
-            figure.draw_without_rendering()  # lays out the figure
-        if not _is_covering(axes, [legend]):
+        if not _is_covering(legend, passed):
             return legend
     texts = legend.get_texts()
     columns = 2 if max(len(text.get_text()) for text in texts) <= _TWO_COLUMNS else 1
     if figure is not None and figure.axes == [axes]:  # the curves keep their room
         lines = -(-len(texts) // columns)
-        figure.set_figheight(figure.get_figheight() + lines * 1.5 * texts[0].get_fontsize() / 72)
+        figure.set_figheight(figure.get_figheight() + lines * 1.5 * float(texts[0].get_fontsize()) / 72)
     return axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, **look)
 
 
@@ -77,6 +78,7 @@ def place_label(axes: Axes, label: Annotation, among: Iterable[Artist] = ()) -> 
         return False
     label.set_in_layout(False)
     figure.draw_without_rendering()
+    passed = _passed(axes)
     others = [artist.get_window_extent() for artist in among]
     inside = axes.get_window_extent()
     for offset in _OFFSETS:
@@ -89,16 +91,16 @@ def place_label(axes: Axes, label: Annotation, among: Iterable[Artist] = ()) -> 
                 inside.contains(box.x0, box.y0)
                 and inside.contains(box.x1, box.y1)
                 and not any(box.overlaps(other) for other in others)
-                and not _is_covering(axes, [label])
+                and not _is_covering(label, passed)
             ):
                 return True
     return False
 
 
-def curve_points(line: Line2D) -> NDArray[np.float64]:
+def _curve_points(line: Line2D) -> NDArray[np.float64]:
     """The places that a curve passes, in pixels, no further apart than a letter is wide."""
     path = line.get_transform().transform_path(line.get_path())
-    corners = np.asarray(path.vertices, dtype=float)
+    corners: NDArray[np.float64] = np.asarray(path.vertices, dtype=float)
     corners = corners[np.isfinite(corners).all(axis=1)]
     if len(corners) < 2:
         return corners
@@ -110,11 +112,13 @@ def curve_points(line: Line2D) -> NDArray[np.float64]:
     return np.asarray(np.concatenate([*pieces, corners[-1:]]))
 
 
-def _is_covering(axes: Axes, artists: Iterable[Artist]) -> bool:
-    points = np.concatenate([np.empty((0, 2)), *map(curve_points, axes.get_lines())])
-    return any(
-        ((points >= (box.x0, box.y0)) & (points <= (box.x1, box.y1))).all(axis=1).any() for box in map(_box, artists)
-    )
+def _passed(axes: Axes) -> NDArray[np.float64]:
+    return np.concatenate([np.empty((0, 2)), *map(_curve_points, axes.get_lines())])
+
+
+def _is_covering(artist: Artist, points: NDArray[np.float64]) -> bool:
+    box = _box(artist)
+    return bool(((points >= (box.x0, box.y0)) & (points <= (box.x1, box.y1))).all(axis=1).any())
 
 
 def _box(artist: Artist) -> Bbox:

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -97,13 +98,18 @@ def _word_text(word) -> str:
     return "\n".join("".join(p.itertext(f"{W}t", f"{W}br")) for p in word.element.body.iter(f"{W}p"))
 
 
-def _texts(written: Path) -> dict[str, str]:
-    from html import unescape
+def _text(path: Path) -> str:
+    """What a reader sees of a report."""
+    if path.suffix == ".html":
+        page = path.read_text(encoding="utf-8")
+        return unescape(re.sub(r"<(svg|style|nav).*?</\1>|<[^>]*>", " ", page, flags=re.DOTALL))
+    if path.suffix == ".docx":
+        return _word_text(docx.Document(str(path)))
+    return "\n".join(page.extract_text() for page in pypdf.PdfReader(path).pages)
 
-    page = (written / "lab.html").read_text(encoding="utf-8")
-    page = unescape(re.sub(r"<(svg|style|nav).*?</\1>|<[^>]*>", " ", page, flags=re.DOTALL))
-    pdf = "\n".join(each.extract_text() for each in pypdf.PdfReader(written / "lab.pdf").pages)
-    return {"html": page, "docx": _word_text(docx.Document(str(written / "lab.docx"))), "pdf": pdf}
+
+def _texts(written: Path) -> dict[str, str]:
+    return {ending: _text(written / f"lab.{ending}") for ending in ("html", "docx", "pdf")}
 
 
 def test_the_three_formats_say_the_same(swept, written):
@@ -324,8 +330,7 @@ def test_what_is_no_report_is_refused(swept, tmp_path, name, options, message):
 @pytest.mark.parametrize("ending", ["html", "docx", "pdf"])
 def test_a_report_without_a_choice_has_the_graph(swept, tmp_path, ending):
     path = kpl.report(swept, None, tmp_path / f"r.{ending}", notes="No level is good enough.")
-    text = {"html": lambda: path.read_text(encoding="utf-8"), "docx": lambda: _word_text(docx.Document(str(path))),
-            "pdf": lambda: "\n".join(page.extract_text() for page in pypdf.PdfReader(path).pages)}[ending]()  # fmt: skip
+    text = _text(path)
     for sentence in ("No level is good enough.", "No level is chosen", "Figure 1"):
         assert _plain(sentence) in _plain(text)
 
