@@ -260,7 +260,7 @@ def _letters(block: doc.Table) -> Iterator[int]:
     """Of each column, the letters of the longest cell, or of the longest word of its heading, which is bold."""
     cells = zip(*block.rows, strict=True) if len(block.frame) else [()] * len(block.headings)
     for heading, column in zip(block.headings, cells, strict=True):
-        words = (len(word) + 1 for word in heading.split())
+        words = (len(word) + 1 for word in doc.shown(heading).split(" "))
         yield max([*words, *map(len, column)])
 
 

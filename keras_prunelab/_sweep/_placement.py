@@ -28,8 +28,8 @@ _CORNERS: tuple[_Place, ...] = (
 )
 _CLEARANCE = 0.08
 """Inches that stay free around a legend or label."""
-_TWO_COLUMNS = 40
-"""Letters of the longest entry up to which a legend above the axes has two columns."""
+_TWO_COLUMNS = 76
+"""Letters of the two longest entries up to which a legend above the axes has two columns."""
 _OFFSETS = (18, 30, 44)
 """Points between a marked place and its label."""
 _SIDES = ((-1, -1), (1, 1), (-1, 1), (1, -1), (-1, 0), (1, 0), (0, -1), (0, 1))
@@ -55,7 +55,7 @@ def place_legend(axes: Axes, **look: Any) -> Legend:
         if not _is_covering(legend, passed):
             return legend
     texts = legend.get_texts()
-    columns = 2 if max(len(text.get_text()) for text in texts) <= _TWO_COLUMNS else 1
+    columns = 2 if sum(sorted(len(text.get_text()) for text in texts)[-2:]) <= _TWO_COLUMNS else 1
     if figure is not None and figure.axes == [axes]:  # the curves keep their room
         lines = -(-len(texts) // columns)
         figure.set_figheight(figure.get_figheight() + lines * 1.5 * float(texts[0].get_fontsize()) / 72)
