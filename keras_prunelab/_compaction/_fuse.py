@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from keras_prunelab._channels._channels import channel_axis, weights_of
 from keras_prunelab._channels._graph import Call, Graph, graph_of
-from keras_prunelab._model._rebuild import config_of, copy_of, inside, is_stepwise, nothing, rebuilt
+from keras_prunelab._model._rebuild import config_of, copy_of, inside, is_stepwise, nothing, rebuild
 from keras_prunelab.layers._strip import without_wrappers
 
-from ._build import assign_weights, updated
+from ._build import assign_weights, update_config
+from ._equivalence import check_equivalence
 from ._padding import pads_as_same
-from ._proof import proved
 
 L = keras.layers
 
@@ -90,15 +90,15 @@ def fuse(model: keras.Model, data: Any = None) -> keras.Model:
         changes: dict[str, Any] = {} if norm is None else {"use_bias": True}
         if id(layer) in paddings:
             changes["padding"] = "same"
-        new = type(layer).from_config(updated(config_of(layer), changes)) if changes else copy_of(layer)
-        made.append((layer, new, weights_of(layer) if norm is None else _fused(layer, norm)))
+        new = type(layer).from_config(update_config(config_of(layer), changes)) if changes else copy_of(layer)
+        made.append((layer, new, weights_of(layer) if norm is None else _fuse(layer, norm)))
         return new
 
-    fused = rebuilt(plain, replace, what="fused")
+    fused = rebuild(plain, replace, what="fused")
     for layer, new, weights in made:
         assign_weights(new, weights, layer)
     if absorbed:  # else it is a copy
-        proved(plain, fused, data)
+        check_equivalence(plain, fused, data)
     return fused
 
 
@@ -142,7 +142,7 @@ def _kernels(layer: Any) -> int:
     return 2 if isinstance(layer, (L.SeparableConv1D, L.SeparableConv2D)) else 1
 
 
-def _fused(layer: Any, norm: Any) -> list[NDArray[Any]]:
+def _fuse(layer: Any, norm: Any) -> list[NDArray[Any]]:
     """The weights of a layer that does what a normalization behind it did."""
     values = [np.asarray(each, np.float64) for each in weights_of(norm)]
     scale = values.pop(0) if norm.scale else np.ones(values[-1].shape)

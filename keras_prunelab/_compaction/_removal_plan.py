@@ -111,7 +111,7 @@ class Plan:
         return whole
 
     def count(self, share: float, *sizes: tuple[int, int]) -> int:
-        """How many of the filters that are left go, if a share of all that there were is to be gone.
+        """How many of the filters that are left go, if a share of all that there were is to be removed.
 
         Args:
             share: of all that there were.

@@ -8,9 +8,9 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from keras_prunelab._channels._analysis import Analysis, analysed
+from keras_prunelab._channels._analysis import Analysis, analyze
 from keras_prunelab._channels._channels import Flags
-from keras_prunelab._cost._costs import Cost, cost, none_gone
+from keras_prunelab._cost._costs import Cost, cost, remove_none
 from keras_prunelab._errors import InvalidDataError, InvalidModelError, NothingToPruneError
 from keras_prunelab._model._data import calibration_of
 from keras_prunelab._model._filters import Filters
@@ -22,7 +22,7 @@ from keras_prunelab.layers._strip import without_wrappers
 from ._build import cut
 from ._families import Family, families
 from ._importance import FilterScoreLike, Importance, importance
-from ._ranking import Ranking, alternating, in_multiples, so_many, steps_of, together, within
+from ._ranking import Ranking, alternate, in_multiples, so_many, steps_of, together, within
 from ._removal_plan import COSTS, Plan, Train
 
 
@@ -122,8 +122,8 @@ def remove_filters(
 def _until(model: keras.Model, plan: Plan, score: FilterScoreLike, data: Any) -> keras.Model:
     """Remove a twentieth at a time, as long as the accuracy holds."""
     _accuracy(model, plan)  # before anything is trained: whether it is a number
-    analysis = analysed(model)
-    best = cut(model, analysis, none_gone(analysis))
+    analysis = analyze(model)
+    best = cut(model, analysis, remove_none(analysis))
     for number in range(1, min(plan.rounds, 20) + 1):
         try:
             small = _smaller(best, plan, number / 20, score, data)
@@ -160,17 +160,17 @@ def _trained(model: keras.Model, plan: Plan) -> keras.Model:
 
 
 def _smaller(model: keras.Model, plan: Plan, share: float, score: FilterScoreLike, data: Any) -> keras.Model:
-    analysis = analysed(model)
+    analysis = analyze(model)
     every = families(analysis)
     if not every:  # before a score has nothing to go by
         raise _nothing_to_go(model, analysis)
     scores = importance(model, analysis, score, data)
     candidates = _candidates(model, analysis, every, plan, scores)
     if plan.goal in COSTS:
-        gone = _within_budget(analysis, candidates, scores, share, plan)
+        removed = _within_budget(analysis, candidates, scores, share, plan)
     else:
-        gone = _fraction(analysis, candidates, scores, share, plan)
-    return cut(model, analysis, gone)
+        removed = _fraction(analysis, candidates, scores, share, plan)
+    return cut(model, analysis, removed)
 
 
 def _candidates(
@@ -188,10 +188,10 @@ def _candidates(
 
 
 def _nothing_to_go(model: keras.Model, analysis: Analysis) -> NothingToPruneError:
-    walls = "; ".join(f"{wall.layer}: {wall.reason}" for wall in analysis.walls)
+    barriers = "; ".join(f"{barrier.layer}: {barrier.reason}" for barrier in analysis.barriers)
     return NothingToPruneError(
         f"Model {model.name!r} has no filter that could go. Those of its outputs stay, those next to a layer "
-        f"without a rule ({walls or 'there is none'}), and what include= and exclude= leave out."
+        f"without a rule ({barriers or 'there is none'}), and what include= and exclude= leave out."
     )
 
 
@@ -202,24 +202,24 @@ def _fraction(analysis: Analysis, found: list[Family], scores: Importance, share
     else:
         pairs = zip(found, sizes, strict=True)
         goals = [(Ranking.of(steps_of(each, scores)[:-1]), plan.count(share, size)) for each, size in pairs]
-    return analysis.settled(in_multiples(so_many(analysis, goals), found, scores, plan.multiple))
+    return analysis.find_fixed_point(in_multiples(so_many(analysis, goals), found, scores, plan.multiple))
 
 
 def _within_budget(analysis: Analysis, found: list[Family], scores: Importance, share: float, plan: Plan) -> Flags:
     """As few filters as bring the cost below a share of what it is."""
     kind: Cost = plan.goal  # type: ignore[assignment]
-    whole = plan.first(cost(analysis, none_gone(analysis), kind), kind)
-    ranking = together(found, scores) if plan.scope == "global" else alternating(found, scores)
+    whole = plan.first(cost(analysis, remove_none(analysis), kind), kind)
+    ranking = together(found, scores) if plan.scope == "global" else alternate(found, scores)
 
-    def settle(gone: Flags) -> Flags:
-        return analysis.settled(in_multiples(gone, found, scores, plan.multiple))
+    def settle(removed: Flags) -> Flags:
+        return analysis.find_fixed_point(in_multiples(removed, found, scores, plan.multiple))
 
-    everything = none_gone(analysis)
+    everything = remove_none(analysis)
     everything[ranking.groups] = True
     least = cost(analysis, settle(everything), kind)
     if least > plan.target * whole:  # before the first round trains for nothing
         raise NothingToPruneError(
-            f"budget={{{kind!r}: {plan.target}}} cannot be reached: with all filters gone that may go, "
+            f"budget={{{kind!r}: {plan.target}}} cannot be reached: with all filters removed that may go, "
             f"{least / whole:.1%} of the {kind} remain. Ask for more than that."
         )
     return within(analysis, ranking, kind, share * whole, settle)

@@ -18,18 +18,18 @@ from ._products import UnknownCountError, products
 Cost: TypeAlias = Literal["parameters", "macs", "bytes"]
 
 
-def cost(analysis: Analysis, gone: Flags, kind: Cost) -> int:
+def cost(analysis: Analysis, removed: Flags, kind: Cost) -> int:
     """Count parameters, bytes of weights or multiply-adds, as `metrics` will of the model that is left.
 
     Args:
         analysis: of the model.
-        gone: for each group whether it goes.
+        removed: for each group whether it goes.
         kind: what to count.
 
     Returns:
         The count, for one observation. Layers whose multiply-adds are not known count as none.
     """
-    kept = ~gone[analysis.labels]
+    kept = ~removed[analysis.labels]
 
     def count(ids: Ids) -> int:
         return int(kept[ids].sum())
@@ -76,6 +76,6 @@ def _sizes(rule: Rule, analysis: Analysis, site: Site, count: Callable[[Ids], in
     return sizes
 
 
-def none_gone(analysis: Analysis) -> Flags:
+def remove_none(analysis: Analysis) -> Flags:
     """Nothing goes."""
     return np.zeros(analysis.stays.size, np.bool_)

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from ._kernels import is_custom, traced_kernel
+from ._kernels import is_custom, trace_kernel
 from ._torch_modules import torch_axes, torch_role
 from ._variables import AxisRole, Masking, Prunable, Role
 
@@ -99,7 +99,7 @@ def _role(variable: keras.Variable, chain: tuple[Any, ...]) -> Role:
     if not is_custom(owner):
         return "kernel"
     # A custom layer may call its matrix anything; where no call can be traced, kernels are those of that name.
-    return "kernel" if traced_kernel(variable, chain) else "table"
+    return "kernel" if trace_kernel(variable, chain) else "table"
 
 
 def _axes(layer: Any, role: Role, shape: tuple[int, ...], variable: Any) -> tuple[AxisRole, ...]:

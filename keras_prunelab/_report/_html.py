@@ -158,7 +158,7 @@ def table(frame: pd.DataFrame, caption: str = "", formats: Mapping[str, Callable
     )
 
 
-def preformatted(text: str) -> str:
+def preformat(text: str) -> str:
     """Text as it is, in a typewriter's face."""
     return f"<pre>{escape(text)}</pre>"
 

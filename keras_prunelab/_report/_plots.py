@@ -150,7 +150,7 @@ def _font(bars: int) -> float:
 
 
 def _name_bars(axes: Axes, names: pd.Series) -> None:
-    axes.set_yticks(range(len(names)), [plain(_shortened(name)) for name in names], fontsize=_font(len(names)))
+    axes.set_yticks(range(len(names)), [plain(_shorten(name)) for name in names], fontsize=_font(len(names)))
     axes.set_ylim(len(names) - 0.4, -0.6)  # the first layer on top
     axes.grid(visible=False, axis="y")
 
@@ -170,5 +170,5 @@ def _label_bars(axes: Axes, ends: NDArray[np.float64], texts: Sequence[str], the
         )
 
 
-def _shortened(name: str, length: int = 28) -> str:
+def _shorten(name: str, length: int = 28) -> str:
     return name if len(name) <= length else f"{name[: length // 2]}…{name[-length // 2 + 1 :]}"

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from keras_prunelab._sweep._call import NEEDED
-from keras_prunelab._sweep._files import loaded_from
+from keras_prunelab._sweep._files import load_from
 from keras_prunelab._sweep._metric import percent
 from keras_prunelab._sweep._plot import accuracy_figure
 from keras_prunelab._sweep._style import DARK, LIGHT
-from keras_prunelab._util._atomic import refuse_to_overwrite, replacing
+from keras_prunelab._util._atomic import refuse_to_overwrite, replace_whole
 
 from . import _answers, _html
 from ._findings import Findings
@@ -66,7 +66,7 @@ def report(
         `kpl.report(result, result.choose(max_drop=0.01), "lab.html", title="Lab 5", notes=["Group 7"])`
     """
     target = Path(path)
-    refuse_to_overwrite(loaded_from(result), target)
+    refuse_to_overwrite(load_from(result), target)
     target.parent.mkdir(parents=True, exist_ok=True)
     repeat = _repeat(result, loading, command)
     sections: tuple[str, ...]
@@ -87,7 +87,7 @@ def report(
             *_inside(findings),
             *_appendix(result, findings, network_summary, repeat),
         )
-    with replacing(target) as temporary:
+    with replace_whole(target) as temporary:
         temporary.write_text(_html.page(title, sections), encoding="utf-8")
     return target
 
@@ -218,7 +218,7 @@ def _appendix(
     if network_summary is not None:
         yield _html.heading("The network", 3)
         if isinstance(network_summary, str):
-            yield _html.preformatted(network_summary)
+            yield _html.preformat(network_summary)
         else:
             yield _html.table(network_summary)
     yield _html.heading("All points", 3)
@@ -251,16 +251,16 @@ def _repeat(result: SweepResult, loading: str, command: str) -> Iterator[str]:
     if not call and not command:
         yield _html.paragraph("This result is of an earlier version, which did not note the call.", "meta")
     if call:
-        yield _html.preformatted(f"{loading.rstrip()}\n\n{call.replace(NEEDED, '')}" if loading else call)
+        yield _html.preformat(f"{loading.rstrip()}\n\n{call.replace(NEEDED, '')}" if loading else call)
     if command:
         yield _html.paragraph("On the command line:", "meta")
-        yield _html.preformatted(command)
+        yield _html.preformat(command)
 
 
 def _block_table(blocks: pd.DataFrame) -> pd.DataFrame:
     """The blocks with their counts put together, so that the table fits a page."""
     table = blocks[["block", "layers", "parameters", "zeros", "sparsity"]].copy()
-    table["layers"] = table["layers"].map(_abridged)
+    table["layers"] = table["layers"].map(_abridge)
     for heading, part, whole in (
         ("filters removed", blocks["filters_removed"], blocks["filters"]),
         ("multiply-adds kept", blocks["macs_kept"], blocks["macs"]),
@@ -271,7 +271,7 @@ def _block_table(blocks: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def _abridged(names: str) -> str:
+def _abridge(names: str) -> str:
     """The names of a block's layers, or of many its first and last."""
     several = names.split(", ")
     return names if len(several) <= 3 else f"{several[0]} to {several[-1]} ({len(several)} layers)"

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from keras_prunelab._errors import InvalidMaskError
 from keras_prunelab._model._prunable import maskable, prunable
 from keras_prunelab._model._variables import Prunable, Prunables
-from keras_prunelab._util._arrays import masked
-from keras_prunelab._util._atomic import replacing
+from keras_prunelab._util._arrays import mask_with
+from keras_prunelab._util._atomic import replace_whole
 
 _FORMAT = "keras_prunelab masks 1"
 
@@ -172,7 +172,7 @@ class MaskSet(Mapping[str, NDArray[np.bool_]]):
         """
         for path, item in self.variables(model).items():
             value = keras.ops.convert_to_numpy(item.variable)
-            item.variable.assign(masked(value, self[path]))
+            item.variable.assign(mask_with(value, self[path]))
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -200,7 +200,7 @@ class MaskSet(Mapping[str, NDArray[np.bool_]]):
         """
         header = json.dumps({"format": _FORMAT, "shapes": self.shapes})
         bits = self.packed()
-        with replacing(path) as temporary, temporary.open("wb") as file:
+        with replace_whole(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, header=np.array(header), bits=bits)
 
     @classmethod

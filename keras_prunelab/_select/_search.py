@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._errors import InvalidDataError, UnknownNameError
-from keras_prunelab._util._arrays import masked
-from keras_prunelab.scores import Score, ScoreContext, checked_scores
+from keras_prunelab._util._arrays import mask_with
+from keras_prunelab.scores import Score, ScoreContext, check_scores
 
 from ._allocation import Allocation
 from ._conventions import Convention
@@ -96,10 +96,10 @@ class Search:
             )
         ):
             return kept  # nothing more is to go: the scores would not be used
-        scores = self._scores({path: masked(self.dense.values[path], mask) for path, mask in kept.items()})
+        scores = self._scores({path: mask_with(self.dense.values[path], mask) for path, mask in kept.items()})
         if exact:
             return self._select(scores, sparsity, kept)
-        # MATLAB's rule sees to it itself that what is gone stays gone.
+        # MATLAB's rule sees to it itself that what is pruned stays pruned.
         return {path: gone_at > 0 for path, gone_at in self._removal(scores, [sparsity]).items()}
 
     def _select(self, scores: Values, sparsity: float, kept: Masks | None = None) -> Masks:
@@ -114,7 +114,7 @@ class Search:
         )
 
     def _scores(self, values: Values) -> Values:
-        scores = checked_scores(self.score, self.dense.at(values))
+        scores = check_scores(self.score, self.dense.at(values))
         if self.convention.ties == "matlab":
             for path, found in scores.items():
                 if found.size and found.min() < 0:

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._backend import compiled_step, pieces_at_once, wait_for
+from keras_prunelab._backend import compile_step, pieces_at_once, wait_for
 from keras_prunelab._errors import InvalidDataError, UnknownNameError
 
 from ._batch_size import BatchSize, candidates, quickest
@@ -66,9 +66,9 @@ class Evaluator:
         self._own = data.metric if self._keras is None or self._wanted is None or self._is_wanted(data.metric) else None
         reads = [*model.trainable_variables, *model.non_trainable_variables]
         if self._keras is None:
-            self._step = compiled_step(lambda pieces: in_pieces(model, pieces), reads)
+            self._step = compile_step(lambda pieces: in_pieces(model, pieces), reads)
         else:
-            self._step = compiled_step(self._keras.step, reads, self._keras.writes)
+            self._step = compile_step(self._keras.step, reads, self._keras.writes)
         self._dtype = model.inputs[0].dtype if len(getattr(model, "inputs", None) or ()) == 1 else None
         sizes = candidates(model, data, passes) if batch_size is None else (batch_size,)
         pieces = pieces_at_once() if self._is_divisible(model) else 1

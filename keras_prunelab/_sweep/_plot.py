@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from keras_prunelab._util._atomic import replacing
+from keras_prunelab._util._atomic import replace_whole
 
 from ._metric import percent
 from ._style import FONT, LIGHT, MARKERS, NO_TEX, Theme, new_figure, percent_axis, plain
@@ -75,7 +75,7 @@ def draw_accuracy(axes: Axes, result: Measurements, choice: Choice | None = None
 @NO_TEX
 def write_figure(figure: Figure, path: Path) -> None:
     """Write a figure in the format that the ending of `path` says, replacing `path` when it is whole."""
-    with replacing(path) as temporary:
+    with replace_whole(path) as temporary:
         figure.savefig(temporary, dpi=200)
 
 

@@ -13,7 +13,7 @@ from keras_prunelab._errors import InvalidDataError
 from keras_prunelab._model._data import source
 from keras_prunelab._util._arrays import as_array
 
-from ._data import Batch, Observations, check_inputs, checked_labels, is_structured, output_shape, samples, structured
+from ._data import Batch, Observations, check_inputs, check_labels, is_structured, output_shape, restructure, samples
 from ._metric import Metric
 
 HELD_BYTES = 2 * 2**30
@@ -66,11 +66,11 @@ def observations(model: keras.Model, data: Any) -> Observations:
     """
     found = source(data)
     if found is None:
-        return structured(model, data) if is_structured(model) else samples(model, data)
-    return _collected(model, data, found.read)
+        return restructure(model, data) if is_structured(model) else samples(model, data)
+    return _collect(model, data, found.read)
 
 
-def _collected(model: keras.Model, data: Any, read: Callable[[], Iterable[Any]]) -> Observations:
+def _collect(model: keras.Model, data: Any, read: Callable[[], Iterable[Any]]) -> Observations:
     outputs = None
 
     def check(given: Any) -> tuple[Batch, Metric | None]:
@@ -80,7 +80,7 @@ def _collected(model: keras.Model, data: Any, read: Callable[[], Iterable[Any]])
             return batch, None
         check_inputs(model, batch.inputs)
         outputs = outputs or output_shape(model, batch.inputs)
-        labels, metric = checked_labels(model, batch.targets, outputs)
+        labels, metric = check_labels(model, batch.targets, outputs)
         return batch._replace(labels=labels), metric
 
     held: list[Batch] = []
@@ -100,9 +100,9 @@ def _collected(model: keras.Model, data: Any, read: Callable[[], Iterable[Any]])
         raise InvalidDataError("The data has no observations.")
     if len(metrics) > 1:
         raise InvalidDataError("Some labels are class indices and some are responses; they must be all of one kind.")
-    arrays = _joined(held) if size <= HELD_BYTES else None
+    arrays = _join(held) if size <= HELD_BYTES else None
     if arrays is not None:
-        return structured(model, arrays) if is_structured(model) else samples(model, arrays)
+        return restructure(model, arrays) if is_structured(model) else samples(model, arrays)
     return Stream(read, check, count, metrics[0], data)
 
 
@@ -115,7 +115,7 @@ def _batch(given: Any) -> Batch:
     return Batch(*parts)
 
 
-def _joined(held: list[Batch]) -> Any:
+def _join(held: list[Batch]) -> Any:
     """All batches as one, or None where their observations have different shapes."""
     parts = []
     for several in zip(*(batch[:3] for batch in held), strict=True):

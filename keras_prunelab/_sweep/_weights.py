@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._backend import protected
+from keras_prunelab._backend import protect
 from keras_prunelab._model._variables import Prunable
-from keras_prunelab._util._arrays import masked
+from keras_prunelab._util._arrays import mask_with
 
 
 class MaskedWeights:
@@ -22,7 +22,7 @@ class MaskedWeights:
 
     def __init__(self, prunables: Iterable[Prunable]) -> None:
         self._dense: dict[str, tuple[Any, NDArray[Any]]] = {
-            item.path: (item.variable, protected(item.variable)) for item in prunables
+            item.path: (item.variable, protect(item.variable)) for item in prunables
         }
         self._applied: dict[str, NDArray[np.bool_]] = {}
 
@@ -34,7 +34,7 @@ class MaskedWeights:
                 continue
             variable, dense = self._dense[path]
             self._applied[path] = mask  # noted first: an interrupted assignment is put back as well
-            variable.assign(masked(dense, mask))
+            variable.assign(mask_with(dense, mask))
 
     def restore(self) -> None:
         """Put back every weight that was changed."""

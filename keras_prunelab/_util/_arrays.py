@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def masked(values: NDArray[Any], mask: NDArray[np.bool_], fill: float = 0.0) -> NDArray[Any]:
+def mask_with(values: NDArray[Any], mask: NDArray[np.bool_], fill: float = 0.0) -> NDArray[Any]:
     """Keep values where a mask is True, and put a constant elsewhere: `np.where(mask, values, fill)`.
 
     `np.where` branches at each element, and on the masks of pruning, which no processor can foretell, it takes some

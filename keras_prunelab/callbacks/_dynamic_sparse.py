@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 
 from keras_prunelab._errors import InvalidScheduleError
 from keras_prunelab._model._filters import Filters
-from keras_prunelab._model._numbers import checked_seed, real_number
+from keras_prunelab._model._numbers import check_seed, real_number
 from keras_prunelab._model._variables import Prunables
 from keras_prunelab._select import _allocation
 from keras_prunelab._select._allocation import Scope
-from keras_prunelab._select._lowest import lowest, marked
+from keras_prunelab._select._lowest import lowest, mark
 from keras_prunelab._select._masks import MaskSet
 from keras_prunelab._select._selection import check, pruned_count, select
 from keras_prunelab._training._optimizers import Optimizers
 from keras_prunelab._training._record import PruningState
 from keras_prunelab.schedules import Step
-from keras_prunelab.schedules._base import checked_frequency, checked_sparsity
+from keras_prunelab.schedules._base import check_frequency, check_sparsity
 from keras_prunelab.schedules._step import StepLike
 from keras_prunelab.scores import Random
 
@@ -71,15 +71,15 @@ class DynamicSparse(MaskedTraining):
         data: Any = None,
     ) -> None:
         super().__init__(include=include, exclude=exclude, data=data, optimizers=optimizers)
-        self.sparsity = checked_sparsity(sparsity, "sparsity")
+        self.sparsity = check_sparsity(sparsity, "sparsity")
         self.scope = _allocation.get(scope)
         share = real_number(fraction)
         if share is None or not 0 < share <= 1:
             raise InvalidScheduleError(f"fraction={fraction!r}; it is a share of a layer's kept weights, in (0, 1].")
         self.fraction = share
-        self.frequency = checked_frequency(frequency)
+        self.frequency = check_frequency(frequency)
         self.end_step = None if end_step is None else Step(end_step)
-        self.seed = checked_seed(seed)
+        self.seed = check_seed(seed)
 
     # What a subclass says ----------------------------------------------------------------------------------------
 
@@ -133,7 +133,7 @@ class DynamicSparse(MaskedTraining):
         growth = self.growth(run, values, number)
         trained = set(map(id, run.model.trainable_variables))  # the others would grow weights that stay zero
         return {
-            item.path: rewired(kept[item.path], values[item.path], growth[item.path], fraction)
+            item.path: rewire(kept[item.path], values[item.path], growth[item.path], fraction)
             if id(item.variable) in trained
             else kept[item.path]
             for item in run.found
@@ -164,11 +164,11 @@ class DynamicSparse(MaskedTraining):
             missing = np.count_nonzero(mask) - np.count_nonzero(trained[path])
             order = np.random.default_rng([self.seed, position, step]).random(mask.size)
             (more,) = lowest([order], [~trained[path].reshape(-1)], int(missing))
-            filled[path] = trained[path] | marked(more, mask.size).reshape(mask.shape)
+            filled[path] = trained[path] | mark(more, mask.size).reshape(mask.shape)
         return MaskSet(filled)
 
 
-def rewired(kept: NDArray[np.bool_], values: NDArray[Any], growth: NDArray[Any], fraction: float) -> NDArray[np.bool_]:
+def rewire(kept: NDArray[np.bool_], values: NDArray[Any], growth: NDArray[Any], fraction: float) -> NDArray[np.bool_]:
     """Drop a fraction of the kept weights, and grow as many.
 
     Args:

@@ -24,7 +24,7 @@ from keras_prunelab._training._oversight import Oversight
 from keras_prunelab._training._record import PruningState, Record
 from keras_prunelab.scores import ScoreContext
 
-from ._run import Run, check_alone, check_masks, emptied
+from ._run import Run, check_alone, check_masks, find_emptied
 
 Masks: TypeAlias = Mapping[str, NDArray[np.bool_]]
 InitialMasks: TypeAlias = "MaskSet | Literal['from_zeros'] | None"
@@ -265,7 +265,7 @@ class MaskedTraining(keras.callbacks.Callback):
         if not run.is_unseen:
             run.oversight.check_zeros()
         before, after = run.enforcement.masks, self.update(run)
-        for path in emptied(before, after):
+        for path in find_emptied(before, after):
             warnings.warn(
                 f"All weights of {path!r} are pruned at step {run.step}: nothing passes it any more. Prune less, share "
                 f"the sparsity out with scope='layer' or 'erk', or leave it alone with exclude={path!r}.",
@@ -308,7 +308,7 @@ class MaskedTraining(keras.callbacks.Callback):
 _ATTRIBUTE = "pruning"  # of the optimizer, and so the name of the group in a checkpoint
 
 
-def masked_training(optimizer: Any) -> MaskedTraining | None:
+def mask_training(optimizer: Any) -> MaskedTraining | None:
     """The callback whose masks an optimizer keeps, once all callbacks know their model."""
     record = getattr(optimizer, _ATTRIBUTE, None)
     return record.owner if record is not None else None

@@ -19,11 +19,11 @@ from keras_prunelab._select._masks import MaskSet
 from keras_prunelab._select._selection import check, pruned_count, select
 from keras_prunelab._training._optimizers import Optimizers
 from keras_prunelab._training._record import PruningState
-from keras_prunelab.scores import ScoreLike, check_data, checked_scores
+from keras_prunelab.scores import ScoreLike, check_data, check_scores
 from keras_prunelab.scores import get as get_score
 
 from ._masked_training import InitialMasks, MaskedTraining, Masks
-from ._run import FOREVER, Run, missed
+from ._run import FOREVER, Run, find_missed
 
 _log = logging.getLogger("keras_prunelab")
 
@@ -164,13 +164,13 @@ class Prune(MaskedTraining):
 
     def shortfall(self, run: Run, last_step: int) -> str | None:
         """That the schedule does not come to its end."""
-        return missed(self.schedule, last_step, run.steps_per_epoch)
+        return find_missed(self.schedule, last_step, run.steps_per_epoch)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Let callbacks that look for the best model begin anew, until the schedule has come to its end."""
         super().on_epoch_begin(epoch, logs)
         run = self._run
-        if run is None or missed(self.schedule, run.applied, run.steps_per_epoch):
+        if run is None or find_missed(self.schedule, run.applied, run.steps_per_epoch):
             for callback in self.reset_until_pruned:
                 forget_the_best(callback)
 
@@ -178,7 +178,7 @@ class Prune(MaskedTraining):
         """Prune to the schedule's sparsity."""
         return select(
             run.found,
-            checked_scores(self.score, run.context.at(run.found.read())),
+            check_scores(self.score, run.context.at(run.found.read())),
             self.schedule(run.step, run.steps_per_epoch),
             scope=self.scope,
             granularity=self.granularity,

@@ -10,13 +10,13 @@ import keras
 from keras_prunelab._backend import when_built
 from keras_prunelab._errors import InvalidModelError, InvalidScheduleError, PruneLabError, UnknownNameError
 from keras_prunelab._select._masks import MaskSet
-from keras_prunelab._training._optimizers import compiled_optimizer, counter, counts, leaves
+from keras_prunelab._training._optimizers import compile_optimizer, counter, counts, leaves
 from keras_prunelab._training._snapshot import Memory, RewindingState, Snapshot
 from keras_prunelab._training._step_offset import StepOffset
 from keras_prunelab.schedules import Step
 from keras_prunelab.schedules._step import StepLike
 
-from ._masked_training import masked_training
+from ._masked_training import mask_training
 from ._prune import Prune
 
 What = Literal["weights", "learning_rate"]
@@ -129,7 +129,7 @@ class Rewind(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Check everything; nothing is changed yet."""
-        compiled_optimizer(self.model)
+        compile_optimizer(self.model)
         when_built(self.model, self._begin, self._begin_late)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -156,8 +156,8 @@ class Rewind(keras.callbacks.Callback):
 
     def _begin(self) -> None:
         """Check everything for a model that is built."""
-        optimizer = compiled_optimizer(self.model)
-        training = masked_training(optimizer)
+        optimizer = compile_optimizer(self.model)
+        training = mask_training(optimizer)
         try:
             run = self._checked(optimizer, training)
         except PruneLabError:

@@ -11,7 +11,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._model._data import Batch, batches, check_ends, checked_batch_size
+from keras_prunelab._model._data import Batch, batches, check_batch_size, check_ends
 from keras_prunelab._model._filters import Filters
 from keras_prunelab._model._variables import Prunables
 from keras_prunelab._select._allocation import Scope
@@ -105,7 +105,7 @@ class RigL(DynamicSparse):
             optimizers=optimizers,
             data=data,
         )
-        self.batch_size = checked_batch_size(batch_size)
+        self.batch_size = check_batch_size(batch_size)
         self._turns = _Turns(data, self.batch_size)
 
     def check(self, found: Prunables, steps_per_epoch: float | None) -> None:

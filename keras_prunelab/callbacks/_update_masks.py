@@ -18,11 +18,11 @@ from keras_prunelab._training._optimizers import Optimizers, StepCount
 from keras_prunelab._training._oversight import Oversight
 from keras_prunelab._training._record import PruningState
 from keras_prunelab.layers import Pruned
-from keras_prunelab.schedules import Step, StepLike, checked_frequency
-from keras_prunelab.scores import Score, ScoreContext, check_data, checked_scores
+from keras_prunelab.schedules import Step, StepLike, check_frequency
+from keras_prunelab.scores import Score, ScoreContext, check_data, check_scores
 
 from ._masked_training import MaskedTraining, Masks
-from ._run import FOREVER, Run, missed
+from ._run import FOREVER, Run, find_missed
 
 
 class UpdateMasks(MaskedTraining):
@@ -61,7 +61,7 @@ class UpdateMasks(MaskedTraining):
 
     def __init__(self, *, data: Any = None, frequency: StepLike = 100, optimizers: Optimizers = None) -> None:
         super().__init__(data=data, optimizers=optimizers)
-        self.frequency: Step = checked_frequency(frequency)
+        self.frequency: Step = check_frequency(frequency)
         self._wrapped: list[_Wrapped] = []
         self._contexts: dict[Score, ScoreContext] = {}
 
@@ -95,7 +95,7 @@ class UpdateMasks(MaskedTraining):
         for score in dict.fromkeys(each.layer.score for each in due):
             context = self._contexts[score]
             values = {path: value for each in self._with(score) for path, value in each.values()}
-            scores = checked_scores(score, context.at(values))
+            scores = check_scores(score, context.at(values))
             for each in due:
                 if each.layer.score == score:
                     masks |= select(
@@ -111,7 +111,7 @@ class UpdateMasks(MaskedTraining):
     def shortfall(self, run: Run, last_step: int) -> str | None:
         """That a layer's schedule does not come to its end, or that weights never get the chance to come back."""
         for each in self._wrapped:
-            missing = missed(each.layer.schedule, last_step, run.steps_per_epoch)
+            missing = find_missed(each.layer.schedule, last_step, run.steps_per_epoch)
             if missing is not None:
                 return f"Layer {each.layer.name!r}: {missing}"
         if any(each.is_dense for each in self._wrapped) and self.frequency.steps(run.steps_per_epoch) > last_step:
@@ -138,7 +138,7 @@ class UpdateMasks(MaskedTraining):
     def _prepared(self, optimizers: Sequence[Any]) -> Run:
         """Find the wrapped layers, and check everything; their masks hold as they are."""
         model = self.model
-        self._wrapped, self._last = _wrapped(model), None
+        self._wrapped, self._last = _find_wrapped(model), None
         count = StepCount(optimizers)
         steps_per_epoch = self._steps_per_epoch(count)
         found = _together(self._wrapped)
@@ -201,7 +201,7 @@ class _InTheLayers:
             each.layer.write_zeros()
 
 
-def _wrapped(model: keras.Model) -> list[_Wrapped]:
+def _find_wrapped(model: keras.Model) -> list[_Wrapped]:
     items: dict[int, list[Prunable]] = {}
     layers: dict[int, Pruned] = {}
     for item in find(model)[0]:

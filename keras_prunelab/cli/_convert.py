@@ -71,10 +71,10 @@ def _in_matlab_words(source: Path, variable: str | None) -> Network:
     """The network of a file; one of MATLAB's need not convert to Keras for this."""
     import matlab_bridge as bridge
 
-    from ._inputs import named_network, open_model
+    from ._inputs import find_named_network, open_model
 
     if source.suffix.lower() == ".mat":
-        return bridge.load_network(source, **named_network(variable))
+        return bridge.load_network(source, **find_named_network(variable))
     opened = open_model(source)
     return bridge.from_keras(opened.model, class_names=opened.class_names)
 

@@ -58,16 +58,16 @@ def command(
     """
     from keras_prunelab._errors import NoTradeOffError
 
-    from ._inputs import loading_code, open_data, open_model
+    from ._inputs import open_data, open_model, write_loading_code
     from ._outputs import check_sources, make_folder
     from ._sweep import leave_if_stopped, run_without_collapse
-    from ._trials import fitting
+    from ._trials import fit_inputs
 
     check_sources([workspace, data, inputs, labels], (out / name for name in WRITTEN), plots=out)
     levels = parse_levels(sparsities)
     opened = open_model(workspace, network)
     dataset = open_data(opened, data or workspace, inputs, labels, image_root)
-    dataset, change = fitting(opened.model, dataset)
+    dataset, change = fit_inputs(opened.model, dataset)
     make_folder(out)
     if max_drop == 1 and dataset.class_names:
         raise NoTradeOffError(
@@ -82,7 +82,7 @@ def command(
     if choice is not None:
         _console.say(f"Choice: {choice.reason}")
     given = {"inputs": inputs, "labels": labels, "image_root": image_root}
-    code = loading_code(opened, data or workspace, given) + change
+    code = write_loading_code(opened, data or workspace, given) + change
     write_outputs(opened, result, choice, failure, out, loading=code, command=str(context.find_root().obj or ""))
     if choice is None:
         _console.say("No level is chosen, so no pruned network is written.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._base import Schedule, checked_frequency
+from ._base import Schedule, check_frequency
 from ._constant import Constant, OneShot
 from ._gradual import Cosine, Exponential, Polynomial
 from ._registry import ScheduleLike, deserialize, get, register, serialize
@@ -21,7 +21,7 @@ __all__ = [
     "ScheduleLike",
     "Step",
     "StepLike",
-    "checked_frequency",
+    "check_frequency",
     "deserialize",
     "get",
     "register",

@@ -27,7 +27,7 @@ def check_data(score: Score, data: Any) -> None:
         check_ends(data)
 
 
-def checked_scores(score: Score, context: ScoreContext) -> dict[str, NDArray[Any]]:
+def check_scores(score: Score, context: ScoreContext) -> dict[str, NDArray[Any]]:
     """Score weights, and make sure that the scores can be ranked.
 
     Raises:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matlab_bridge._atomic import replacing
+from matlab_bridge._atomic import replace_whole
 from matlab_bridge._errors import InvalidNetworkError
 from matlab_bridge.network import Network
 
@@ -98,7 +98,7 @@ def write_sidecar(model_path: str | os.PathLike[str], model: keras.Model) -> Pat
         The path of the JSON file, such as `net.matlab.json`.
     """
     path = sidecar_path(model_path)
-    with replacing(path) as temporary:
+    with replace_whole(path) as temporary:
         temporary.write_text(json.dumps(asdict(sidecar(model)), indent=2, ensure_ascii=False), encoding="utf-8")
     return path
 

@@ -16,7 +16,7 @@ from matlab_bridge.network import Connection, Network
 
 from ._affine import scale_and_bias
 from ._keras_graph import Call, calls, shortest_sequence
-from ._keras_layers import described, joint_order, with_margins, with_parameters
+from ._keras_layers import describe, joint_order, with_margins, with_parameters
 from ._rules import is_sequence
 from .layers._window import Margins
 
@@ -125,7 +125,7 @@ class Translation:
         source = self._layers[end.layer]
         is_input = end.margins is None and end.axes is None and "Normalization" in source.settings
         if is_input and self._uses[id(call.inputs[0])] == 1 and np.all(scale > 0):
-            self._layers[source.name] = _normalized(source, mean=-bias / scale, deviation=1 / scale)
+            self._layers[source.name] = _normalize(source, mean=-bias / scale, deviation=1 / scale)
             return end
         if end.order is not None:
             scale, bias = (values.ravel()[end.order] if values.size > 1 else values for values in (scale, bias))
@@ -201,7 +201,7 @@ class Translation:
         ends = [self._ends[id(tensor)] for tensor in call.inputs]
         if call.kind != "Flatten" and any(end.axes is not None for end in ends):
             raise call.unsupported("the axes of its images are permuted, which only a flatten may follow")
-        class_name, rule, settings = described(call)
+        class_name, rule, settings = describe(call)
         settings = with_margins(call, settings, next((end.margins for end in ends if end.margins), None))
         order = joint_order(call, [end.order for end in ends])
         layer = with_parameters(Layer(call.operation.name, class_name, settings), rule, call, order)
@@ -216,7 +216,7 @@ class Translation:
             activation = keras.layers.Activation(activation)
         word = getattr(getattr(activation, "activation", None), "__name__", type(activation).__name__.lower())
         name = f"{call.operation.name}_{word}"
-        class_name, _, settings = described(Call(activation, (call.output,), call.output))
+        class_name, _, settings = describe(Call(activation, (call.output,), call.output))
         return replace(self._add(Layer(name, class_name, settings), [end]), order=end.order)
 
     def _add(self, layer: Layer, sources: Sequence[_End]) -> _End:
@@ -244,7 +244,7 @@ _SPECIAL = {
 }
 
 
-def _normalized(layer: Layer, mean: Array, deviation: Array) -> Layer:
+def _normalize(layer: Layer, mean: Array, deviation: Array) -> Layer:
     """An input layer that normalizes, after the normalization that it has already."""
     rank = np.size(layer.settings["InputSize"])
     # As MATLAB has them: 1x1xC or HxWxC for images, Dx1 for features and sequences.

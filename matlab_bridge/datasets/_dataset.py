@@ -62,9 +62,9 @@ class Dataset:
             >>> batch.inputs.shape, batch.mask.tolist()
             ((2, 3, 1), [[False, True, True], [True, True, True]])
         """
-        from ._padding import padded
+        from ._padding import pad
 
-        return padded(self._sequences(), self.labels, side=side, value=value, length=length)
+        return pad(self._sequences(), self.labels, side=side, value=value, length=length)
 
     def batches(
         self,
@@ -138,10 +138,10 @@ class Dataset:
         Raises:
             DatasetError: if there is no factor and the inputs are no integers.
         """
-        from ._channels import scaled
+        from ._channels import scale
 
         text = "their type's greatest value" if factor is None else f"the factor {factor:g}"
-        return self._changed(lambda array: scaled(array, factor), f"The inputs are scaled by {text}.")
+        return self._changed(lambda array: scale(array, factor), f"The inputs are scaled by {text}.")
 
     def _changed(self, change: Callable[[Array], Array], note: str) -> Dataset:
         inputs = [change(part) for part in self.inputs] if isinstance(self.inputs, list) else change(self.inputs)

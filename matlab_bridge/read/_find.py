@@ -111,14 +111,14 @@ def load_network(
         return read_described(file, describe, Source(path, WHOLE_FILE, "weights", tuple(describe)))
     candidates = _everywhere(path, file) if variable is None else _those_at(path, file, variable)
     if not candidates:
-        values = {name: file[name] for name in _searched(file)}
+        values = {name: file[name] for name in _search(file)}
         raise NetworkNotFoundError(
             f"{path.name} holds no network that can be read. It holds:\n{contents(file.info, values)}\n"
             "A network object, an array of layers, a MatConvNet network or a portable network is needed: in "
             "MATLAB, save('net.mat', 'net') where net is one. Plain matrices of weights need a description: "
             "load_network(path, describe=[WeightLayer('W1', 'b1', 'tanh'), WeightLayer('W2', 'b2')])."
         )
-    chosen = _preferred(candidates)
+    chosen = _prefer(candidates)
     if len(chosen) > 1:
         raise NetworkNotFoundError(
             f"{path.name} holds {len(chosen)} networks. Name the one to load:\n{_listing(chosen)}"
@@ -173,7 +173,7 @@ class _Candidate:
         return self.source.variable.startswith(path) and (not rest or rest[0] in ".({")
 
 
-def _searched(file: MatFile) -> list[str]:
+def _search(file: MatFile) -> list[str]:
     """The names of the variables that may hold a network."""
     variables = [variable for variable in file.info.variables if variable.class_name not in _DATA_CLASSES]
     # Those that are networks come first, so that it is their damage which is told of.
@@ -185,7 +185,7 @@ def _everywhere(path: Path, file: MatFile) -> list[_Candidate]:
     """All networks of a file; damage to a variable is raised only if none is found in the others."""
     values: dict[str, Any] = {}
     damage: list[MatFileError] = []
-    for name in _searched(file):
+    for name in _search(file):
         try:
             values[name] = file[name]
         except MatFileError as error:
@@ -235,7 +235,7 @@ def _candidate(value: Any, source: Source, reader: Reader) -> _Candidate:
         return _Candidate(source, error)
 
 
-def _preferred(candidates: list[_Candidate]) -> list[_Candidate]:
+def _prefer(candidates: list[_Candidate]) -> list[_Candidate]:
     """Those that are left when what is plainly not meant has gone; at least one."""
     if len(candidates) == 1:
         return candidates

@@ -13,7 +13,7 @@ from dataclasses import replace
 from matlab_bridge.network import Connection, Network, end_point
 
 
-def expanded(network: Network, nested: Mapping[str, Network]) -> Network:
+def expand(network: Network, nested: Mapping[str, Network]) -> Network:
     """A network with the layers of others in the place of some of its own.
 
     Args:

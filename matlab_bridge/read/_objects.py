@@ -13,7 +13,7 @@ from matlab_bridge.matfile._values import MatlabObject, ObjectArray
 from matlab_bridge.network import Connection, Network, Source, end_point, output_name, series
 
 from ._layers import read_layers
-from ._nested import expanded
+from ._nested import expand
 
 NETWORK_CLASSES = frozenset({"SeriesNetwork", "DAGNetwork", "dlnetwork", "nnet.cnn.LayerGraph"})
 
@@ -70,7 +70,7 @@ def read_network_object(value: Any, source: Source) -> Network:
         output_names=tuple(output_name(name, {layer.name for layer in layers}) for name in outputs),
     )
     nested = {layer.name: layer.settings.get("Network") for layer in layers}
-    return expanded(
+    return expand(
         network,
         {name: read_network_object(held, source) for name, held in nested.items() if is_network_object(held)},
     )

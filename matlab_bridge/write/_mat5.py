@@ -16,7 +16,7 @@ Vector = npt.NDArray[Any]
 _KINDS = {dtype: kind for kind, dtype in STORED_AS.items()}
 
 
-def replaced(content: bytes, changes: Mapping[NumericArray, Vector]) -> bytes:
+def replace_arrays(content: bytes, changes: Mapping[NumericArray, Vector]) -> bytes:
     """The content with other numbers in some of its arrays, and with the sizes that follow from them.
 
     Args:

@@ -16,7 +16,7 @@ from matlab_bridge.matfile._header import HEADER_BYTES, ByteOrder, Header
 from matlab_bridge.matfile._places5 import NumericArray, numeric_arrays
 
 from ._array_file import ArrayFile, Place, Vector
-from ._mat5 import replaced
+from ._mat5 import replace_arrays
 
 # Weights of which half are zero deflate in half the time of zlib's default level, to 2 % more bytes.
 _LEVEL = 4
@@ -117,7 +117,7 @@ class Mat5File(ArrayFile):
             for element in self._elements:
                 start = copy.tell()
                 if element in changed:
-                    content = replaced(element.content(source), changed[element])
+                    content = replace_arrays(element.content(source), changed[element])
                     copy.write(element.packed(content, self._order))
                 else:
                     copy.write(element.raw(source))

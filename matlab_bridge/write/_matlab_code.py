@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from matlab_bridge import matfile
-from matlab_bridge._atomic import refuse_to_overwrite, replacing
+from matlab_bridge._atomic import refuse_to_overwrite, replace_whole
 from matlab_bridge._errors import InvalidNetworkError, UnsupportedLayerError
 from matlab_bridge._input_format import dimensions
 from matlab_bridge._layer import Layer
@@ -21,7 +21,7 @@ from matlab_bridge._text import one_line
 from matlab_bridge.network import Connection, Network
 
 from ._constructors import Constructor, constructor_of
-from ._matlab_text import call, cell, column, is_function_name, is_large, literal, literal_size, quoted, settings_field
+from ._matlab_text import call, cell, column, is_function_name, is_large, literal, literal_size, quote, settings_field
 from ._model import demand_weights, network_of, sources_of
 from ._without_outputs import without_output_layers
 
@@ -136,7 +136,7 @@ def write_matlab_code(
     net = network_of(network, class_names)
     plan = _Plan(without_output_layers(replace(net, layers=tuple(map(public_layer, net.layers)))))
     text = plan.code(code.stem, Path(os.path.relpath(weights, code.parent)).as_posix())
-    with replacing(code) as code_file, replacing(weights) as weights_file:
+    with replace_whole(code) as code_file, replace_whole(weights) as weights_file:
         code_file.write_text(text, encoding="utf-8")
         matfile.save(weights_file, plan.variables())
 
@@ -171,7 +171,7 @@ class _Plan:
             name=name,
             NAME=name.upper(),
             weights=one_line(weights),
-            weights_literal=quoted(weights),
+            weights_literal=quote(weights),
             example="\n".join(self._example()),
             release=max([_OLDEST, *(constructor.since for constructor in self._constructors.values())]),
             toolboxes=" and ".join(self._toolboxes()),
@@ -207,15 +207,15 @@ class _Plan:
         for connection in self._network.connections:
             if connection not in within:
                 start, _, end = str(connection).partition(" -> ")
-                blocks.append(f"graph = connectLayers(graph, {quoted(start)}, {quoted(end)});")
+                blocks.append(f"graph = connectLayers(graph, {quote(start)}, {quote(end)});")
         return "\n".join(blocks) + ("\n" if len(chains) > 1 else "")
 
     def _call(self, layer: Layer) -> str:
         constructor = self._constructors[layer.name]
         arguments = [self._expression(layer, name, value) for name, value in constructor.ordered(layer)]
-        arguments += ["'Name', " + quoted(layer.name)]
+        arguments += ["'Name', " + quote(layer.name)]
         for name, value in constructor.given(layer):
-            arguments.append(f"{quoted(name)}, {self._expression(layer, name, value)}")
+            arguments.append(f"{quote(name)}, {self._expression(layer, name, value)}")
         return call(constructor.function, arguments, 4)
 
     def _expression(self, layer: Layer, setting: str, value: Any) -> str:
@@ -233,7 +233,7 @@ class _Plan:
         wanted = self._network.output_names
         if not wanted or wanted == ends:
             return ()
-        return ("'OutputNames', {" + ", ".join(map(quoted, wanted)) + "}",)
+        return ("'OutputNames', {" + ", ".join(map(quote, wanted)) + "}",)
 
     def _toolboxes(self) -> list[str]:
         further = {constructor.toolbox for constructor in self._constructors.values()} - {""}

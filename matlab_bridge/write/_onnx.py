@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from matlab_bridge._atomic import replacing
+from matlab_bridge._atomic import replace_whole
 from matlab_bridge._errors import InvalidNetworkError, MissingPackageError, UnsupportedLayerError
 from matlab_bridge._layer import Layer
 from matlab_bridge._public import public_layer
@@ -68,7 +68,7 @@ def export_onnx(network: keras.Model | Network, path: str | os.PathLike[str]) ->
     demand_weights(net)
     model = _model(net)
     onnx.checker.check_model(model, full_check=True)
-    with replacing(path, sources=sources_of(network)) as temporary:
+    with replace_whole(path, sources=sources_of(network)) as temporary:
         onnx.save_model(model, str(temporary))
 
 
@@ -132,12 +132,12 @@ def _input(layer: Layer) -> tuple[list[Any], Any]:
 
 
 def _made(network: Network, layer: Layer, graph: Any, sources: list[Any]) -> Any:
-    from ._onnx_nodes import normalized
+    from ._onnx_nodes import normalize
     from ._onnx_operators import MAKERS
 
     try:
         if layer.kind in _INPUTS:
-            return normalized(graph, layer, sources[0])
+            return normalize(graph, layer, sources[0])
         return MAKERS[layer.kind](graph, layer, sources)
     except UnsupportedLayerError as error:
         raise _unsupported(network, {layer.name: str(error)}) from error

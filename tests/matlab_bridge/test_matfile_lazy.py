@@ -47,7 +47,7 @@ def chunks_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return unfiltered(data, *how)
 
     unfiltered = _data.unfiltered
-    monkeypatch.setattr(_data, "unfiltered", counted)
+    monkeypatch.setattr(_data, "unfilter", counted)
     return read
 
 

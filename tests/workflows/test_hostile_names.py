@@ -18,7 +18,7 @@ from keras_prunelab._report._plots import bar_figure, filter_figure, svg
 from keras_prunelab._sweep._metric import Metric
 from keras_prunelab._sweep._plot import accuracy_figure
 from keras_prunelab.cli._console import shell_word
-from matlab_bridge.write._matlab_text import quoted, settings_field
+from matlab_bridge.write._matlab_text import quote, settings_field
 from tests.keras_prunelab.results_by_hand import FALLING, OUTLINE, result
 from tests.matlab_bridge.octave import run as octave
 
@@ -47,13 +47,13 @@ def is_safe(text: str) -> bool:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_matlab_code_has_a_name_on_one_line(name):
-    assert is_safe(quoted(name))
+    assert is_safe(quote(name))
 
 
 @pytest.mark.octave
 def test_octave_reads_the_names_as_they_are(tmp_path):
     known = [name for name in NAMES if name.isascii()]  # Octave's characters are bytes
-    code = "".join(f"disp(sprintf('%d ', double({quoted(name)})));\n" for name in known)
+    code = "".join(f"disp(sprintf('%d ', double({quote(name)})));\n" for name in known)
     lines = octave(code, tmp_path).splitlines()
     assert ["".join(map(chr, map(int, line.split()))) for line in lines] == known
 

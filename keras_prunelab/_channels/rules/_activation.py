@@ -10,8 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_prunelab._channels._channels import Flags, Flow, Ids, Layout, Site, Trace, Values, WallError
-from keras_prunelab._channels._elementwise import applied, is_elementwise
+from keras_prunelab._channels._channels import BarrierError, Flags, Flow, Ids, Layout, Site, Trace, Values
+from keras_prunelab._channels._elementwise import apply, is_elementwise
 from keras_prunelab._channels._graph import Call
 
 from ._base import Rule
@@ -34,7 +34,7 @@ class ActivationRule(PerChannelRule):
     def value(self, site: Site, values: Values) -> Values:
         """The function of it."""
         function = _function(site.layer)
-        return applied(function, values) if is_elementwise(function) else np.full(values.size, np.nan)
+        return apply(function, values) if is_elementwise(function) else np.full(values.size, np.nan)
 
     def needs(self, site: Site, values: Sequence[Values], live: Sequence[Flags]) -> Sequence[Flags]:
         """Each channel by itself, or all of them; see `Rule.needs`."""
@@ -50,7 +50,7 @@ class MixingRule(Rule):
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
         """The same channels, kept; see `Rule.flow`."""
         if len(inputs) != 1:
-            raise WallError("takes a mask as a second tensor")
+            raise BarrierError("takes a mask as a second tensor")
         trace.pin(inputs[0].ids)
         return [inputs[0]]
 
@@ -64,7 +64,7 @@ class PReLURule(PerChannelRule):
         axis = inputs[0].axis
         inputs[0].at(axis)
         if call.layer.alpha.shape[axis - 1] == 1:
-            raise WallError("shares its slopes over the channels")
+            raise BarrierError("shares its slopes over the channels")
         trace.bind(call.layer, f"axis {axis}", inputs[0].ids)
         return [inputs[0]]
 

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._backend import attends_in_one_width
-from keras_prunelab._channels._channels import Flags, Flow, Ids, Layout, Site, Trace, Values, WallError
+from keras_prunelab._channels._channels import BarrierError, Flags, Flow, Ids, Layout, Site, Trace, Values
 from keras_prunelab._channels._graph import Call
 
-from ._base import Count, Rule, balanced
+from ._base import Count, Rule, balance
 from ._registry import register_rule
 
 _ARGUMENTS = ("query", "value", "key")
@@ -33,11 +33,11 @@ class MultiHeadAttentionRule(Rule):
         """Bind three inputs, make heads, keys, values and outputs; see `Rule.flow`."""
         layer = call.layer
         if len(call.outputs) > 1:
-            raise WallError("gives out its attention scores")
+            raise BarrierError("gives out its attention scores")
         if layer.get_config().get("use_gate"):
-            raise WallError("gates its heads")
+            raise BarrierError("gates its heads")
         if len(layer.output_dense.kernel.shape) != 3:
-            raise WallError("gives each output several axes")
+            raise BarrierError("gives each output several axes")
         rank = len(call.outputs[0].shape)
         for roles, flow in zip(_roles(call), inputs, strict=True):
             for role in roles:
@@ -89,13 +89,13 @@ class MultiHeadAttentionRule(Rule):
         rows += [(ports["heads"], ports["values"], ports["out"]), (ports["out"],)]
         return rows if layer.use_bias else rows[::2]
 
-    def restored(self, site: Site, gone: Flags) -> Ids:
-        """Where keys and values have to be of one width, as many of both go; see `Rule.restored`."""
+    def restore(self, site: Site, removed: Flags) -> Ids:
+        """Where keys and values have to be of one width, as many of both go; see `Rule.restore`."""
         keys, values = site.ports["keys"], site.ports["values"]
         if not attends_in_one_width() or keys.size != values.size:
             return np.zeros(0, np.int64)
         rows = np.stack([keys, values])
-        return balanced(rows, gone[rows])
+        return balance(rows, removed[rows])
 
     def config(self, site: Site, count: Count) -> dict[str, Any]:
         """Fewer heads, narrower keys and values, fewer outputs."""
@@ -119,8 +119,8 @@ class MultiHeadAttentionRule(Rule):
                 done |= set(roles)
         return weights
 
-    def rescaled(self, site: Site, weights: list[NDArray[Any]], count: Count) -> list[NDArray[Any]]:
-        """The scores are divided by the square root of the width of the keys; see `Rule.rescaled`."""
+    def rescale(self, site: Site, weights: list[NDArray[Any]], count: Count) -> list[NDArray[Any]]:
+        """The scores are divided by the square root of the width of the keys; see `Rule.rescale`."""
         factor = math.sqrt(count(site.ports["keys"]) / site.layer.key_dim)
         queries = 2 if site.layer.use_bias else 1
         return [

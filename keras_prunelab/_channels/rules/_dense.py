@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._channels._channels import Flags, Flow, Ids, Layout, Site, Trace, WallError
+from keras_prunelab._channels._channels import BarrierError, Flags, Flow, Ids, Layout, Site, Trace
 from keras_prunelab._channels._graph import Call
 
 from ._base import Count
@@ -52,7 +52,7 @@ class DenseRule(Weighted):
 
 @register_rule(L.EinsumDense)
 class EinsumDenseRule(DenseRule):
-    """A product of the last axis with a matrix, as in `"abc,cd->abd"`; other equations are walls."""
+    """A product of the last axis with a matrix, as in `"abc,cd->abd"`; other equations are barriers."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
         """As a fully connected layer; see `Rule.flow`."""
@@ -61,7 +61,7 @@ class EinsumDenseRule(DenseRule):
         data, kernel = left.split(",")
         simple = len(kernel) == 2 and data[-1] == kernel[0] and output == data[:-1] + kernel[1]
         if not simple or layer.bias_axes not in (None, kernel[1]):
-            raise WallError(f"multiplies along other axes than the last one of both: {layer.equation}")
+            raise BarrierError(f"multiplies along other axes than the last one of both: {layer.equation}")
         return super().flow(call, inputs, trace)
 
     def made(self, layer: Any) -> int:

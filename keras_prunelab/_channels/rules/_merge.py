@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_prunelab._channels._channels import Flags, Flow, Site, Trace, Values, WallError
+from keras_prunelab._channels._channels import BarrierError, Flags, Flow, Site, Trace, Values
 from keras_prunelab._channels._graph import Call
 
 from ._base import CarryingRule, ids_of
@@ -34,7 +34,7 @@ class ElementwiseMergeRule(CarryingRule):
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
         """Couple what has the same place; see `Rule.flow`."""
         if len({len(tensor.shape) for tensor in call.inputs}) > 1:
-            raise WallError("joins tensors with different numbers of axes")
+            raise BarrierError("joins tensors with different numbers of axes")
         widest = max(inputs, key=lambda flow: flow.ids.size)
         widest.at(widest.axis)
         for tensor, flow in zip(call.inputs, inputs, strict=True):
@@ -43,7 +43,7 @@ class ElementwiseMergeRule(CarryingRule):
             elif tensor.shape[widest.axis] == 1:
                 trace.pin(flow.ids)
             else:
-                raise WallError("joins tensors whose channels lie along different axes")
+                raise BarrierError("joins tensors whose channels lie along different axes")
         return [widest]
 
     def constants(self, site: Site, values: Sequence[Values]) -> Sequence[Values]:
@@ -67,7 +67,7 @@ def _is_full(flow: Flow, output: Flow) -> bool:
     return flow.axis == output.axis and flow.ids.size == output.ids.size
 
 
-def joined(function: Callable[[Sequence[Values]], Values]) -> type[ElementwiseMergeRule]:
+def join_constants(function: Callable[[Sequence[Values]], Values]) -> type[ElementwiseMergeRule]:
     """A rule for a function of arrays for which what varies in one varies in the result."""
 
     class JoinedRule(ElementwiseMergeRule):
@@ -87,16 +87,16 @@ def product(values: Sequence[Values]) -> Values:
     return np.where(zero, 0.0, np.prod(values, axis=0))
 
 
-SumRule = joined(lambda values: np.sum(values, axis=0))
-DifferenceRule = joined(lambda values: values[0] - values[1])
-ProductRule = joined(product)
-MaximumRule = joined(lambda values: np.max(values, axis=0))
-MinimumRule = joined(lambda values: np.min(values, axis=0))
+SumRule = join_constants(lambda values: np.sum(values, axis=0))
+DifferenceRule = join_constants(lambda values: values[0] - values[1])
+ProductRule = join_constants(product)
+MaximumRule = join_constants(lambda values: np.max(values, axis=0))
+MinimumRule = join_constants(lambda values: np.min(values, axis=0))
 
 register_rule(L.Add)(SumRule)
 register_rule(L.Subtract)(DifferenceRule)
 register_rule(L.Multiply)(ProductRule)
-register_rule(L.Average)(joined(lambda values: np.mean(values, axis=0)))
+register_rule(L.Average)(join_constants(lambda values: np.mean(values, axis=0)))
 register_rule(L.Maximum)(MaximumRule)
 register_rule(L.Minimum)(MinimumRule)
 

@@ -10,10 +10,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_prunelab._channels._channels import Flags, Flow, Ids, Layout, Site, Trace, Values, WallError
+from keras_prunelab._channels._channels import BarrierError, Flags, Flow, Ids, Layout, Site, Trace, Values
 from keras_prunelab._channels._graph import Call
 
-from ._base import Count, Rule, balanced
+from ._base import Count, Rule, balance
 from ._per_channel import PerChannelRule
 from ._registry import register_rule
 
@@ -62,7 +62,7 @@ class ChannelMixingRule(Rule):
         """The same channels, bound to scale and offset; see `Rule.flow`."""
         axes = self.axes(call.layer, len(call.inputs[0].shape))
         if axes != (inputs[0].axis,):
-            raise WallError(f"normalizes over the axes {axes}, and the channels lie along axis {inputs[0].axis}")
+            raise BarrierError(f"normalizes over the axes {axes}, and the channels lie along axis {inputs[0].axis}")
         trace.bind(call.layer, "channels", inputs[0].at(inputs[0].axis))
         return [inputs[0]]
 
@@ -110,13 +110,13 @@ class GroupNormalizationRule(ChannelMixingRule):
         """The channels of each group; see `Rule.rows`."""
         return [site.ports["channels"].reshape(self._groups(site), -1)]
 
-    def restored(self, site: Site, gone: Flags) -> Ids:
-        """Keep the groups of one size; see `Rule.restored`."""
+    def restore(self, site: Site, removed: Flags) -> Ids:
+        """Keep the groups of one size; see `Rule.restore`."""
         (rows,) = self.rows(site)
-        whole: Flags = np.asarray(gone[rows].all(axis=1))
+        whole: Flags = np.asarray(removed[rows].all(axis=1))
         if whole.all():
             whole[0] = False
-        return balanced(rows[~whole], gone[rows[~whole]])
+        return balance(rows[~whole], removed[rows[~whole]])
 
     def config(self, site: Site, count: Count) -> dict[str, Any]:
         """As many groups as have not gone as a whole."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from keras_prunelab._channels._channels import Flags, Flow, Site, Trace, Values, WallError, channel_axis
+from keras_prunelab._channels._channels import BarrierError, Flags, Flow, Site, Trace, Values, channel_axis
 from keras_prunelab._channels._graph import Call
 
 from ._base import CarryingRule, is_nonzero
@@ -27,7 +27,7 @@ class PerChannelRule(CarryingRule):
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
         """The same channels along the same axis; see `Rule.flow`."""
         if len(inputs) != 1 or len(call.outputs) != 1:
-            raise WallError(f"takes {len(inputs)} tensors and gives {len(call.outputs)}")
+            raise BarrierError(f"takes {len(inputs)} tensors and gives {len(call.outputs)}")
         return [inputs[0]]
 
     def value(self, site: Site, values: Values) -> Values:
@@ -132,7 +132,7 @@ class ResizingRule(SpatialRule):
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
         """The same channels, where nothing is put around; see `Rule.flow`."""
         if call.layer.pad_to_aspect_ratio:
-            raise WallError("puts a border around")
+            raise BarrierError("puts a border around")
         return super().flow(call, inputs, trace)
 
 

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._channels._channels import Flags, Flow, Ids, Layout, Site, Trace, Values, WallError
-from keras_prunelab._channels._elementwise import applied, is_elementwise
+from keras_prunelab._channels._channels import BarrierError, Flags, Flow, Ids, Layout, Site, Trace, Values
+from keras_prunelab._channels._elementwise import apply, is_elementwise
 from keras_prunelab._channels._graph import Call
 
 from ._base import Count, Rule
@@ -37,9 +37,9 @@ class RecurrentRule(Rule):
         layer = call.layer
         first, *states = inputs
         if len(states) not in (0, self.states):
-            raise WallError(f"is given {len(inputs)} tensors")
+            raise BarrierError(f"is given {len(inputs)} tensors")
         if layer.stateful:
-            raise WallError("keeps its state from batch to batch")
+            raise BarrierError("keeps its state from batch to batch")
         trace.bind(layer, "in", first.at(2))
         units = trace.make(layer, "units", layer.units)
         for state in states:
@@ -56,7 +56,7 @@ class RecurrentRule(Rule):
     def zero(self, site: Site, values: Sequence[Values]) -> Flags:
         """Which units are always zero, whatever comes in."""
         layer = site.layer
-        start = applied(layer.activation, np.zeros(1))[0] if is_elementwise(layer.activation) else np.nan
+        start = apply(layer.activation, np.zeros(1))[0] if is_elementwise(layer.activation) else np.nan
         if start != 0:
             return np.zeros(site.ports["units"].size, np.bool_)
         columns = slice(self.candidate * layer.units, (self.candidate + 1) * layer.units)

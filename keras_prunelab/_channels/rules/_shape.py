@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._channels._channels import Flow, Ids, Site, Trace, Values, WallError
+from keras_prunelab._channels._channels import BarrierError, Flow, Ids, Site, Trace, Values
 from keras_prunelab._channels._graph import Call
 
 from ._base import Count
@@ -39,9 +39,9 @@ class MovementRule(PerChannelRule):
         ids = inputs[0].at(inputs[0].axis)
         numbers = self.places(call, inputs[0])
         if not numbers.ndim:
-            raise WallError("leaves one number of an observation")
+            raise BarrierError("leaves one number of an observation")
         if not numbers.size:
-            raise WallError("leaves nothing")
+            raise BarrierError("leaves nothing")
         axis = _own_axis(numbers)
         if axis is None:
             axis = trace.axes.get(call.outputs[0], numbers.ndim) - 1
@@ -82,8 +82,8 @@ class RearrangingRule(MovementRule):
         """What becomes of an array that says of each number which channel it is in."""
         shape = [length for length in call.inputs[0].shape[1:] if length is not None]
         if len(shape) < len(call.inputs[0].shape) - 1:
-            raise WallError(f"reshapes {call.inputs[0].shape}, whose lengths are not all known")
-        return self.moved(call.layer, numbered(shape, flow.axis - 1))
+            raise BarrierError(f"reshapes {call.inputs[0].shape}, whose lengths are not all known")
+        return self.moved(call.layer, number_channels(shape, flow.axis - 1))
 
 
 @register_rule(L.Flatten)
@@ -112,7 +112,7 @@ class ReshapeRule(RearrangingRule):
     def config(self, site: Site, count: Count) -> dict[str, Any]:
         """The new length of the channel axis."""
         flow = site.outputs[0]
-        return {"target_shape": resized(site.layer.target_shape, flow.axis - 1, count(flow.ids))}
+        return {"target_shape": resize(site.layer.target_shape, flow.axis - 1, count(flow.ids))}
 
 
 class AxesRule(PerChannelRule):
@@ -160,19 +160,19 @@ def _own_axis(numbers: NDArray[Any]) -> int | None:
     return next((axis for axis in reversed(range(numbers.ndim)) if len(_along(numbers, axis)) == 1), None)
 
 
-def resized(shape: Sequence[int], axis: int, length: int) -> tuple[int, ...]:
+def resize(shape: Sequence[int], axis: int, length: int) -> tuple[int, ...]:
     """A target shape with another length along an axis, unless it follows from the others (-1)."""
     return tuple(length if index == axis and one != -1 else one for index, one in enumerate(shape))
 
 
-def numbered(shape: Sequence[int], axis: int) -> NDArray[np.int32]:
+def number_channels(shape: Sequence[int], axis: int) -> NDArray[np.int32]:
     """An array of one observation that says at each position which channel it is in.
 
     Raises:
-        WallError: it would be too large.
+        BarrierError: it would be too large.
     """
     if math.prod(shape) > 2**28:
-        raise WallError("reshapes more numbers than can be looked at")
+        raise BarrierError("reshapes more numbers than can be looked at")
     lengths = [1] * len(shape)
     lengths[axis] = shape[axis]
     return np.broadcast_to(np.arange(shape[axis], dtype=np.int32).reshape(lengths), shape)

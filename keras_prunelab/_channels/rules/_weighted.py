@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._channels._channels import Flags, Flow, Ids, Layout, Site, Trace, Values, channel_axis
-from keras_prunelab._channels._elementwise import applied, is_elementwise
+from keras_prunelab._channels._elementwise import apply, is_elementwise
 from keras_prunelab._channels._graph import Call
 
 from ._base import Count, Rule
@@ -72,7 +72,7 @@ class Weighted(Rule):
         total = np.where(loose, 0.0, values[0]) @ self.sums(site)
         if self.has_bias(site.layer):
             total = total + site.weights[-1]
-        return [applied(site.layer.activation, np.where(varies, np.nan, total))]
+        return [apply(site.layer.activation, np.where(varies, np.nan, total))]
 
     def needs(self, site: Site, values: Sequence[Values], live: Sequence[Flags]) -> Sequence[Flags]:
         """An input is read by the outputs that have a weight for it; see `Rule.needs`."""

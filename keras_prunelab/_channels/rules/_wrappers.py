@@ -11,10 +11,10 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._channels._channels import Flags, Flow, Ids, Layout, Site, Trace, Values, WallError
+from keras_prunelab._channels._channels import BarrierError, Flags, Flow, Ids, Layout, Site, Trace, Values
 from keras_prunelab._channels._graph import Call, IntoSteps, OutOfSteps, step_of
 
-from ._base import Count, Rule, balanced, ids_of
+from ._base import Count, Rule, balance, ids_of
 from ._merge import product
 from ._recurrent import RecurrentRule
 from ._registry import register_rule, rule_of
@@ -32,9 +32,9 @@ class TimeDistributedRule(Rule):
         inner = call.layer.layer
         rule = rule_of(inner)
         if rule is None:
-            raise WallError(f"holds {type(inner).__name__}, which has no rule")
+            raise BarrierError(f"holds {type(inner).__name__}, which has no rule")
         if len(inputs) > 1 or len(call.outputs) > 1:
-            raise WallError("takes or gives several tensors")
+            raise BarrierError("takes or gives several tensors")
         outputs = rule.flow(step_of(call), tuple(_earlier(flow) for flow in inputs), trace)
         trace.ports(call.layer).update(trace.ports(inner))
         return [Flow(flow.axis + 1, flow.ids) for flow in outputs]
@@ -69,10 +69,10 @@ class TimeDistributedRule(Rule):
         rule, inner = _inside(site)
         return rule.rows(inner)
 
-    def restored(self, site: Site, gone: Flags) -> Ids:
+    def restore(self, site: Site, removed: Flags) -> Ids:
         """The inner layer's."""
         rule, inner = _inside(site)
-        return rule.restored(inner, gone)
+        return rule.restore(inner, removed)
 
     def config(self, site: Site, count: Count) -> dict[str, Any]:
         """The inner layer's."""
@@ -89,10 +89,10 @@ class TimeDistributedRule(Rule):
         rule, inner = _inside(site)
         return rule.fold(inner, weights, folded)
 
-    def rescaled(self, site: Site, weights: list[NDArray[Any]], count: Count) -> list[NDArray[Any]]:
+    def rescale(self, site: Site, weights: list[NDArray[Any]], count: Count) -> list[NDArray[Any]]:
         """The inner layer's."""
         rule, inner = _inside(site)
-        return rule.rescaled(inner, weights, count)
+        return rule.rescale(inner, weights, count)
 
 
 @register_rule(IntoSteps)
@@ -102,7 +102,7 @@ class IntoStepsRule(AxesRule):
     def axis(self, layer: Any, axis: int) -> int:
         """Without the time axis."""
         if axis < 2:
-            raise WallError("has its channels along the time axis")
+            raise BarrierError("has its channels along the time axis")
         return axis - 1
 
 
@@ -124,7 +124,7 @@ def _inside(site: Site) -> tuple[Rule, Site]:
 
 def _earlier(flow: Flow) -> Flow:
     if flow.axis < 2:
-        raise WallError("has its channels along the time axis")
+        raise BarrierError("has its channels along the time axis")
     return Flow(flow.axis - 1, flow.ids)
 
 
@@ -136,18 +136,18 @@ class BidirectionalRule(Rule):
         """The units of both, in a row or coupled; see `Rule.flow`."""
         layer = call.layer
         if len(inputs) > 1:
-            raise WallError("is given its initial states by other layers")
+            raise BarrierError("is given its initial states by other layers")
         both = []
         for way, inner in _ways(layer):
             rule = rule_of(inner)
             if not isinstance(rule, RecurrentRule):
-                raise WallError(f"holds {type(inner).__name__}, which is none of SimpleRNN, LSTM and GRU")
+                raise BarrierError(f"holds {type(inner).__name__}, which is none of SimpleRNN, LSTM and GRU")
             both.append(rule.flow(_one_way(call, inner), inputs, trace)[0])
             ports = {f"{way} {name}": ids for name, ids in trace.ports(inner).items()}
             trace.ports(layer).update(ports)
         forward, backward = both
         if forward.ids.size != backward.ids.size:
-            raise WallError("has two layers of different sizes")
+            raise BarrierError("has two layers of different sizes")
         if layer.merge_mode is None:
             merged = [forward, backward]
         elif layer.merge_mode == "concat":
@@ -161,7 +161,7 @@ class BidirectionalRule(Rule):
     def constants(self, site: Site, values: Sequence[Values]) -> Sequence[Values]:
         """As the two are merged; see `Rule.constants`."""
         one, two = (rule.constants(inner, values)[0] for rule, inner in _directions(site))
-        merge = _merged(site.layer.merge_mode, one, two)
+        merge = _merge(site.layer.merge_mode, one, two)
         states = (len(site.outputs) - len(merge)) // 2
         return [*merge, *[one] * states, *[two] * states]
 
@@ -196,10 +196,10 @@ class BidirectionalRule(Rule):
         """The units of each; see `Rule.rows`."""
         return [np.stack([site.ports["forward units"], site.ports["backward units"]])]
 
-    def restored(self, site: Site, gone: Flags) -> Ids:
-        """As many units of the one as of the other; see `Rule.restored`."""
+    def restore(self, site: Site, removed: Flags) -> Ids:
+        """As many units of the one as of the other; see `Rule.restore`."""
         (rows,) = self.rows(site)
-        return balanced(rows, gone[rows])
+        return balance(rows, removed[rows])
 
     def config(self, site: Site, count: Count) -> dict[str, Any]:
         """Both layers'."""
@@ -241,7 +241,7 @@ def _directions(site: Site) -> list[tuple[RecurrentRule, Site]]:
     return found
 
 
-def _merged(mode: str | None, one: Values, two: Values) -> list[Values]:
+def _merge(mode: str | None, one: Values, two: Values) -> list[Values]:
     if mode is None:
         return [one, two]
     if mode == "concat":

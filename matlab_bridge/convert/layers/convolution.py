@@ -24,10 +24,10 @@ from ._settings import integer, number, numbers, sizes, text
 from ._window import (
     Margins,
     Window,
-    cropped,
+    crop_output,
     manual_margins,
     open_length,
-    padded,
+    pad,
     padding_of,
     same_cropping,
     same_padding,
@@ -64,7 +64,7 @@ def _convolve(site: Site, rank: int, filters: int, groups: int) -> Tensor:
     if padding == "valid":
         if margins is None:
             raise open_length("it has a dilation or a padding value" if subsampled or value != 0 else "of its stride")
-        images = padded(site, images, margins, value)
+        images = pad(site, images, margins, value)
     outputs = _CONVOLUTIONS[rank](
         filters,
         window.size,
@@ -241,7 +241,7 @@ class _TransposedConvolution(LayerRule):
                 f"its filter {window.size} is smaller than its stride {window.stride}, and cropping 'same' "
                 f"would have to add pixels; set the cropping by hand"
             )
-        return cropped(site, outputs, cut)
+        return crop_output(site, outputs, cut)
 
     def parameters(self, layer: Layer) -> tuple[Parameter, ...]:
         """`Weights` in Keras' own order, and `Bias`."""

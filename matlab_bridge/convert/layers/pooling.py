@@ -13,7 +13,7 @@ from matlab_bridge._layer import Layer
 from matlab_bridge.convert._rules import LayerRule, Shapes, Site, Tensor, is_sequence, register_layer
 
 from ._settings import flag, sizes, text
-from ._window import Window, padded, padding_of, same_padding, shared_settings, sizes_of
+from ._window import Window, pad, padding_of, same_padding, shared_settings, sizes_of
 from .unpooling import with_places
 
 _MAXIMA = {1: keras.layers.MaxPooling1D, 2: keras.layers.MaxPooling2D, 3: keras.layers.MaxPooling3D}
@@ -63,7 +63,7 @@ class _MaxPooling(LayerRule):
         images, window = site.as_image(site.input, self.rank), _window(site.layer, self.rank)
         margins = padding_of(site.layer, sizes_of(images), window)
         is_same = margins is None or (not margins.are_empty and margins == same_padding(sizes_of(images), window))
-        around = padded(site, images, margins, -np.inf) if margins is not None and not is_same else images
+        around = pad(site, images, margins, -np.inf) if margins is not None and not is_same else images
         padding = "same" if is_same else "valid"
         pooled = _MAXIMA[self.rank](window.size, window.stride, padding, name=site.name)(around)
         if margins is None or not flag(site.layer, "HasUnpoolingOutputs"):
@@ -118,12 +118,12 @@ class _AveragePooling(LayerRule):
             means = _same_mean(images, window)
             return keras.ops.divide(means, _same_mean(keras.ops.ones_like(images), window)) if leaves_out else means
         pool = _MEANS[self.rank](window.size, window.stride, name=site.name)
-        means = pool(padded(site, images, margins))
+        means = pool(pad(site, images, margins))
         if margins.are_empty or not leaves_out:
             return means
         # The mean of an image of ones is the share of each window that lies on the image.
         share = _MEANS[self.rank](window.size, window.stride, name=site.helper("share"))
-        return keras.ops.divide(means, share(padded(site, keras.ops.ones_like(images), margins)))
+        return keras.ops.divide(means, share(pad(site, keras.ops.ones_like(images), margins)))
 
     def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any]:
         """The same pooling in MATLAB's words."""

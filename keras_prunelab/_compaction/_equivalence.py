@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import keras
 import numpy as np
 
-from keras_prunelab._backend import traced
+from keras_prunelab._backend import trace_model
 from keras_prunelab._errors import NotEquivalentError
 from keras_prunelab._model._memory import Memory
 from keras_prunelab._model._random_inputs import random_inputs
@@ -20,7 +20,7 @@ _TOLERANCES = {"float64": 1e-4, "float32": 1e-4, "float16": 2e-2, "bfloat16": 1e
 _CHAOTIC = 1e-2  # a hundred times the tolerance: digits that rounding has reached are no use to compare
 
 
-def proved(model: keras.Model, small: keras.Model, data: Any = None) -> float:
+def check_equivalence(model: keras.Model, small: keras.Model, data: Any = None) -> float:
     """Make sure that a smaller model computes what the whole one does.
 
     Args:
@@ -43,7 +43,7 @@ def proved(model: keras.Model, small: keras.Model, data: Any = None) -> float:
         with warnings.catch_warnings(action="ignore"):  # what a layer says of its inputs is not about these
             drawn = random_inputs(model, like=data)
             # To a network that divides pixels by 255, small inputs are all alike.
-            batches = [drawn, _scaled(drawn, 100), *([] if data is None else [data])]
+            batches = [drawn, _scale(drawn, 100), *([] if data is None else [data])]
             found = [each for batch in batches if (each := _difference(whole, less, batch, tolerance)) is not None]
     finally:
         whole.end()
@@ -62,7 +62,7 @@ class _Run:
 
     def __init__(self, model: Any, start: Memory) -> None:
         self.name = model.name
-        self._call = traced(model)
+        self._call = trace_model(model)
         self._own, self._start = Memory(model), start
 
     def __call__(self, inputs: Any) -> list[Array]:
@@ -89,7 +89,7 @@ def _difference(model: _Run, small: _Run, inputs: Any, tolerance: float) -> floa
             "random numbers of their own (keras.random.SeedGenerator), which begin alike at each call here."
         )
     # A deep network may amplify the roundings of its first layers; it does so with last digits of its inputs too.
-    rounding = _change(expected, model(_scaled(inputs, 1 + tolerance / 100)))
+    rounding = _change(expected, model(_scale(inputs, 1 + tolerance / 100)))
     if rounding > _CHAOTIC:
         return None
     if change <= 10 * rounding:
@@ -115,7 +115,7 @@ def _change(expected: Sequence[Array], found: Sequence[Array]) -> float:
     return worst
 
 
-def _scaled(inputs: Any, factor: float) -> Any:
+def _scale(inputs: Any, factor: float) -> Any:
     """Inputs with their real numbers multiplied."""
 
     def scaled(each: Any) -> Any:
