@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ._base import Score, ScoreContext
-from ._checked import check_data, check_scores
+from ._base import Score, ScoreContext, check_data, check_scores
 from ._fisher import Fisher
 from ._grasp import GraSP
 from ._lamp import LAMP

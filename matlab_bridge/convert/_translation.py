@@ -14,7 +14,6 @@ from matlab_bridge._errors import UnsupportedLayerError
 from matlab_bridge._layer import Array, Layer
 from matlab_bridge.network import Connection, Network
 
-from ._affine import scale_and_bias
 from ._keras_graph import Call, calls, shortest_sequence
 from ._keras_layers import describe, joint_order, with_margins, with_parameters
 from ._rules import is_sequence
@@ -84,7 +83,7 @@ class Translation:
         )
 
     def _translated(self, call: Call) -> _End:
-        affine = scale_and_bias(call)
+        affine = _scale_and_bias(call)
         if affine is not None:
             return self._scaled(call, *affine)
         return _SPECIAL.get(call.kind, Translation._plain)(self, call)
@@ -257,3 +256,36 @@ def _normalize(layer: Layer, mean: Array, deviation: Array) -> Layer:
         mean, deviation = earlier + spread * mean, spread * deviation
     statistics = {"Normalization": "zscore", "Mean": mean, "StandardDeviation": deviation}
     return replace(layer, settings={**layer.settings, **statistics})
+
+
+_ARITHMETIC = frozenset({"Add", "Divide", "Multiply", "Negative", "Subtract", "TrueDivide"})
+
+
+def _scale_and_bias(call: Call) -> tuple[Array, Array] | None:
+    """What an operation on one tensor and numbers does, as `x * scale + bias`.
+
+    Args:
+        call: any operation of the graph.
+
+    Returns:
+        Two arrays that broadcast against the tensor; None for a layer, for an operation on tensors alone, and for
+        one that is no such sum or product.
+    """
+    if call.is_layer or call.kind not in _ARITHMETIC or len(call.inputs) != 1:
+        return None
+    if tuple(call.output.shape) != call.shapes[0]:  # the constant has dimensions of its own
+        return None
+    one, zero = np.ones(1), np.zeros(1)
+    given = [*call.arguments, *call.options.values()]
+    if call.kind == "Negative":
+        return -one, zero
+    is_first = isinstance(given[0], keras.KerasTensor)
+    constant = np.asarray(keras.ops.convert_to_numpy(given[1 if is_first else 0]), dtype=float)
+    match call.kind:
+        case "Add":
+            return one, constant
+        case "Multiply":
+            return constant, zero
+        case "Subtract":
+            return (one, -constant) if is_first else (-one, constant)
+    return (1 / constant, zero) if is_first and np.all(constant) else None

@@ -22,8 +22,7 @@ from ._labels import as_text, encode, label_counts
 from ._names import is_output_beside_target, is_prediction, names_inputs, names_labels, split_of
 from ._pairs import column, is_pairs
 from ._paths import field_of_all, fields, resolve
-from ._records import is_training_record, notes_a_training
-from ._responses import response_of, without_response
+from ._responses import is_training_record, notes_a_training, response_of, without_response
 from ._values import size_text
 
 _MOST_ELEMENTS = 50  # of a struct array or cell that are looked into

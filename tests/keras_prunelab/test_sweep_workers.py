@@ -33,7 +33,7 @@ def same(result: kpl.SweepResult, expected: kpl.SweepResult) -> None:
 @pytest.mark.slow
 def test_two_workers_give_the_table_of_one_and_are_sent_the_model_once(alone, tmp_path, monkeypatch):
     packed = []
-    original = _parallel.packed
+    original = _parallel.pack
     monkeypatch.setattr(_parallel, "pack", lambda *given: packed.append(1) or original(*given))
     result = kpl.sweep(
         model(), data(), LEVELS, ["magnitude", "random"], seeds=2, workers=2, store=tmp_path / "sweep.db"
