@@ -25,7 +25,7 @@ def mask_with(values: NDArray[Any], mask: NDArray[np.bool_], fill: float = 0.0) 
         A new array of the values' dtype.
 
     Examples:
-        >>> masked(np.float32([-1, 2, np.nan]), np.array([False, True, False]), np.inf)
+        >>> mask_with(np.float32([-1, 2, np.nan]), np.array([False, True, False]), np.inf)
         array([inf,  2., inf], dtype=float32)
     """
     bits = np.dtype(f"u{values.dtype.itemsize}")

@@ -49,7 +49,7 @@ def replace_whole(path: str | os.PathLike[str], *, sources: Iterable[str | os.Pa
         >>> import tempfile
         >>> from pathlib import Path
         >>> target = Path(tempfile.mkdtemp()) / "numbers.txt"
-        >>> with replacing(target) as temporary:
+        >>> with replace_whole(target) as temporary:
         ...     _ = temporary.write_text("1 2 3", encoding="utf-8")
         >>> target.read_text(encoding="utf-8")
         '1 2 3'

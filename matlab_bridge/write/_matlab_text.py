@@ -35,7 +35,7 @@ def quote(text: str) -> str:
     r"""A char row; characters that would end the line, or that nobody sees, are numbers: `['a' char(10) 'b']`.
 
     Examples:
-        >>> quoted("it's"), quoted("2 lines\nof text")
+        >>> quote("it's"), quote("2 lines\nof text")
         ("'it''s'", "['2 lines' char(10) 'of text']")
     """
     parts = [

@@ -46,7 +46,7 @@ def chunks_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         read.append(len(data))
         return unfiltered(data, *how)
 
-    unfiltered = _data.unfiltered
+    unfiltered = _data.unfilter
     monkeypatch.setattr(_data, "unfilter", counted)
     return read
 
