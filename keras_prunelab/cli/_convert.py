@@ -84,7 +84,7 @@ def _write(network: Network, target: Path) -> str:
     import matlab_bridge as bridge
 
     if target.suffix == ".onnx":
-        bridge.export_onnx(network, target)
+        bridge.export_onnx(target, network)
         return f"Wrote {target}."
-    bridge.write_matlab_code(network, target)
+    bridge.export_matlab_code(target, network)
     return f"Wrote {target}, and its weights beside it. In MATLAB: net = {target.stem}();"

@@ -59,7 +59,7 @@ def open_model(path: Path, variable: str | None = None) -> OpenedModel:
         from matlab_bridge.convert._sidecar import attach
 
         model = _model_files.load(path)
-        facts = bridge.read_sidecar(path)
+        facts = bridge.load_sidecar(path)
         attach(model, facts)
         opened = OpenedModel(model, path, class_names=facts.class_names)
     else:

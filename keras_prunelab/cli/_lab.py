@@ -129,7 +129,7 @@ def write_outputs(
 
     notes = () if failure is None else (str(failure),)
     kpl.report(result, choice, out / "report.html", notes=notes, **repeat)
-    kpl.save_plots(result, choice, out)
+    kpl.export_plots(result, choice, out)
     bridge.save_results(out / "results.mat", result, choice=choice, network=opened.network)
     if choice is None:
         return

@@ -23,7 +23,7 @@ def save_keras(opened: OpenedModel, path: Path) -> None:
     if bridge.sidecar(opened.model) == bridge.Sidecar(convention="paper"):
         sidecar_path(path).unlink(missing_ok=True)  # it would tell of the model that was there before
     else:
-        bridge.write_sidecar(path, opened.model)
+        bridge.save_sidecar(path, opened.model)
 
 
 def check_target(path: Path, endings: Collection[str], why: str = "") -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ._base import Score, ScoreContext, check_data, check_scores
+from ._base import Score, ScoreContext
+from ._base import check_data as check_data  # for the package, not for its users
+from ._base import check_scores as check_scores
 from ._fisher import Fisher
 from ._grasp import GraSP
 from ._lamp import LAMP
@@ -30,8 +32,6 @@ __all__ = [
     "SynFlow",
     "Taylor",
     "Wanda",
-    "check_data",
-    "check_scores",
     "deserialize",
     "get",
     "register",

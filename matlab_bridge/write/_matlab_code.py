@@ -22,7 +22,7 @@ from matlab_bridge.network import Connection, Network
 
 from ._constructors import Constructor, constructor_of
 from ._matlab_text import call, cell, column, is_function_name, is_large, literal, literal_size, quote, settings_field
-from ._model import demand_weights, network_of, sources_of
+from ._model import demand_weights, network_of, path_first, sources_of
 from ._without_outputs import without_output_layers
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ function [net, classNames] = {name}(weightsFile)
 %
 %   Needs MATLAB {release} or newer, with {toolboxes}.
 %   Of its {count:,} learnable numbers, {zeros:,} are zero.
-%   Written by matlab_bridge.write_matlab_code, keras-prunelab {version}.
+%   Written by matlab_bridge.export_matlab_code, keras-prunelab {version}.
 
 if nargin < 1
     weightsFile = fullfile(fileparts(mfilename('fullpath')), {weights_literal});
@@ -94,9 +94,9 @@ end
 """
 
 
-def write_matlab_code(
-    network: keras.Model | Network,
+def export_matlab_code(
     path: str | os.PathLike[str],
+    network: keras.Model | Network,
     weights_path: str | os.PathLike[str] | None = None,
     *,
     class_names: Iterable[str] = (),
@@ -109,8 +109,9 @@ def write_matlab_code(
     struct with the columns `Layer`, `Parameter` and `Value` in MATLAB's layout, like `net.Learnables`.
 
     Args:
+        path: the function to write, such as `"buildNet.m"`; the name of the file is the name of the function. Version
+            0.1 took the network first; that order still works, with a warning.
         network: a built Keras model, pruned or compacted or not, or a network from `load_network`.
-        path: the function to write, such as `"buildNet.m"`; the name of the file is the name of the function.
         weights_path: the MAT-file to write; by default `buildNetWeights.mat` beside the function. The function
             finds it by its place relative to its own.
         class_names: in the order of the scores; by default those that the network knows.
@@ -125,10 +126,11 @@ def write_matlab_code(
         >>> import tempfile, keras, matlab_bridge as mb
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="fc")])
         >>> path = f"{tempfile.mkdtemp()}/buildNet.m"
-        >>> mb.write_matlab_code(model, path)
+        >>> mb.export_matlab_code(path, model)
         >>> "fullyConnectedLayer(2, 'Name', 'fc')" in open(path, encoding="utf-8").read()
         True
     """
+    path, network = path_first("export_matlab_code", path, network)
     code = Path(path)
     weights = Path(weights_path) if weights_path is not None else code.with_name(f"{code.stem}Weights.mat")
     _check_paths(code, weights)
@@ -144,7 +146,7 @@ def write_matlab_code(
 def _check_paths(code: Path, weights: Path) -> None:
     if code.suffix != ".m" or weights.suffix != ".mat":
         raise InvalidNetworkError(
-            f"write_matlab_code writes a function (.m) and its weights (.mat), but got {code.name} and {weights.name}."
+            f"export_matlab_code writes a function (.m) and its weights (.mat), but got {code.name} and {weights.name}."
         )
     if not is_function_name(code.stem):
         raise InvalidNetworkError(

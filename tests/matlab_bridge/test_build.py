@@ -14,7 +14,7 @@ from matlab_bridge._layer import Layer
 from matlab_bridge._layer_classes import without_rule
 from matlab_bridge.convert._build import model_values, to_keras, to_matlab, variable_paths
 from matlab_bridge.convert._rules import LayerNames, LayerRule, Site, keras_name, register_layer, registered
-from matlab_bridge.convert._sidecar import Sidecar, read_sidecar, sidecar, write_sidecar
+from matlab_bridge.convert._sidecar import Sidecar, load_sidecar, save_sidecar, sidecar
 from matlab_bridge.network import Connection, Network, Source, series
 
 from .layer_tools import assert_close, chain, feature_input, image_input, layer, normal, outputs
@@ -235,8 +235,8 @@ def test_the_sidecar_travels_beside_the_file(tmp_path):
     model = to_keras(classifier())
     facts = sidecar(model)
     assert facts == Sidecar(("ja", "nein", "weiß nicht"), "lab.mat", "agent.net", "SeriesNetwork")
-    assert write_sidecar(tmp_path / "net.keras", model) == tmp_path / "net.matlab.json"
-    assert read_sidecar(tmp_path / "net.keras") == facts
+    assert save_sidecar(tmp_path / "net.keras", model) == tmp_path / "net.matlab.json"
+    assert load_sidecar(tmp_path / "net.keras") == facts
 
 
 DAMAGED = ["", "[]", "{}", '{"class_names": 5, "untrained": []}', '{"class_names": [], "untrained": [], "x": 1}']
@@ -246,12 +246,12 @@ DAMAGED = ["", "[]", "{}", '{"class_names": 5, "untrained": []}', '{"class_names
 def test_damaged_facts(tmp_path, text):
     (tmp_path / "net.matlab.json").write_text(text, encoding="utf-8")
     with pytest.raises(InvalidNetworkError, match=r"net\.matlab\.json is damaged"):
-        read_sidecar(tmp_path / "net.keras")
+        load_sidecar(tmp_path / "net.keras")
 
 
 def test_a_model_that_never_was_a_matlab_network_has_empty_facts(tmp_path):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-    assert sidecar(model) == read_sidecar(tmp_path / "net.keras") == Sidecar(convention="paper")
+    assert sidecar(model) == load_sidecar(tmp_path / "net.keras") == Sidecar(convention="paper")
 
 
 def test_a_series_is_what_it_says():

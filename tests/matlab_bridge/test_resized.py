@@ -19,12 +19,12 @@ from matlab_bridge import (
     Parameter,
     Site,
     UnsupportedLayerError,
+    export_matlab_code,
     export_onnx,
     load_network,
     register_layer,
     save_network,
     save_portable,
-    write_matlab_code,
 )
 from matlab_bridge.convert import _rules
 from matlab_bridge.convert._build import to_keras
@@ -320,7 +320,7 @@ class TestFiles:
     def test_the_code_and_its_weights_agree(self, tmp_path: Path) -> None:
         small = with_last(SEQUENCES["lstm"][0](3), 3, 4)
         model = cut_down(untrained(with_last(SEQUENCES["lstm"][0](4), 4, 5)), small)
-        write_matlab_code(model, tmp_path / "net.m")
+        export_matlab_code(tmp_path / "net.m", model)
         code = (tmp_path / "net.m").read_text(encoding="utf-8")
         assert "lstmLayer(4, 'Name', 'middle'" in code
         assert "fullyConnectedLayer(3, 'Name', 'first'" in code
@@ -349,9 +349,9 @@ def test_an_input_without_statistics_does_not_normalize(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="before it was trained"):
         model = to_keras(network)
     assert from_keras(model)["input"].settings["Normalization"] == "none"
-    write_matlab_code(model, tmp_path / "net.m")
+    export_matlab_code(tmp_path / "net.m", model)
     with pytest.raises(UnsupportedLayerError, match="no statistics yet"):
-        export_onnx(replace(from_keras(model), layers=(inputs, *from_keras(model).layers[1:])), tmp_path / "n.onnx")
+        export_onnx(tmp_path / "n.onnx", replace(from_keras(model), layers=(inputs, *from_keras(model).layers[1:])))
 
 
 def test_a_layer_by_hand_without_arrays_gets_them() -> None:

@@ -71,7 +71,7 @@ def test_a_whole_function_has_no_line_of_a_name(tmp_path):
     ]
     network = mb.Network(tuple(layers), (mb.Connection(evil, "fc"),), class_names=("a\nquit", "b"))
     weights = tmp_path / "x\nquit\n.mat"
-    mb.write_matlab_code(network, tmp_path / "build.m", weights)
+    mb.export_matlab_code(tmp_path / "build.m", network, weights)
     lines = (tmp_path / "build.m").read_text(encoding="utf-8").splitlines()
     assert all(map(is_safe, lines))
     assert not any(line.lstrip().startswith(("system", "end\n%{", "quit")) for line in lines)
