@@ -11,8 +11,8 @@ import numpy as np
 
 from keras_prunelab._backend import trace_model
 from keras_prunelab._errors import NotEquivalentError
-from keras_prunelab._model._memory import Memory
 from keras_prunelab._model._random_inputs import random_inputs
+from keras_prunelab._model._state import CallState
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -37,8 +37,8 @@ def check_equivalence(model: keras.Model, small: keras.Model, data: Any = None) 
     """
     # A model that was loaded has the policy of the moment, whatever its layers compute in.
     tolerance = max(_TOLERANCES.get(layer.compute_dtype, 1e-4) for layer in model._flatten_layers())
-    memory = Memory(model)
-    whole, less = _Run(model, memory), _Run(small, memory)
+    start = CallState(model)
+    whole, less = _Run(model, start), _Run(small, start)
     try:
         with warnings.catch_warnings(action="ignore"):  # what a layer says of its inputs is not about these
             drawn = random_inputs(model, like=data)
@@ -58,12 +58,12 @@ def check_equivalence(model: keras.Model, small: keras.Model, data: Any = None) 
 
 
 class _Run:
-    """A model whose every call begins with one memory, where that fits."""
+    """A model whose every call begins with one state, where that fits."""
 
-    def __init__(self, model: Any, start: Memory) -> None:
+    def __init__(self, model: Any, start: CallState) -> None:
         self.name = model.name
         self._call = trace_model(model)
-        self._own, self._start = Memory(model), start
+        self._own, self._start = CallState(model), start
 
     def __call__(self, inputs: Any) -> list[Array]:
         """The outputs, flat."""

@@ -13,10 +13,10 @@ import numpy as np
 from keras_prunelab._backend import compile_forward
 from keras_prunelab._errors import InvalidDataError, InvalidModelError
 from keras_prunelab._model._data import check_batch_size
-from keras_prunelab._model._memory import Memory
 from keras_prunelab._model._numbers import real_number
 from keras_prunelab._model._random_inputs import random_inputs
 from keras_prunelab._model._rebuild import is_graph
+from keras_prunelab._model._state import CallState
 
 
 def latency(models: Sequence[keras.Model], batch: int = 1, *, seconds: float = 1.0) -> list[float]:
@@ -42,7 +42,7 @@ def latency(models: Sequence[keras.Model], batch: int = 1, *, seconds: float = 1
         raise InvalidDataError(f"seconds={seconds!r}; it is a number from 0.")
     if isinstance(models, keras.Model):
         raise InvalidModelError("latency takes several models, to be measured side by side: write latency([model]).")
-    memories = [Memory(model) for model in models]
+    states = [CallState(model) for model in models]
     try:
         runs = [_prepare(model, size) for model in models]
         times: list[list[float]] = [[] for _ in models]
@@ -53,8 +53,8 @@ def latency(models: Sequence[keras.Model], batch: int = 1, *, seconds: float = 1
                 run()
                 found.append(time.perf_counter() - start)
     finally:
-        for memory in memories:
-            memory.restore()
+        for state in states:
+            state.restore()
     return [statistics.median(found) for found in times]
 
 

@@ -15,6 +15,8 @@ from keras.src.saving.serialization_lib import SafeModeScope
 
 from keras_prunelab._errors import InvalidModelError, PruneLabError
 
+from ._state import assign_values
+
 
 def rebuild(
     model: keras.Model,
@@ -220,8 +222,7 @@ def assign_all(layer: Any, values: Sequence[Any]) -> None:
             f"The copy of layer {layer.name!r} of class {type(layer).__name__} has other variables than the layer "
             "itself: its from_config does not make the layer that its get_config describes."
         )
-    for variable, value in zip(layer.variables, values, strict=True):
-        variable.assign(value)
+    assign_values(layer.variables, values)
     for each in layer._flatten_layers():
         if isinstance(each, keras.layers.Normalization):
             each.finalize_state()  # it computes with tensors that it makes of its weights

@@ -11,7 +11,7 @@ from keras_prunelab._backend import when_built
 from keras_prunelab._errors import InvalidModelError, InvalidScheduleError, PruneLabError, UnknownNameError
 from keras_prunelab._select._masks import MaskSet
 from keras_prunelab._training._optimizers import compile_optimizer, counter, counts, leaves
-from keras_prunelab._training._snapshot import Memory, RewindingState, Snapshot
+from keras_prunelab._training._snapshot import RewindingRecord, RewindingState, Snapshot
 from keras_prunelab._training._step_offset import StepOffset
 from keras_prunelab.schedules import Step
 from keras_prunelab.schedules._step import StepLike
@@ -111,7 +111,7 @@ class Rewind(keras.callbacks.Callback):
         if what not in _METHODS:
             raise UnknownNameError(f"what={what!r}; it is 'weights' or 'learning_rate'.")
         self.to, self.what = Step(to), what
-        self._memory = Memory(self._state, self._finish)
+        self._memory = RewindingRecord(self._state, self._finish)
         self._run: _Run | None = None
         self._last: tuple[int, RewindingState] | None = None  # the optimizer's count, and where the last fit ended
 
