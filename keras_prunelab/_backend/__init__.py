@@ -1,4 +1,4 @@
-"""Gradients, compiled functions and variables on any backend: the only room that knows the backends."""
+"""Gradients, compiled functions and variables on any backend: the only package that knows the backends."""
 
 from ._building import stop_waiting, when_built
 from ._gradients import Gradients, gradients, hessian_products

@@ -69,7 +69,7 @@ ORDERED = {
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Path:
+def cwd(tmp_path: Path) -> Path:
     """A folder with the stand-ins."""
     recording = "function r = {0}(varargin)\nr = struct('Function', '{0}');\nr.Arguments = varargin;\nend\n"
     functions = {constructor.function for constructor in CONSTRUCTORS.values()}
@@ -156,11 +156,11 @@ RESIDUAL_STATE = [("bn", "TrainedMean", (1, 1, 6)), ("bn", "TrainedVariance", (1
 
 @pytest.mark.octave
 class TestWhatOctaveBuilds:
-    def test_the_outputs_are_those_of_the_model(self, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_outputs_are_those_of_the_model(self, cwd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         model = residual()
-        export_matlab_code(desk / "buildNet.m", model, desk / "weights.mat", class_names=["cat", "it's", "fox"])
-        initialize(desk, RESIDUAL_LEARNABLES, RESIDUAL_STATE)
-        built = run(desk)
+        export_matlab_code(cwd / "buildNet.m", model, cwd / "weights.mat", class_names=["cat", "it's", "fox"])
+        initialize(cwd, RESIDUAL_LEARNABLES, RESIDUAL_STATE)
+        built = run(cwd)
         assert list(built["classNames"]) == ["cat", "it's", "fox"]
         network = rebuilt(built["net"])
         normalization = network.layers[0].settings
@@ -173,27 +173,27 @@ class TestWhatOctaveBuilds:
         assert_close(actual, expected)
         assert np.ptp(expected) > 0.1
 
-    def test_zeros_are_kept_and_counted(self, desk: Path) -> None:
+    def test_zeros_are_kept_and_counted(self, cwd: Path) -> None:
         model = residual()
-        export_matlab_code(desk / "buildNet.m", model, desk / "weights.mat")
-        initialize(desk, RESIDUAL_LEARNABLES, RESIDUAL_STATE)
-        learnables = values_of(run(desk)["net"]["Learnables"])
+        export_matlab_code(cwd / "buildNet.m", model, cwd / "weights.mat")
+        initialize(cwd, RESIDUAL_LEARNABLES, RESIDUAL_STATE)
+        learnables = values_of(run(cwd)["net"]["Learnables"])
         zeros = sum(int(np.sum(variable.numpy() == 0)) for variable in model.trainable_variables)
         assert zeros > 100
         assert sum(int(np.sum(value == 0)) for value in learnables.values()) == zeros
-        assert f"{zeros:,} are zero" in (desk / "buildNet.m").read_text(encoding="utf-8")
+        assert f"{zeros:,} are zero" in (cwd / "buildNet.m").read_text(encoding="utf-8")
 
-    def test_a_network_of_matlab_without_its_output_layer(self, desk: Path) -> None:
+    def test_a_network_of_matlab_without_its_output_layer(self, cwd: Path) -> None:
         network = branching()
-        export_matlab_code(desk / "buildNet.m", network, desk / "weights.mat")
+        export_matlab_code(cwd / "buildNet.m", network, cwd / "weights.mat")
         parameters = [(each, name, array) for each in network.layers for name, array in each.learnables.items()]
         sizes = {"fc": {"Weights": (3, 48), "Bias": (3, 1)}}
         initialize(
-            desk,
+            cwd,
             [(each.name, name, sizes.get(each.name, {}).get(name, array.shape)) for each, name, array in parameters],
             [("norm", name, array.shape) for name, array in network["norm"].state.items()],
         )
-        built = run(desk)
+        built = run(cwd)
         assert built["net"]["Arguments"].size == 0
         assert list(built["classNames"]) == ["cat", "dog", "fox"]
         image = single(0, 8, 6, 2).astype(float)
@@ -203,29 +203,29 @@ class TestWhatOctaveBuilds:
             numpy_layers.forward(again, image - mean), numpy_layers.forward(network, image), rtol=1e-6
         )
 
-    def test_the_weights_may_lie_elsewhere(self, desk: Path) -> None:
-        (desk / "data").mkdir()
-        export_matlab_code(desk / "buildNet.m", small(), desk / "data" / "numbers.mat")
-        initialize(desk, [("fc", "Weights", (2, 4)), ("fc", "Bias", (2, 1))])
-        weights = values_of(run(desk)["net"]["Learnables"])["fc", "Weights"]
-        (desk / "data" / "numbers.mat").rename(desk / "moved.mat")
-        again = values_of(run(desk, "[net, classNames] = buildNet('moved.mat');")["net"]["Learnables"])
+    def test_the_weights_may_lie_elsewhere(self, cwd: Path) -> None:
+        (cwd / "data").mkdir()
+        export_matlab_code(cwd / "buildNet.m", small(), cwd / "data" / "numbers.mat")
+        initialize(cwd, [("fc", "Weights", (2, 4)), ("fc", "Bias", (2, 1))])
+        weights = values_of(run(cwd)["net"]["Learnables"])["fc", "Weights"]
+        (cwd / "data" / "numbers.mat").rename(cwd / "moved.mat")
+        again = values_of(run(cwd, "[net, classNames] = buildNet('moved.mat');")["net"]["Learnables"])
         np.testing.assert_array_equal(again["fc", "Weights"], weights)
 
-    def test_large_statistics_come_from_the_file(self, desk: Path) -> None:
+    def test_large_statistics_come_from_the_file(self, cwd: Path) -> None:
         mean = single(1, 5, 4, 2)
         image = layer("5 in", "ImageInputLayer", {"InputSize": row(5, 4, 2), "Normalization": "zerocenter"})
         image = Layer(image.name, image.class_name, {**image.settings, "Mean": mean})
-        export_matlab_code(desk / "buildNet.m", chain(image, layer("r", "ReLULayer")))
-        initialize(desk, [])
-        call = run(desk)["net"]["Graph"]["Layers"][0]
+        export_matlab_code(cwd / "buildNet.m", chain(image, layer("r", "ReLULayer")))
+        initialize(cwd, [])
+        call = run(cwd)["net"]["Graph"]["Layers"][0]
         assert list(call["Arguments"][1:4]) == ["Name", "5 in", "Mean"]
         np.testing.assert_array_equal(call["Arguments"][4], mean)
 
-    def test_recurrent_states_stay_at_zero(self, desk: Path) -> None:
-        export_matlab_code(desk / "buildNet.m", recurrent())
-        initialize(desk, LSTM_LEARNABLES, [("lstm", "HiddenState", (5, 1)), ("lstm", "CellState", (5, 1))])
-        net = run(desk)["net"]
+    def test_recurrent_states_stay_at_zero(self, cwd: Path) -> None:
+        export_matlab_code(cwd / "buildNet.m", recurrent())
+        initialize(cwd, LSTM_LEARNABLES, [("lstm", "HiddenState", (5, 1)), ("lstm", "CellState", (5, 1))])
+        net = run(cwd)["net"]
         _, lstm, _ = net["Graph"]["Layers"]
         assert list(lstm["Arguments"]) == [5, "Name", "lstm", "OutputMode", "last"]
         np.testing.assert_array_equal(
@@ -240,16 +240,16 @@ class TestWhatOctaveBuilds:
             ([("new", "Weights", (2, 4))], "has no value for new/Weights"),
         ],
     )
-    def test_weights_that_do_not_fit_are_refused(self, learnables: list[Any], message: str, desk: Path) -> None:
-        export_matlab_code(desk / "buildNet.m", small())
-        initialize(desk, learnables)
-        assert message in octave.run("try, buildNet(); catch e, disp(e.message); end", desk)
+    def test_weights_that_do_not_fit_are_refused(self, learnables: list[Any], message: str, cwd: Path) -> None:
+        export_matlab_code(cwd / "buildNet.m", small())
+        initialize(cwd, learnables)
+        assert message in octave.run("try, buildNet(); catch e, disp(e.message); end", cwd)
 
-    def test_the_file_of_weights_suits_apply_pruned_weights(self, desk: Path) -> None:
-        export_matlab_code(desk / "buildNet.m", small(), desk / "weights.mat")
-        initialize(desk, [("fc", "Weights", (2, 4)), ("fc", "Bias", (2, 1))])
+    def test_the_file_of_weights_suits_apply_pruned_weights(self, cwd: Path) -> None:
+        export_matlab_code(cwd / "buildNet.m", small(), cwd / "weights.mat")
+        initialize(cwd, [("fc", "Weights", (2, 4)), ("fc", "Bias", (2, 1))])
         printed = octave.run(
-            "[~, report] = applyPrunedWeights(dlnetwork(layerGraph()), 'weights.mat'); disp(report.NumApplied);", desk
+            "[~, report] = applyPrunedWeights(dlnetwork(layerGraph()), 'weights.mat'); disp(report.NumApplied);", cwd
         )
         assert printed.split() == ["2"]
 
