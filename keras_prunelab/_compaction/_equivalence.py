@@ -66,7 +66,7 @@ class _Run:
         self._own, self._start = CallState(model), start
 
     def __call__(self, inputs: Any) -> list[Array]:
-        """The outputs, flat."""
+        """The outputs, as one list whatever their structure."""
         self._own.recall(self._start)
         found = keras.tree.flatten(self._call(inputs))
         return [np.asarray(keras.ops.convert_to_numpy(each), np.float64) for each in found]

@@ -77,5 +77,5 @@ def _sizes(rule: Rule, analysis: Analysis, site: Site, count: Callable[[Ids], in
 
 
 def remove_none(analysis: Analysis) -> Flags:
-    """Nothing goes."""
+    """For each group of channels that it stays."""
     return np.zeros(analysis.stays.size, np.bool_)

@@ -26,7 +26,6 @@ class ActivationRule(PerChannelRule):
     """Any elementwise function; f(0) need not be 0."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """The same channels; see `Rule.flow`."""
         if not is_elementwise(_function(call.layer)):
             trace.pin(inputs[0].ids)  # a softmax sees how many there are
         return super().flow(call, inputs, trace)
@@ -37,7 +36,7 @@ class ActivationRule(PerChannelRule):
         return apply(function, values) if is_elementwise(function) else np.full(values.size, np.nan)
 
     def needs(self, site: Site, values: Sequence[Values], live: Sequence[Flags]) -> Sequence[Flags]:
-        """Each channel by itself, or all of them; see `Rule.needs`."""
+        """Each channel by itself, or all of them."""
         if is_elementwise(_function(site.layer)):
             return super().needs(site, values, live)
         return Rule.needs(self, site, values, live)
@@ -48,7 +47,7 @@ class MixingRule(Rule):
     """What divides each channel by all of them: over the channel axis they have to stay."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """The same channels, kept; see `Rule.flow`."""
+        """The same channels, kept."""
         if len(inputs) != 1:
             raise BarrierError("takes a mask as a second tensor")
         trace.pin(inputs[0].ids)
@@ -60,7 +59,7 @@ class PReLURule(PerChannelRule):
     """A slope for each channel, shared over space or not."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """The same channels, bound to the slopes; see `Rule.flow`."""
+        """The same channels, bound to the slopes."""
         axis = inputs[0].axis
         inputs[0].at(axis)
         if call.layer.alpha.shape[axis - 1] == 1:

@@ -49,7 +49,7 @@ class ConvRule(Convolving):
     """
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """A group of one input channel goes with its outputs; see `Rule.flow`."""
+        """A group of one input channel goes with its outputs."""
         outputs = super().flow(call, inputs, trace)
         ports = trace.ports(call.layer)
         if call.layer.groups > 1 and call.layer.groups == ports["in"].size:
@@ -69,11 +69,11 @@ class ConvRule(Convolving):
         return [(*_space(layer), ports["in"] if layer.groups == 1 else None, ports["out"])]
 
     def rows(self, site: Site) -> Sequence[Ids]:
-        """The inputs of each group, and its filters; see `Rule.rows`."""
+        """The inputs of each group, and its filters."""
         return [site.ports[name].reshape(site.layer.groups, -1) for name in ("in", "out")]
 
     def restore(self, site: Site, removed: Flags) -> Ids:
-        """Keep the groups of one size; see `Rule.restore`."""
+        """Keep the groups of one size."""
         if site.layer.groups == 1:
             return np.zeros(0, np.int64)
         inside, outside = self.rows(site)
@@ -90,7 +90,7 @@ class ConvRule(Convolving):
         return changes
 
     def rescale(self, site: Site, weights: list[NDArray[Any]], count: Count) -> list[NDArray[Any]]:
-        """Cut the input axis of a kernel in groups, of each group its own; see `Rule.rescale`."""
+        """Cut the input axis of a kernel in groups, of each group its own."""
         groups = site.layer.groups
         if groups == 1:
             return weights
@@ -160,7 +160,7 @@ class DepthwiseConvRule(CarryingRule):
     """Each input channel makes some channels of its own, which go with it."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """The same channels, each as often as the multiplier says; see `Rule.flow`."""
+        """The same channels, each as often as the multiplier says."""
         axis = channel_axis(call.layer, len(call.inputs[0].shape))
         ids = trace.bind(call.layer, "in", inputs[0].at(axis))
         if not is_elementwise(call.layer.activation):
@@ -168,7 +168,7 @@ class DepthwiseConvRule(CarryingRule):
         return [Flow(axis, np.repeat(ids, call.layer.depth_multiplier))]
 
     def constants(self, site: Site, values: Sequence[Values]) -> Sequence[Values]:
-        """Of a constant comes a constant; a kernel of zeros leaves the bias; see `Rule.constants`."""
+        """Of a constant comes a constant; a kernel of zeros leaves the bias."""
         kernel = site.weights[0]
         kernel = kernel.reshape(-1, *kernel.shape[-2:])
         given = values[0]
@@ -181,11 +181,11 @@ class DepthwiseConvRule(CarryingRule):
         return [apply(site.layer.activation, total)]
 
     def needs(self, site: Site, values: Sequence[Values], live: Sequence[Flags]) -> Sequence[Flags]:
-        """What is made of it is read; see `Rule.needs`."""
+        """What is made of it is read."""
         return [np.asarray(live[0].reshape(-1, site.layer.depth_multiplier).any(axis=1))]
 
     def held(self, site: Site, values: Sequence[Values], needed: Sequence[Flags]) -> Sequence[Flags]:
-        """A constant that the border changes; see `Rule.held`."""
+        """A constant that the border changes."""
         if is_padded(site.layer):
             return [needed[0] & is_nonzero(values[0])]
         return super().held(site, values, needed)

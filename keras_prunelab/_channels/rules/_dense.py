@@ -26,11 +26,9 @@ class DenseRule(Weighted):
     """Fully connected along the last axis."""
 
     def made(self, layer: Any) -> int:
-        """Its units."""
         return int(layer.units)
 
     def axis(self, layer: Any, rank: int) -> int:
-        """Always the last."""
         return rank - 1
 
     def sums(self, site: Site) -> NDArray[Any]:
@@ -46,7 +44,6 @@ class DenseRule(Weighted):
         return [(ports["in"], ports["out"])]
 
     def config(self, site: Site, count: Count) -> dict[str, Any]:
-        """Fewer units."""
         return {"units": count(site.ports["out"])}
 
 
@@ -55,7 +52,7 @@ class EinsumDenseRule(DenseRule):
     """A product of the last axis with a matrix, as in `"abc,cd->abd"`; other equations are barriers."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """As a fully connected layer; see `Rule.flow`."""
+        """As a fully connected layer."""
         layer = call.layer
         left, output = layer.equation.split("->")
         data, kernel = left.split(",")

@@ -32,7 +32,7 @@ class ElementwiseMergeRule(CarryingRule):
         """What comes of constants, with NaN for what varies."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """Couple what has the same place; see `Rule.flow`."""
+        """Couple what has the same place."""
         if len({len(tensor.shape) for tensor in call.inputs}) > 1:
             raise BarrierError("joins tensors with different numbers of axes")
         widest = max(inputs, key=lambda flow: flow.ids.size)
@@ -47,7 +47,6 @@ class ElementwiseMergeRule(CarryingRule):
         return [widest]
 
     def constants(self, site: Site, values: Sequence[Values]) -> Sequence[Values]:
-        """As `join` says; see `Rule.constants`."""
         size = site.outputs[0].ids.size
         full = [
             np.broadcast_to(given if _is_full(flow, site.outputs[0]) or given.size == 1 else np.array([np.nan]), size)
@@ -56,7 +55,7 @@ class ElementwiseMergeRule(CarryingRule):
         return [self.join(site.layer, full)]
 
     def needs(self, site: Site, values: Sequence[Values], live: Sequence[Flags]) -> Sequence[Flags]:
-        """A channel is read where its output is; see `Rule.needs`."""
+        """A channel is read where its output is."""
         return [
             live[0] if _is_full(flow, site.outputs[0]) else np.full(flow.ids.size, live[0].any())
             for flow in site.inputs
@@ -106,7 +105,7 @@ class ConcatenateRule(CarryingRule):
     """One after the other along the channel axis, or along another one, where the channels go together."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """All channels in a row, or coupled; see `Rule.flow`."""
+        """All channels in a row, or coupled."""
         axis = inputs[0].axis
         ids = [flow.at(axis) for flow in inputs]
         if self._along(call, axis):
@@ -116,13 +115,12 @@ class ConcatenateRule(CarryingRule):
         return [inputs[0]]
 
     def constants(self, site: Site, values: Sequence[Values]) -> Sequence[Values]:
-        """In a row; along another axis those that are the same everywhere; see `Rule.constants`."""
+        """In a row; along another axis those that are the same everywhere."""
         if self._along(site.call, site.outputs[0].axis):
             return [np.concatenate(values)]
         return [np.where(np.all([each == values[0] for each in values], axis=0), values[0], np.nan)]
 
     def needs(self, site: Site, values: Sequence[Values], live: Sequence[Flags]) -> Sequence[Flags]:
-        """Each its part; see `Rule.needs`."""
         if self._along(site.call, site.outputs[0].axis):
             return np.split(live[0], np.cumsum([flow.ids.size for flow in site.inputs])[:-1])
         return [live[0]] * len(site.inputs)

@@ -58,7 +58,6 @@ class GetItemRule(MovingOperationRule):
     """Some of the steps or pixels, such as the last one, with all of their channels."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """The same channels; see `Rule.flow`."""
         (flow,) = super().flow(call, inputs, trace)
         if not np.array_equal(flow.ids, inputs[0].ids):
             raise BarrierError("takes some of the channels")
@@ -70,7 +69,7 @@ class ReshapeOperationRule(MovingOperationRule):
     """Other lengths for the same numbers; the channels' own follows how many there are."""
 
     def places(self, call: Call, flow: Flow) -> NDArray[Any]:
-        """Where all lengths are known; see `MovingOperationRule.places`."""
+        """Where all lengths are known."""
         if None in (*call.inputs[0].shape[1:], *call.outputs[0].shape[1:]):
             raise BarrierError(f"reshapes {call.inputs[0].shape}, whose lengths are not all known")
         return super().places(call, flow)

@@ -42,11 +42,11 @@ class _ArithmeticRule(ElementwiseMergeRule):
     between: ElementwiseMergeRule | None = None
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """Between tensors as a merge, with a number channel by channel; see `Rule.flow`."""
+        """Between tensors as a merge, with a number channel by channel."""
         return super().flow(call, inputs, trace)
 
     def constants(self, site: Site, values: Sequence[Values]) -> Sequence[Values]:
-        """As the operator says; see `Rule.constants`."""
+        """As the operator says."""
         if len(site.inputs) > 1:
             return super().constants(site, values)
 
@@ -126,7 +126,7 @@ class ReductionRule(PerChannelRule):
     """A mean or an extreme over other axes than that of the channels."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """The same channels, further to the front where axes in front of them are gone; see `Rule.flow`."""
+        """The same channels, further to the front where axes in front of them are gone."""
         (flow,) = super().flow(call, inputs, trace)
         axes, rank = call.layer.axis, len(call.inputs[0].shape)
         if axes is None:
@@ -139,7 +139,6 @@ class ReductionRule(PerChannelRule):
         return [flow if call.layer.keepdims else Flow(flow.axis - sum(axis < flow.axis for axis in reduced), flow.ids)]
 
     def value(self, site: Site, values: Values) -> Values:
-        """The same."""
         return values
 
 

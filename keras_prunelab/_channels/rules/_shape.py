@@ -35,7 +35,7 @@ class MovementRule(PerChannelRule):
         """The channel that each number of an observation comes from."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """See where each channel's number ends up; see `Rule.flow`."""
+        """See where each channel's number ends up."""
         ids = inputs[0].at(inputs[0].axis)
         numbers = self.places(call, inputs[0])
         if not numbers.ndim:
@@ -56,12 +56,11 @@ class MovementRule(PerChannelRule):
         return ids
 
     def constants(self, site: Site, values: Sequence[Values]) -> Sequence[Values]:
-        """Constants move along; see `Rule.constants`."""
         found = values[0][self._rows(site)]
         return [np.where((found == found[0]).all(axis=0), found[0], np.nan)]
 
     def needs(self, site: Site, values: Any, live: Any) -> Any:
-        """A channel is read where any of its places is; see `Rule.needs`."""
+        """A channel is read where any of its places is."""
         needed = np.zeros(site.inputs[0].ids.size, np.bool_)
         rows = self._rows(site)
         np.logical_or.at(needed, rows, np.broadcast_to(live[0], rows.shape))
@@ -102,11 +101,10 @@ class ReshapeRule(RearrangingRule):
     """Other lengths for the same numbers."""
 
     def moved(self, layer: Any, numbers: NDArray[Any]) -> NDArray[Any]:
-        """NumPy's own."""
         return numbers.reshape(layer.target_shape)
 
     def out(self, call: Call, ids: Ids, trace: Trace) -> Ids:
-        """As many at each call; see `MovementRule.out`."""
+        """As many at each call."""
         return trace.bind(call.layer, "out", ids)
 
     def config(self, site: Site, count: Count) -> dict[str, Any]:
@@ -123,11 +121,10 @@ class AxesRule(PerChannelRule):
         """Where an axis goes."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """The same channels along another axis; see `Rule.flow`."""
+        """The same channels along another axis."""
         return [Flow(self.axis(call.layer, inputs[0].axis), inputs[0].ids)]
 
     def value(self, site: Site, values: Values) -> Values:
-        """The same."""
         return values
 
 
@@ -136,7 +133,6 @@ class PermuteRule(AxesRule):
     """Axes in another order."""
 
     def axis(self, layer: Any, axis: int) -> int:
-        """Where it went."""
         return int(layer.dims.index(axis)) + 1
 
 

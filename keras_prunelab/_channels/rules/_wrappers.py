@@ -28,7 +28,7 @@ class TimeDistributedRule(Rule):
     """The rule of the layer inside, whose axes are one further to the front."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """The inner layer's, with the time axis put back; see `Rule.flow`."""
+        """The inner layer's, with the time axis put back."""
         inner = call.layer.layer
         rule = rule_of(inner)
         if rule is None:
@@ -40,57 +40,46 @@ class TimeDistributedRule(Rule):
         return [Flow(flow.axis + 1, flow.ids) for flow in outputs]
 
     def constants(self, site: Site, values: Sequence[Values]) -> Sequence[Values]:
-        """The inner layer's."""
         rule, inner = _inside(site)
         return rule.constants(inner, values)
 
     def needs(self, site: Site, values: Sequence[Values], live: Sequence[Flags]) -> Sequence[Flags]:
-        """The inner layer's."""
         rule, inner = _inside(site)
         return rule.needs(inner, values, live)
 
     def held(self, site: Site, values: Sequence[Values], needed: Sequence[Flags]) -> Sequence[Flags]:
-        """The inner layer's."""
         rule, inner = _inside(site)
         return rule.held(inner, values, needed)
 
     def held_inside(self, site: Site, values: Sequence[Values], live: Sequence[Flags]) -> Sequence[tuple[Ids, Flags]]:
-        """The inner layer's."""
         rule, inner = _inside(site)
         return rule.held_inside(inner, values, live)
 
     def layout(self, layer: Any, ports: Mapping[str, Ids]) -> Sequence[Layout]:
-        """The inner layer's."""
         rule = rule_of(layer.layer)
         return rule.layout(layer.layer, ports) if rule else super().layout(layer, ports)
 
     def rows(self, site: Site) -> Sequence[Ids]:
-        """The inner layer's."""
         rule, inner = _inside(site)
         return rule.rows(inner)
 
     def restore(self, site: Site, removed: Flags) -> Ids:
-        """The inner layer's."""
         rule, inner = _inside(site)
         return rule.restore(inner, removed)
 
     def config(self, site: Site, count: Count) -> dict[str, Any]:
-        """The inner layer's."""
         rule, inner = _inside(site)
         return {"layer": {"config": rule.config(inner, count)}}
 
     def new_bias(self, layer: Any) -> dict[str, Any]:
-        """The inner layer's."""
         rule = rule_of(layer.layer)
         return {"layer": {"config": rule.new_bias(layer.layer) if rule else {}}}
 
     def fold(self, site: Site, weights: list[NDArray[Any]], folded: Sequence[Values]) -> list[NDArray[Any]]:
-        """The inner layer's."""
         rule, inner = _inside(site)
         return rule.fold(inner, weights, folded)
 
     def rescale(self, site: Site, weights: list[NDArray[Any]], count: Count) -> list[NDArray[Any]]:
-        """The inner layer's."""
         rule, inner = _inside(site)
         return rule.rescale(inner, weights, count)
 
@@ -133,7 +122,7 @@ class BidirectionalRule(Rule):
     """Two recurrent layers over the same sequence; both keep as many units."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """The units of both, in a row or coupled; see `Rule.flow`."""
+        """The units of both, in a row or coupled."""
         layer = call.layer
         if len(inputs) > 1:
             raise BarrierError("is given its initial states by other layers")
@@ -159,14 +148,13 @@ class BidirectionalRule(Rule):
         return [*merged, *(Flow(1, flow.ids) for flow in both for _ in range(states))]
 
     def constants(self, site: Site, values: Sequence[Values]) -> Sequence[Values]:
-        """As the two are merged; see `Rule.constants`."""
+        """As the two are merged."""
         one, two = (rule.constants(inner, values)[0] for rule, inner in _directions(site))
         merge = _merge(site.layer.merge_mode, one, two)
         states = (len(site.outputs) - len(merge)) // 2
         return [*merge, *[one] * states, *[two] * states]
 
     def needs(self, site: Site, values: Sequence[Values], live: Sequence[Flags]) -> Sequence[Flags]:
-        """What either reads; see `Rule.needs`."""
         parts = [
             rule.needs(inner, values, each)
             for (rule, inner), each in zip(_directions(site), _live(site, live), strict=True)
@@ -174,17 +162,15 @@ class BidirectionalRule(Rule):
         return [parts[0][0] | parts[1][0]]
 
     def held(self, site: Site, values: Sequence[Values], needed: Sequence[Flags]) -> Sequence[Flags]:
-        """What either holds; see `Rule.held`."""
         parts = [rule.held(inner, values, needed)[0] for rule, inner in _directions(site)]
         return [parts[0] | parts[1]]
 
     def held_inside(self, site: Site, values: Sequence[Values], live: Sequence[Flags]) -> Sequence[tuple[Ids, Flags]]:
-        """The units of both; see `Rule.held_inside`."""
+        """The units of both."""
         sides = zip(_directions(site), _live(site, live), strict=True)
         return [pair for (rule, inner), each in sides for pair in rule.held_inside(inner, values, each)]
 
     def layout(self, layer: Any, ports: Mapping[str, Ids]) -> Sequence[Layout]:
-        """Forward, then backward."""
         rows: list[Layout] = []
         for way, inner in _ways(layer):
             rule = rule_of(inner)
@@ -193,21 +179,20 @@ class BidirectionalRule(Rule):
         return rows
 
     def rows(self, site: Site) -> Sequence[Ids]:
-        """The units of each; see `Rule.rows`."""
+        """The units of each."""
         return [np.stack([site.ports["forward units"], site.ports["backward units"]])]
 
     def restore(self, site: Site, removed: Flags) -> Ids:
-        """As many units of the one as of the other; see `Rule.restore`."""
+        """As many units of the one as of the other."""
         (rows,) = self.rows(site)
         return balance(rows, removed[rows])
 
     def config(self, site: Site, count: Count) -> dict[str, Any]:
-        """Both layers'."""
         forward, backward = (rule.config(inner, count) for rule, inner in _directions(site))
         return {"layer": {"config": forward}, "backward_layer": {"config": backward}}
 
     def fold(self, site: Site, weights: list[NDArray[Any]], folded: Sequence[Values]) -> list[NDArray[Any]]:
-        """Into the biases of both; see `Rule.fold`."""
+        """Into the biases of both."""
         sides = zip(_directions(site), _parts(site.layer, weights), strict=True)
         return [weight for (rule, inner), part in sides for weight in rule.fold(inner, part, folded)]
 

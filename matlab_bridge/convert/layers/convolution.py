@@ -248,7 +248,6 @@ class _TransposedConvolution(LayerRule):
         return _weights_and_bias(self.rank)
 
     def sizes_of(self, layer: Layer, built: keras.layers.Layer) -> Mapping[str, Any]:
-        """Channels and filters."""
         return {"NumChannels": _channels(built, -1), "NumFilters": _channels(built, -2)}
 
     def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any]:

@@ -148,6 +148,5 @@ class FlattenCStyle(LayerRule):
     per_frame = True
 
     def build(self, site: Site) -> Tensor:
-        """Keras' own flatten."""
         flatten = keras.layers.Flatten if _is_image(site.input) else keras.layers.Identity
         return flatten(name=site.name)(site.input)

@@ -66,7 +66,6 @@ class LayerNormalization(LayerRule):
     keras_classes = ("LayerNormalization",)
 
     def objection(self, layer: Layer) -> str | None:
-        """Any other dimension."""
         operation = text(layer, "OperationDimension", "batch-excluded")
         if operation in _OPERATIONS:
             return None
@@ -92,7 +91,6 @@ class LayerNormalization(LayerRule):
         return _PARAMETERS
 
     def sizes_of(self, layer: Layer, built: keras.layers.Layer) -> Mapping[str, Any]:
-        """The channels."""
         return {"NumChannels": _channels(built)}
 
     def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any]:
@@ -150,5 +148,4 @@ class InstanceNormalization(LayerRule):
         return _PARAMETERS
 
     def sizes_of(self, layer: Layer, built: keras.layers.Layer) -> Mapping[str, Any]:
-        """The channels."""
         return {"NumChannels": _channels(built)}

@@ -206,7 +206,6 @@ class _GlobalPooling(LayerRule):
         return self.layers[self.rank](keepdims=not is_sequence(images), name=site.name)(images)
 
     def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any]:
-        """No settings."""
         if self.rank == 1 and layer.keepdims:
             raise UnsupportedLayerError("it keeps the time (keepdims), which MATLAB's layer does away with")
         return {}

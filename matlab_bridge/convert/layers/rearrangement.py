@@ -32,7 +32,6 @@ class DepthToSpace2D(LayerRule):
     per_frame = True
 
     def objection(self, layer: Layer) -> str | None:
-        """Any other order."""
         mode = text(layer, "Mode", "dcr").lower()
         return None if mode in _MODES else f"its Mode is {mode!r}, which is none of {', '.join(map(repr, _MODES))}"
 
@@ -82,7 +81,6 @@ class _Crop(LayerRule):
     rank: ClassVar[int]
 
     def build(self, site: Site) -> Tensor:
-        """Keras' cropping."""
         if len(site.inputs) != 2:
             raise UnsupportedLayerError("it needs an image and a reference, at the ports 'in' and 'ref'")
         images, reference = (site.as_image(tensor, self.rank) for tensor in site.inputs)

@@ -44,7 +44,6 @@ class LSTM(Recurrent):
         return keras.layers.LSTM(hidden_units(layer), **options, **common_options(layer), name=site.name)
 
     def parameters(self, layer: Layer) -> tuple[Parameter, ...]:
-        """Keras' kernels transposed."""
         return (
             Parameter("InputWeights", "cell.kernel", np.transpose, np.transpose, path="lstm_cell/kernel"),
             Parameter(

@@ -79,7 +79,6 @@ class Indexing1D(LayerRule):
         return None
 
     def build(self, site: Site) -> Tensor:
-        """One step."""
         step = 0 if text(site.layer, "Index", "first") == "first" else -1
         return keras.layers.Identity(name=site.name)(site.as_image(site.input, 1)[:, step])
 
@@ -143,7 +142,6 @@ class WordEmbedding(LayerRule):
         return (Parameter("Weights", "embeddings", np.transpose, np.transpose),)
 
     def sizes_of(self, layer: Layer, built: keras.layers.Layer) -> Mapping[str, Any]:
-        """The channels."""
         return {"Dimension": np.array([[built.embeddings.shape[-1]]], dtype=float)}
 
 

@@ -120,7 +120,6 @@ class NetSum(LayerRule):
     """`netsum` of several weighted sources; the bias stands with the first of them."""
 
     def build(self, site: Site) -> Tensor:
-        """Keras' addition."""
         return keras.layers.Add(name=site.name)(list(site.inputs))
 
 
