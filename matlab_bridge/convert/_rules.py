@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Tensor: TypeAlias = Any  # a keras.KerasTensor; Keras has no type information
 Shapes: TypeAlias = tuple[tuple[int | None, ...], ...]
-Rule = TypeVar("Rule", bound="type[LayerRule]")
+RuleClass = TypeVar("RuleClass", bound="type[LayerRule]")
 Ranked = TypeVar("Ranked", bound="type[RankedRule]")
 Transform = Callable[[Array], Array]
 
@@ -283,7 +283,7 @@ class RankedRule(LayerRule):
         self.keras_classes = (self.keras_family.format(rank=rank),) if self.keras_family else ()
 
 
-def register_layer(*class_names: str) -> Callable[[Rule], Rule]:
+def register_layer(*class_names: str) -> Callable[[RuleClass], RuleClass]:
     """Make a rule the conversion of MATLAB layer classes, in place of any earlier one.
 
     Args:
@@ -293,7 +293,7 @@ def register_layer(*class_names: str) -> Callable[[Rule], Rule]:
         A decorator for a `LayerRule` class that is made without arguments.
     """
 
-    def decorate(rule: Rule) -> Rule:
+    def decorate(rule: RuleClass) -> RuleClass:
         for class_name in class_names:
             _RULES[class_name] = rule()
         return rule
