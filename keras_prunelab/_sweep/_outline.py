@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 Family = Literal[
     "convolution", "fully connected", "recurrent", "normalization", "pooling", "addition", "flatten", "other"
 ]
-"""The masks of a network: `True` where a weight is kept, by the path of its variable."""
 
 _POOLING = ("MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool", "AdaptiveMax", "AdaptiveAverage")
 _RECURRENT = ("LSTM", "GRU", "RNN", "Bidirectional")
