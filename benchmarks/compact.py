@@ -124,7 +124,7 @@ def row(name: str) -> dict[str, Any]:
         "sparsity": masked,
         "difference": found.difference,
         "variation": variation(found.model),
-        "walls": [f"{wall.layer} ({wall.kind}): {wall.reason}" for wall in found.walls],
+        "barriers": [f"{each.layer} ({each.kind}): {each.reason}" for each in found.barriers],
         "held": sum(found.held.values()),
         "seconds": round(time.perf_counter() - begin, 1),
     }
@@ -157,7 +157,7 @@ streams keep more.
 def markdown(rows: list[dict[str, Any]]) -> str:
     """The table as a page reads it."""
     lines = [
-        "| model | input | parameters | after | | multiply-adds | after | | difference | walls |",
+        "| model | input | parameters | after | | multiply-adds | after | | difference | barriers |",
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|---|",
     ]
     for each in rows:
@@ -167,7 +167,8 @@ def markdown(rows: list[dict[str, Any]]) -> str:
         (p0, p1), (m0, m1) = each["parameters"], each["macs"]
         lines.append(
             f"| {each['model']} | {each['input']} | {p0:,} | {p1:,} | {p1 / p0:.0%} | {m0 / 1e6:,.0f} M "
-            f"| {m1 / 1e6:,.0f} M | {m1 / m0:.0%} | {each['difference']:.0e} | {'; '.join(each['walls']) or 'none'} |"
+            f"| {m1 / 1e6:,.0f} M | {m1 / m0:.0%} | {each['difference']:.0e} "
+            f"| {'; '.join(each['barriers']) or 'none'} |"
         )
     return "\n".join(lines) + "\n"
 

@@ -40,7 +40,7 @@ from rich.console import Console
 from rich.table import Table
 
 import keras_prunelab as kpl
-from keras_prunelab._backend import compiled_step, wait_for
+from keras_prunelab._backend import compile_step, wait_for
 
 BATCH_SIZES = (64, 128, 256, 512, 1000)
 GOALS = {
@@ -114,7 +114,7 @@ def loop(model: keras.Model, x: np.ndarray, y: np.ndarray, levels: np.ndarray) -
 
 def forward_passes(model: keras.Model, x: np.ndarray, count: int) -> Callable[[], None]:
     """So many bare passes over the data, at the fastest of a few batch sizes."""
-    forward = compiled_step(lambda inputs: model(inputs, training=False), model.weights)
+    forward = compile_step(lambda inputs: model(inputs, training=False), model.weights)
     batches = {
         size: [keras.ops.convert_to_tensor(x[start : start + size]) for start in range(0, len(x), size)]
         for size in BATCH_SIZES

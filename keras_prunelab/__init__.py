@@ -6,6 +6,7 @@ Names are imported when they are first used: the errors need no Keras, nor does 
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from ._errors import (
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from ._model._variables import Prunable, Prunables
     from ._prune._oneshot import prune, sparsity
     from ._prune._trajectory import Trajectory, trajectory
-    from ._report import report, save_plots
+    from ._report import export_plots, report
     from ._select._allocation import Allocation
     from ._select._conventions import Convention
     from ._select._masks import MaskSet
@@ -87,6 +88,7 @@ __all__ = [
     "compaction",
     "complete_channels",
     "export_litert",
+    "export_plots",
     "fuse",
     "latency",
     "layers",
@@ -99,7 +101,6 @@ __all__ = [
     "register_rule",
     "remove_filters",
     "report",
-    "save_plots",
     "save_sparse",
     "schedules",
     "scores",
@@ -128,6 +129,7 @@ _HOMES = {
     "compaction": "_compaction._compact",
     "complete_channels": "_compaction._complete",
     "export_litert": "_export._litert",
+    "export_plots": "_report",
     "fuse": "_compaction._fuse",
     "latency": "_cost._latency",
     "layers": "layers",
@@ -140,7 +142,6 @@ _HOMES = {
     "register_rule": "_channels.rules._registry",
     "remove_filters": "_compaction._remove",
     "report": "_report",
-    "save_plots": "_report",
     "save_sparse": "_export._sparse_file",
     "schedules": "schedules",
     "scores": "scores",
@@ -152,7 +153,14 @@ _HOMES = {
 _NAMESPACES = ("callbacks", "layers", "schedules", "scores")
 
 
+_RENAMED = {"save_plots": "export_plots"}
+"""Names of version 0.1, which the next release drops."""
+
+
 def __getattr__(name: str) -> Any:
+    if name in _RENAMED:
+        warnings.warn(f"{__name__}.{name} is called {_RENAMED[name]} now.", DeprecationWarning, stacklevel=2)
+        name = _RENAMED[name]
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     importlib.import_module("._backend", __name__)  # says what to install where Keras has no backend

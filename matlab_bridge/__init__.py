@@ -6,6 +6,7 @@ is first used.
 
 from __future__ import annotations
 
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -39,13 +40,13 @@ if TYPE_CHECKING:
     from ._toolbox import toolbox_path
     from .convert._from_keras import from_keras
     from .convert._rules import LayerRule, Parameter, Site, register_layer
-    from .convert._sidecar import Sidecar, read_sidecar, sidecar, write_sidecar
+    from .convert._sidecar import Sidecar, load_sidecar, save_sidecar, sidecar
     from .datasets import Dataset, Imdb, load_dataset, load_imdb
     from .matfile import info, load, save
     from .network import Connection, Network, Source, WeightLayer
     from .read import find_networks, load_network
     from .results import save_results
-    from .write import export_onnx, save_network, save_portable, write_matlab_code
+    from .write import export_matlab_code, export_onnx, save_network, save_portable
 
 __all__ = [
     "BridgeError",
@@ -81,6 +82,7 @@ __all__ = [
     "UnwritableValueError",
     "VariableNotFoundError",
     "WeightLayer",
+    "export_matlab_code",
     "export_onnx",
     "find_networks",
     "from_keras",
@@ -89,16 +91,15 @@ __all__ = [
     "load_dataset",
     "load_imdb",
     "load_network",
-    "read_sidecar",
+    "load_sidecar",
     "register_layer",
     "save",
     "save_network",
     "save_portable",
     "save_results",
+    "save_sidecar",
     "sidecar",
     "toolbox_path",
-    "write_matlab_code",
-    "write_sidecar",
 ]
 
 _HOMES = {
@@ -113,6 +114,7 @@ _HOMES = {
     "Site": ".convert._rules",
     "Source": ".network",
     "WeightLayer": ".network",
+    "export_matlab_code": ".write",
     "export_onnx": ".write",
     "find_networks": ".read",
     "from_keras": ".convert._from_keras",
@@ -121,20 +123,30 @@ _HOMES = {
     "load_dataset": ".datasets",
     "load_imdb": ".datasets",
     "load_network": ".read",
-    "read_sidecar": ".convert._sidecar",
+    "load_sidecar": ".convert._sidecar",
     "register_layer": ".convert._rules",
     "save": ".matfile",
     "save_network": ".write",
     "save_portable": ".write",
     "save_results": ".results",
+    "save_sidecar": ".convert._sidecar",
     "sidecar": ".convert._sidecar",
     "toolbox_path": "._toolbox",
-    "write_matlab_code": ".write",
-    "write_sidecar": ".convert._sidecar",
 }
 
 
+_RENAMED = {
+    "read_sidecar": "load_sidecar",
+    "write_matlab_code": "export_matlab_code",
+    "write_sidecar": "save_sidecar",
+}
+"""Names of version 0.1, which the next release drops."""
+
+
 def __getattr__(name: str) -> Any:
+    if name in _RENAMED:
+        warnings.warn(f"{__name__}.{name} is called {_RENAMED[name]} now.", DeprecationWarning, stacklevel=2)
+        name = _RENAMED[name]
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name], __name__), name)

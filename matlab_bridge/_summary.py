@@ -101,7 +101,7 @@ def _channels(layer: Layer, setting: str = "NumChannels") -> str:
     return f"x{number}" if number else ""
 
 
-def _normalized(layer: Layer) -> str:
+def _normalize(layer: Layer) -> str:
     kind = Normalization.of(layer).type
     return "" if kind == "none" else f" with '{kind}' normalization"
 
@@ -113,7 +113,7 @@ def _sliding(layer: Layer, what: str, edges: str = "Padding") -> str:
 
 
 def _input(what: str) -> Callable[[Layer], str]:
-    return lambda layer: f"{_size(layer, 'InputSize')} {what}{_normalized(layer)}"
+    return lambda layer: f"{_size(layer, 'InputSize')} {what}{_normalize(layer)}"
 
 
 def _convolution(layer: Layer) -> str:
@@ -154,7 +154,7 @@ def _recurrent(kind: str) -> Callable[[Layer], str]:
     return lambda layer: f"{kind} with {_size(layer, 'NumHiddenUnits')} hidden units"
 
 
-def _projected(layer: Layer) -> str:
+def _project(layer: Layer) -> str:
     return (
         f"Projected LSTM with {_size(layer, 'NumHiddenUnits')} hidden units, "
         f"an output projector size of {_size(layer, 'OutputProjectorSize')}, "
@@ -232,7 +232,7 @@ _TYPES: dict[str, tuple[str, Callable[[Layer], str]]] = {
     "LayerNormalizationLayer": ("Layer Normalization", _normalization("Layer")),
     "LeakyReLULayer": ("Leaky ReLU", _setting("Leaky ReLU with scale", "Scale")),
     "LSTMLayer": ("LSTM", _recurrent("LSTM")),
-    "LSTMProjectedLayer": ("Projected LSTM", _projected),
+    "LSTMProjectedLayer": ("Projected LSTM", _project),
     "MaxPooling1DLayer": ("1-D Max Pooling", _pooling_1d("Max")),
     "MaxPooling2DLayer": ("2-D Max Pooling", _pooling("max")),
     "MaxUnpooling2DLayer": ("2-D Max Unpooling", _words("2-D max unpooling")),
@@ -242,7 +242,7 @@ _TYPES: dict[str, tuple[str, Callable[[Layer], str]]] = {
     "RegressionOutputLayer": ("Regression Output", _words("mean-squared-error")),
     "SequenceInputLayer": (
         "Sequence Input",
-        lambda layer: f"Sequence input with {_size(layer, 'InputSize')} dimensions{_normalized(layer)}",
+        lambda layer: f"Sequence input with {_size(layer, 'InputSize')} dimensions{_normalize(layer)}",
     ),
     "SigmoidLayer": ("Sigmoid", _words("sigmoid")),
     "SoftmaxLayer": ("Softmax", _words("softmax")),

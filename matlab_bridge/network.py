@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ import numpy as np
 from ._errors import InvalidNetworkError
 from ._layer import Array, Layer
 from ._summary import layer_table
+from ._text import visible
 
 if TYPE_CHECKING:
     import keras
@@ -205,6 +207,15 @@ class Network:
         """A table of the layers like the one that MATLAB shows."""
         where = f" {self.source.variable!r} of {self.source.path.name}" if self.source else ""
         return layer_table(self.layers, f"{self.class_name}{where}", self.class_names)
+
+    def __repr__(self) -> str:
+        classes = f", {len(self.class_names)} classes" if self.class_names else ""
+        where = f", {self.source.variable!r} of {self.source.path.name!r}" if self.source else ""
+        return visible(f"<Network: {self.class_name} of {len(self.layers)} layers{classes}{where}>")
+
+    def _repr_html_(self) -> str:
+        """The table of layers, for notebooks."""
+        return f"<pre>{html.escape(visible(self.summary()))}</pre>"
 
     def to_keras(self) -> keras.Model:
         """The same network as a plain Keras model, channels last.

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import matlab_bridge as mb
-from matlab_bridge._atomic import replacing
+from matlab_bridge._atomic import replace_whole
 
 from .conftest import CORPUS
 
@@ -100,7 +100,7 @@ def page(found: list[Row]) -> str:
 
 def main() -> None:
     """Write the page."""
-    with replacing(TARGET) as temporary:
+    with replace_whole(TARGET) as temporary:
         temporary.write_text(page(list(rows(CORPUS))), encoding="utf-8", newline="\n")
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from matlab_bridge._atomic import replacing
+from matlab_bridge._atomic import replace_whole
 from matlab_bridge._layer_classes import LAYER_CLASSES, LayerClass
 from matlab_bridge.convert._rules import registered
 
@@ -108,7 +108,7 @@ def page() -> str:
 
 def main() -> None:
     """Write the page."""
-    with replacing(TARGET) as temporary:
+    with replace_whole(TARGET) as temporary:
         temporary.write_text(page(), encoding="utf-8", newline="\n")
 
 

@@ -1,9 +1,14 @@
-"""Imports form no cycle, those inside functions and those for types included, but for `Network.to_keras`."""
+"""Imports form no cycle but for `Network.to_keras`, and the picture of the layers is that of the contracts.
+
+Imports inside functions, and those for types, count as well.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from runpy import run_path
 
 import grimp
 import pytest
@@ -37,3 +42,9 @@ def test_imports_form_no_cycle(package: str) -> None:
 def test_cycles_are_seen() -> None:
     graph = imports("matlab_bridge")
     assert "matlab_bridge.network" in cycle_in(graph)
+
+
+def test_the_picture_shows_the_contracts() -> None:
+    docs = Path(__file__).parents[1] / "docs"
+    drawn = run_path(str(docs / "draw_architecture.py"))["picture"]()
+    assert drawn == (docs / "images" / "architecture.svg").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Gradients, compiled functions and variables on any backend: the only room that knows the backends."""
+"""Gradients, compiled functions and variables on any backend: the only package that knows the backends."""
 
 from ._building import stop_waiting, when_built
 from ._gradients import Gradients, gradients, hessian_products
@@ -7,18 +7,18 @@ from ._litert import constants_in_litert, to_litert
 from ._recording import Operation, Recording, record, torch_module
 from ._steps import (
     attends_in_one_width,
-    compiled_forward,
-    compiled_step,
+    compile_forward,
+    compile_step,
     compiles_for_each_length,
     pieces_at_once,
     run_test_step,
     steps_are_pure,
-    traced,
-    traced_once,
+    trace_model,
+    trace_once,
     wait_for,
 )
-from ._training import at_rest, compiled_writes, creation_scope, in_one_pass, map_in_step, optimizer_class
-from ._variables import protected, read
+from ._training import at_rest, compile_writes, creation_scope, in_one_pass, map_in_step, optimizer_class
+from ._variables import protect, read
 
 __all__ = [
     "Gradients",
@@ -26,9 +26,9 @@ __all__ = [
     "Recording",
     "at_rest",
     "attends_in_one_width",
-    "compiled_forward",
-    "compiled_step",
-    "compiled_writes",
+    "compile_forward",
+    "compile_step",
+    "compile_writes",
     "compiles_for_each_length",
     "constants_in_litert",
     "creation_scope",
@@ -40,7 +40,7 @@ __all__ = [
     "map_in_step",
     "optimizer_class",
     "pieces_at_once",
-    "protected",
+    "protect",
     "read",
     "record",
     "run_test_step",
@@ -48,8 +48,8 @@ __all__ = [
     "stop_waiting",
     "to_litert",
     "torch_module",
-    "traced",
-    "traced_once",
+    "trace_model",
+    "trace_once",
     "wait_for",
     "when_built",
 ]

@@ -33,7 +33,7 @@ def hessian_products(at: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]
 
 
 def forward(model: keras.Model) -> Callable[[Any], Any]:
-    """A model's inference; see `_steps.compiled_forward`."""
+    """A model's inference; see `_steps.compile_forward`."""
 
     @jax.jit  # type: ignore[untyped-decorator]
     def pure(trained: Any, other: Any, inputs: Any) -> Any:
@@ -50,7 +50,7 @@ def forward(model: keras.Model) -> Callable[[Any], Any]:
 
 
 def step(step: Callable[..., Any], reads: Sequence[Any], writes: Sequence[Any]) -> Callable[..., Any]:
-    """A step; see `_steps.compiled_step`."""
+    """A step; see `_steps.compile_step`."""
     variables = [*reads, *writes]
 
     @jax.jit  # type: ignore[untyped-decorator]

@@ -8,7 +8,7 @@ from typing import Any
 from ._imports import keras, of_backend
 
 
-def compiled_forward(model: keras.Model) -> Callable[[Any], Any]:
+def compile_forward(model: keras.Model) -> Callable[[Any], Any]:
     """Compile a model's inference.
 
     Args:
@@ -25,9 +25,7 @@ def compiled_forward(model: keras.Model) -> Callable[[Any], Any]:
     return forward
 
 
-def compiled_step(
-    step: Callable[..., Any], reads: Sequence[Any] = (), writes: Sequence[Any] = ()
-) -> Callable[..., Any]:
+def compile_step(step: Callable[..., Any], reads: Sequence[Any] = (), writes: Sequence[Any] = ()) -> Callable[..., Any]:
     """Compile a function of tensors that looks at Keras variables and assigns to some of them.
 
     Args:
@@ -66,7 +64,7 @@ def pieces_at_once() -> int:
     return 4 if keras.config.backend() == "tensorflow" else 1
 
 
-def traced_once(function: Callable[..., Any]) -> Callable[..., Any]:
+def trace_once(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function that a step calls several times, and that TensorFlow then need not trace as often.
 
     Args:
@@ -114,7 +112,7 @@ def wait_for(tensors: Any) -> None:
             keras.ops.convert_to_numpy(tensor)
 
 
-def traced(model: Any) -> Any:
+def trace_model(model: Any) -> Any:
     """A model as something to call, traced where its backend cannot run it eagerly.
 
     On a CPU, TensorFlow convolves images with channels first in graphs only: there they are transposed. Called eagerly,

@@ -13,7 +13,7 @@ from ._imports import keras
 
 def gradients(at: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     """The gradient of a function of values and arguments; see `_gradients.gradients`."""
-    return traced(lambda values, arguments: _slopes(lambda: at(values, arguments), values))
+    return trace_function(lambda values, arguments: _slopes(lambda: at(values, arguments), values))
 
 
 def float64() -> Any:
@@ -33,20 +33,22 @@ def hessian_products(at: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]
 
         return _slopes(along, values)
 
-    return traced(products)
+    return trace_function(products)
 
 
 def forward(model: keras.Model) -> Callable[[Any], Any]:
-    """A model's inference; see `_steps.compiled_forward`."""
-    return traced(lambda inputs: model(inputs, training=False))
+    """A model's inference; see `_steps.compile_forward`."""
+    return trace_function(lambda inputs: model(inputs, training=False))
 
 
 def step(step: Callable[..., Any], _reads: Sequence[Any], _writes: Sequence[Any]) -> Callable[..., Any]:
     """A step, traced once for all numbers of observations."""
-    return traced(step, any_length=True)
+    return trace_function(step, any_length=True)
 
 
-def traced(function: Callable[..., Any], *, jit_compile: bool = False, any_length: bool = False) -> Callable[..., Any]:
+def trace_function(
+    function: Callable[..., Any], *, jit_compile: bool = False, any_length: bool = False
+) -> Callable[..., Any]:
     """Trace a function of tensors once for each set of shapes; without XLA, which makes convolutions slow on CPUs.
 
     With `any_length` the first axes are left out of the shapes, unless the function cannot do without them.

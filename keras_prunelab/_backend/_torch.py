@@ -43,7 +43,7 @@ def hessian_products(at: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]
 
 
 def forward(model: keras.Model) -> Callable[[Any], Any]:
-    """A model's inference; see `_steps.compiled_forward`."""
+    """A model's inference; see `_steps.compile_forward`."""
 
     def forward(inputs: Any) -> Any:
         with torch.no_grad():
@@ -53,7 +53,7 @@ def forward(model: keras.Model) -> Callable[[Any], Any]:
 
 
 def step(step: Callable[..., Any], _reads: Sequence[Any], _writes: Sequence[Any]) -> Callable[..., Any]:
-    """A step; see `_steps.compiled_step`."""
+    """A step; see `_steps.compile_step`."""
 
     def call(*inputs: Any) -> Any:
         with torch.no_grad():

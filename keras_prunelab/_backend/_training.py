@@ -64,7 +64,7 @@ def at_rest(value: Any, mask: Any, rest: float) -> Any:
     return tf.bitcast(tf.bitwise.bitwise_and(tf.bitcast(tensor, bits), -tf.cast(mask, bits)), tensor.dtype)
 
 
-def compiled_writes(write: Callable[..., None], variables: Sequence[Any], optimizer: Any) -> Callable[..., None]:
+def compile_writes(write: Callable[..., None], variables: Sequence[Any], optimizer: Any) -> Callable[..., None]:
     """Compile a function that assigns to variables of a model and its optimizer, for use between two train steps.
 
     Args:
@@ -83,10 +83,10 @@ def compiled_writes(write: Callable[..., None], variables: Sequence[Any], optimi
     # Variables with a copy for each replica are written from outside the replicas, without a graph.
     if backend != "tensorflow" or _has_replicas(optimizer):
         return write
-    from ._tensorflow import traced
+    from ._tensorflow import trace_function
 
     # XLA joins all of it into one pass over memory; on macOS it does not know graphics cards.
-    return traced(write, jit_compile=sys.platform != "darwin")
+    return trace_function(write, jit_compile=sys.platform != "darwin")
 
 
 def in_one_pass(update: Callable[..., None], optimizer: Any, size: int) -> Callable[..., None]:

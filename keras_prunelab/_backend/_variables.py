@@ -33,7 +33,7 @@ def _tensorflow_read(value: Any) -> Any:
     return tf.raw_ops.ReadVariableOp(resource=value.handle, dtype=value.dtype)
 
 
-def protected(variable: Any) -> NDArray[Any]:
+def protect(variable: Any) -> NDArray[Any]:
     """Look at a variable's value where others might write to what they are given.
 
     Args:

@@ -12,23 +12,23 @@ import numpy as np
 
 from keras_prunelab._model._prunable import refuse_lora
 
-from ._channels import Flags, Flow, Ids, Layout, Site, Trace, Values, Wall, WallError, is_made, weights_of
+from ._barriers import reason_for
+from ._channels import Barrier, BarrierError, Flags, Flow, Ids, Layout, Site, Trace, Values, is_made, weights_of
 from ._graph import Call, Graph, Tensor, graph_of
-from ._walls import reason_for
-from .rules import Rule, rule_of
+from .rules import ChannelRule, rule_of
 
 
-class WallRule(Rule):
+class BarrierRule(ChannelRule):
     """For a layer that nothing is known of: all around it stays."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """Pin what goes in, and what comes out; see `Rule.flow`."""
+        """Pin what goes in, and what comes out; see `ChannelRule.flow`."""
         for ids in (*(flow.ids for flow in inputs), *trace.ports(call.layer).values()):
             trace.pin(ids)
         return [trace.fixed(tensor) for tensor in call.outputs]
 
 
-_WALL = WallRule()
+_BARRIER = BarrierRule()
 
 
 @dataclass(frozen=True)
@@ -41,24 +41,24 @@ class Analysis:
         rules: the rule for each.
         labels: the group of each element.
         stays: for each group whether it has to stay, whatever its weights are.
-        makers: for each element, the layer that makes it; None for the model's inputs and behind walls.
-        walls: the layers that stay as they are.
+        makers: for each element, the layer that makes it; None for the model's inputs and behind barriers.
+        barriers: the layers that stay as they are.
         flows: the channels of each tensor.
     """
 
     graph: Graph
     sites: tuple[Site, ...]
-    rules: tuple[Rule, ...]
+    rules: tuple[ChannelRule, ...]
     labels: Ids
     stays: Flags
     makers: Sequence[Any]
-    walls: tuple[Wall, ...]
+    barriers: tuple[Barrier, ...]
     flows: Mapping[Tensor, Flow]
     _layouts: dict[int, Sequence[Layout]] = field(default_factory=dict, repr=False)
 
-    def layers(self) -> dict[int, tuple[Rule, Site]]:
+    def layers(self) -> dict[int, tuple[ChannelRule, Site]]:
         """For each layer, by its id, its rule and its first call."""
-        found: dict[int, tuple[Rule, Site]] = {}
+        found: dict[int, tuple[ChannelRule, Site]] = {}
         for rule, site in zip(self.rules, self.sites, strict=True):
             found.setdefault(id(site.layer), (rule, site))
         return found
@@ -68,38 +68,38 @@ class Analysis:
         maker = self.makers[ids[0]] if ids.size and isinstance(site.layer, keras.layers.Layer) else None
         return maker is not None and any(part is maker for part in site.layer._flatten_layers())
 
-    def layout(self, rule: Rule, site: Site) -> Sequence[Layout]:
+    def layout(self, rule: ChannelRule, site: Site) -> Sequence[Layout]:
         """Which elements lie along the axes of a layer's weights."""
         if id(site.layer) not in self._layouts:
             has_weights = isinstance(site.layer, keras.layers.Layer)
             self._layouts[id(site.layer)] = rule.layout(site.layer, site.ports) if has_weights else ()
         return self._layouts[id(site.layer)]
 
-    def settled(self, gone: Flags) -> Flags:
+    def find_fixed_point(self, removed: Flags) -> Flags:
         """Take back what cannot go, so that whole groups go, nothing is left empty, and all sizes fit.
 
         Args:
-            gone: for each group whether it is to go.
+            removed: for each group whether it is to go.
 
         Returns:
             For each group whether it goes.
         """
-        gone = gone & ~self.stays
+        removed = removed & ~self.stays
         axes = [flow.ids for flow in self.flows.values()]
         axes += [ids for site in self.sites for ids in site.ports.values()]
         distinct = list({id(ids): ids for ids in axes if ids.size}.values())
         while True:
-            before = int(gone.sum())
+            before = int(removed.sum())
             for ids in distinct:
-                if gone[self.labels[ids]].all():
-                    gone[self.labels[ids[0]]] = False
+                if removed[self.labels[ids]].all():
+                    removed[self.labels[ids[0]]] = False
             for rule, site in zip(self.rules, self.sites, strict=True):
-                gone[self.labels[rule.restored(site, gone[self.labels])]] = False
-            if int(gone.sum()) == before:
-                return gone
+                removed[self.labels[rule.restore(site, removed[self.labels])]] = False
+            if int(removed.sum()) == before:
+                return removed
 
 
-def analysed(model: Any) -> Analysis:
+def analyze(model: Any) -> Analysis:
     """Find out which channels of a model come and go together.
 
     Args:
@@ -117,7 +117,7 @@ def analysed(model: Any) -> Analysis:
         tensor: axis for call in graph.calls for tensor in call.inputs if (axis := _axis_read(call.layer, tensor.shape))
     }
     while True:
-        analysis = _traced(graph, axes)
+        analysis = _trace(graph, axes)
         further = _read_beside(analysis, axes)
         if not further:
             return analysis
@@ -147,20 +147,20 @@ def _read_beside(analysis: Analysis, axes: Mapping[Tensor, int]) -> dict[Tensor,
     return found
 
 
-def _traced(graph: Graph, axes: Mapping[Tensor, int]) -> Analysis:
+def _trace(graph: Graph, axes: Mapping[Tensor, int]) -> Analysis:
     trace = Trace(axes)
     for tensor in graph.inputs:
         trace.flows[tensor] = trace.fixed(tensor)
-    walls: dict[int, Wall] = {}
+    barriers: dict[int, Barrier] = {}
     rules, sites = [], []
     weights: dict[int, Any] = {}
     for call in graph.calls:
         inputs = tuple(trace.flows[tensor] for tensor in call.inputs)
         for mask in call.masks:
             trace.pin(trace.flows[mask].ids)
-        rule, outputs, wall = _followed(call, inputs, trace, walls)
-        if wall is not None and any(keras.backend.is_float_dtype(each.dtype) for each in call.outputs):
-            walls.setdefault(id(call.layer), wall)
+        rule, outputs, barrier = _follow(call, inputs, trace, barriers)
+        if barrier is not None and any(keras.backend.is_float_dtype(each.dtype) for each in call.outputs):
+            barriers.setdefault(id(call.layer), barrier)
         trace.flows.update(zip(call.outputs, outputs, strict=True))
         values = weights.setdefault(id(call.layer), weights_of(call.layer))
         sites.append(Site(call, inputs, tuple(outputs), trace.ports(call.layer), values))
@@ -170,32 +170,32 @@ def _traced(graph: Graph, axes: Mapping[Tensor, int]) -> Analysis:
     _couple_entries(graph, trace)
     labels, stays = trace.groups()
     return Analysis(
-        graph, tuple(sites), tuple(rules), labels, stays, trace.makers, tuple(walls.values()), dict(trace.flows)
+        graph, tuple(sites), tuple(rules), labels, stays, trace.makers, tuple(barriers.values()), dict(trace.flows)
     )
 
 
-def _followed(
-    call: Call, inputs: tuple[Flow, ...], trace: Trace, walls: Mapping[int, Wall]
-) -> tuple[Rule, Sequence[Flow], Wall | None]:
-    """What comes out of a call, by its layer's rule or by the wall that it is."""
+def _follow(
+    call: Call, inputs: tuple[Flow, ...], trace: Trace, barriers: Mapping[int, Barrier]
+) -> tuple[ChannelRule, Sequence[Flow], Barrier | None]:
+    """What comes out of a call, by its layer's rule or by the barrier that it is."""
     rule = rule_of(call.layer)
     try:
         if rule is None:
-            raise WallError(reason_for(call.layer))
-        if id(call.layer) in walls:
-            raise WallError(walls[id(call.layer)].reason)
+            raise BarrierError(reason_for(call.layer))
+        if id(call.layer) in barriers:
+            raise BarrierError(barriers[id(call.layer)].reason)
         if not call.weights and not any(is_made(trace.makers, flow) for flow in inputs):
             # Nothing of it can go, so that its outputs may be read along any axis.
-            return _WALL, _WALL.flow(call, inputs, trace), None
+            return _BARRIER, _BARRIER.flow(call, inputs, trace), None
         if _has_constants(call):
-            raise WallError("is given an array that no layer makes")
+            raise BarrierError("is given an array that no layer makes")
         outputs = rule.flow(call, inputs, trace)
         layer = call.layer
         if call.weights and len(rule.layout(layer, trace.ports(layer))) != len(call.weights):
-            raise WallError("has other weights than its class makes, as after quantization or with LoRA")
-    except WallError as error:
-        wall = Wall(call.name, type(call.layer).__name__, str(error))
-        return _WALL, _WALL.flow(call, inputs, trace), wall
+            raise BarrierError("has other weights than its class makes, as after quantization or with LoRA")
+    except BarrierError as error:
+        barrier = Barrier(call.name, type(call.layer).__name__, str(error))
+        return _BARRIER, _BARRIER.flow(call, inputs, trace), barrier
     return rule, outputs, None
 
 
@@ -220,21 +220,21 @@ def _couple_entries(graph: Graph, trace: Trace) -> None:
 
 
 @dataclass(frozen=True)
-class Standing:
+class Removable:
     """What is known of a model's channels with its weights as they are.
 
     Attributes:
-        gone: for each group whether it can go without a change of the outputs.
+        groups: for each group whether it can go without a change of the outputs.
         values: for each tensor and channel the number that it always is; NaN where it varies.
         held: how many constant channels have to stay for the sake of a layer, by the layer's name.
     """
 
-    gone: Flags
+    groups: Flags
     values: Mapping[Tensor, Values]
     held: Mapping[str, int]
 
 
-def standing(analysis: Analysis) -> Standing:
+def find_removable(analysis: Analysis) -> Removable:
     """Find the channels whose removal changes nothing, or only a constant that a bias can take up.
 
     Args:
@@ -260,16 +260,16 @@ def standing(analysis: Analysis) -> Standing:
             live[tensor] = live[tensor] | need
         for flow, flags, constant in zip(site.inputs, kept, given, strict=True):
             stays[analysis.labels[flow.ids[flags]]] = True
-            if rule is not _WALL and (count := int((flags & ~np.isnan(constant)).sum())):
+            if rule is not _BARRIER and (count := int((flags & ~np.isnan(constant)).sum())):
                 held[site.call.name] = held.get(site.call.name, 0) + count
         for ids, flags in rule.held_inside(site, given, read):
             stays[analysis.labels[ids[flags]]] = True
     _hold_differing(analysis, values, stays, held)
-    return Standing(analysis.settled(~stays), values, dict(reversed(held.items())))
+    return Removable(analysis.find_fixed_point(~stays), values, dict(reversed(held.items())))
 
 
 def constants(
-    analysis: Analysis, change: Callable[[Rule, Site, Sequence[Values]], None] | None = None
+    analysis: Analysis, change: Callable[[ChannelRule, Site, Sequence[Values]], None] | None = None
 ) -> dict[Tensor, Values]:
     """Which channels are always the same number.
 
@@ -291,12 +291,12 @@ def constants(
 
 def _hold_differing(analysis: Analysis, values: Mapping[Tensor, Values], stays: Flags, held: dict[str, int]) -> None:
     """Of a shared layer there is one bias: channels that are another constant at another call stay."""
-    calls: dict[int, list[tuple[Rule, Site]]] = {}
+    calls: dict[int, list[tuple[ChannelRule, Site]]] = {}
     for rule, site in zip(analysis.rules, analysis.sites, strict=True):
         calls.setdefault(id(site.layer), []).append((rule, site))
     for shared in calls.values():
         rule, first = shared[0]
-        if len(shared) == 1 or not first.call.weights or rule is _WALL:
+        if len(shared) == 1 or not first.call.weights or rule is _BARRIER:
             continue
         given = [[values[tensor] for tensor in site.call.inputs] for _, site in shared]
         read = rule.needs(first, given[0], [np.ones(flow.ids.size, np.bool_) for flow in first.outputs])

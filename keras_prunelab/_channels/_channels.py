@@ -23,7 +23,7 @@ Layout: TypeAlias = tuple["Ids | None", ...]
 """For each axis of a weight, the elements along it; None for an axis that is never cut, such as a kernel's height."""
 
 
-class WallError(Exception):
+class BarrierError(Exception):
     """Why channels next to a layer have to stay as they are."""
 
 
@@ -43,10 +43,10 @@ class Flow:
         """The elements along an axis.
 
         Raises:
-            WallError: the channels lie along another axis.
+            BarrierError: the channels lie along another axis.
         """
         if axis != self.axis or not self.ids.size:
-            raise WallError(f"reads along axis {axis} of its input, whose channels lie along axis {self.axis}")
+            raise BarrierError(f"reads along axis {axis} of its input, whose channels lie along axis {self.axis}")
         return self.ids
 
 
@@ -75,7 +75,7 @@ class Site:
 
 
 @dataclass(frozen=True)
-class Wall:
+class Barrier:
     """A layer that stays as it is, and so do the channels next to it.
 
     Attributes:
@@ -96,7 +96,7 @@ class Trace:
     Attributes:
         axes: the axis along which a tensor is read; the last one where there is none.
         flows: the channels of each tensor seen so far.
-        makers: for each element, the layer that makes it; None for the model's inputs and behind walls.
+        makers: for each element, the layer that makes it; None for the model's inputs and behind barriers.
     """
 
     axes: Mapping[Tensor, int] = field(default_factory=dict)
@@ -116,10 +116,10 @@ class Trace:
         """Say that elements go together: the first with the first, and so on.
 
         Raises:
-            WallError: there are not as many of the one as of the other.
+            BarrierError: there are not as many of the one as of the other.
         """
         if one.shape != other.shape:
-            raise WallError(f"joins {one.size} channels with {other.size}")
+            raise BarrierError(f"joins {one.size} channels with {other.size}")
         self._edges.append(np.stack([one, other]))
 
     def pin(self, ids: Ids) -> None:
@@ -168,7 +168,7 @@ class Trace:
 
 
 def is_made(makers: Sequence[Any], flow: Flow) -> bool:
-    """Whether a layer makes some of the channels; else they are the model's inputs, or come out of a wall."""
+    """Whether a layer makes some of the channels; else they are the model's inputs, or come out of a barrier."""
     return any(makers[index] is not None for index in flow.ids.tolist())
 
 

@@ -15,7 +15,7 @@ _known: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
 _PROBE = np.random.default_rng(0).normal(size=(6, 6)).astype(np.float32)
 
 
-def applied(function: Callable[..., Any] | None, values: Values, *more: Values) -> Values:
+def apply(function: Callable[..., Any] | None, values: Values, *more: Values) -> Values:
     """What an elementwise function makes of constants; what varies (NaN) still does.
 
     Args:
@@ -48,13 +48,13 @@ def is_elementwise(function: Callable[[Any], Any] | None) -> bool:
         return True
     try:
         if function not in _known:
-            _known[function] = _tried(function)
+            _known[function] = _try(function)
         return _known[function]
     except TypeError:  # it cannot be remembered, as NumPy's own functions
-        return _tried(function)
+        return _try(function)
 
 
-def _tried(function: Callable[[Any], Any]) -> bool:
+def _try(function: Callable[[Any], Any]) -> bool:
     if isinstance(function, keras.layers.Layer) and (function.weights or not function.built):
         return False  # the probe would build it, with weights of the probe's shape
 

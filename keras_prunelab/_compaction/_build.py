@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 from keras_prunelab._channels._analysis import Analysis
 from keras_prunelab._channels._channels import Flags, Layout, Site, Values
 from keras_prunelab._channels._graph import Tensor
-from keras_prunelab._channels.rules import Rule
-from keras_prunelab._model._rebuild import assign_all, config_of, copy_of, inside, is_stepwise, keep_frozen, rebuilt
+from keras_prunelab._channels.rules import ChannelRule
+from keras_prunelab._model._rebuild import assign_all, config_of, copy_of, inside, is_stepwise, keep_frozen, rebuild
 
 
 def cut(
-    model: keras.Model, analysis: Analysis, gone: Flags, values: Mapping[Tensor, Values] | None = None
+    model: keras.Model, analysis: Analysis, removed: Flags, values: Mapping[Tensor, Values] | None = None
 ) -> keras.Model:
     """Build a model without some of its channels.
 
     Args:
         model: the model, which is only read.
         analysis: of the model.
-        gone: for each group of channels whether it goes; as `Analysis.settled` returns it.
+        removed: for each group of channels whether it goes; as `Analysis.find_fixed_point` returns it.
         values: the constants that go into the biases; None to drop channels as they are.
 
     Returns:
@@ -33,7 +33,7 @@ def cut(
     Raises:
         InvalidModelError: the model cannot be built anew.
     """
-    kept = ~gone[analysis.labels]
+    kept = ~removed[analysis.labels]
     plan = analysis.layers()
     made: list[tuple[Any, Any, Sequence[Any]]] = []
 
@@ -57,14 +57,14 @@ def cut(
             shape[flow.axis] = int(kept[flow.ids].sum())
         return tuple(shape)
 
-    small = rebuilt(model, replace, what="compacted", shape_of=shape_of)
+    small = rebuild(model, replace, what="compacted", shape_of=shape_of)
     for layer, new, weights in made:
         assign_weights(new, weights, layer)
     return small
 
 
 def _smaller(
-    rule: Rule, site: Site, analysis: Analysis, kept: Flags, values: Mapping[Tensor, Values] | None
+    rule: ChannelRule, site: Site, analysis: Analysis, kept: Flags, values: Mapping[Tensor, Values] | None
 ) -> tuple[Any, list[NDArray[Any]]]:
     """The smaller layer, not built yet, and its weights."""
     layer, layout = site.layer, list(analysis.layout(rule, site))
@@ -77,41 +77,41 @@ def _smaller(
     def count(ids: NDArray[np.int64]) -> int:
         return int(kept[ids].sum())
 
-    config = updated(config_of(layer), rule.config(site, count))
+    config = update_config(config_of(layer), rule.config(site, count))
     if values is not None:
         given = zip(site.call.inputs, site.inputs, strict=True)
-        folded = [_folded(values[tensor], kept[flow.ids]) for tensor, flow in given]
+        folded = [_fold(values[tensor], kept[flow.ids]) for tensor, flow in given]
         if any(each.any() for each in folded):
             weights = rule.fold(site, [np.array(weight) for weight in weights], folded)
     if len(weights) > len(layout):
-        config = updated(config, rule.new_bias(layer))
+        config = update_config(config, rule.new_bias(layer))
         layout.append((layout[-1][-1],))
-    cut_weights = [_sliced(weight, axes, kept) for weight, axes in zip(weights, layout, strict=True)]
-    return type(layer).from_config(_unbuilt(config)), rule.rescaled(site, cut_weights, count)
+    cut_weights = [_slice(weight, axes, kept) for weight, axes in zip(weights, layout, strict=True)]
+    return type(layer).from_config(_unbuilt(config)), rule.rescale(site, cut_weights, count)
 
 
-def _operation(rule: Rule, site: Site, kept: Flags) -> Any:
+def _operation(rule: ChannelRule, site: Site, kept: Flags) -> Any:
     """An operation, which has no weights, with the arguments for fewer channels where some speak of their number."""
     changes = rule.config(site, lambda ids: int(kept[ids].sum()))
     return type(site.layer).from_config({**site.layer.get_config(), **changes}) if changes else site.layer
 
 
-def _folded(values: Values, kept: Flags) -> Values:
+def _fold(values: Values, kept: Flags) -> Values:
     return np.where(kept | np.isnan(values), 0.0, values)
 
 
-def _sliced(weight: NDArray[Any], layout: Layout, kept: Flags) -> NDArray[Any]:
+def _slice(weight: NDArray[Any], layout: Layout, kept: Flags) -> NDArray[Any]:
     for axis, ids in enumerate(layout):
         if ids is not None and not kept[ids].all():
             weight = np.compress(kept[ids], weight, axis=axis)
     return weight
 
 
-def updated(config: Any, changes: Mapping[str, Any]) -> dict[str, Any]:
+def update_config(config: Any, changes: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration with changes, also in the configurations inside it."""
     result = dict(config)
     for name, value in changes.items():
-        result[name] = updated(result[name], value) if isinstance(value, Mapping) else value
+        result[name] = update_config(result[name], value) if isinstance(value, Mapping) else value
     return result
 
 

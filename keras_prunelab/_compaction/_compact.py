@@ -1,21 +1,22 @@
-"""Cut channels that are gone out of a model, and prove that it computes the same."""
+"""Cut removed channels out of a model, and check that it computes the same."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import keras
 
-from keras_prunelab._channels._analysis import Analysis, analysed, standing
-from keras_prunelab._channels._channels import Flags, Wall
-from keras_prunelab._cost._costs import none_gone
+from keras_prunelab._channels._analysis import Analysis, analyze, find_removable
+from keras_prunelab._channels._channels import Barrier, Flags
+from keras_prunelab._cost._costs import remove_none
 from keras_prunelab._text import visible
 from keras_prunelab.layers._strip import without_wrappers
 
 from ._build import cut
-from ._proof import proved
+from ._equivalence import check_equivalence
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Compaction:
         model: the smaller model.
         channels: for each layer that makes channels, by name, how many it had and has.
         parameters: how many weights the model had and has.
-        walls: the layers without a rule, whose neighbours stay as they are, with the reasons.
+        barriers: the layers without a rule, whose neighbours stay as they are, with the reasons.
         held: how many constant channels had to stay for the sake of a layer, by its name: a constant that is not zero
             cannot be folded into a bias behind padding, whose border differs.
         difference: the largest difference of an output, relative to the largest output.
@@ -35,7 +36,7 @@ class Compaction:
     model: keras.Model = field(repr=False)
     channels: Mapping[str, tuple[int, int]]
     parameters: tuple[int, int]
-    walls: tuple[Wall, ...]
+    barriers: tuple[Barrier, ...]
     held: Mapping[str, int]
     difference: float
 
@@ -45,9 +46,15 @@ class Compaction:
         lines = [f"{summary}{self.difference:.1e} of the largest"]
         changed = {name: counts for name, counts in self.channels.items() if counts[0] != counts[1]}
         lines += [f"  {name}: {was} channels become {now}" for name, (was, now) in changed.items()]
-        lines += [f"  wall: {wall.layer} ({wall.kind}): {wall.reason}" for wall in self.walls]
+        lines += [f"  barrier: {barrier.layer} ({barrier.kind}): {barrier.reason}" for barrier in self.barriers]
         lines += [f"  held: {count} constant channels before {name}" for name, count in self.held.items()]
         return visible("\n".join(lines))
+
+    @property
+    def walls(self) -> tuple[Barrier, ...]:
+        """Deprecated: `barriers`, by the name of version 0.1."""
+        warnings.warn("Compaction.walls is called Compaction.barriers now.", DeprecationWarning, stacklevel=2)
+        return self.barriers
 
 
 def compact(model: keras.Model, data: Any = None) -> keras.Model:
@@ -93,7 +100,7 @@ def compaction(model: keras.Model, data: Any = None) -> Compaction:
         data: as for `compact`.
 
     Returns:
-        The smaller model, what became of each layer, walls, and the largest difference of an output.
+        The smaller model, what became of each layer, barriers, and the largest difference of an output.
 
     Raises:
         InvalidModelError: as for `compact`.
@@ -107,26 +114,26 @@ def compaction(model: keras.Model, data: Any = None) -> Compaction:
         (3, 3)
     """
     plain = without_wrappers(model)
-    analysis = analysed(plain)
-    found = standing(analysis)
-    small = cut(plain, analysis, found.gone, found.values)
+    analysis = analyze(plain)
+    found = find_removable(analysis)
+    small = cut(plain, analysis, found.groups, found.values)
     return Compaction(
         model=small,
-        channels=channels(analysis, found.gone),
+        channels=channels(analysis, found.groups),
         parameters=(plain.count_params(), small.count_params()),
-        walls=analysis.walls,
+        barriers=analysis.barriers,
         held=found.held,
-        difference=proved(plain, small, data),
+        difference=check_equivalence(plain, small, data),
     )
 
 
 def channels_of(model: keras.Model) -> dict[str, int]:
     """How many channels each layer makes that makes some; by the name of its first call."""
-    analysis = analysed(without_wrappers(model))
-    return {name: was for name, (was, _) in channels(analysis, none_gone(analysis)).items()}
+    analysis = analyze(without_wrappers(model))
+    return {name: was for name, (was, _) in channels(analysis, remove_none(analysis)).items()}
 
 
-def channels(analysis: Analysis, gone: Flags) -> dict[str, tuple[int, int]]:
+def channels(analysis: Analysis, removed: Flags) -> dict[str, tuple[int, int]]:
     """How many channels each layer had that makes some, and has; by the name of its first call."""
     counts: dict[str, tuple[int, int]] = {}
     for _, site in analysis.layers().values():
@@ -134,6 +141,6 @@ def channels(analysis: Analysis, gone: Flags) -> dict[str, tuple[int, int]]:
         if own:
             counts[site.call.name] = (
                 sum(ids.size for ids in own),
-                sum(int((~gone[analysis.labels[ids]]).sum()) for ids in own),
+                sum(int((~removed[analysis.labels[ids]]).sum()) for ids in own),
             )
     return counts

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._channels._analysis import Analysis, analysed, constants
+from keras_prunelab._channels._analysis import Analysis, analyze, constants
 from keras_prunelab._channels._channels import Flags, Site, Values
-from keras_prunelab._channels.rules import Rule
+from keras_prunelab._channels.rules import ChannelRule
 from keras_prunelab._model._prunable import maskable
 from keras_prunelab._model._rebuild import is_graph
 from keras_prunelab._model._variables import Prunable
-from keras_prunelab._select._masks import MaskSet
+from keras_prunelab._select._masks import Mask, Masks, MaskSet
 from keras_prunelab.layers._strip import without_wrappers
-
-Masks = dict[str, NDArray[np.bool_]]
 
 _DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
 
 
-def complete_channels(model: keras.Model, masks: Mapping[str, NDArray[np.bool_]]) -> MaskSet:
+def complete_channels(model: keras.Model, masks: Masks) -> MaskSet:
     """Extend masks of whole channels over the biases, and over the scale and offset of normalizations that follow.
 
     A channel whose kernel is masked as a whole still gives out its bias, and a normalization behind it makes its
@@ -46,8 +44,8 @@ def complete_channels(model: keras.Model, masks: Mapping[str, NDArray[np.bool_]]
         >>> import keras_prunelab as kpl
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), keras.layers.BatchNormalization()])
         >>> path = kpl.prunable(model)[0].path
-        >>> gone = np.tile([True, False, True], (4, 1))
-        >>> masks = kpl.complete_channels(model, {path: gone})
+        >>> removed = np.tile([True, False, True], (4, 1))
+        >>> masks = kpl.complete_channels(model, {path: removed})
         >>> [mask.tolist() for mask in masks.values()][1:]
         [[True, False, True], [True, False, True], [True, False, True]]
     """
@@ -58,12 +56,12 @@ def complete_channels(model: keras.Model, masks: Mapping[str, NDArray[np.bool_]]
     whole = {paths.get(path, path): np.array(mask) for path, mask in masks.items()}
     _mask_biases(items, whole)
     if is_graph(plain):
-        _mask_what_follows(analysed(plain), items, whole)
+        _mask_what_follows(analyze(plain), items, whole)
     names = {theirs: own for own, theirs in paths.items()}
     return MaskSet({names.get(path, path): mask for path, mask in whole.items()})
 
 
-def _mask_biases(items: Sequence[Prunable], masks: Masks) -> None:
+def _mask_biases(items: Sequence[Prunable], masks: dict[str, Mask]) -> None:
     """Mask a bias where every kernel of its layer that makes the channel is masked as a whole."""
     owners: dict[int, list[Prunable]] = {}
     for item in items:
@@ -87,18 +85,18 @@ def _kept(item: Prunable, mask: NDArray[np.bool_]) -> Flags:
     return np.asarray(mask.any(axis=others))
 
 
-def _mask_what_follows(analysis: Analysis, items: Sequence[Prunable], masks: Masks) -> None:
+def _mask_what_follows(analysis: Analysis, items: Sequence[Prunable], masks: dict[str, Mask]) -> None:
     """Mask what makes something of the constant that a masked channel has left.
 
     That is the scale and offset of a normalization, or its mean and offset; and the bias of a depthwise convolution.
     """
     by_variable = {id(item.variable): item for item in items}
-    gone = np.zeros(len(analysis.makers), np.bool_)
+    removed = np.zeros(len(analysis.makers), np.bool_)
     calls = Counter(id(site.layer) for site in analysis.sites)
     everywhere: dict[int, Flags] = {}  # by layer: where its input was such a constant in all of its calls so far
     seen: set[int] = set()
 
-    def change(rule: Rule, site: Site, values: Sequence[Values]) -> None:
+    def change(rule: ChannelRule, site: Site, values: Sequence[Values]) -> None:
         if not isinstance(site.layer, keras.layers.Layer):
             return
         key, layout = id(site.layer), analysis.layout(rule, site)
@@ -108,11 +106,11 @@ def _mask_what_follows(analysis: Analysis, items: Sequence[Prunable], masks: Mas
             for index, item in enumerate(found):
                 if item is not None and item.path in masks:
                     site.weights[index] = np.where(masks[item.path], site.weights[index], 0)  # type: ignore[index]
-            gone[_emptied(found, layout, masks)] = True
+            removed[_find_emptied(found, layout, masks)] = True
         calls[key] -= 1
         if not any(item is not None and _follows(item) for item in found):
             return
-        dead = ~np.isnan(values[0]) & _groups_gone(analysis, gone, site) & everywhere.get(key, np.True_)
+        dead = ~np.isnan(values[0]) & _find_removed(analysis, removed, site) & everywhere.get(key, np.True_)
         everywhere[key] = dead
         if calls[key]:  # what another call makes of the same weights is not known yet
             return
@@ -142,7 +140,7 @@ def _silent(item: Prunable, found: Sequence[Prunable | None], dead: Flags, value
     return None
 
 
-def _emptied(found: Sequence[Prunable | None], layout: Sequence[Any], masks: Masks) -> NDArray[np.int64]:
+def _find_emptied(found: Sequence[Prunable | None], layout: Sequence[Any], masks: dict[str, Mask]) -> NDArray[np.int64]:
     """The elements that a layer makes with kernels which are all masked as a whole."""
     kept: dict[int, bool] = {}
     for item, axes in zip(found, layout, strict=True):
@@ -158,7 +156,7 @@ def _emptied(found: Sequence[Prunable | None], layout: Sequence[Any], masks: Mas
     return np.array([element for element, stays in kept.items() if not stays], np.int64)
 
 
-def _groups_gone(analysis: Analysis, gone: Flags, site: Site) -> Flags:
+def _find_removed(analysis: Analysis, removed: Flags, site: Site) -> Flags:
     groups = np.zeros(analysis.stays.size, np.bool_)
-    groups[analysis.labels[gone]] = True
+    groups[analysis.labels[removed]] = True
     return groups[analysis.labels[site.inputs[0].ids]]

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from keras_prunelab._channels._channels import channel_axis, weights_of
 from keras_prunelab._channels._graph import Call, Graph, graph_of
-from keras_prunelab._model._rebuild import config_of, copy_of, inside, is_stepwise, nothing, rebuilt
+from keras_prunelab._model._rebuild import config_of, copy_of, inside, is_stepwise, nothing, rebuild
 from keras_prunelab.layers._strip import without_wrappers
 
-from ._build import assign_weights, updated
-from ._padding import pads_as_same
-from ._proof import proved
+from ._build import assign_weights, update_config
+from ._equivalence import check_equivalence
 
 L = keras.layers
 
@@ -90,15 +89,15 @@ def fuse(model: keras.Model, data: Any = None) -> keras.Model:
         changes: dict[str, Any] = {} if norm is None else {"use_bias": True}
         if id(layer) in paddings:
             changes["padding"] = "same"
-        new = type(layer).from_config(updated(config_of(layer), changes)) if changes else copy_of(layer)
-        made.append((layer, new, weights_of(layer) if norm is None else _fused(layer, norm)))
+        new = type(layer).from_config(update_config(config_of(layer), changes)) if changes else copy_of(layer)
+        made.append((layer, new, weights_of(layer) if norm is None else _fuse(layer, norm)))
         return new
 
-    fused = rebuilt(plain, replace, what="fused")
+    fused = rebuild(plain, replace, what="fused")
     for layer, new, weights in made:
         assign_weights(new, weights, layer)
     if absorbed:  # else it is a copy
-        proved(plain, fused, data)
+        check_equivalence(plain, fused, data)
     return fused
 
 
@@ -120,7 +119,7 @@ def _pairs(graph: Graph) -> Iterator[tuple[Call, Call]]:
 def _is_padding(first: Call, second: Call) -> bool:
     """Whether the second layer can pad as the first one does; the input of a model inside has a size of its own."""
     models = {call.name.rpartition("/")[0] for call in (first, second)}
-    return len(models) == 1 and pads_as_same(first, second.layer)
+    return len(models) == 1 and _pads_as_same(first, second.layer)
 
 
 def _normalizes(first: Call, second: Call) -> bool:
@@ -142,7 +141,7 @@ def _kernels(layer: Any) -> int:
     return 2 if isinstance(layer, (L.SeparableConv1D, L.SeparableConv2D)) else 1
 
 
-def _fused(layer: Any, norm: Any) -> list[NDArray[Any]]:
+def _fuse(layer: Any, norm: Any) -> list[NDArray[Any]]:
     """The weights of a layer that does what a normalization behind it did."""
     values = [np.asarray(each, np.float64) for each in weights_of(norm)]
     scale = values.pop(0) if norm.scale else np.ones(values[-1].shape)
@@ -161,3 +160,47 @@ def _fused(layer: Any, norm: Any) -> list[NDArray[Any]]:
         (kernel * scale.reshape(lengths)).astype(dtype),
         (offset + (bias - mean) * scale).astype(dtype),
     ]
+
+
+_PADDINGS = (L.ZeroPadding1D, L.ZeroPadding2D, L.ZeroPadding3D)
+_PLAIN = (L.Conv1D, L.Conv2D, L.Conv3D)
+_CONVOLUTIONS = (*_PLAIN, L.DepthwiseConv1D, L.DepthwiseConv2D, L.SeparableConv1D, L.SeparableConv2D)
+
+
+def _pads_as_same(padding: Call, layer: Any) -> bool:
+    """Whether a call adds just the zeros that a layer behind it would add with `padding="same"`.
+
+    Args:
+        padding: the call of a layer.
+        layer: the layer that alone reads what it gives out.
+    """
+    pad = padding.layer
+    if type(pad) not in _PADDINGS or type(layer) not in _CONVOLUTIONS or layer.padding != "valid":
+        return False
+    if getattr(pad, "data_format", layer.data_format) != layer.data_format:
+        return False
+    shape = padding.inputs[0].shape
+    lengths = shape[2:] if layer.data_format == "channels_first" else shape[1:-1]
+    ends = [pad.padding] if isinstance(pad, L.ZeroPadding1D) else pad.padding
+    return all(
+        _is_same(*each)
+        for each in zip(lengths, ends, layer.kernel_size, layer.strides, layer.dilation_rate, strict=True)
+    )
+
+
+def _is_same(length: int | None, ends: tuple[int, int], kernel: int, stride: int, dilation: int) -> bool:
+    """Whether zeros at both ends do what `padding="same"` does along one axis.
+
+    "Same" gives as many outputs as strides begin within the input, and adds the zeros that their kernels lack, the odd
+    one at the end: https://www.tensorflow.org/api_docs/python/tf/nn#notes_on_padding_2
+    """
+    before, after = ends
+    reach = dilation * (kernel - 1) + 1
+    if stride == 1:
+        return before == (reach - 1) // 2 and before + after == reach - 1
+    if length is None:
+        return False  # how many zeros are lacking depends on it
+    count = -(-length // stride)
+    lacking = max(0, (count - 1) * stride + reach - length)
+    # Zeros at the end that no kernel reaches change nothing.
+    return before == lacking // 2 and (length + before + after - reach) // stride + 1 == count

@@ -13,7 +13,7 @@ from keras_prunelab._channels._analysis import Analysis
 from keras_prunelab._channels._channels import Ids
 from keras_prunelab._errors import InvalidModelError, UnknownNameError
 from keras_prunelab._model._prunable import prunable
-from keras_prunelab.scores import Score, ScoreContext, ScoreLike, check_data, checked_scores
+from keras_prunelab.scores import Score, ScoreContext, ScoreLike, check_data, check_scores
 from keras_prunelab.scores import get as get_score
 
 FilterScoreLike: TypeAlias = "Literal['l1', 'l2', 'fpgm', 'bn_scale', 'group'] | ScoreLike"
@@ -79,7 +79,7 @@ def _parts(model: Any, analysis: Analysis, score: Any, data: Any) -> Iterator[tu
 def _scores_of_weights(model: keras.Model, score: Score, data: Any) -> dict[int, NDArray[Any]]:
     check_data(score, data)
     found = prunable(model, learnables="all" if score.needs_labels else "weights")
-    scores = checked_scores(score, ScoreContext(model, found, found.values(), data))
+    scores = check_scores(score, ScoreContext(model, found, found.values(), data))
     return {id(item.variable): scores[item.path] for item in found}
 
 

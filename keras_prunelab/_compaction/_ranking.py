@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_prunelab._channels._analysis import Analysis
 from keras_prunelab._channels._channels import Flags, Ids
-from keras_prunelab._cost._costs import Cost, cost, none_gone
+from keras_prunelab._cost._costs import Cost, cost, remove_none
 
 from ._families import Family
 from ._importance import Importance
@@ -25,7 +25,7 @@ class Ranking:
 
     Attributes:
         groups: the groups' numbers.
-        ends: how many of them have gone after each step.
+        ends: how many of them are removed after each step.
     """
 
     groups: Ids
@@ -65,17 +65,17 @@ def together(found: Sequence[Family], scores: Importance) -> Ranking:
     ranked = [steps_of(family, scores)[:-1] for family in found]
     means = [scores[family.groups].mean() or 1.0 for family in found]
     keys = [scores[step].mean() / mean for steps, mean in zip(ranked, means, strict=True) for step in steps]
-    return _sorted(ranked, keys)
+    return _sort(ranked, keys)
 
 
-def alternating(found: Sequence[Family], scores: Importance) -> Ranking:
+def alternate(found: Sequence[Family], scores: Importance) -> Ranking:
     """All steps but the last of each family, in an order in which each loses the same share at any point."""
     ranked = [steps_of(family, scores) for family in found]
     keys = [(place + 1) / len(steps) for steps in ranked for place in range(len(steps) - 1)]
-    return _sorted([steps[:-1] for steps in ranked], keys)
+    return _sort([steps[:-1] for steps in ranked], keys)
 
 
-def _sorted(ranked: Sequence[Sequence[Ids]], keys: Sequence[float]) -> Ranking:
+def _sort(ranked: Sequence[Sequence[Ids]], keys: Sequence[float]) -> Ranking:
     steps = [step for each in ranked for step in each]
     return Ranking.of([steps[index] for index in np.argsort(keys, kind="stable")])
 
@@ -92,17 +92,17 @@ def so_many(analysis: Analysis, goals: Sequence[tuple[Ranking, int]]) -> Flags:
     """
 
     def after(taken: Sequence[int]) -> Flags:
-        gone = none_gone(analysis)
+        removed = remove_none(analysis)
         for (ranking, _), steps in zip(goals, taken, strict=True):
-            gone[ranking.first(steps)] = True
-        return analysis.settled(gone)
+            removed[ranking.first(steps)] = True
+        return analysis.find_fixed_point(removed)
 
     taken = [ranking.steps_for(count) for ranking, count in goals]
     best = [(count, 0) for _, count in goals]  # how far off, and with how many steps
     while True:
-        gone, before = after(taken), list(taken)
+        removed, before = after(taken), list(taken)
         for place, (ranking, count) in enumerate(goals):
-            short = count - int(gone[ranking.groups].sum())
+            short = count - int(removed[ranking.groups].sum())
             best[place] = min(best[place], (abs(short), taken[place]))
             if short > 0:
                 reached = int(ranking.ends[taken[place] - 1]) if taken[place] else 0
@@ -126,9 +126,9 @@ def within(analysis: Analysis, ranking: Ranking, kind: Cost, most: float, settle
     """
 
     def after(steps: int) -> Flags:
-        gone = none_gone(analysis)
-        gone[ranking.first(steps)] = True
-        return settle(gone)
+        removed = remove_none(analysis)
+        removed[ranking.first(steps)] = True
+        return settle(removed)
 
     low, high = 0, len(ranking.ends)
     while low < high:
@@ -137,16 +137,16 @@ def within(analysis: Analysis, ranking: Ranking, kind: Cost, most: float, settle
     return after(low)
 
 
-def in_multiples(gone: Flags, found: Sequence[Family], scores: Importance, multiple: int) -> Flags:
+def in_multiples(removed: Flags, found: Sequence[Family], scores: Importance, multiple: int) -> Flags:
     """Take back the best of what is to go, until of each family a multiple stays, or all; heads are not counted so."""
-    gone = gone.copy()
+    removed = removed.copy()
     for family in found:
         if multiple > 1 and not family.are_heads:
             steps = steps_of(family, scores)
             order, step = np.concatenate(steps), steps[0].size
-            going = order[gone[order]]
+            going = order[removed[order]]
             # Whole steps come back, so that what has to go evenly still does.
             wanted = (kept for kept in range(order.size - going.size, order.size) if kept % multiple == 0)
             even = next((kept for kept in wanted if (order.size - kept) % step == 0), order.size)
-            gone[going[order.size - even :]] = False
-    return gone
+            removed[going[order.size - even :]] = False
+    return removed

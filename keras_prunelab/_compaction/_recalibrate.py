@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._errors import InvalidDataError, InvalidModelError
-from keras_prunelab._model._copy import copied
-from keras_prunelab._model._data import batches, check_ends, checked_batch_size
+from keras_prunelab._model._copy import copy_model
+from keras_prunelab._model._data import batches, check_batch_size, check_ends
 
 
 def recalibrate(model: keras.Model, data: Any, *, batch_size: int = 128) -> keras.Model:
@@ -45,9 +45,9 @@ def recalibrate(model: keras.Model, data: Any, *, batch_size: int = 128) -> kera
         >>> fresh.layers[0].moving_mean.numpy().tolist(), fresh.layers[0].moving_variance.numpy().tolist()
         ([1.0, 20.0], [1.0, 100.0])
     """
-    batch_size = checked_batch_size(batch_size)
+    batch_size = check_batch_size(batch_size)
     check_ends(data)
-    copy = copied(model)
+    copy = copy_model(model)
     layers = [each for each in copy._flatten_layers() if isinstance(each, keras.layers.BatchNormalization)]
     if not layers:
         raise InvalidModelError(f"Model {model.name!r} has no BatchNormalization whose statistics could be estimated.")

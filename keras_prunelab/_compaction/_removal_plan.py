@@ -19,7 +19,7 @@ Train: TypeAlias = "Callable[[keras.Model], Any] | Mapping[str, Any] | None"
 
 
 @dataclass(frozen=True)
-class Plan:
+class RemovalPlan:
     """What is asked for.
 
     Attributes:
@@ -60,7 +60,7 @@ class Plan:
         multiple_of: int,
         include: Filters,
         exclude: Filters,
-    ) -> Plan:
+    ) -> RemovalPlan:
         """Check what is asked for; see `remove_filters`.
 
         Raises:
@@ -111,7 +111,7 @@ class Plan:
         return whole
 
     def count(self, share: float, *sizes: tuple[int, int]) -> int:
-        """How many of the filters that are left go, if a share of all that there were is to be gone.
+        """How many of the filters that are left go, if a share of all that there were is to be removed.
 
         Args:
             share: of all that there were.

@@ -8,9 +8,9 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from keras_prunelab._channels._analysis import Analysis, analysed
+from keras_prunelab._channels._analysis import Analysis, analyze
 from keras_prunelab._channels._channels import Flags
-from keras_prunelab._cost._costs import Cost, cost, none_gone
+from keras_prunelab._cost._costs import Cost, cost, remove_none
 from keras_prunelab._errors import InvalidDataError, InvalidModelError, NothingToPruneError
 from keras_prunelab._model._data import calibration_of
 from keras_prunelab._model._filters import Filters
@@ -22,8 +22,8 @@ from keras_prunelab.layers._strip import without_wrappers
 from ._build import cut
 from ._families import Family, families
 from ._importance import FilterScoreLike, Importance, importance
-from ._ranking import Ranking, alternating, in_multiples, so_many, steps_of, together, within
-from ._removal_plan import COSTS, Plan, Train
+from ._ranking import Ranking, alternate, in_multiples, so_many, steps_of, together, within
+from ._removal_plan import COSTS, RemovalPlan, Train
 
 
 @names_options
@@ -98,7 +98,7 @@ def remove_filters(
         >>> kpl.metrics(kpl.remove_filters(model, budget={"macs": 0.5})).macs / kpl.metrics(model).macs <= 0.5
         True
     """
-    plan = Plan.checked(
+    plan = RemovalPlan.checked(
         model,
         fraction,
         budget,
@@ -119,11 +119,11 @@ def remove_filters(
     return small
 
 
-def _until(model: keras.Model, plan: Plan, score: FilterScoreLike, data: Any) -> keras.Model:
+def _until(model: keras.Model, plan: RemovalPlan, score: FilterScoreLike, data: Any) -> keras.Model:
     """Remove a twentieth at a time, as long as the accuracy holds."""
     _accuracy(model, plan)  # before anything is trained: whether it is a number
-    analysis = analysed(model)
-    best = cut(model, analysis, none_gone(analysis))
+    analysis = analyze(model)
+    best = cut(model, analysis, remove_none(analysis))
     for number in range(1, min(plan.rounds, 20) + 1):
         try:
             small = _smaller(best, plan, number / 20, score, data)
@@ -137,7 +137,7 @@ def _until(model: keras.Model, plan: Plan, score: FilterScoreLike, data: Any) ->
     return best
 
 
-def _accuracy(model: keras.Model, plan: Plan) -> float:
+def _accuracy(model: keras.Model, plan: RemovalPlan) -> float:
     found: Any = plan.evaluate(model) if plan.evaluate is not None else None
     accuracy = real_number(found)
     if accuracy is None:
@@ -148,7 +148,7 @@ def _accuracy(model: keras.Model, plan: Plan) -> float:
     return accuracy
 
 
-def _trained(model: keras.Model, plan: Plan) -> keras.Model:
+def _trained(model: keras.Model, plan: RemovalPlan) -> keras.Model:
     train = plan.train
     if isinstance(train, Mapping):
         if not model.compiled:
@@ -159,22 +159,22 @@ def _trained(model: keras.Model, plan: Plan) -> keras.Model:
     return model
 
 
-def _smaller(model: keras.Model, plan: Plan, share: float, score: FilterScoreLike, data: Any) -> keras.Model:
-    analysis = analysed(model)
+def _smaller(model: keras.Model, plan: RemovalPlan, share: float, score: FilterScoreLike, data: Any) -> keras.Model:
+    analysis = analyze(model)
     every = families(analysis)
     if not every:  # before a score has nothing to go by
         raise _nothing_to_go(model, analysis)
     scores = importance(model, analysis, score, data)
     candidates = _candidates(model, analysis, every, plan, scores)
     if plan.goal in COSTS:
-        gone = _within_budget(analysis, candidates, scores, share, plan)
+        removed = _within_budget(analysis, candidates, scores, share, plan)
     else:
-        gone = _fraction(analysis, candidates, scores, share, plan)
-    return cut(model, analysis, gone)
+        removed = _fraction(analysis, candidates, scores, share, plan)
+    return cut(model, analysis, removed)
 
 
 def _candidates(
-    model: keras.Model, analysis: Analysis, every: list[Family], plan: Plan, scores: Importance
+    model: keras.Model, analysis: Analysis, every: list[Family], plan: RemovalPlan, scores: Importance
 ) -> list[Family]:
     """The families that may lose filters, with those groups that the score speaks of."""
     allowed = {id(layer) for item in find(model)[0] if item.within in plan.allowed for layer in item.containers}
@@ -188,38 +188,40 @@ def _candidates(
 
 
 def _nothing_to_go(model: keras.Model, analysis: Analysis) -> NothingToPruneError:
-    walls = "; ".join(f"{wall.layer}: {wall.reason}" for wall in analysis.walls)
+    barriers = "; ".join(f"{barrier.layer}: {barrier.reason}" for barrier in analysis.barriers)
     return NothingToPruneError(
         f"Model {model.name!r} has no filter that could go. Those of its outputs stay, those next to a layer "
-        f"without a rule ({walls or 'there is none'}), and what include= and exclude= leave out."
+        f"without a rule ({barriers or 'there is none'}), and what include= and exclude= leave out."
     )
 
 
-def _fraction(analysis: Analysis, found: list[Family], scores: Importance, share: float, plan: Plan) -> Flags:
+def _fraction(analysis: Analysis, found: list[Family], scores: Importance, share: float, plan: RemovalPlan) -> Flags:
     sizes = [(each.groups.size, plan.first(each.groups.size, *each.keys)) for each in found]
     if plan.scope == "global":
         goals = [(together(found, scores), plan.count(share, *sizes))]
     else:
         pairs = zip(found, sizes, strict=True)
         goals = [(Ranking.of(steps_of(each, scores)[:-1]), plan.count(share, size)) for each, size in pairs]
-    return analysis.settled(in_multiples(so_many(analysis, goals), found, scores, plan.multiple))
+    return analysis.find_fixed_point(in_multiples(so_many(analysis, goals), found, scores, plan.multiple))
 
 
-def _within_budget(analysis: Analysis, found: list[Family], scores: Importance, share: float, plan: Plan) -> Flags:
+def _within_budget(
+    analysis: Analysis, found: list[Family], scores: Importance, share: float, plan: RemovalPlan
+) -> Flags:
     """As few filters as bring the cost below a share of what it is."""
     kind: Cost = plan.goal  # type: ignore[assignment]
-    whole = plan.first(cost(analysis, none_gone(analysis), kind), kind)
-    ranking = together(found, scores) if plan.scope == "global" else alternating(found, scores)
+    whole = plan.first(cost(analysis, remove_none(analysis), kind), kind)
+    ranking = together(found, scores) if plan.scope == "global" else alternate(found, scores)
 
-    def settle(gone: Flags) -> Flags:
-        return analysis.settled(in_multiples(gone, found, scores, plan.multiple))
+    def settle(removed: Flags) -> Flags:
+        return analysis.find_fixed_point(in_multiples(removed, found, scores, plan.multiple))
 
-    everything = none_gone(analysis)
+    everything = remove_none(analysis)
     everything[ranking.groups] = True
     least = cost(analysis, settle(everything), kind)
     if least > plan.target * whole:  # before the first round trains for nothing
         raise NothingToPruneError(
-            f"budget={{{kind!r}: {plan.target}}} cannot be reached: with all filters gone that may go, "
+            f"budget={{{kind!r}: {plan.target}}} cannot be reached: with all filters removed that may go, "
             f"{least / whole:.1%} of the {kind} remain. Ask for more than that."
         )
     return within(analysis, ranking, kind, share * whole, settle)

@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_prunelab._channels._analysis import Analysis
 from keras_prunelab._channels._channels import Flags, Ids, Site
-from keras_prunelab._channels.rules import Rule
+from keras_prunelab._channels.rules import ChannelRule
 
 from ._macs import uses
 from ._products import UnknownCountError, products
@@ -18,18 +18,18 @@ from ._products import UnknownCountError, products
 Cost: TypeAlias = Literal["parameters", "macs", "bytes"]
 
 
-def cost(analysis: Analysis, gone: Flags, kind: Cost) -> int:
+def cost(analysis: Analysis, removed: Flags, kind: Cost) -> int:
     """Count parameters, bytes of weights or multiply-adds, as `metrics` will of the model that is left.
 
     Args:
         analysis: of the model.
-        gone: for each group whether it goes.
+        removed: for each group whether it goes.
         kind: what to count.
 
     Returns:
         The count, for one observation. Layers whose multiply-adds are not known count as none.
     """
-    kept = ~gone[analysis.labels]
+    kept = ~removed[analysis.labels]
 
     def count(ids: Ids) -> int:
         return int(kept[ids].sum())
@@ -64,7 +64,7 @@ def _heads(site: Site, count: Callable[[Ids], int]) -> tuple[int, int, int] | No
     return heads, keys, values
 
 
-def _sizes(rule: Rule, analysis: Analysis, site: Site, count: Callable[[Ids], int]) -> list[int]:
+def _sizes(rule: ChannelRule, analysis: Analysis, site: Site, count: Callable[[Ids], int]) -> list[int]:
     sizes = []
     for weight, axes in zip(site.weights, analysis.layout(rule, site), strict=True):
         lengths = [length if ids is None else count(ids) for length, ids in zip(weight.shape, axes, strict=True)]
@@ -76,6 +76,6 @@ def _sizes(rule: Rule, analysis: Analysis, site: Site, count: Callable[[Ids], in
     return sizes
 
 
-def none_gone(analysis: Analysis) -> Flags:
-    """Nothing goes."""
+def remove_none(analysis: Analysis) -> Flags:
+    """For each group of channels that it stays."""
     return np.zeros(analysis.stays.size, np.bool_)

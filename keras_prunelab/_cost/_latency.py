@@ -10,13 +10,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_prunelab._backend import compiled_forward
+from keras_prunelab._backend import compile_forward
 from keras_prunelab._errors import InvalidDataError, InvalidModelError
-from keras_prunelab._model._data import checked_batch_size
-from keras_prunelab._model._memory import Memory
+from keras_prunelab._model._data import check_batch_size
 from keras_prunelab._model._numbers import real_number
 from keras_prunelab._model._random_inputs import random_inputs
 from keras_prunelab._model._rebuild import is_graph
+from keras_prunelab._model._state import CallState
 
 
 def latency(models: Sequence[keras.Model], batch: int = 1, *, seconds: float = 1.0) -> list[float]:
@@ -37,14 +37,14 @@ def latency(models: Sequence[keras.Model], batch: int = 1, *, seconds: float = 1
             their own, which is another one.
         InvalidDataError: `batch` is no whole number from 1, or `seconds` no number from 0.
     """
-    size, duration = checked_batch_size(batch), real_number(seconds)
+    size, duration = check_batch_size(batch), real_number(seconds)
     if duration is None or not duration >= 0:
         raise InvalidDataError(f"seconds={seconds!r}; it is a number from 0.")
     if isinstance(models, keras.Model):
         raise InvalidModelError("latency takes several models, to be measured side by side: write latency([model]).")
-    memories = [Memory(model) for model in models]
+    states = [CallState(model) for model in models]
     try:
-        runs = [_prepared(model, size) for model in models]
+        runs = [_prepare(model, size) for model in models]
         times: list[list[float]] = [[] for _ in models]
         deadline = time.perf_counter() + duration * len(models)
         while time.perf_counter() < deadline or len(times[-1]) < 3:
@@ -53,12 +53,12 @@ def latency(models: Sequence[keras.Model], batch: int = 1, *, seconds: float = 1
                 run()
                 found.append(time.perf_counter() - start)
     finally:
-        for memory in memories:
-            memory.restore()
+        for state in states:
+            state.restore()
     return [statistics.median(found) for found in times]
 
 
-def _prepared(model: Any, batch: int) -> Any:
+def _prepare(model: Any, batch: int) -> Any:
     if not model.built or not is_graph(model):
         raise InvalidModelError(
             f"Model {model.name!r} is not built, or a subclass of keras.Model whose inputs nobody knows, so that it "
@@ -70,7 +70,7 @@ def _prepared(model: Any, batch: int) -> Any:
             f"Model {model.name!r} takes batches of {min(fixed)} observations only, so batches of {batch} cannot be "
             "measured."
         )
-    forward = compiled_forward(model)
+    forward = compile_forward(model)
     inputs = keras.tree.map_structure(
         lambda each: keras.ops.convert_to_tensor(np.resize(each, (batch, *each.shape[1:]))), random_inputs(model)
     )

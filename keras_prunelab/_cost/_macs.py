@@ -141,7 +141,7 @@ def _einsum(call: Call) -> list[int]:
     return _at_kernel(call.layer, size, product_of([length for letter, length in pairs[1:] if letter not in kernel]))
 
 
-def _normalized(call: Call) -> list[int]:
+def _normalize(call: Call) -> list[int]:
     """Of `SpectralNormalization`, which changes its kernel in training only: those of the layer inside."""
     inner = call.layer.layer
     found = dict(zip(map(id, inner.weights), uses(replace(call, layer=inner)), strict=True))
@@ -166,7 +166,7 @@ _USES: dict[type, Uses] = {
     L.GroupQueryAttention: _attention,
     L.AdditiveAttention: _additive_attention,
     L.TimeDistributed: _at_each_step,
-    L.SpectralNormalization: _normalized,
+    L.SpectralNormalization: _normalize,
 }
 for _kind in (L.Conv1D, L.Conv2D, L.Conv3D, L.DepthwiseConv1D, L.DepthwiseConv2D):
     _USES[_kind] = lambda call: [_pixels(call.layer, call.outputs[0])]

@@ -12,6 +12,7 @@ import pandas as pd
 
 from keras_prunelab._channels._graph import Call, Graph, graph_of
 from keras_prunelab._util._atomic import temporary_folder
+from keras_prunelab._util._notebook import paragraph, table
 from keras_prunelab._util._storage import sparse_bytes, width
 from keras_prunelab.layers._strip import without_wrappers
 
@@ -56,6 +57,14 @@ class Metrics:
     activation_bytes: int
     latency: dict[int, float]
     uncounted: tuple[str, ...]
+
+    def _repr_html_(self) -> str:
+        """The totals and the layers, for notebooks."""
+        totals = (
+            f"{self.parameters:,} parameters, {self.nonzeros:,} of them not zero; {self.bytes_compressed:,} of "
+            f"{self.bytes_dense:,} bytes; {self.macs_effective:,} of {self.macs:,} multiply-adds for one observation."
+        )
+        return paragraph(totals) + table(self.layers)
 
     def matlab(self) -> pd.DataFrame:
         """The layers with weights under the names of MATLAB's `estimateNetworkMetrics`.

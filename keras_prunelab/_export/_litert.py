@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_prunelab._backend import constants_in_litert, to_litert
 from keras_prunelab._errors import InvalidModelError, MissingBackendError
-from keras_prunelab._util._atomic import replacing
+from keras_prunelab._util._atomic import replace_whole
 from keras_prunelab.layers._strip import without_wrappers
 
 
@@ -59,7 +59,7 @@ def export_litert(model: keras.Model, path: str | os.PathLike[str]) -> int:
             f"The LiteRT file of model {model.name!r} would hold {kept:,} values that are not zero, though the model "
             f"has {most:,} such weights. Nothing was written."
         )
-    with replacing(target) as temporary:
+    with replace_whole(target) as temporary:
         temporary.write_bytes(content)
     return sum(nonzeros for _, nonzeros in constants)
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from keras_prunelab._errors import InvalidModelError
 from keras_prunelab._model._prunable import refuse_lora
-from keras_prunelab._util._atomic import replacing, temporary_folder
+from keras_prunelab._util._atomic import replace_whole, temporary_folder
 from keras_prunelab._util._hdf5 import check_hdf5
 from keras_prunelab.layers._strip import without_wrappers
 
@@ -82,7 +82,7 @@ def save_sparse(model: keras.Model, path: str | os.PathLike[str]) -> None:
     if target.suffix != ".keras":
         raise InvalidModelError(f"{os.fspath(path)} should end in .keras, as the files that Keras loads do.")
     refuse_lora(model)
-    with replacing(target) as temporary, temporary_folder() as folder:
+    with replace_whole(target) as temporary, temporary_folder() as folder:
         dense, members = folder / "dense.keras", folder / "members"
         without_wrappers(model).save(dense)
         with zipfile.ZipFile(dense) as archive:

@@ -10,7 +10,7 @@ from keras_prunelab._errors import InvalidModelError
 from ._rebuild import carry_over, in_memory, keep_frozen, known_objects, reason_for
 
 
-def copied(model: keras.Model) -> keras.Model:
+def copy_model(model: keras.Model) -> keras.Model:
     """Copy a model as saving and loading it would, in memory, with its compiled state and attributes.
 
     Args:

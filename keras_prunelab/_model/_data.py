@@ -45,7 +45,7 @@ class Batch:
         parts = (self.inputs, self.labels, self.weights)
         for start in range(0, len(self), size):
             chosen = slice(start, start + size)
-            yield Batch(*(sliced(part, chosen) for part in parts))
+            yield Batch(*(slice_batch(part, chosen) for part in parts))
 
     def require_finite(self) -> None:
         """Make sure that no number is NaN or infinite.
@@ -96,7 +96,7 @@ def source(data: Any) -> Source | None:
         count = int(data.cardinality())
         if count == -1:  # tf.data.INFINITE_CARDINALITY
             raise _endless("A tf.data.Dataset repeats for ever. Leave out repeat(), or add take(n).")
-        return _iterated(data, tells_length=count >= 0)
+        return _iterate(data, tells_length=count >= 0)
     if isinstance(data, Iterator):
         raise InvalidDataError(
             f"A {type(data).__name__} can be read only once, and nobody can see whether it ends. Give a function that "
@@ -108,7 +108,7 @@ def source(data: Any) -> Source | None:
         return Source(lambda: _returned(data), tells_length=False)
     if isinstance(data, list) and not (data and all(isinstance(each, tuple) for each in data)):
         return None
-    return _iterated(data, tells_length=_has_length(data)) if hasattr(data, "__iter__") else None
+    return _iterate(data, tells_length=_has_length(data)) if hasattr(data, "__iter__") else None
 
 
 # Functions and data sets that have come to their end once.
@@ -159,7 +159,7 @@ def batches(data: Any, size: int, *, labels: bool, model: Any = None) -> Iterato
         InvalidDataError: labels are missing, the lengths differ, the inputs do not fit the model, or there is nothing;
             the data has no end; or `size` is not a positive number.
     """
-    size = checked_batch_size(size)
+    size = check_batch_size(size)
     if data is None:
         raise InvalidDataError(f"There is no data; give data={'(inputs, labels)' if labels else 'inputs'}.")
     found = source(data)
@@ -200,7 +200,7 @@ def calibration_of(calibration: Any, **alias: Any) -> Any:
     return other if calibration is None else calibration
 
 
-def checked_batch_size(size: Any) -> int:
+def check_batch_size(size: Any) -> int:
     """Make sure that a number is the size of a batch.
 
     Raises:
@@ -229,7 +229,7 @@ def require_finite(what: str, array: NDArray[Any]) -> None:
         )
 
 
-def sliced(part: Any, chosen: slice) -> Any:
+def slice_batch(part: Any, chosen: slice) -> Any:
     """Some observations of one array or of several; None stays None."""
     return None if part is None else keras.tree.map_structure(lambda array: array[chosen], part)
 
@@ -269,11 +269,11 @@ def _endless(why: str) -> InvalidDataError:
     return InvalidDataError(f"The data never ends: {why}")
 
 
-def _iterated(data: Iterable[Any], *, tells_length: bool) -> Source:
-    return Source(lambda: iter(data) if tells_length else _counted(data), tells_length)
+def _iterate(data: Iterable[Any], *, tells_length: bool) -> Source:
+    return Source(lambda: iter(data) if tells_length else _count(data), tells_length)
 
 
-def _counted(given: Iterable[Any]) -> Iterator[Any]:
+def _count(given: Iterable[Any]) -> Iterator[Any]:
     for number, batch in enumerate(given):
         if number == MOST_BATCHES:
             raise _endless(
@@ -288,7 +288,7 @@ def _returned(function: Callable[[], Any]) -> Iterator[Any]:
     """The batches that a function returns, as a generator or in any other form."""
     made = function()
     if isinstance(made, Iterator):
-        return _counted(made)
+        return _count(made)
     found = source(made)
     return iter(made) if found is None else found.read()
 

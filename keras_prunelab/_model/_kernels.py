@@ -24,7 +24,7 @@ def is_custom(layer: Any) -> bool:
     return not type(layer).__module__.startswith("keras.") or type(layer).__name__ == "TorchModuleWrapper"
 
 
-def traced_kernel(variable: Any, chain: Sequence[Any]) -> bool | None:
+def trace_kernel(variable: Any, chain: Sequence[Any]) -> bool | None:
     """Whether a call uses a variable as the weights of a product: of a matmul, an einsum or a convolution.
 
     Each layer is called once, symbolically on TensorFlow and JAX, and without writing to its state.
@@ -39,13 +39,13 @@ def traced_kernel(variable: Any, chain: Sequence[Any]) -> bool | None:
     for layer in chain:
         if not is_custom(layer):
             continue
-        found = _traced(layer)
+        found = _trace_ids(layer)
         if found is not None:
             return id(variable) in found
     return None
 
 
-def _traced(layer: Any) -> frozenset[int] | None:
+def _trace_ids(layer: Any) -> frozenset[int] | None:
     """The ids of the variables of a layer that are kernels in its call; None where it could not be traced."""
     ids = tuple(map(id, layer.variables))
     known = _known.get(layer)
@@ -111,13 +111,13 @@ def kernels_of(recording: Recording, owners: Sequence[Hashable]) -> set[int] | N
                 (weights if is_weight else others).update(own)
             dependent.update(each.outputs)
         elif carried:
-            joined = _joined(each.kind == "product", carried, each.sizes, each.outputs, owners)
+            joined = _join(each.kind == "product", carried, each.sizes, each.outputs, owners)
             for key in each.outputs:
                 sources[key] = joined
     return weights - others
 
 
-def _joined(
+def _join(
     is_product: bool,
     carried: Mapping[Hashable, Mapping[int, bool]],
     sizes: Mapping[Hashable, int],

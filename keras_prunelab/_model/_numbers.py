@@ -85,7 +85,7 @@ def real_numbers(values: Any) -> list[float] | None:
     return found
 
 
-def checked_seed(seed: Any) -> int:
+def check_seed(seed: Any) -> int:
     """Make sure that a number is a seed.
 
     Raises:

@@ -69,7 +69,7 @@ def prunable(
     """
     if learnables not in ("weights", "all"):
         raise UnknownNameError(f"learnables={learnables!r} is unknown; it is 'weights' or 'all'.")
-    candidates, untrained = find(_checked(model))
+    candidates, untrained = find(_check(model))
     included = matcher(include, candidates, "include")
     excluded = matcher(exclude, candidates, "exclude")
     items: list[Prunable] = []
@@ -144,7 +144,7 @@ def weights_counted(
         UnknownNameError: as for `prunable`.
         NothingToPruneError: there is none of either.
     """
-    trained, states = find(_checked(model))
+    trained, states = find(_check(model))
     quantized = [whole for item in (*trained, *states) if (whole := quantized_kernel(item)) is not None]
     if not quantized:
         return prunable(model, include, exclude, learnables=learnables).items
@@ -170,12 +170,12 @@ def maskable(model: keras.Model) -> list[Prunable]:
     Raises:
         InvalidModelError: `model` is not a Keras model, or not built.
     """
-    trained, states = find(_checked(model))
+    trained, states = find(_check(model))
     every = [*trained, *(item for item in states if item.role == "mean")]
     return [item for item in every if reason_to_skip(item, "all") is None]
 
 
-def _checked(model: Any) -> Any:
+def _check(model: Any) -> Any:
     if not isinstance(model, keras.Model):
         raise InvalidModelError(
             f"A keras.Model was expected, not {type(model).__name__}; keras.saving.load_model loads a file."

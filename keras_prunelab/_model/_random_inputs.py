@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_prunelab._backend import traced
+from keras_prunelab._backend import trace_model
 from keras_prunelab._errors import InvalidDataError
 
 _FREE_LENGTHS = (16, 32, 64, 128, 224, 512, 1024, 2048, 4096)
@@ -42,7 +42,7 @@ def random_inputs(model: Any, *, like: Any = None) -> Any:
         return batch_of([_shape(symbol, 0) for symbol in model.inputs])
     last: Exception | None = None
     tried: list[int] = []
-    given, call = _given_shapes(model, like), traced(model)
+    given, call = _given_shapes(model, like), trace_model(model)
     for length in _FREE_LENGTHS if given is None else (0, *_FREE_LENGTHS):
         shapes = given if given is not None and length == 0 else [_shape(symbol, length) for symbol in model.inputs]
         if length and tried and max(map(math.prod, shapes)) > _MOST_NUMBERS:

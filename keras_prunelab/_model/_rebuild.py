@@ -15,8 +15,10 @@ from keras.src.saving.serialization_lib import SafeModeScope
 
 from keras_prunelab._errors import InvalidModelError, PruneLabError
 
+from ._state import assign_values
 
-def rebuilt(
+
+def rebuild(
     model: keras.Model,
     replace: Callable[[Any], Any],
     *,
@@ -56,7 +58,7 @@ def rebuilt(
 
     def renew(part: Any) -> Any:
         if id(part) not in made:
-            made[id(part)] = _cloned(part, renew, shape_of) if is_graph(part) else replace(part)
+            made[id(part)] = _clone(part, renew, shape_of) if is_graph(part) else replace(part)
             if made[id(part)] is inside:
                 options = {"name": part.name, "trainable": part.trainable, "dtype": part.dtype_policy}
                 made[id(part)] = keras.layers.TimeDistributed(renew(part.layer), **options)
@@ -111,7 +113,7 @@ def is_graph(layer: Any) -> bool:
     return graph and type(layer).call.__module__.startswith("keras.")
 
 
-def _cloned(model: Any, renew: Callable[[Any], Any], shape_of: Callable[[Any], Any]) -> Any:
+def _clone(model: Any, renew: Callable[[Any], Any], shape_of: Callable[[Any], Any]) -> Any:
     """A model of the same graph, with the layers that `renew` gives."""
 
     def new_input(symbol: Any) -> Any:  # or Keras would name the inputs after their tensors
@@ -220,8 +222,7 @@ def assign_all(layer: Any, values: Sequence[Any]) -> None:
             f"The copy of layer {layer.name!r} of class {type(layer).__name__} has other variables than the layer "
             "itself: its from_config does not make the layer that its get_config describes."
         )
-    for variable, value in zip(layer.variables, values, strict=True):
-        variable.assign(value)
+    assign_values(layer.variables, values)
     for each in layer._flatten_layers():
         if isinstance(each, keras.layers.Normalization):
             each.finalize_state()  # it computes with tensors that it makes of its weights

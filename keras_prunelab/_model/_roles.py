@@ -7,8 +7,9 @@ from typing import Any
 
 import keras
 
-from ._kernels import is_custom, traced_kernel
-from ._torch_modules import torch_axes, torch_role
+from keras_prunelab._backend import torch_module
+
+from ._kernels import is_custom, trace_kernel
 from ._variables import AxisRole, Masking, Prunable, Role
 
 # The last word of a variable's name ("recurrent_kernel") tells its role, in Keras' layers and most others.
@@ -89,7 +90,7 @@ def _role(variable: keras.Variable, chain: tuple[Any, ...]) -> Role:
         return "other"  # called kernels, but a Fourier basis
     if variable.name.startswith("lora_"):
         return "other"  # factors of what is added to a kernel: one of them is zero at first, and has to be trained
-    if isinstance(owner, keras.layers.TorchModuleWrapper) and (known := torch_role(owner, variable)) is not None:
+    if isinstance(owner, keras.layers.TorchModuleWrapper) and (known := _torch_role(owner, variable)) is not None:
         return known
     role = _ROLES.get(variable.name.rpartition("_")[2])
     if role is not None:
@@ -99,7 +100,7 @@ def _role(variable: keras.Variable, chain: tuple[Any, ...]) -> Role:
     if not is_custom(owner):
         return "kernel"
     # A custom layer may call its matrix anything; where no call can be traced, kernels are those of that name.
-    return "kernel" if traced_kernel(variable, chain) else "table"
+    return "kernel" if trace_kernel(variable, chain) else "table"
 
 
 def _axes(layer: Any, role: Role, shape: tuple[int, ...], variable: Any) -> tuple[AxisRole, ...]:
@@ -112,7 +113,7 @@ def _axes(layer: Any, role: Role, shape: tuple[int, ...], variable: Any) -> tupl
     if role != "kernel" or rank < 2:
         return (every,) * rank
     if isinstance(layer, keras.layers.TorchModuleWrapper):
-        return torch_axes(layer, variable)
+        return _torch_axes(layer, variable)
     if isinstance(layer, keras.layers.EinsumDense):
         left, output = layer.equation.split("->")
         return tuple("output" if letter in output else "input" for letter in left.split(",")[1])
@@ -122,3 +123,41 @@ def _axes(layer: Any, role: Role, shape: tuple[int, ...], variable: Any) -> tupl
         # Every pair (input channel, multiplier) makes a channel of its own.
         return (*space, "output", "output")
     return (*space, "input", "output")
+
+
+_NORMS = ("BatchNorm", "LayerNorm", "GroupNorm", "InstanceNorm", "RMSNorm", "SyncBatchNorm", "LazyBatchNorm")
+_RECURRENT = ("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell")
+
+
+def _torch_role(layer: Any, variable: Any) -> Role | None:
+    """The role of a variable of a `TorchModuleWrapper`; None where torch's module is not known."""
+    kind, name = torch_module(layer, variable)
+    if kind in ("Embedding", "EmbeddingBag"):
+        return "embedding"
+    if kind.startswith(_NORMS):
+        return {"weight": "gamma", "bias": "beta"}.get(name, "other")  # type: ignore[return-value]
+    if name.endswith("bias") or name.startswith(("bias_", "b_")):
+        return "bias"
+    if kind == "MultiheadAttention" and name in ("bias_k", "bias_v"):
+        return "other"
+    is_known = _is_convolution(kind) or kind in ("Linear", "Bilinear", "NonDynamicallyQuantizableLinear")
+    if is_known or kind in _RECURRENT or kind == "MultiheadAttention":
+        return "kernel" if len(variable.shape) >= 2 else "other"
+    return "other" if kind else None
+
+
+def _torch_axes(layer: Any, variable: Any) -> tuple[AxisRole, ...]:
+    """What the axes of a kernel of a `TorchModuleWrapper` count."""
+    kind, _ = torch_module(layer, variable)
+    one_space: AxisRole = "space"
+    space = (one_space,) * (len(variable.shape) - 2)
+    if kind == "Bilinear":
+        return ("output", "input", "input")
+    # Of a grouped transposed convolution the second axis counts the outputs of one group only.
+    if "Transpose" in kind:
+        return ("input", "output", *space)
+    return ("output", "input", *space)
+
+
+def _is_convolution(kind: str) -> bool:
+    return kind.removeprefix("Lazy").startswith("Conv")

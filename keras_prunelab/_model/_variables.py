@@ -11,9 +11,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._backend import protected, read
+from keras_prunelab._backend import protect, read
 from keras_prunelab._errors import InvalidModelError
-from keras_prunelab._util._arrays import all_finite, masked
+from keras_prunelab._util._arrays import all_finite, mask_with
 
 Role: TypeAlias = Literal["kernel", "bias", "gamma", "beta", "mean", "embedding", "table", "other"]
 AxisRole: TypeAlias = Literal["space", "input", "output", "other"]
@@ -88,7 +88,7 @@ class Prunable:
         """
         if self.mask is not None:
             return self.value()
-        return self._finite(protected(self.variable))
+        return self._finite(protect(self.variable))
 
     def raw_value(self) -> NDArray[np.floating[Any]]:
         """A copy of the variable itself, whatever a mask hides of it.
@@ -110,7 +110,7 @@ class Prunable:
     def _masked(self) -> NDArray[Any]:
         value = self._array()
         if self.mask is not None:
-            value = masked(value, np.array(keras.ops.convert_to_numpy(self.mask), np.bool_))
+            value = mask_with(value, np.array(keras.ops.convert_to_numpy(self.mask), np.bool_))
         return value
 
     def _finite(self, value: NDArray[Any]) -> NDArray[np.floating[Any]]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_solve, lapack
 
 from keras_prunelab._errors import InvalidDataError
-from keras_prunelab._select._lowest import lowest, marked
+from keras_prunelab._select._lowest import lowest, mark
 
 from ._gram import DAMPING, Matrix, check_inputs, pull, singular
 from ._solve import Flags, check_mask
@@ -77,9 +77,9 @@ def solve_blocked(
     def follow(first: int) -> None:
         columns = slice(first, first + _COLUMNS)
         start = factor.best(weights[:, columns], None if cross is None else cross @ weights[:, columns])
-        gone = ~mask[factor.places, columns]
-        start -= _change(factor, start, lambda rows, _: gone[rows], _BLOCK)
-        start[gone] = 0.0
+        pruned = ~mask[factor.places, columns]
+        start -= _change(factor, start, lambda rows, _: pruned[rows], _BLOCK)
+        start[pruned] = 0.0
         result[factor.places, columns] = start
 
     run(follow, range(0, weights.shape[1], _COLUMNS))
@@ -89,7 +89,7 @@ def solve_blocked(
 def choose_blocked(
     gram: Matrix,
     weights: NDArray[np.floating],
-    gone: int | tuple[int, int],
+    pruned: int | tuple[int, int],
     *,
     stays: Flags | None = None,
     damping: float = DAMPING,
@@ -99,7 +99,7 @@ def choose_blocked(
     Args:
         gram: H = X'X / samples, n x n.
         weights: n x m, one column an output.
-        gone: how many weights of the layer go; or N and M: of every M inputs N stay for each output.
+        pruned: how many weights of the layer go; or N and M: of every M inputs N stay for each output.
         stays: n booleans, True for an input that never goes, such as a bias. These are decided last.
         damping: a share of the mean of H's diagonal, at least 0.
 
@@ -116,7 +116,7 @@ def choose_blocked(
     taken = np.zeros(start.shape, np.bool_)
     np.square(start[:free] * factor.diagonal[:free, None], out=costs[:free])
     costs[:free][dead[:free]] = 0.0
-    choose, length = _chooser(gone, costs[:free])
+    choose, length = _chooser(pruned, costs[:free])
 
     def decide(rows: slice, now: Matrix) -> Flags:
         own = slice(rows.start, min(rows.stop, free))
@@ -136,24 +136,24 @@ def multiply_adds(inputs: int, outputs: int) -> float:
     return float(inputs) ** 2 * (inputs / 6 + outputs / 2)
 
 
-def _chooser(gone: int | tuple[int, int], initial: Matrix) -> tuple[_Decide, int]:
+def _chooser(pruned: int | tuple[int, int], initial: Matrix) -> tuple[_Decide, int]:
     """What decides which weights go, and how many inputs it decides on at once."""
     free, outputs = initial.shape
-    if isinstance(gone, tuple):
-        n, m = gone
+    if isinstance(pruned, tuple):
+        n, m = pruned
         if not 0 < n < m or free % m:
             raise InvalidDataError(f"Of {free} inputs, {n} of every {m} cannot stay: give 0 < N < M, a divisor of all.")
         return lambda _, costs: np.argsort(np.argsort(costs, axis=0, kind="stable"), axis=0) < m - n, m
-    if not 0 <= gone <= initial.size:
-        raise InvalidDataError(f"{gone} weights are to go of a layer that has {initial.size}.")
+    if not 0 <= pruned <= initial.size:
+        raise InvalidDataError(f"{pruned} weights are to go of a layer that has {initial.size}.")
     # How many go among the inputs of a block is what a ranking of all weights at the start says.
-    (places,) = lowest([initial.ravel()], [np.ones(initial.size, np.bool_)], gone)
+    (places,) = lowest([initial.ravel()], [np.ones(initial.size, np.bool_)], pruned)
     counts = np.bincount(places // (outputs * _BLOCK), minlength=-(-free // _BLOCK)) if outputs else [0]
 
     def choose(rows: slice, costs: Matrix) -> Flags:
         need = int(counts[rows.start // _BLOCK])
         (own,) = lowest([costs.ravel()], [np.ones(costs.size, np.bool_)], need)
-        return marked(own, costs.size).reshape(costs.shape)
+        return mark(own, costs.size).reshape(costs.shape)
 
     return choose, _BLOCK
 
@@ -178,11 +178,11 @@ def _change(factor: _Factor, start: Matrix, decide: _Decide, length: int) -> Mat
                 chosen = slice(begin, min(begin + length, stop))
                 own = slice(begin - first, chosen.stop - first)
                 now = np.square(start[chosen] * factor.diagonal[chosen, None] + pressure[own])
-                gone = decide(chosen, now)
+                pruned = decide(chosen, now)
             for place in range(begin, end):
                 row = rows[place - first]
                 total = pressure[place - first] + row[begin:place] @ change[begin:place]
-                change[place] = np.where(gone[place - chosen.start], start[place], -total / row[place])
+                change[place] = np.where(pruned[place - chosen.start], start[place], -total / row[place])
     return change
 
 

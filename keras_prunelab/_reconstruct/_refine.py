@@ -67,7 +67,7 @@ def refine(
         gained = np.zeros(len(size))
         for _ in range(steps):
             product = np.where(kept, gram @ direction + amount * direction, 0.0)
-            length = _divided(size, np.einsum("ij,ij->j", direction, product))
+            length = _divide(size, np.einsum("ij,ij->j", direction, product))
             new += length * direction
             left -= length * product
             gain = length * size
@@ -76,7 +76,7 @@ def refine(
                 break
             scaled = left * scale
             before, size = size, np.einsum("ij,ij->j", left, scaled)
-            direction *= _divided(size, before)
+            direction *= _divide(size, before)
             direction += scaled
         result[:, columns] = new
 
@@ -84,6 +84,6 @@ def refine(
     return result
 
 
-def _divided(numerator: Matrix, denominator: Matrix) -> Matrix:
+def _divide(numerator: Matrix, denominator: Matrix) -> Matrix:
     """A ratio for each output; 0 where nothing is left to gain."""
     return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from keras_prunelab._errors import InvalidDataError, InvalidSparsityError, UnknownNameError
-from keras_prunelab._select._lowest import lowest, marked
+from keras_prunelab._select._lowest import lowest, mark
 from keras_prunelab._select._selection import pruned_count
 
 from ._gram import Matrix
@@ -53,8 +53,8 @@ def masks_at(costs: Sequence[Matrix], sparsity: float, share: Share = "global") 
     if len(own) != len(flat) or not all(0 <= each <= 1 for each in own):
         raise InvalidSparsityError(f"{len(flat)} layers have a sparsity in [0, 1] each, not {own!r}.")
     if isinstance(share, str) and share == "global":
-        gone = lowest(flat, is_open, pruned_count(sparsity, sum(sizes))) if flat else []
+        pruned = lowest(flat, is_open, pruned_count(sparsity, sum(sizes))) if flat else []
     else:
         counts = map(pruned_count, own, sizes)
-        gone = [lowest([part], [free], count)[0] for part, free, count in zip(flat, is_open, counts, strict=True)]
-    return [~marked(places, each.size).reshape(np.shape(each)) for places, each in zip(gone, costs, strict=True)]
+        pruned = [lowest([part], [free], count)[0] for part, free, count in zip(flat, is_open, counts, strict=True)]
+    return [~mark(places, each.size).reshape(np.shape(each)) for places, each in zip(pruned, costs, strict=True)]

@@ -15,7 +15,7 @@ from scipy.linalg import solve_triangular
 
 from keras_prunelab._errors import InvalidMaskError
 
-from ._gram import DAMPING, Matrix, check_inputs, damped, inverse, pull, singular
+from ._gram import DAMPING, Matrix, check_inputs, damp, inverse, pull, singular
 from ._threads import run
 
 Flags = NDArray[np.bool_]
@@ -45,7 +45,7 @@ def solve(
         InvalidDataError: H does not fit or is singular.
     """
     check_mask(gram, weights, mask)
-    whole = damped(gram, damping)
+    whole = damp(gram, damping)
     old = np.asarray(weights, np.float64)
     target = whole @ old if cross is None else cross @ old + pull(gram, damping)[:, None] * old
     groups = equal_columns(mask)
@@ -110,8 +110,8 @@ class Work:
 
 def _costs(inputs: int, kept: Any, width: Any) -> tuple[Any, Any]:
     """What a group of so many columns costs by what it keeps, and by what it has lost."""
-    gone = inputs - kept
-    return kept**3 / 3 + kept**2 * width, gone**3 / 3 + (gone**2 + inputs * gone) * width
+    pruned = inputs - kept
+    return kept**3 / 3 + kept**2 * width, pruned**3 / 3 + (pruned**2 + inputs * pruned) * width
 
 
 @dataclass(frozen=True)
@@ -126,9 +126,9 @@ class _Removal:
         inverted = inverse(whole.copy())
         return cls(inverted, old if exact else inverted @ target)
 
-    def without(self, gone: Flags, columns: NDArray[np.intp]) -> Matrix:
+    def without(self, pruned: Flags, columns: NDArray[np.intp]) -> Matrix:
         """Optimal Brain Surgeon for a set of weights: w - G_:R (G_RR)^-1 w_R with G the inverse of H."""
-        places = np.flatnonzero(gone)
+        places = np.flatnonzero(pruned)
         best = self.best[:, columns]
         result = best - self.inverted[:, places] @ _positive_solve(self.inverted, places, best[places])
         result[places] = 0.0

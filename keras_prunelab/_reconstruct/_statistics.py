@@ -145,13 +145,13 @@ def _collect_group(
         empty = False
         batch.require_finite()
         if pruned is None:
-            with _observed(layers, [each.see for each in statistics]):
+            with _observe(layers, [each.see for each in statistics]):
                 model(batch.inputs, training=False)
             continue
         calls: list[list[Seen]] = [[] for _ in layers]
-        with _observed(layers, [each.append for each in calls]):
+        with _observe(layers, [each.append for each in calls]):
             model(batch.inputs, training=False)
-        with _observed(twins, [_beside(own, each.see) for own, each in zip(calls, statistics, strict=True)]):
+        with _observe(twins, [_beside(own, each.see) for own, each in zip(calls, statistics, strict=True)]):
             pruned(batch.inputs, training=False)
     if empty:
         raise InvalidDataError("There is no calibration data; give some hundred inputs without labels.")
@@ -186,7 +186,7 @@ def _beside(calls: list[Seen], see: Callable[[Seen], None]) -> Callable[[Seen], 
 
 
 @contextlib.contextmanager
-def _observed(layers: Sequence[Any], sees: Sequence[Callable[[Seen], None]]) -> Iterator[None]:
+def _observe(layers: Sequence[Any], sees: Sequence[Callable[[Seen], None]]) -> Iterator[None]:
     """Let layers show what they are called with."""
     try:
         for layer, see in zip(layers, sees, strict=True):

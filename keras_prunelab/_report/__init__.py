@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._plots import save_plots
+from ._plots import export_plots
 from ._report import report
 
-__all__ = ["report", "save_plots"]
+__all__ = ["export_plots", "report"]

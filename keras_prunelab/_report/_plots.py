@@ -174,7 +174,7 @@ def break_figure(result: SweepResult, choice: Choice, limits: tuple[float, float
     return figure
 
 
-def save_plots(result: SweepResult, choice: Choice | None, folder: str | os.PathLike[str]) -> list[Path]:
+def export_plots(result: SweepResult, choice: Choice | None, folder: str | os.PathLike[str]) -> list[Path]:
     """Write every plot as a PNG of 200 dots per inch, for a document of your own.
 
     Args:
@@ -187,7 +187,7 @@ def save_plots(result: SweepResult, choice: Choice | None, folder: str | os.Path
         `filters.png` (where there are filters) and `blocks.png`.
 
     Examples:
-        `kpl.save_plots(result, result.choose(max_drop=0.01), "plots")`
+        `kpl.export_plots(result, result.choose(max_drop=0.01), "plots")`
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

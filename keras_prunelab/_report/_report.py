@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, get_args
 import pandas as pd
 
 from keras_prunelab._errors import UnknownNameError
-from keras_prunelab._sweep._files import loaded_from
-from keras_prunelab._util._atomic import refuse_to_overwrite, replacing
+from keras_prunelab._sweep._files import load_from
+from keras_prunelab._util._atomic import refuse_to_overwrite, replace_whole
 
 from . import _html, _pdf, _word
 from ._compose import Given, compose
@@ -80,18 +80,18 @@ def report(
         `kpl.report(result, result.choose(max_drop=0.01), "lab.docx", title="Lab 5", author="A. Student")`
     """
     target = Path(path)
+    refuse_to_overwrite(load_from(result), target)
     write = WRITERS.get(target.suffix.lower())
     if write is None:
         raise UnknownNameError(f"A report is a {', '.join(WRITERS)} file, but got {os.fspath(path)!r}.")
     if paper not in get_args(Paper):
         raise UnknownNameError(f"paper is 'a4' or 'letter', but got {paper!r}.")
-    refuse_to_overwrite(loaded_from(result), target)
     given = Given(
         title, author, course, _date(date), notes, files, paper, network_summary, loading=loading, command=command
     )
     content = write(compose(result, choice, given))
     target.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(target) as temporary:
+    with replace_whole(target) as temporary:
         temporary.write_bytes(content)
     return target
 

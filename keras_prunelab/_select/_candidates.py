@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._model._variables import Prunable
-from keras_prunelab._util._arrays import masked
+from keras_prunelab._util._arrays import mask_with
 
 from ._granularity import Granularity
-from ._lowest import Places, lowest, lowest_units, marked
+from ._lowest import Places, lowest, lowest_units, mark
 
 
 class Candidates:
@@ -27,7 +27,7 @@ class Candidates:
         norm: how the scores of a unit's weights are joined: 1 for their sum, 2 for the Euclidean norm.
 
     Attributes:
-        gone: how many weights the masks have pruned already.
+        pruned: how many weights the masks have pruned already.
     """
 
     def __init__(
@@ -43,12 +43,12 @@ class Candidates:
         parts = [
             _weights(item, scores[item.path], kept[item.path], grain)
             if units is None
-            else _joined(units, scores[item.path], kept[item.path], grain, norm)
+            else _join(units, scores[item.path], kept[item.path], grain, norm)
             for item, units in zip(group, self._units, strict=True)
         ]
         self._scores, self._is_open, self._sizes = (list(column) for column in zip(*parts, strict=True))
         self._taken: Places = [np.empty(0, np.intp) for _ in group]
-        self.gone = sum(kept[item.path].size - int(np.count_nonzero(kept[item.path])) for item in group)
+        self.pruned = sum(kept[item.path].size - int(np.count_nonzero(kept[item.path])) for item in group)
 
     def bound(self, least: int, most: int) -> None:
         """Let the lowest units go in any case, and the highest in no case.
@@ -58,7 +58,7 @@ class Candidates:
             most: how many can go at all.
         """
         allowed, forced = _lowest([self], most), _lowest([self], least)
-        self._is_open = [marked(places, len(part)) for places, part in zip(allowed, self._scores, strict=True)]
+        self._is_open = [mark(places, len(part)) for places, part in zip(allowed, self._scores, strict=True)]
         self._scores = [part.copy() for part in self._scores]
         for part, places in zip(self._scores, forced, strict=True):
             part[places] = -np.inf
@@ -71,7 +71,7 @@ class Candidates:
             if units is None:
                 mask.reshape(-1)[places] = False
             else:
-                mask &= ~marked(places, len(scores))[units]
+                mask &= ~mark(places, len(scores))[units]
             masks[item.path] = mask
         return masks
 
@@ -104,10 +104,10 @@ def _weights(
     return floats.reshape(-1), is_open.reshape(-1), None
 
 
-def _joined(
+def _join(
     units: NDArray[np.int64], scores: NDArray[Any], kept: NDArray[np.bool_], grain: Granularity, norm: int
 ) -> tuple[NDArray[Any], NDArray[np.bool_], NDArray[np.int64]]:
-    flat = masked(scores.astype(np.float64), kept).reshape(-1)
+    flat = mask_with(scores.astype(np.float64), kept).reshape(-1)
     sizes = np.bincount(units.reshape(-1), weights=kept.reshape(-1)).astype(np.int64)
     powers = flat if norm == 1 else np.abs(flat) ** norm
     totals = np.asarray(np.bincount(units.reshape(-1), weights=powers) ** (1 / norm))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from keras_prunelab._errors import InvalidSparsityError, UnknownNameError
 from keras_prunelab._model._numbers import whole_number
 from keras_prunelab._model._variables import AxisRole, Prunable
-from keras_prunelab._util._arrays import masked
+from keras_prunelab._util._arrays import mask_with
 
 GranularityLike: TypeAlias = "str | tuple[int, int] | Granularity"
 
@@ -63,10 +63,10 @@ class Granularity:
         if self.kind in ("weight", "n:m"):
             return None
         if self.kind == "channel":
-            return _numbered(item, {"output": 1})
+            return _number(item, {"output": 1})
         lengths = self.pair if self.kind == "block" else (1, 1)
         steps: dict[AxisRole, int] = {"input": lengths[0], "output": lengths[1]}
-        return _numbered(item, steps | ({"space": 1, "other": 1} if self.kind == "block" else {}))
+        return _number(item, steps | ({"space": 1, "other": 1} if self.kind == "block" else {}))
 
     def protected(self, item: Prunable, scores: NDArray[Any], kept: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
         """Which weights of a variable never go: the N best of every M that are kept. None where all may."""
@@ -75,7 +75,7 @@ class Granularity:
         n, m = self.pair
         inputs = [axis for axis, role in enumerate(item.axes) if role == "input"]
         last = range(-len(inputs), 0)
-        rows = np.moveaxis(masked(scores, kept, -np.inf), inputs, last)
+        rows = np.moveaxis(mask_with(scores, kept, -np.inf), inputs, last)
         # Of equal scores those that stand first go, here as everywhere.
         order = np.argsort(rows.reshape(-1, m), axis=1, kind="stable")
         best = np.zeros(order.shape, np.bool_)
@@ -136,7 +136,7 @@ def _has_input(item: Prunable) -> bool:
     return "input" in item.axes
 
 
-def _numbered(item: Prunable, steps: dict[AxisRole, int]) -> NDArray[np.int64]:
+def _number(item: Prunable, steps: dict[AxisRole, int]) -> NDArray[np.int64]:
     """Number the units: axes of one role run together as one, cut every so many; other axes are not cut."""
     number = np.zeros(item.shape, np.int64)
     for role, step in steps.items():

@@ -75,7 +75,7 @@ def lowest_units(scores: Parts, is_open: Parts, sizes: Parts, need: int) -> Plac
     ]
 
 
-def marked(places: NDArray[np.intp], size: int) -> NDArray[np.bool_]:
+def mark(places: NDArray[np.intp], size: int) -> NDArray[np.bool_]:
     """Turn places into booleans.
 
     Args:

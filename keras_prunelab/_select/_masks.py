@@ -7,7 +7,7 @@ import os
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import keras
 import numpy as np
@@ -16,13 +16,18 @@ from numpy.typing import NDArray
 from keras_prunelab._errors import InvalidMaskError
 from keras_prunelab._model._prunable import maskable, prunable
 from keras_prunelab._model._variables import Prunable, Prunables
-from keras_prunelab._util._arrays import masked
-from keras_prunelab._util._atomic import replacing
+from keras_prunelab._util._arrays import mask_with
+from keras_prunelab._util._atomic import replace_whole
+
+Mask: TypeAlias = NDArray[np.bool_]
+"""True where a weight is kept; of the shape of its variable."""
+Masks: TypeAlias = Mapping[str, Mask]
+"""Masks by the paths of their variables."""
 
 _FORMAT = "keras_prunelab masks 1"
 
 
-class MaskSet(Mapping[str, NDArray[np.bool_]]):
+class MaskSet(Mapping[str, Mask]):
     """The masks of a model's variables: `True` where a weight is kept.
 
     A mapping from variable path to a boolean array of the variable's shape. It cannot be changed.
@@ -172,7 +177,7 @@ class MaskSet(Mapping[str, NDArray[np.bool_]]):
         """
         for path, item in self.variables(model).items():
             value = keras.ops.convert_to_numpy(item.variable)
-            item.variable.assign(masked(value, self[path]))
+            item.variable.assign(mask_with(value, self[path]))
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -200,7 +205,7 @@ class MaskSet(Mapping[str, NDArray[np.bool_]]):
         """
         header = json.dumps({"format": _FORMAT, "shapes": self.shapes})
         bits = self.packed()
-        with replacing(path) as temporary, temporary.open("wb") as file:
+        with replace_whole(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, header=np.array(header), bits=bits)
 
     @classmethod

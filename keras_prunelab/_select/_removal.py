@@ -43,7 +43,7 @@ def removal_levels(parts: Sequence[Scores], counts: Sequence[int], ties: Ties = 
             0, as MATLAB's example does.
 
     Returns:
-        For each array one of its shape: the index of the first level at which the weight is gone, `len(counts)` where
+        For each array one of its shape: the index of the first level at which the weight is pruned, `len(counts)` where
         it stays at all of them.
     """
     wanted = np.asarray(counts, dtype=np.int64)

@@ -10,20 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._errors import InvalidDataError, UnknownNameError
-from keras_prunelab._util._arrays import masked
-from keras_prunelab.scores import Score, ScoreContext, checked_scores
+from keras_prunelab._util._arrays import mask_with
+from keras_prunelab.scores import Score, ScoreContext, check_scores
 
 from ._allocation import Allocation
 from ._conventions import Convention
 from ._granularity import Granularity
 from ._level_masks import LevelMasks, NestedMasks, PackedMasks
-from ._masks import MaskSet
+from ._masks import Masks, MaskSet
 from ._removal import Levels, removal_levels
 from ._selection import pruned_count, select, sparsities_of_rounds
 
-Progress: TypeAlias = Callable[[int, int], None]
+OnStep: TypeAlias = Callable[[int, int], None]
 Values: TypeAlias = Mapping[str, NDArray[Any]]
-Masks: TypeAlias = dict[str, NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Search:
     convention: Convention
     share: Allocation
     grain: Granularity
-    on_level: Progress | None
+    on_level: OnStep | None
 
     def __post_init__(self) -> None:
         check_together(self.convention, self.share, self.grain)
@@ -96,10 +95,10 @@ class Search:
             )
         ):
             return kept  # nothing more is to go: the scores would not be used
-        scores = self._scores({path: masked(self.dense.values[path], mask) for path, mask in kept.items()})
+        scores = self._scores({path: mask_with(self.dense.values[path], mask) for path, mask in kept.items()})
         if exact:
             return self._select(scores, sparsity, kept)
-        # MATLAB's rule sees to it itself that what is gone stays gone.
+        # MATLAB's rule sees to it itself that what is pruned stays pruned.
         return {path: gone_at > 0 for path, gone_at in self._removal(scores, [sparsity]).items()}
 
     def _select(self, scores: Values, sparsity: float, kept: Masks | None = None) -> Masks:
@@ -114,7 +113,7 @@ class Search:
         )
 
     def _scores(self, values: Values) -> Values:
-        scores = checked_scores(self.score, self.dense.at(values))
+        scores = check_scores(self.score, self.dense.at(values))
         if self.convention.ties == "matlab":
             for path, found in scores.items():
                 if found.size and found.min() < 0:

@@ -25,7 +25,7 @@ from ._granularity import Granularity, GranularityLike
 _MOST_LEVELS = np.iinfo(np.uint16).max
 
 
-def checked_sparsities(sparsities: float | ArrayLike) -> tuple[float, ...]:
+def check_sparsities(sparsities: float | ArrayLike) -> tuple[float, ...]:
     """Sort the levels of a sweep and make sure that each is one.
 
     Args:
@@ -101,7 +101,7 @@ def check(prunables: Prunables, sparsity: float, scope: Scope, granularity: Gran
     rules, grain = _allocation.get(scope), _granularity.get(granularity)
     grain.check(prunables)
     groups = rules.groups(prunables, in_channels=grain.kind == "channel")
-    _checked_count(pruned_count(sparsity, prunables.total), prunables.total, *_limits(rules, grain, groups))
+    _check_count(pruned_count(sparsity, prunables.total), prunables.total, *_limits(rules, grain, groups))
 
 
 def select(
@@ -125,7 +125,7 @@ def select(
         scope: a rule or an `Allocation`.
         granularity: what goes as a whole.
         norm: the score of a unit is this norm of its weights' scores: 1 for their sum, 2 for the Euclidean one.
-        kept: the masks so far: what is gone stays gone, and counts.
+        kept: the masks so far: what is pruned stays pruned, and counts.
 
     Returns:
         The masks, by path: True where a weight is kept.
@@ -137,21 +137,21 @@ def select(
     masks = kept or {item.path: np.ones(item.shape, np.bool_) for item in prunables}
     groups = rules.groups(prunables, in_channels=grain.kind == "channel")
     candidates = [Candidates(group, scores, masks, grain, norm) for group in groups]
-    gone = np.array([each.gone for each in candidates])
+    pruned = np.array([each.pruned for each in candidates])
     if rules.rule == "layer" and not rules.is_limited:
         for group, each in zip(groups, candidates, strict=True):
-            take([each], pruned_count(sparsity, sum(item.size for item in group)) - each.gone)
-    elif (need := pruned_count(sparsity, prunables.total) - int(gone.sum())) > 0:
+            take([each], pruned_count(sparsity, sum(item.size for item in group)) - each.pruned)
+    elif (need := pruned_count(sparsity, prunables.total) - int(pruned.sum())) > 0:
         low, high = _limits(rules, grain, groups)
-        _checked_count(need + int(gone.sum()), prunables.total, low, high)
-        low, high = np.maximum(low, gone) - gone, np.maximum(high, gone) - gone
+        _check_count(need + int(pruned.sum()), prunables.total, low, high)
+        low, high = np.maximum(low, pruned) - pruned, np.maximum(high, pruned) - pruned
         if rules.rule == "global":
             if rules.is_limited:
                 for each, least, most in zip(candidates, low.tolist(), high.tolist(), strict=True):
                     each.bound(least, most)
             take(candidates, need)
         else:
-            targets = rules.targets(groups, need + int(gone.sum())) - gone
+            targets = rules.targets(groups, need + int(pruned.sum())) - pruned
             counts = _allocation.fill(targets, low, high, max(need, int(low.sum())))
             for each, count in zip(candidates, counts.tolist(), strict=True):
                 take([each], count)
@@ -165,7 +165,7 @@ def _limits(
     return low, np.minimum(high, [sum(grain.most(item) for item in group) for group in groups])
 
 
-def _checked_count(count: int, total: int, low: NDArray[np.int64], high: NDArray[np.int64]) -> None:
+def _check_count(count: int, total: int, low: NDArray[np.int64], high: NDArray[np.int64]) -> None:
     if not low.sum() <= count <= high.sum():
         raise InvalidSparsityError(
             f"A sparsity of {count / total:.6g} is out of reach: granularity and limits of the layers allow from "

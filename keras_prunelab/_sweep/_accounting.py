@@ -66,14 +66,14 @@ class Accounting:
         Args:
             zeros: how many weights of each variable are zero.
         """
-        gone = sum(zeros.values())
+        zero = sum(zeros.values())
         parameters = self.total + self.other_parameters
         macs = self.macs - sum(self.uses.get(path, 0) * count for path, count in zeros.items())
         return {
-            "zeros": gone,
-            "kept": self.total - gone,
+            "zeros": zero,
+            "kept": self.total - zero,
             "total": self.total,
-            "compression_ratio": parameters / (parameters - gone) if parameters > gone else math.inf,
+            "compression_ratio": parameters / (parameters - zero) if parameters > zero else math.inf,
             "speedup": (self.macs / macs if macs else math.inf) if self.macs else math.nan,
             "bytes": self.other_bytes + sum(self._bytes(path, zeros.get(path, 0)) for path in self.sizes),
         }

@@ -32,7 +32,7 @@ class BatchSize(NamedTuple):
     pieces: int = 1
 
 
-def estimated(model: keras.Model, data: Observations) -> int:
+def estimate(model: keras.Model, data: Observations) -> int:
     """The size with which the largest activation of a batch fits `ACTIVATION_BYTES`."""
     return int(min(np.clip(ACTIVATION_BYTES // largest_activation(model, data), MIN_BATCH, MAX_BATCH), len(data)))
 
@@ -45,7 +45,7 @@ def candidates(model: keras.Model, data: Observations, passes: int) -> tuple[int
         data: the observations.
         passes: how many passes over them are to come.
     """
-    guess = estimated(model, data)
+    guess = estimate(model, data)
     # Sequences come in batches of one length, and a size means little there.
     if not data.is_held or (isinstance(data, Samples) and not isinstance(data.inputs, np.ndarray)):
         return (guess,)
@@ -70,7 +70,7 @@ def quickest(sizes: Sequence[int], run: Callable[[BatchSize], Any], observations
     compiling, seconds = 0.0, dict[BatchSize, float]()
     for size in map(BatchSize, sizes):
         if not seconds or compiles_for_each_length():
-            compiling = _timed(run, size)
+            compiling = _time(run, size)
         seconds[size] = _each(run, size)
     best = min(seconds, key=seconds.__getitem__)
     if pieces > 1 and 2 * compiling <= _SHARE * observations * seconds[best]:
@@ -96,10 +96,10 @@ def largest_activation(model: keras.Model, data: Observations) -> int:
 
 
 def _each(run: Callable[[BatchSize], Any], size: BatchSize) -> float:
-    return min(_timed(run, size) for _ in range(_REPEATS)) / size.size
+    return min(_time(run, size) for _ in range(_REPEATS)) / size.size
 
 
-def _timed(run: Callable[[BatchSize], Any], size: BatchSize) -> float:
+def _time(run: Callable[[BatchSize], Any], size: BatchSize) -> float:
     begun = time.perf_counter()
     run(size)
     return time.perf_counter() - begun

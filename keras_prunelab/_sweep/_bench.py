@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._model._copy import copied
+from keras_prunelab._model._copy import copy_model
 from keras_prunelab._select._masks import MaskSet
 
 from ._data import Observations
@@ -18,7 +18,7 @@ from ._evaluate import Evaluator, Measured, MetricLike
 from ._finetune import Trainer
 from ._metric import Metric
 from ._paired import Answers
-from ._plan import Arm
+from ._plan import Curve
 from ._pruning import Pruning
 from ._weights import MaskedWeights
 
@@ -76,7 +76,7 @@ class Task:
         data: the observations.
         pruning: how it is pruned.
         metrics: what to measure.
-        arms: the curves, which points name by their number.
+        curves: the curves, which points name by their number.
         calibration: what scores are computed on; None for the data itself.
         passes: how many points are to come.
         batch_size: how many observations are computed at once; None for as many as is quickest.
@@ -86,7 +86,7 @@ class Task:
     data: Observations
     pruning: Pruning
     metrics: Sequence[MetricLike] | None
-    arms: tuple[Arm, ...]
+    curves: tuple[Curve, ...]
     calibration: Any
     passes: int
     batch_size: int | None = None
@@ -94,7 +94,7 @@ class Task:
     @property
     def trains(self) -> bool:
         """Whether some points are trained."""
-        return any(arm.finetune is not None for arm in self.arms)
+        return any(curve.finetune is not None for curve in self.curves)
 
 
 class Bench:
@@ -110,7 +110,7 @@ class Bench:
         self._task = task
         self._model, self._pruning = task.model, task.pruning
         if task.trains:
-            self._model = copied(task.model)
+            self._model = copy_model(task.model)
             self._pruning = task.pruning.of_copy(task.model, self._model)
         self._trainer = Trainer(self._model, self._pruning.prunables) if task.trains else None
         self._weights = MaskedWeights(task.pruning.touched(task.model, self._model))
@@ -149,24 +149,24 @@ class Bench:
         """
         if not self._is_measured:  # a worker, or a sweep that goes on, has yet to see what it compares with
             self.dense()
-        arm = self._task.arms[number]
-        if arm.finetune is None:
+        curve = self._task.curves[number]
+        if curve.finetune is None:
             if self._trained:
                 self.restore()
             self._weights.apply(self._completed(masks()))
             return self._outcome()
         if self._trainer is None:  # a task with such a curve has one
-            raise AssertionError(arm)
+            raise AssertionError(curve)
         self.restore()
         self._trained = True
-        if arm.finetune.rounds == 1:
-            self._trainer.train(arm.finetune, level, arm.seed, lambda _kept, _sparsity: masks())
+        if curve.finetune.rounds == 1:
+            self._trainer.train(curve.finetune, level, curve.seed, lambda _kept, _sparsity: masks())
             return self._outcome()
         found = self._trainer.train(
-            arm.finetune,
+            curve.finetune,
             level,
-            arm.seed,
-            lambda kept, sparsity: self._pruning.further(arm, self._model, self._task.calibration, kept, sparsity),
+            curve.seed,
+            lambda kept, sparsity: self._pruning.further(curve, self._model, self._task.calibration, kept, sparsity),
         )
         return self._outcome(found.packed())
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from keras_prunelab._errors import InvalidSparsityError, NoTradeOffError, UnknownNameError
+from keras_prunelab._util._notebook import paragraph
 
 from ._metric import Metric, percent
 
@@ -30,6 +31,7 @@ class Choice:
         seed: the seed of that row.
         std: the sample standard deviation of the metric over the seeds; 0 for a single one.
         curve: the name of the curve, as in `SweepResult.scores`; by default that of the score.
+        metric_name: what was measured, as the column of `SweepResult.table` is called.
     """
 
     score: str
@@ -44,9 +46,30 @@ class Choice:
     seed: int = 0
     std: float = 0.0
     curve: str = ""
+    metric_name: str = "accuracy"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "curve", self.curve or self.score)
+
+    @property
+    def metric(self) -> float:
+        """The metric's value at this point, whatever was measured: the same number as `accuracy`."""
+        return self.accuracy
+
+    @property
+    def dense_metric(self) -> float:
+        """The metric of the network before pruning: the same number as `dense_accuracy`."""
+        return self.dense_accuracy
+
+    def __repr__(self) -> str:
+        return (
+            f"<Choice: {self.curve} at sparsity {self.sparsity:.4g}, {self.metric_name} {self.metric:.4g} "
+            f"(dense {self.dense_metric:.4g})>"
+        )
+
+    def _repr_html_(self) -> str:
+        """The point and its reason, for notebooks."""
+        return paragraph(self.reason, strong=f"{self.curve} at {percent(self.sparsity)}.")
 
 
 @dataclass(frozen=True)
@@ -264,6 +287,7 @@ class TradeOffs:
             seed=int(row["seed"]),
             std=std,
             curve=str(row["curve"]),
+            metric_name=self.metric.name,
         )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._errors import InvalidDataError
-from keras_prunelab._model._data import Shape, fits, misfit, require_finite, shape_text, sliced
+from keras_prunelab._model._data import Shape, fits, misfit, require_finite, shape_text, slice_batch
 from keras_prunelab._util._arrays import as_array
 
 from ._metric import ACCURACY, RMSE, Metric
@@ -19,7 +19,7 @@ from ._metric import ACCURACY, RMSE, Metric
 Array: TypeAlias = NDArray[Any]
 
 
-class Batch(NamedTuple):
+class LabelledBatch(NamedTuple):
     """Some observations.
 
     Attributes:
@@ -56,7 +56,7 @@ class Observations(Protocol):
 
     def __len__(self) -> int: ...
 
-    def batches(self, size: int) -> Iterator[Batch]:
+    def batches(self, size: int) -> Iterator[LabelledBatch]:
         """The observations in batches of at most `size`, or as they come."""
 
 
@@ -91,7 +91,7 @@ class Samples:
         """Inputs and labels."""
         return self.inputs, self.labels
 
-    def batches(self, size: int) -> Iterator[Batch]:
+    def batches(self, size: int) -> Iterator[LabelledBatch]:
         """Cut into batches; a batch of sequences has one length, so nothing is padded."""
         if isinstance(self.inputs, np.ndarray):
             for start in range(0, len(self.inputs), size):
@@ -103,10 +103,10 @@ class Samples:
             for start in range(0, len(group), size):
                 yield self._batch(group[start : start + size])
 
-    def _batch(self, chosen: slice | Array) -> Batch:
+    def _batch(self, chosen: slice | Array) -> LabelledBatch:
         labels = _take(self.labels, chosen)
         targets = labels if self.targets is None else _take(self.targets, chosen)
-        return Batch(
+        return LabelledBatch(
             _take(self.inputs, chosen), targets, None if self.weights is None else self.weights[chosen], labels
         )
 
@@ -131,11 +131,11 @@ class Structured:
         """Inputs and targets."""
         return self.inputs, self.targets
 
-    def batches(self, size: int) -> Iterator[Batch]:
+    def batches(self, size: int) -> Iterator[LabelledBatch]:
         """Cut into batches."""
         for start in range(0, len(self), size):
             parts = (self.inputs, self.targets, self.weights)
-            yield Batch(*(sliced(part, slice(start, start + size)) for part in parts))
+            yield LabelledBatch(*(slice_batch(part, slice(start, start + size)) for part in parts))
 
 
 def is_structured(model: keras.Model) -> bool:
@@ -143,7 +143,7 @@ def is_structured(model: keras.Model) -> bool:
     return any(_is_nested(getattr(model, which, None)) for which in ("input_shape", "output_shape"))
 
 
-def structured(model: keras.Model, data: Any) -> Structured:
+def restructure(model: keras.Model, data: Any) -> Structured:
     """Check data for a model with several inputs or outputs, which must be compiled.
 
     Raises:
@@ -154,7 +154,7 @@ def structured(model: keras.Model, data: Any) -> Structured:
             f"Model {model.name!r} has several inputs or outputs, and only its loss and metrics tell what to measure: "
             "call model.compile(loss=..., metrics=...) first."
         )
-    inputs, targets, weights = _unpacked(data)
+    inputs, targets, weights = _unpack(data)
     parts = [keras.tree.map_structure(as_array, part) for part in (inputs, targets)]
     lengths = {len(array) for array in keras.tree.flatten(parts)}
     if len(lengths) != 1 or 0 in lengths:
@@ -178,7 +178,7 @@ def samples(model: keras.Model, data: Any) -> Samples:
     Raises:
         InvalidDataError: shapes or kinds do not fit; the message has both.
     """
-    inputs, labels, weights = _unpacked(data)
+    inputs, labels, weights = _unpack(data)
     names = getattr(data, "class_names", None)
     inputs = _inputs(inputs)
     check_inputs(model, inputs)
@@ -216,16 +216,16 @@ def output_shape(model: keras.Model, inputs: Array | Sequence[Array]) -> Shape:
     return known if known is not None else tuple(model(np.asarray(inputs[0])[None], training=False).shape)
 
 
-def checked_labels(model: keras.Model, labels: Any, outputs: Shape) -> tuple[Array, Metric]:
+def check_labels(model: keras.Model, labels: Any, outputs: Shape) -> tuple[Array, Metric]:
     """Labels of one batch as class indices or as responses, and what to measure.
 
     Raises:
         InvalidDataError: they fit neither.
     """
-    return _checked(model, np.asarray(labels), outputs[1:], sequences=False)
+    return _check(model, np.asarray(labels), outputs[1:], sequences=False)
 
 
-def _unpacked(data: Any) -> tuple[Any, Any, Any]:
+def _unpack(data: Any) -> tuple[Any, Any, Any]:
     weights = None
     if hasattr(data, "inputs") and hasattr(data, "labels"):
         inputs, labels = data.inputs, data.labels
@@ -284,13 +284,13 @@ def _labels(model: keras.Model, labels: Any, outputs: Shape) -> tuple[Array | li
     sequences = isinstance(labels, list | tuple) and len({np.shape(one) for one in labels}) > 1
     parts = [np.asarray(one) for one in labels] if sequences else [np.asarray(labels)]
     inner = outputs[1:]
-    checked, metrics = zip(*(_checked(model, part, inner, sequences) for part in parts), strict=True)
+    checked, metrics = zip(*(_check(model, part, inner, sequences) for part in parts), strict=True)
     if len(set(metrics)) > 1:
         raise InvalidDataError("Some labels are class indices and some are responses; they must be all of one kind.")
     return (list(checked) if sequences else checked[0]), metrics[0]
 
 
-def _checked(model: keras.Model, labels: Array, output: Shape, sequences: bool) -> tuple[Array, Metric]:
+def _check(model: keras.Model, labels: Array, output: Shape, sequences: bool) -> tuple[Array, Metric]:
     """Labels as class indices or as responses of the output's shape, and what to measure."""
     require_finite("labels", labels)
     observation = labels.shape if sequences else labels.shape[1:]

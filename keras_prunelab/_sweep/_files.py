@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from keras_prunelab._errors import InvalidMaskError, MissingBackendError, StoreMismatchError
 from keras_prunelab._select._masks import MaskSet
-from keras_prunelab._util._atomic import replacing
+from keras_prunelab._util._atomic import replace_whole
 
 from ._by_class import ByClass
 from ._metric import Metric
@@ -50,14 +50,14 @@ class NoMasks:
     applied = masks
 
 
-def loaded_from(result: Measurements) -> set[str]:
+def load_from(result: Measurements) -> set[str]:
     """The files that a result was loaded from."""
     return {source.path for source in result.sources.values() if isinstance(source, NoMasks)}
 
 
 def write_csv(result: Measurements, path: Path) -> None:
     """The table, with a point as the decimal mark; full precision."""
-    with replacing(path, sources=loaded_from(result)) as temporary:
+    with replace_whole(path, sources=load_from(result)) as temporary:
         table = result.table.rename(columns=_no_formula)
         texts = table.select_dtypes(["object", "string"]).columns
         table = table.assign(**{name: table[name].map(_no_formula) for name in texts})
@@ -73,7 +73,7 @@ def write_json(result: Measurements, path: Path) -> None:
     """Everything but the masks; infinity as text and what is missing as null, because JSON has no numbers for these."""
     points = [{name: _json_value(value) for name, value in row.items()} for row in result.table.to_dict("records")]
     content = _about(result) | {"points": points}
-    with replacing(path, sources=loaded_from(result)) as temporary:
+    with replace_whole(path, sources=load_from(result)) as temporary:
         text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
         temporary.write_text(text + "\n", encoding="utf-8")
 
@@ -82,7 +82,7 @@ def write_parquet(result: Measurements, path: Path) -> None:
     """The table, with everything else but the masks in its metadata."""
     table = result.table.copy()
     table.attrs = {_ATTRIBUTE: json.dumps(_about(result))}
-    with replacing(path, sources=loaded_from(result)) as temporary:
+    with replace_whole(path, sources=load_from(result)) as temporary:
         try:
             table.to_parquet(temporary, index=False)
         except ImportError as error:
@@ -102,7 +102,7 @@ def write_mat(result: Measurements, path: Path) -> None:
         "sweep": {_matlab_name(str(name)): _column(values) for name, values in result.table.items()},
         "about": facts,
     }
-    with replacing(path, sources=loaded_from(result)) as temporary:
+    with replace_whole(path, sources=load_from(result)) as temporary:
         scipy.io.savemat(temporary, content, appendmat=False, oned_as="column", long_field_names=True)
 
 

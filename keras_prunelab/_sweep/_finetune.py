@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from keras_prunelab._errors import InvalidScheduleError, UnknownNameError
-from keras_prunelab._model._data import checked_batch_size
+from keras_prunelab._model._data import check_batch_size
 from keras_prunelab._model._numbers import whole_number
 from keras_prunelab._model._rebuild import known_objects
+from keras_prunelab._model._state import assign_values, copy_values
 from keras_prunelab._model._variables import Prunables
-from keras_prunelab._select._masks import MaskSet
+from keras_prunelab._select._masks import Masks, MaskSet
 from keras_prunelab._select._selection import sparsities_of_rounds
 from keras_prunelab._training._enforcement import Enforcement
-from keras_prunelab._training._optimizers import compiled_optimizer
+from keras_prunelab._training._optimizers import compile_optimizer
 
 Rewinding = Literal["learning_rate", "weights"]
-NextMasks = Callable[[Mapping[str, NDArray[np.bool_]], float], Mapping[str, NDArray[np.bool_]]]
+NextMasks = Callable[[Masks, float], Masks]
 """From the masks so far and a sparsity to the masks of that sparsity, for the weights as they are now."""
 
 
@@ -75,7 +75,7 @@ class FineTune:
                 f"There is at least one round and one epoch, not {self.rounds!r} and {self.epochs!r}; to leave out the "
                 "training, leave out finetune=."
             )
-        numbers = {"epochs": epochs, "rounds": rounds, "batch_size": checked_batch_size(self.batch_size)}
+        numbers = {"epochs": epochs, "rounds": rounds, "batch_size": check_batch_size(self.batch_size)}
         for name, number in numbers.items():
             object.__setattr__(self, name, number)
         if self.rewind is not None and self.rewind not in get_args(Rewinding):
@@ -106,21 +106,22 @@ class Trainer:
 
     def __init__(self, model: keras.Model, prunables: Prunables) -> None:
         self._model = model
-        compiled_optimizer(model)
+        compile_optimizer(model)
         with known_objects(model):
             model.compile_from_config(model.get_compile_config())  # a new optimizer of the same kind
         self._enforcement = Enforcement(model, prunables)
         optimizer = model.optimizer
         if not optimizer.built:
             optimizer.build(model.trainable_variables)
-        self._weights = _snapshot([*model.trainable_variables, *model.non_trainable_variables])
-        self._optimizer = _snapshot(optimizer.variables)
+        self._variables = [*model.trainable_variables, *model.non_trainable_variables]
+        self._slots = list(optimizer.variables)  # without the masks, which are attached to some optimizers
+        self._values, self._slot_values = copy_values(self._variables), copy_values(self._slots)
         self._enforcement.attach()
 
     def restore(self) -> None:
         """Put back the weights and the optimizer that every training starts from."""
-        _restore(self._weights)
-        _restore(self._optimizer)
+        assign_values(self._variables, self._values)
+        assign_values(self._slots, self._slot_values)
 
     def train(self, how: FineTune, sparsity: float, seed: int, next_masks: NextMasks) -> MaskSet:
         """Prune and train.
@@ -140,9 +141,9 @@ class Trainer:
         for number, target in enumerate(how.sparsities(sparsity)):
             masks = MaskSet(next_masks(masks, target))
             if number and how.rewind is not None:
-                _restore(self._optimizer)
+                assign_values(self._slots, self._slot_values)
                 if how.rewind == "weights":
-                    _restore(self._weights)
+                    assign_values(self._variables, self._values)
             self._enforcement.set(masks)
             self._fit(how, None if number else seed)
             self._enforcement.set(masks)  # averages may have been written over the weights
@@ -150,7 +151,7 @@ class Trainer:
 
     def _seed(self, seed: int) -> None:
         keras.utils.set_random_seed(seed)
-        for variable, value in self._weights:
+        for variable, value in zip(self._variables, self._values, strict=True):
             if variable.name == "seed_generator_state":
                 variable.assign(value + np.asarray([seed, 0], value.dtype))
 
@@ -180,12 +181,3 @@ class Trainer:
 def _arrays(value: Any) -> Any:
     """Plain lists of numbers as arrays, which is what `fit` takes."""
     return np.asarray(value) if isinstance(value, list) and value and np.isscalar(value[0]) else value
-
-
-def _snapshot(variables: Iterable[Any]) -> list[tuple[Any, NDArray[Any]]]:
-    return [(variable, np.array(keras.ops.convert_to_numpy(variable))) for variable in variables]
-
-
-def _restore(snapshot: Iterable[tuple[Any, NDArray[Any]]]) -> None:
-    for variable, value in snapshot:
-        variable.assign(value)

@@ -8,9 +8,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_prunelab._backend import run_test_step, traced_once
+from keras_prunelab._backend import run_test_step, trace_once
 
-from ._data import Batch
+from ._data import LabelledBatch
 
 _BETTER_WHEN_HIGHER = ("acc", "auc", "precision", "recall", "iou", "f1", "fbeta", "dice", "r2", "similarity", "top_k")
 
@@ -55,7 +55,7 @@ class KerasMetrics:
             The answers; nothing from a model that has a `test_step` of its own.
         """
         if self._has_own_step:
-            batch = joined(pieces), targets
+            batch = join(pieces), targets
             run_test_step(self._model, batch if weights is None else (*batch, weights))
             return []
         return self._plain_step(pieces, targets, weights)
@@ -66,7 +66,7 @@ class KerasMetrics:
         outputs = in_pieces(model, pieces)
         if self._uses_compiled:
             self._adds_losses = len(model.losses) > of_weights
-            inputs = joined(pieces)
+            inputs = join(pieces)
             loss = model._compute_loss(x=inputs, y=targets, y_pred=outputs, sample_weight=weights, training=False)
             model._clear_losses()  # what layers added belongs to this trace
             self._loss.update_state(loss, sample_weight=keras.ops.shape(keras.tree.flatten(inputs)[0])[0])
@@ -75,7 +75,7 @@ class KerasMetrics:
             metric.update_state(targets, outputs, sample_weight=weights)
         return outputs
 
-    def build(self, batch: Batch) -> None:
+    def build(self, batch: LabelledBatch) -> None:
         """Make the metrics' variables, by a step that counts nothing."""
         inputs, *rest = (keras.tree.map_structure(_two, part) for part in batch[:3] if part is not None)
         self._plain_step([inputs], *rest)  # a step of the model's own may expect that all variables are there
@@ -116,10 +116,10 @@ def in_pieces(model: keras.Model, pieces: Sequence[Any]) -> Any:
         return model(piece, training=False)
 
     # Only what is computed once may leave something behind in the model, such as a loss.
-    return joined([*map(answers if len(pieces) == 1 else traced_once(answers), pieces)])
+    return join([*map(answers if len(pieces) == 1 else trace_once(answers), pieces)])
 
 
-def joined(pieces: Sequence[Any]) -> Any:
+def join(pieces: Sequence[Any]) -> Any:
     """One batch of several."""
     if len(pieces) == 1:
         return pieces[0]

@@ -124,7 +124,7 @@ class AnswerLog:
         self._totals.append(values.reshape(count, -1).sum(axis=1, dtype=np.float64))
         self._sizes.append(np.full(count, values.size / count))
         if len(self._distinct) < 1000:  # enough to tell that they are many
-            self._distinct.update(np.unique(answers).tolist() if is_class else _rounded(answers))
+            self._distinct.update(np.unique(answers).tolist() if is_class else _round(answers))
 
     def result(self) -> Answers | None:
         """All of it; None without a batch."""
@@ -138,7 +138,7 @@ def _width(labels: Array) -> int:
     return int(labels.shape[-1]) if labels.ndim > 1 else 1
 
 
-def _rounded(answers: Array) -> set[tuple[float, ...]]:
+def _round(answers: Array) -> set[tuple[float, ...]]:
     flat = answers.reshape(-1, answers.shape[-1])
     scale = 10.0 ** (_DIGITS - 1 - np.floor(np.log10(np.abs(flat).max() or 1.0)))
     return {tuple(row) for row in np.unique(np.round(flat * scale) / scale, axis=0).tolist()}

@@ -10,12 +10,12 @@ import keras
 
 from keras_prunelab._errors import MissingBackendError, UnknownNameError
 from keras_prunelab._model._numbers import whole_number
-from keras_prunelab._util._worker import Parcel, measure
+from keras_prunelab._util._worker import Packet, measure
 
 from ._bench import Dense, Outcome, Task
-from ._plan import Arm, Plan, Point
-from ._pruning import Curve
-from ._sent import packed, packed_curve
+from ._plan import Curve, Plan, Point
+from ._pruning import CurveMasks
+from ._sent import pack, pack_masks
 
 _SENT_ONCE = 10_000
 """Bytes from which joblib puts an array where all workers of this machine can look at it."""
@@ -66,8 +66,8 @@ class Workers:
             ) from error
         self._joblib = joblib
         self._workers = workers
-        self._numbers = {arm: number for number, arm in enumerate(task.arms)}
-        self._task = packed(task, plan)
+        self._numbers = {curve: number for number, curve in enumerate(task.curves)}
+        self._task = pack(task, plan)
         self._parallel = joblib.Parallel(
             n_jobs=workers, return_as="generator_unordered", max_nbytes=_SENT_ONCE, pre_dispatch="2 * n_jobs"
         )
@@ -78,27 +78,27 @@ class Workers:
         found: list[Dense] = list(self._parallel(self._call(0, None, None) for _ in range(jobs)))
         return found[0]
 
-    def run(self, points: Sequence[Point], prepared: Callable[[Point], Curve]) -> Iterator[tuple[Point, Outcome]]:
+    def run(self, points: Sequence[Point], prepared: Callable[[Point], CurveMasks]) -> Iterator[tuple[Point, Outcome]]:
         """Measure points; they come as they are done."""
-        parcels: dict[Arm, Parcel | None] = {}
+        packets: dict[Curve, Packet | None] = {}
         for point in points:
-            if point.arm not in parcels:
-                levels = [other.level for other in points if other.arm is point.arm]
-                parcels[point.arm] = packed_curve(prepared(point), levels)
-        outcomes = self._parallel(self._call(place, point, parcels[point.arm]) for place, point in enumerate(points))
+            if point.curve not in packets:
+                levels = [other.level for other in points if other.curve is point.curve]
+                packets[point.curve] = pack_masks(prepared(point), levels)
+        outcomes = self._parallel(self._call(place, point, packets[point.curve]) for place, point in enumerate(points))
         try:
             for place, outcome in outcomes:
                 yield points[place], outcome
         finally:
             outcomes.close()
 
-    def _call(self, place: int, point: Point | None, curve: Parcel | None) -> Any:
-        which = None if point is None else (place, self._numbers[point.arm], point.level)
-        parcels = [self._task] if curve is None else [self._task, curve]
+    def _call(self, place: int, point: Point | None, masks: Packet | None) -> Any:
+        which = None if point is None else (place, self._numbers[point.curve], point.level)
+        packets = [self._task] if masks is None else [self._task, masks]
         return self._joblib.delayed(measure)(
             keras.config.backend(),
             which,
             self._task.key,
-            None if curve is None else curve.key,
-            *(parcel.content for parcel in parcels),
+            None if masks is None else masks.key,
+            *(packet.content for packet in packets),
         )

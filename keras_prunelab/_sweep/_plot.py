@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
-from keras_prunelab._util._atomic import replacing
+from keras_prunelab._util._atomic import replace_whole
 
 from ._metric import percent
 from ._placement import place_label, place_legend
@@ -79,7 +79,7 @@ def draw_accuracy(axes: Axes, result: Measurements, choice: Choice | None = None
 @NO_TEX
 def write_figure(figure: Figure, path: Path) -> None:
     """Write a figure in the format that the ending of `path` says, replacing `path` when it is whole."""
-    with replacing(path) as temporary:
+    with replace_whole(path) as temporary:
         figure.savefig(temporary, dpi=200)
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 from keras_prunelab._errors import NoTradeOffError
 from keras_prunelab._model._numbers import real_number
 from keras_prunelab._select._masks import MaskSet
+from keras_prunelab._util._notebook import paragraph, picture, table
 
 from . import _files
 from ._blocks import blocks_of
@@ -20,6 +21,7 @@ from ._by_class import COLUMNS
 from ._choice import Choice
 from ._doubts import doubts, no_meaning
 from ._measurements import Measurements
+from ._metric import percent
 from ._pruning import MaskSource
 
 if TYPE_CHECKING:
@@ -136,6 +138,23 @@ class SweepResult(Measurements):
         if knee:
             return points.at_knee(score)
         return points.within_drop(given.get("max_drop", 0.01), score)
+
+    def __repr__(self) -> str:
+        text = self.metric.text
+        levels = self.table["sparsity_target"]
+        reach = f" at {percent(levels.min())} to {percent(levels.max())}" if len(levels) else ""
+        stopped = "" if self.complete else ", stopped early"
+        return (
+            f"<SweepResult of {len(self.table)} points{stopped}: {', '.join(self.scores) or 'no score'}{reach}; "
+            f"dense {self.metric.label} {text(self.dense)}>"
+        )
+
+    def _repr_html_(self) -> str:
+        """The plot and the curves side by side, for notebooks."""
+        shown = self.curves.pivot_table(index="sparsity_target", columns="curve", values=self.metric.name, sort=False)
+        values = shown.sort_index().reindex(columns=list(self.scores)).map(self.metric.text, na_action="ignore")
+        values.insert(0, "sparsity", [percent(level) for level in values.index])
+        return paragraph(repr(self)[1:-1]) + picture(self.plot(), f"{self.metric.label} by sparsity") + table(values)
 
     def doubts(self, choice: Choice | None = None) -> tuple[str, ...]:
         """Reasons not to believe this sweep, and a choice of it, as the console and the report print them.

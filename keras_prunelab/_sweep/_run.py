@@ -10,8 +10,8 @@ from typing import Protocol
 from keras_prunelab._errors import SweepStoppedError
 
 from ._bench import Bench, Dense, Outcome, Task
-from ._plan import Arm, Plan, Point
-from ._pruning import Curve
+from ._plan import Curve, Plan, Point
+from ._pruning import CurveMasks
 from ._refine import AutoLevels
 from ._store import Store
 
@@ -25,7 +25,7 @@ class Executor(Protocol):
     def dense(self) -> Dense:
         """Measure the network before pruning."""
 
-    def run(self, points: Sequence[Point], prepared: Callable[[Point], Curve]) -> Iterator[tuple[Point, Outcome]]:
+    def run(self, points: Sequence[Point], prepared: Callable[[Point], CurveMasks]) -> Iterator[tuple[Point, Outcome]]:
         """Measure points; they come as they are done.
 
         Args:
@@ -44,30 +44,30 @@ class InProcess:
 
     def __init__(self, bench: Bench, task: Task) -> None:
         self._bench = bench
-        self._numbers = {arm: number for number, arm in enumerate(task.arms)}
+        self._numbers = {curve: number for number, curve in enumerate(task.curves)}
 
     def dense(self) -> Dense:
         """Measure the network before pruning."""
         return self._bench.dense()
 
-    def run(self, points: Sequence[Point], prepared: Callable[[Point], Curve]) -> Iterator[tuple[Point, Outcome]]:
+    def run(self, points: Sequence[Point], prepared: Callable[[Point], CurveMasks]) -> Iterator[tuple[Point, Outcome]]:
         """Measure points in their order."""
-        arm: Arm | None = None
+        curve: Curve | None = None
         for point in points:
-            if point.arm is not arm:
+            if point.curve is not curve:
                 self._bench.restore()  # a score is of the dense network, not of what the curve before it left
-                arm = point.arm
+                curve = point.curve
             masks = partial(prepared(point).masks, point.level)
-            yield point, self._bench.measure(self._numbers[point.arm], point.level, masks)
+            yield point, self._bench.measure(self._numbers[point.curve], point.level, masks)
 
 
 @dataclass
-class Run:
+class SweepRun:
     """A plan under way.
 
     Attributes:
         plan: the points.
-        curves: the masks of each curve that is measured.
+        masks: the masks of each curve that is measured.
         store: where finished points are kept, or None.
         tell: is told how far it is.
         dense: the network before pruning, once it is measured.
@@ -77,14 +77,14 @@ class Run:
     """
 
     plan: Plan
-    curves: dict[Arm, Curve]
+    masks: dict[Curve, CurveMasks]
     store: Store | None
     tell: Tell
     dense: Dense | None = None
-    outcomes: dict[Arm, dict[float, Outcome]] = field(default_factory=dict)
+    outcomes: dict[Curve, dict[float, Outcome]] = field(default_factory=dict)
     complete: bool = True
     failure: SweepStoppedError | None = None
-    _asked: dict[Arm, tuple[float, ...]] = field(default_factory=dict)
+    _asked: dict[Curve, tuple[float, ...]] = field(default_factory=dict)
 
     def execute(self, executor: Executor) -> None:
         """Measure everything that the store does not know; Ctrl-C or a failure ends it with what there is until then.
@@ -92,13 +92,13 @@ class Run:
         Raises:
             SweepStoppedError: a worker, the memory or the disk failed before anything was measured.
         """
-        self.outcomes = {arm: {} for arm in self.curves}
-        self._asked = dict.fromkeys(self.curves, self.plan.first_levels)
+        self.outcomes = {curve: {} for curve in self.masks}
+        self._asked = dict.fromkeys(self.masks, self.plan.first_levels)
         try:
             self.dense = self._dense(executor)
             while points := self._missing():
                 for point, outcome in executor.run(points, self._prepared):
-                    self.outcomes[point.arm][point.level] = outcome  # first: the disk of the store may be full
+                    self.outcomes[point.curve][point.level] = outcome  # first: the disk of the store may be full
                     if self.store is not None:
                         self.store.add(point, outcome)
                     self._note(point, outcome)
@@ -117,10 +117,10 @@ class Run:
 
     def rows(self) -> Iterator[tuple[Point, Point, Outcome]]:
         """The points that were measured, in the plan's order, each with the point that stands for it."""
-        for arm in self.plan.arms:
-            its = self.plan.measured[arm]
+        for curve in self.plan.curves:
+            its = self.plan.measured[curve]
             for level, outcome in sorted(self.outcomes.get(its, {}).items()):
-                yield Point(arm, level), Point(its, level), outcome
+                yield Point(curve, level), Point(its, level), outcome
 
     def _dense(self, executor: Executor) -> Dense:
         known = self.store.dense if self.store is not None else None
@@ -135,11 +135,11 @@ class Run:
     def _missing(self) -> list[Point]:
         """The points to measure next, without those that the store knows."""
         missing = []
-        for arm, levels in self._asked.items():
+        for curve, levels in self._asked.items():
             for level in levels:
-                if level in self.outcomes[arm]:
+                if level in self.outcomes[curve]:
                     continue
-                point = Point(arm, level)
+                point = Point(curve, level)
                 known = self.store.outcome(point) if self.store is not None else None
                 if known is None:
                     missing.append(point)
@@ -155,37 +155,37 @@ class Run:
         if not isinstance(self.plan.levels, AutoLevels) or self.dense is None:
             return False
         metric, before = self.dense.metric, dict(self._asked)
-        for arm, outcomes in self.outcomes.items():
+        for curve, outcomes in self.outcomes.items():
             measured = {level: outcome.measures[metric.name] for level, outcome in outcomes.items()}
-            if set(self._asked[arm]) <= measured.keys():
+            if set(self._asked[curve]) <= measured.keys():
                 more = self.plan.levels.next(measured, self.dense.measures[metric.name], metric)
-                self._asked[arm] = tuple(sorted({*self._asked[arm], *more}))
+                self._asked[curve] = tuple(sorted({*self._asked[curve], *more}))
         return self._asked != before
 
-    def _prepared(self, point: Point) -> Curve:
-        curve, levels = self.curves[point.arm], self._asked[point.arm]
-        if point.arm.finetune is None or point.arm.finetune.rounds == 1:
-            name = point.arm.score.name
-            if point.level not in curve:
+    def _prepared(self, point: Point) -> CurveMasks:
+        masks, levels = self.masks[point.curve], self._asked[point.curve]
+        if point.curve.finetune is None or point.curve.finetune.rounds == 1:
+            name = point.curve.score.name
+            if point.level not in masks:
                 self.tell(self._done, self._total, f"{name}, masks")
-            curve.prepare(
+            masks.prepare(
                 levels,
                 self.plan,
                 lambda level, count: self.tell(self._done, self._total, f"{name}, masks {level} of {count}"),
             )
-        return curve
+        return masks
 
     def _note(self, point: Point, outcome: Outcome) -> None:
-        self.outcomes[point.arm][point.level] = outcome
+        self.outcomes[point.curve][point.level] = outcome
         self.tell(self._done, self._total, str(point))
 
     @property
     def _done(self) -> int:
-        return sum(len(self.outcomes[self.plan.measured[arm]]) for arm in self.plan.arms)
+        return sum(len(self.outcomes[self.plan.measured[curve]]) for curve in self.plan.curves)
 
     @property
     def _total(self) -> int:
-        return sum(len(self._asked[self.plan.measured[arm]]) for arm in self.plan.arms)
+        return sum(len(self._asked[self.plan.measured[curve]]) for curve in self.plan.curves)
 
 
 def _is_from_outside(error: Exception) -> bool:

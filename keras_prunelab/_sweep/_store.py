@@ -105,8 +105,8 @@ class Store:
             counts = {name: counted(fields.get(name, ())) for name in ("observations", "right")}
             dense = Dense(**fields | counts | {"metric": Metric(**fields["metric"])})
             known = {name: getattr(dense, name) for name in ("batch_size", "answers", "trivial", "trivial_error")}
-            _checked({name: number for name, number in known.items() if number is not None})
-            if dense.metric.name not in _checked(dense.measures) or not isinstance(dense.left_out, str):
+            _check({name: number for name, number in known.items() if number is not None})
+            if dense.metric.name not in _check(dense.measures) or not isinstance(dense.left_out, str):
                 raise ValueError(f"there is no {dense.metric.name!r} among them")
             return dense
 
@@ -125,13 +125,13 @@ class Store:
             if row is None:
                 return None
             bits = None if row[1] is None else np.frombuffer(row[1], np.uint8)
-            how = point.arm.finetune
+            how = point.curve.finetune
             if (bits is None and how is not None and how.rounds > 1) or (
                 bits is not None and len(bits) != self._mask_bytes
             ):
                 raise ValueError("its masks are not those of the network")
             right = counted(json.loads(row[3] or "[]"))
-            return Outcome(_checked(json.loads(row[0])), bits, _checked(json.loads(row[2] or "{}")), right)
+            return Outcome(_check(json.loads(row[0])), bits, _check(json.loads(row[2] or "{}")), right)
 
     def add(self, point: Point, outcome: Outcome) -> None:
         """Write down a point; once this returns, it stays."""
@@ -200,7 +200,7 @@ class Store:
         )
 
 
-def _checked(measures: Any) -> dict[str, float]:
+def _check(measures: Any) -> dict[str, float]:
     """Numbers by name."""
     if not isinstance(measures, dict) or any(
         isinstance(value, bool) or not isinstance(value, int | float) for value in measures.values()
@@ -210,4 +210,4 @@ def _checked(measures: Any) -> dict[str, float]:
 
 
 def _key(point: Point) -> str:
-    return json.dumps(point.arm.key)
+    return json.dumps(point.curve.key)

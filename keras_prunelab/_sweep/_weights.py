@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._backend import protected
+from keras_prunelab._backend import protect
 from keras_prunelab._model._variables import Prunable
-from keras_prunelab._util._arrays import masked
+from keras_prunelab._select._masks import Masks
+from keras_prunelab._util._arrays import mask_with
 
 
 class MaskedWeights:
@@ -22,11 +23,11 @@ class MaskedWeights:
 
     def __init__(self, prunables: Iterable[Prunable]) -> None:
         self._dense: dict[str, tuple[Any, NDArray[Any]]] = {
-            item.path: (item.variable, protected(item.variable)) for item in prunables
+            item.path: (item.variable, protect(item.variable)) for item in prunables
         }
         self._applied: dict[str, NDArray[np.bool_]] = {}
 
-    def apply(self, masks: Mapping[str, NDArray[np.bool_]]) -> None:
+    def apply(self, masks: Masks) -> None:
         """Put zeros where the masks have them, and the dense weights everywhere else."""
         for path, mask in masks.items():
             before = self._applied.get(path)
@@ -34,7 +35,7 @@ class MaskedWeights:
                 continue
             variable, dense = self._dense[path]
             self._applied[path] = mask  # noted first: an interrupted assignment is put back as well
-            variable.assign(masked(dense, mask))
+            variable.assign(mask_with(dense, mask))
 
     def restore(self) -> None:
         """Put back every weight that was changed."""

@@ -11,7 +11,7 @@ The masks are variables that the train step reads, so that they can change betwe
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,12 +19,12 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._backend import at_rest, compiled_writes, creation_scope, in_one_pass, map_in_step, optimizer_class
+from keras_prunelab._backend import at_rest, compile_writes, creation_scope, in_one_pass, map_in_step, optimizer_class
 from keras_prunelab._model._variables import Prunable, Prunables
-from keras_prunelab._select._masks import MaskSet
+from keras_prunelab._select._masks import Masks, MaskSet
 
 from ._alteration import Alteration, alter, kept, restore
-from ._optimizers import compiled_optimizer, leaves_of, updating
+from ._optimizers import compile_optimizer, find_updating, leaves_of
 
 _NO_SLOTS = ("_variables", "_trainable_variables")
 _ELEMENTWISE = (
@@ -62,18 +62,21 @@ class _Guard:
     def places(self, optimizers: Sequence[Any]) -> list[_Slot]:
         """The variable, and what its optimizers keep of it."""
         variable = self.item.variable
-        return [_Slot(variable), *(slot for leaf in updating(variable, optimizers) for slot in _slots(leaf, variable))]
+        return [
+            _Slot(variable),
+            *(slot for leaf in find_updating(variable, optimizers) for slot in _slots(leaf, variable)),
+        ]
 
     def correct(self, leaf: Any) -> None:
         """Write zeros inside a train step, right after an update, if zero gradients are not enough to keep them."""
         variable, constraint = self.item.variable, self.item.variable.constraint
         if optimizer_class(leaf) not in _ELEMENTWISE:
-            map_in_step(_masked, [slot.variable for slot in _slots(leaf, variable)], self.mask)
+            map_in_step(_mask, [slot.variable for slot in _slots(leaf, variable)], self.mask)
         elif constraint is None:
             return
-        value = _masked(variable, self.mask)
+        value = _mask(variable, self.mask)
         if constraint is not None:  # of the user's: it holds for the weights that are kept
-            value = _masked(constraint(value), self.mask)
+            value = _mask(constraint(value), self.mask)
         variable.assign(value)
 
 
@@ -97,7 +100,7 @@ class Enforcement:
     def __init__(self, model: keras.Model, prunables: Prunables, optimizers: Sequence[Any] = ()) -> None:
         self._model = model
         self._prunables = prunables
-        self._optimizers = tuple(optimizers) or (compiled_optimizer(model),)
+        self._optimizers = tuple(optimizers) or (compile_optimizer(model),)
         self.masks = MaskSet({item.path: np.ones(item.shape, np.bool_) for item in prunables})
 
     def attach(self) -> None:
@@ -117,7 +120,7 @@ class Enforcement:
         """Take the masks out of the train step again. The weights stay as they are."""
         restore(self._model, self._guarded.alteration)
 
-    def set(self, masks: Mapping[str, NDArray[np.bool_]]) -> None:
+    def set(self, masks: Masks) -> None:
         """Let masks hold from now on, and write their zeros into the weights and the optimizers' slots.
 
         Args:
@@ -159,7 +162,7 @@ class _Guarded:
         if built != self._built:  # a train step of the user's own may build an optimizer
             places = [guard.places(self.leaves) for guard in self.guards]
             written = [guard.mask for guard in self.guards] + [place.variable for each in places for place in each]
-            self._write = compiled_writes(functools.partial(self._set, places), written, self._optimizers[0])
+            self._write = compile_writes(functools.partial(self._set, places), written, self._optimizers[0])
             self._built = built
         self._write(*masks)
 
@@ -178,7 +181,7 @@ class _Guarded:
         variables = leaf._trainable_variables if trainable_variables is None else list(trainable_variables)
         masks = self._masks
         # An infinite gradient, which clipping makes finite, times zero would be NaN.
-        without_pruned = _without if leaf.clipvalue is None else _masked
+        without_pruned = _without if leaf.clipvalue is None else _mask
 
         def update(*grads: Any) -> None:
             without = [
@@ -226,7 +229,7 @@ def _resting(places: Sequence[_Slot]) -> NDArray[np.bool_]:
     return functools.reduce(np.logical_and, (value == np.asarray(rest, value.dtype) for value, rest in values))
 
 
-def _masked(value: Any, mask: Any) -> Any:
+def _mask(value: Any, mask: Any) -> Any:
     mask, value = keras.ops.convert_to_tensor(mask), keras.ops.convert_to_tensor(value)
     # Not a product: it would keep NaN, and make -0.0 of negative numbers.
     return keras.ops.where(mask, value, keras.ops.zeros_like(value))

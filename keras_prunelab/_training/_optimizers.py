@@ -43,12 +43,12 @@ def counts(optimizer: Any) -> tuple[int, ...]:
     return tuple(int(read(leaf._iterations)) for leaf in leaves(optimizer))
 
 
-def updating(variable: Any, optimizers: Iterable[Any]) -> list[Any]:
+def find_updating(variable: Any, optimizers: Iterable[Any]) -> list[Any]:
     """Those of some optimizers without others inside that update a variable, as far as they are built."""
     return [leaf for leaf in optimizers if any(each is variable for each in leaf._trainable_variables)]
 
 
-def compiled_optimizer(model: keras.Model) -> Any:
+def compile_optimizer(model: keras.Model) -> Any:
     """The optimizer of a compiled model.
 
     Raises:
@@ -92,7 +92,7 @@ def optimizers_of(model: keras.Model, given: Optimizers = None) -> tuple[Any, ..
     compiled = getattr(model, "optimizer", None)
     if isinstance(compiled, keras.optimizers.Optimizer):
         found = [compiled, *(each for each in found if each is not compiled)]
-    return tuple(found) if found else (compiled_optimizer(model),)
+    return tuple(found) if found else (compile_optimizer(model),)
 
 
 class StepCount:

@@ -14,7 +14,7 @@ from keras_prunelab._errors import InvalidModelError
 from keras_prunelab._model._variables import Prunable, Prunables
 from keras_prunelab._select._masks import MaskSet
 
-from ._optimizers import leaves_of, updating
+from ._optimizers import find_updating, leaves_of
 
 _ADVICE = (
     "Something that the callback does not know updates it: an optimizer that the model does not hold, or a step that "
@@ -87,7 +87,7 @@ class Oversight:
 
     def _seen(self, item: Prunable) -> tuple[int, int]:
         """A checksum of a variable, and the steps that its optimizers have made; a built one may have been added."""
-        steps = sum(int(read(leaf._iterations)) for leaf in updating(item.variable, self._leaves))
+        steps = sum(int(read(leaf._iterations)) for leaf in find_updating(item.variable, self._leaves))
         return zlib.crc32(np.ascontiguousarray(read(item.variable)).view(np.uint8).reshape(-1).data), steps
 
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
+
+from keras_prunelab._model._state import Arrays, assign_values, copy_values
 
 from ._optimizers import counts, leaves
-
-Arrays = tuple[NDArray[Any], ...]
 
 
 @dataclass(frozen=True)
@@ -33,13 +32,11 @@ class Snapshot:
     @classmethod
     def of(cls, model: keras.Model) -> Snapshot:
         """Copy what is there now."""
-        return cls(_copies(model.weights), _copies(_slots(model.optimizer)), counts(model.optimizer))
+        return cls(copy_values(model.weights), copy_values(_slots(model.optimizer)), counts(model.optimizer))
 
     def restore(self, model: keras.Model) -> None:
         """Write it back, the counts excepted."""
-        variables = [*model.weights, *_slots(model.optimizer)]
-        for variable, value in zip(variables, (*self.weights, *self.slots), strict=True):
-            variable.assign(value)
+        assign_values([*model.weights, *_slots(model.optimizer)], (*self.weights, *self.slots))
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,7 @@ class RewindingState:
     is_due: bool = False
 
 
-class Memory(keras.layers.Layer):
+class RewindingRecord(keras.layers.Layer):
     """A rewinding run's state in the files that plain Keras writes, as `Record` keeps that of the pruning.
 
     Args:
@@ -96,11 +93,6 @@ class Memory(keras.layers.Layer):
                 weights, slots = arrays[: header["weights"]], arrays[header["weights"] :]
                 snapshot = Snapshot(weights, slots, tuple(header["counts"]))
             self.loaded = RewindingState(snapshot, tuple(header["offsets"]), header["is_due"])
-
-
-def _copies(variables: Sequence[Any]) -> Arrays:
-    # Copies, because on torch the array that Keras gives shares its memory with the variable.
-    return tuple(np.array(keras.ops.convert_to_numpy(variable)) for variable in variables)
 
 
 def _slots(optimizer: Any) -> list[Any]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def masked(values: NDArray[Any], mask: NDArray[np.bool_], fill: float = 0.0) -> NDArray[Any]:
+def mask_with(values: NDArray[Any], mask: NDArray[np.bool_], fill: float = 0.0) -> NDArray[Any]:
     """Keep values where a mask is True, and put a constant elsewhere: `np.where(mask, values, fill)`.
 
     `np.where` branches at each element, and on the masks of pruning, which no processor can foretell, it takes some
@@ -25,7 +25,7 @@ def masked(values: NDArray[Any], mask: NDArray[np.bool_], fill: float = 0.0) -> 
         A new array of the values' dtype.
 
     Examples:
-        >>> masked(np.float32([-1, 2, np.nan]), np.array([False, True, False]), np.inf)
+        >>> mask_with(np.float32([-1, 2, np.nan]), np.array([False, True, False]), np.inf)
         array([inf,  2., inf], dtype=float32)
     """
     bits = np.dtype(f"u{values.dtype.itemsize}")

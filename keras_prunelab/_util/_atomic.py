@@ -24,7 +24,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextlib.contextmanager
-def replacing(path: str | os.PathLike[str], *, sources: Iterable[str | os.PathLike[str]] = ()) -> Iterator[Path]:
+def replace_whole(path: str | os.PathLike[str], *, sources: Iterable[str | os.PathLike[str]] = ()) -> Iterator[Path]:
     """Give a temporary path beside `path`, and put what was written there in its place.
 
     The temporary file is there, and empty, when the body starts. When the body succeeds it is flushed to the disk and
@@ -49,7 +49,7 @@ def replacing(path: str | os.PathLike[str], *, sources: Iterable[str | os.PathLi
         >>> import tempfile
         >>> from pathlib import Path
         >>> target = Path(tempfile.mkdtemp()) / "numbers.txt"
-        >>> with replacing(target) as temporary:
+        >>> with replace_whole(target) as temporary:
         ...     _ = temporary.write_text("1 2 3", encoding="utf-8")
         >>> target.read_text(encoding="utf-8")
         '1 2 3'

@@ -51,7 +51,7 @@ def is_watched() -> bool:
 
 
 @contextmanager
-def shown(title: str, console: Console | None = None) -> Iterator[Advance]:
+def show_progress(title: str, console: Console | None = None) -> Iterator[Advance]:
     """Show progress while the body runs; it calls what it is given.
 
     Args:

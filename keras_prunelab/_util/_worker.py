@@ -15,20 +15,20 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-Parcelled: TypeAlias = str
-"""The key of a parcel."""
+Packed: TypeAlias = str
+"""The key of a packet."""
 PointOfTask: TypeAlias = tuple[int, int, float]
 """The place of a point in a list, the number of its curve, and its level."""
 
 _BENCHES: dict[str, Any] = {}
-_CURVES: dict[str, Any] = {}
+_MASKS: dict[str, Any] = {}
 _TIMES = 8
 """Weights as they were and with masks on, the masks, a copy that is trained, its gradients and its optimizer's."""
 _LOCK = threading.Lock()  # some clusters run several tasks in threads of one process, which has one model
 
 
 @dataclass(frozen=True, eq=False)
-class Parcel:
+class Packet:
     """Something that workers need for many tasks.
 
     Attributes:
@@ -40,20 +40,20 @@ class Parcel:
     content: NDArray[np.uint8]
 
     @classmethod
-    def of(cls, key: str, content: bytes) -> Parcel:
+    def of(cls, key: str, content: bytes) -> Packet:
         """Wrap what was pickled."""
         return cls(key, np.frombuffer(content, np.uint8))
 
 
-def measure(backend: str, point: PointOfTask | None, task: Parcelled, curve: Parcelled | None, *contents: Any) -> Any:
+def measure(backend: str, point: PointOfTask | None, task: Packed, packed: Packed | None, *contents: Any) -> Any:
     """Measure a point.
 
     Args:
         backend: what Keras is to run on.
         point: which; None for the dense network.
-        task: the key of the parcel with the model and the data.
-        curve: that of the parcel with the masks, where the point needs any.
-        contents: of these parcels. They are arguments of their own, or they would be sent with every task.
+        task: the key of the packet with the model and the data.
+        packed: that of the packet with the masks, where the point needs any.
+        contents: of these packets. They are arguments of their own, or they would be sent with every task.
 
     Returns:
         The place of the point in its list, and an `Outcome`; or a `Dense`.
@@ -67,7 +67,7 @@ def measure(backend: str, point: PointOfTask | None, task: Parcelled, curve: Par
         bench = _bench(task, contents[0])
         if point is None:
             return bench.dense()
-        masks = {} if curve is None else _curve(curve, contents[1])
+        masks = {} if packed is None else _masks(packed, contents[1])
         place, number, level = point
 
         def found() -> Any:
@@ -111,14 +111,14 @@ def _allow_memory(sent: int) -> None:
 def _bench(key: str, content: NDArray[np.uint8]) -> Any:
     if key not in _BENCHES:
         _BENCHES.clear()  # one model at a time
-        _CURVES.clear()
+        _MASKS.clear()
         _BENCHES[key] = pickle.loads(content.tobytes()).open()  # noqa: S301  # from the process that started this one
     return _BENCHES[key]
 
 
-def _curve(key: str, content: NDArray[np.uint8]) -> Any:
-    if key not in _CURVES:
-        if len(_CURVES) >= 2:
-            _CURVES.clear()
-        _CURVES[key] = pickle.loads(content.tobytes())  # noqa: S301  # from the process that started this one
-    return _CURVES[key]
+def _masks(key: str, content: NDArray[np.uint8]) -> Any:
+    if key not in _MASKS:
+        if len(_MASKS) >= 2:
+            _MASKS.clear()
+        _MASKS[key] = pickle.loads(content.tobytes())  # noqa: S301  # from the process that started this one
+    return _MASKS[key]

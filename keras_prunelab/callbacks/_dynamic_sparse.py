@@ -12,22 +12,22 @@ from numpy.typing import NDArray
 
 from keras_prunelab._errors import InvalidScheduleError
 from keras_prunelab._model._filters import Filters
-from keras_prunelab._model._numbers import checked_seed, real_number
+from keras_prunelab._model._numbers import check_seed, real_number
 from keras_prunelab._model._variables import Prunables
 from keras_prunelab._select import _allocation
 from keras_prunelab._select._allocation import Scope
-from keras_prunelab._select._lowest import lowest, marked
-from keras_prunelab._select._masks import MaskSet
+from keras_prunelab._select._lowest import lowest, mark
+from keras_prunelab._select._masks import Masks, MaskSet
 from keras_prunelab._select._selection import check, pruned_count, select
 from keras_prunelab._training._optimizers import Optimizers
 from keras_prunelab._training._record import PruningState
 from keras_prunelab.schedules import Step
-from keras_prunelab.schedules._base import checked_frequency, checked_sparsity
+from keras_prunelab.schedules._base import check_frequency, check_sparsity
 from keras_prunelab.schedules._step import StepLike
 from keras_prunelab.scores import Random
 
-from ._masked_training import MaskedTraining, Masks
-from ._run import Run
+from ._masked_training import MaskedTraining
+from ._run import FitRun
 
 _log = logging.getLogger("keras_prunelab")
 
@@ -71,15 +71,15 @@ class DynamicSparse(MaskedTraining):
         data: Any = None,
     ) -> None:
         super().__init__(include=include, exclude=exclude, data=data, optimizers=optimizers)
-        self.sparsity = checked_sparsity(sparsity, "sparsity")
+        self.sparsity = check_sparsity(sparsity, "sparsity")
         self.scope = _allocation.get(scope)
         share = real_number(fraction)
         if share is None or not 0 < share <= 1:
             raise InvalidScheduleError(f"fraction={fraction!r}; it is a share of a layer's kept weights, in (0, 1].")
         self.fraction = share
-        self.frequency = checked_frequency(frequency)
+        self.frequency = check_frequency(frequency)
         self.end_step = None if end_step is None else Step(end_step)
-        self.seed = checked_seed(seed)
+        self.seed = check_seed(seed)
 
     # What a subclass says ----------------------------------------------------------------------------------------
 
@@ -88,7 +88,7 @@ class DynamicSparse(MaskedTraining):
         """Which share of a layer's kept weights moves in the update at a step before the end."""
 
     @abstractmethod
-    def growth(self, run: Run, values: Mapping[str, NDArray[Any]], number: int) -> dict[str, NDArray[Any]]:
+    def growth(self, run: FitRun, values: Mapping[str, NDArray[Any]], number: int) -> dict[str, NDArray[Any]]:
         """How much each place deserves a weight at an update, numbered from 1: the highest grow."""
 
     # How it works ------------------------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ class DynamicSparse(MaskedTraining):
                 "none. Choose a smaller frequency or a later end_step, or train longer."
             )
 
-    def begin(self, run: Run, step: int) -> PruningState:
+    def begin(self, run: FitRun, step: int) -> PruningState:
         """Random masks; or those of weights that are as sparse already, of a run that is resumed."""
         scores = Random(self.seed)(run.context.at(run.found.values()))
         masks = MaskSet(select(run.found, scores, self.sparsity, scope=self.scope))
@@ -114,17 +114,17 @@ class DynamicSparse(MaskedTraining):
             _log.info("The model has made %d steps before: its masks are drawn now.", step)
         return PruningState(masks, step)
 
-    def is_due(self, run: Run) -> bool:
+    def is_due(self, run: FitRun) -> bool:
         """Whether there is an update since the last one."""
         return self._number(run, run.step) > self._number(run, run.applied)
 
-    def shortfall(self, run: Run, last_step: int) -> str | None:
+    def shortfall(self, run: FitRun, last_step: int) -> str | None:
         """That the masks never move."""
         if self._number(run, last_step):
             return None
         return f"The masks never move: frequency={str(self.frequency)!r} is longer than the training."
 
-    def update(self, run: Run) -> Masks:
+    def update(self, run: FitRun) -> Masks:
         """Drop the smallest weights of each variable, and grow as many elsewhere in it."""
         number = self._number(run, run.step)
         frequency, end = self._times(run.steps_per_epoch)
@@ -133,7 +133,7 @@ class DynamicSparse(MaskedTraining):
         growth = self.growth(run, values, number)
         trained = set(map(id, run.model.trainable_variables))  # the others would grow weights that stay zero
         return {
-            item.path: rewired(kept[item.path], values[item.path], growth[item.path], fraction)
+            item.path: rewire(kept[item.path], values[item.path], growth[item.path], fraction)
             if id(item.variable) in trained
             else kept[item.path]
             for item in run.found
@@ -152,7 +152,7 @@ class DynamicSparse(MaskedTraining):
             )
         return frequency, int(_SHARE_OF_TRAINING * epochs * steps_per_epoch)
 
-    def _number(self, run: Run, step: int) -> int:
+    def _number(self, run: FitRun, step: int) -> int:
         """How many updates there are until a step."""
         frequency, end = self._times(run.steps_per_epoch)
         return max(0, min(step, end - 1)) // frequency
@@ -164,11 +164,11 @@ class DynamicSparse(MaskedTraining):
             missing = np.count_nonzero(mask) - np.count_nonzero(trained[path])
             order = np.random.default_rng([self.seed, position, step]).random(mask.size)
             (more,) = lowest([order], [~trained[path].reshape(-1)], int(missing))
-            filled[path] = trained[path] | marked(more, mask.size).reshape(mask.shape)
+            filled[path] = trained[path] | mark(more, mask.size).reshape(mask.shape)
         return MaskSet(filled)
 
 
-def rewired(kept: NDArray[np.bool_], values: NDArray[Any], growth: NDArray[Any], fraction: float) -> NDArray[np.bool_]:
+def rewire(kept: NDArray[np.bool_], values: NDArray[Any], growth: NDArray[Any], fraction: float) -> NDArray[np.bool_]:
     """Drop a fraction of the kept weights, and grow as many.
 
     Args:

@@ -21,7 +21,7 @@ FOREVER = 1 << 62  # a step that no training comes to
 
 
 @dataclass
-class Run:
+class FitRun:
     """One `fit` with masks.
 
     Attributes:
@@ -99,7 +99,7 @@ def check_masks(masks: MaskSet, found: Prunables) -> None:
         )
 
 
-def missed(schedule: Schedule, step: int, steps_per_epoch: float | None) -> str | None:
+def find_missed(schedule: Schedule, step: int, steps_per_epoch: float | None) -> str | None:
     """What a schedule has not done at a step.
 
     Args:
@@ -120,6 +120,6 @@ def missed(schedule: Schedule, step: int, steps_per_epoch: float | None) -> str 
     )
 
 
-def emptied(before: MaskSet, after: Any) -> list[str]:
+def find_emptied(before: MaskSet, after: Any) -> list[str]:
     """The variables of which a change of the masks takes the last weights."""
     return [path for path, mask in before.items() if mask.any() and not after[path].any()]

@@ -58,15 +58,15 @@ class PruningSummary(keras.callbacks.Callback):
             counts = self._counts()
             zeros, total = (sum(column) for column in zip(*counts.values(), strict=True))
             logs["sparsity"] = zeros / total
-            for layer, (gone, size) in counts.items():
-                logs[f"sparsity/{layer}"] = gone / size
+            for layer, (pruned, size) in counts.items():
+                logs[f"sparsity/{layer}"] = pruned / size
 
     def on_train_end(self, logs: Any = None) -> None:
         """Print the table."""
         if not self.verbose:
             return
         counts = self._counts()
-        total = (sum(gone for gone, _ in counts.values()), sum(size for _, size in counts.values()))
+        total = (sum(pruned for pruned, _ in counts.values()), sum(size for _, size in counts.values()))
         table = Table(
             "Layer",
             title=escape(one_line(f"Sparsity of {self.model.name}")),
@@ -76,8 +76,8 @@ class PruningSummary(keras.callbacks.Callback):
         table.columns[0].footer = "all"
         for heading, footer in (("Weights", f"{total[1]:,}"), ("Zeros", f"{total[0]:,}"), ("Sparsity", _share(*total))):
             table.add_column(heading, footer, justify="right")
-        for layer, (gone, size) in counts.items():
-            table.add_row(escape(one_line(layer)), f"{size:,}", f"{gone:,}", _share(gone, size))
+        for layer, (pruned, size) in counts.items():
+            table.add_row(escape(one_line(layer)), f"{size:,}", f"{pruned:,}", _share(pruned, size))
         Console().print(table)
 
     def _counts(self) -> dict[str, tuple[int, int]]:

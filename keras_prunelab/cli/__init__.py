@@ -101,7 +101,7 @@ def _run(given: list[str], *, debug: bool) -> int:
     except KeyboardInterrupt:
         _console.stderr.print("Stopped.")
         return 130
-    except Exception as error:  # noqa: BLE001  # the last door: a defect of ours is said in one line, too
+    except Exception as error:  # noqa: BLE001  # the last resort: a defect of ours is said in one line, too
         _console.complain(error, debug=debug)
         _console.stderr.print("This is a defect of prunelab. Run again with --debug and report what it prints.")
     return 1

@@ -52,7 +52,7 @@ def command(
     found = kpl.compaction(given)
     make_folder(out.parent)
     if out.suffix == ".m":
-        bridge.write_matlab_code(found.model, out, class_names=opened.class_names)
+        bridge.export_matlab_code(out, found.model, class_names=opened.class_names)
     else:
         save_keras(replace(opened, model=found.model), out)
     lines = str(found).splitlines()

@@ -19,7 +19,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from keras_prunelab._text import one_line, visible
-from keras_prunelab._util._progress import Advance, shown
+from keras_prunelab._util._progress import Advance, show_progress
 
 console = Console(highlight=False)
 stderr = Console(stderr=True, highlight=False)
@@ -130,4 +130,4 @@ def native_messages_hidden() -> Iterator[None]:
 
 def progress(title: str) -> AbstractContextManager[Advance]:
     """A bar with rate and time left on a terminal, a line now and then elsewhere; call it with (done, total, what)."""
-    return shown(title, console)
+    return show_progress(title, console)

@@ -76,10 +76,10 @@ def command(
     """
     from keras_prunelab._errors import NoTradeOffError
 
-    from ._inputs import loading_code, open_data, open_model
+    from ._inputs import open_data, open_model, write_loading_code
     from ._outputs import check_sources, make_folder
     from ._sweep import leave_if_stopped, run_without_collapse
-    from ._trials import fitting
+    from ._trials import fit_inputs
 
     formats = _formats(format)
     text = _read(notes)
@@ -87,7 +87,7 @@ def command(
     levels = parse_levels(sparsities)
     opened = open_model(workspace, network)
     dataset = open_data(opened, data or workspace, inputs, labels, image_root)
-    dataset, change = fitting(opened.model, dataset)
+    dataset, change = fit_inputs(opened.model, dataset)
     make_folder(out)
     if max_drop == 1 and dataset.class_names:
         raise NoTradeOffError(
@@ -111,7 +111,7 @@ def command(
         "course": course,
         "notes": [*([] if failure is None else [str(failure)]), *text],
         "paper": paper,
-        "loading": loading_code(opened, data or workspace, given) + change,
+        "loading": write_loading_code(opened, data or workspace, given) + change,
         "command": str(context.find_root().obj or ""),
     }
     written = write_outputs(opened, result, choice, out)
@@ -200,7 +200,7 @@ def write_outputs(opened: OpenedModel, result: kpl.SweepResult, choice: kpl.Choi
 
     from ._outputs import save_keras
 
-    kpl.save_plots(result, choice, out)
+    kpl.export_plots(result, choice, out)
     bridge.save_results(out / "results.mat", result, choice=choice, network=opened.network)
     written = {"sweep.csv": "all points", "results.mat": "the sweep and the choice, as MATLAB variables"}
     if choice is not None:

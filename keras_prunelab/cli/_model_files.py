@@ -59,7 +59,7 @@ def load(path: Path) -> keras.Model:
     with warnings.catch_warnings():
         # A model that is compiled and was never trained is saved without the slots of its optimizer.
         warnings.filterwarnings("ignore", message="Skipping variable loading for optimizer")
-        model: keras.Model = _loaded(read, path)
+        model: keras.Model = _load_compiled(read, path)
     if any(isinstance(layer, Pruned) for layer in model._flatten_layers()):
         model = strip(model)
         _console.say("The Pruned wrappers are taken off; the weights that their masks prune are zero.")
@@ -83,7 +83,7 @@ def _read_hdf5(path: Path, **options: Any) -> Any:
     return legacy_h5_format.load_model_from_hdf5(str(path), **options)
 
 
-def _loaded(read: Callable[..., Any], path: Path) -> Any:
+def _load_compiled(read: Callable[..., Any], path: Path) -> Any:
     """The model, compiled where that works: its loss may be code that is not there, or of an older Keras."""
     try:
         return read(path, compile=True)
@@ -121,11 +121,11 @@ def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and "truncated" in text:
         return "it is damaged: its end is missing. Was it copied whole?"
     if isinstance(error, OSError):
-        return f"it is damaged: {_shortened(text)}"
-    return _shortened(text) or type(error).__name__
+        return f"it is damaged: {_shorten(text)}"
+    return _shorten(text) or type(error).__name__
 
 
-def _shortened(text: str) -> str:
+def _shorten(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= 300 else f"{line[:300]} ..."
 

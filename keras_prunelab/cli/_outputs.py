@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keras_prunelab._errors import InvalidModelError, OverwriteError
-from keras_prunelab._util._atomic import refuse_to_overwrite, replacing
+from keras_prunelab._util._atomic import refuse_to_overwrite, replace_whole
 
 if TYPE_CHECKING:
     from ._inputs import OpenedModel
@@ -18,12 +18,12 @@ def save_keras(opened: OpenedModel, path: Path) -> None:
     import matlab_bridge as bridge
     from matlab_bridge.convert._sidecar import sidecar_path
 
-    with replacing(path) as temporary:
+    with replace_whole(path) as temporary:
         opened.model.save(temporary)
     if bridge.sidecar(opened.model) == bridge.Sidecar(convention="paper"):
         sidecar_path(path).unlink(missing_ok=True)  # it would tell of the model that was there before
     else:
-        bridge.write_sidecar(path, opened.model)
+        bridge.save_sidecar(path, opened.model)
 
 
 def check_target(path: Path, endings: Collection[str], why: str = "") -> None:

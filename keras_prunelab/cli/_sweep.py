@@ -98,7 +98,7 @@ def command(
 
     from ._inputs import open_data, open_model
     from ._outputs import check_sources, make_folder
-    from ._trials import fitting
+    from ._trials import fit_inputs
 
     if out.suffix.lower() not in {".csv", ".json", ".parquet", ".mat"}:
         raise InvalidDataError(f"--out is a .csv, .json, .parquet or .mat file, but got {str(out)!r}.")
@@ -107,7 +107,7 @@ def command(
     check_sources(read, [store])
     levels = "auto" if sparsities.strip() == "auto" else parse_levels(sparsities)
     opened = open_model(model, network)
-    dataset, _ = fitting(opened.model, open_data(opened, data or model, inputs, labels, image_root))
+    dataset, _ = fit_inputs(opened.model, open_data(opened, data or model, inputs, labels, image_root))
     options: dict[str, Any] = {"granularity": granularity, "seeds": _numbers(seeds)}
     if metrics is not None:
         options["metrics"] = _names(metrics)

@@ -43,7 +43,7 @@ class Change:
 _NOTHING = Change()
 
 
-def fitting(model: keras.Model, data: Dataset) -> tuple[Dataset, str]:
+def fit_inputs(model: keras.Model, data: Dataset) -> tuple[Dataset, str]:
     """The data as the network was trained on it, as far as the labels tell.
 
     Args:
@@ -66,7 +66,7 @@ def fitting(model: keras.Model, data: Dataset) -> tuple[Dataset, str]:
         return data, ""
     others = list(readings(sample))[1:]
     found: list[tuple[Any, tuple[Change, ...]]] = [(as_read, ())]
-    found += [(_answers(model, changed(sample, changes)) == labels, changes) for changes in others]
+    found += [(_answers(model, apply_changes(sample, changes)) == labels, changes) for changes in others]
     right, changes = max(found, key=lambda each: each[0].mean())
     tried = "; ".join(f"{_words(its)} {each.mean():.1%}" for each, its in found)
     _console.say(
@@ -83,7 +83,7 @@ def fitting(model: keras.Model, data: Dataset) -> tuple[Dataset, str]:
     imports = "\nimport dataclasses\nimport numpy as np\n\n"
     code = f"{imports}x = data.inputs{lines}\ndata = dataclasses.replace(data, inputs=x)"
     note = f"{data.description}\nThe inputs are taken {_words(changes)}."
-    return replace(data, inputs=changed(data.inputs, changes), description=note), code
+    return replace(data, inputs=apply_changes(data.inputs, changes), description=note), code
 
 
 def readings(sample: Any) -> Iterator[tuple[Change, ...]]:
@@ -108,7 +108,7 @@ def readings(sample: Any) -> Iterator[tuple[Change, ...]]:
     yield from itertools.product(scales, layouts, channels)
 
 
-def changed(inputs: Any, changes: tuple[Change, ...]) -> Any:
+def apply_changes(inputs: Any, changes: tuple[Change, ...]) -> Any:
     """Inputs after several changes."""
     for change in changes:
         inputs = change.apply(inputs)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._errors import InvalidModelError
-from keras_prunelab._model._rebuild import assign_all, copy_of, keep_frozen, rebuilt
+from keras_prunelab._model._rebuild import assign_all, copy_of, keep_frozen, rebuild
 
 from ._pruned import Pruned
 
@@ -45,7 +45,7 @@ def strip(model: keras.Model) -> keras.Model:
         pairs.append((layer, _plain(layer)))
         return pairs[-1][1]
 
-    plain = rebuilt(model, replace, what="stripped")
+    plain = rebuild(model, replace, what="stripped")
     for layer, new in pairs:
         assign_all(new, _values(layer))
         keep_frozen(_own(layer), new.variables)
@@ -68,7 +68,7 @@ def _plain(layer: Any) -> Any:
         return copy_of(layer.layer)
     if not _wrappers(layer):
         return copy_of(layer)
-    new = type(layer).from_config(_unwrapped(layer.get_config()))
+    new = type(layer).from_config(_unwrap(layer.get_config()))
     if _wrappers(new):
         raise InvalidModelError(
             f"Layer {layer.name!r} of class {type(layer).__name__} makes Pruned layers by itself, so no copy of it is "
@@ -77,14 +77,14 @@ def _plain(layer: Any) -> Any:
     return new
 
 
-def _unwrapped(config: Any) -> Any:
+def _unwrap(config: Any) -> Any:
     """A layer's configuration with each wrapper replaced by the layer inside."""
     if isinstance(config, dict):
         if config.get("registered_name") == keras.saving.get_registered_name(Pruned):
-            return _unwrapped(config["config"]["layer"])
-        return {name: _unwrapped(value) for name, value in config.items()}
+            return _unwrap(config["config"]["layer"])
+        return {name: _unwrap(value) for name, value in config.items()}
     if isinstance(config, (list, tuple)):
-        return type(config)(_unwrapped(value) for value in config)
+        return type(config)(_unwrap(value) for value in config)
     return config
 
 

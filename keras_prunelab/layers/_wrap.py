@@ -10,7 +10,7 @@ from keras_prunelab import schedules, scores
 from keras_prunelab._errors import InvalidModelError
 from keras_prunelab._model._filters import Filters
 from keras_prunelab._model._prunable import prunable, reason_to_skip
-from keras_prunelab._model._rebuild import assign_all, copy_of, keep_frozen, rebuilt
+from keras_prunelab._model._rebuild import assign_all, copy_of, keep_frozen, rebuild
 from keras_prunelab._select._granularity import GranularityLike
 
 from ._pruned import Gradients, Pruned, inside
@@ -89,7 +89,7 @@ def wrap(
         names = None if mine == kernels else mine
         return Pruned(pairs[-1][1], schedule, score, granularity=granularity, gradients=gradients, variables=names)
 
-    wrapped = rebuilt(model, replace, what="wrapped")
+    wrapped = rebuild(model, replace, what="wrapped")
     for layer, new in pairs:
         assign_all(new, [keras.ops.convert_to_numpy(variable) for variable in layer.variables])
         keep_frozen(layer.variables, new.variables)

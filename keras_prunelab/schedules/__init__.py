@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ._base import Schedule, checked_frequency
+from ._base import Schedule
+from ._base import check_frequency as check_frequency  # for the package, not for its users
 from ._constant import Constant, OneShot
 from ._gradual import Cosine, Exponential, Polynomial
 from ._registry import ScheduleLike, deserialize, get, register, serialize
@@ -21,7 +22,6 @@ __all__ = [
     "ScheduleLike",
     "Step",
     "StepLike",
-    "checked_frequency",
     "deserialize",
     "get",
     "register",

@@ -59,7 +59,7 @@ class Schedule(ABC):
         sparsity = self.at(step, steps_per_epoch)
         if type(sparsity) is float and 0 <= sparsity < 1:  # asked at every step, for which the text below is too slow
             return sparsity
-        return checked_sparsity(sparsity, f"{self!r} at step {step}")
+        return check_sparsity(sparsity, f"{self!r} at step {step}")
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
@@ -77,7 +77,7 @@ class Schedule(ABC):
         return f"{type(self).__name__}({arguments})"
 
 
-def checked_sparsity(sparsity: Any, what: str) -> float:
+def check_sparsity(sparsity: Any, what: str) -> float:
     """Make sure that a number is a sparsity.
 
     Args:
@@ -96,9 +96,9 @@ def checked_sparsity(sparsity: Any, what: str) -> float:
     return found
 
 
-def checked_rise(first: float, last: float) -> tuple[float, float]:
+def check_rise(first: float, last: float) -> tuple[float, float]:
     """Make sure that a schedule goes from a sparsity to one that is not lower."""
-    first, last = checked_sparsity(first, "initial_sparsity"), checked_sparsity(last, "final_sparsity")
+    first, last = check_sparsity(first, "initial_sparsity"), check_sparsity(last, "final_sparsity")
     if last < first:
         raise InvalidScheduleError(
             f"The schedule would go down, from sparsity {first:g} to {last:g}; what is pruned stays pruned. Exchange "
@@ -107,7 +107,7 @@ def checked_rise(first: float, last: float) -> tuple[float, float]:
     return first, last
 
 
-def checked_span(begin: Step, end: Step) -> None:
+def check_span(begin: Step, end: Step) -> None:
     """Make sure that a schedule ends after it begins, as far as its units can be compared."""
     if begin.unit == end.unit or begin.count == 0:
         span(begin, end, 1.0)
@@ -123,7 +123,7 @@ def span(begin: Step, end: Step, steps_per_epoch: float | None) -> tuple[int, in
     return first, last
 
 
-def checked_frequency(frequency: StepLike) -> Step:
+def check_frequency(frequency: StepLike) -> Step:
     """Make sure that there is time between two updates."""
     step = Step(frequency)
     if step.count <= 0:
@@ -131,6 +131,6 @@ def checked_frequency(frequency: StepLike) -> Step:
     return step
 
 
-def stored(step: Step) -> int | str:
+def store(step: Step) -> int | str:
     """A step as the shortest JSON value that makes it again."""
     return int(step.count) if step.unit == "steps" else str(step)

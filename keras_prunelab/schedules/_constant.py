@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, final
 
-from ._base import Schedule, checked_sparsity, stored
+from ._base import Schedule, check_sparsity, store
 from ._step import Step, StepLike
 
 
@@ -39,12 +39,12 @@ class Constant(_AtOnce):
     name = "constant"
 
     def __init__(self, sparsity: float, begin_step: StepLike = 0) -> None:
-        self.sparsity = checked_sparsity(sparsity, "sparsity")
+        self.sparsity = check_sparsity(sparsity, "sparsity")
         self.begin_step = self._from = Step(begin_step)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make this schedule again."""
-        return {"sparsity": self.sparsity, "begin_step": stored(self.begin_step)}
+        return {"sparsity": self.sparsity, "begin_step": store(self.begin_step)}
 
 
 @final
@@ -68,9 +68,9 @@ class OneShot(_AtOnce):
     name = "one_shot"
 
     def __init__(self, sparsity: float, step: StepLike) -> None:
-        self.sparsity = checked_sparsity(sparsity, "sparsity")
+        self.sparsity = check_sparsity(sparsity, "sparsity")
         self.step = self._from = Step(step)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make this schedule again."""
-        return {"sparsity": self.sparsity, "step": stored(self.step)}
+        return {"sparsity": self.sparsity, "step": store(self.step)}

@@ -9,7 +9,7 @@ from typing import Any, final
 from keras_prunelab._errors import InvalidScheduleError
 from keras_prunelab._model._numbers import real_number
 
-from ._base import Schedule, checked_frequency, checked_rise, checked_span, span, stored
+from ._base import Schedule, check_frequency, check_rise, check_span, span, store
 from ._step import Step, StepLike
 
 
@@ -28,10 +28,10 @@ class _Gradual(Schedule):
         begin_step: StepLike = 0,
         frequency: StepLike = 100,
     ) -> None:
-        self.initial_sparsity, self.final_sparsity = checked_rise(initial_sparsity, final_sparsity)
+        self.initial_sparsity, self.final_sparsity = check_rise(initial_sparsity, final_sparsity)
         self.begin_step, self.end_step = Step(begin_step), Step(end_step)
-        self.frequency = checked_frequency(frequency)
-        checked_span(self.begin_step, self.end_step)
+        self.frequency = check_frequency(frequency)
+        check_span(self.begin_step, self.end_step)
 
     @abstractmethod
     def curve(self, progress: float) -> float:
@@ -52,9 +52,9 @@ class _Gradual(Schedule):
         return {
             "initial_sparsity": self.initial_sparsity,
             "final_sparsity": self.final_sparsity,
-            "begin_step": stored(self.begin_step),
-            "end_step": stored(self.end_step),
-            "frequency": stored(self.frequency),
+            "begin_step": store(self.begin_step),
+            "end_step": store(self.end_step),
+            "frequency": store(self.frequency),
         }
 
 

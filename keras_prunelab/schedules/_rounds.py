@@ -8,7 +8,7 @@ from typing import Any, final
 from keras_prunelab._errors import InvalidScheduleError
 from keras_prunelab._model._numbers import real_number, whole_number
 
-from ._base import Schedule, checked_frequency, checked_sparsity, stored
+from ._base import Schedule, check_frequency, check_sparsity, store
 from ._step import Step, StepLike
 
 
@@ -44,7 +44,7 @@ class Iterative(Schedule):
         if count is None or count < 1:
             raise InvalidScheduleError(f"rounds={rounds!r}; it is a number of rounds, at least 1.")
         self.fraction, self.rounds = share, count
-        self.frequency, self.begin_step = checked_frequency(frequency), Step(begin_step)
+        self.frequency, self.begin_step = check_frequency(frequency), Step(begin_step)
 
     def at(self, step: int, steps_per_epoch: float | None) -> float:
         """Say which sparsity is in force; see `Schedule.__call__`."""
@@ -57,8 +57,8 @@ class Iterative(Schedule):
         return {
             "fraction": self.fraction,
             "rounds": self.rounds,
-            "frequency": stored(self.frequency),
-            "begin_step": stored(self.begin_step),
+            "frequency": store(self.frequency),
+            "begin_step": store(self.begin_step),
         }
 
 
@@ -86,7 +86,7 @@ class Piecewise(Schedule):
     def __init__(self, levels: Mapping[StepLike, float]) -> None:
         if not isinstance(levels, Mapping) or not levels:
             raise InvalidScheduleError(f"levels={levels!r}; give sparsities by step, such as {{0: 0.5, '2ep': 0.8}}.")
-        self.levels = {Step(step): checked_sparsity(level, f"the level at {step}") for step, level in levels.items()}
+        self.levels = {Step(step): check_sparsity(level, f"the level at {step}") for step, level in levels.items()}
         if len({step.unit for step in self.levels}) == 1:
             self._ordered(1.0)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ._base import Score, ScoreContext
-from ._checked import check_data, checked_scores
+from ._base import check_data as check_data  # for the package, not for its users
+from ._base import check_scores as check_scores
 from ._fisher import Fisher
 from ._grasp import GraSP
 from ._lamp import LAMP
@@ -31,8 +32,6 @@ __all__ = [
     "SynFlow",
     "Taylor",
     "Wanda",
-    "check_data",
-    "checked_scores",
     "deserialize",
     "get",
     "register",

@@ -51,7 +51,7 @@ def input_norms(context: ScoreContext, size: int) -> dict[str, NDArray[np.float6
         )
     watches = [watch for watch in watched if watch is not None]
     mapping = [(item.variable, context.values[item.path]) for item in context.prunables]
-    with _observed(watches):
+    with _observe(watches):
         for batch in batches(context.data, size, labels=False, model=context.model):
             values = [(variable, keras.ops.convert_to_tensor(value, variable.dtype)) for variable, value in mapping]
             with keras.StatelessScope(state_mapping=values):
@@ -133,7 +133,7 @@ def _einsum(equation: str, item: Prunable) -> _Reduce:
 
 
 @contextlib.contextmanager
-def _observed(watches: list[_Watch]) -> Iterator[None]:
+def _observe(watches: list[_Watch]) -> Iterator[None]:
     """Let the layers show what they are called with."""
     layers = {id(watch.layer): watch.layer for watch in watches}
     try:

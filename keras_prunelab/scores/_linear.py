@@ -46,10 +46,10 @@ def linear_flow(model: keras.Model, data: Any = None) -> Callable[[Any], Any]:
     ones = all_ones(model, data)
 
     def total(size: Any) -> Any:
-        wide = keras.tree.map_structure(lambda leaf: _sized(_float64(leaf), size), ones)
+        wide = keras.tree.map_structure(lambda leaf: _fit_size(_float64(leaf), size), ones)
         with _linear(model):
             outputs = model(wide, training=False)
-        return sum(keras.ops.sum(_sized(output, size)) for output in keras.tree.flatten(outputs))
+        return sum(keras.ops.sum(_fit_size(output, size)) for output in keras.tree.flatten(outputs))
 
     return total
 
@@ -126,13 +126,13 @@ def _call_of(part: Any) -> _Call | None:
     if type(part).call is keras.layers.BatchNormalization.call:  # also of a class of one's own
         return _batch_normalization(part)
     if not is_kerass:
-        return _traced(part) if type(part).call is not keras.layers.Layer.call else None
+        return _trace(part) if type(part).call is not keras.layers.Layer.call else None
     if kind in _IDENTITIES:
         return lambda inputs, *_args, **_kwargs: inputs
     if kind in _NORMALIZATIONS:
-        return lambda inputs, *_args, **_kwargs: _scaled(part, rescale(inputs))
+        return lambda inputs, *_args, **_kwargs: _scale(part, rescale(inputs))
     if kind in _PRODUCTS or kind == "Lambda":
-        return _traced(part)
+        return _trace(part)
     return _RULES.get(kind, lambda _layer: None)(part)
 
 
@@ -147,7 +147,7 @@ def _run_graph(graph: Any) -> _Call:
     return lambda inputs, *_args, **_kwargs: target._run_through_graph(inputs)
 
 
-def _scaled(layer: Any, x: Any) -> Any:
+def _scale(layer: Any, x: Any) -> Any:
     """Apply the gamma and beta of a normalization, along the axes that it normalizes with."""
     shape = _along(layer, x)
     for name, apply in (("gamma", keras.ops.multiply), ("scale", keras.ops.multiply), ("beta", keras.ops.add)):
@@ -187,7 +187,7 @@ def _batch_normalization(layer: Any) -> _Call:
     def call(inputs: Any, *_args: Any, **_kwargs: Any) -> Any:
         variance = _float64(layer.moving_variance.value)
         gain = keras.ops.rsqrt(keras.ops.add(variance, keras.ops.full_like(variance, layer.epsilon)))
-        return _scaled(layer, _float64(inputs) * keras.ops.reshape(gain, _along(layer, inputs)))
+        return _scale(layer, _float64(inputs) * keras.ops.reshape(gain, _along(layer, inputs)))
 
     return call
 
@@ -216,7 +216,7 @@ _RULES: Mapping[str, Callable[[Any], _Call | None]] = {
 }
 
 
-def _traced(layer: Any) -> _Call:
+def _trace(layer: Any) -> _Call:
     """Lay a layer's computation open, and run it by the rules of its single operations."""
     plain = _plain(layer)
 
@@ -253,7 +253,7 @@ def _by_rule(operation: Any, is_last: bool) -> _Call:
     return lambda *args, **kwargs: apply_linear(operation, operation.call, args, kwargs)
 
 
-def _sized(x: Any, size: Any) -> Any:
+def _fit_size(x: Any, size: Any) -> Any:
     is_float = keras.backend.is_float_dtype(keras.backend.standardize_dtype(x.dtype))
     return x * keras.ops.cast(size, x.dtype) if is_float else x  # the numbers of words are no sizes
 

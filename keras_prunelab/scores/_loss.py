@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from keras_prunelab._backend import gradients, hessian_products
 from keras_prunelab._errors import InvalidDataError, InvalidModelError
-from keras_prunelab._model._data import Batch, batches, checked_batch_size
+from keras_prunelab._model._data import Batch, batches, check_batch_size
 
 from ._base import Score, ScoreContext
 
@@ -37,7 +37,7 @@ class LossScore(Score):
     needs_labels = True
 
     def __init__(self, batch_size: int = 128) -> None:
-        self.batch_size = checked_batch_size(batch_size)
+        self.batch_size = check_batch_size(batch_size)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make this score again."""

@@ -7,7 +7,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._model._numbers import checked_seed
+from keras_prunelab._model._numbers import check_seed
 
 from ._base import Score, ScoreContext
 
@@ -26,7 +26,7 @@ class Random(Score):
     name = "random"
 
     def __init__(self, seed: int = 0) -> None:
-        self.seed = checked_seed(seed)
+        self.seed = check_seed(seed)
 
     def __call__(self, context: ScoreContext) -> dict[str, NDArray[Any]]:
         """Score the weights; see `Score.__call__`."""

@@ -7,7 +7,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._model._data import checked_batch_size
+from keras_prunelab._model._data import check_batch_size
 
 from ._base import Score, ScoreContext
 from ._input_norms import input_norms
@@ -36,7 +36,7 @@ class Wanda(Score):
     needs_data = True
 
     def __init__(self, batch_size: int = 128) -> None:
-        self.batch_size = checked_batch_size(batch_size)
+        self.batch_size = check_batch_size(batch_size)
 
     def __call__(self, context: ScoreContext) -> dict[str, NDArray[Any]]:
         """Score the weights; see `Score.__call__`."""

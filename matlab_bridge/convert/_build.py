@@ -17,7 +17,7 @@ from matlab_bridge._layer_classes import without_rule
 from matlab_bridge._normalization import Normalization
 from matlab_bridge.network import WHOLE_FILE, Network, end_point
 
-from ._frames import folded, has_frames, unfolded
+from ._frames import fold, has_frames, unfold
 from ._rules import LayerNames, LayerRule, Parameter, Site, Tensor, column_major_reshape, keras_name, rule_for
 from ._sidecar import Sidecar, attach
 from .layers.output import Output, is_output_of_ones_own
@@ -187,12 +187,12 @@ def _outputs(site: Site, rule: LayerRule) -> Mapping[str, Tensor]:
     """The outputs of a layer by port; where it treats the images of a sequence one by one, as sequences again."""
     sequences = next(filter(has_frames, site.inputs), None) if rule.per_frame else None
     if sequences is not None:
-        site = replace(site, inputs=tuple(folded(each) if has_frames(each) else each for each in site.inputs))
+        site = replace(site, inputs=tuple(fold(each) if has_frames(each) else each for each in site.inputs))
     built = rule.build(site)
     outputs = built if isinstance(built, Mapping) else {"out": built}
     if sequences is None:
         return outputs
-    return {port: unfolded(tensor, sequences) for port, tensor in outputs.items()}
+    return {port: unfold(tensor, sequences) for port, tensor in outputs.items()}
 
 
 def _built(network: Network, site: Site, rule: LayerRule) -> Mapping[str, Tensor]:

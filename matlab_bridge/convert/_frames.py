@@ -23,12 +23,12 @@ def has_frames(tensor: Tensor) -> bool:
     return is_sequence(tensor) and bool(spatial_size(tensor))
 
 
-def folded(tensor: Tensor) -> Tensor:
+def fold(tensor: Tensor) -> Tensor:
     """Sequences of images (N, T, H, W, C) as a batch of images (N T, H, W, C)."""
     return keras.ops.reshape(tensor, (-1, *tensor.shape[2:]))
 
 
-def unfolded(frames: Tensor, sequences: Tensor) -> Tensor:
+def unfold(frames: Tensor, sequences: Tensor) -> Tensor:
     """A batch of images, or of what was made of each, as sequences again.
 
     Args:

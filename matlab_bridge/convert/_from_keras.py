@@ -14,7 +14,7 @@ from matlab_bridge.network import Network
 
 from ._build import model_values, to_matlab, variable_paths, with_known_paths
 from ._class_names import with_class_names
-from ._resized import resized
+from ._resized import resize
 from ._rules import rule_for
 from ._sidecar import origin
 from ._translation import Translation
@@ -79,7 +79,7 @@ def _smaller_network(network: Network, model: keras.Model) -> Network:
     """
 
     def smaller() -> Network:
-        return _as_in_keras(resized(network, model))
+        return _as_in_keras(resize(network, model))
 
     def translated() -> Network:
         return replace(Translation(model).network(), class_names=network.class_names)

@@ -50,7 +50,7 @@ _FOLLOW_FLATTEN = {
 _PAD_WITH_ZEROS = frozenset(f"{kind}{rank}D" for kind in ("Conv", "AveragePooling") for rank in (1, 2, 3))
 
 
-def described(call: Call) -> tuple[str, LayerRule, Mapping[str, Any]]:
+def describe(call: Call) -> tuple[str, LayerRule, Mapping[str, Any]]:
     """The MATLAB class, its rule and its settings for a Keras layer.
 
     Raises:

@@ -26,7 +26,7 @@ _BESIDE = ("build_config", "dtype", "name", "registered_name", "seed", "trainabl
 _OF_VARIABLES = ("_constraint", "_initializer", "_regularizer")
 
 
-def resized(network: Network, model: keras.Model) -> Network:
+def resize(network: Network, model: keras.Model) -> Network:
     """The same layers and connections, with the sizes and the weights of a model that was cut down.
 
     The settings that count channels come from the Keras layers of the same names, by the rule of each layer. The model
@@ -45,7 +45,7 @@ def resized(network: Network, model: keras.Model) -> Network:
     """
     names = LayerNames(network)
     built = {layer.name: layer for layer in model.layers}
-    layers = tuple(_resized(layer, built.get(names[layer.name])) for layer in network.layers)
+    layers = tuple(_resize(layer, built.get(names[layer.name])) for layer in network.layers)
     small = replace(network, layers=layers)
     small = small.with_parameters(to_matlab(small, model_values(model)))
     with warnings.catch_warnings():  # that the normalization of the input has no statistics, as before
@@ -59,7 +59,7 @@ def resized(network: Network, model: keras.Model) -> Network:
     return small
 
 
-def _resized(layer: Layer, built: keras.layers.Layer | None) -> Layer:
+def _resize(layer: Layer, built: keras.layers.Layer | None) -> Layer:
     """One layer with other settings; parameters of other sizes are left empty, with as many dimensions."""
     rule = rule_for(layer)
     if rule is None or built is None:  # an output layer, or one that is several operations of Keras

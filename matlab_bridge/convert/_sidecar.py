@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matlab_bridge._atomic import replacing
+from matlab_bridge._atomic import replace_whole
 from matlab_bridge._errors import InvalidNetworkError
 from matlab_bridge.network import Network
 
@@ -55,7 +55,7 @@ def attach(model: keras.Model, facts: Sidecar, network: Network | None = None) -
     """Hang the facts, and the network itself, on a model in memory.
 
     Args:
-        model: the converted model. `keras.Model.save` leaves out what hangs on it; see `write_sidecar`.
+        model: the converted model. `keras.Model.save` leaves out what hangs on it; see `save_sidecar`.
         facts: its side-car.
         network: what it was converted from.
     """
@@ -70,7 +70,7 @@ def origin(model: keras.Model) -> Network | None:
 
 
 def sidecar(model: keras.Model) -> Sidecar:
-    """The facts of a model that `to_keras` made, or of one loaded with `read_sidecar` and attached.
+    """The facts of a model that `to_keras` made, or of one loaded with `load_sidecar` and attached.
 
     Args:
         model: any Keras model.
@@ -87,7 +87,7 @@ def sidecar_path(model_path: str | os.PathLike[str]) -> Path:
     return Path(model_path).with_suffix(".matlab.json")
 
 
-def write_sidecar(model_path: str | os.PathLike[str], model: keras.Model) -> Path:
+def save_sidecar(model_path: str | os.PathLike[str], model: keras.Model) -> Path:
     """Write the facts of a model beside its `.keras` file.
 
     Args:
@@ -98,12 +98,12 @@ def write_sidecar(model_path: str | os.PathLike[str], model: keras.Model) -> Pat
         The path of the JSON file, such as `net.matlab.json`.
     """
     path = sidecar_path(model_path)
-    with replacing(path) as temporary:
+    with replace_whole(path) as temporary:
         temporary.write_text(json.dumps(asdict(sidecar(model)), indent=2, ensure_ascii=False), encoding="utf-8")
     return path
 
 
-def read_sidecar(model_path: str | os.PathLike[str]) -> Sidecar:
+def load_sidecar(model_path: str | os.PathLike[str]) -> Sidecar:
     """Read the facts beside a `.keras` file.
 
     Args:
@@ -113,7 +113,7 @@ def read_sidecar(model_path: str | os.PathLike[str]) -> Sidecar:
         Its facts; empty ones where there is no JSON file beside it.
 
     Raises:
-        InvalidNetworkError: the JSON file is not one that `write_sidecar` wrote.
+        InvalidNetworkError: the JSON file is not one that `save_sidecar` wrote.
     """
     path = sidecar_path(model_path)
     if not path.is_file():
@@ -125,6 +125,6 @@ def read_sidecar(model_path: str | os.PathLike[str]) -> Sidecar:
         return Sidecar(**stored)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise InvalidNetworkError(
-            f"{path} is damaged, or no file that write_sidecar wrote: {error}. Without it the model loads without its "
+            f"{path} is damaged, or no file that save_sidecar wrote: {error}. Without it the model loads without its "
             "class names."
         ) from error

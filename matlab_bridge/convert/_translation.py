@@ -14,9 +14,8 @@ from matlab_bridge._errors import UnsupportedLayerError
 from matlab_bridge._layer import Array, Layer
 from matlab_bridge.network import Connection, Network
 
-from ._affine import scale_and_bias
 from ._keras_graph import Call, calls, shortest_sequence
-from ._keras_layers import described, joint_order, with_margins, with_parameters
+from ._keras_layers import describe, joint_order, with_margins, with_parameters
 from ._rules import is_sequence
 from .layers._window import Margins
 
@@ -84,7 +83,7 @@ class Translation:
         )
 
     def _translated(self, call: Call) -> _End:
-        affine = scale_and_bias(call)
+        affine = _scale_and_bias(call)
         if affine is not None:
             return self._scaled(call, *affine)
         return _SPECIAL.get(call.kind, Translation._plain)(self, call)
@@ -125,7 +124,7 @@ class Translation:
         source = self._layers[end.layer]
         is_input = end.margins is None and end.axes is None and "Normalization" in source.settings
         if is_input and self._uses[id(call.inputs[0])] == 1 and np.all(scale > 0):
-            self._layers[source.name] = _normalized(source, mean=-bias / scale, deviation=1 / scale)
+            self._layers[source.name] = _normalize(source, mean=-bias / scale, deviation=1 / scale)
             return end
         if end.order is not None:
             scale, bias = (values.ravel()[end.order] if values.size > 1 else values for values in (scale, bias))
@@ -201,7 +200,7 @@ class Translation:
         ends = [self._ends[id(tensor)] for tensor in call.inputs]
         if call.kind != "Flatten" and any(end.axes is not None for end in ends):
             raise call.unsupported("the axes of its images are permuted, which only a flatten may follow")
-        class_name, rule, settings = described(call)
+        class_name, rule, settings = describe(call)
         settings = with_margins(call, settings, next((end.margins for end in ends if end.margins), None))
         order = joint_order(call, [end.order for end in ends])
         layer = with_parameters(Layer(call.operation.name, class_name, settings), rule, call, order)
@@ -216,7 +215,7 @@ class Translation:
             activation = keras.layers.Activation(activation)
         word = getattr(getattr(activation, "activation", None), "__name__", type(activation).__name__.lower())
         name = f"{call.operation.name}_{word}"
-        class_name, _, settings = described(Call(activation, (call.output,), call.output))
+        class_name, _, settings = describe(Call(activation, (call.output,), call.output))
         return replace(self._add(Layer(name, class_name, settings), [end]), order=end.order)
 
     def _add(self, layer: Layer, sources: Sequence[_End]) -> _End:
@@ -244,7 +243,7 @@ _SPECIAL = {
 }
 
 
-def _normalized(layer: Layer, mean: Array, deviation: Array) -> Layer:
+def _normalize(layer: Layer, mean: Array, deviation: Array) -> Layer:
     """An input layer that normalizes, after the normalization that it has already."""
     rank = np.size(layer.settings["InputSize"])
     # As MATLAB has them: 1x1xC or HxWxC for images, Dx1 for features and sequences.
@@ -257,3 +256,36 @@ def _normalized(layer: Layer, mean: Array, deviation: Array) -> Layer:
         mean, deviation = earlier + spread * mean, spread * deviation
     statistics = {"Normalization": "zscore", "Mean": mean, "StandardDeviation": deviation}
     return replace(layer, settings={**layer.settings, **statistics})
+
+
+_ARITHMETIC = frozenset({"Add", "Divide", "Multiply", "Negative", "Subtract", "TrueDivide"})
+
+
+def _scale_and_bias(call: Call) -> tuple[Array, Array] | None:
+    """What an operation on one tensor and numbers does, as `x * scale + bias`.
+
+    Args:
+        call: any operation of the graph.
+
+    Returns:
+        Two arrays that broadcast against the tensor; None for a layer, for an operation on tensors alone, and for
+        one that is no such sum or product.
+    """
+    if call.is_layer or call.kind not in _ARITHMETIC or len(call.inputs) != 1:
+        return None
+    if tuple(call.output.shape) != call.shapes[0]:  # the constant has dimensions of its own
+        return None
+    one, zero = np.ones(1), np.zeros(1)
+    given = [*call.arguments, *call.options.values()]
+    if call.kind == "Negative":
+        return -one, zero
+    is_first = isinstance(given[0], keras.KerasTensor)
+    constant = np.asarray(keras.ops.convert_to_numpy(given[1 if is_first else 0]), dtype=float)
+    match call.kind:
+        case "Add":
+            return one, constant
+        case "Multiply":
+            return constant, zero
+        case "Subtract":
+            return (one, -constant) if is_first else (-one, constant)
+    return (1 / constant, zero) if is_first and np.all(constant) else None

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from matlab_bridge._errors import DatasetError, UnsafeArchiveError
 
-from ._values import shortened
+from ._values import shorten
 
 MAX_BYTES = 4 << 30
 """The most that an archive may take, inflated, unless somebody allows more."""
@@ -32,7 +32,7 @@ _MOST_NAMED = 5
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[zipfile.ZipFile]:
+def open_container(path: Path) -> Iterator[zipfile.ZipFile]:
     """A zip archive, open while the body runs.
 
     Raises:
@@ -74,7 +74,7 @@ def members_of(archive: zipfile.ZipFile, max_bytes: int) -> dict[tuple[str, ...]
         counts = Counter(PurePosixPath(_path(member)).parts for member in members)
         twice = ["/".join(parts) for parts, count in counts.items() if count > 1]
         raise DatasetError(
-            f"{archive.filename} has several members named {shortened(twice, _MOST_NAMED)}, and which of them is "
+            f"{archive.filename} has several members named {shorten(twice, _MOST_NAMED)}, and which of them is "
             "meant cannot be told. Make the archive anew with each file once."
         )
     return found

@@ -106,7 +106,7 @@ def _readings(value: Any, expected: Expected) -> tuple[Reading, ...]:
     return tuple(found)
 
 
-def arranged(
+def arrange_inputs(
     value: Any, expected: Expected, name: str, labels: set[int] | None = None
 ) -> tuple[Array | Sequences, str]:
     """A value as observations.

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ._padding import Padded, Side, padded
+from ._padding import Padded, Side, pad
 from ._values import Array, Sequences
 
 
@@ -70,7 +70,7 @@ class SequenceBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has
             labels = [labels[position] for position in chosen]
         elif labels is not None:
             labels = labels[chosen]
-        return padded([self._sequences[position] for position in chosen], labels, side=self._side, value=self._value)
+        return pad([self._sequences[position] for position in chosen], labels, side=self._side, value=self._value)
 
     def _order(self) -> list[Array]:
         count = len(self._sequences)

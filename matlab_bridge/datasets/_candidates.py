@@ -98,16 +98,16 @@ def the_pair(found: Candidates, path: Path) -> tuple[str, str]:
         choices = "\n".join(f"  inputs={x.name!r}, labels={y.name!r}" for x, y in pairs)
         raise SeveralPairsError(
             f"{path} holds several pairs of inputs and labels that fit. Pass the one that is "
-            f"meant:\n{choices}\n{listed(found)}",
+            f"meant:\n{choices}\n{list_candidates(found)}",
             [(x.name, y.name) for x, y in pairs],
         )
     raise DatasetNotFoundError(
         f"{path} holds no inputs with labels that fit each other and the network. Pass inputs= and labels=, "
-        f"or the file, folder or zip that holds the data.\n{listed(found)}"
+        f"or the file, folder or zip that holds the data.\n{list_candidates(found)}"
     )
 
 
-def listed(found: Candidates) -> str:
+def list_candidates(found: Candidates) -> str:
     """Candidates as lines of a message."""
     lines = ["Could be inputs:", *(f"  {c}" for c in found.inputs or ("nothing",))]
     lines += ["Could be labels:", *(f"  {c}" for c in found.labels or ("nothing",))]

@@ -42,7 +42,7 @@ def real_channels(array: Array, form: ComplexForm = "iq") -> Array:
     return np.concatenate(parts, axis=-1, out=np.empty(shape, np.float32), casting="same_kind")
 
 
-def scaled(array: Array, factor: float | None = None) -> Array:
+def scale(array: Array, factor: float | None = None) -> Array:
     """Numbers times a factor, as float32.
 
     Args:

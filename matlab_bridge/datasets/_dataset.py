@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from matlab_bridge._errors import DatasetError
+from matlab_bridge._text import visible
 
-from ._values import Array, Sequences, size_text
+from ._values import Array, Sequences, shorten, size_text
 
 if TYPE_CHECKING:
     from ._batches import SequenceBatches
@@ -41,6 +43,33 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.inputs)
 
+    def __repr__(self) -> str:
+        if isinstance(self.inputs, list):
+            steps = sorted({len(each) for each in self.inputs})
+            length = f"{steps[0]} to {steps[-1]} time steps" if steps else "no time steps"
+            inputs = f"{len(self.inputs)} sequences of {length}"
+        else:
+            inputs = f"inputs {size_text(self.inputs.shape)} {self.inputs.dtype}"
+        if self.labels is None:
+            labels = "no labels"
+        elif self.class_names:
+            labels = f"{len(self.class_names)} classes: {shorten(self.class_names)}"
+        else:
+            labels = "responses"
+        return f"<Dataset: {inputs}, {labels}>"
+
+    def _repr_html_(self) -> str:
+        """What was found, and how many observations each class has, for notebooks."""
+        text = html.escape(visible(f"{repr(self)[1:-1]}\n{self.description}".strip())).replace("\n", "<br>")
+        if self.labels is None or isinstance(self.labels, list) or not self.class_names:
+            return f"<p>{text}</p>"
+        counts = np.bincount(self.labels[self.labels >= 0], minlength=len(self.class_names))
+        rows = "".join(
+            f"<tr><td>{html.escape(visible(name))}</td><td>{count:,}</td></tr>"
+            for name, count in zip(self.class_names, counts, strict=True)
+        )
+        return f"<p>{text}</p><table><tr><th>class</th><th>observations</th></tr>{rows}</table>"
+
     def padded(self, *, side: Side = "right", value: float = 0.0, length: int | None = None) -> Padded:
         """Sequences of unequal length as one array `(N, T, C)`, with a mask.
 
@@ -62,9 +91,9 @@ class Dataset:
             >>> batch.inputs.shape, batch.mask.tolist()
             ((2, 3, 1), [[False, True, True], [True, True, True]])
         """
-        from ._padding import padded
+        from ._padding import pad
 
-        return padded(self._sequences(), self.labels, side=side, value=value, length=length)
+        return pad(self._sequences(), self.labels, side=side, value=value, length=length)
 
     def batches(
         self,
@@ -138,10 +167,10 @@ class Dataset:
         Raises:
             DatasetError: if there is no factor and the inputs are no integers.
         """
-        from ._channels import scaled
+        from ._channels import scale
 
         text = "their type's greatest value" if factor is None else f"the factor {factor:g}"
-        return self._changed(lambda array: scaled(array, factor), f"The inputs are scaled by {text}.")
+        return self._changed(lambda array: scale(array, factor), f"The inputs are scaled by {text}.")
 
     def _changed(self, change: Callable[[Array], Array], note: str) -> Dataset:
         inputs = [change(part) for part in self.inputs] if isinstance(self.inputs, list) else change(self.inputs)

@@ -24,7 +24,7 @@ from matlab_bridge.matfile._values import CategoricalArray, MatlabObject
 from ._fileset import file_names, is_file_set
 from ._images import EXTENSIONS, ImageFile, Preprocessing
 from ._labels import as_text
-from ._values import shortened
+from ._values import shorten
 
 # augmentedImageSource is the name that R2017b gave to what R2018a calls augmentedImageDatastore.
 _CLASSES = re.compile(r"(^|\.)(ImageDatastore|imageDatastore|augmentedImageDatastore|augmentedImageSource)$")
@@ -36,7 +36,7 @@ class Datastore:
 
     Attributes:
         files: full names, as the machine that saved them writes paths.
-        labels: a value that `_labels.encoded` takes, or None.
+        labels: a value that `_labels.encode` takes, or None.
         preprocessing: size and colours, of an augmented datastore.
         notes: what a reader of the description should know.
     """
@@ -159,7 +159,7 @@ def _preprocessing(parts: list[tuple[str, Any]]) -> Preprocessing:
     )
 
 
-def located(files: Iterable[str], roots: list[Path], image_root: Path | None) -> list[ImageFile]:
+def locate(files: Iterable[str], roots: list[Path], image_root: Path | None) -> list[ImageFile]:
     r"""The files where they are on this machine.
 
     A stored path that does not exist is looked for under the roots by its longest existing end: for
@@ -188,7 +188,7 @@ def located(files: Iterable[str], roots: list[Path], image_root: Path | None) ->
         )
         raise MissingFilesError(
             f"{len(missing)} of {len(files)} images are missing, {where}; the first: "
-            f"{shortened(missing, 3)}. Pass image_root=, the folder that holds them or the folders of their "
+            f"{shorten(missing, 3)}. Pass image_root=, the folder that holds them or the folders of their "
             "classes."
         )
     paths = [path for path in found if path is not None]

@@ -88,13 +88,13 @@ def file_names(stored: Mapping[str, Any]) -> tuple[str, ...]:
     Raises:
         DatasetError: if the bytes are not as described above.
     """
-    source = _Bytes(_inflated(np.asarray(stored["PathTree"], dtype=np.uint8).tobytes()))
+    source = _Bytes(_inflate(np.asarray(stored["PathTree"], dtype=np.uint8).tobytes()))
     characters = _huffman_tree(_text(stored["StringTree"]), source.bits(source.number()))
     shape = source.take(source.number())
     count, kind = source.number(), source.number(0)
     if count != len(shape):
         raise _unreadable(f"it has {len(shape)} nodes, but {count} names")
-    names = [_decoded(characters, source.bits(source.number(kind))) for _ in range(count)]
+    names = [_decode(characters, source.bits(source.number(kind))) for _ in range(count)]
     root = _tree(shape, names)
     separator = _text(stored.get("OriginalFileSep", "/")) or "/"
     files = list(_in_order(root, source, separator))
@@ -105,7 +105,7 @@ def file_names(stored: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(files[index] for index in order) if order.size else tuple(files)
 
 
-def _inflated(data: bytes) -> bytes:
+def _inflate(data: bytes) -> bytes:
     length = int.from_bytes(data[:8], "little")
     if length > _LARGEST:
         raise _unreadable(f"it would grow to {length} bytes")
@@ -132,7 +132,7 @@ def _huffman_tree(characters: str, shape: list[int]) -> _Huffman:
     return complete.pop()
 
 
-def _decoded(tree: _Huffman, bits: list[int]) -> str:
+def _decode(tree: _Huffman, bits: list[int]) -> str:
     if isinstance(tree, str):
         raise _unreadable("it has a single character")
     name = []
@@ -186,13 +186,13 @@ def _run(root: _Node, start: list[int], count: int, separator: str) -> list[str]
         chain.append(chain[-1].children[index])
     first = 0 if chain[-1].children else start[-1]
     folders = chain[1:] if chain[-1].children else chain[1:-1]
-    head = _joined([folder.name for folder in folders], separator)
+    head = _join([folder.name for folder in folders], separator)
     siblings = (folders[-1] if folders else root).children[first:]
     files = [node.name for node in siblings if not node.children][:count]
-    return [_joined([head, name] if head else [name], separator) for name in files]
+    return [_join([head, name] if head else [name], separator) for name in files]
 
 
-def _joined(parts: list[str], separator: str) -> str:
+def _join(parts: list[str], separator: str) -> str:
     path = ""
     for part in parts:
         path += part if not path or path.endswith(separator) else separator + part

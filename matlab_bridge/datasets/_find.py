@@ -15,15 +15,14 @@ from matlab_bridge.matfile._values import CategoricalArray, MatlabObject, Struct
 from matlab_bridge.network import Network
 
 from ._arrays import numbers_of, readings
-from ._candidates import Candidate, Candidates, SeveralPairsError, listed, the_pair
+from ._candidates import Candidate, Candidates, SeveralPairsError, list_candidates, the_pair
 from ._datastore import is_datastore, read_datastore
 from ._expected import Expected, expected_of
-from ._labels import as_text, encoded, label_counts
+from ._labels import as_text, encode, label_counts
 from ._names import is_output_beside_target, is_prediction, names_inputs, names_labels, split_of
 from ._pairs import column, is_pairs
 from ._paths import field_of_all, fields, resolve
-from ._records import is_training_record, notes_a_training
-from ._responses import response_of, without_response
+from ._responses import is_training_record, notes_a_training, response_of, without_response
 from ._values import size_text
 
 _MOST_ELEMENTS = 50  # of a struct array or cell that are looked into
@@ -83,7 +82,7 @@ def candidates_in(variables: Mapping[str, Any], network: Network | None, path: P
     return Candidates(tuple(inputs), tuple(labels), tuple(others))
 
 
-def completed(
+def complete(
     inputs: str | None,
     labels: str | None,
     found: Candidates,
@@ -122,7 +121,7 @@ def completed(
         return inputs, None
     names = [candidate.name for candidate in best or fitting]
     raise SeveralPairsError(
-        f"{path}: it is not clear which {missing} belong to {given!r}; pass {missing}=.\n{listed(found)}",
+        f"{path}: it is not clear which {missing} belong to {given!r}; pass {missing}=.\n{list_candidates(found)}",
         [(given, name) if inputs is not None else (name, given) for name in names],
     )
 
@@ -258,7 +257,7 @@ def _label_candidates(
     fitting = sorted(label_counts(value) & counts)
     for count in fitting:
         try:
-            labels = encoded(value, expected, count)
+            labels = encode(value, expected, count)
             names = as_text(value) is not None
         except BridgeError:
             continue

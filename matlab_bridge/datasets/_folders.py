@@ -12,7 +12,7 @@ from matlab_bridge._errors import DatasetNotFoundError
 from ._archives import bytes_of, members_of
 from ._images import EXTENSIONS, ImageFile
 from ._names import SPLITS, split_of
-from ._values import shortened
+from ._values import shorten
 
 Images = dict[tuple[str, ...], ImageFile]
 Skipped = tuple[str, ...]
@@ -31,7 +31,7 @@ def folder_images(folder: Path) -> tuple[Images, Skipped]:
         each character; and the names of the other files.
     """
     found = {path.relative_to(folder).parts: ImageFile.of(path) for path in folder.rglob("*") if path.is_file()}
-    return _sorted_images(found)
+    return _sort_images(found)
 
 
 def zip_images(archive: zipfile.ZipFile, max_bytes: int) -> tuple[Images, Skipped]:
@@ -50,7 +50,7 @@ def zip_images(archive: zipfile.ZipFile, max_bytes: int) -> tuple[Images, Skippe
         DatasetError: for members that are encrypted, or that have one name.
     """
     members = members_of(archive, max_bytes)
-    return _sorted_images(
+    return _sort_images(
         {
             parts: ImageFile(f"{archive.filename}/{member.filename}", partial(bytes_of, archive, member))
             for parts, member in members.items()
@@ -58,7 +58,7 @@ def zip_images(archive: zipfile.ZipFile, max_bytes: int) -> tuple[Images, Skippe
     )
 
 
-def labelled(
+def label_images(
     images: Images, where: str, subfolder: str | None, class_names: Sequence[str], skipped: Skipped = ()
 ) -> tuple[list[ImageFile], list[str] | None, str]:
     """Images with the name of the folder each lies in.
@@ -89,7 +89,7 @@ def labelled(
             if any(parts[i : i + len(steps)] == steps for i in range(len(parts) - len(steps)))
         }
     if skipped:
-        text += f" {len(skipped)} files are no images and were left out: {shortened(skipped, _MOST_NAMED)}."
+        text += f" {len(skipped)} files are no images and were left out: {shorten(skipped, _MOST_NAMED)}."
     if not images:
         inside = f" under {subfolder!r}" if subfolder else ""
         raise DatasetNotFoundError(
@@ -103,10 +103,10 @@ def labelled(
         return list(images.values()), None, text.strip()
     if "" in classes:
         raise DatasetNotFoundError(
-            f"{where} holds images beside the folders {shortened(name for name in classes if name)}, and "
+            f"{where} holds images beside the folders {shorten(name for name in classes if name)}, and "
             "those have no label. Move them into a folder of their class."
         )
-    text = f"The labels are the names of the folders: {shortened(classes)}.{text}"
+    text = f"The labels are the names of the folders: {shorten(classes)}.{text}"
     return list(images.values()), names, text
 
 
@@ -124,7 +124,7 @@ def _validation_folder(images: Images) -> str | None:
     return None
 
 
-def _sorted_images(found: Images) -> tuple[Images, Skipped]:
+def _sort_images(found: Images) -> tuple[Images, Skipped]:
     shown = sorted(parts for parts in found if not any(part.startswith((".", "__MACOSX")) for part in parts))
     images = {parts: found[parts] for parts in shown if PurePosixPath(parts[-1]).suffix.lower() in EXTENSIONS}
     return images, tuple("/".join(parts) for parts in shown if parts not in images)

@@ -71,7 +71,7 @@ class Preprocessing:
     color: str = "none"
 
 
-def decoded(file: ImageFile) -> Array:
+def decode(file: ImageFile) -> Array:
     """An image as `imread` returns it, except that indexed images become the colours that they show.
 
     Args:
@@ -86,7 +86,7 @@ def decoded(file: ImageFile) -> Array:
     """
     try:
         content = file.read()
-        with _opened(content) as image:
+        with _open(content) as image:
             return _wide_pixels(image, content) if _is_wide(image) else _pixels(image)
     except DatasetError as error:
         raise type(error)(f"{file.name}: {error}") from error
@@ -98,7 +98,7 @@ def decoded(file: ImageFile) -> Array:
         raise DatasetError(f"{file.name} cannot be read as an image: {error}") from error
 
 
-def _opened(content: bytes) -> PillowFile:
+def _open(content: bytes) -> PillowFile:
     """An image of one of the formats, its pixels not decoded yet, and not too many."""
     image = Image.open(io.BytesIO(content), formats=_FORMATS)
     if image.width * image.height > _MOST_PIXELS:
@@ -130,7 +130,7 @@ def _wide_pixels(image: Image.Image, content: bytes) -> Array:
 
 def _read_as(content: bytes, mode: str, raw_mode: str) -> Array:
     """An image whose bytes are taken for others than it says."""
-    with _opened(content) as image:
+    with _open(content) as image:
         image._mode = mode  # Pillow has no other way to change what a file says of itself
         image.tile = [
             tile._replace(args=(raw_mode, *tile[3][1:]) if isinstance(tile[3], tuple) else raw_mode)
@@ -152,7 +152,7 @@ def _pixels(image: Image.Image) -> Array:
     return np.asarray(image if image.mode in {"L", "1", "F", "RGB"} else image.convert("RGB"))
 
 
-def stacked(
+def stack(
     files: Iterable[ImageFile], expected: Expected, preprocessing: Preprocessing, limit: int | None = None
 ) -> tuple[Array, str]:
     """Images of one size, one after the other.
@@ -174,8 +174,8 @@ def stacked(
     color = {1: "rgb2gray", 3: "gray2rgb"}.get(channels or 0, preprocessing.color)
 
     def prepared(file: ImageFile) -> tuple[Array, Array]:
-        image = decoded(file)
-        return _converted(_resized(image, preprocessing), color), np.array(image.shape)
+        image = decode(file)
+        return _convert_images(_resize(image, preprocessing), color), np.array(image.shape)
 
     images: list[Array] = []
     originals: list[tuple[int, ...]] = []
@@ -192,7 +192,7 @@ def stacked(
     return as_input(np.stack(images)), _what_was_done(images, originals, preprocessing)
 
 
-def _converted(image: Array, color: str) -> Array:
+def _convert_images(image: Array, color: str) -> Array:
     """An image with a channel dimension, gray or coloured as asked."""
     if color == "rgb2gray" and image.ndim == 3:
         return rgb2gray(image)[..., np.newaxis]
@@ -213,7 +213,7 @@ def rgb2gray(image: Array) -> Array:
     return _as_type(image.astype(np.float64) @ np.array(_GRAY_WEIGHTS), image.dtype)
 
 
-def _resized(image: Array, preprocessing: Preprocessing) -> Array:
+def _resize(image: Array, preprocessing: Preprocessing) -> Array:
     size = preprocessing.size
     if size is None or image.shape[:2] == size:
         return image

@@ -13,10 +13,10 @@ from matlab_bridge._errors import DatasetError, DatasetNotFoundError
 from matlab_bridge.matfile._elements import numeric, texts
 from matlab_bridge.network import Network
 
-from ._arrays import arranged
+from ._arrays import arrange_inputs
 from ._dataset import Dataset
 from ._expected import Expected, expected_of
-from ._labels import Doubt, encoded, label_counts
+from ._labels import Doubt, encode, label_counts
 from ._paths import resolve
 from ._values import Array, size_text
 
@@ -109,10 +109,10 @@ def _whole(images: Mapping[str, Any], classes: tuple[str, ...], expected: Expect
     if classes and not expected.class_names and expected.outputs in {None, len(classes)}:
         expected = replace(expected, class_names=classes, outputs=len(classes))
     counts = label_counts(raw) if raw is not None else None
-    data, text = arranged(images["data"], expected, f"{prefix}images.data", counts)
+    data, text = arrange_inputs(images["data"], expected, f"{prefix}images.data", counts)
     if raw is None:
         return Dataset(data, None, expected.class_names, f"{text}\nThere are no labels.")
-    labels = encoded(raw, expected, len(data), Doubt("indices" if expected.class_names else "auto"))
+    labels = encode(raw, expected, len(data), Doubt("indices" if expected.class_names else "auto"))
     return Dataset(data, labels.data, labels.class_names, f"{text}\n{labels.note}")
 
 

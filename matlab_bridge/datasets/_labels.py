@@ -16,7 +16,7 @@ from matlab_bridge.matfile._values import CategoricalArray
 
 from ._expected import Expected
 from ._numbers import NumberLabels, Predictions, are_whole, choose, name_of, number_readings
-from ._values import Array, Sequences, shortened, size_text
+from ._values import Array, Sequences, shorten, size_text
 
 Names = npt.NDArray[np.object_]
 
@@ -57,7 +57,7 @@ class Text:
     categories: tuple[str, ...] = ()
 
 
-def encoded(value: Any, expected: Expected, observations: int, doubt: Doubt = Doubt()) -> Labels:
+def encode(value: Any, expected: Expected, observations: int, doubt: Doubt = Doubt()) -> Labels:
     """Labels as class indices, or as responses where the network is a regression.
 
     Names are matched to the network's classes by name; what numbers mean, `_numbers.py` decides.
@@ -78,7 +78,7 @@ def encoded(value: Any, expected: Expected, observations: int, doubt: Doubt = Do
     """
     steps = _steps(value, observations)
     if steps is not None:
-        return _encoded_steps(steps, expected, doubt)
+        return _encode_steps(steps, expected, doubt)
     text = as_text(value)
     if text is not None:
         _check_count(len(text.names), observations)
@@ -173,7 +173,7 @@ def _own_order(text: Text, used: list[str], expected: Expected) -> tuple[tuple[s
         (tuple(used), "the labels sorted by name"),
     ):
         if order and _fits(len(order), wanted):
-            return order, f"The classes are {words}: {shortened(order)}."
+            return order, f"The classes are {words}: {shorten(order)}."
     raise _mismatch(used, expected)
 
 
@@ -219,7 +219,7 @@ def _from_matrix(matrix: Array, expected: Expected, observations: int) -> Labels
     if expected.class_names:
         raise LabelMismatchError(
             f"The labels are {size_text(matrix.shape)} numbers that are not one-hot, but the network has the "
-            f"classes {shortened(expected.class_names)}. Pass one label an observation."
+            f"classes {shorten(expected.class_names)}. Pass one label an observation."
         )
     return Labels(_responses(rows), (), f"The labels are responses, one observation in each of the {side}.")
 
@@ -234,7 +234,7 @@ def _steps(value: Any, observations: int) -> list[Any] | None:
     return elements
 
 
-def _encoded_steps(steps: list[Any], expected: Expected, doubt: Doubt) -> Labels:
+def _encode_steps(steps: list[Any], expected: Expected, doubt: Doubt) -> Labels:
     """All sequences at once, so that they share one order of classes, then apart again."""
     if any(np.size(step) == 0 for step in steps):
         raise DatasetError("The labels are a cell with elements that are empty, and so no labels.")
@@ -265,14 +265,14 @@ def _responses(array: Array) -> Array:
 def _mismatch(labels: list[str], expected: Expected) -> LabelMismatchError:
     if not expected.class_names:
         return LabelMismatchError(
-            f"There are {len(labels)} different labels ({shortened(labels)}), but the network has "
+            f"There are {len(labels)} different labels ({shorten(labels)}), but the network has "
             f"{expected.outputs} outputs and no class names. Pass the labels that it was trained with."
         )
     strange = [name for name in labels if name not in expected.class_names]
     unused = [name for name in expected.class_names if name not in labels]
     return LabelMismatchError(
-        f"The labels and the network's classes differ. Only among the labels: {shortened(strange)}. Only "
-        f"among the classes: {shortened(unused)}. All labels: {shortened(labels)}; all classes: "
-        f"{shortened(expected.class_names)}. Pass the labels that the network was trained with, or rename "
+        f"The labels and the network's classes differ. Only among the labels: {shorten(strange)}. Only "
+        f"among the classes: {shorten(unused)}. All labels: {shorten(labels)}; all classes: "
+        f"{shorten(expected.class_names)}. Pass the labels that the network was trained with, or rename "
         "them in MATLAB with renamecats."
     )

@@ -13,16 +13,16 @@ import pandas as pd
 from matlab_bridge._errors import DatasetError, DatasetNotFoundError, MissingFilesError
 from matlab_bridge.network import Network
 
-from ._archives import MAX_BYTES, opened
-from ._arrays import arranged, readings
+from ._archives import MAX_BYTES, open_container
+from ._arrays import arrange_inputs, readings
 from ._candidates import SeveralPairsError
 from ._dataset import Dataset
-from ._datastore import Datastore, is_datastore, located, read_datastore
+from ._datastore import Datastore, is_datastore, locate, read_datastore
 from ._expected import Expected, expected_of
-from ._find import candidates_in, completed
-from ._folders import Images, Skipped, folder_images, labelled, zip_images
-from ._images import Preprocessing, stacked
-from ._labels import Doubt, Labels, encoded, label_counts
+from ._find import candidates_in, complete
+from ._folders import Images, Skipped, folder_images, label_images, zip_images
+from ._images import Preprocessing, stack
+from ._labels import Doubt, Labels, encode, label_counts
 from ._mat_folders import is_mat_folder, read_mat_folder
 from ._numbers import NumberLabels
 from ._paths import fields, resolve
@@ -100,7 +100,7 @@ def load_dataset(
             return _from_mat_folder(request, inputs, labels)
         return _from_images(request, images, skipped, inputs, labels)
     if path.suffix.lower() == ".zip":
-        with opened(path) as archive:
+        with open_container(path) as archive:
             return _from_images(request, *zip_images(archive, max_bytes), inputs, labels, max_bytes)
     return _from_file(request, inputs, labels)
 
@@ -120,7 +120,7 @@ class _Request:
         if raw is None:
             return None
         doubt = Doubt(self.number_labels, predictions_of(self.network, inputs))
-        return encoded(raw, self.expected, len(inputs), doubt)
+        return encode(raw, self.expected, len(inputs), doubt)
 
     def dataset(self, inputs: Array | Sequences, labels: Labels | None, notes: list[str]) -> Dataset:
         if labels is None:
@@ -141,10 +141,10 @@ def _from_images(
         raise DatasetError(f"labels={labels!r} names a variable, but the folders of {path} are its labels.")
     if expected.kind not in {"image", "unknown"}:
         raise DatasetError(f"{path} holds images, but the network takes {expected}.")
-    files, names, text = labelled(images, str(path), subfolder, expected.class_names, skipped)
+    files, names, text = label_images(images, str(path), subfolder, expected.class_names, skipped)
     # The labels first: they tell of a mistake before thousands of images are read.
-    found = None if names is None else encoded(np.array(names, dtype=object), expected, len(names))
-    pixels, done = stacked(files, expected, Preprocessing(), limit)
+    found = None if names is None else encode(np.array(names, dtype=object), expected, len(names))
+    pixels, done = stack(files, expected, Preprocessing(), limit)
     return request.dataset(pixels, found, [f"{path.name}: {done}", text])
 
 
@@ -153,8 +153,8 @@ def _from_mat_folder(request: _Request, inputs: str | None, labels: str | None) 
     if labels is not None:
         raise DatasetError(f"labels={labels!r} names a variable, but the folders of {path} are its labels.")
     cell, names, text = read_mat_folder(path, inputs)
-    found = None if names is None else encoded(np.array(names, dtype=object), expected, len(names))
-    data, how = arranged(cell, expected, path.name)
+    found = None if names is None else encode(np.array(names, dtype=object), expected, len(names))
+    data, how = arrange_inputs(cell, expected, path.name)
     return request.dataset(data, found, [f"{path.name}: {text}", how])
 
 
@@ -173,7 +173,7 @@ def _from_file(request: _Request, inputs: str | None, labels: str | None) -> Dat
     if inputs is None or labels is None:
         found = candidates_in(variables, request.network, path)
         try:
-            inputs, labels = completed(inputs, labels, found, variables, expected, path)
+            inputs, labels = complete(inputs, labels, found, variables, expected, path)
         except SeveralPairsError as several:
             pair, tried = known_pair(several, lambda x, y: _from_file(request, x, y), request.network)
             inputs, labels = pair
@@ -187,7 +187,7 @@ def _from_file(request: _Request, inputs: str | None, labels: str | None) -> Dat
     raw = resolve(variables, labels) if labels is not None else None
     if isinstance(value, pd.DataFrame) and labels is not None and labels.startswith(f"{inputs}."):
         value = value.drop(columns=labels.removeprefix(f"{inputs}."))
-    data, text = arranged(value, expected, inputs, label_counts(raw) if raw is not None else None)
+    data, text = arrange_inputs(value, expected, inputs, label_counts(raw) if raw is not None else None)
     if raw is not None and isinstance(data, list) and len(data) == 1:
         raw = _in_a_cell(raw, len(data[0]))
     return request.dataset(data, request.encoded(raw, data), [*notes, text])
@@ -239,10 +239,10 @@ def _from_datastore(request: _Request, store: Datastore, raw: Any, notes: list[s
         raise MissingFilesError(f"image_root={str(image_root)!r} is no folder.")
     # The labels first: they tell of a mistake before thousands of images are read.
     if raw is not None:
-        encoded(raw, expected, len(store.files))
+        encode(raw, expected, len(store.files))
     # Without image_root, the images may have moved together with the MAT-file.
     roots = [image_root if image_root is not None else request.path.resolve().parent]
-    pixels, done = stacked(located(store.files, roots, image_root), expected, store.preprocessing)
+    pixels, done = stack(locate(store.files, roots, image_root), expected, store.preprocessing)
     return request.dataset(pixels, request.encoded(raw, pixels), [*notes, f"A datastore of {done}{store.notes}"])
 
 

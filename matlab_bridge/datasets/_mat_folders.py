@@ -11,7 +11,7 @@ from matlab_bridge._errors import BridgeError, DatasetError, DatasetNotFoundErro
 from matlab_bridge.matfile import load
 
 from ._arrays import numbers_of
-from ._values import Array, shortened
+from ._values import Array, shorten
 
 _ENDING = ".mat"
 
@@ -48,22 +48,22 @@ def read_mat_folder(folder: Path, variable: str | None) -> tuple[Array, list[str
         except BridgeError as error:
             skipped.append(f"{path.relative_to(folder).as_posix()} ({type(error).__name__})")
     if not values:
-        raise DatasetError(f"None of the {len(paths)} MAT-files of {folder} can be read: {shortened(skipped)}.")
+        raise DatasetError(f"None of the {len(paths)} MAT-files of {folder} can be read: {shorten(skipped)}.")
     cell = np.empty((len(values), 1), dtype=object)
     for index, value in enumerate(values):
         cell[index, 0] = value
     text = f"{len(values)} MAT-files, one observation each."
     if skipped:
-        text += f" {len(skipped)} could not be read and were left out: {shortened(skipped)}."
+        text += f" {len(skipped)} could not be read and were left out: {shorten(skipped)}."
     classes = sorted(set(names))
     if classes == [""]:
         return cell, None, text
     if "" in classes:
         raise DatasetNotFoundError(
-            f"{folder} holds MAT-files beside the folders {shortened(classes[1:])}, and those have no label. Move them "
+            f"{folder} holds MAT-files beside the folders {shorten(classes[1:])}, and those have no label. Move them "
             "into a folder of their class."
         )
-    return cell, names, f"{text} The labels are the names of the folders: {shortened(classes)}."
+    return cell, names, f"{text} The labels are the names of the folders: {shorten(classes)}."
 
 
 def _observation(path: Path, variable: str | None) -> Array:

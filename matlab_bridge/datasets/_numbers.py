@@ -16,7 +16,7 @@ import numpy as np
 from matlab_bridge._errors import DatasetError
 
 from ._expected import Expected
-from ._values import Array, shortened
+from ._values import Array, shorten
 
 NumberLabels = Literal["auto", "names", "indices"]
 # The positions of some observations, and the class that the network gives each of them.
@@ -131,7 +131,7 @@ def _by_name(values: Array, expected: Expected, *, logical: bool) -> NumberReadi
     names = spellings[-1]
     complete = expected.outputs is None or len(values) == expected.outputs
     if not order and complete and not _are_indices(values, 1, len(values)):
-        note = f"the names of classes, sorted: {shortened(names)}"
+        note = f"the names of classes, sorted: {shorten(names)}"
         return NumberReading("names", tuple(names), tuple(range(len(names))), note)
     return None
 

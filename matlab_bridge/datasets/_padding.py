@@ -33,7 +33,7 @@ class Padded:
     sample_weight: Array | None
 
 
-def padded(
+def pad(
     sequences: Sequences,
     labels: Array | Sequences | None,
     *,
@@ -69,13 +69,13 @@ def padded(
     position = np.arange(steps)
     first = 0 if side == "right" else steps - lengths[:, np.newaxis]
     mask = (position >= first) & (position < first + lengths[:, np.newaxis])
-    inputs = _filled(sequences, mask, value, _dtype(sequences, value))
+    inputs = _fill(sequences, mask, value, _dtype(sequences, value))
     if not isinstance(labels, list):
         return Padded(inputs, mask, labels, None)
-    return Padded(inputs, mask, _filled(labels, mask, 0, labels[0].dtype), mask.astype(np.float32))
+    return Padded(inputs, mask, _fill(labels, mask, 0, labels[0].dtype), mask.astype(np.float32))
 
 
-def _filled(parts: Sequences, mask: Array, value: float, dtype: Any) -> Array:
+def _fill(parts: Sequences, mask: Array, value: float, dtype: Any) -> Array:
     whole = np.full((*mask.shape, *parts[0].shape[1:]), value, dtype)
     for row, belongs, part in zip(whole, mask, parts, strict=True):
         start = int(belongs.argmax())

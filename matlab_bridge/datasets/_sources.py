@@ -13,7 +13,7 @@ import pandas as pd
 
 from matlab_bridge._errors import DatasetError
 
-from ._archives import DAMAGE, MAX_BYTES, members_of, opened
+from ._archives import DAMAGE, MAX_BYTES, members_of, open_container
 from ._expected import Expected
 from ._values import Array
 
@@ -48,7 +48,7 @@ def read_variables(path: Path, expected: Expected, max_bytes: int = MAX_BYTES) -
         if kind == ".csv":
             return {SINGLE: pd.read_csv(path)}
         if kind == ".npz" or zipfile.is_zipfile(path):
-            with opened(path) as archive:
+            with open_container(path) as archive:
                 members_of(archive, max_bytes)
         with path.open("rb") as file:  # not by NumPy, which leaves a damaged file open
             found = np.load(file, allow_pickle=False)

@@ -27,7 +27,7 @@ def size_text(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape))
 
 
-def shortened(names: Any, limit: int = 12) -> str:
+def shorten(names: Any, limit: int = 12) -> str:
     """A list for a message: all of a few, or the first of many and how many more there are."""
     texts = [repr(str(name)) for name in names]
     more = len(texts) - limit

@@ -19,7 +19,7 @@ _SURROGATES = 0xD800, 0xDFFF
 _LAST_CODE_POINT = 0x10FFFF
 
 
-def decoded(data: bytes) -> str:
+def decode_bytes(data: bytes) -> str:
     """Bytes as text, for names and values alike: UTF-8 where they are that, else Latin-1, a character a byte.
 
     Writers put the bytes of their own locale where the format has UTF-8 or ASCII. Latin-1 gives a character to every
@@ -31,9 +31,9 @@ def decoded(data: bytes) -> str:
         return data.decode("latin-1")
 
 
-def decoded_name(data: bytes) -> str:
+def decode_name(data: bytes) -> str:
     """The name of a variable, field or class: what comes before the first NUL, decoded."""
-    return decoded(data.split(b"\x00")[0])
+    return decode_bytes(data.split(b"\x00")[0])
 
 
 def distinct(names: Iterable[str]) -> list[str]:
@@ -56,7 +56,7 @@ def characters(units: Array) -> Array:
     return np.asarray(units, dtype=np.uint32, order="C").view("<U1" if np.little_endian else ">U1")
 
 
-def decoded_characters(stored: Array, shape: tuple[int, ...]) -> Array:
+def decode_characters(stored: Array, shape: tuple[int, ...]) -> Array:
     """A char array from the numbers that a file stores for it.
 
     Args:
@@ -88,7 +88,7 @@ def text(stored: Array, shape: tuple[int, ...], budget: Budget) -> str | Array:
     if len(shape) == 2 and shape[0] == 1 and width <= 2:
         budget.spend(TEXT_BYTES + 4 * stored.size, "a text")
         if width == 1:
-            return decoded(stored.tobytes())
+            return decode_bytes(stored.tobytes())
         return stored.tobytes().decode("utf-16-be" if stored.dtype.str[0] == ">" else "utf-16-le", "surrogatepass")
     budget.spend(ARRAY_BYTES + 6 * stored.size, "the characters of a text")
     return _text(_units(stored, shape), budget)
@@ -100,7 +100,7 @@ def _units(stored: Array, shape: tuple[int, ...]) -> Array:
     if stored.dtype.itemsize == 1:
         units = stored.view(np.uint8)
         if units.max(initial=0) >= _FIRST_OUTSIDE_ASCII:
-            units = units_of(decoded(stored.tobytes()))
+            units = units_of(decode_bytes(stored.tobytes()))
         if units.size != count == stored.size and shape[0] != 1:
             units = stored.view(np.uint8)  # column by column, the bytes of several rows only look like UTF-8
     elif stored.dtype.itemsize == 2:
@@ -143,7 +143,7 @@ def text_of(array: Array, budget: Budget) -> str | Array:
 
 def _text(units: Array, budget: Budget) -> str | Array:
     if units.ndim == 2 and units.shape[0] <= 1:
-        return _joined(units)
+        return _join(units)
     rows = np.moveaxis(units, 1, -1)
     count, width = math.prod(rows.shape[:-1]), rows.shape[-1]
     budget.spend(count * np.dtype("<U1").itemsize * max(1, width), "rows of text")
@@ -153,7 +153,7 @@ def _text(units: Array, budget: Budget) -> str | Array:
     if not _has_pairs(codes):
         return CharArray(codes.astype(np.uint32).view(f"{'<' if np.little_endian else '>'}U{width}")[..., 0])
     budget.spend(count * TEXT_BYTES, "rows of text")
-    texts = [_joined(row) for row in codes.reshape(count, width)]
+    texts = [_join(row) for row in codes.reshape(count, width)]
     return CharArray(np.array(texts, dtype=np.str_).reshape(rows.shape[:-1]))
 
 
@@ -162,7 +162,7 @@ def _has_pairs(codes: Array) -> bool:
     return codes.dtype.itemsize > 1 and bool(((codes >= _SURROGATES[0]) & (codes <= _SURROGATES[1])).any())
 
 
-def _joined(codes: Array) -> str:
+def _join(codes: Array) -> str:
     if codes.size and codes.max() > 0xFFFF:
         units = "".join(map(chr, codes.ravel().tolist())).encode("utf-16-le", "surrogatepass")
     else:

@@ -18,7 +18,7 @@ from ._characters import Units, units_of
 from ._lazy import LazyArray
 from ._matio import EmptyMatStruct, MatlabOpaque
 from ._matio import MatlabObject as OldObject
-from ._names import checked_name
+from ._names import check_name
 from ._raw import Array
 from ._values import (
     CategoricalArray,
@@ -35,7 +35,7 @@ _NUMBER_TYPES = (bool, int, float, complex, np.bool_, np.number)
 
 
 @singledispatch
-def encoded(value: Any, where: str) -> Any:
+def encode(value: Any, where: str) -> Any:
     """The form of a value that mat-io writes.
 
     Args:
@@ -47,7 +47,7 @@ def encoded(value: Any, where: str) -> Any:
     """
     array = _array_of(value)
     if array is not None:
-        return encoded(array, where)
+        return encode(array, where)
     raise UnwritableValueError(
         f"{where} is a {type(value).__name__}, for which there is no type of MATLAB to write. "
         "Numbers, text, arrays, lists, dicts, sparse matrices and pandas frames can be written."
@@ -66,32 +66,32 @@ def _array_of(value: Any) -> Array | None:
     return None if array.dtype == object else array
 
 
-@encoded.register(MatlabOpaque)
+@encode.register(MatlabOpaque)
 def _as_it_is(value: Any, where: str) -> Any:
     del where
     return value
 
 
-@encoded.register(type(None))
+@encode.register(type(None))
 def _nothing(value: None, where: str) -> Array:
     del value, where
     return np.empty((0, 0))
 
 
-@encoded.register(bool)
-@encoded.register(float)
-@encoded.register(complex)
+@encode.register(bool)
+@encode.register(float)
+@encode.register(complex)
 def _scalar(value: complex, where: str) -> Array:
     del where
     return np.array([[value]])
 
 
-@encoded.register(int)
+@encode.register(int)
 def _integer(value: int, where: str) -> Array:
     return np.array([[classes.exact_double(value, where)]])
 
 
-@encoded.register(str)
+@encode.register(str)
 def _text(value: str, where: str) -> Array:
     try:
         value.encode("utf-16-le")
@@ -102,34 +102,34 @@ def _text(value: str, where: str) -> Array:
     return np.array([value]) if value else np.empty((0, 0), dtype=np.str_)
 
 
-@encoded.register(dt.datetime)
-@encoded.register(dt.timedelta)
+@encode.register(dt.datetime)
+@encode.register(dt.timedelta)
 def _instant(value: Any, where: str) -> Any:
-    return encoded(pd.Series([value]), where)
+    return encode(pd.Series([value]), where)
 
 
-@encoded.register(pd.DataFrame)
+@encode.register(pd.DataFrame)
 def _frame(value: pd.DataFrame, where: str) -> Any:
-    return classes.frame(value, where, encoded)
+    return classes.frame(value, where, encode)
 
 
-@encoded.register(pd.Series)
-@encoded.register(pd.Index)
+@encode.register(pd.Series)
+@encode.register(pd.Index)
 def _column(value: Any, where: str) -> Any:
-    return encoded(classes.column(value, where), where)
+    return encode(classes.column(value, where), where)
 
 
-@encoded.register(pd.Categorical)
+@encode.register(pd.Categorical)
 def _categorical(value: Any, where: str) -> Any:
     return classes.categorical(value, where)
 
 
-@encoded.register(CategoricalArray)
+@encode.register(CategoricalArray)
 def _categorical_array(value: CategoricalArray, where: str) -> Any:
     return classes.categorical_array(value, where)
 
 
-@encoded.register(MatlabObject)
+@encode.register(MatlabObject)
 def _object(value: MatlabObject, where: str) -> Any:
     if not value.old_style:
         raise _only_matlab(value.class_name, where)
@@ -137,7 +137,7 @@ def _object(value: MatlabObject, where: str) -> Any:
     return OldObject(fields, value.class_name)
 
 
-@encoded.register(Enumeration)
+@encode.register(Enumeration)
 def _enumeration(value: Enumeration, where: str) -> Any:
     raise UnwritableValueError(
         f"{where} is an enumeration of the class {value.class_name}, whose definition only MATLAB has. "
@@ -145,7 +145,7 @@ def _enumeration(value: Enumeration, where: str) -> Any:
     )
 
 
-@encoded.register(FunctionHandle)
+@encode.register(FunctionHandle)
 def _function(value: FunctionHandle, where: str) -> Any:
     raise UnwritableValueError(
         f"{where} is the function handle {value.text}, which only MATLAB can write. Write its text, value.text, "
@@ -153,18 +153,18 @@ def _function(value: FunctionHandle, where: str) -> Any:
     )
 
 
-@encoded.register(Map)
+@encode.register(Map)
 def _map(value: Map, where: str) -> Any:
-    return classes.mapping(value, where, encoded)
+    return classes.mapping(value, where, encode)
 
 
-@encoded.register(Mapping)
+@encode.register(Mapping)
 def _struct(value: Mapping[Any, Any], where: str) -> Array:
     return _structs(np.array([[value]], dtype=object), tuple(value), where)
 
 
-@encoded.register(list)
-@encoded.register(tuple)
+@encode.register(list)
+@encode.register(tuple)
 def _sequence(value: Any, where: str) -> Any:
     if value and all(isinstance(element, _NUMBER_TYPES) for element in value):
         return _row(value, where)
@@ -187,10 +187,10 @@ def _row(numbers: Sequence[Any], where: str) -> Array:
 
 
 # A dok matrix is a mapping as well.
-@encoded.register(scipy.sparse.dok_array)
-@encoded.register(scipy.sparse.dok_matrix)
-@encoded.register(scipy.sparse.sparray)
-@encoded.register(scipy.sparse.spmatrix)
+@encode.register(scipy.sparse.dok_array)
+@encode.register(scipy.sparse.dok_matrix)
+@encode.register(scipy.sparse.sparray)
+@encode.register(scipy.sparse.spmatrix)
 def _sparse(value: Any, where: str) -> Any:
     if value.ndim != 2:
         raise UnwritableValueError(f"{where} is sparse with {value.ndim} axes; MATLAB's sparse matrices have two.")
@@ -204,13 +204,13 @@ def _sparse(value: Any, where: str) -> Any:
     return columns
 
 
-@encoded.register(np.ndarray)
-@encoded.register(np.generic)
-@encoded.register(LazyArray)
+@encode.register(np.ndarray)
+@encode.register(np.generic)
+@encode.register(LazyArray)
 def _array(value: Any, where: str) -> Any:
-    array: Array = _filled(np.asanyarray(value), where)
+    array: Array = _fill(np.asanyarray(value), where)
     if array.ndim == 0 and array.dtype.kind in "UO":
-        return encoded(array.item(), where)
+        return encode(array.item(), where)
     if isinstance(array, CharArray):
         return _char_matrix(array, where)
     if array.ndim < 2:
@@ -231,7 +231,7 @@ def _array(value: Any, where: str) -> Any:
     )
 
 
-def _filled(array: Array, where: str) -> Array:
+def _fill(array: Array, where: str) -> Array:
     """An array without a mask: what is masked is NaN."""
     if not isinstance(array, np.ma.MaskedArray):
         return array
@@ -263,7 +263,7 @@ def _char_matrix(array: CharArray, where: str) -> Array:
         raise UnwritableValueError(
             f"{where} is a char matrix with a NUL character; remove it with text.replace('\\0', '')."
         )
-    texts = [text for row in rows for text in encoded(row, where).tolist() or [""]]
+    texts = [text for row in rows for text in encode(row, where).tolist() or [""]]
     width = max((units_of(text).size for text in texts), default=0)
     filled = [text + " " * (width - units_of(text).size) for text in texts]
     return np.array(filled, dtype=np.str_).reshape(array.shape or (1,))
@@ -272,7 +272,7 @@ def _char_matrix(array: CharArray, where: str) -> Array:
 def _cell(array: Array, where: str) -> Array:
     cell = np.empty(array.shape, dtype=object)
     for index in np.ndindex(array.shape):
-        cell[index] = encoded(array[index], f"{where}{_place(index)}")
+        cell[index] = encode(array[index], f"{where}{_place(index)}")
     return cell
 
 
@@ -295,7 +295,7 @@ def _records(array: Array, where: str) -> Array:
 
 
 def _structs(array: Array, fields: tuple[Any, ...], where: str) -> Array:
-    names = [checked_name(name, f"A field of {where}") for name in fields]
+    names = [check_name(name, f"A field of {where}") for name in fields]
     structs = np.empty(array.shape, dtype=[(name, object) for name in names])
     for index in np.ndindex(array.shape):
         element, place = array[index], where if array.size == 1 else f"{where}{_place(index)}"
@@ -305,7 +305,7 @@ def _structs(array: Array, fields: tuple[Any, ...], where: str) -> Array:
                 "All elements of a struct array have the same fields; a cell (an array of object) may mix."
             )
         if names:
-            structs[index] = tuple(encoded(element[name], f"{place}.{name}") for name in names)
+            structs[index] = tuple(encode(element[name], f"{place}.{name}") for name in names)
     if names:
         return structs
     empty: Array = EmptyMatStruct(np.empty(array.shape, dtype=object))

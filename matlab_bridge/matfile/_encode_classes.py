@@ -13,7 +13,7 @@ from matlab_bridge._errors import UnwritableValueError
 from ._characters import units_of
 from ._known_classes import MISSING_STRING, STRING_VERSION
 from ._matio import MatlabOpaque, make_table_props, make_timetable_props
-from ._names import checked_name, checked_variables, plain_names
+from ._names import check_name, check_variables, plain_names
 from ._raw import Array
 from ._values import CategoricalArray, Map
 
@@ -116,8 +116,8 @@ def frame(table: pd.DataFrame, where: str, encode: Callable[[Any, str], Any]) ->
     is_timed = isinstance(table.index, (pd.DatetimeIndex, pd.TimedeltaIndex))
     dimension = "Row"
     if is_timed:
-        dimension = checked_name(table.index.name or "Time", f"The index of the timetable {where}")
-    names = checked_variables(table.columns, {dimension, "Variables"}, f"table {where}")
+        dimension = check_name(table.index.name or "Time", f"The index of the timetable {where}")
+    names = check_variables(table.columns, {dimension, "Variables"}, f"table {where}")
     data = np.empty((1, len(names)), dtype=object)
     for i, name in enumerate(names):
         data[0, i] = encode(table.iloc[:, i], f"{where}.{name}")

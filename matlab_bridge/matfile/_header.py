@@ -11,7 +11,7 @@ from typing import Literal
 
 from matlab_bridge._errors import NotAMatFileError, TruncatedFileError
 
-from ._characters import decoded
+from ._characters import decode_bytes
 
 Version = Literal["v4", "v7", "v7.3"]
 ByteOrder = Literal["<", ">"]
@@ -111,7 +111,7 @@ def _level5_byte_order(start: bytes) -> ByteOrder | None:
 
 def _level5_header(path: Path, start: bytes, order: ByteOrder, block_at_512: bytes, size: int) -> Header:
     major = struct.unpack(order + "H", start[124:126])[0] >> 8
-    text = decoded(start[:116].rstrip(b"\x00 "))
+    text = decode_bytes(start[:116].rstrip(b"\x00 "))
     if major == 2:
         if block_at_512 != _HDF5_SIGNATURE:
             raise TruncatedFileError(

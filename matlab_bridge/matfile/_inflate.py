@@ -65,7 +65,7 @@ def inflate_into(target: Array, take: Callable[[int], bytes], stream: Any) -> No
         raise TruncatedFileError(f"a deflated stream holds more than {len(view)} bytes")
 
 
-def inflated(data: bytes | Array, nbytes: int) -> Array:
+def inflate(data: bytes | Array, nbytes: int) -> Array:
     """The bytes of a whole deflated stream that holds `nbytes` of them.
 
     Raises:

@@ -170,7 +170,7 @@ def orthogonal(index: Any, shape: tuple[int, ...]) -> tuple[tuple[Wanted, ...], 
         The positions along every axis, and the index that stands for the same elements in the block of these
         positions; None for a kind of index that is not taken apart.
     """
-    items = _expanded(index, len(shape))
+    items = _expand(index, len(shape))
     if items is None:
         return None
     wanted: list[Wanted] = []
@@ -185,7 +185,7 @@ def orthogonal(index: Any, shape: tuple[int, ...]) -> tuple[tuple[Wanted, ...], 
     return tuple(wanted), tuple(within)
 
 
-def _expanded(index: Any, rank: int) -> list[Any] | None:
+def _expand(index: Any, rank: int) -> list[Any] | None:
     """One item for every axis, and None for new ones: ellipsis and logical arrays are written out."""
     items: list[Any] = []
     for item in index if isinstance(index, tuple) else (index,):

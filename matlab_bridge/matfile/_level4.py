@@ -20,7 +20,7 @@ import scipy.sparse
 from matlab_bridge._errors import LostObjectError, TruncatedFileError
 
 from ._budget import Budget
-from ._characters import decoded_name, text
+from ._characters import decode_name, text
 from ._header import ByteOrder, Header, level4_byte_order
 from ._info import VariableInfo
 from ._raw import Array, complex_array
@@ -121,7 +121,7 @@ def level4_matrices(path: Path, order: ByteOrder) -> list[Level4Matrix]:
                 raise TruncatedFileError(f"no variable begins at byte {offset} of {size}")
             kind, rows, columns, imaginary, name_length = struct.unpack(order + "5i", start)
             matrix = Level4Matrix(
-                name=decoded_name(file.read(name_length)),
+                name=decode_name(file.read(name_length)),
                 kind=_KINDS[kind % 10],
                 dtype=np.dtype(order + _PRECISIONS[kind // 10 % 10]),
                 shape=(rows, columns),

@@ -14,7 +14,7 @@ import scipy.sparse
 from matlab_bridge._errors import LostObjectError, TruncatedFileError
 
 from ._budget import Budget
-from ._characters import decoded, decoded_characters
+from ._characters import decode_bytes, decode_characters
 from ._damage import SYMPTOMS
 from ._hdf5 import File, Item, OpenedFile
 from ._header import Header
@@ -70,14 +70,14 @@ class Level73File:
             ):
                 return None
             file.check_size(item)
-            dtype = _typed(np.empty(0, item.dtype), class_name, item.attributes).dtype
+            dtype = _type_values(np.empty(0, item.dtype), class_name, item.attributes).dtype
             return StoredArray(item.shape[::-1], dtype, lambda axes: self._block(item, axes))
 
         return self._file.use(described)
 
     def _block(self, item: Item, axes: tuple[Wanted, ...]) -> Array:
         block = self._file.use(lambda file: file.part(item, axes[::-1]))
-        return _typed(block, _class_name(item), item.attributes)
+        return _type_values(block, _class_name(item), item.attributes)
 
     def read_ahead(self, names: Iterable[str]) -> Generator[str, None, None]:
         """Give the names one after the other; there is nothing to prepare."""
@@ -106,10 +106,10 @@ def _listed(file: File) -> tuple[dict[str, int], tuple[VariableInfo, ...]]:
     # HDF5 lists names by the alphabet, unless the writer had it keep their order.
     addresses = file.members(file.root)
     names = [name for name in addresses if not name.startswith("#")]
-    return addresses, tuple(_described(file, name, addresses[name]) for name in names)
+    return addresses, tuple(_describe_address(file, name, addresses[name]) for name in names)
 
 
-def _described(file: File, name: str, address: int) -> VariableInfo:
+def _describe_address(file: File, name: str, address: int) -> VariableInfo:
     try:
         return _describe(file, name, file.item(address))
     except SYMPTOMS:  # MatFileError is a ValueError; what is wrong with it is told when it is read, and hides no other
@@ -173,14 +173,14 @@ class _Reader:
         values = self._file.read(item)
         if class_name == "char":
             self._budget.spend(_CHARACTER_BYTES * values.size, "the characters of a char array")
-            return decoded_characters(values.reshape(-1), matlab_shape(values.shape[::-1], is_text=True))
+            return decode_characters(values.reshape(-1), matlab_shape(values.shape[::-1], is_text=True))
         return self._typed(values, class_name, attributes)
 
     def _typed(self, values: Array, class_name: str, attributes: Mapping[str, Any]) -> Array:
         wanted = DTYPES.get(class_name)
         if wanted is not None and values.dtype != wanted:
             self._budget.spend(values.size * max(wanted.itemsize, values.itemsize), "the elements of an array")
-        return _typed(values, class_name, attributes)
+        return _type_values(values, class_name, attributes)
 
     def _special(self, item: Item, class_name: str) -> Any:
         """The raw form of what is no plain array or cell; None for one of these."""
@@ -208,7 +208,7 @@ class _Reader:
             some = order[start : start + _BLOCK]
             for i, address in zip(some.tolist(), flat[some].tolist(), strict=True):
                 cell[i] = self.at(address)
-        return _turned(cell.reshape(addresses.shape))
+        return _turn(cell.reshape(addresses.shape))
 
     def _opaque(self, item: Item, class_name: str) -> Any:
         if item.is_group:
@@ -218,7 +218,7 @@ class _Reader:
             metadata = self._cell(item)
             return metadata if class_name == "FileWrapper__" else Marker(class_name, "handle", metadata)
         is_java = class_name.startswith(("java.", "com."))
-        return Marker(class_name, "java" if is_java else "MCOS", _turned(self._file.read(item)))
+        return Marker(class_name, "java" if is_java else "MCOS", _turn(self._file.read(item)))
 
     def _sparse(self, item: Item, rows: int, class_name: str) -> scipy.sparse.csc_array[Any]:
         parts = {name: self._file.item(address) for name, address in self._file.members(item).items()}
@@ -274,10 +274,10 @@ def _class_name(item: Item) -> str:
     name = item.attributes.get("MATLAB_class", b"")
     if not item.attributes and item.dtype is not None and not item.is_references:
         return _CLASSES.get(item.dtype.newbyteorder("="), "")
-    return decoded(name) if isinstance(name, bytes) else str(name)
+    return decode_bytes(name) if isinstance(name, bytes) else str(name)
 
 
-def _turned(values: Array) -> Array:
+def _turn(values: Array) -> Array:
     """Values in MATLAB's order of axes, at least two of them."""
     return values.T if values.ndim > 1 else values.reshape(matlab_shape(values.shape))
 
@@ -298,13 +298,13 @@ def _empty(size: tuple[int, ...], class_name: str) -> Array:
     return np.empty(size, DTYPES.get(class_name, np.dtype("f8")))  # "canonical empty" is a plain []
 
 
-def _typed(values: Array, class_name: str, attributes: Mapping[str, Any]) -> Array:
+def _type_values(values: Array, class_name: str, attributes: Mapping[str, Any]) -> Array:
     if class_name not in DTYPES:
         raise TruncatedFileError(f"an array has the class {class_name!r}, which no MAT-file of MATLAB's has")
     if values.dtype.names is not None:
-        return _turned(complex_array(values["real"], values["imag"]))
+        return _turn(complex_array(values["real"], values["imag"]))
     is_logical = attributes.get("MATLAB_int_decode") == _LOGICAL and class_name == "logical"
-    return _turned(values.astype(np.bool_ if is_logical else DTYPES[class_name], copy=False))
+    return _turn(values.astype(np.bool_ if is_logical else DTYPES[class_name], copy=False))
 
 
 def _is_field_of_many(item: Item) -> bool:

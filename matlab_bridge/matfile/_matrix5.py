@@ -15,7 +15,7 @@ import numpy as np
 import scipy.sparse
 
 from ._budget import Budget
-from ._characters import decoded_name, distinct, text
+from ._characters import decode_name, distinct, text
 from ._format5 import CELL, CHAR, FUNCTION, MATRIX, NUMBERS, OBJECT, OPAQUE, SPARSE, STRUCT, TEXTS
 from ._header import ByteOrder
 from ._plain5 import UNSET, PlainReader
@@ -86,7 +86,7 @@ class MatrixReader:
     def _read(self, start: int, stop: int) -> Any:
         header = self._walker.header(start, stop)
         values, is_open = self._one_by_one([header], 1, finishes=not self._content.readonly)
-        return values[0] if is_open[0] else _wrapped(values[0])
+        return values[0] if is_open[0] else _find_wrapped(values[0])
 
     def _matrices(self, starts: Array, depth: int, *, finishes: bool) -> tuple[Array, Array]:
         """The raw forms of the matrices that begin at these bytes, and which of them are open.
@@ -162,7 +162,7 @@ class MatrixReader:
         table = bytes(self._walker.data(tag))
         if (width, table) not in self._fields:
             self._budget.spend(FIELD_BYTES * (tag.nbytes // width), "names of fields")
-            names = [decoded_name(table[i : i + width]) for i in range(0, len(table), width)]
+            names = [decode_name(table[i : i + width]) for i in range(0, len(table), width)]
             self._fields[width, table] = tuple(distinct(names))
         return self._fields[width, table], tag.stop
 
@@ -285,7 +285,7 @@ def _raw(container: _Container, values: Array, is_open: Array) -> Any:
         return Function(values[0] if values.size else np.empty(header.shape, dtype=[]))
     values = values.copy()
     for place in np.flatnonzero(~is_open).tolist():
-        values[place] = _wrapped(values[place])
+        values[place] = _find_wrapped(values[place])
     if header.kind == CELL:
         return values.reshape(header.shape, order="F")
     elements = np.empty(header.size, dtype=[(name, object) for name in fields])
@@ -295,6 +295,6 @@ def _raw(container: _Container, values: Array, is_open: Array) -> Any:
     return OldObject(header.class_name, struct) if header.kind == OBJECT else struct
 
 
-def _wrapped(value: Any) -> Any:
+def _find_wrapped(value: Any) -> Any:
     is_container = isinstance(value, dict) or (isinstance(value, np.ndarray) and value.dtype == object)
     return Finished(value) if is_container else value

@@ -40,7 +40,7 @@ _KEYWORDS = frozenset(
 _RESERVED = frozenset(("Properties", "RowNames", "VariableNames", ":"))
 
 
-def checked_variables(names: Iterable[Any], dimensions: set[str], what: str) -> list[str]:
+def check_variables(names: Iterable[Any], dimensions: set[str], what: str) -> list[str]:
     """The names of the variables of a table, which since R2019b may be any text.
 
     Source: https://www.mathworks.com/help/matlab/matlab_prog/rules-for-table-and-timetable-names.html
@@ -87,7 +87,7 @@ def _is_identifier(name: str) -> bool:
     return re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) is not None and len(name) <= MAX_LENGTH
 
 
-def checked_name(name: Any, what: str) -> str:
+def check_name(name: Any, what: str) -> str:
     """The name, if MATLAB can have a variable or a field of that name.
 
     Args:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._budget import Budget
-from ._characters import decoded
+from ._characters import decode_bytes
 from ._format5 import CHAR, NUMBERS, NUMERIC, TAG_BYTES, TEXTS
 from ._raw import ARRAY_BYTES, DTYPES, TEXT_BYTES, Array
 from ._walk5 import Walker
@@ -134,7 +134,7 @@ class PlainReader:
         try:
             return [str(content[start:end], encoding, errors) for start, end in places]
         except UnicodeDecodeError:
-            return [decoded(bytes(content[start:end])) for start, end in places]
+            return [decode_bytes(bytes(content[start:end])) for start, end in places]
 
     def _arrays(self, heads: _Heads, chosen: Array) -> Iterable[Array]:
         """The arrays of matrices of one layout."""

@@ -28,7 +28,7 @@ import numpy as np
 from matlab_bridge._errors import MatFileError, TruncatedFileError
 
 from ._budget import Budget
-from ._characters import characters, decoded, units_of
+from ._characters import characters, decode_bytes, units_of
 from ._raw import MARKER_MAGIC, Array, Marker
 
 _HEADER = struct.Struct("10i")
@@ -69,7 +69,7 @@ class Subsystem:
             np.frombuffer(data, order + "i4", (end - start) // 4, start).tolist()
             for start, end in itertools.pairwise(starts[:6])
         ]
-        self._names = [decoded(name) for name in data[_HEADER.size : starts[0]].split(b"\x00") if name]
+        self._names = [decode_bytes(name) for name in data[_HEADER.size : starts[0]].split(b"\x00") if name]
         self._classes, self._objects = _rows(tables[0], 4), _rows(tables[2], 6)
         self._saved, self._plain, self._added = _records(tables[1], 3), _records(tables[3], 3), _records(tables[4], 1)
         self._values = cells[_FIRST_VALUE : cells.shape[0] - _AFTER_VALUES[version], 0]

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from matlab_bridge._errors import TruncatedFileError
 
-from ._characters import decoded
+from ._characters import decode_bytes
 from ._format5 import CELL, CHAR, FUNCTION, MATRIX, NUMERIC, OBJECT, OPAQUE, SPARSE, STRUCT, TAG_BYTES
 from ._header import ByteOrder
 from ._info import VariableInfo
@@ -81,7 +81,7 @@ class MatrixHeader:
     @property
     def name(self) -> str:
         """Its name; empty for a value inside another."""
-        return decoded(self.raw_name)
+        return decode_bytes(self.raw_name)
 
     @property
     def is_opaque(self) -> bool:
@@ -163,14 +163,14 @@ class Walker:
             tag, name = self._text(tag.stop, stop)
             tag, system = self._text(tag.stop, stop)
             tag, text = self._text(tag.stop, stop)
-            type_system, class_name = decoded(system), decoded(text)
+            type_system, class_name = decode_bytes(system), decode_bytes(text)
         else:
             tag = self.tag(tag.stop, stop)
             shape = self._shape(tag, is_text=kind == CHAR)
             tag, name = self._text(tag.stop, stop)
             if kind == OBJECT:
                 tag, text = self._text(tag.stop, stop)
-                class_name = decoded(text)
+                class_name = decode_bytes(text)
             else:
                 class_name = "logical" if is_logical else _CLASS_NAMES.get(kind, "")
         return MatrixHeader(kind, name, class_name, type_system, shape, is_complex, is_global, tag.stop, stop)

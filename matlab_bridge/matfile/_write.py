@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from matlab_bridge._atomic import replacing
+from matlab_bridge._atomic import replace_whole
 from matlab_bridge._errors import UnwritableValueError
 
-from ._names import checked_name
+from ._names import check_name
 
 
 def save(
@@ -70,14 +70,14 @@ def save(
     if number not in ("7", "7.3"):
         raise ValueError(f"version is {version!r}; 'v7' and 'v7.3' can be written.")
     # pandas and mat-io take half a second to import, and readers do without.
-    from ._encode import encoded
+    from ._encode import encode
     from ._writers import write_level5, write_level73
 
     target = Path(path)
     write = write_level5 if number == "7" else write_level73
     try:
-        forms = {checked_name(name, "A variable"): encoded(value, name) for name, value in variables.items()}
-        with replacing(target if target.suffix else target.with_name(f"{target.name}.mat")) as temporary:
+        forms = {check_name(name, "A variable"): encode(value, name) for name, value in variables.items()}
+        with replace_whole(target if target.suffix else target.with_name(f"{target.name}.mat")) as temporary:
             write(temporary, forms, compress=compress)
     except RecursionError as error:
         raise UnwritableValueError(

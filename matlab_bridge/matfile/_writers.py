@@ -47,12 +47,15 @@ def write_level5(path: Path, forms: Mapping[str, Any], *, compress: bool) -> Non
         if contents is not None:
             offset = file.tell()
             _append(
-                file, writer.matrix(_carried(writer, contents), ""), "the contents of all objects", compress=compress
+                file,
+                writer.matrix(_write_contents(writer, contents), ""),
+                "the contents of all objects",
+                compress=compress,
             )
             matwriter5.write_subsystem_offset(file, offset)
 
 
-def _carried(writer: _Level5Writer, contents: Any) -> Array:
+def _write_contents(writer: _Level5Writer, contents: Any) -> Array:
     """The contents of all objects as the array of bytes that carries them: a small file within the file.
 
     mat-io's `write_subsystem` writes the same, but widens complex single.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from matlab_bridge._errors import MatFileError, NetworkError, NetworkNotFoundErr
 from matlab_bridge._layer import Layer
 from matlab_bridge.matfile import MatFile, load
 from matlab_bridge.matfile._elements import numeric
+from matlab_bridge.matfile._info import FileInfo
+from matlab_bridge.matfile._values import MatlabObject
 from matlab_bridge.network import WHOLE_FILE, Network, Source, WeightLayer
 
-from ._contents import contents
 from ._objects import NETWORK_CLASSES
 from ._registry import Reader, reader_of, reader_of_file
 from ._walk import walk
@@ -111,14 +112,14 @@ def load_network(
         return read_described(file, describe, Source(path, WHOLE_FILE, "weights", tuple(describe)))
     candidates = _everywhere(path, file) if variable is None else _those_at(path, file, variable)
     if not candidates:
-        values = {name: file[name] for name in _searched(file)}
+        values = {name: file[name] for name in _search(file)}
         raise NetworkNotFoundError(
-            f"{path.name} holds no network that can be read. It holds:\n{contents(file.info, values)}\n"
+            f"{path.name} holds no network that can be read. It holds:\n{_contents(file.info, values)}\n"
             "A network object, an array of layers, a MatConvNet network or a portable network is needed: in "
             "MATLAB, save('net.mat', 'net') where net is one. Plain matrices of weights need a description: "
             "load_network(path, describe=[WeightLayer('W1', 'b1', 'tanh'), WeightLayer('W2', 'b2')])."
         )
-    chosen = _preferred(candidates)
+    chosen = _prefer(candidates)
     if len(chosen) > 1:
         raise NetworkNotFoundError(
             f"{path.name} holds {len(chosen)} networks. Name the one to load:\n{_listing(chosen)}"
@@ -173,7 +174,7 @@ class _Candidate:
         return self.source.variable.startswith(path) and (not rest or rest[0] in ".({")
 
 
-def _searched(file: MatFile) -> list[str]:
+def _search(file: MatFile) -> list[str]:
     """The names of the variables that may hold a network."""
     variables = [variable for variable in file.info.variables if variable.class_name not in _DATA_CLASSES]
     # Those that are networks come first, so that it is their damage which is told of.
@@ -185,7 +186,7 @@ def _everywhere(path: Path, file: MatFile) -> list[_Candidate]:
     """All networks of a file; damage to a variable is raised only if none is found in the others."""
     values: dict[str, Any] = {}
     damage: list[MatFileError] = []
-    for name in _searched(file):
+    for name in _search(file):
         try:
             values[name] = file[name]
         except MatFileError as error:
@@ -215,7 +216,7 @@ def _those_at(path: Path, file: MatFile, variable: str) -> list[_Candidate]:
     everything = _candidates(path, values)
     candidates = [candidate for candidate in everything if candidate.is_at_or_inside(variable)]
     if not candidates:
-        there = _listing(everything) if everything else contents(file.info, values)
+        there = _listing(everything) if everything else _contents(file.info, values)
         raise NetworkNotFoundError(f"{path.name} holds no network at {variable!r}. It holds:\n{there}")
     return candidates
 
@@ -235,7 +236,7 @@ def _candidate(value: Any, source: Source, reader: Reader) -> _Candidate:
         return _Candidate(source, error)
 
 
-def _preferred(candidates: list[_Candidate]) -> list[_Candidate]:
+def _prefer(candidates: list[_Candidate]) -> list[_Candidate]:
     """Those that are left when what is plainly not meant has gone; at least one."""
     if len(candidates) == 1:
         return candidates
@@ -253,3 +254,51 @@ def _listing(candidates: list[_Candidate]) -> str:
     return "\n".join(
         f"{call:<{width}}  {candidate.description}" for call, candidate in zip(calls, candidates, strict=True)
     )
+
+
+# The names that people give to the weights of a network they keep as plain matrices.
+_WEIGHT_NAME = re.compile(r"(w|b|theta|weights?|bias(es)?|kernels?|filters?)_?\d*", re.IGNORECASE)
+
+
+def _contents(file: FileInfo, values: Mapping[str, Any]) -> str:
+    """List the variables of a file, with a word on those that have to do with networks.
+
+    Args:
+        file: what the headers say.
+        values: the variables that were looked into, by name.
+
+    Returns:
+        A line a variable, such as `"  lab: 1x1 struct, lab.net is a shallow network"`, and one for them all
+        where they make up a network together.
+    """
+    lines = []
+    for variable in file.variables:
+        found = walk(values.get(variable.name), variable.name, _hint)
+        hints = (hint if path == variable.name else f"{path} is {hint}" for path, _, hint in found)
+        lines.append(", ".join([f"  {variable}", *hints]))
+    together = _struct_hint({variable.name: values.get(variable.name) for variable in file.variables})
+    return "\n".join([*lines, f"Together they are {together}."] if together else lines)
+
+
+def _hint(value: Any) -> str | None:
+    """What a value is, if it has to do with a network that this package does not read as one."""
+    if isinstance(value, MatlabObject):
+        return _object_hint(value)
+    if isinstance(value, Mapping):
+        return _struct_hint(value)
+    return None
+
+
+def _object_hint(value: MatlabObject) -> str | None:
+    if value.class_name.startswith("nnet.cnn.layer."):
+        return f"a single layer ({value.class_name}), not a network"
+    if value.class_name.startswith("nnet.cnn.TrainingOptions"):
+        return "training options, not a network"
+    return None
+
+
+def _struct_hint(value: Mapping[str, Any]) -> str | None:
+    weights = [name for name in value if _WEIGHT_NAME.fullmatch(str(name))]
+    if len(weights) > 1:
+        return f"weights by their names ({', '.join(weights)}), of which the layers are not known"
+    return None

@@ -136,7 +136,7 @@ def _inputs(layer: Layer) -> int:
 # Recognising a description by names and shapes.
 
 
-def recognised(fields: Mapping[str, Any]) -> tuple[WeightLayer, ...]:
+def recognize(fields: Mapping[str, Any]) -> tuple[WeightLayer, ...]:
     """The description of a network that these fields are, if the names and shapes leave only one.
 
     Args:
@@ -189,9 +189,9 @@ def _numbers(value: Any) -> list[Array]:
 
 def is_weights(value: Any) -> bool:
     """Whether a value is a struct, or the variables of a file are, that `recognised` knows."""
-    return isinstance(value, Mapping) and bool(recognised(value))
+    return isinstance(value, Mapping) and bool(recognize(value))
 
 
 def read_weights(value: Any, source: Source) -> Network:
     """Read a struct of weights that `is_weights` matched."""
-    return read_described(value, recognised(value), source)
+    return read_described(value, recognize(value), source)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ._matlab_code import write_matlab_code
+from ._matlab_code import export_matlab_code
 from ._network import save_network
 from ._onnx import export_onnx
 from ._portable import portable_struct, save_portable
 
-__all__ = ["export_onnx", "portable_struct", "save_network", "save_portable", "write_matlab_code"]
+__all__ = ["export_matlab_code", "export_onnx", "portable_struct", "save_network", "save_portable"]

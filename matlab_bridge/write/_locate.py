@@ -94,7 +94,7 @@ def _by_stamps(
         return {}
     stamps: dict[float, Place] = dict(enumerate(templates, start=_FIRST_STAMP))
     try:
-        stored = stored_arrays(_stamped(file, stamps, templates, read))
+        stored = stored_arrays(_read_stamped(file, stamps, templates, read))
         carried = {parameter: _constant(stored[parameter]) for parameter in parameters}
     except (BridgeError, ValueError, TypeError, LookupError, ArithmeticError):
         # One of the places is a setting without whose value no network can be read: halving finds it.
@@ -107,7 +107,9 @@ def _by_stamps(
     return {parameter: stamps[value] for parameter, value in carried.items() if value in stamps}
 
 
-def _stamped(file: ArrayFile, stamps: Mapping[float, Place], templates: Mapping[Place, Array], read: Reader) -> Network:
+def _read_stamped(
+    file: ArrayFile, stamps: Mapping[float, Place], templates: Mapping[Place, Array], read: Reader
+) -> Network:
     """The network in a scratch copy of the file, in which these arrays are constant."""
     with temporary_folder() as folder:
         scratch = folder / file.path.name

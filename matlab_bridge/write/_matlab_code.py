@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from matlab_bridge import matfile
-from matlab_bridge._atomic import refuse_to_overwrite, replacing
+from matlab_bridge._atomic import refuse_to_overwrite, replace_whole
 from matlab_bridge._errors import InvalidNetworkError, UnsupportedLayerError
 from matlab_bridge._input_format import dimensions
 from matlab_bridge._layer import Layer
@@ -21,8 +21,8 @@ from matlab_bridge._text import one_line
 from matlab_bridge.network import Connection, Network
 
 from ._constructors import Constructor, constructor_of
-from ._matlab_text import call, cell, column, is_function_name, is_large, literal, literal_size, quoted, settings_field
-from ._model import demand_weights, network_of, sources_of
+from ._matlab_text import call, cell, column, is_function_name, is_large, literal, literal_size, quote, settings_field
+from ._model import demand_weights, network_of, path_first, sources_of
 from ._without_outputs import without_output_layers
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ function [net, classNames] = {name}(weightsFile)
 %
 %   Needs MATLAB {release} or newer, with {toolboxes}.
 %   Of its {count:,} learnable numbers, {zeros:,} are zero.
-%   Written by matlab_bridge.write_matlab_code, keras-prunelab {version}.
+%   Written by matlab_bridge.export_matlab_code, keras-prunelab {version}.
 
 if nargin < 1
     weightsFile = fullfile(fileparts(mfilename('fullpath')), {weights_literal});
@@ -94,9 +94,9 @@ end
 """
 
 
-def write_matlab_code(
-    network: keras.Model | Network,
+def export_matlab_code(
     path: str | os.PathLike[str],
+    network: keras.Model | Network,
     weights_path: str | os.PathLike[str] | None = None,
     *,
     class_names: Iterable[str] = (),
@@ -109,8 +109,9 @@ def write_matlab_code(
     struct with the columns `Layer`, `Parameter` and `Value` in MATLAB's layout, like `net.Learnables`.
 
     Args:
+        path: the function to write, such as `"buildNet.m"`; the name of the file is the name of the function. Version
+            0.1 took the network first; that order still works, with a warning.
         network: a built Keras model, pruned or compacted or not, or a network from `load_network`.
-        path: the function to write, such as `"buildNet.m"`; the name of the file is the name of the function.
         weights_path: the MAT-file to write; by default `buildNetWeights.mat` beside the function. The function
             finds it by its place relative to its own.
         class_names: in the order of the scores; by default those that the network knows.
@@ -125,18 +126,19 @@ def write_matlab_code(
         >>> import tempfile, keras, matlab_bridge as mb
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="fc")])
         >>> path = f"{tempfile.mkdtemp()}/buildNet.m"
-        >>> mb.write_matlab_code(model, path)
+        >>> mb.export_matlab_code(path, model)
         >>> "fullyConnectedLayer(2, 'Name', 'fc')" in open(path, encoding="utf-8").read()
         True
     """
+    path, network = path_first("export_matlab_code", path, network)
     code = Path(path)
     weights = Path(weights_path) if weights_path is not None else code.with_name(f"{code.stem}Weights.mat")
     _check_paths(code, weights)
     refuse_to_overwrite(sources_of(network), weights)
     net = network_of(network, class_names)
-    plan = _Plan(without_output_layers(replace(net, layers=tuple(map(public_layer, net.layers)))))
+    plan = _CodePlan(without_output_layers(replace(net, layers=tuple(map(public_layer, net.layers)))))
     text = plan.code(code.stem, Path(os.path.relpath(weights, code.parent)).as_posix())
-    with replacing(code) as code_file, replacing(weights) as weights_file:
+    with replace_whole(code) as code_file, replace_whole(weights) as weights_file:
         code_file.write_text(text, encoding="utf-8")
         matfile.save(weights_file, plan.variables())
 
@@ -144,7 +146,7 @@ def write_matlab_code(
 def _check_paths(code: Path, weights: Path) -> None:
     if code.suffix != ".m" or weights.suffix != ".mat":
         raise InvalidNetworkError(
-            f"write_matlab_code writes a function (.m) and its weights (.mat), but got {code.name} and {weights.name}."
+            f"export_matlab_code writes a function (.m) and its weights (.mat), but got {code.name} and {weights.name}."
         )
     if not is_function_name(code.stem):
         raise InvalidNetworkError(
@@ -153,7 +155,7 @@ def _check_paths(code: Path, weights: Path) -> None:
         )
 
 
-class _Plan:
+class _CodePlan:
     """The network, checked: each layer beside the function that makes it."""
 
     def __init__(self, network: Network) -> None:
@@ -171,7 +173,7 @@ class _Plan:
             name=name,
             NAME=name.upper(),
             weights=one_line(weights),
-            weights_literal=quoted(weights),
+            weights_literal=quote(weights),
             example="\n".join(self._example()),
             release=max([_OLDEST, *(constructor.since for constructor in self._constructors.values())]),
             toolboxes=" and ".join(self._toolboxes()),
@@ -207,15 +209,15 @@ class _Plan:
         for connection in self._network.connections:
             if connection not in within:
                 start, _, end = str(connection).partition(" -> ")
-                blocks.append(f"graph = connectLayers(graph, {quoted(start)}, {quoted(end)});")
+                blocks.append(f"graph = connectLayers(graph, {quote(start)}, {quote(end)});")
         return "\n".join(blocks) + ("\n" if len(chains) > 1 else "")
 
     def _call(self, layer: Layer) -> str:
         constructor = self._constructors[layer.name]
         arguments = [self._expression(layer, name, value) for name, value in constructor.ordered(layer)]
-        arguments += ["'Name', " + quoted(layer.name)]
+        arguments += ["'Name', " + quote(layer.name)]
         for name, value in constructor.given(layer):
-            arguments.append(f"{quoted(name)}, {self._expression(layer, name, value)}")
+            arguments.append(f"{quote(name)}, {self._expression(layer, name, value)}")
         return call(constructor.function, arguments, 4)
 
     def _expression(self, layer: Layer, setting: str, value: Any) -> str:
@@ -233,7 +235,7 @@ class _Plan:
         wanted = self._network.output_names
         if not wanted or wanted == ends:
             return ()
-        return ("'OutputNames', {" + ", ".join(map(quoted, wanted)) + "}",)
+        return ("'OutputNames', {" + ", ".join(map(quote, wanted)) + "}",)
 
     def _toolboxes(self) -> list[str]:
         further = {constructor.toolbox for constructor in self._constructors.values()} - {""}

@@ -31,11 +31,11 @@ def is_function_name(name: str) -> bool:
     )
 
 
-def quoted(text: str) -> str:
+def quote(text: str) -> str:
     r"""A char row; characters that would end the line, or that nobody sees, are numbers: `['a' char(10) 'b']`.
 
     Examples:
-        >>> quoted("it's"), quoted("2 lines\nof text")
+        >>> quote("it's"), quote("2 lines\nof text")
         ("'it''s'", "['2 lines' char(10) 'of text']")
     """
     parts = [
@@ -69,7 +69,7 @@ def literal(value: Any) -> str:
         ('3', '[28 28 1]', "'same'")
     """
     if isinstance(value, str):
-        return quoted(value)
+        return quote(value)
     array = np.asarray(value)
     numbers = [_number(element) for element in array.ravel(order="F")]
     if len(set(numbers)) == 1:
@@ -96,15 +96,15 @@ def _number(value: Any) -> str:
 
 def call(function: str, arguments: Sequence[str], indent: int) -> str:
     """A call, its arguments filled into lines that are continued by `...`."""
-    return _filled(f"{' ' * indent}{function}(", arguments, ")", ", ", indent + 4)
+    return _fill(f"{' ' * indent}{function}(", arguments, ")", ", ", indent + 4)
 
 
 def cell(names: Iterable[str], indent: int) -> str:
     """The elements of a cell column of texts."""
-    return _filled("{", [quoted(name) for name in names], "}", "; ", indent)
+    return _fill("{", [quote(name) for name in names], "}", "; ", indent)
 
 
-def _filled(start: str, parts: Sequence[str], end: str, separator: str, indent: int) -> str:
+def _fill(start: str, parts: Sequence[str], end: str, separator: str, indent: int) -> str:
     lines, line = [], start
     for number, part in enumerate(parts):
         last = number == len(parts) - 1

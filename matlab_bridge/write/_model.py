@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from matlab_bridge._errors import UntrainedNetworkError
 from matlab_bridge.convert._class_names import with_class_names
@@ -13,6 +15,21 @@ from matlab_bridge.network import Network
 
 if TYPE_CHECKING:
     import keras
+
+
+def path_first(function: str, path: Any, network: Any) -> tuple[str | os.PathLike[str], keras.Model | Network]:
+    """The path and the network of a call; the order of version 0.1, the network first, gives a warning.
+
+    Args:
+        function: the public function that was called.
+        path: its first argument.
+        network: its second argument.
+    """
+    if isinstance(path, str | os.PathLike):
+        return path, network
+    message = f"{function} takes the path first: {function}(path, network)."
+    warnings.warn(message, DeprecationWarning, stacklevel=3)
+    return network, path
 
 
 def network_of(model: keras.Model | Network, class_names: Iterable[str] = ()) -> Network:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from matlab_bridge._atomic import refuse_to_overwrite, replacing
+from matlab_bridge._atomic import refuse_to_overwrite, replace_whole
 from matlab_bridge._errors import NetworkError, NetworkMismatchError, NetworkNotFoundError, VariableNotFoundError
 from matlab_bridge._layer import Array, column_major
 from matlab_bridge.matfile._header import read_header
@@ -19,7 +19,7 @@ from matlab_bridge.read import load_network
 
 from ._array_file import ArrayFile, Place, Vector
 from ._hdf5_file import Hdf5File
-from ._level4_file import Level4File
+from ._level4_file import Level4Copy
 from ._locate import Parameter, locate, stored_arrays
 from ._mat5_file import Mat5File
 
@@ -78,11 +78,11 @@ def save_network(
         return load_network(copy, network.source.variable if network.source else variable)
 
     file = _arrays_of(source)
-    arrays = _assembled(network, changes)
+    arrays = _assemble(network, changes)
     before = stored_arrays(network)
     places = locate(file, {parameter: before[parameter] for parameter in arrays}, read)
     vectors = _by_place(arrays, places)
-    with replacing(target) as temporary:
+    with replace_whole(target) as temporary:
         file.write(temporary, vectors)
         _verify(read(temporary), network.with_parameters(changes))
 
@@ -91,7 +91,7 @@ def _arrays_of(source: Path) -> ArrayFile:
     header = read_header(source)
     if header.version == "v7.3":
         return Hdf5File(source)
-    return Level4File(source, header) if header.version == "v4" else Mat5File(source, header)
+    return Level4Copy(source, header) if header.version == "v4" else Mat5File(source, header)
 
 
 def _network_of(source: Path, model: Model, variable: str | None, describe: Sequence[WeightLayer]) -> Network:
@@ -193,7 +193,7 @@ def _changes(network: Network, parameters: Mapping[Parameter, Array]) -> dict[Pa
     return changes
 
 
-def _assembled(network: Network, changes: Mapping[Parameter, Array]) -> dict[Parameter, Array]:
+def _assemble(network: Network, changes: Mapping[Parameter, Array]) -> dict[Parameter, Array]:
     """The changed parameters as the arrays of the file, of which some hold several parameters."""
     arrays: dict[Parameter, Array] = {}
     for (layer, name), array in changes.items():

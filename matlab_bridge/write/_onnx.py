@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from matlab_bridge._atomic import replacing
+from matlab_bridge._atomic import replace_whole
 from matlab_bridge._errors import InvalidNetworkError, MissingPackageError, UnsupportedLayerError
 from matlab_bridge._layer import Layer
 from matlab_bridge._public import public_layer
 from matlab_bridge.network import Network
 
-from ._model import demand_weights, network_of, sources_of
+from ._model import demand_weights, network_of, path_first, sources_of
 from ._without_outputs import without_output_layers
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _FORMAT_VERSION = 8
 _INPUTS = ("ImageInputLayer", "Image3DInputLayer", "FeatureInputLayer", "SequenceInputLayer")
 
 
-def export_onnx(network: keras.Model | Network, path: str | os.PathLike[str]) -> None:
+def export_onnx(path: str | os.PathLike[str], network: keras.Model | Network) -> None:
     """Write a network as an ONNX file, with its layers' names and its weights in single precision, zeros and all.
 
     MATLAB's `importNetworkFromONNX` reads it, and so does onnxruntime. Each layer is an operator of its name, and its
@@ -43,21 +43,23 @@ def export_onnx(network: keras.Model | Network, path: str | os.PathLike[str]) ->
     channels are first, and no converter is needed besides the package `onnx`.
 
     Args:
+        path: the file to write, such as `"net.onnx"`. Version 0.1 took the network first; that order still works,
+            with a warning.
         network: a built Keras model, pruned or compacted or not, or a network from `load_network`.
-        path: the file to write, such as `"net.onnx"`.
 
     Raises:
         MissingPackageError: if the package `onnx` is not installed.
         UnsupportedLayerError: for layers without an ONNX operator here, naming each; nothing is written then.
-            Attention is among them; `write_matlab_code` takes it.
+            Attention is among them; `export_matlab_code` takes it.
         UntrainedNetworkError: if layers have no weights yet.
         InvalidNetworkError: if the network has no input layer, or the file has another ending.
 
     Examples:
         >>> import tempfile, keras, matlab_bridge as mb
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="fc")])
-        >>> mb.export_onnx(model, f"{tempfile.mkdtemp()}/net.onnx")
+        >>> mb.export_onnx(f"{tempfile.mkdtemp()}/net.onnx", model)
     """
+    path, network = path_first("export_onnx", path, network)
     _demand_onnx()
     import onnx
 
@@ -68,7 +70,7 @@ def export_onnx(network: keras.Model | Network, path: str | os.PathLike[str]) ->
     demand_weights(net)
     model = _model(net)
     onnx.checker.check_model(model, full_check=True)
-    with replacing(path, sources=sources_of(network)) as temporary:
+    with replace_whole(path, sources=sources_of(network)) as temporary:
         onnx.save_model(model, str(temporary))
 
 
@@ -132,12 +134,12 @@ def _input(layer: Layer) -> tuple[list[Any], Any]:
 
 
 def _made(network: Network, layer: Layer, graph: Any, sources: list[Any]) -> Any:
-    from ._onnx_nodes import normalized
+    from ._onnx_nodes import normalize
     from ._onnx_operators import MAKERS
 
     try:
         if layer.kind in _INPUTS:
-            return normalized(graph, layer, sources[0])
+            return normalize(graph, layer, sources[0])
         return MAKERS[layer.kind](graph, layer, sources)
     except UnsupportedLayerError as error:
         raise _unsupported(network, {layer.name: str(error)}) from error
@@ -170,5 +172,5 @@ def _unsupported(network: Network, reasons: dict[str, str]) -> UnsupportedLayerE
     lines = [f"  {name!r} ({network[name].class_name}): {reason}" for name, reason in reasons.items()]
     return UnsupportedLayerError(
         "\n".join([f"{len(lines)} of {len(network.layers)} layers cannot be written as ONNX:", *lines])
-        + "\nNothing was written. write_matlab_code and save_portable bring more layers to MATLAB."
+        + "\nNothing was written. export_matlab_code and save_portable bring more layers to MATLAB."
     )

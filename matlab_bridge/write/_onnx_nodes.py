@@ -97,7 +97,7 @@ def makes(*kinds: str) -> Callable[[Make], Make]:
     return decorate
 
 
-def normalized(graph: Graph, layer: Layer, value: Value) -> Value:
+def normalize(graph: Graph, layer: Layer, value: Value) -> Value:
     """An input after its normalization."""
     normalization = Normalization.of(layer)
     if normalization.type == "none":
@@ -169,7 +169,7 @@ def _elu(graph: Graph, layer: Layer, values: Sequence[Value]) -> Value:
 
 
 @makes("ClippedReLU")
-def _clipped(graph: Graph, layer: Layer, values: Sequence[Value]) -> Value:
+def _clip(graph: Graph, layer: Layer, values: Sequence[Value]) -> Value:
     limits = [
         graph.constant(f"{layer.name}.Floor", np.float32(0)),
         graph.constant(f"{layer.name}.Ceiling", np.float32(number(layer, "Ceiling"))),
@@ -223,7 +223,7 @@ def _nothing(_graph: Graph, _layer: Layer, values: Sequence[Value]) -> Value:
 
 @makes("Addition")
 def _addition(graph: Graph, layer: Layer, values: Sequence[Value]) -> Value:
-    return _joined(graph, "Sum", layer, values)
+    return _join(graph, "Sum", layer, values)
 
 
 @makes("Multiplication")
@@ -231,16 +231,16 @@ def _multiplication(graph: Graph, layer: Layer, values: Sequence[Value]) -> Valu
     product, *others = values
     for count, value in enumerate(others, start=2):
         name = layer.name if count == len(values) else f"{layer.name}.product{count}"
-        product = _joined(graph, "Mul", replace(layer, name=name), [product, value])
+        product = _join(graph, "Mul", replace(layer, name=name), [product, value])
     return product
 
 
 @makes("DepthConcatenation")
 def _depth_concatenation(graph: Graph, layer: Layer, values: Sequence[Value]) -> Value:
-    return _joined(graph, "Concat", layer, values, axis=1)
+    return _join(graph, "Concat", layer, values, axis=1)
 
 
-def _joined(graph: Graph, operator: str, layer: Layer, values: Sequence[Value], **attributes: Any) -> Value:
+def _join(graph: Graph, operator: str, layer: Layer, values: Sequence[Value], **attributes: Any) -> Value:
     """Several inputs; vectors become images of 1x1 pixels where others are images."""
     names = [value.name for value in values]
     if len({value.size is None for value in values}) > 1:

@@ -50,10 +50,10 @@ def _layer_normalization(graph: Graph, layer: Layer, values: Sequence[Value]) ->
     epsilon = graph.constant(f"{name}.Epsilon", np.float32(number(layer, "Epsilon", 1e-5)))
     deviation = graph.node("Sqrt", [graph.node("Add", [variance, epsilon], f"{name}.sum")], f"{name}.deviation")
     normalized = graph.node("Div", [centered, deviation], f"{name}.normalized")
-    return Value(_scaled(graph, layer, normalized, space), value.size)
+    return Value(_scale(graph, layer, normalized, space), value.size)
 
 
-def _scaled(graph: Graph, layer: Layer, normalized: str, space: int) -> str:
+def _scale(graph: Graph, layer: Layer, normalized: str, space: int) -> str:
     """Times `Scale`, plus `Offset`, of each channel."""
     scale, offset = (
         learnable(graph, layer, name, layer.learnables[name].reshape((-1,) + (1,) * space, order="F"))
@@ -81,4 +81,4 @@ def _group_normalization(graph: Graph, layer: Layer, values: Sequence[Value]) ->
     normal = graph.node("InstanceNormalization", [grouped, *neutral], f"{name}.normal", epsilon=epsilon)
     shape = graph.node("Shape", [value.name], f"{name}.shape")
     normalized = graph.node("Reshape", [normal, shape], f"{name}.normalized")
-    return Value(_scaled(graph, layer, normalized, len(value.size or ())), value.size)
+    return Value(_scale(graph, layer, normalized, len(value.size or ())), value.size)

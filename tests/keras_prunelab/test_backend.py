@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import keras_prunelab as kpl
-from keras_prunelab._backend import compiled_forward, gradients, optimizer_class
+from keras_prunelab._backend import compile_forward, gradients, optimizer_class
 
 pytestmark = pytest.mark.backends
 
@@ -51,7 +51,7 @@ def test_classes_of_optimizers_are_those_that_keras_names() -> None:
 
 def test_forward_sees_new_weights_and_batches() -> None:
     model = keras.Sequential([keras.Input((3,)), L.Dense(2), L.BatchNormalization(), L.Dropout(0.5)])
-    forward = compiled_forward(model)
+    forward = compile_forward(model)
     deviation = np.sqrt(1 + 1e-3)  # a fresh batch normalization divides by it, in inference mode
     random = np.random.default_rng(0)
     for size in (4, 1):
@@ -66,7 +66,7 @@ def test_forward_of_several_inputs_and_outputs() -> None:
     one, two = keras.Input((2,)), keras.Input((2,))
     model = keras.Model([one, two], {"sum": L.Add()([one, two]), "one": L.ReLU()(one)})
     x = np.float32([[-1, 2]])
-    outputs = compiled_forward(model)([x, x])
+    outputs = compile_forward(model)([x, x])
     assert_array_equal(keras.ops.convert_to_numpy(outputs["sum"]), 2 * x)
     assert_array_equal(keras.ops.convert_to_numpy(outputs["one"]), [[0, 2]])
 

@@ -219,7 +219,7 @@ def test_a_rule_of_your_own() -> None:
 
     _, small, found = compacted([((3,), F)], build, prepare)
     assert small.get_layer("first").units == 4
-    assert found.walls[0].reason == "there is no rule for Doubled; keras_prunelab.register_rule takes one"
+    assert found.barriers[0].reason == "there is no rule for Doubled; keras_prunelab.register_rule takes one"
 
     @kpl.register_rule(Doubled)
     class DoubledRule(kpl.PerChannelRule):

@@ -29,7 +29,7 @@ def test_inputs_that_are_rearranged_first(shape: Any, first: Any) -> None:
         model.add(layer)
     pruned = kpl.prune(lively(model), 0.5, granularity="channel", scope="layer", include="convolution")
     found = kpl.compaction(pruned)
-    assert found.walls == ()
+    assert found.barriers == ()
     assert found.model.get_layer("convolution").filters == 4
     assert_same(pruned, found.model)
 
@@ -41,7 +41,7 @@ def test_channels_first() -> None:
     model = lively(keras.Sequential([keras.Input((3, 8, 8)), L.Rescaling(0.5), *parts, *more]))
     pruned = kpl.prune(model, 0.5, granularity="channel", scope="layer", include=["one", "two"])
     found = kpl.compaction(pruned)
-    assert found.walls == ()
+    assert found.barriers == ()
     assert [found.model.get_layer(name).filters for name in ("one", "two")] == [4, 4]
     assert_same(pruned, found.model)
 
@@ -75,7 +75,7 @@ def test_what_is_made_of_the_input_is_read_along_the_axis_of_what_it_is_joined_w
     silenced(model.get_layer("one"), [1, 3])
     silenced(model.get_layer("two"), [0])
     found = kpl.compaction(model)
-    assert found.walls == ()
+    assert found.barriers == ()
     assert found.model.get_layer("two").filters == 3
     assert found.model.get_layer("one").filters == (3 if join is JOINS["concatenate"] else 5)
     assert_same(model, found.model)
@@ -88,6 +88,6 @@ def test_channels_first_at_each_step_of_the_input() -> None:
     model = lively(keras.Sequential([keras.Input((4, 3, 8, 8)), L.Rescaling(0.5), steps, pooled, L.LSTM(4)]))
     silenced(convolution, [0, 5])
     found = kpl.compaction(model)
-    assert found.walls == ()
+    assert found.barriers == ()
     assert found.model.get_layer("steps").layer.filters == 6
     assert_same(model, found.model)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import keras_prunelab as kpl
-from keras_prunelab._channels._walls import REASONS
+from keras_prunelab._channels._barriers import REASONS
 from keras_prunelab._channels.rules._registry import known_classes
 
 from .channel_masks import assert_same, compacted, lively, silenced, without
@@ -225,7 +225,7 @@ def _(x: Any) -> Any:
     return inner(L.Dense(5, name="first")(x))
 
 
-@chain("a wall holds", (6,), first=(6, 5), last=(5, 2))
+@chain("a barrier holds", (6,), first=(6, 5), last=(5, 2))
 def _(x: Any) -> Any:
     return L.Dense(2, name="last")(L.Lambda(lambda t: t * 2)(L.Dense(5, name="first")(x)))
 
@@ -245,9 +245,9 @@ def test_channels_are_cut(name: str) -> None:
         assert weights[1 if pointwise else 0].shape == shapes
     assert found.difference < 1e-5
     assert found.parameters == (model.count_params(), small.count_params())
-    assert [wall.kind for wall in found.walls] == {
+    assert [each.kind for each in found.barriers] == {
         "resizing with a border holds": ["Resizing"],
-        "a wall holds": ["Lambda"],
+        "a barrier holds": ["Lambda"],
     }.get(name, [])
 
 
@@ -502,7 +502,7 @@ def test_an_extreme_that_begins_with_a_number() -> None:
     model = lively(keras.Model(inputs, L.Dense(2)(most)))
     silenced(model.get_layer("one"), [0, 1])
     found = kpl.compaction(model)
-    assert [wall.reason for wall in found.walls] == ["begins with a number of its own (initial=)"]
+    assert [each.reason for each in found.barriers] == ["begins with a number of its own (initial=)"]
     assert_same(model, found.model)
 
 
@@ -527,7 +527,7 @@ def test_a_quotient_of_constants_is_a_constant(name: str) -> None:
 
     model, small, found = compacted([((6,), F)], build, prepare)
     assert (small.get_layer("over").units, small.get_layer("under").units) == (3, 3)
-    assert found.walls == ()
+    assert found.barriers == ()
     np.testing.assert_array_equal(small.get_layer("last").kernel, np.array(model.get_layer("last").kernel)[[0, 2, 4]])
 
 

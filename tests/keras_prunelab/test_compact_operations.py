@@ -60,7 +60,7 @@ def around(operation: Callable[[Any], Any], shape: tuple[int | None, ...] = (6, 
 def test_channels_go_though_an_operation_moves_them(name: str, bias: float) -> None:
     model = around(OPERATIONS[name], bias=bias)
     found = kpl.compaction(model)
-    assert found.walls == ()
+    assert found.barriers == ()
     assert found.model.get_layer("first").units == 3
     kernels = (np.prod(each.get_layer("last").kernel.shape) for each in (model, found.model))
     assert next(kernels) * 3 == next(kernels) * 5
@@ -70,7 +70,7 @@ def test_channels_go_though_an_operation_moves_them(name: str, bias: float) -> N
 def test_the_last_step_of_a_sequence_of_any_length() -> None:
     model = around(lambda x: x[:, -1], (None, 2))
     found = kpl.compaction(model)
-    assert found.walls == ()
+    assert found.barriers == ()
     assert found.model.get_layer("first").units == 3
     x = np.random.default_rng(0).normal(size=(3, 7, 2)).astype("float32")
     np.testing.assert_allclose(found.model.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
@@ -79,7 +79,7 @@ def test_the_last_step_of_a_sequence_of_any_length() -> None:
 def test_the_sum_over_a_sequence_of_any_length() -> None:
     model = around(lambda x: ops.sum(x, 1), (None, 2), bias=0.5)
     found = kpl.compaction(model)
-    assert found.walls == ()
+    assert found.barriers == ()
     assert found.model.get_layer("first").units == 4  # 0.5 as many times as there are steps is no constant
     x = np.random.default_rng(0).normal(size=(3, 7, 2)).astype("float32")
     np.testing.assert_allclose(found.model.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
@@ -99,7 +99,7 @@ def test_channels_stay_where_an_operation_speaks_of_them(name: str) -> None:
     operation, reason = STAY[name]
     model = around(operation)
     found = kpl.compaction(model)
-    assert [wall.reason for wall in found.walls] == [reason]
+    assert [each.reason for each in found.barriers] == [reason]
     assert found.model.get_layer("first").units == 5
     assert_same(model, found.model)
 
@@ -110,7 +110,7 @@ def test_observations_that_are_moved_stay() -> None:
     model = lively(keras.Model(inputs, L.Dense(2)(x)))
     silenced(model.get_layer("first"), [1])
     found = kpl.compaction(model)
-    assert [wall.reason for wall in found.walls] == ["moves numbers from one observation to another"]
+    assert [each.reason for each in found.barriers] == ["moves numbers from one observation to another"]
     assert found.model.get_layer("first").units == 4
 
 
@@ -132,7 +132,7 @@ def test_units_that_become_an_image_go_by_channel(name: str) -> None:
     model.get_layer("norm").beta.assign(np.where(np.isin(np.arange(8), [1, 6]), 0, 0.5))
     model.get_layer("norm").moving_mean.assign(np.where(np.isin(np.arange(8), [1, 6]), 0, 0.5))
     found = kpl.compaction(model)
-    assert found.walls == ()
+    assert found.barriers == ()
     assert found.model.get_layer("units").units == 3 * 2 * 6
     assert found.model.get_layer("up").kernel.shape[-1] == 6
     assert_same(model, found.model)
@@ -141,7 +141,7 @@ def test_units_that_become_an_image_go_by_channel(name: str) -> None:
 def test_channels_over_two_axes_that_are_all_coupled_stay() -> None:
     model = around(lambda x: ops.reshape(x, (-1, 5, 24)))
     found = kpl.compaction(model)
-    assert found.walls == ()
+    assert found.barriers == ()
     assert found.model.get_layer("first").units == 5
     assert_same(model, found.model)
 
@@ -156,7 +156,7 @@ def test_a_shared_reshape_and_a_shared_flatten() -> None:
     for name in ("one", "two"):
         silenced(model.get_layer(name), [0, 1, 2])
     found = kpl.compaction(model)
-    assert found.walls == ()
+    assert found.barriers == ()
     assert [found.model.get_layer(name).filters for name in ("one", "two")] == [5, 5]
     assert_same(model, found.model)
 

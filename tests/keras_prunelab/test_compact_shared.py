@@ -121,7 +121,7 @@ def test_units_of_an_encoder_go_with_those_of_the_decoder(make: Any, gates: int)
         for index in range(len(model.get_layer(name).weights)):
             set_to(model.get_layer(name), index, np.s_[..., silent], 0)
     found = kpl.compaction(model)
-    assert found.walls == ()
+    assert found.barriers == ()
     assert [found.model.get_layer(name).units for name in ("encoder", "decoder")] == [5, 5]
     assert_same(model, found.model)
     small = kpl.remove_filters(model, 1 / 3)
@@ -137,7 +137,7 @@ def test_a_state_that_is_no_zero_keeps_a_unit_alive() -> None:
     for index in range(2):
         set_to(model.get_layer("start"), index, np.s_[..., 4], 0)
     found = kpl.compaction(model)
-    assert found.walls == ()
+    assert found.barriers == ()
     assert [found.model.get_layer(name).units for name in ("start", "r")] == [5, 5]
     assert_same(model, found.model)
 

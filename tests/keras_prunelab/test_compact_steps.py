@@ -32,7 +32,7 @@ def test_channels_inside_and_behind_are_cut() -> None:
     cnn.get_layer("n").beta.assign([0.1, 0, 0.1, 0.1, 0.1, 0.1])
     silenced(cnn.get_layer("d"), [0, 2])
     found = kpl.compaction(model)
-    assert found.walls == ()
+    assert found.barriers == ()
     assert {name: found.channels[name] for name in ("td/c", "td/d")} == {"td/c": (6, 5), "td/d": (5, 3)}
     small = found.model.get_layer("td")
     assert isinstance(small.layer, keras.Sequential)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from keras_prunelab import _errors
 from keras_prunelab._reconstruct import _steps
-from keras_prunelab._reconstruct._gram import damped, squared_error
+from keras_prunelab._reconstruct._gram import damp, squared_error
 from keras_prunelab._reconstruct._solve import solve
 from keras_prunelab._reconstruct._trace import Trace, trace
 
@@ -111,7 +111,7 @@ def test_the_losses_are_the_measured_errors(damping: float) -> None:
         measured = np.square(rows @ change).sum(axis=0) / len(rows)
         pulled = damping * gram.trace() / 150 * np.square(change).sum(axis=0)
         np.testing.assert_allclose(found.losses[:count].sum(axis=0), measured + pulled, rtol=1e-6)
-        np.testing.assert_allclose(squared_error(damped(gram, damping), change), measured + pulled, rtol=1e-6)
+        np.testing.assert_allclose(squared_error(damp(gram, damping), change), measured + pulled, rtol=1e-6)
 
 
 def test_the_size_of_blocks_and_the_number_of_lanes_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import keras_prunelab as kpl
-from keras_prunelab._channels._analysis import analysed
+from keras_prunelab._channels._analysis import analyze
 from keras_prunelab._compaction._build import cut
 from keras_prunelab._cost._costs import cost
 
@@ -325,9 +325,9 @@ def sequence() -> keras.Model:
 @pytest.mark.parametrize("make", [network, attention, products, sequence])
 def test_the_cost_is_that_of_the_model_that_is_built(make: Any) -> None:
     model, rng = lively(make()), np.random.default_rng(1)
-    analysis = analysed(model)
+    analysis = analyze(model)
     for share in (0, 0.2, 0.5, 0.9):
-        gone = analysis.settled(rng.random(analysis.stays.size) < share)
+        gone = analysis.find_fixed_point(rng.random(analysis.stays.size) < share)
         small = cut(model, analysis, gone)
         assert share == 0 or small.count_params() < model.count_params()
         found = kpl.metrics(small)
@@ -338,17 +338,17 @@ def test_the_cost_is_that_of_the_model_that_is_built(make: Any) -> None:
 
 def test_the_cost_of_fewer_heads() -> None:
     model = lively(attention(use_bias=False))
-    analysis = analysed(model)
+    analysis = analyze(model)
     site = next(each for each in analysis.sites if each.call.name == "attention")
     gone = np.zeros(analysis.stays.size, np.bool_)
     gone[analysis.labels[site.ports["heads"][:3]]] = True
     gone[analysis.labels[[*site.ports["keys"][:2], *site.ports["values"][:2]]]] = True
-    small = cut(model, analysis, analysis.settled(gone))
+    small = cut(model, analysis, analysis.find_fixed_point(gone))
     layer = small.get_layer("attention")
     assert (layer.num_heads, layer.key_dim, layer.value_dim) == (1, 4, 4)
     before = 5 * 8 * 16 + 7 * 6 * 12 + 5 * 16 * 2
     expected = before + (5 * 16 + 7 * 12 + 7 * 12 + 5 * 16) * 4 + 5 * 7 * (4 + 4)
-    assert cost(analysis, analysis.settled(gone), "macs") == kpl.metrics(small).macs == expected
+    assert cost(analysis, analysis.find_fixed_point(gone), "macs") == kpl.metrics(small).macs == expected
 
 
 def test_a_budget_out_of_reach_is_found_before_anything_is_trained() -> None:

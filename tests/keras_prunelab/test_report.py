@@ -200,7 +200,7 @@ def test_bars_have_the_lengths_of_the_table():
 
 def test_plots_are_written_as_png(tmp_path):
     swept = result(FALLING)
-    paths = kpl.save_plots(swept, swept.choose(), tmp_path / "plots")
+    paths = kpl.export_plots(swept, swept.choose(), tmp_path / "plots")
     assert [path.name for path in paths] == ["accuracy.png", "layers.png", "filters.png", "blocks.png"]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
     assert len(list((tmp_path / "plots").iterdir())) == 4

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_prunelab import InvalidSparsityError
-from keras_prunelab._select._selection import checked_sparsities, pruned_count
+from keras_prunelab._select._selection import check_sparsities, pruned_count
 
 
 def rounded(sparsity: float, total: int) -> int:
@@ -30,8 +30,8 @@ def test_count_examples(sparsity: float, total: int, count: int) -> None:
 
 
 def test_sparsities_are_sorted_each_once() -> None:
-    assert checked_sparsities([0.9, 0.5, 0.9, 0]) == (0.0, 0.5, 0.9)
-    assert checked_sparsities(0.5) == (0.5,)
+    assert check_sparsities([0.9, 0.5, 0.9, 0]) == (0.0, 0.5, 0.9)
+    assert check_sparsities(0.5) == (0.5,)
 
 
 @pytest.mark.parametrize(
@@ -48,4 +48,4 @@ def test_sparsities_are_sorted_each_once() -> None:
 )
 def test_what_is_no_sparsity_is_refused(wrong: object, message: str) -> None:
     with pytest.raises(InvalidSparsityError, match=message):
-        checked_sparsities(wrong)  # type: ignore[arg-type]
+        check_sparsities(wrong)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import keras_prunelab as kpl
-from keras_prunelab.callbacks._dynamic_sparse import rewired
+from keras_prunelab.callbacks._dynamic_sparse import rewire
 from tests.keras_prunelab.sparse_training import (
     BATCH,
     HIDDEN,
@@ -67,7 +67,7 @@ def test_rewired_by_definition(density: float, fraction: float) -> None:
     kept = rng.random((3, 3, 5, 7)) < density
     # Few distinct numbers, so that many are equal.
     values, growth = np.round(rng.normal(size=kept.shape), 1) * kept, np.round(rng.random(kept.shape), 1)
-    found = rewired(kept, values, growth, fraction)
+    found = rewire(kept, values, growth, fraction)
     np.testing.assert_array_equal(found, by_definition(kept, values, growth, fraction))
     assert np.count_nonzero(found) == np.count_nonzero(kept)
 

@@ -189,7 +189,7 @@ def test_data_that_ends_never_or_too_soon_is_refused():
 def test_the_batch_size_is_measured_only_where_that_pays(monkeypatch):
     x, y = data()
     tried = []
-    monkeypatch.setattr(_batch_size, "_timed", lambda run, size: tried.append(size) or 1.0)
+    monkeypatch.setattr(_batch_size, "_time", lambda run, size: tried.append(size) or 1.0)
     assert kpl.sweep(model(), (x, y), [0.5]).metadata["batch_size"] == 230
     assert not tried
     many = np.concatenate([x] * 10), np.concatenate([y] * 10)
@@ -202,7 +202,7 @@ def test_the_batch_size_is_measured_only_where_that_pays(monkeypatch):
 def test_pieces_are_tried_where_compiling_them_pays(monkeypatch, observations, is_tried):
     seconds = {(64, 1): 0.2, (256, 1): 0.4, (1024, 1): 1.9, (64, 4): 0.3, (256, 4): 0.3, (1024, 4): 1.4}
     tried = []
-    monkeypatch.setattr(_batch_size, "_timed", lambda _run, how: tried.append(how) or seconds[how])
+    monkeypatch.setattr(_batch_size, "_time", lambda _run, how: tried.append(how) or seconds[how])
     best = _batch_size.quickest([64, 256, 1024], lambda how: None, observations, 4)
     assert best == ((256, 4) if is_tried else (256, 1))
     assert {how.pieces for how in tried} == ({1, 4} if is_tried else {1})

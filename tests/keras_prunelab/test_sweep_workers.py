@@ -33,8 +33,8 @@ def same(result: kpl.SweepResult, expected: kpl.SweepResult) -> None:
 @pytest.mark.slow
 def test_two_workers_give_the_table_of_one_and_are_sent_the_model_once(alone, tmp_path, monkeypatch):
     packed = []
-    original = _parallel.packed
-    monkeypatch.setattr(_parallel, "packed", lambda *given: packed.append(1) or original(*given))
+    original = _parallel.pack
+    monkeypatch.setattr(_parallel, "pack", lambda *given: packed.append(1) or original(*given))
     result = kpl.sweep(
         model(), data(), LEVELS, ["magnitude", "random"], seeds=2, workers=2, store=tmp_path / "sweep.db"
     )
@@ -84,8 +84,8 @@ def test_what_a_worker_unpacks_measures_the_same(alone):
     with pytest.raises(InvalidDataError, match="cannot be computed"):
         planned.seconds()
     planned = kpl.plan_sweep(model(), data(), LEVELS, ["magnitude"])
-    parcel = _sent.packed(planned.task, planned.plan)
-    assert parcel.key == _sent.packed(planned.task, planned.plan).key
+    parcel = _sent.pack(planned.task, planned.plan)
+    assert parcel.key == _sent.pack(planned.task, planned.plan).key
     bench = pickle.loads(parcel.content.tobytes()).open()  # noqa: S301 # what this test packed
     dense = bench.dense()
     assert dense.measures["accuracy"] == alone.dense
@@ -100,7 +100,7 @@ def test_a_worker_completes_channels_too():
     network, how = model(), {"granularity": "channel", "scope": "layer"}
     expected = kpl.sweep(network, data(), [0.5], **how).table
     planned = kpl.plan_sweep(network, data(), [0.5], **how)
-    bench = pickle.loads(_sent.packed(planned.task, planned.plan).content.tobytes()).open()  # noqa: S301 # what this test packed
+    bench = pickle.loads(_sent.pack(planned.task, planned.plan).content.tobytes()).open()  # noqa: S301 # what this test packed
     masks = kpl.trajectory(network, [0.5], **how).masks(0)
     found = bench.measure(0, 0.5, lambda: masks).measures
     np.testing.assert_allclose(found["loss"], expected["loss"].iloc[0], rtol=0, atol=1e-6)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from matlab_bridge import InvalidNetworkError, from_keras, load_network, save_portable, write_matlab_code
+from matlab_bridge import InvalidNetworkError, export_matlab_code, from_keras, load_network, save_portable
 
 NAMES = ("b", "a", "c")
 
@@ -37,7 +37,7 @@ def test_any_row_of_names(tmp_path, given):
     assert load_network(path).class_names == NAMES
 
 
-@pytest.mark.parametrize("write", [save_portable, lambda path, net, **names: write_matlab_code(net, path, **names)])
+@pytest.mark.parametrize("write", [save_portable, lambda path, net, **names: export_matlab_code(path, net, **names)])
 @pytest.mark.parametrize("given", [np.array(NAMES), pd.Series(NAMES)])
 def test_every_writer_takes_them(tmp_path, write, given):
     write(tmp_path / ("net.mat" if write is save_portable else "net.m"), model(), class_names=given)
@@ -58,7 +58,7 @@ def test_every_writer_takes_them(tmp_path, write, given):
 def test_names_that_no_network_can_have(tmp_path, given, complaint):
     with pytest.raises(InvalidNetworkError, match=complaint):
         from_keras(model(), class_names=given)
-    for write in (save_portable, lambda path, net, **names: write_matlab_code(net, path, **names)):
+    for write in (save_portable, lambda path, net, **names: export_matlab_code(path, net, **names)):
         with pytest.raises(InvalidNetworkError, match=complaint):
             write(tmp_path / "net.m", model(), class_names=given)
     assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matlab_bridge import DatasetError, DatasetNotFoundError, MissingFilesError, load_dataset
-from matlab_bridge.datasets._datastore import is_datastore, located, read_datastore
+from matlab_bridge.datasets._datastore import is_datastore, locate, read_datastore
 from matlab_bridge.datasets._fileset import file_names
 from matlab_bridge.datasets._images import resize_bilinear
 from matlab_bridge.matfile import MatlabObject, StructArray
@@ -235,14 +235,14 @@ def test_missing_images_are_counted_and_shown(tmp_path, monkeypatch):
 def test_files_of_one_name_must_not_become_one_file(tmp_path):
     image_file(tmp_path / "image0.png", pixels(0, 6, 5))
     with pytest.raises(DatasetError, match="2 images lead to only 1 files"):
-        located(["/d/0/image0.png", "/d/1/image0.png"], [tmp_path], tmp_path)
+        locate(["/d/0/image0.png", "/d/1/image0.png"], [tmp_path], tmp_path)
 
 
 def test_a_stored_path_cannot_lead_out_of_image_root(tmp_path):
     image_file(tmp_path / "secret.png", pixels(0, 6, 5))
     (tmp_path / "root").mkdir()
     with pytest.raises(MissingFilesError):
-        located(["/d/../secret.png"], [tmp_path / "root"], tmp_path / "root")
+        locate(["/d/../secret.png"], [tmp_path / "root"], tmp_path / "root")
 
 
 def test_an_augmented_datastore_resizes(tmp_path, monkeypatch):

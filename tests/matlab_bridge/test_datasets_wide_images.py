@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matlab_bridge.datasets._images import ImageFile, decoded
+from matlab_bridge.datasets._images import ImageFile, decode
 
 CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # of PNG's colour types
 
@@ -65,7 +65,7 @@ def tiff(image, order):
 def test_png_of_16_bits(colour, row_filter):
     image = pixels(CHANNELS[colour])
     expected = image[..., 0] if colour in (0, 4) else image[..., :3]  # imread drops transparency
-    found = decoded(png(image, colour, row_filter=row_filter))
+    found = decode(png(image, colour, row_filter=row_filter))
     assert found.dtype == np.uint16
     np.testing.assert_array_equal(found, expected)
 
@@ -73,12 +73,12 @@ def test_png_of_16_bits(colour, row_filter):
 @given(st.lists(st.integers(0, 2**16 - 1), min_size=3, max_size=3))
 def test_every_number_of_a_pixel(values):
     image = np.array(values, np.uint16).reshape(1, 1, 3)
-    assert decoded(png(image, 2)).tolist() == [[values]]
+    assert decode(png(image, 2)).tolist() == [[values]]
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_tiff_of_16_bits(order):
     image = pixels(3)
-    found = decoded(tiff(image, order))
+    found = decode(tiff(image, order))
     assert found.dtype == np.uint16
     np.testing.assert_array_equal(found, image)

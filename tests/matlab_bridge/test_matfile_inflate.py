@@ -12,7 +12,7 @@ import pytest
 
 from matlab_bridge import TruncatedFileError
 from matlab_bridge.matfile import _inflate, load, save
-from matlab_bridge.matfile._inflate import DEFLATE_ERRORS, inflate_into, inflated, inflater
+from matlab_bridge.matfile._inflate import DEFLATE_ERRORS, inflate, inflate_into, inflater
 from matlab_bridge.matfile._level5 import Level5File
 
 SIZES = [0, 1, 100, 2**12, 2**12 + 1, 3 * 2**12 + 17]
@@ -93,26 +93,26 @@ def test_a_sum_that_is_left_out_is_not_missed_and_a_wrong_one_is_an_error():
 @pytest.mark.parametrize("size", SIZES[1:])  # no chunk is empty
 @pytest.mark.parametrize("kind", ["random", "zeros"])
 def test_a_whole_stream(size, kind):
-    assert inflated(zlib.compress(content(size, kind)), size).tobytes() == content(size, kind)
+    assert inflate(zlib.compress(content(size, kind)), size).tobytes() == content(size, kind)
 
 
 @pytest.mark.parametrize("damage", ["sum", "end"])
 def test_a_whole_stream_whose_end_is_damaged(damage):
     deflated = zlib.compress(content(500))
     with pytest.raises((TruncatedFileError, *DEFLATE_ERRORS)):
-        inflated(deflated[:-4] + (b"\x00\x01\x02\x03" if damage == "sum" else b""), 500)
+        inflate(deflated[:-4] + (b"\x00\x01\x02\x03" if damage == "sum" else b""), 500)
 
 
 def test_a_whole_stream_that_holds_less_or_cannot_hold_as_much():
     with pytest.raises(TruncatedFileError, match="ends after 500 of 600 bytes"):
-        inflated(zlib.compress(content(500)), 600)
+        inflate(zlib.compress(content(500)), 600)
     for less in (499, 1):
         with pytest.raises(TruncatedFileError, match=f"of {less} bytes does not end after them"):
-            inflated(zlib.compress(content(500)), less)
+            inflate(zlib.compress(content(500)), less)
     with pytest.raises(TruncatedFileError, match="cannot hold 1099511627776"):
-        inflated(zlib.compress(content(500)), 2**40)
+        inflate(zlib.compress(content(500)), 2**40)
     with pytest.raises(DEFLATE_ERRORS):
-        inflated(b"no deflated bytes" * 9, 600)
+        inflate(b"no deflated bytes" * 9, 600)
 
 
 class TestReadingAhead:

@@ -46,8 +46,8 @@ def chunks_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         read.append(len(data))
         return unfiltered(data, *how)
 
-    unfiltered = _data.unfiltered
-    monkeypatch.setattr(_data, "unfiltered", counted)
+    unfiltered = _data.unfilter
+    monkeypatch.setattr(_data, "unfilter", counted)
     return read
 
 

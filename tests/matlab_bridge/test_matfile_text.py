@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from matlab_bridge import MatFileError
 from matlab_bridge.matfile import CharArray, load, save
 from matlab_bridge.matfile._budget import Budget
-from matlab_bridge.matfile._characters import decoded, decoded_characters, text_of, units_of
+from matlab_bridge.matfile._characters import decode_bytes, decode_characters, text_of, units_of
 
 from .matfiles import element, level5_file, level5_matrix
 
@@ -66,7 +66,7 @@ def test_half_of_a_surrogate_pair_stays_what_it_is(path):
 
 @given(st.lists(st.binary(min_size=1, max_size=12), min_size=2, max_size=2, unique=True))
 def test_different_bytes_are_different_text_unless_one_is_utf8_of_the_other(pair):
-    first, second = map(decoded, pair)
+    first, second = map(decode_bytes, pair)
     assert "\ufffd" not in first or b"\xef\xbf\xbd" in pair[0]
     if first == second:
         assert {first.encode(), first.encode("latin-1", "replace")} == set(pair)
@@ -77,8 +77,8 @@ def test_code_points_units_and_bytes_give_the_same_text(text):
     text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
     points = np.array([ord(character) for character in text], np.uint32)
     units = units_of(text)
-    assert text_of(decoded_characters(points, (1, points.size)), Budget()) == text
-    assert text_of(decoded_characters(units, (1, units.size)), Budget()) == text
+    assert text_of(decode_characters(points, (1, points.size)), Budget()) == text
+    assert text_of(decode_characters(units, (1, units.size)), Budget()) == text
 
 
 def test_names_that_scipy_writes_as_latin1(path):

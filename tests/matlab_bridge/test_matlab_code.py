@@ -17,10 +17,10 @@ from matlab_bridge import (
     Network,
     UnsupportedLayerError,
     UntrainedNetworkError,
+    export_matlab_code,
     load_network,
     matfile,
     save_portable,
-    write_matlab_code,
 )
 from matlab_bridge.convert._rules import registered
 from matlab_bridge.convert.layers.output import Output
@@ -69,7 +69,7 @@ ORDERED = {
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Path:
+def cwd(tmp_path: Path) -> Path:
     """A folder with the stand-ins."""
     recording = "function r = {0}(varargin)\nr = struct('Function', '{0}');\nr.Arguments = varargin;\nend\n"
     functions = {constructor.function for constructor in CONSTRUCTORS.values()}
@@ -156,11 +156,11 @@ RESIDUAL_STATE = [("bn", "TrainedMean", (1, 1, 6)), ("bn", "TrainedVariance", (1
 
 @pytest.mark.octave
 class TestWhatOctaveBuilds:
-    def test_the_outputs_are_those_of_the_model(self, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_outputs_are_those_of_the_model(self, cwd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         model = residual()
-        write_matlab_code(model, desk / "buildNet.m", desk / "weights.mat", class_names=["cat", "it's", "fox"])
-        initialize(desk, RESIDUAL_LEARNABLES, RESIDUAL_STATE)
-        built = run(desk)
+        export_matlab_code(cwd / "buildNet.m", model, cwd / "weights.mat", class_names=["cat", "it's", "fox"])
+        initialize(cwd, RESIDUAL_LEARNABLES, RESIDUAL_STATE)
+        built = run(cwd)
         assert list(built["classNames"]) == ["cat", "it's", "fox"]
         network = rebuilt(built["net"])
         normalization = network.layers[0].settings
@@ -173,27 +173,27 @@ class TestWhatOctaveBuilds:
         assert_close(actual, expected)
         assert np.ptp(expected) > 0.1
 
-    def test_zeros_are_kept_and_counted(self, desk: Path) -> None:
+    def test_zeros_are_kept_and_counted(self, cwd: Path) -> None:
         model = residual()
-        write_matlab_code(model, desk / "buildNet.m", desk / "weights.mat")
-        initialize(desk, RESIDUAL_LEARNABLES, RESIDUAL_STATE)
-        learnables = values_of(run(desk)["net"]["Learnables"])
+        export_matlab_code(cwd / "buildNet.m", model, cwd / "weights.mat")
+        initialize(cwd, RESIDUAL_LEARNABLES, RESIDUAL_STATE)
+        learnables = values_of(run(cwd)["net"]["Learnables"])
         zeros = sum(int(np.sum(variable.numpy() == 0)) for variable in model.trainable_variables)
         assert zeros > 100
         assert sum(int(np.sum(value == 0)) for value in learnables.values()) == zeros
-        assert f"{zeros:,} are zero" in (desk / "buildNet.m").read_text(encoding="utf-8")
+        assert f"{zeros:,} are zero" in (cwd / "buildNet.m").read_text(encoding="utf-8")
 
-    def test_a_network_of_matlab_without_its_output_layer(self, desk: Path) -> None:
+    def test_a_network_of_matlab_without_its_output_layer(self, cwd: Path) -> None:
         network = branching()
-        write_matlab_code(network, desk / "buildNet.m", desk / "weights.mat")
+        export_matlab_code(cwd / "buildNet.m", network, cwd / "weights.mat")
         parameters = [(each, name, array) for each in network.layers for name, array in each.learnables.items()]
         sizes = {"fc": {"Weights": (3, 48), "Bias": (3, 1)}}
         initialize(
-            desk,
+            cwd,
             [(each.name, name, sizes.get(each.name, {}).get(name, array.shape)) for each, name, array in parameters],
             [("norm", name, array.shape) for name, array in network["norm"].state.items()],
         )
-        built = run(desk)
+        built = run(cwd)
         assert built["net"]["Arguments"].size == 0
         assert list(built["classNames"]) == ["cat", "dog", "fox"]
         image = single(0, 8, 6, 2).astype(float)
@@ -203,29 +203,29 @@ class TestWhatOctaveBuilds:
             numpy_layers.forward(again, image - mean), numpy_layers.forward(network, image), rtol=1e-6
         )
 
-    def test_the_weights_may_lie_elsewhere(self, desk: Path) -> None:
-        (desk / "data").mkdir()
-        write_matlab_code(small(), desk / "buildNet.m", desk / "data" / "numbers.mat")
-        initialize(desk, [("fc", "Weights", (2, 4)), ("fc", "Bias", (2, 1))])
-        weights = values_of(run(desk)["net"]["Learnables"])["fc", "Weights"]
-        (desk / "data" / "numbers.mat").rename(desk / "moved.mat")
-        again = values_of(run(desk, "[net, classNames] = buildNet('moved.mat');")["net"]["Learnables"])
+    def test_the_weights_may_lie_elsewhere(self, cwd: Path) -> None:
+        (cwd / "data").mkdir()
+        export_matlab_code(cwd / "buildNet.m", small(), cwd / "data" / "numbers.mat")
+        initialize(cwd, [("fc", "Weights", (2, 4)), ("fc", "Bias", (2, 1))])
+        weights = values_of(run(cwd)["net"]["Learnables"])["fc", "Weights"]
+        (cwd / "data" / "numbers.mat").rename(cwd / "moved.mat")
+        again = values_of(run(cwd, "[net, classNames] = buildNet('moved.mat');")["net"]["Learnables"])
         np.testing.assert_array_equal(again["fc", "Weights"], weights)
 
-    def test_large_statistics_come_from_the_file(self, desk: Path) -> None:
+    def test_large_statistics_come_from_the_file(self, cwd: Path) -> None:
         mean = single(1, 5, 4, 2)
         image = layer("5 in", "ImageInputLayer", {"InputSize": row(5, 4, 2), "Normalization": "zerocenter"})
         image = Layer(image.name, image.class_name, {**image.settings, "Mean": mean})
-        write_matlab_code(chain(image, layer("r", "ReLULayer")), desk / "buildNet.m")
-        initialize(desk, [])
-        call = run(desk)["net"]["Graph"]["Layers"][0]
+        export_matlab_code(cwd / "buildNet.m", chain(image, layer("r", "ReLULayer")))
+        initialize(cwd, [])
+        call = run(cwd)["net"]["Graph"]["Layers"][0]
         assert list(call["Arguments"][1:4]) == ["Name", "5 in", "Mean"]
         np.testing.assert_array_equal(call["Arguments"][4], mean)
 
-    def test_recurrent_states_stay_at_zero(self, desk: Path) -> None:
-        write_matlab_code(recurrent(), desk / "buildNet.m")
-        initialize(desk, LSTM_LEARNABLES, [("lstm", "HiddenState", (5, 1)), ("lstm", "CellState", (5, 1))])
-        net = run(desk)["net"]
+    def test_recurrent_states_stay_at_zero(self, cwd: Path) -> None:
+        export_matlab_code(cwd / "buildNet.m", recurrent())
+        initialize(cwd, LSTM_LEARNABLES, [("lstm", "HiddenState", (5, 1)), ("lstm", "CellState", (5, 1))])
+        net = run(cwd)["net"]
         _, lstm, _ = net["Graph"]["Layers"]
         assert list(lstm["Arguments"]) == [5, "Name", "lstm", "OutputMode", "last"]
         np.testing.assert_array_equal(
@@ -240,16 +240,16 @@ class TestWhatOctaveBuilds:
             ([("new", "Weights", (2, 4))], "has no value for new/Weights"),
         ],
     )
-    def test_weights_that_do_not_fit_are_refused(self, learnables: list[Any], message: str, desk: Path) -> None:
-        write_matlab_code(small(), desk / "buildNet.m")
-        initialize(desk, learnables)
-        assert message in octave.run("try, buildNet(); catch e, disp(e.message); end", desk)
+    def test_weights_that_do_not_fit_are_refused(self, learnables: list[Any], message: str, cwd: Path) -> None:
+        export_matlab_code(cwd / "buildNet.m", small())
+        initialize(cwd, learnables)
+        assert message in octave.run("try, buildNet(); catch e, disp(e.message); end", cwd)
 
-    def test_the_file_of_weights_suits_apply_pruned_weights(self, desk: Path) -> None:
-        write_matlab_code(small(), desk / "buildNet.m", desk / "weights.mat")
-        initialize(desk, [("fc", "Weights", (2, 4)), ("fc", "Bias", (2, 1))])
+    def test_the_file_of_weights_suits_apply_pruned_weights(self, cwd: Path) -> None:
+        export_matlab_code(cwd / "buildNet.m", small(), cwd / "weights.mat")
+        initialize(cwd, [("fc", "Weights", (2, 4)), ("fc", "Bias", (2, 1))])
         printed = octave.run(
-            "[~, report] = applyPrunedWeights(dlnetwork(layerGraph()), 'weights.mat'); disp(report.NumApplied);", desk
+            "[~, report] = applyPrunedWeights(dlnetwork(layerGraph()), 'weights.mat'); disp(report.NumApplied);", cwd
         )
         assert printed.split() == ["2"]
 
@@ -284,7 +284,7 @@ def recurrent() -> Network:
 
 class TestTheText:
     def test_lines_are_short_and_settings_at_their_default_are_not_there(self, tmp_path: Path) -> None:
-        write_matlab_code(residual(), tmp_path / "buildNet.m")
+        export_matlab_code(tmp_path / "buildNet.m", residual())
         text = (tmp_path / "buildNet.m").read_text(encoding="utf-8")
         assert max(map(len, text.splitlines())) <= 90
         assert "    convolution2dLayer([3 2], 6, 'Name', 'conv1', 'Padding', [1 0 2 1])\n" in text
@@ -295,14 +295,14 @@ class TestTheText:
     def test_constants_are_scaling_layers(self, tmp_path: Path) -> None:
         inputs = keras.Input((4, 4, 2))
         sum_ = keras.layers.ReLU(name="relu")(inputs) * 0.1 + np.float32([1, 2])
-        write_matlab_code(keras.Model(inputs, sum_), tmp_path / "net.m")
+        export_matlab_code(tmp_path / "net.m", keras.Model(inputs, sum_))
         code = (tmp_path / "net.m").read_text(encoding="utf-8")
         assert "'Scale', 0.1)" in code
         assert "'Bias', reshape([1 2], [1 1 2]))" in code
         assert "Reinforcement Learning Toolbox" in code
 
     def test_help_comes_first_and_says_how_to_predict(self, tmp_path: Path) -> None:
-        write_matlab_code(recurrent(), tmp_path / "makeIt.m")
+        export_matlab_code(tmp_path / "makeIt.m", recurrent())
         signature, first, *rest = (tmp_path / "makeIt.m").read_text(encoding="utf-8").splitlines()
         assert signature == "function [net, classNames] = makeIt(weightsFile)"
         assert first == "%MAKEIT Build a dlnetwork, with its weights."
@@ -311,16 +311,16 @@ class TestTheText:
 
     def test_the_release_is_that_of_the_newest_layer(self, tmp_path: Path) -> None:
         layers = [feature_input(4), layer("id", "IdentityLayer"), layer("sq", "QuadraticLayer")]
-        write_matlab_code(chain(*layers), tmp_path / "a.m")
+        export_matlab_code(tmp_path / "a.m", chain(*layers))
         text = (tmp_path / "a.m").read_text(encoding="utf-8")
         assert "Needs MATLAB R2024b or newer, with Deep Learning Toolbox and Reinforcement Learning" in text
-        write_matlab_code(small(), tmp_path / "a.m")
+        export_matlab_code(tmp_path / "a.m", small())
         assert "Needs MATLAB R2021a or newer, with Deep Learning Toolbox." in (tmp_path / "a.m").read_text("utf-8")
 
     def test_outputs_are_named_where_they_are_not_the_last_layers(self, tmp_path: Path) -> None:
         network = small()
         names = Network(network.layers, network.connections, output_names=("fc", "input"))
-        write_matlab_code(names, tmp_path / "a.m")
+        export_matlab_code(tmp_path / "a.m", names)
         assert "net = dlnetwork(graph, 'OutputNames', {'fc', 'input'});" in (tmp_path / "a.m").read_text("utf-8")
 
     @pytest.mark.parametrize(
@@ -351,7 +351,7 @@ class TestErrors:
             layer("r", "ReLULayer"),
         )
         with pytest.raises(UnsupportedLayerError) as caught:
-            write_matlab_code(network, tmp_path / "a.m")
+            export_matlab_code(tmp_path / "a.m", network)
         message = str(caught.value)
         assert message.startswith("4 of 5 layers have no MATLAB code:")
         assert "'input' (nnet.cnn.layer.FeatureInputLayer): its Normalization is '@(x)x/2'" in message
@@ -363,16 +363,16 @@ class TestErrors:
     def test_untrained_layers(self, tmp_path: Path) -> None:
         fc = layer("fc", "FullyConnectedLayer", {"OutputSize": row(2)}, {"Weights": np.zeros((0, 0))})
         with pytest.raises(UntrainedNetworkError, match="'fc' have no weights"):
-            write_matlab_code(chain(feature_input(4), fc), tmp_path / "a.m")
+            export_matlab_code(tmp_path / "a.m", chain(feature_input(4), fc))
 
     def test_no_input_layer(self, tmp_path: Path) -> None:
         with pytest.raises(InvalidNetworkError, match="no input layer"):
-            write_matlab_code(chain(layer("r", "ReLULayer")), tmp_path / "a.m")
+            export_matlab_code(tmp_path / "a.m", chain(layer("r", "ReLULayer")))
 
     @pytest.mark.parametrize("name", ["2nd.m", "my-net.m", "end.m", "a" * 64 + ".m", "net.txt"])
     def test_names_that_matlab_does_not_take(self, name: str, tmp_path: Path) -> None:
         with pytest.raises(InvalidNetworkError, match=re.escape(name)):
-            write_matlab_code(small(), tmp_path / name)
+            export_matlab_code(tmp_path / name, small())
 
     def test_both_files_or_none(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def fail(*_: Any) -> None:
@@ -380,7 +380,7 @@ class TestErrors:
 
         monkeypatch.setattr(matfile, "save", fail)
         with pytest.raises(OSError, match="disk full"):
-            write_matlab_code(small(), tmp_path / "a.m")
+            export_matlab_code(tmp_path / "a.m", small())
         assert list(tmp_path.iterdir()) == []
 
 
@@ -400,6 +400,6 @@ def test_the_toolbox_and_this_module_know_the_same_functions() -> None:
 
 def test_a_network_read_from_a_file(tmp_path: Path) -> None:
     save_portable(tmp_path / "net.mat", small())
-    write_matlab_code(load_network(tmp_path / "net.mat"), tmp_path / "build.m")
+    export_matlab_code(tmp_path / "build.m", load_network(tmp_path / "net.mat"))
     weights = matfile.load(tmp_path / "buildWeights.mat")["weights"]
     assert weights["Layer"].ravel().tolist() == ["fc", "fc"]

@@ -20,10 +20,9 @@ from matlab_bridge import (
     Network,
     UnsupportedLayerError,
     UntrainedNetworkError,
+    export_matlab_code,
     export_onnx,
-    write_matlab_code,
 )
-from matlab_bridge.convert._build import to_keras
 
 from . import numpy_layers
 from .layer_tools import assert_close, chain, feature_input, image_input, layer, outputs, sequence_input
@@ -44,7 +43,7 @@ def run(path: Path, *inputs: np.ndarray) -> list[np.ndarray]:
 
 
 def exported(network: Network | keras.Model, folder: Path) -> Path:
-    export_onnx(network, folder / "net.onnx")
+    export_onnx(folder / "net.onnx", network)
     return folder / "net.onnx"
 
 
@@ -79,7 +78,7 @@ def test_names_input_layout_and_classes(tmp_path: Path) -> None:
 
 def test_another_ending_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidNetworkError, match=r"ends in \.onnx, but got .*net\.mat"):
-        export_onnx(branching(), tmp_path / "net.mat")
+        export_onnx(tmp_path / "net.mat", branching())
     assert not list(tmp_path.iterdir())
 
 
@@ -198,7 +197,7 @@ def test_all_layers_without_an_operator_are_named_and_nothing_is_written(tmp_pat
     attention = layer("l", "SelfAttentionLayer")
     network = chain(sequence_input(3), Layer("a", "my.ReLULayer"), attention, layer("w", "WordEmbeddingLayer"))
     with pytest.raises(UnsupportedLayerError) as caught:
-        export_onnx(network, tmp_path / "net.onnx")
+        export_onnx(tmp_path / "net.onnx", network)
     assert str(caught.value).startswith("3 of 4 layers cannot be written as ONNX:")
     assert "'l' (nnet.cnn.layer.SelfAttentionLayer)" in str(caught.value)
     assert list(tmp_path.iterdir()) == []
@@ -207,15 +206,15 @@ def test_all_layers_without_an_operator_are_named_and_nothing_is_written(tmp_pat
 def test_a_form_of_a_layer_without_an_operator(tmp_path: Path) -> None:
     pooling = layer("p", "MaxPooling2DLayer", {"PoolSize": row(2), "HasUnpoolingOutputs": row(1)})
     with pytest.raises(UnsupportedLayerError, match=r"'p' .*indices of the maxima"):
-        export_onnx(chain(image_input((4, 4, 1)), pooling), tmp_path / "net.onnx")
+        export_onnx(tmp_path / "net.onnx", chain(image_input((4, 4, 1)), pooling))
 
 
 def test_networks_that_are_not_whole(tmp_path: Path) -> None:
     fc = layer("fc", "FullyConnectedLayer", {"OutputSize": row(2)}, {"Weights": np.zeros((0, 0))})
     with pytest.raises(UntrainedNetworkError, match="'fc'"):
-        export_onnx(chain(feature_input(4), fc), tmp_path / "net.onnx")
+        export_onnx(tmp_path / "net.onnx", chain(feature_input(4), fc))
     with pytest.raises(InvalidNetworkError, match="no input layer"):
-        export_onnx(chain(layer("r", "ReLULayer")), tmp_path / "net.onnx")
+        export_onnx(tmp_path / "net.onnx", chain(layer("r", "ReLULayer")))
 
 
 def test_without_the_package_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,7 +227,7 @@ def test_without_the_package_the_error_says_what_to_install(tmp_path: Path, monk
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(MissingPackageError, match=r"pip install 'keras-prunelab\[onnx\]'"):
-        export_onnx(branching(), tmp_path / "net.onnx")
+        export_onnx(tmp_path / "net.onnx", branching())
 
 
 class TestAgainstKeras:
@@ -334,11 +333,11 @@ def test_a_model_of_a_file_with_a_flatten(tmp_path: Path) -> None:
     weights = {"Weights": single(1, 3, 24), "Bias": single(2, 3, 1)}
     dense = layer("fc", "FullyConnectedLayer", {"OutputSize": row(3)}, weights)
     network = chain(image_input((4, 3, 2)), layer("flat", "FlattenLayer"), dense)
-    to_keras(network).save(tmp_path / "net.keras")
+    network.to_keras().save(tmp_path / "net.keras")
     model, images = keras.saving.load_model(tmp_path / "net.keras"), single(3, 2, 4, 3, 2)
     (actual,) = run(exported(model, tmp_path), images)
     assert_close(actual, outputs(network, images))
     flat = images.transpose(0, 3, 2, 1).reshape(2, -1)  # column-major, as MATLAB's x(:)
     assert_close(actual, flat @ weights["Weights"].T + weights["Bias"].ravel())
-    write_matlab_code(model, tmp_path / "net.m", tmp_path / "net.mat")
+    export_matlab_code(tmp_path / "net.m", model, tmp_path / "net.mat")
     assert "flattenLayer" in (tmp_path / "net.m").read_text()

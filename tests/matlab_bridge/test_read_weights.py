@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import matlab_bridge as mb
-from matlab_bridge.read._weights import read_described, recognised
+from matlab_bridge.read._weights import read_described, recognize
 
 from .layer_tools import assert_round_trip, normal
 from .objects_by_hand import cell, row
@@ -82,14 +82,14 @@ def test_thetas_have_the_bias_in_the_first_column() -> None:
     one = np.ones((len(X), 1))
     hidden = sigmoid(np.hstack([one, X]) @ thetas["Theta1"].T)
     expected = sigmoid(np.hstack([one, hidden]) @ thetas["Theta2"].T)
-    network = read_described(thetas, recognised(thetas), SOURCE)
+    network = read_described(thetas, recognize(thetas), SOURCE)
     assert [layer.name for layer in network.layers if layer.learnables] == ["Theta1", "Theta2"]
     np.testing.assert_allclose(predicted(network, X), expected, atol=1e-5)
 
 
 def test_cells_with_activations() -> None:
     fields = {"W": cell(W1, W2), "b": cell(b1, b2), "activation_fcns": np.array(["tanh  ", "linear"])}
-    np.testing.assert_allclose(predicted(read_described(fields, recognised(fields), SOURCE), X), EXPECTED, atol=1e-5)
+    np.testing.assert_allclose(predicted(read_described(fields, recognize(fields), SOURCE), X), EXPECTED, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_cells_with_activations() -> None:
     ],
 )
 def test_what_is_ambiguous_is_not_recognised(fields: dict[str, Any]) -> None:
-    assert recognised(fields) == ()
+    assert recognize(fields) == ()
 
 
 @pytest.mark.parametrize(

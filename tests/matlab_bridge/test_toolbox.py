@@ -63,7 +63,7 @@ STAND_INS = {
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Path:
+def cwd(tmp_path: Path) -> Path:
     """A folder with the stand-ins."""
     recording = "function r = {0}(varargin)\nr = struct('Function', '{0}');\nr.Arguments = varargin;\nend\n"
     write_functions(tmp_path, {name: recording.format(name) for name in CONSTRUCTORS} | STAND_INS)
@@ -134,14 +134,14 @@ def test_no_double_quotes_and_no_argument_blocks() -> None:
 
 class TestNetworkFromStruct:
     @pytest.fixture
-    def built(self, desk: Path) -> dict[str, Any]:
-        save_portable(desk / "p.mat", branching())
-        initialize(desk, BRANCHING_LEARNABLES, BRANCHING_STATE)
+    def built(self, cwd: Path) -> dict[str, Any]:
+        save_portable(cwd / "p.mat", branching())
+        initialize(cwd, BRANCHING_LEARNABLES, BRANCHING_STATE)
         octave.run(
             "s = load('p.mat'); [net, names] = networkFromStruct(s.net);save('-v7', 'b.mat', 'net', 'names');",
-            desk,
+            cwd,
         )
-        return load(desk / "b.mat")
+        return load(cwd / "b.mat")
 
     def test_constructors_and_arguments(self, built: dict[str, Any]) -> None:
         calls = built["net"]["Graph"]["Layers"]
@@ -202,7 +202,7 @@ class TestNetworkFromStruct:
     def test_class_names(self, built: dict[str, Any]) -> None:
         assert list(built["names"]) == ["cat", "dog", "fox"]
 
-    def test_all_constructors_get_their_settings(self, desk: Path) -> None:
+    def test_all_constructors_get_their_settings(self, cwd: Path) -> None:
         window = {"FilterSize": row(3), "NumFilters": row(4)}
         pool = {"PoolSize": row(2), "Stride": row(2), "PaddingMode": "manual", "PaddingSize": row(0, 1)}
         cases: list[tuple[str, dict[str, Any], list[Any]]] = [
@@ -291,19 +291,19 @@ class TestNetworkFromStruct:
             ("WordEmbedding", {"Dimension": row(4), "NumWords": row(7)}, [4, 7]),
         ]
         layers = [Layer(f"l{i}", f"{NNET}{kind}Layer", settings) for i, (kind, settings, _) in enumerate(cases)]
-        save_portable(desk / "p.mat", Network(tuple(layers), ()))
-        initialize(desk, [])
-        octave.run("s = load('p.mat'); net = networkFromStruct(s.net); save('-v7', 'b.mat', 'net');", desk)
-        calls = load(desk / "b.mat")["net"]["Graph"]["Layers"]
+        save_portable(cwd / "p.mat", Network(tuple(layers), ()))
+        initialize(cwd, [])
+        octave.run("s = load('p.mat'); net = networkFromStruct(s.net); save('-v7', 'b.mat', 'net');", cwd)
+        calls = load(cwd / "b.mat")["net"]["Graph"]["Layers"]
         assert {call["Function"] for call in calls} < set(CONSTRUCTORS)
         for (kind, _, expected), call in zip(cases, calls, strict=True):
             got = [part.tolist() if isinstance(part, np.ndarray) else part for part in call["Arguments"]]
             assert got == [*expected, "Name", got[-1]], kind
 
-    def test_unknown_layers_are_all_named(self, desk: Path) -> None:
+    def test_unknown_layers_are_all_named(self, cwd: Path) -> None:
         layers = (Layer("a", "spikingLayer"), Layer("b", f"{NNET}ReLULayer"), Layer("c", "my.Thing"))
-        save_portable(desk / "p.mat", Network(layers, ()))
-        printed = octave.run("s = load('p.mat'); try, networkFromStruct(s.net); catch e, disp(e.message); end", desk)
+        save_portable(cwd / "p.mat", Network(layers, ()))
+        printed = octave.run("s = load('p.mat'); try, networkFromStruct(s.net); catch e, disp(e.message); end", cwd)
         assert "'a' of class spikingLayer" in printed
         assert "'c' of class my.Thing" in printed
         assert "'b'" not in printed
@@ -320,10 +320,10 @@ class TestNetworkFromStruct:
             ("s.Layers{1}.Settings.Normalization = '@(x)x/255';", "function of your own"),
         ],
     )
-    def test_errors_say_what_is_wrong(self, change: str, message: str, desk: Path) -> None:
-        save_portable(desk / "p.mat", branching())
+    def test_errors_say_what_is_wrong(self, change: str, message: str, cwd: Path) -> None:
+        save_portable(cwd / "p.mat", branching())
         script = f"s = load('p.mat').net; {change} try, networkFromStruct(s); catch e, disp(e.message); end"
-        assert message in octave.run(script, desk)
+        assert message in octave.run(script, cwd)
 
 
 LAYER_CLASSES = {
@@ -345,7 +345,7 @@ class TestNetworkToStruct:
     """Octave has no arrays of objects: a class with an index of its own stands in for net.Layers."""
 
     @pytest.fixture
-    def desk(self, tmp_path: Path) -> Path:
+    def cwd(self, tmp_path: Path) -> Path:
         for name, properties in LAYER_CLASSES.items():
             write_class(tmp_path / "+nnet" / "+cnn" / "+layer" / f"{name}.m", name, properties)
         write_class(tmp_path / "dlnetwork.m", "dlnetwork", "Layers, Connections, Learnables, State, OutputNames")
@@ -370,14 +370,14 @@ class TestNetworkToStruct:
         a = nnet.cnn.layer.AdditionLayer(); a.Name = 'add'; a.NumInputs = 2;
     """
 
-    def test_series_network(self, desk: Path) -> None:
+    def test_series_network(self, cwd: Path) -> None:
         octave.run(
             self.LAYERS
             + "net = SeriesNetwork(); net.Layers = layerArray(c, l, n, a); net.OutputNames = {'add'};"
             + "s = networkToStruct(net, {'no', 'yes'}); save('-v7', 's.mat', 's');",
-            desk,
+            cwd,
         )
-        s = load(desk / "s.mat")["s"]
+        s = load(cwd / "s.mat")["s"]
         assert (s["Format"], s["FormatVersion"], s["Class"]) == ("keras-prunelab network", 1, "SeriesNetwork")
         assert list(s["Connections"]["Source"]) == ["conv", "leaky", "norm"]
         assert list(s["Connections"]["Destination"]) == ["leaky", "norm", "add"]
@@ -396,14 +396,14 @@ class TestNetworkToStruct:
         assert norm["Settings"] == {"Epsilon": 1e-5}
         assert add["Settings"] == {"NumInputs": 2}
 
-    def test_python_reads_what_octave_described(self, desk: Path) -> None:
+    def test_python_reads_what_octave_described(self, cwd: Path) -> None:
         octave.run(
             self.LAYERS
             + "net = SeriesNetwork(); net.Layers = layerArray(c, l); net.OutputNames = {'leaky'};"
             + "s = networkToStruct(net, {'no'; 'yes'}); save('-v7', 's.mat', 's');",
-            desk,
+            cwd,
         )
-        network = load_network(desk / "s.mat")
+        network = load_network(cwd / "s.mat")
         assert network.class_name == "SeriesNetwork"
         assert network.connections == series(["conv", "leaky"])
         assert network.class_names == ("no", "yes")
@@ -411,7 +411,7 @@ class TestNetworkToStruct:
         assert network["conv"].learnables["Weights"].shape == (3, 3, 1, 2)
         assert network["leaky"].settings["Scale"].item() == 0.1
 
-    def test_dlnetwork_takes_the_values_of_its_tables(self, desk: Path) -> None:
+    def test_dlnetwork_takes_the_values_of_its_tables(self, cwd: Path) -> None:
         octave.run(
             self.LAYERS
             + """
@@ -423,20 +423,20 @@ class TestNetworkToStruct:
             net.State = t;
             s = networkToStruct(net); save('-v7', 's.mat', 's');
             """,
-            desk,
+            cwd,
         )
-        s = load(desk / "s.mat")["s"]
+        s = load(cwd / "s.mat")["s"]
         conv, norm = s["Layers"]
         assert np.ravel(conv["Learnables"]["Bias"]).tolist() == [7, 8]
         assert norm["State"]["TrainedMean"].tolist() == [5, 6]
         assert s["ClassNames"].size == 0
 
-    def test_what_is_left_out_is_named(self, desk: Path) -> None:
+    def test_what_is_left_out_is_named(self, cwd: Path) -> None:
         printed = octave.run(
             self.LAYERS
             + "net = SeriesNetwork(); net.Layers = layerArray(l);"
             + "warning('on', 'networkToStruct:skippedProperty'); s = networkToStruct(net); disp(lastwarn());",
-            desk,
+            cwd,
         )
         assert "Layer 'leaky': property Helper of class cell is left out" in printed
 
@@ -447,15 +447,15 @@ class TestNetworkToStruct:
             ("networkToStruct(3)", "got a value of class double"),
         ],
     )
-    def test_errors_say_what_was_expected(self, call: str, message: str, desk: Path) -> None:
-        assert message in octave.run(f"try, {call}; catch e, disp(e.message); end", desk)
+    def test_errors_say_what_was_expected(self, call: str, message: str, cwd: Path) -> None:
+        assert message in octave.run(f"try, {call}; catch e, disp(e.message); end", cwd)
 
 
 class TestApplyPrunedWeights:
     @pytest.fixture
-    def net(self, desk: Path) -> Path:
-        initialize(desk, [("fc", "Weights", (2, 3)), ("fc", "Bias", (2, 1))])
-        return desk
+    def net(self, cwd: Path) -> Path:
+        initialize(cwd, [("fc", "Weights", (2, 3)), ("fc", "Bias", (2, 1))])
+        return cwd
 
     def applied(self, script: str, folder: Path) -> dict[str, Any]:
         octave.run(
@@ -529,7 +529,7 @@ class TestPlotSweep:
     """
 
     @pytest.fixture
-    def desk(self, tmp_path: Path) -> Path:
+    def cwd(self, tmp_path: Path) -> Path:
         """A folder in which drawing is recorded: Octave draws only where a display or gnuplot is."""
         code = "function varargout = {0}(varargin)\nglobal CALLS\nCALLS{{end+1}} = [{{'{0}'}} varargin];\nend\n"
         names = ["figure", "hold", "plot", "grid", "xlabel", "ylabel", "title", "legend"]
@@ -546,9 +546,9 @@ class TestPlotSweep:
         texts = {call[0]: call[1] for call in calls if isinstance(call[1], str)}
         return [(name, *line) for name, line in zip(names, lines, strict=True)], texts
 
-    def test_a_line_a_score_the_dense_network_and_the_choice(self, desk: Path) -> None:
+    def test_a_line_a_score_the_dense_network_and_the_choice(self, cwd: Path) -> None:
         script = "save('-v7', 'results.mat', 'sweep', 'choice', 'about'); plotSweep('results.mat');"
-        lines, texts = self.drawn(script, desk)
+        lines, texts = self.drawn(script, cwd)
         assert lines == [
             ("magnitude", [25, 50], [100, 75]),
             ("synflow", [50, 90], [50, 25]),
@@ -559,12 +559,12 @@ class TestPlotSweep:
         assert texts["ylabel"] == "Accuracy (%)"
         assert texts["title"] == "Convention: matlab"
 
-    def test_a_regression_shows_its_error(self, desk: Path) -> None:
+    def test_a_regression_shows_its_error(self, cwd: Path) -> None:
         script = (
             "results.sweep = rmfield(sweep, 'Accuracy'); results.sweep.Rmse = [3; 4; 2; 5];"
             "results.about = about; results.about.Dense = 1.5; plotSweep(results);"
         )
-        lines, texts = self.drawn(script, desk)
+        lines, texts = self.drawn(script, cwd)
         assert [y for _, _, y in lines] == [[2, 3], [4, 5], [1.5, 1.5]]
         assert texts["ylabel"] == "Root-mean-square error"
 

@@ -42,7 +42,7 @@ def test_smaller_networks_go_back(file: str, variable: str | None, corpus: Path,
     small.fit(x, np.asarray(small(x)) + 0.1, epochs=1, verbose=0)
     assert any((one != other).any() for one, other in zip(before, small.get_weights(), strict=True))
 
-    mb.write_matlab_code(small, tmp_path / "buildSmall.m")
+    mb.export_matlab_code(tmp_path / "buildSmall.m", small)
     code = (tmp_path / "buildSmall.m").read_text(encoding="utf-8")
     for name, (_, channels) in found.channels.items():
         assert f", {channels}, 'Name', '{name}'" in code or f"({channels}, 'Name', '{name}'" in code
@@ -77,7 +77,7 @@ def test_networks_are_written_with_the_sizes_that_are_left(
         model = mb.load_network(corpus / file, variable).to_keras()
     small = kpl.remove_filters(model, 0.3)
     assert small.count_params() < model.count_params()
-    mb.write_matlab_code(small, tmp_path / "buildSmall.m")
+    mb.export_matlab_code(tmp_path / "buildSmall.m", small)
     code = (tmp_path / "buildSmall.m").read_text(encoding="utf-8")
     sized = {layer.name: getattr(layer, "units", getattr(layer, "filters", 0)) for layer in small.layers}
     for name, count in sized.items():
@@ -155,7 +155,7 @@ def test_class_names_go_from_file_to_file(workspace: Path, tmp_path: Path) -> No
     assert run("compact", tmp_path / "small.keras", "--out", tmp_path / "small2.keras") == 0
     assert run("compact", tmp_path / "small2.keras", "--fraction", "0.1", "--out", tmp_path / "small3.keras") == 0
     assert run("prune", tmp_path / "small3.keras", "--sparsity", "0.5", "--out", tmp_path / "pruned.keras") == 0
-    facts = [mb.read_sidecar(tmp_path / f"{name}.keras") for name in ("small", "small2", "small3", "pruned")]
+    facts = [mb.load_sidecar(tmp_path / f"{name}.keras") for name in ("small", "small2", "small3", "pruned")]
     assert facts[0].class_names == NAMES
     assert facts[0].file == workspace.name
     assert facts == facts[:1] * 4
@@ -185,5 +185,5 @@ def test_a_model_that_masks_is_to_be_stripped(tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="a"), keras.layers.Dense(2)])
     wrapped = kpl.layers.wrap(model, 0.5)
     with pytest.raises(mb.UnsupportedLayerError, match=r"'a' \(Pruned\).* keras_prunelab\.layers\.strip\(model\)"):
-        mb.write_matlab_code(wrapped, tmp_path / "build.m")
-    mb.write_matlab_code(kpl.layers.strip(wrapped), tmp_path / "build.m")
+        mb.export_matlab_code(tmp_path / "build.m", wrapped)
+    mb.export_matlab_code(tmp_path / "build.m", kpl.layers.strip(wrapped))

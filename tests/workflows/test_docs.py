@@ -7,6 +7,7 @@ import shlex
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from keras_prunelab.cli import main
@@ -26,7 +27,7 @@ def commands(page: Path) -> list[list[str]]:
 
 
 @pytest.fixture
-def desk(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cwd(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the student's files, under the names that the pages use."""
     shutil.copy(workspace, tmp_path / "lab5.mat")
     (tmp_path / "notes.md").write_text("The network was trained for ten epochs.", encoding="utf-8")
@@ -38,15 +39,17 @@ def desk(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 @pytest.mark.filterwarnings("ignore:Training ends at step:keras_prunelab.PruningWarning")
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.name)
-def test_python_blocks_run(page: Path, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_blocks_run(page: Path, cwd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_rules, "_RULES", dict(_rules.registered()))  # a page registers layers of its own
     script = "\n".join(blocks(page, "python"))
-    exec(compile(script, str(page), "exec"), {"__name__": page.stem})  # noqa: S102  # our own documentation
+    rng = np.random.default_rng(0)
+    there = {"__name__": page.stem, "x": rng.random((200, 784), np.float32), "y": rng.integers(0, 10, 200)}
+    exec(compile(script, str(page), "exec"), there)  # noqa: S102  # our own documentation; x, y are the reader's data
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.name)
-def test_commands_run(page: Path, desk: Path) -> None:
+def test_commands_run(page: Path, cwd: Path) -> None:
     for arguments in commands(page):
         with pytest.raises(SystemExit) as end:
             main(arguments)

@@ -19,7 +19,7 @@ from keras_prunelab._report._svg import svg
 from keras_prunelab._sweep._metric import Metric
 from keras_prunelab._sweep._plot import accuracy_figure
 from keras_prunelab.cli._console import shell_word
-from matlab_bridge.write._matlab_text import quoted, settings_field
+from matlab_bridge.write._matlab_text import quote, settings_field
 from tests.keras_prunelab.results_by_hand import FALLING, OUTLINE, result
 from tests.matlab_bridge.octave import run as octave
 
@@ -48,13 +48,13 @@ def is_safe(text: str) -> bool:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_matlab_code_has_a_name_on_one_line(name):
-    assert is_safe(quoted(name))
+    assert is_safe(quote(name))
 
 
 @pytest.mark.octave
 def test_octave_reads_the_names_as_they_are(tmp_path):
     known = [name for name in NAMES if name.isascii()]  # Octave's characters are bytes
-    code = "".join(f"disp(sprintf('%d ', double({quoted(name)})));\n" for name in known)
+    code = "".join(f"disp(sprintf('%d ', double({quote(name)})));\n" for name in known)
     lines = octave(code, tmp_path).splitlines()
     assert ["".join(map(chr, map(int, line.split()))) for line in lines] == known
 
@@ -72,7 +72,7 @@ def test_a_whole_function_has_no_line_of_a_name(tmp_path):
     ]
     network = mb.Network(tuple(layers), (mb.Connection(evil, "fc"),), class_names=("a\nquit", "b"))
     weights = tmp_path / "x\nquit\n.mat"
-    mb.write_matlab_code(network, tmp_path / "build.m", weights)
+    mb.export_matlab_code(tmp_path / "build.m", network, weights)
     lines = (tmp_path / "build.m").read_text(encoding="utf-8").splitlines()
     assert all(map(is_safe, lines))
     assert not any(line.lstrip().startswith(("system", "end\n%{", "quit")) for line in lines)

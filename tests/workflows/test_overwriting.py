@@ -111,7 +111,7 @@ def test_the_functions_of_the_bridge(folder):
         lambda: mb.save_network("linkWeights.mat", network, like="net.mat"),
         lambda: mb.save_portable("linkWeights.mat", network),
         lambda: mb.save_portable("net.mat", network.to_keras()),
-        lambda: mb.write_matlab_code(network, "link.m"),
+        lambda: mb.export_matlab_code("link.m", network),
         lambda: mb.save_results("net.mat", result, network=network),
     ]
     for write in writers:

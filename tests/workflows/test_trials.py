@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import matlab_bridge as mb
-from keras_prunelab.cli._trials import changed, fitting, readings
+from keras_prunelab.cli._trials import apply_changes, fit_inputs, readings
 
 SPOILS = {
     "times 255": lambda x: x.astype(np.float32) / 255,
@@ -34,7 +34,7 @@ def test_what_was_spoiled_is_undone(
     mb.save(tmp_path / "data.mat", {"X": spoiled, "Y": labels})
     given = mb.load_dataset(tmp_path / "data.mat", "X", "Y", network=network)
     capsys.readouterr()
-    found, code = fitting(model, given)
+    found, code = fit_inputs(model, given)
     shown = " ".join(capsys.readouterr().out.split())
     before, after = (
         float((model.predict(data.inputs.astype(np.float32), verbose=0).argmax(1) == data.labels).mean())
@@ -59,7 +59,7 @@ def test_labels_that_fit_nothing_leave_the_inputs_alone(workspace: Path, capsys:
     shuffled = mb.Dataset(
         data.inputs, np.random.default_rng(0).permutation(data.labels), data.class_names, data.description
     )
-    found, code = fitting(network.to_keras(), shuffled)
+    found, code = fit_inputs(network.to_keras(), shuffled)
     assert found is shuffled
     assert not code
     assert "No other scale or layout of the inputs makes it agree clearly more" in " ".join(
@@ -80,7 +80,7 @@ def test_channels_in_reverse_order_are_found_out(capsys: pytest.CaptureFixture[s
     images = rng.integers(0, 100, (300, 4, 4, 3)).astype(np.uint8)
     images[np.arange(300), :, :, labels] += 120
     model = keras.Sequential([keras.Input((4, 4, 3)), _Colours()])
-    found, code = fitting(model, mb.Dataset(images[..., ::-1], labels, ("r", "g", "b"), ""))
+    found, code = fit_inputs(model, mb.Dataset(images[..., ::-1], labels, ("r", "g", "b"), ""))
     assert "The inputs are taken with channels in reverse order (BGR)" in " ".join(capsys.readouterr().out.split())
     assert "x[..., ::-1]" in code
     np.testing.assert_array_equal(found.inputs, images)
@@ -95,9 +95,9 @@ def test_luck_is_no_reason_to_change_inputs(observations: int, capsys: pytest.Ca
     dense = keras.layers.Dense(2)
     model = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Flatten(), dense])
     dense.set_weights([np.random.default_rng(0).normal(size=(48, 2)), np.zeros(2)])
-    answers = [model.predict(changed(images, its), verbose=0).argmax(1) == labels for its in readings(images)]
+    answers = [model.predict(apply_changes(images, its), verbose=0).argmax(1) == labels for its in readings(images)]
     assert max(each.mean() for each in answers[1:]) > answers[0].mean()  # by luck
-    assert fitting(model, data) == (data, "")
+    assert fit_inputs(model, data) == (data, "")
     assert "they are taken as they are" in " ".join(capsys.readouterr().out.split())
 
 
@@ -119,6 +119,6 @@ def test_every_scale_is_undone(trained: str, given: str) -> None:
     start, end = RANGES[given]
     inputs = (shares * (end - start) + start).astype(np.float32)
     data = mb.Dataset(inputs, (shares.mean(axis=1) > 0.5).astype(int), ("dark", "bright"), "")
-    found, code = fitting(model, data)
+    found, code = fit_inputs(model, data)
     assert bool(code) == (trained != given)
     np.testing.assert_allclose(found.inputs, shares * (high - low) + low, atol=1e-4 * (high - low))

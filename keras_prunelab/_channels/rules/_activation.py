@@ -10,11 +10,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_prunelab._channels._channels import Flags, Flow, Ids, Layout, Site, Trace, Values, WallError
-from keras_prunelab._channels._elementwise import applied, is_elementwise
+from keras_prunelab._channels._channels import BarrierError, Flags, Flow, Ids, Layout, Site, Trace, Values
+from keras_prunelab._channels._elementwise import apply, is_elementwise
 from keras_prunelab._channels._graph import Call
 
-from ._base import Rule
+from ._base import ChannelRule
 from ._per_channel import PerChannelRule
 from ._registry import register_rule
 
@@ -26,7 +26,6 @@ class ActivationRule(PerChannelRule):
     """Any elementwise function; f(0) need not be 0."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """The same channels; see `Rule.flow`."""
         if not is_elementwise(_function(call.layer)):
             trace.pin(inputs[0].ids)  # a softmax sees how many there are
         return super().flow(call, inputs, trace)
@@ -34,23 +33,23 @@ class ActivationRule(PerChannelRule):
     def value(self, site: Site, values: Values) -> Values:
         """The function of it."""
         function = _function(site.layer)
-        return applied(function, values) if is_elementwise(function) else np.full(values.size, np.nan)
+        return apply(function, values) if is_elementwise(function) else np.full(values.size, np.nan)
 
     def needs(self, site: Site, values: Sequence[Values], live: Sequence[Flags]) -> Sequence[Flags]:
-        """Each channel by itself, or all of them; see `Rule.needs`."""
+        """Each channel by itself, or all of them."""
         if is_elementwise(_function(site.layer)):
             return super().needs(site, values, live)
-        return Rule.needs(self, site, values, live)
+        return ChannelRule.needs(self, site, values, live)
 
 
 @register_rule(L.Softmax, L.UnitNormalization)
-class MixingRule(Rule):
+class MixingRule(ChannelRule):
     """What divides each channel by all of them: over the channel axis they have to stay."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """The same channels, kept; see `Rule.flow`."""
+        """The same channels, kept."""
         if len(inputs) != 1:
-            raise WallError("takes a mask as a second tensor")
+            raise BarrierError("takes a mask as a second tensor")
         trace.pin(inputs[0].ids)
         return [inputs[0]]
 
@@ -60,11 +59,11 @@ class PReLURule(PerChannelRule):
     """A slope for each channel, shared over space or not."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """The same channels, bound to the slopes; see `Rule.flow`."""
+        """The same channels, bound to the slopes."""
         axis = inputs[0].axis
         inputs[0].at(axis)
         if call.layer.alpha.shape[axis - 1] == 1:
-            raise WallError("shares its slopes over the channels")
+            raise BarrierError("shares its slopes over the channels")
         trace.bind(call.layer, f"axis {axis}", inputs[0].ids)
         return [inputs[0]]
 

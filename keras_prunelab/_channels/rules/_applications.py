@@ -28,7 +28,7 @@ class LayerScaleRule(PerChannelRule):
     """A factor for each channel."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """The same channels, bound to the factors; see `Rule.flow`."""
+        """The same channels, bound to the factors."""
         trace.bind(call.layer, "channels", inputs[0].at(len(call.inputs[0].shape) - 1))
         return [inputs[0]]
 
@@ -42,7 +42,6 @@ class LayerScaleRule(PerChannelRule):
         return [(ports["channels"],)]
 
     def config(self, site: Site, count: Count) -> dict[str, Any]:
-        """Fewer factors."""
         return {"projection_dim": count(site.ports["channels"])}
 
 
@@ -67,7 +66,7 @@ class RescalingRule(PerChannelRule):
         return np.asarray(values * scale + offset)
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """The same channels, which stay where each has a factor of its own; see `Rule.flow`."""
+        """The same channels, which stay where each has a factor of its own."""
         if np.size(call.layer.scale) > 1 or np.size(call.layer.offset) > 1:
             trace.pin(inputs[0].ids)
         return super().flow(call, inputs, trace)

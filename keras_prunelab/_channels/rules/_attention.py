@@ -11,17 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._backend import attends_in_one_width
-from keras_prunelab._channels._channels import Flags, Flow, Ids, Layout, Site, Trace, Values, WallError
+from keras_prunelab._channels._channels import BarrierError, Flags, Flow, Ids, Layout, Site, Trace, Values
 from keras_prunelab._channels._graph import Call
 
-from ._base import Count, Rule, balanced
+from ._base import ChannelRule, Count, balance
 from ._registry import register_rule
 
 _ARGUMENTS = ("query", "value", "key")
 
 
 @register_rule(keras.layers.MultiHeadAttention)
-class MultiHeadAttentionRule(Rule):
+class MultiHeadAttentionRule(ChannelRule):
     """A head goes when nothing of it is read, or its values are zero.
 
     An index of keys or values goes when that is so in every head, because all heads are of one size. Values that are
@@ -30,14 +30,14 @@ class MultiHeadAttentionRule(Rule):
     """
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """Bind three inputs, make heads, keys, values and outputs; see `Rule.flow`."""
+        """Bind three inputs, make heads, keys, values and outputs."""
         layer = call.layer
         if len(call.outputs) > 1:
-            raise WallError("gives out its attention scores")
+            raise BarrierError("gives out its attention scores")
         if layer.get_config().get("use_gate"):
-            raise WallError("gates its heads")
+            raise BarrierError("gates its heads")
         if len(layer.output_dense.kernel.shape) != 3:
-            raise WallError("gives each output several axes")
+            raise BarrierError("gives each output several axes")
         rank = len(call.outputs[0].shape)
         for roles, flow in zip(_roles(call), inputs, strict=True):
             for role in roles:
@@ -50,13 +50,13 @@ class MultiHeadAttentionRule(Rule):
         return [Flow(rank - 1, trace.make(layer, "out", layer.output_dense.kernel.shape[-1]))]
 
     def constants(self, site: Site, values: Sequence[Values]) -> Sequence[Values]:
-        """The bias, where all heads that an output reads are zero; see `Rule.constants`."""
+        """The bias, where all heads that an output reads are zero."""
         kernel, *bias = self._weights(site, "attention_output")
         varies = (kernel[~self._zero(site, "value", values)] != 0).any(axis=0)
         return [np.where(varies, np.nan, bias[0] if bias else 0.0)]
 
     def needs(self, site: Site, values: Sequence[Values], live: Sequence[Flags]) -> Sequence[Flags]:
-        """What heads that matter read; see `Rule.needs`."""
+        """What heads that matter read."""
         matter = self._matter(site, values, live)
         needed = [np.zeros(flow.ids.size, np.bool_) for flow in site.inputs]
         for flags, roles in zip(needed, _roles(site.call), strict=True):
@@ -67,12 +67,12 @@ class MultiHeadAttentionRule(Rule):
         return needed
 
     def held(self, site: Site, values: Sequence[Values], needed: Sequence[Flags]) -> Sequence[Flags]:
-        """What varies, and without biases what is not zero; see `Rule.held`."""
+        """What varies, and without biases what is not zero."""
         loose = [np.isnan(given) | ((given != 0) & (not site.layer.use_bias)) for given in values]
         return [flags & each for flags, each in zip(needed, loose, strict=True)]
 
     def held_inside(self, site: Site, values: Sequence[Values], live: Sequence[Flags]) -> Sequence[tuple[Ids, Flags]]:
-        """Heads, keys and values that matter; see `Rule.held_inside`."""
+        """Heads, keys and values that matter."""
         matter = self._matter(site, values, live)
         return [
             (site.ports["heads"], np.asarray(matter["value"].any(axis=1))),
@@ -89,13 +89,13 @@ class MultiHeadAttentionRule(Rule):
         rows += [(ports["heads"], ports["values"], ports["out"]), (ports["out"],)]
         return rows if layer.use_bias else rows[::2]
 
-    def restored(self, site: Site, gone: Flags) -> Ids:
-        """Where keys and values have to be of one width, as many of both go; see `Rule.restored`."""
+    def restore(self, site: Site, removed: Flags) -> Ids:
+        """Where keys and values have to be of one width, as many of both go."""
         keys, values = site.ports["keys"], site.ports["values"]
         if not attends_in_one_width() or keys.size != values.size:
             return np.zeros(0, np.int64)
         rows = np.stack([keys, values])
-        return balanced(rows, gone[rows])
+        return balance(rows, removed[rows])
 
     def config(self, site: Site, count: Count) -> dict[str, Any]:
         """Fewer heads, narrower keys and values, fewer outputs."""
@@ -108,7 +108,7 @@ class MultiHeadAttentionRule(Rule):
         }
 
     def fold(self, site: Site, weights: list[NDArray[Any]], folded: Sequence[Values]) -> list[NDArray[Any]]:
-        """Constant inputs go into the biases of queries, keys and values; see `Rule.fold`."""
+        """Constant inputs go into the biases of queries, keys and values."""
         if site.layer.use_bias:
             done: set[str] = set()
             for given, roles in zip(folded, _roles(site.call), strict=True):
@@ -119,8 +119,8 @@ class MultiHeadAttentionRule(Rule):
                 done |= set(roles)
         return weights
 
-    def rescaled(self, site: Site, weights: list[NDArray[Any]], count: Count) -> list[NDArray[Any]]:
-        """The scores are divided by the square root of the width of the keys; see `Rule.rescaled`."""
+    def rescale(self, site: Site, weights: list[NDArray[Any]], count: Count) -> list[NDArray[Any]]:
+        """The scores are divided by the square root of the width of the keys."""
         factor = math.sqrt(count(site.ports["keys"]) / site.layer.key_dim)
         queries = 2 if site.layer.use_bias else 1
         return [

@@ -15,7 +15,7 @@ from keras_prunelab._channels._graph import Call
 Count = Callable[[Ids], int]
 
 
-class Rule(ABC):
+class ChannelRule(ABC):
     """What one type of layer does to channels: `flow` is the one method that every rule writes.
 
     The other methods speak of exactness: which channels are always the same number, which are read, and what a layer
@@ -39,7 +39,7 @@ class Rule(ABC):
             The channels of each output.
 
         Raises:
-            WallError: the layer, as it is set or as it is called here, cannot be cut.
+            BarrierError: the layer, as it is set or as it is called here, cannot be cut.
         """
 
     def constants(self, site: Site, values: Sequence[Values]) -> Sequence[Values]:
@@ -112,17 +112,17 @@ class Rule(ABC):
         del ports
         return [(None,) * len(weight.shape) for weight in layer.weights]
 
-    def restored(self, site: Site, gone: Flags) -> Ids:
+    def restore(self, site: Site, removed: Flags) -> Ids:
         """Say which of the elements that are to go have to stay after all, so that the layer's sizes fit.
 
         Args:
             site: a call of the layer.
-            gone: for each element of the graph whether it is to go.
+            removed: for each element of the graph whether it is to go.
 
         Returns:
             Elements, none where the sizes fit.
         """
-        del site, gone
+        del site, removed
         return np.zeros(0, np.int64)
 
     def rows(self, site: Site) -> Sequence[Ids]:
@@ -169,7 +169,7 @@ class Rule(ABC):
         del layer
         return {"use_bias": True}
 
-    def rescaled(self, site: Site, weights: list[NDArray[Any]], count: Count) -> list[NDArray[Any]]:
+    def rescale(self, site: Site, weights: list[NDArray[Any]], count: Count) -> list[NDArray[Any]]:
         """Make up for factors that a layer derives from its own sizes.
 
         Args:
@@ -184,14 +184,14 @@ class Rule(ABC):
         return weights
 
 
-class CarryingRule(Rule):
+class CarryingRule(ChannelRule):
     """A layer that hands on the channels that it is given: a channel goes with what is made of it.
 
     Nothing has to stay for the layer's own sake; whoever reads its outputs decides.
     """
 
     def held(self, site: Site, values: Sequence[Values], needed: Sequence[Flags]) -> Sequence[Flags]:
-        """Nothing; see `Rule.held`."""
+        """Nothing; see `ChannelRule.held`."""
         del site, values
         return [np.zeros(flags.size, np.bool_) for flags in needed]
 
@@ -206,12 +206,12 @@ def ids_of(*parts: Ids) -> Ids:
     return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
 
-def balanced(rows: Ids, gone: Flags) -> Ids:
+def balance(rows: Ids, removed: Flags) -> Ids:
     """Which elements have to stay, so that of each row as many go; the last of those that are to go come back."""
     if not rows.size:
         return np.zeros(0, np.int64)
-    fewest = int(gone.sum(axis=1).min())
+    fewest = int(removed.sum(axis=1).min())
     if fewest == rows.shape[1]:
         fewest -= 1
-    extra = gone & (np.cumsum(gone, axis=1) > fewest)
+    extra = removed & (np.cumsum(removed, axis=1) > fewest)
     return rows[extra]

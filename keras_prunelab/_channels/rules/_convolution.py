@@ -11,11 +11,11 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._channels._channels import Flags, Flow, Ids, Layout, Site, Trace, Values, WallError, channel_axis
-from keras_prunelab._channels._elementwise import applied, is_elementwise
+from keras_prunelab._channels._channels import BarrierError, Flags, Flow, Ids, Layout, Site, Trace, Values, channel_axis
+from keras_prunelab._channels._elementwise import apply, is_elementwise
 from keras_prunelab._channels._graph import Call
 
-from ._base import CarryingRule, Count, balanced, ids_of, is_nonzero
+from ._base import CarryingRule, Count, balance, ids_of, is_nonzero
 from ._registry import register_rule
 from ._weighted import Weighted
 
@@ -49,7 +49,7 @@ class ConvRule(Convolving):
     """
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """A group of one input channel goes with its outputs; see `Rule.flow`."""
+        """A group of one input channel goes with its outputs."""
         outputs = super().flow(call, inputs, trace)
         ports = trace.ports(call.layer)
         if call.layer.groups > 1 and call.layer.groups == ports["in"].size:
@@ -65,22 +65,22 @@ class ConvRule(Convolving):
         return _block_diagonal(super().reads(site), site.layer.groups)
 
     def kernels(self, layer: Any, ports: Mapping[str, Ids]) -> Sequence[Layout]:
-        """(..., in, out); the inputs of a kernel in groups are those of one group, which `rescaled` cuts."""
+        """(..., in, out); the inputs of a kernel in groups are those of one group, which `rescale` cuts."""
         return [(*_space(layer), ports["in"] if layer.groups == 1 else None, ports["out"])]
 
     def rows(self, site: Site) -> Sequence[Ids]:
-        """The inputs of each group, and its filters; see `Rule.rows`."""
+        """The inputs of each group, and its filters."""
         return [site.ports[name].reshape(site.layer.groups, -1) for name in ("in", "out")]
 
-    def restored(self, site: Site, gone: Flags) -> Ids:
-        """Keep the groups of one size; see `Rule.restored`."""
+    def restore(self, site: Site, removed: Flags) -> Ids:
+        """Keep the groups of one size."""
         if site.layer.groups == 1:
             return np.zeros(0, np.int64)
         inside, outside = self.rows(site)
-        whole: Flags = np.asarray(gone[inside].all(axis=1) & gone[outside].all(axis=1))
+        whole: Flags = np.asarray(removed[inside].all(axis=1) & removed[outside].all(axis=1))
         if whole.all():
             whole[0] = False
-        return ids_of(*(balanced(ids[~whole], gone[ids[~whole]]) for ids in (inside, outside)))
+        return ids_of(*(balance(ids[~whole], removed[ids[~whole]]) for ids in (inside, outside)))
 
     def config(self, site: Site, count: Count) -> dict[str, Any]:
         """Fewer filters, and fewer groups where whole ones have gone."""
@@ -89,8 +89,8 @@ class ConvRule(Convolving):
             changes["groups"] = int(self._groups_left(site, count).sum())
         return changes
 
-    def rescaled(self, site: Site, weights: list[NDArray[Any]], count: Count) -> list[NDArray[Any]]:
-        """Cut the input axis of a kernel in groups, of each group its own; see `Rule.rescaled`."""
+    def rescale(self, site: Site, weights: list[NDArray[Any]], count: Count) -> list[NDArray[Any]]:
+        """Cut the input axis of a kernel in groups, of each group its own."""
         groups = site.layer.groups
         if groups == 1:
             return weights
@@ -160,15 +160,15 @@ class DepthwiseConvRule(CarryingRule):
     """Each input channel makes some channels of its own, which go with it."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """The same channels, each as often as the multiplier says; see `Rule.flow`."""
+        """The same channels, each as often as the multiplier says."""
         axis = channel_axis(call.layer, len(call.inputs[0].shape))
         ids = trace.bind(call.layer, "in", inputs[0].at(axis))
         if not is_elementwise(call.layer.activation):
-            raise WallError("has an activation that mixes the channels")
+            raise BarrierError("has an activation that mixes the channels")
         return [Flow(axis, np.repeat(ids, call.layer.depth_multiplier))]
 
     def constants(self, site: Site, values: Sequence[Values]) -> Sequence[Values]:
-        """Of a constant comes a constant; a kernel of zeros leaves the bias; see `Rule.constants`."""
+        """Of a constant comes a constant; a kernel of zeros leaves the bias."""
         kernel = site.weights[0]
         kernel = kernel.reshape(-1, *kernel.shape[-2:])
         given = values[0]
@@ -178,14 +178,14 @@ class DepthwiseConvRule(CarryingRule):
         total = np.where((kernel != 0).any(axis=0), total, 0.0).reshape(-1)
         if site.layer.use_bias:
             total = total + site.weights[1]
-        return [applied(site.layer.activation, total)]
+        return [apply(site.layer.activation, total)]
 
     def needs(self, site: Site, values: Sequence[Values], live: Sequence[Flags]) -> Sequence[Flags]:
-        """What is made of it is read; see `Rule.needs`."""
+        """What is made of it is read."""
         return [np.asarray(live[0].reshape(-1, site.layer.depth_multiplier).any(axis=1))]
 
     def held(self, site: Site, values: Sequence[Values], needed: Sequence[Flags]) -> Sequence[Flags]:
-        """A constant that the border changes; see `Rule.held`."""
+        """A constant that the border changes."""
         if is_padded(site.layer):
             return [needed[0] & is_nonzero(values[0])]
         return super().held(site, values, needed)

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._channels._channels import Flags, Flow, Ids, Layout, Site, Trace, WallError
+from keras_prunelab._channels._channels import BarrierError, Flags, Flow, Ids, Layout, Site, Trace
 from keras_prunelab._channels._graph import Call
 
 from ._base import Count
@@ -26,11 +26,9 @@ class DenseRule(Weighted):
     """Fully connected along the last axis."""
 
     def made(self, layer: Any) -> int:
-        """Its units."""
         return int(layer.units)
 
     def axis(self, layer: Any, rank: int) -> int:
-        """Always the last."""
         return rank - 1
 
     def sums(self, site: Site) -> NDArray[Any]:
@@ -46,22 +44,21 @@ class DenseRule(Weighted):
         return [(ports["in"], ports["out"])]
 
     def config(self, site: Site, count: Count) -> dict[str, Any]:
-        """Fewer units."""
         return {"units": count(site.ports["out"])}
 
 
 @register_rule(L.EinsumDense)
 class EinsumDenseRule(DenseRule):
-    """A product of the last axis with a matrix, as in `"abc,cd->abd"`; other equations are walls."""
+    """A product of the last axis with a matrix, as in `"abc,cd->abd"`; other equations are barriers."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """As a fully connected layer; see `Rule.flow`."""
+        """As a fully connected layer."""
         layer = call.layer
         left, output = layer.equation.split("->")
         data, kernel = left.split(",")
         simple = len(kernel) == 2 and data[-1] == kernel[0] and output == data[:-1] + kernel[1]
         if not simple or layer.bias_axes not in (None, kernel[1]):
-            raise WallError(f"multiplies along other axes than the last one of both: {layer.equation}")
+            raise BarrierError(f"multiplies along other axes than the last one of both: {layer.equation}")
         return super().flow(call, inputs, trace)
 
     def made(self, layer: Any) -> int:

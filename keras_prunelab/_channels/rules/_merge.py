@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_prunelab._channels._channels import Flags, Flow, Site, Trace, Values, WallError
+from keras_prunelab._channels._channels import BarrierError, Flags, Flow, Site, Trace, Values
 from keras_prunelab._channels._graph import Call
 
 from ._base import CarryingRule, ids_of
@@ -32,9 +32,9 @@ class ElementwiseMergeRule(CarryingRule):
         """What comes of constants, with NaN for what varies."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """Couple what has the same place; see `Rule.flow`."""
+        """Couple what has the same place."""
         if len({len(tensor.shape) for tensor in call.inputs}) > 1:
-            raise WallError("joins tensors with different numbers of axes")
+            raise BarrierError("joins tensors with different numbers of axes")
         widest = max(inputs, key=lambda flow: flow.ids.size)
         widest.at(widest.axis)
         for tensor, flow in zip(call.inputs, inputs, strict=True):
@@ -43,11 +43,10 @@ class ElementwiseMergeRule(CarryingRule):
             elif tensor.shape[widest.axis] == 1:
                 trace.pin(flow.ids)
             else:
-                raise WallError("joins tensors whose channels lie along different axes")
+                raise BarrierError("joins tensors whose channels lie along different axes")
         return [widest]
 
     def constants(self, site: Site, values: Sequence[Values]) -> Sequence[Values]:
-        """As `join` says; see `Rule.constants`."""
         size = site.outputs[0].ids.size
         full = [
             np.broadcast_to(given if _is_full(flow, site.outputs[0]) or given.size == 1 else np.array([np.nan]), size)
@@ -56,7 +55,7 @@ class ElementwiseMergeRule(CarryingRule):
         return [self.join(site.layer, full)]
 
     def needs(self, site: Site, values: Sequence[Values], live: Sequence[Flags]) -> Sequence[Flags]:
-        """A channel is read where its output is; see `Rule.needs`."""
+        """A channel is read where its output is."""
         return [
             live[0] if _is_full(flow, site.outputs[0]) else np.full(flow.ids.size, live[0].any())
             for flow in site.inputs
@@ -67,7 +66,7 @@ def _is_full(flow: Flow, output: Flow) -> bool:
     return flow.axis == output.axis and flow.ids.size == output.ids.size
 
 
-def joined(function: Callable[[Sequence[Values]], Values]) -> type[ElementwiseMergeRule]:
+def join_constants(function: Callable[[Sequence[Values]], Values]) -> type[ElementwiseMergeRule]:
     """A rule for a function of arrays for which what varies in one varies in the result."""
 
     class JoinedRule(ElementwiseMergeRule):
@@ -87,16 +86,16 @@ def product(values: Sequence[Values]) -> Values:
     return np.where(zero, 0.0, np.prod(values, axis=0))
 
 
-SumRule = joined(lambda values: np.sum(values, axis=0))
-DifferenceRule = joined(lambda values: values[0] - values[1])
-ProductRule = joined(product)
-MaximumRule = joined(lambda values: np.max(values, axis=0))
-MinimumRule = joined(lambda values: np.min(values, axis=0))
+SumRule = join_constants(lambda values: np.sum(values, axis=0))
+DifferenceRule = join_constants(lambda values: values[0] - values[1])
+ProductRule = join_constants(product)
+MaximumRule = join_constants(lambda values: np.max(values, axis=0))
+MinimumRule = join_constants(lambda values: np.min(values, axis=0))
 
 register_rule(L.Add)(SumRule)
 register_rule(L.Subtract)(DifferenceRule)
 register_rule(L.Multiply)(ProductRule)
-register_rule(L.Average)(joined(lambda values: np.mean(values, axis=0)))
+register_rule(L.Average)(join_constants(lambda values: np.mean(values, axis=0)))
 register_rule(L.Maximum)(MaximumRule)
 register_rule(L.Minimum)(MinimumRule)
 
@@ -106,7 +105,7 @@ class ConcatenateRule(CarryingRule):
     """One after the other along the channel axis, or along another one, where the channels go together."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """All channels in a row, or coupled; see `Rule.flow`."""
+        """All channels in a row, or coupled."""
         axis = inputs[0].axis
         ids = [flow.at(axis) for flow in inputs]
         if self._along(call, axis):
@@ -116,13 +115,12 @@ class ConcatenateRule(CarryingRule):
         return [inputs[0]]
 
     def constants(self, site: Site, values: Sequence[Values]) -> Sequence[Values]:
-        """In a row; along another axis those that are the same everywhere; see `Rule.constants`."""
+        """In a row; along another axis those that are the same everywhere."""
         if self._along(site.call, site.outputs[0].axis):
             return [np.concatenate(values)]
         return [np.where(np.all([each == values[0] for each in values], axis=0), values[0], np.nan)]
 
     def needs(self, site: Site, values: Sequence[Values], live: Sequence[Flags]) -> Sequence[Flags]:
-        """Each its part; see `Rule.needs`."""
         if self._along(site.call, site.outputs[0].axis):
             return np.split(live[0], np.cumsum([flow.ids.size for flow in site.inputs])[:-1])
         return [live[0]] * len(site.inputs)

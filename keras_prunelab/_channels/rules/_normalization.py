@@ -10,10 +10,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_prunelab._channels._channels import Flags, Flow, Ids, Layout, Site, Trace, Values, WallError
+from keras_prunelab._channels._channels import BarrierError, Flags, Flow, Ids, Layout, Site, Trace, Values
 from keras_prunelab._channels._graph import Call
 
-from ._base import Count, Rule, balanced
+from ._base import ChannelRule, Count, balance
 from ._per_channel import PerChannelRule
 from ._registry import register_rule
 
@@ -25,7 +25,7 @@ class BatchNormalizationRule(PerChannelRule):
     """A scale and an offset for each channel, from statistics that do not change outside of training."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """The same channels, bound to the statistics; see `Rule.flow`."""
+        """The same channels, bound to the statistics."""
         axis = call.layer.axis % len(call.inputs[0].shape)
         trace.bind(call.layer, "channels", inputs[0].at(axis))
         return [inputs[0]]
@@ -44,7 +44,7 @@ class BatchNormalizationRule(PerChannelRule):
         return [(ports["channels"],)] * len(layer.weights)
 
 
-class ChannelMixingRule(Rule):
+class ChannelMixingRule(ChannelRule):
     """A normalization over the channels: what it makes of one depends on all of them, and on how many they are."""
 
     def axes(self, layer: Any, rank: int) -> tuple[int, ...]:
@@ -59,15 +59,15 @@ class ChannelMixingRule(Rule):
         return np.where(scale == 0, zero, np.nan)
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """The same channels, bound to scale and offset; see `Rule.flow`."""
+        """The same channels, bound to scale and offset."""
         axes = self.axes(call.layer, len(call.inputs[0].shape))
         if axes != (inputs[0].axis,):
-            raise WallError(f"normalizes over the axes {axes}, and the channels lie along axis {inputs[0].axis}")
+            raise BarrierError(f"normalizes over the axes {axes}, and the channels lie along axis {inputs[0].axis}")
         trace.bind(call.layer, "channels", inputs[0].at(inputs[0].axis))
         return [inputs[0]]
 
     def constants(self, site: Site, values: Sequence[Values]) -> Sequence[Values]:
-        """The offset where the scale is zero; see `Rule.constants`."""
+        """The offset where the scale is zero."""
         return [self.offset(site) if self.has_scale(site.layer) else np.full(values[0].size, np.nan)]
 
     def has_scale(self, layer: Any) -> bool:
@@ -102,21 +102,21 @@ class GroupNormalizationRule(ChannelMixingRule):
         return (layer.axis % rank,)
 
     def needs(self, site: Site, values: Sequence[Values], live: Sequence[Flags]) -> Sequence[Flags]:
-        """A group is read as a whole; see `Rule.needs`."""
+        """A group is read as a whole."""
         groups = live[0].reshape(self._groups(site), -1)
         return [np.repeat(groups.any(axis=1), groups.shape[1])]
 
     def rows(self, site: Site) -> Sequence[Ids]:
-        """The channels of each group; see `Rule.rows`."""
+        """The channels of each group."""
         return [site.ports["channels"].reshape(self._groups(site), -1)]
 
-    def restored(self, site: Site, gone: Flags) -> Ids:
-        """Keep the groups of one size; see `Rule.restored`."""
+    def restore(self, site: Site, removed: Flags) -> Ids:
+        """Keep the groups of one size."""
         (rows,) = self.rows(site)
-        whole: Flags = np.asarray(gone[rows].all(axis=1))
+        whole: Flags = np.asarray(removed[rows].all(axis=1))
         if whole.all():
             whole[0] = False
-        return balanced(rows[~whole], gone[rows[~whole]])
+        return balance(rows[~whole], removed[rows[~whole]])
 
     def config(self, site: Site, count: Count) -> dict[str, Any]:
         """As many groups as have not gone as a whole."""

@@ -11,8 +11,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_prunelab._channels._channels import Flow, Site, Trace, Values, WallError
-from keras_prunelab._channels._elementwise import applied
+from keras_prunelab._channels._channels import BarrierError, Flow, Site, Trace, Values
+from keras_prunelab._channels._elementwise import apply
 from keras_prunelab._channels._graph import Call, Tensor
 
 from ._activation import ActivationRule
@@ -42,11 +42,11 @@ class _ArithmeticRule(ElementwiseMergeRule):
     between: ElementwiseMergeRule | None = None
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """Between tensors as a merge, with a number channel by channel; see `Rule.flow`."""
+        """Between tensors as a merge, with a number channel by channel."""
         return super().flow(call, inputs, trace)
 
     def constants(self, site: Site, values: Sequence[Values]) -> Sequence[Values]:
-        """As the operator says; see `Rule.constants`."""
+        """As the operator says."""
         if len(site.inputs) > 1:
             return super().constants(site, values)
 
@@ -56,11 +56,11 @@ class _ArithmeticRule(ElementwiseMergeRule):
             )
             return site.layer(*args, **kwargs)
 
-        return [applied(function, values[0])]
+        return [apply(function, values[0])]
 
     def join(self, layer: Any, values: Sequence[Values]) -> Values:
         """As the merge of that kind does; other operators are applied to the constants."""
-        return applied(layer, *values) if self.between is None else self.between.join(layer, values)
+        return apply(layer, *values) if self.between is None else self.between.join(layer, values)
 
 
 def _arithmetic(merge: type[ElementwiseMergeRule] | None, *functions: Callable[[Any], Any]) -> None:
@@ -126,20 +126,19 @@ class ReductionRule(PerChannelRule):
     """A mean or an extreme over other axes than that of the channels."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """The same channels, further to the front where axes in front of them are gone; see `Rule.flow`."""
+        """The same channels, further to the front where axes in front of them are gone."""
         (flow,) = super().flow(call, inputs, trace)
         axes, rank = call.layer.axis, len(call.inputs[0].shape)
         if axes is None:
-            raise WallError("goes over all axes")
+            raise BarrierError("goes over all axes")
         reduced = [axis % rank for axis in ((axes,) if isinstance(axes, int) else axes)]
         if flow.axis in reduced:
-            raise WallError("goes over the channels")
+            raise BarrierError("goes over the channels")
         if getattr(call.layer, "initial", None) is not None:
-            raise WallError("begins with a number of its own (initial=)")
+            raise BarrierError("begins with a number of its own (initial=)")
         return [flow if call.layer.keepdims else Flow(flow.axis - sum(axis < flow.axis for axis in reduced), flow.ids)]
 
     def value(self, site: Site, values: Values) -> Values:
-        """The same."""
         return values
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from keras_prunelab._channels._channels import Flags, Flow, Site, Trace, Values, WallError, channel_axis
+from keras_prunelab._channels._channels import BarrierError, Flags, Flow, Site, Trace, Values, channel_axis
 from keras_prunelab._channels._graph import Call
 
 from ._base import CarryingRule, is_nonzero
@@ -25,9 +25,9 @@ class PerChannelRule(CarryingRule):
     """
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """The same channels along the same axis; see `Rule.flow`."""
+        """The same channels along the same axis."""
         if len(inputs) != 1 or len(call.outputs) != 1:
-            raise WallError(f"takes {len(inputs)} tensors and gives {len(call.outputs)}")
+            raise BarrierError(f"takes {len(inputs)} tensors and gives {len(call.outputs)}")
         return [inputs[0]]
 
     def value(self, site: Site, values: Values) -> Values:
@@ -43,11 +43,10 @@ class PerChannelRule(CarryingRule):
         return np.full(values.size, np.nan)
 
     def constants(self, site: Site, values: Sequence[Values]) -> Sequence[Values]:
-        """As `value` says; see `Rule.constants`."""
         return [self.value(site, values[0])]
 
     def needs(self, site: Site, values: Sequence[Values], live: Sequence[Flags]) -> Sequence[Flags]:
-        """A channel is read where its output is; see `Rule.needs`."""
+        """A channel is read where its output is."""
         return list(live)
 
 
@@ -66,7 +65,6 @@ class PassingRule(PerChannelRule):
     """What does nothing outside of training."""
 
     def value(self, site: Site, values: Values) -> Values:
-        """The same."""
         return values
 
 
@@ -74,7 +72,7 @@ class SpatialRule(PerChannelRule):
     """What moves or joins pixels of one channel, which lies along the axis that `data_format` says."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """The same channels, if they lie along the layer's channel axis; see `Rule.flow`."""
+        """The same channels, if they lie along the layer's channel axis."""
         inputs[0].at(channel_axis(call.layer, len(call.inputs[0].shape)))
         return super().flow(call, inputs, trace)
 
@@ -83,7 +81,7 @@ class SpatialRule(PerChannelRule):
         return values if self.keeps(site) else np.where(values == 0, 0.0, np.nan)
 
     def held(self, site: Site, values: Sequence[Values], needed: Sequence[Flags]) -> Sequence[Flags]:
-        """A constant that does not stay one; see `Rule.held`."""
+        """A constant that does not stay one."""
         if self.keeps(site):
             return super().held(site, values, needed)
         return [needed[0] & is_nonzero(values[0])]
@@ -116,7 +114,6 @@ class AveragePoolingRule(SpatialRule):
     """Averages: with padding, the backends do not agree on what the border counts."""
 
     def keeps(self, site: Site) -> bool:
-        """Without padding."""
         return bool(site.layer.padding == "valid")
 
 
@@ -130,9 +127,9 @@ class ResizingRule(SpatialRule):
     """Images of another size: weights of the pixels around that add up to 1."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """The same channels, where nothing is put around; see `Rule.flow`."""
+        """The same channels, where nothing is put around."""
         if call.layer.pad_to_aspect_ratio:
-            raise WallError("puts a border around")
+            raise BarrierError("puts a border around")
         return super().flow(call, inputs, trace)
 
 
@@ -157,7 +154,7 @@ class GlobalPoolingRule(SpatialRule):
     """What leaves one number of each channel."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """The same channels, along the axis where they end up; see `Rule.flow`."""
+        """The same channels, along the axis where they end up."""
         (flow,) = super().flow(call, inputs, trace)
         return [flow if call.layer.keepdims else Flow(1, flow.ids)]
 

@@ -9,17 +9,17 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._channels._channels import Flags, Flow, Ids, Layout, Site, Trace, Values, WallError
-from keras_prunelab._channels._elementwise import applied, is_elementwise
+from keras_prunelab._channels._channels import BarrierError, Flags, Flow, Ids, Layout, Site, Trace, Values
+from keras_prunelab._channels._elementwise import apply, is_elementwise
 from keras_prunelab._channels._graph import Call
 
-from ._base import Count, Rule
+from ._base import ChannelRule, Count
 from ._registry import register_rule
 
 L = keras.layers
 
 
-class RecurrentRule(Rule):
+class RecurrentRule(ChannelRule):
     """A layer with one or several gates a unit. A unit whose candidate is always zero stays zero from the start.
 
     Other constants are none here: the state begins at zero, or as another layer says, such as the encoder of a
@@ -33,13 +33,13 @@ class RecurrentRule(Rule):
     """How many numbers a unit remembers."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """Units come out, as the sequence and as the states; see `Rule.flow`."""
+        """Units come out, as the sequence and as the states."""
         layer = call.layer
         first, *states = inputs
         if len(states) not in (0, self.states):
-            raise WallError(f"is given {len(inputs)} tensors")
+            raise BarrierError(f"is given {len(inputs)} tensors")
         if layer.stateful:
-            raise WallError("keeps its state from batch to batch")
+            raise BarrierError("keeps its state from batch to batch")
         trace.bind(layer, "in", first.at(2))
         units = trace.make(layer, "units", layer.units)
         for state in states:
@@ -49,14 +49,14 @@ class RecurrentRule(Rule):
         return [Flow(len(tensor.shape) - 1, units) for tensor in call.outputs]
 
     def constants(self, site: Site, values: Sequence[Values]) -> Sequence[Values]:
-        """Units that stay zero; see `Rule.constants`."""
+        """Units that stay zero."""
         zero = self.zero(site, values)
         return [np.where(zero, 0.0, np.nan)] * len(site.outputs)
 
     def zero(self, site: Site, values: Sequence[Values]) -> Flags:
         """Which units are always zero, whatever comes in."""
         layer = site.layer
-        start = applied(layer.activation, np.zeros(1))[0] if is_elementwise(layer.activation) else np.nan
+        start = apply(layer.activation, np.zeros(1))[0] if is_elementwise(layer.activation) else np.nan
         if start != 0:
             return np.zeros(site.ports["units"].size, np.bool_)
         columns = slice(self.candidate * layer.units, (self.candidate + 1) * layer.units)
@@ -69,19 +69,19 @@ class RecurrentRule(Rule):
         return np.asarray(silent)
 
     def needs(self, site: Site, values: Sequence[Values], live: Sequence[Flags]) -> Sequence[Flags]:
-        """What units that matter read; see `Rule.needs`."""
+        """What units that matter read."""
         kernel = site.weights[0].reshape(site.ports["in"].size, self.gates, -1)
         matter = self._matter(site, values, live)
         read = np.asarray((kernel != 0).any(axis=1)[:, matter].any(axis=1))
         return [read, *[matter] * (len(values) - 1)]
 
     def held(self, site: Site, values: Sequence[Values], needed: Sequence[Flags]) -> Sequence[Flags]:
-        """What varies; of the states, what the units hold; see `Rule.held`."""
+        """What varies; of the states, what the units hold."""
         states = [np.zeros(flags.size, np.bool_) for flags in needed[1:]]
         return [needed[0] & ~self._foldable(site, values[0]), *states]
 
     def held_inside(self, site: Site, values: Sequence[Values], live: Sequence[Flags]) -> Sequence[tuple[Ids, Flags]]:
-        """Units that other units listen to; see `Rule.held_inside`."""
+        """Units that other units listen to."""
         return [(site.ports["units"], self._matter(site, values, live))]
 
     def layout(self, layer: Any, ports: Mapping[str, Ids]) -> Sequence[Layout]:
@@ -93,11 +93,10 @@ class RecurrentRule(Rule):
         return rows
 
     def config(self, site: Site, count: Count) -> dict[str, Any]:
-        """Fewer units."""
         return {"units": count(site.ports["units"])}
 
     def fold(self, site: Site, weights: list[NDArray[Any]], folded: Sequence[Values]) -> list[NDArray[Any]]:
-        """Constant inputs go into the bias of the input's product; see `Rule.fold`."""
+        """Constant inputs go into the bias of the input's product."""
         if site.layer.use_bias and folded[0].any():  # without one, what is left out is not read
             bias = weights[2].reshape(-1, weights[0].shape[1])
             bias[0] += (folded[0] @ weights[0]).astype(bias.dtype)

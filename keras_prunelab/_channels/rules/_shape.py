@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._channels._channels import Flow, Ids, Site, Trace, Values, WallError
+from keras_prunelab._channels._channels import BarrierError, Flow, Ids, Site, Trace, Values
 from keras_prunelab._channels._graph import Call
 
 from ._base import Count
@@ -35,13 +35,13 @@ class MovementRule(PerChannelRule):
         """The channel that each number of an observation comes from."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """See where each channel's number ends up; see `Rule.flow`."""
+        """See where each channel's number ends up."""
         ids = inputs[0].at(inputs[0].axis)
         numbers = self.places(call, inputs[0])
         if not numbers.ndim:
-            raise WallError("leaves one number of an observation")
+            raise BarrierError("leaves one number of an observation")
         if not numbers.size:
-            raise WallError("leaves nothing")
+            raise BarrierError("leaves nothing")
         axis = _own_axis(numbers)
         if axis is None:
             axis = trace.axes.get(call.outputs[0], numbers.ndim) - 1
@@ -56,12 +56,11 @@ class MovementRule(PerChannelRule):
         return ids
 
     def constants(self, site: Site, values: Sequence[Values]) -> Sequence[Values]:
-        """Constants move along; see `Rule.constants`."""
         found = values[0][self._rows(site)]
         return [np.where((found == found[0]).all(axis=0), found[0], np.nan)]
 
     def needs(self, site: Site, values: Any, live: Any) -> Any:
-        """A channel is read where any of its places is; see `Rule.needs`."""
+        """A channel is read where any of its places is."""
         needed = np.zeros(site.inputs[0].ids.size, np.bool_)
         rows = self._rows(site)
         np.logical_or.at(needed, rows, np.broadcast_to(live[0], rows.shape))
@@ -82,8 +81,8 @@ class RearrangingRule(MovementRule):
         """What becomes of an array that says of each number which channel it is in."""
         shape = [length for length in call.inputs[0].shape[1:] if length is not None]
         if len(shape) < len(call.inputs[0].shape) - 1:
-            raise WallError(f"reshapes {call.inputs[0].shape}, whose lengths are not all known")
-        return self.moved(call.layer, numbered(shape, flow.axis - 1))
+            raise BarrierError(f"reshapes {call.inputs[0].shape}, whose lengths are not all known")
+        return self.moved(call.layer, number_channels(shape, flow.axis - 1))
 
 
 @register_rule(L.Flatten)
@@ -102,17 +101,16 @@ class ReshapeRule(RearrangingRule):
     """Other lengths for the same numbers."""
 
     def moved(self, layer: Any, numbers: NDArray[Any]) -> NDArray[Any]:
-        """NumPy's own."""
         return numbers.reshape(layer.target_shape)
 
     def out(self, call: Call, ids: Ids, trace: Trace) -> Ids:
-        """As many at each call; see `MovementRule.out`."""
+        """As many at each call."""
         return trace.bind(call.layer, "out", ids)
 
     def config(self, site: Site, count: Count) -> dict[str, Any]:
         """The new length of the channel axis."""
         flow = site.outputs[0]
-        return {"target_shape": resized(site.layer.target_shape, flow.axis - 1, count(flow.ids))}
+        return {"target_shape": resize(site.layer.target_shape, flow.axis - 1, count(flow.ids))}
 
 
 class AxesRule(PerChannelRule):
@@ -123,11 +121,10 @@ class AxesRule(PerChannelRule):
         """Where an axis goes."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """The same channels along another axis; see `Rule.flow`."""
+        """The same channels along another axis."""
         return [Flow(self.axis(call.layer, inputs[0].axis), inputs[0].ids)]
 
     def value(self, site: Site, values: Values) -> Values:
-        """The same."""
         return values
 
 
@@ -136,7 +133,6 @@ class PermuteRule(AxesRule):
     """Axes in another order."""
 
     def axis(self, layer: Any, axis: int) -> int:
-        """Where it went."""
         return int(layer.dims.index(axis)) + 1
 
 
@@ -160,19 +156,19 @@ def _own_axis(numbers: NDArray[Any]) -> int | None:
     return next((axis for axis in reversed(range(numbers.ndim)) if len(_along(numbers, axis)) == 1), None)
 
 
-def resized(shape: Sequence[int], axis: int, length: int) -> tuple[int, ...]:
+def resize(shape: Sequence[int], axis: int, length: int) -> tuple[int, ...]:
     """A target shape with another length along an axis, unless it follows from the others (-1)."""
     return tuple(length if index == axis and one != -1 else one for index, one in enumerate(shape))
 
 
-def numbered(shape: Sequence[int], axis: int) -> NDArray[np.int32]:
+def number_channels(shape: Sequence[int], axis: int) -> NDArray[np.int32]:
     """An array of one observation that says at each position which channel it is in.
 
     Raises:
-        WallError: it would be too large.
+        BarrierError: it would be too large.
     """
     if math.prod(shape) > 2**28:
-        raise WallError("reshapes more numbers than can be looked at")
+        raise BarrierError("reshapes more numbers than can be looked at")
     lengths = [1] * len(shape)
     lengths[axis] = shape[axis]
     return np.broadcast_to(np.arange(shape[axis], dtype=np.int32).reshape(lengths), shape)

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._channels._channels import Flags, Flow, Ids, Layout, Site, Trace, Values, channel_axis
-from keras_prunelab._channels._elementwise import applied, is_elementwise
+from keras_prunelab._channels._elementwise import apply, is_elementwise
 from keras_prunelab._channels._graph import Call
 
-from ._base import Count, Rule
+from ._base import ChannelRule, Count
 
 
-class Weighted(Rule):
+class Weighted(ChannelRule):
     """A layer with a kernel that sums over input channels, a bias and an activation.
 
     Subclasses say what the kernel sums, and how it is laid out.
@@ -53,7 +53,7 @@ class Weighted(Rule):
         return bool(layer.use_bias)
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """Bind the input channels, make the output channels; see `Rule.flow`."""
+        """Bind the input channels, make the output channels."""
         layer = call.layer
         axis = self.axis(layer, len(call.inputs[0].shape))
         trace.bind(layer, "in", inputs[0].at(axis))
@@ -63,7 +63,7 @@ class Weighted(Rule):
         return [Flow(axis, made)]
 
     def constants(self, site: Site, values: Sequence[Values]) -> Sequence[Values]:
-        """An output is constant where it sums constants alone; see `Rule.constants`."""
+        """An output is constant where it sums constants alone."""
         count = site.ports["out"].size
         if not is_elementwise(site.layer.activation):
             return [np.full(count, np.nan)]
@@ -72,29 +72,28 @@ class Weighted(Rule):
         total = np.where(loose, 0.0, values[0]) @ self.sums(site)
         if self.has_bias(site.layer):
             total = total + site.weights[-1]
-        return [applied(site.layer.activation, np.where(varies, np.nan, total))]
+        return [apply(site.layer.activation, np.where(varies, np.nan, total))]
 
     def needs(self, site: Site, values: Sequence[Values], live: Sequence[Flags]) -> Sequence[Flags]:
-        """An input is read by the outputs that have a weight for it; see `Rule.needs`."""
+        """An input is read by the outputs that have a weight for it."""
         if not is_elementwise(site.layer.activation):
             return [np.asarray(self.reads(site).any(axis=1) & live[0].any())]
         return [np.asarray(self.reads(site)[:, live[0]].any(axis=1))]
 
     def held(self, site: Site, values: Sequence[Values], needed: Sequence[Flags]) -> Sequence[Flags]:
-        """What varies has to stay, and a constant that the border changes; see `Rule.held`."""
+        """What varies has to stay, and a constant that the border changes."""
         return [needed[0] & self._loose(site, values[0])]
 
     def layout(self, layer: Any, ports: Mapping[str, Ids]) -> Sequence[Layout]:
-        """Kernels, then the bias; see `Rule.layout`."""
+        """Kernels, then the bias."""
         kernels = list(self.kernels(layer, ports))
         return [*kernels, (ports["out"],)] if self.has_bias(layer) else kernels
 
     def config(self, site: Site, count: Count) -> dict[str, Any]:
-        """Fewer filters; see `Rule.config`."""
         return {"filters": count(site.ports["out"])}
 
     def fold(self, site: Site, weights: list[NDArray[Any]], folded: Sequence[Values]) -> list[NDArray[Any]]:
-        """Constants go into the bias; see `Rule.fold`."""
+        """Constants go into the bias."""
         if not folded[0].any():
             return weights
         extra = folded[0] @ self.sums(site)

@@ -11,10 +11,10 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._channels._channels import Flags, Flow, Ids, Layout, Site, Trace, Values, WallError
+from keras_prunelab._channels._channels import BarrierError, Flags, Flow, Ids, Layout, Site, Trace, Values
 from keras_prunelab._channels._graph import Call, IntoSteps, OutOfSteps, step_of
 
-from ._base import Count, Rule, balanced, ids_of
+from ._base import ChannelRule, Count, balance, ids_of
 from ._merge import product
 from ._recurrent import RecurrentRule
 from ._registry import register_rule, rule_of
@@ -24,75 +24,64 @@ L = keras.layers
 
 
 @register_rule(L.TimeDistributed)
-class TimeDistributedRule(Rule):
+class TimeDistributedRule(ChannelRule):
     """The rule of the layer inside, whose axes are one further to the front."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """The inner layer's, with the time axis put back; see `Rule.flow`."""
+        """The inner layer's, with the time axis put back."""
         inner = call.layer.layer
         rule = rule_of(inner)
         if rule is None:
-            raise WallError(f"holds {type(inner).__name__}, which has no rule")
+            raise BarrierError(f"holds {type(inner).__name__}, which has no rule")
         if len(inputs) > 1 or len(call.outputs) > 1:
-            raise WallError("takes or gives several tensors")
+            raise BarrierError("takes or gives several tensors")
         outputs = rule.flow(step_of(call), tuple(_earlier(flow) for flow in inputs), trace)
         trace.ports(call.layer).update(trace.ports(inner))
         return [Flow(flow.axis + 1, flow.ids) for flow in outputs]
 
     def constants(self, site: Site, values: Sequence[Values]) -> Sequence[Values]:
-        """The inner layer's."""
         rule, inner = _inside(site)
         return rule.constants(inner, values)
 
     def needs(self, site: Site, values: Sequence[Values], live: Sequence[Flags]) -> Sequence[Flags]:
-        """The inner layer's."""
         rule, inner = _inside(site)
         return rule.needs(inner, values, live)
 
     def held(self, site: Site, values: Sequence[Values], needed: Sequence[Flags]) -> Sequence[Flags]:
-        """The inner layer's."""
         rule, inner = _inside(site)
         return rule.held(inner, values, needed)
 
     def held_inside(self, site: Site, values: Sequence[Values], live: Sequence[Flags]) -> Sequence[tuple[Ids, Flags]]:
-        """The inner layer's."""
         rule, inner = _inside(site)
         return rule.held_inside(inner, values, live)
 
     def layout(self, layer: Any, ports: Mapping[str, Ids]) -> Sequence[Layout]:
-        """The inner layer's."""
         rule = rule_of(layer.layer)
         return rule.layout(layer.layer, ports) if rule else super().layout(layer, ports)
 
     def rows(self, site: Site) -> Sequence[Ids]:
-        """The inner layer's."""
         rule, inner = _inside(site)
         return rule.rows(inner)
 
-    def restored(self, site: Site, gone: Flags) -> Ids:
-        """The inner layer's."""
+    def restore(self, site: Site, removed: Flags) -> Ids:
         rule, inner = _inside(site)
-        return rule.restored(inner, gone)
+        return rule.restore(inner, removed)
 
     def config(self, site: Site, count: Count) -> dict[str, Any]:
-        """The inner layer's."""
         rule, inner = _inside(site)
         return {"layer": {"config": rule.config(inner, count)}}
 
     def new_bias(self, layer: Any) -> dict[str, Any]:
-        """The inner layer's."""
         rule = rule_of(layer.layer)
         return {"layer": {"config": rule.new_bias(layer.layer) if rule else {}}}
 
     def fold(self, site: Site, weights: list[NDArray[Any]], folded: Sequence[Values]) -> list[NDArray[Any]]:
-        """The inner layer's."""
         rule, inner = _inside(site)
         return rule.fold(inner, weights, folded)
 
-    def rescaled(self, site: Site, weights: list[NDArray[Any]], count: Count) -> list[NDArray[Any]]:
-        """The inner layer's."""
+    def rescale(self, site: Site, weights: list[NDArray[Any]], count: Count) -> list[NDArray[Any]]:
         rule, inner = _inside(site)
-        return rule.rescaled(inner, weights, count)
+        return rule.rescale(inner, weights, count)
 
 
 @register_rule(IntoSteps)
@@ -102,7 +91,7 @@ class IntoStepsRule(AxesRule):
     def axis(self, layer: Any, axis: int) -> int:
         """Without the time axis."""
         if axis < 2:
-            raise WallError("has its channels along the time axis")
+            raise BarrierError("has its channels along the time axis")
         return axis - 1
 
 
@@ -115,7 +104,7 @@ class OutOfStepsRule(AxesRule):
         return axis + 1
 
 
-def _inside(site: Site) -> tuple[Rule, Site]:
+def _inside(site: Site) -> tuple[ChannelRule, Site]:
     rule = rule_of(site.layer.layer)
     assert rule is not None, "flow has found it"  # noqa: S101 # for the type checker
     inputs, outputs = (tuple(map(_earlier, flows)) for flows in (site.inputs, site.outputs))
@@ -124,30 +113,30 @@ def _inside(site: Site) -> tuple[Rule, Site]:
 
 def _earlier(flow: Flow) -> Flow:
     if flow.axis < 2:
-        raise WallError("has its channels along the time axis")
+        raise BarrierError("has its channels along the time axis")
     return Flow(flow.axis - 1, flow.ids)
 
 
 @register_rule(L.Bidirectional)
-class BidirectionalRule(Rule):
+class BidirectionalRule(ChannelRule):
     """Two recurrent layers over the same sequence; both keep as many units."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """The units of both, in a row or coupled; see `Rule.flow`."""
+        """The units of both, in a row or coupled."""
         layer = call.layer
         if len(inputs) > 1:
-            raise WallError("is given its initial states by other layers")
+            raise BarrierError("is given its initial states by other layers")
         both = []
         for way, inner in _ways(layer):
             rule = rule_of(inner)
             if not isinstance(rule, RecurrentRule):
-                raise WallError(f"holds {type(inner).__name__}, which is none of SimpleRNN, LSTM and GRU")
+                raise BarrierError(f"holds {type(inner).__name__}, which is none of SimpleRNN, LSTM and GRU")
             both.append(rule.flow(_one_way(call, inner), inputs, trace)[0])
             ports = {f"{way} {name}": ids for name, ids in trace.ports(inner).items()}
             trace.ports(layer).update(ports)
         forward, backward = both
         if forward.ids.size != backward.ids.size:
-            raise WallError("has two layers of different sizes")
+            raise BarrierError("has two layers of different sizes")
         if layer.merge_mode is None:
             merged = [forward, backward]
         elif layer.merge_mode == "concat":
@@ -159,14 +148,13 @@ class BidirectionalRule(Rule):
         return [*merged, *(Flow(1, flow.ids) for flow in both for _ in range(states))]
 
     def constants(self, site: Site, values: Sequence[Values]) -> Sequence[Values]:
-        """As the two are merged; see `Rule.constants`."""
+        """As the two are merged."""
         one, two = (rule.constants(inner, values)[0] for rule, inner in _directions(site))
-        merge = _merged(site.layer.merge_mode, one, two)
+        merge = _merge(site.layer.merge_mode, one, two)
         states = (len(site.outputs) - len(merge)) // 2
         return [*merge, *[one] * states, *[two] * states]
 
     def needs(self, site: Site, values: Sequence[Values], live: Sequence[Flags]) -> Sequence[Flags]:
-        """What either reads; see `Rule.needs`."""
         parts = [
             rule.needs(inner, values, each)
             for (rule, inner), each in zip(_directions(site), _live(site, live), strict=True)
@@ -174,17 +162,15 @@ class BidirectionalRule(Rule):
         return [parts[0][0] | parts[1][0]]
 
     def held(self, site: Site, values: Sequence[Values], needed: Sequence[Flags]) -> Sequence[Flags]:
-        """What either holds; see `Rule.held`."""
         parts = [rule.held(inner, values, needed)[0] for rule, inner in _directions(site)]
         return [parts[0] | parts[1]]
 
     def held_inside(self, site: Site, values: Sequence[Values], live: Sequence[Flags]) -> Sequence[tuple[Ids, Flags]]:
-        """The units of both; see `Rule.held_inside`."""
+        """The units of both."""
         sides = zip(_directions(site), _live(site, live), strict=True)
         return [pair for (rule, inner), each in sides for pair in rule.held_inside(inner, values, each)]
 
     def layout(self, layer: Any, ports: Mapping[str, Ids]) -> Sequence[Layout]:
-        """Forward, then backward."""
         rows: list[Layout] = []
         for way, inner in _ways(layer):
             rule = rule_of(inner)
@@ -193,21 +179,20 @@ class BidirectionalRule(Rule):
         return rows
 
     def rows(self, site: Site) -> Sequence[Ids]:
-        """The units of each; see `Rule.rows`."""
+        """The units of each."""
         return [np.stack([site.ports["forward units"], site.ports["backward units"]])]
 
-    def restored(self, site: Site, gone: Flags) -> Ids:
-        """As many units of the one as of the other; see `Rule.restored`."""
+    def restore(self, site: Site, removed: Flags) -> Ids:
+        """As many units of the one as of the other."""
         (rows,) = self.rows(site)
-        return balanced(rows, gone[rows])
+        return balance(rows, removed[rows])
 
     def config(self, site: Site, count: Count) -> dict[str, Any]:
-        """Both layers'."""
         forward, backward = (rule.config(inner, count) for rule, inner in _directions(site))
         return {"layer": {"config": forward}, "backward_layer": {"config": backward}}
 
     def fold(self, site: Site, weights: list[NDArray[Any]], folded: Sequence[Values]) -> list[NDArray[Any]]:
-        """Into the biases of both; see `Rule.fold`."""
+        """Into the biases of both."""
         sides = zip(_directions(site), _parts(site.layer, weights), strict=True)
         return [weight for (rule, inner), part in sides for weight in rule.fold(inner, part, folded)]
 
@@ -241,7 +226,7 @@ def _directions(site: Site) -> list[tuple[RecurrentRule, Site]]:
     return found
 
 
-def _merged(mode: str | None, one: Values, two: Values) -> list[Values]:
+def _merge(mode: str | None, one: Values, two: Values) -> list[Values]:
     if mode is None:
         return [one, two]
     if mode == "concat":

@@ -13,7 +13,7 @@ import numpy as np
 from matlab_bridge.convert._rules import Tensor
 
 
-def added(left: Any, right: Any) -> Tensor:
+def add_inputs(left: Any, right: Any) -> Tensor:
     """The sum of two tensors, or of a tensor and numbers.
 
     Keras' own (3.15), on TensorFlow, takes a second summand with one long axis for a bias, and adds it along the
@@ -34,7 +34,7 @@ def _operations(x: Any) -> Any:
     return np if isinstance(x, int | float | np.ndarray) else keras.ops
 
 
-def _rounded(x: Any) -> Any:
+def _round(x: Any) -> Any:
     """The nearest whole numbers, halves away from zero; Keras and NumPy take halves to the even one."""
     of = _operations(x)
     size = of.absolute(x)
@@ -70,7 +70,7 @@ ELEMENTWISE: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "sigmoid": (keras.ops.sigmoid, lambda x: 1 / (1 + np.exp(-x))),
     "gelu": (partial(keras.ops.gelu, approximate=False), _gelu),
     "softplus": (keras.ops.softplus, lambda x: np.logaddexp(0, x)),
-    "round": (_rounded, _rounded),
+    "round": (_round, _round),
     "single": (lambda x: x, lambda x: x),
     "double": (lambda x: x, lambda x: x),
 }
@@ -86,7 +86,7 @@ _NAMES = {
     "minimum": ("min",),
 }
 BINARY: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]] = {
-    name: (added if ours == "add" else getattr(keras.ops, ours), getattr(np, ours))
+    name: (add_inputs if ours == "add" else getattr(keras.ops, ours), getattr(np, ours))
     for ours, names in _NAMES.items()
     for name in names
 } | {"mod": (_modulo, _modulo), "leakyrelu": (_leaky, _leaky)}

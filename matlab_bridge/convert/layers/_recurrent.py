@@ -152,10 +152,10 @@ def settings_of_recurrent(layer: keras.layers.Layer, inputs: int) -> dict[str, A
     for option in ("go_backwards", "stateful", "return_state"):
         if getattr(layer, option, False):
             raise UnsupportedLayerError(f"its {option} is on, which MATLAB's layer cannot do the same way")
-    words = {_serialized(function): name for name, function in _ACTIVATIONS.items()}
+    words = {_serialize(function): name for name, function in _ACTIVATIONS.items()}
     functions = {
-        "StateActivationFunction": _serialized(layer.activation),
-        "GateActivationFunction": _serialized(layer.recurrent_activation),
+        "StateActivationFunction": _serialize(layer.activation),
+        "GateActivationFunction": _serialize(layer.recurrent_activation),
     }
     if strange := [function for function in functions.values() if function not in words]:
         raise UnsupportedLayerError(f"its activation {strange[0]!r} is none of those of MATLAB's recurrent layers")
@@ -169,5 +169,5 @@ def settings_of_recurrent(layer: keras.layers.Layer, inputs: int) -> dict[str, A
     }
 
 
-def _serialized(function: Any) -> str:
+def _serialize(function: Any) -> str:
     return str(keras.activations.serialize(keras.activations.get(function)))

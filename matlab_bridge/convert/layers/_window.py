@@ -151,7 +151,7 @@ def sizes_of(images: Tensor) -> Size:
     return tuple(images.shape[1:-1])
 
 
-def padded(site: Site, images: Tensor, margins: Margins, value: Any = 0.0) -> Tensor:
+def pad(site: Site, images: Tensor, margins: Margins, value: Any = 0.0) -> Tensor:
     """Images with margins of a constant, or mirrored at the edge.
 
     Raises:
@@ -173,7 +173,7 @@ def padded(site: Site, images: Tensor, margins: Margins, value: Any = 0.0) -> Te
     return keras.ops.pad(images, widths, mode=_MIRRORS[value])
 
 
-def cropped(site: Site, images: Tensor, margins: Margins) -> Tensor:
+def crop_output(site: Site, images: Tensor, margins: Margins) -> Tensor:
     """Images without their margins."""
     if margins.are_empty:
         return images

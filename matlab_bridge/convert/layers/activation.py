@@ -144,7 +144,6 @@ class Tanh(LayerRule):
         return keras.layers.Activation("tanh", name=site.name)(site.input)
 
     def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any] | None:
-        """No settings."""
         return {} if _does(layer, "tanh") else None
 
 
@@ -160,7 +159,6 @@ class Sigmoid(LayerRule):
         return keras.layers.Activation("sigmoid", name=site.name)(site.input)
 
     def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any] | None:
-        """No settings."""
         return {} if _does(layer, "sigmoid") else None
 
 
@@ -231,5 +229,4 @@ class Identity(LayerRule):
         return keras.layers.Identity(name=site.name)(site.input)
 
     def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any] | None:
-        """No settings."""
         return {} if not isinstance(layer, keras.layers.Activation) or _does(layer, "linear") else None

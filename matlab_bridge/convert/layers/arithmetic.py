@@ -29,7 +29,6 @@ class Scaling(LayerRule):
     keras_classes = ("Rescaling",)
 
     def build(self, site: Site) -> Tensor:
-        """Keras' rescaling."""
         channels = site.input.shape[-1]
         factors = [numbers(site.layer, "Scale", (1.0,)), numbers(site.layer, "Bias", (0.0,))]
         if any(len(values) not in (1, channels) for values in factors):
@@ -84,7 +83,6 @@ class ScalingFactor(LayerRule):
         return f"one number among its properties was expected, the factor, and there are {len(found)}: {names}"
 
     def build(self, site: Site) -> Tensor:
-        """Keras' rescaling."""
         (factor,) = _own_numbers(site.layer).values()
         return keras.layers.Rescaling(factor, name=site.name)(site.input)
 

@@ -222,5 +222,4 @@ class PositionEmbedding(LayerRule):
         return (Parameter("Weights", "embeddings", np.transpose, np.transpose),)
 
     def sizes_of(self, layer: Layer, built: keras.layers.Layer) -> Mapping[str, Any]:
-        """The channels."""
         return {"OutputSize": _number(built.embeddings.shape[-1])}

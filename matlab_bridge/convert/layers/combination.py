@@ -12,7 +12,7 @@ import numpy as np
 from matlab_bridge._errors import UnsupportedLayerError
 from matlab_bridge.convert._rules import LayerRule, Shapes, Site, Tensor, is_sequence, register_layer, spatial_size
 
-from ._elementwise import added
+from ._elementwise import add_inputs
 from ._settings import integer
 
 
@@ -53,7 +53,7 @@ class Addition(LayerRule):
         tensors = _of_one_rank(site)
         if len({tuple(tensor.shape) for tensor in tensors}) == 1:
             return keras.layers.Add(name=site.name)(tensors)
-        return keras.layers.Identity(name=site.name)(reduce(added, _with_all_axes(tensors)))
+        return keras.layers.Identity(name=site.name)(reduce(add_inputs, _with_all_axes(tensors)))
 
     def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any]:
         """The number of inputs."""

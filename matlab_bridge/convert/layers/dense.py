@@ -16,7 +16,7 @@ from matlab_bridge.convert._rules import LayerRule, Parameter, Shapes, Site, Ten
 from ._settings import is_given, numbers, text, whole
 
 
-def _permuted(site: Site, images: Tensor) -> Tensor:
+def _permute(site: Site, images: Tensor) -> Tensor:
     """Images (N, C, W, H), so that a flatten gives MATLAB's order: rows run fastest, then columns, then channels."""
     if set(spatial_size(images)) <= {1}:
         return images
@@ -86,7 +86,7 @@ class FullyConnected(LayerRule):
         """A dense layer after a flatten, in the order in which the weights are stored."""
         layer, tensor = site.layer, site.input
         if _is_image(tensor):
-            tensor = tensor if _is_spatial(layer) else _permuted(site, tensor)
+            tensor = tensor if _is_spatial(layer) else _permute(site, tensor)
             tensor = keras.layers.Flatten(name=site.helper("flatten"))(tensor)
         return keras.layers.Dense(_output_size(layer), name=site.name)(tensor)
 
@@ -137,7 +137,7 @@ class Flatten(LayerRule):
         """A permutation to MATLAB's order, then Keras' flatten."""
         if not _is_image(site.input):
             return keras.layers.Identity(name=site.name)(site.input)
-        return keras.layers.Flatten(name=site.name)(_permuted(site, site.input))
+        return keras.layers.Flatten(name=site.name)(_permute(site, site.input))
 
 
 @register_layer("nnet.keras.layer.FlattenCStyleLayer", "nnet.keras.layer.TimeDistributedFlattenCStyleLayer")
@@ -148,6 +148,5 @@ class FlattenCStyle(LayerRule):
     per_frame = True
 
     def build(self, site: Site) -> Tensor:
-        """Keras' own flatten."""
         flatten = keras.layers.Flatten if _is_image(site.input) else keras.layers.Identity
         return flatten(name=site.name)(site.input)

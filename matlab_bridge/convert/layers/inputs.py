@@ -41,7 +41,7 @@ def _without_zeros(spread: Array) -> Array:
     return np.where(spread == 0, 1, spread)
 
 
-def _normalized(site: Site, tensor: Tensor) -> Tensor:
+def _normalize(site: Site, tensor: Tensor) -> Tensor:
     """The input after its normalization: plain Keras layers that any copy of the model keeps.
 
     `keras.layers.Normalization` is not among them: it takes its statistics when it is built or loaded, so
@@ -55,10 +55,10 @@ def _normalized(site: Site, tensor: Tensor) -> Tensor:
     if all(array.size == array.shape[-1] for array in (gain, offset)):
         scales = (array.item() if array.size == 1 else array.ravel().tolist() for array in (gain, offset))
         return keras.layers.Rescaling(*scales, name=name)(tensor)
-    return _normalized_by_element(site, tensor, gain, offset)
+    return _normalize_by_element(site, tensor, gain, offset)
 
 
-def _normalized_by_element(site: Site, images: Tensor, gain: Array, offset: Array) -> Tensor:
+def _normalize_by_element(site: Site, images: Tensor, gain: Array, offset: Array) -> Tensor:
     """A gain and an offset for each element of an image, or of those of a sequence.
 
     They are too many for the text of a configuration. A batch normalization of the flattened image holds them as
@@ -101,7 +101,7 @@ class ImageInput(LayerRule):
         """The input and its normalization."""
         height, width, *channels = (int(size) for size in numbers(site.layer, "InputSize"))
         shape = (height, width, channels[0] if channels else 1)
-        return _normalized(site, keras.Input(shape, name=site.name))
+        return _normalize(site, keras.Input(shape, name=site.name))
 
 
 @register_layer("nnet.cnn.layer.Image3DInputLayer")
@@ -117,7 +117,7 @@ class Image3DInput(LayerRule):
 
     def build(self, site: Site) -> Tensor:
         """The input and its normalization."""
-        return _normalized(site, keras.Input(_integers(site.layer, "InputSize"), name=site.name))
+        return _normalize(site, keras.Input(_integers(site.layer, "InputSize"), name=site.name))
 
 
 @register_layer("nnet.cnn.layer.FeatureInputLayer")
@@ -133,7 +133,7 @@ class FeatureInput(LayerRule):
 
     def build(self, site: Site) -> Tensor:
         """The input and its normalization."""
-        return _normalized(site, keras.Input((integer(site.layer, "InputSize"),), name=site.name))
+        return _normalize(site, keras.Input((integer(site.layer, "InputSize"),), name=site.name))
 
 
 @register_layer("nnet.cnn.layer.SequenceInputLayer")
@@ -152,7 +152,7 @@ class SequenceInput(LayerRule):
 
     def build(self, site: Site) -> Tensor:
         """The input and its normalization."""
-        return _normalized(site, keras.Input((None, *_integers(site.layer, "InputSize")), name=site.name))
+        return _normalize(site, keras.Input((None, *_integers(site.layer, "InputSize")), name=site.name))
 
 
 def _integers(layer: Layer, name: str) -> tuple[int, ...]:

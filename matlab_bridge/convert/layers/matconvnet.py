@@ -20,7 +20,7 @@ from matlab_bridge._layer import Array, Layer
 from matlab_bridge.convert._rules import LayerRule, Parameter, Site, Tensor, register_layer
 
 from ._settings import integer, number, numbers, sizes, text
-from ._window import Margins, cropped, manual_margins, padded
+from ._window import Margins, crop_output, manual_margins, pad
 from .activation import Dropout, LeakyReLU, Sigmoid, Softmax
 from .combination import Addition, DepthConcatenation
 from .normalization import CrossChannelNormalization
@@ -78,7 +78,7 @@ class Conv(LayerRule):
             groups=int(images.shape[-1]) // channels,
             use_bias="Bias" in layer.learnables,
             name=site.name,
-        )(padded(site, images, manual_margins(layer, 2, "PaddingSize")))
+        )(pad(site, images, manual_margins(layer, 2, "PaddingSize")))
         return keras.layers.MaxPooling2D(1, stride, name=site.helper("stride"))(outputs) if subsampled else outputs
 
     def parameters(self, layer: Layer) -> tuple[Parameter, ...]:
@@ -106,7 +106,7 @@ class ConvTranspose(LayerRule):
         )(site.image)
         # Where a filter is shorter than the stride, Keras adds rows at the end that MatConvNet has not.
         bottom, right = (max(step - size, 0) for size, step in zip((height, width), stride, strict=True))
-        return cropped(site, outputs, crop.plus(Margins(((0, bottom), (0, right)))))
+        return crop_output(site, outputs, crop.plus(Margins(((0, bottom), (0, right)))))
 
     def parameters(self, layer: Layer) -> tuple[Parameter, ...]:
         """FH x FW x K x C, Keras' own order."""
@@ -124,14 +124,14 @@ class Pooling(LayerRule):
         size, stride = sizes(layer, "PoolSize", 2), sizes(layer, "Stride", 2, 1)
         margins = manual_margins(layer, 2, "PaddingSize")
         if text(layer, "Method", "max") == "max":
-            return keras.layers.MaxPooling2D(size, stride, name=site.name)(padded(site, images, margins, -np.inf))
+            return keras.layers.MaxPooling2D(size, stride, name=site.name)(pad(site, images, margins, -np.inf))
         pool = keras.layers.AveragePooling2D(size, stride, name=site.name)
-        means = pool(padded(site, images, margins))
+        means = pool(pad(site, images, margins))
         if margins.are_empty:
             return means
         # The mean of an image of ones is the share of each window that lies on the image.
         share = keras.layers.AveragePooling2D(size, stride, name=site.helper("share"))
-        return keras.ops.divide(means, share(padded(site, keras.ops.ones_like(images), margins)))
+        return keras.ops.divide(means, share(pad(site, keras.ops.ones_like(images), margins)))
 
 
 @register_layer("dagnn.ReLU")

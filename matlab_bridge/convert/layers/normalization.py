@@ -45,7 +45,6 @@ class BatchNormalization(LayerRule):
         )
 
     def sizes_of(self, layer: Layer, built: keras.layers.Layer) -> Mapping[str, Any]:
-        """The channels."""
         return {"NumChannels": np.array([[built.moving_mean.shape[-1]]], dtype=float)}
 
     def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any]:

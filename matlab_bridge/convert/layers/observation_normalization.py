@@ -43,7 +43,7 @@ def _settings(layer: keras.layers.Layer, shapes: Shapes) -> dict[str, Any]:
     return {"Epsilon": np.array([[layer.epsilon]]), "NumChannels": np.array([[shapes[0][-1]]], dtype=float)}
 
 
-def _grouped(site: Site, groups: int) -> Tensor:
+def _group(site: Site, groups: int) -> Tensor:
     """The statistics of groups of channels over all of space and time."""
     return keras.layers.GroupNormalization(groups, epsilon=_epsilon(site.layer), name=site.name)(site.input)
 
@@ -66,7 +66,6 @@ class LayerNormalization(LayerRule):
     keras_classes = ("LayerNormalization",)
 
     def objection(self, layer: Layer) -> str | None:
-        """Any other dimension."""
         operation = text(layer, "OperationDimension", "batch-excluded")
         if operation in _OPERATIONS:
             return None
@@ -85,14 +84,13 @@ class LayerNormalization(LayerRule):
             operation = "channel-only" if has_time else "batch-excluded"
         if operation == "channel-only" or len(tensor.shape) == 2:
             return keras.layers.LayerNormalization(epsilon=_epsilon(site.layer), name=site.name)(tensor)
-        return _grouped(site, 1)
+        return _group(site, 1)
 
     def parameters(self, layer: Layer) -> tuple[Parameter, ...]:
         """`Offset` and `Scale` of each channel."""
         return _PARAMETERS
 
     def sizes_of(self, layer: Layer, built: keras.layers.Layer) -> Mapping[str, Any]:
-        """The channels."""
         return {"NumChannels": _channels(built)}
 
     def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any]:
@@ -115,7 +113,7 @@ class GroupNormalization(LayerRule):
         """Keras' layer of the same name."""
         words = {"all-channels": 1, "channel-wise": -1}
         word = text(site.layer, "NumGroups")
-        return _grouped(site, words[word] if word in words else integer(site.layer, "NumGroups"))
+        return _group(site, words[word] if word in words else integer(site.layer, "NumGroups"))
 
     def parameters(self, layer: Layer) -> tuple[Parameter, ...]:
         """`Offset` and `Scale` of each channel."""
@@ -143,12 +141,11 @@ class InstanceNormalization(LayerRule):
 
     def build(self, site: Site) -> Tensor:
         """A group for each channel."""
-        return _grouped(site, -1)
+        return _group(site, -1)
 
     def parameters(self, layer: Layer) -> tuple[Parameter, ...]:
         """`Offset` and `Scale` of each channel."""
         return _PARAMETERS
 
     def sizes_of(self, layer: Layer, built: keras.layers.Layer) -> Mapping[str, Any]:
-        """The channels."""
         return {"NumChannels": _channels(built)}

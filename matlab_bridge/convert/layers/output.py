@@ -27,7 +27,6 @@ class Output(LayerRule):
     """`classificationLayer`, `regressionLayer`, those of segmentation and detection: no arithmetic at prediction."""
 
     def build(self, site: Site) -> Tensor:
-        """The input itself."""
         return site.input
 
 

@@ -89,7 +89,6 @@ class RemoveRows(LayerRule):
     """`removeconstantrows`: the rows `keep` only; reversed, the others come back as the constants they were."""
 
     def build(self, site: Site) -> Tensor:
-        """Keras' `take`."""
         keep = _indices(site.layer, "keep", "keep_ind")
         if not flag(site.layer, "Reverse"):
             return keras.ops.take(site.input, keep, axis=-1)

@@ -69,7 +69,6 @@ class LSTMProjected(Recurrent):
         return keras.layers.RNN(cell, **common_options(site.layer), name=site.name)
 
     def parameters(self, layer: Layer) -> tuple[Parameter, ...]:
-        """All five arrays."""
         return _parameters(layer, _row)
 
 

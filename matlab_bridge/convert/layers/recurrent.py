@@ -44,7 +44,6 @@ class LSTM(Recurrent):
         return keras.layers.LSTM(hidden_units(layer), **options, **common_options(layer), name=site.name)
 
     def parameters(self, layer: Layer) -> tuple[Parameter, ...]:
-        """Keras' kernels transposed."""
         return (
             Parameter("InputWeights", "cell.kernel", np.transpose, np.transpose, path="lstm_cell/kernel"),
             Parameter(
@@ -192,30 +191,30 @@ def reset_gate_objection(layer: Layer) -> str | None:
     return None if mode in _BIASES else f"its ResetGateMode is {mode!r}, which is none of {', '.join(_BIASES)}"
 
 
-def _exchanged(array: Array) -> Array:
+def _exchange(array: Array) -> Array:
     """Reset, update, candidate as update, reset, candidate, and the other way round, along the rows."""
     first, second, candidate = np.split(array, 3)
     return np.concatenate([second, first, candidate])
 
 
 def _to_keras(weights: Array) -> Array:
-    return _exchanged(weights).T
+    return _exchange(weights).T
 
 
 def _to_matlab(kernel: Array) -> Array:
-    return _exchanged(kernel.T)
+    return _exchange(kernel.T)
 
 
 def _one_bias_to_keras(bias: Array) -> Array:
-    return _exchanged(bias.ravel())
+    return _exchange(bias.ravel())
 
 
 def _one_bias_to_matlab(bias: Array) -> Array:
-    return _column(_exchanged(bias))
+    return _column(_exchange(bias))
 
 
 def _two_biases_to_keras(bias: Array) -> Array:
-    return np.stack([_exchanged(each) for each in np.split(bias.ravel(), 2)])
+    return np.stack([_exchange(each) for each in np.split(bias.ravel(), 2)])
 
 
 def _two_biases_to_matlab(bias: Array) -> Array:

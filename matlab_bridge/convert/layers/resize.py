@@ -12,7 +12,7 @@ from matlab_bridge._errors import UnsupportedLayerError
 from matlab_bridge._layer import Array, Layer
 from matlab_bridge.convert._rules import LayerRule, Shapes, Site, Tensor, register_layer
 
-from ._elementwise import added
+from ._elementwise import add_inputs
 from ._settings import flag, is_given, numbers, text
 from ._window import sizes_of
 
@@ -59,7 +59,7 @@ class _Resize(LayerRule):
                 near = np.floor(places + _ROUNDINGS[text(layer, "NearestRoundingMode", "round")])
                 images = _taken(images, near, axis, length)
             else:
-                images = _interpolated(images, places, axis, length)
+                images = _interpolate(images, places, axis, length)
         return keras.layers.Identity(name=site.name)(images)
 
 
@@ -94,7 +94,7 @@ def _taken(images: Tensor, places: Array, axis: int, length: int) -> Tensor:
     return images if np.array_equal(inside, np.arange(length)) else keras.ops.take(images, inside, axis=axis)
 
 
-def _interpolated(images: Tensor, places: Array, axis: int, length: int) -> Tensor:
+def _interpolate(images: Tensor, places: Array, axis: int, length: int) -> Tensor:
     before = np.floor(np.clip(places, 0, length - 1))
     weights = np.clip(places, 0, length - 1) - before
     first = _taken(images, before, axis, length)
@@ -102,7 +102,7 @@ def _interpolated(images: Tensor, places: Array, axis: int, length: int) -> Tens
         return first
     second = _taken(images, before + 1, axis, length)
     shape = [-1 if at == axis else 1 for at in range(len(images.shape))]
-    return added(first, (second - first) * weights.reshape(shape).astype(keras.config.floatx()))
+    return add_inputs(first, (second - first) * weights.reshape(shape).astype(keras.config.floatx()))
 
 
 @register_layer("nnet.cnn.layer.Resize2DLayer")

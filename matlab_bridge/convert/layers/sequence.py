@@ -10,7 +10,7 @@ import numpy as np
 
 from matlab_bridge._errors import InvalidNetworkError, UnsupportedLayerError
 from matlab_bridge._layer import Array, Layer
-from matlab_bridge.convert._frames import folded, unfolded
+from matlab_bridge.convert._frames import fold, unfold
 from matlab_bridge.convert._rules import LayerRule, Parameter, Site, Tensor, is_sequence, register_layer
 
 from ._settings import flag, integer, text
@@ -41,7 +41,7 @@ class SequenceFolding(LayerRule):
         sequences = site.input
         if not is_sequence(sequences):
             raise UnsupportedLayerError(f"it takes sequences, but {tuple(sequences.shape)} reaches it")
-        return {"out": keras.layers.Identity(name=site.name)(folded(sequences)), _SEQUENCES: sequences}
+        return {"out": keras.layers.Identity(name=site.name)(fold(sequences)), _SEQUENCES: sequences}
 
 
 @register_layer("nnet.cnn.layer.SequenceUnfoldingLayer")
@@ -60,7 +60,7 @@ class SequenceUnfolding(LayerRule):
                 f"Nothing is connected to the port {_SEQUENCES} of the layer {site.layer.name!r} ({site.layer.kind}), "
                 f"which makes sequences of images again. Connect that of its sequenceFoldingLayer."
             )
-        return keras.layers.Identity(name=site.name)(unfolded(site.input, sequences))
+        return keras.layers.Identity(name=site.name)(unfold(site.input, sequences))
 
 
 @register_layer("nnet.cnn.layer.Indexing1DLayer")
@@ -79,7 +79,6 @@ class Indexing1D(LayerRule):
         return None
 
     def build(self, site: Site) -> Tensor:
-        """One step."""
         step = 0 if text(site.layer, "Index", "first") == "first" else -1
         return keras.layers.Identity(name=site.name)(site.as_image(site.input, 1)[:, step])
 
@@ -143,7 +142,6 @@ class WordEmbedding(LayerRule):
         return (Parameter("Weights", "embeddings", np.transpose, np.transpose),)
 
     def sizes_of(self, layer: Layer, built: keras.layers.Layer) -> Mapping[str, Any]:
-        """The channels."""
         return {"Dimension": np.array([[built.embeddings.shape[-1]]], dtype=float)}
 
 

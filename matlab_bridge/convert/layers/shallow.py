@@ -46,7 +46,7 @@ def _units(layer: Layer) -> int:
     return int(layer.learnables["Weights"].shape[axis])
 
 
-def _delayed(site: Site) -> Tensor:
+def _delay(site: Site) -> Tensor:
     """The source at each delay, side by side; before its first step it is zero, or what `History` gave."""
     delays = [int(delay) for delay in numbers(site.layer, "Delays", (0.0,))]
     history = integer(site.layer, "History", 0)
@@ -76,7 +76,7 @@ class DotProduct(LayerRule):
     def build(self, site: Site) -> Tensor:
         """A dense layer, for sequences at each step."""
         use_bias = "Bias" in site.layer.learnables
-        return keras.layers.Dense(_units(site.layer), use_bias=use_bias, name=site.name)(_delayed(site))
+        return keras.layers.Dense(_units(site.layer), use_bias=use_bias, name=site.name)(_delay(site))
 
     def parameters(self, layer: Layer) -> tuple[Parameter, ...]:
         """S x R is Keras' kernel transposed."""
@@ -90,7 +90,7 @@ class NormalizedDotProduct(LayerRule):
 
     def build(self, site: Site) -> Tensor:
         """A dense layer and a division."""
-        source = _delayed(site)
+        source = _delay(site)
         products = keras.layers.Dense(_units(site.layer), use_bias=False, name=site.name)(source)
         return keras.ops.divide(products, keras.ops.sum(source, axis=-1, keepdims=True))
 
@@ -106,7 +106,7 @@ class EuclideanDistance(LayerRule):
 
     def build(self, site: Site) -> Tensor:
         """A layer of this package's, for Keras has none."""
-        distances = Distance(_units(site.layer), name=site.name)(_delayed(site))
+        distances = Distance(_units(site.layer), name=site.name)(_delay(site))
         return keras.ops.negative(distances) if site.layer.kind == "negdist" else distances
 
     def parameters(self, layer: Layer) -> tuple[Parameter, ...]:
@@ -120,7 +120,6 @@ class NetSum(LayerRule):
     """`netsum` of several weighted sources; the bias stands with the first of them."""
 
     def build(self, site: Site) -> Tensor:
-        """Keras' addition."""
         return keras.layers.Add(name=site.name)(list(site.inputs))
 
 

@@ -27,11 +27,9 @@ class Swish(LayerRule):
     keras_classes = ("Activation",)
 
     def build(self, site: Site) -> Tensor:
-        """Keras' SiLU."""
         return keras.layers.Activation("silu", name=site.name)(site.input)
 
     def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any] | None:
-        """No settings."""
         return {} if _does(layer, "silu", "swish") else None
 
 
@@ -46,7 +44,6 @@ class GELU(LayerRule):
     keras_classes = ("Activation",)
 
     def objection(self, layer: Layer) -> str | None:
-        """Any other approximation."""
         kind = text(layer, "Approximation", "none")
         return None if kind in _APPROXIMATIONS else f"its Approximation is {kind!r}, neither 'none' nor 'tanh'"
 
@@ -73,5 +70,4 @@ class Softplus(LayerRule):
         return keras.layers.Activation("softplus", name=site.name)(site.input)
 
     def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any] | None:
-        """No settings."""
         return {} if _does(layer, "softplus") else None

@@ -11,8 +11,8 @@ import numpy as np
 from matlab_bridge._errors import InvalidNetworkError
 from matlab_bridge.convert._rules import LayerRule, Site, Tensor, register_layer
 
-from ._elementwise import added
-from ._window import Margins, Window, padded
+from ._elementwise import add_inputs
+from ._window import Margins, Window, pad
 
 
 def with_places(site: Site, images: Tensor, pooled: Tensor, window: Window, margins: Margins) -> Mapping[str, Tensor]:
@@ -33,7 +33,7 @@ def with_places(site: Site, images: Tensor, pooled: Tensor, window: Window, marg
     (top, _), (left, _) = margins.pairs
     (height, width), (down, right) = window.size, window.stride
     rows, columns = pooled.shape[1:3]
-    around = padded(site, images, margins, -np.inf)
+    around = pad(site, images, margins, -np.inf)
     seen = [
         around[:, i : i + down * (rows - 1) + 1 : down, j : j + right * (columns - 1) + 1 : right]
         for j in range(width)
@@ -42,7 +42,7 @@ def with_places(site: Site, images: Tensor, pooled: Tensor, window: Window, marg
     chosen = keras.ops.cast(keras.ops.argmax(keras.ops.stack(seen, axis=-1), axis=-1), "int32")
     offsets = np.array([i * images.shape[2] + j for j in range(width) for i in range(height)], dtype="int32")
     starts = (np.arange(rows) * down - top)[:, None] * images.shape[2] + np.arange(columns) * right - left
-    places = added(keras.ops.take(offsets, chosen), starts.astype("int32")[None, :, :, None])
+    places = add_inputs(keras.ops.take(offsets, chosen), starts.astype("int32")[None, :, :, None])
     return {"out": pooled, "indices": places, "size": images}
 
 

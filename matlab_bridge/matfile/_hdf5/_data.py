@@ -17,7 +17,7 @@ from matlab_bridge.matfile._lazy import Wanted, stretches
 from matlab_bridge.matfile._raw import Array
 
 from ._bytes import FileBytes
-from ._filters import unfiltered
+from ._filters import unfilter
 from ._index import Chunk
 from ._item import Item
 
@@ -39,7 +39,7 @@ def read_whole(file: FileBytes, item: Item, dtype: np.dtype[Any], chunks: Chunks
     if item.chunks is not None:
         return _from_chunks(file, item, dtype.newbyteorder("="), chunks)
     if item.inline is None and item.data < 0:
-        return _filled(item, dtype)
+        return _fill(item, dtype)
     nbytes = item.size * dtype.itemsize
     if item.nbytes != nbytes or (item.inline is not None and len(item.inline) != nbytes):
         raise TruncatedFileError(f"an array of {nbytes} bytes is stored in {item.nbytes}")
@@ -71,7 +71,7 @@ def read_block(file: FileBytes, item: Item, dtype: np.dtype[Any], chunks: Chunks
     return np.asarray(stretches(np.memmap(file.file, dtype, "r", file.base + item.data, item.shape), axes))
 
 
-def _filled(item: Item, dtype: np.dtype[Any], shape: tuple[int, ...] | None = None) -> Array:
+def _fill(item: Item, dtype: np.dtype[Any], shape: tuple[int, ...] | None = None) -> Array:
     """An array of what stands for elements that were never written."""
     shape = item.shape if shape is None else shape
     if len(item.fill) != dtype.itemsize or not any(item.fill):
@@ -83,7 +83,7 @@ def _filled(item: Item, dtype: np.dtype[Any], shape: tuple[int, ...] | None = No
 def _from_chunks(file: FileBytes, item: Item, dtype: np.dtype[Any], chunks: Chunks) -> Array:
     steps = item.chunks or ()
     whole = math.prod(-(-length // step) for length, step in zip(item.shape, steps, strict=True))
-    target = np.empty(item.shape, dtype) if len(chunks) == whole else _filled(item, dtype)
+    target = np.empty(item.shape, dtype) if len(chunks) == whole else _fill(item, dtype)
     decoded = _decoder(file, item)
 
     def fill(chunk: Chunk) -> None:
@@ -107,7 +107,7 @@ def _part_of_chunks(
             found = [_piece(*axis) for axis in zip(axes, start, steps, strict=True)]
             if all(len(piece) for piece in found):
                 places[start] = tuple(found)
-    target = _filled(item, dtype, tuple(map(len, axes)))
+    target = _fill(item, dtype, tuple(map(len, axes)))
     decoded = _decoder(file, item)
 
     def fill(chunk: Chunk) -> None:
@@ -168,7 +168,7 @@ def _decoder(file: FileBytes, item: Item) -> Callable[[Chunk], Array]:
 
     def decoded(chunk: Chunk) -> Array:
         filters = tuple(number for i, number in enumerate(item.filters) if not chunk.left_out >> i & 1)
-        data = unfiltered(file.read(chunk.address, chunk.nbytes), filters, nbytes, dtype.itemsize)
+        data = unfilter(file.read(chunk.address, chunk.nbytes), filters, nbytes, dtype.itemsize)
         return data.view(dtype).reshape(steps)
 
     return decoded

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from matlab_bridge._errors import TruncatedFileError
-from matlab_bridge.matfile._inflate import inflated
+from matlab_bridge.matfile._inflate import inflate
 from matlab_bridge.matfile._raw import Array
 
 DEFLATE, SHUFFLE, FLETCHER32 = 1, 2, 3
@@ -14,7 +14,7 @@ _SUM_BYTES = 4
 _MODULUS = 65535
 
 
-def unfiltered(data: bytes, filters: tuple[int, ...], nbytes: int, itemsize: int) -> Array:
+def unfilter(data: bytes, filters: tuple[int, ...], nbytes: int, itemsize: int) -> Array:
     """The bytes of a chunk as they were before the filters.
 
     Args:
@@ -33,23 +33,23 @@ def unfiltered(data: bytes, filters: tuple[int, ...], nbytes: int, itemsize: int
     current = np.frombuffer(data, np.uint8)
     for number, size in zip(reversed(filters), reversed(sizes[:-1]), strict=True):
         if number == DEFLATE:
-            current = inflated(current, size)
+            current = inflate(current, size)
         elif number == FLETCHER32:
-            current = _summed(current)
+            current = _sum(current)
         elif itemsize > 1:
-            current = _unshuffled(current, itemsize)
+            current = _unshuffle(current, itemsize)
     if current.nbytes != nbytes:
         raise TruncatedFileError(f"a chunk holds {current.nbytes} bytes instead of {nbytes}")
     return current
 
 
-def _unshuffled(data: Array, itemsize: int) -> Array:
+def _unshuffle(data: Array, itemsize: int) -> Array:
     whole = data.size // itemsize * itemsize
     values = data[:whole].reshape(itemsize, -1).T.reshape(-1)
     return np.concatenate([values, data[whole:]]) if whole < data.size else np.ascontiguousarray(values)
 
 
-def _summed(data: Array) -> Array:
+def _sum(data: Array) -> Array:
     """The bytes before their sum, which is checked."""
     if data.size < _SUM_BYTES:
         raise TruncatedFileError("a chunk is shorter than its sum")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 from matlab_bridge._errors import TruncatedFileError
-from matlab_bridge.matfile._characters import decoded
+from matlab_bridge.matfile._characters import decode_bytes
 from matlab_bridge.matfile._raw import Array
 
 from ._bytes import FileBytes
@@ -34,7 +34,7 @@ def texts_at(file: FileBytes, places: Array) -> list[str]:
         text = heaps[address].get(number, b"")
         if len(text) < length:
             raise TruncatedFileError(f"a name has {len(text)} bytes instead of {length}")
-        found.append(decoded(text[:length]))
+        found.append(decode_bytes(text[:length]))
     return found
 
 

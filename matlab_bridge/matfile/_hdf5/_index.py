@@ -52,7 +52,7 @@ def chunks_of(file: FileBytes, item: Item) -> dict[tuple[int, ...], Chunk]:
     if len(item.chunks) != len(item.shape) or 0 in item.chunks:
         raise TruncatedFileError(f"an array of size {item.shape} has chunks of size {item.chunks}")
     if item.scheme is None:
-        return _checked(file, item, *_entries(file, item))
+        return _check(file, item, *_entries(file, item))
     nbytes = math.prod(item.chunks) * (item.dtype.itemsize if item.dtype else 1)
     places, addresses, sizes, masks = newer_chunks(file, item, item.scheme, nbytes)
     # The index is that of the largest array there may be: what is beyond this one was cut off.
@@ -63,10 +63,10 @@ def chunks_of(file: FileBytes, item: Item) -> dict[tuple[int, ...], Chunk]:
         masks = np.where(np.any(starts + steps > shape, axis=1), _ALL_LEFT_OUT, masks[inside])
     else:
         masks = masks[inside]
-    return _checked(file, item, starts, addresses[inside], sizes[inside], masks)
+    return _check(file, item, starts, addresses[inside], sizes[inside], masks)
 
 
-def _checked(
+def _check(
     file: FileBytes, item: Item, starts: Array, addresses: Array, sizes: Array, masks: Array
 ) -> dict[tuple[int, ...], Chunk]:
     shape, steps = np.array(item.shape, np.uint64), np.array(item.chunks, np.uint64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 from matlab_bridge._errors import TruncatedFileError
-from matlab_bridge.matfile._characters import decoded
+from matlab_bridge.matfile._characters import decode_bytes
 
 from ._btree2 import records_of
 from ._bytes import FileBytes
@@ -50,7 +50,7 @@ def _by_table(file: FileBytes, table: tuple[int, int]) -> dict[str, Link]:
     names = _names(file, heap)
 
     def text(start: int) -> str:
-        found = decoded(names[start : names.index(b"\x00", start)])
+        found = decode_bytes(names[start : names.index(b"\x00", start)])
         file.budget.spend(len(found), "names")
         return found
 

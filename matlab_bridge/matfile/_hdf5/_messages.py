@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from matlab_bridge._errors import ExternalDataError, TruncatedFileError
-from matlab_bridge.matfile._characters import decoded
+from matlab_bridge.matfile._characters import decode_bytes
 
 from ._item import ELSEWHERE, UNDEFINED, ChunkIndex, Item, Link, Texts
 from ._types import REFERENCES, TEXT, VARIABLE, dtype_of, limits_of, shape_of, type_class
@@ -127,12 +127,12 @@ def link_of(body: bytes) -> tuple[int, str, Link]:
     width = 1 << (flags & 3)
     length = int.from_bytes(body[at : at + width], "little")
     at += width
-    name = decoded(body[at : at + length])
+    name = decode_bytes(body[at : at + length])
     at += length
     if kind == _HARD:
         return order, name, struct.unpack_from("<Q", body, at)[0]
     (length,) = struct.unpack_from("<H", body, at)
-    return order, name, decoded(body[at + 2 : at + 2 + length]) if kind == _SOFT else ELSEWHERE
+    return order, name, decode_bytes(body[at + 2 : at + 2 + length]) if kind == _SOFT else ELSEWHERE
 
 
 def _link(item: Item, body: bytes) -> None:

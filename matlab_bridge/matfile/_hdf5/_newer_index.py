@@ -67,7 +67,7 @@ def newer_chunks(file: FileBytes, item: Item, scheme: ChunkIndex, nbytes: int) -
         raise TruncatedFileError("an index of chunks has entries that are too small")
     found = np.frombuffer(b"".join(records), np.uint8).reshape(len(records), max(width, of_place))
     entries, places = np.hsplit(found, [found.shape[1] - of_place])
-    return np.ascontiguousarray(places).view("<u8"), *_parsed(entries, nbytes, is_filtered=kind == _FILTERED_RECORDS)
+    return np.ascontiguousarray(places).view("<u8"), *_parse(entries, nbytes, is_filtered=kind == _FILTERED_RECORDS)
 
 
 def spend_chunks(file: FileBytes, count: int) -> None:
@@ -98,8 +98,8 @@ def _fixed_array(file: FileBytes, item: Item, nbytes: int) -> Entries:
     if address != UNDEFINED:
         array = _Array(file, size, page_bits)
         parts = array.block(address, b"FADB", -(-array.pages(count) // 8), count)
-    numbers, entries = _gathered(file, parts, size)
-    return _places(numbers, grid), *_parsed(entries, nbytes, is_filtered=bool(is_filtered))
+    numbers, entries = _gather(file, parts, size)
+    return _places(numbers, grid), *_parse(entries, nbytes, is_filtered=bool(is_filtered))
 
 
 def _extensible_array(file: FileBytes, item: Item, nbytes: int) -> Entries:
@@ -113,10 +113,10 @@ def _extensible_array(file: FileBytes, item: Item, nbytes: int) -> Entries:
     file.check(item.data, header, "an index of chunks")
     axes = growing[:1] + [axis for axis in range(len(item.shape)) if axis != growing[0]]
     parts = () if index == UNDEFINED else _Array(file, size, page_bits).blocks(index, *sizes)
-    numbers, entries = _gathered(file, parts, size)
+    numbers, entries = _gather(file, parts, size)
     grid = _grid(item)
     places = _places(numbers, [grid[axis] for axis in axes])
-    return places[:, np.argsort(axes)], *_parsed(entries, nbytes, is_filtered=bool(is_filtered))
+    return places[:, np.argsort(axes)], *_parse(entries, nbytes, is_filtered=bool(is_filtered))
 
 
 class _Array:
@@ -206,7 +206,7 @@ class _Array:
         return data[_BLOCK.size : -SUM_BYTES]
 
 
-def _gathered(file: FileBytes, parts: Iterable[Part], size: int) -> tuple[Array, Array]:
+def _gather(file: FileBytes, parts: Iterable[Part], size: int) -> tuple[Array, Array]:
     """The numbers of the chunks that have an address, and their entries as rows of bytes."""
     numbers, rows = [np.empty(0, np.uint64)], [np.empty((0, size), np.uint8)]
     for first, part in parts:
@@ -218,7 +218,7 @@ def _gathered(file: FileBytes, parts: Iterable[Part], size: int) -> tuple[Array,
     return np.concatenate(numbers), np.concatenate(rows)
 
 
-def _parsed(entries: Array, nbytes: int, *, is_filtered: bool) -> tuple[Array, Array, Array]:
+def _parse(entries: Array, nbytes: int, *, is_filtered: bool) -> tuple[Array, Array, Array]:
     """Addresses, sizes and masks."""
     count, width = entries.shape
     if not count:

@@ -9,18 +9,18 @@ from typing import Any, TypeAlias
 import keras
 import numpy as np
 
-from keras_prunelab._backend import traced
+from keras_prunelab._backend import trace_model
 from keras_prunelab._errors import NotEquivalentError
-from keras_prunelab._model._memory import Memory
 from keras_prunelab._model._random_inputs import random_inputs
+from keras_prunelab._model._state import CallState
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
+Output: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 _TOLERANCES = {"float64": 1e-4, "float32": 1e-4, "float16": 2e-2, "bfloat16": 1e-1}
 _CHAOTIC = 1e-2  # a hundred times the tolerance: digits that rounding has reached are no use to compare
 
 
-def proved(model: keras.Model, small: keras.Model, data: Any = None) -> float:
+def check_equivalence(model: keras.Model, small: keras.Model, data: Any = None) -> float:
     """Make sure that a smaller model computes what the whole one does.
 
     Args:
@@ -37,13 +37,13 @@ def proved(model: keras.Model, small: keras.Model, data: Any = None) -> float:
     """
     # A model that was loaded has the policy of the moment, whatever its layers compute in.
     tolerance = max(_TOLERANCES.get(layer.compute_dtype, 1e-4) for layer in model._flatten_layers())
-    memory = Memory(model)
-    whole, less = _Run(model, memory), _Run(small, memory)
+    start = CallState(model)
+    whole, less = _Repeatable(model, start), _Repeatable(small, start)
     try:
         with warnings.catch_warnings(action="ignore"):  # what a layer says of its inputs is not about these
             drawn = random_inputs(model, like=data)
             # To a network that divides pixels by 255, small inputs are all alike.
-            batches = [drawn, _scaled(drawn, 100), *([] if data is None else [data])]
+            batches = [drawn, _scale(drawn, 100), *([] if data is None else [data])]
             found = [each for batch in batches if (each := _difference(whole, less, batch, tolerance)) is not None]
     finally:
         whole.end()
@@ -57,16 +57,16 @@ def proved(model: keras.Model, small: keras.Model, data: Any = None) -> float:
     return max(within or found)
 
 
-class _Run:
-    """A model whose every call begins with one memory, where that fits."""
+class _Repeatable:
+    """A model whose every call begins with one state, where that fits."""
 
-    def __init__(self, model: Any, start: Memory) -> None:
+    def __init__(self, model: Any, start: CallState) -> None:
         self.name = model.name
-        self._call = traced(model)
-        self._own, self._start = Memory(model), start
+        self._call = trace_model(model)
+        self._own, self._start = CallState(model), start
 
-    def __call__(self, inputs: Any) -> list[Array]:
-        """The outputs, flat."""
+    def __call__(self, inputs: Any) -> list[Output]:
+        """The outputs, as one list whatever their structure."""
         self._own.recall(self._start)
         found = keras.tree.flatten(self._call(inputs))
         return [np.asarray(keras.ops.convert_to_numpy(each), np.float64) for each in found]
@@ -76,7 +76,7 @@ class _Run:
         self._own.restore()
 
 
-def _difference(model: _Run, small: _Run, inputs: Any, tolerance: float) -> float | None:
+def _difference(model: _Repeatable, small: _Repeatable, inputs: Any, tolerance: float) -> float | None:
     """The relative difference for a batch; None where the batch tells nothing, because rounding decides."""
     expected = model(inputs)
     change = _change(expected, small(inputs))
@@ -89,7 +89,7 @@ def _difference(model: _Run, small: _Run, inputs: Any, tolerance: float) -> floa
             "random numbers of their own (keras.random.SeedGenerator), which begin alike at each call here."
         )
     # A deep network may amplify the roundings of its first layers; it does so with last digits of its inputs too.
-    rounding = _change(expected, model(_scaled(inputs, 1 + tolerance / 100)))
+    rounding = _change(expected, model(_scale(inputs, 1 + tolerance / 100)))
     if rounding > _CHAOTIC:
         return None
     if change <= 10 * rounding:
@@ -101,7 +101,7 @@ def _difference(model: _Run, small: _Run, inputs: Any, tolerance: float) -> floa
     )
 
 
-def _change(expected: Sequence[Array], found: Sequence[Array]) -> float:
+def _change(expected: Sequence[Output], found: Sequence[Output]) -> float:
     worst = 0.0
     for one, other in zip(expected, found, strict=True):
         if one.shape != other.shape:
@@ -115,7 +115,7 @@ def _change(expected: Sequence[Array], found: Sequence[Array]) -> float:
     return worst
 
 
-def _scaled(inputs: Any, factor: float) -> Any:
+def _scale(inputs: Any, factor: float) -> Any:
     """Inputs with their real numbers multiplied."""
 
     def scaled(each: Any) -> Any:

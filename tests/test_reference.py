@@ -1,0 +1,41 @@
+"""Every public name stands in the reference, with a docstring, and nothing stands there that is not public."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import keras_prunelab
+import matlab_bridge
+
+REFERENCE = Path(__file__).parents[1] / "docs" / "reference.md"
+
+
+def public(package: ModuleType) -> set[str]:
+    """The public names of a package, those of its namespaces with their path."""
+    names: set[str] = set()
+    for name in package.__all__:
+        value = getattr(package, name)
+        names |= {f"{name}.{inner}" for inner in value.__all__} if inspect.ismodule(value) else {name}
+    return names
+
+
+@pytest.mark.parametrize("package", [keras_prunelab, matlab_bridge])
+def test_the_reference_is_the_public_surface(package: ModuleType) -> None:
+    text = REFERENCE.read_text(encoding="utf-8")
+    entries = re.findall(rf"^::: {package.__name__}\.([\w.]+)$", text, re.MULTILINE)
+    assert len(entries) == len(set(entries))
+    assert set(entries) == public(package)
+
+
+@pytest.mark.parametrize("package", [keras_prunelab, matlab_bridge])
+def test_every_public_name_has_a_docstring(package: ModuleType) -> None:
+    for path in public(package):
+        value: object = package
+        for name in path.split("."):
+            value = getattr(value, name)
+        assert inspect.getdoc(value), path
