@@ -176,6 +176,14 @@ def test_one_channel_of_each_layer_stays() -> None:
         kpl.prune(model_of(L.Dense(1), shape=(6,)), 0.5, granularity="channel")
 
 
+@pytest.mark.parametrize("layer", [L.Dense(4, kernel_initializer="ones"), L.Conv1D(4, 2, kernel_initializer="ones")])
+def test_of_equal_channels_the_last_one_stays(layer: Any) -> None:
+    """Those that stand first go first, and so the one that has to stay is the last."""
+    pruned = kpl.prune(model_of(layer, shape=(6, 3)), 0.75, granularity="channel")
+    (item,) = kpl.prunable(pruned)
+    assert item.value().any(axis=tuple(range(len(item.shape) - 1))).tolist() == [False, False, False, True]
+
+
 def test_whole_units_come_as_close_as_they_can() -> None:
     model = model_of(L.Dense(4), L.Dense(4), shape=(10,))  # channels of 10 and of 4 weights: 56
     scores = [np.tile([1.0, 2, 3, 4], (10, 1)), np.tile([0.1, 5, 6, 7], (4, 1))]
