@@ -42,7 +42,11 @@ RESULTS = ROOT / ".mutants.json"
 OUTPUT = ROOT / ".mutants.log"
 """What the tests of the last mutant say."""
 # Imported before the first fork: what takes long, and nothing of ours.
-_HEAVY = ("keras", "h5py", "matplotlib.pyplot", "mlxtend", "pandas", "scipy.io", "scipy.sparse", "matio")
+_HEAVY = (
+    *("keras", "h5py", "matio", "matplotlib.pyplot", "mlxtend", "pandas", "PIL.Image", "scipy.io", "scipy.sparse"),
+    *("hypothesis", "hypothesis.strategies", "hypothesis.extra.numpy", "numpy.testing"),
+)
+_PYTEST = ("-x", "-q", "--assert=plain", "--no-header", "-p", "no:cacheprovider", "-p", "no:xdist")
 # The first two want names of variables; the others change nothing, for short strings and small numbers are one object.
 _LEFT_OUT = (
     "core/VariableReplacer",
@@ -50,7 +54,7 @@ _LEFT_OUT = (
     "core/ReplaceComparisonOperator_Eq_Is",
     "core/ReplaceComparisonOperator_NotEq_IsNot",
 )
-_NO_BEHAVIOR = {"frozen", "slots", "repr", "eq"}
+_NO_BEHAVIOR = {"frozen", "slots", "repr", "strict"}  # of dataclasses, and of zip
 
 
 class DeleteStatement(Operator):
@@ -141,6 +145,9 @@ def _behavior(source: str) -> str | None:
             node.annotation = ast.Constant(None)
         elif isinstance(node, ast.FunctionDef):
             node.returns = None
+        elif isinstance(node, ast.arguments):  # parameters by position, by name or both
+            node.args, node.posonlyargs, node.kwonlyargs = [*node.posonlyargs, *node.args, *node.kwonlyargs], [], []
+            node.defaults, node.kw_defaults = [*node.defaults, *filter(None, node.kw_defaults)], []
         elif isinstance(node, ast.Call):
             node.keywords = [each for each in node.keywords if each.arg not in _NO_BEHAVIOR]
     return ast.dump(tree)
@@ -186,7 +193,7 @@ def survives(path: str, source: str, tests: Sequence[str], timeout: float) -> bo
         sys.meta_path.insert(0, _Finder(path, source))
         code = 1
         try:
-            code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--no-header", *tests]))
+            code = int(pytest.main([*_PYTEST, *tests]))
         finally:
             os._exit(code)
     end = time.monotonic() + timeout
