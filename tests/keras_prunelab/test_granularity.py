@@ -189,7 +189,8 @@ def test_of_equal_channels_the_last_one_stays(layer: Any) -> None:
 def test_the_channel_that_stays_is_the_best(best: int, norm: int) -> None:
     totals = np.array([4.0, 3.0, 2.0, 1.0, 3.5])
     totals[best] = 9
-    (mask,) = masks_of(model_of(L.Dense(5), shape=(6,)), [np.tile(totals, (6, 1))], 0.8, granularity="channel", norm=norm)
+    model, score = model_of(L.Dense(5), shape=(6,)), np.tile(totals, (6, 1))
+    (mask,) = masks_of(model, [score], 0.8, granularity="channel", norm=norm)
     assert mask.any(axis=0).tolist() == [place == best for place in range(5)]
 
 

@@ -98,7 +98,15 @@ def test_at_once(made: schedules.Schedule) -> None:
 
 @pytest.mark.parametrize(
     ("text", "per_epoch", "steps"),
-    [(7, None, 7), ("7", None, 7), ("7.0", None, 7), ("2ep", 50, 100), ("0.1ep", 30, 3), (" 1.5 ep ", 3, 5), ("1ep", 0.5, 1)],
+    [
+        (7, None, 7),
+        ("7", None, 7),
+        ("7.0", None, 7),
+        ("2ep", 50, 100),
+        ("0.1ep", 30, 3),
+        (" 1.5 ep ", 3, 5),
+        ("1ep", 0.5, 1),
+    ],
 )
 def test_moments_in_steps(text: Any, per_epoch: float | None, steps: int) -> None:
     moment = schedules.Step(text)

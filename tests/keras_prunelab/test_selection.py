@@ -73,5 +73,5 @@ def test_the_lowest_are_those_of_a_sorted_list(kind: str, need: int) -> None:
     flat = scores.get(kind, random.random(30_000)).astype(np.float32)
     if kind in ("sampled", "hidden"):
         flat[::3] += -1 if kind == "sampled" else 1
-    parts, may = np.split(flat, [12_000, 12_000, 13_001]), np.split(random.random(30_000) > 0.2, [12_000, 12_000, 13_001])
+    parts, may = (np.split(row, [12_000, 12_000, 13_001]) for row in (flat, random.random(30_000) > 0.2))
     assert [found.tolist() for found in lowest(parts, may, need)] == by_sorting(parts, may, need)

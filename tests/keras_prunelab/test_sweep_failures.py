@@ -96,7 +96,9 @@ def test_a_point_is_on_the_disk_before_the_next_one_is_measured(tmp_path, monkey
         (store,) = opened
         modes = [store.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
         with closing(connect(path)) as other:  # another program sees the points that are done
-            said.append((*modes, store.in_transaction, at.done - other.execute("SELECT COUNT(*) FROM points").fetchone()[0]))
+            said.append(
+                (*modes, store.in_transaction, at.done - other.execute("SELECT COUNT(*) FROM points").fetchone()[0])
+            )
 
     kpl.sweep(model(), data(), LEVELS, store=path, progress=ask)
     full = 2

@@ -27,7 +27,9 @@ FEW = (X[:40], Y[:40])
 
 def model(shift: float = 0.0, hidden: Any = None) -> keras.Model:
     middle = hidden or layers.ReLU()
-    made = keras.Sequential([keras.Input((4,)), layers.Dense(3, name="one"), middle, layers.Dense(2, "softmax", name="two")], name="net")
+    made = keras.Sequential(
+        [keras.Input((4,)), layers.Dense(3, name="one"), middle, layers.Dense(2, "softmax", name="two")], name="net"
+    )
     values = np.random.default_rng(1)
     made.set_weights([values.normal(size=weight.shape) + shift * (weight.ndim > 1) for weight in made.get_weights()])
     made.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
@@ -99,10 +101,22 @@ DIFFERENT: list[tuple[str, Callable[[], dict[str, Any]], str]] = [
     ("plain", lambda: {"data": (moved(X, 1), Y), "model": model(0.25)}, "in the weights of the model; the data. Give"),
     ("weighted", lambda: {"data": (X, Y, moved(WEIGHTS, 5))}, "in the data. Give"),
     ("sequences", lambda: {"data": (SEQUENCES, [0, 1, 1])}, "in the data. Give"),
-    ("plain", lambda: {"convention": "matlab"}, 'in the setting convention ("paper" there, "matlab" here); the setting'),
+    (
+        "plain",
+        lambda: {"convention": "matlab"},
+        'in the setting convention ("paper" there, "matlab" here); the setting',
+    ),
     ("plain", lambda: {"granularity": "channel"}, 'in the setting granularity ("weight" there, "channel" here). Give'),
-    ("plain", lambda: {"exclude": "two"}, 'in the setting variables (["net/one/kernel", "net/two/kernel"] there, ["net/one/kernel"] here). Give'),
-    ("plain", lambda: {"sparsities": (0.0, 0.25)}, "in the setting sparsities ([0.0, 0.5] there, [0.0, 0.25] here). Give"),
+    (
+        "plain",
+        lambda: {"exclude": "two"},
+        'in the setting variables (["net/one/kernel", "net/two/kernel"] there, ["net/one/kernel"] here). Give',
+    ),
+    (
+        "plain",
+        lambda: {"sparsities": (0.0, 0.25)},
+        "in the setting sparsities ([0.0, 0.5] there, [0.0, 0.25] here). Give",
+    ),
     ("plain", lambda: {"sparsities": kpl.AutoLevels(0.0, 0.5)}, "in the setting sparsities ([0.0, 0.5] there"),
     ("plain", lambda: {"scores": kpl.scores.Random(3)}, "in the setting curves"),
     ("plain", lambda: {"scope": "layer"}, "in the setting curves"),
