@@ -32,7 +32,7 @@ from tests.mutations import ROOT, Mutant, is_current, mutants
 
 FOLDER = ROOT / ".mutants"
 RESULTS = FOLDER / "results.json"
-OUTPUT = FOLDER / "output.txt"
+OUTPUT = FOLDER / f"output-{os.getpid()}.txt"
 """What the tests of the last mutant say."""
 # Imported before the first fork: what takes long, and nothing of ours.
 _HEAVY = (
@@ -99,6 +99,11 @@ def survivors(path: str, chosen: Sequence[Mutant], tests: Sequence[str]) -> Iter
             yield mutant
 
 
+def results() -> dict[str, Any]:
+    """Of each module how many mutants were made, and which are left, over all runs so far."""
+    return dict(json.loads(RESULTS.read_text(encoding="utf-8"))) if RESULTS.exists() else {}
+
+
 def main() -> None:
     """The command."""
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mutants"]
@@ -110,7 +115,6 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="what survived before, where the module is the same")
     given = parser.parse_args()
     FOLDER.mkdir(exist_ok=True)
-    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     sample = None if given.all else given.sample
     for name in _HEAVY:
         importlib.import_module(name)
@@ -118,17 +122,16 @@ def main() -> None:
         for path, tests in paths.items():
             if given.what and not {group, path} & set(given.what):
                 continue
+            known = results().get(path, {"made": 0, "left": []})
             if given.again:
-                left = [Mutant(**each) for each in results.get(path, {"left": []})["left"]]
-                chosen = list(filter(is_current, left))
-                results.setdefault(path, {"made": 0})
+                chosen = [each for each in (Mutant(**left) for left in known["left"]) if is_current(each)]
             else:
                 chosen = list(mutants(path, sample=sample, seed=given.seed))
-                results[path] = {"made": len(chosen)}
-            results[path]["left"] = [asdict(each) for each in survivors(path, chosen, tests)]
-            RESULTS.write_text(json.dumps(results, indent=1), encoding="utf-8")
+                known["made"] = len(chosen)
+            known["left"] = [asdict(each) for each in survivors(path, chosen, tests)]
+            RESULTS.write_text(json.dumps(results() | {path: known}, indent=1), encoding="utf-8")
     for group, paths in groups.items():
-        found = [results[path] for path in paths if path in results]
+        found = [known for path, known in results().items() if path in paths]
         if made := sum(each["made"] for each in found):
             killed = made - sum(len(each["left"]) for each in found)
             print(f"{group}: {killed} of {made} killed, {100 * killed / made:.1f} %")

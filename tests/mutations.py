@@ -28,6 +28,9 @@ _LEFT_OUT = (
 _NO_BEHAVIOR = {"frozen", "slots", "repr", "strict"}  # of dataclasses, and of zip
 
 
+_IN_PLACE = {"+=", "-=", "*=", "/=", "&=", "|="}
+
+
 class DeleteStatement(Operator):
     """Leave out a call, an assignment to a part of something, a `raise`, or a `return` that cuts a function short."""
 
@@ -43,7 +46,7 @@ class DeleteStatement(Operator):
     @staticmethod
     def _can_go(statement: Any, body: Any) -> bool:
         if body.type == "expr_stmt":  # without the assignment of a plain name, the next line would just fail
-            return body.children[0].type == "atom_expr" or body.children[1].type != "operator"
+            return body.children[0].type == "atom_expr" or body.children[1].get_code().strip() in _IN_PLACE
         is_inner = statement.parent.type == "suite" and statement.parent.parent.type != "funcdef"
         return body.type in ("atom_expr", "raise_stmt") or (body.type == "return_stmt" and is_inner)
 
