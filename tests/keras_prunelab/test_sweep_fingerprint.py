@@ -17,6 +17,7 @@ from keras import layers
 
 import keras_prunelab as kpl
 from keras_prunelab import StoreMismatchError
+from keras_prunelab._sweep import _streams
 
 LEVELS = (0.0, 0.5)
 X = np.random.default_rng(0).normal(size=(1030, 4)).astype("float32")  # more than are read at once
@@ -187,6 +188,39 @@ def test_the_same_sweep_said_otherwise_measures_nothing_again(
         connection.commit()
     again = sweep(store, **(OPTIONS[kind]() | change()))
     assert set(again.table["accuracy"]) == {0.125}
+
+
+@pytest.mark.parametrize("size", [100, 1030])
+def test_data_that_is_read_anew_for_each_point_is_the_same_data(
+    kinds: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """However it is cut into batches, and whether or not it is held in memory."""
+    monkeypatch.setattr(_streams, "HELD_BYTES", 1000)
+    store = Path(shutil.copy(kinds("plain"), tmp_path / "sweep.db"))
+    assert sweep(store, data=batches(size)).complete
+    with pytest.raises(StoreMismatchError, match="differs in the data"):
+        sweep(store, data=lambda: ((x, 1 - y) for x, y in batches(size)()))
+
+
+class Stream(keras.utils.PyDataset):
+    """Batches, with an attribute that an object of arrays would have as well."""
+
+    inputs = X
+
+    @property
+    def num_batches(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> Any:
+        return X[20 * index : 20 * (index + 1)], Y[20 * index : 20 * (index + 1)]
+
+
+def test_what_only_makes_data_is_told_by_its_class(tmp_path: Path) -> None:
+    given = {"scores": "snip", "calibration": Stream()}
+    assert sweep(tmp_path / "sweep.db", **given).complete
+    assert sweep(tmp_path / "sweep.db", **(given | {"calibration": Stream()})).complete
+    with pytest.raises(StoreMismatchError, match=r'in the setting score_data \("Stream" there, "[0-9a-f]{32}" here'):
+        sweep(tmp_path / "sweep.db", **(given | {"calibration": FEW}))
 
 
 def test_long_settings_are_cut(kinds: Callable[..., Path]) -> None:

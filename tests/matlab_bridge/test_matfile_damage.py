@@ -102,6 +102,31 @@ def test_a_wrong_size_allocates_nothing(path, matrix, compressed):
         load(path)["x"]
 
 
+@pytest.mark.parametrize("compressed", [False, True])
+def test_an_element_ends_within_the_one_around_it(path, compressed):
+    """Its stated size reaches into what follows, where numbers of another value lie."""
+    numbers = element(9, np.arange(4.0).tobytes())
+    short = level5_matrix(6, (1, 4), numbers)
+    inner = bytearray(short[: len(short) - 16])
+    struct.pack_into("<I", inner, 4, len(inner) - 8)  # the matrix has two of its four numbers
+    cell = level5_matrix(1, (1, 2), bytes(inner), level5_matrix(6, (1, 2), element(9, bytes(16))))
+    path.write_bytes(level5_file(cell, compressed=compressed))
+    with pytest.raises(TruncatedFileError, match="32 bytes are needed where 16 are left"):
+        load(path)["x"]
+
+
+@pytest.mark.parametrize(("axes", "is_read"), [(2, True), (63, True), (64, True), (65, False)])
+def test_as_many_axes_as_numpy_has(path, axes, is_read):
+    path.write_bytes(level5_file(level5_matrix(6, (3,) + (1,) * (axes - 1), element(9, bytes(24)))))
+    file = load(path)
+    (name,) = file
+    if is_read:
+        assert file[name].shape == (3,) + (1,) * (axes - 1)
+    else:
+        with pytest.raises(TruncatedFileError, match="at most 64 integers were expected, and 65 of kind 5 found"):
+            file[name]
+
+
 @pytest.mark.parametrize(
     "matrix",
     [
