@@ -125,6 +125,7 @@ def main() -> None:
             known = results().get(path, {"made": 0, "left": []})
             if given.again:
                 chosen = [each for each in (Mutant(**left) for left in known["left"]) if is_current(each)]
+                known["made"] -= len(known["left"]) - len(chosen)
             else:
                 chosen = list(mutants(path, sample=sample, seed=given.seed))
                 known["made"] = len(chosen)

@@ -277,6 +277,20 @@ def test_filters_are_channels() -> None:
     np.testing.assert_array_equal(*by_name)
 
 
+@pytest.mark.parametrize("scope", ["global", "layer"])
+def test_rounds_keep_the_granularity(scope: Any) -> None:
+    """SynFlow scores what is left anew in each round, and each round goes by whole fours and limits too."""
+    model = model_of(L.Dense(6), L.Dense(4), shape=(12,))
+    wide, narrow = kpl.prunable(model, exclude=model.layers[1]), kpl.prunable(model)
+    masks = kpl.trajectory(model, [0.25, 0.5], "synflow", granularity="2:4", scope=scope, prunables=wide)
+    for level, zeros in enumerate((18, 36)):
+        mask = masks.masks(level)[wide[0].path]
+        assert np.count_nonzero(~mask) == zeros
+        assert (mask.reshape(3, 4, 6).sum(axis=1) >= 2).all()
+    limited = kpl.trajectory(model, [0.5], "synflow", scope=kpl.Allocation("global", protect="last")).masks(0)
+    assert [np.count_nonzero(~limited[item.path]) for item in narrow] == [48, 0]
+
+
 def test_a_sweep_takes_a_granularity() -> None:
     rng = np.random.default_rng(0)
     data = rng.normal(size=(20, 8)).astype(np.float32), rng.integers(0, 6, 20)
