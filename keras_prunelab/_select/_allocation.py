@@ -110,8 +110,6 @@ class Allocation:
             InvalidSparsityError: a floor is above its ceiling.
         """
         sizes = np.array([sum(item.size for item in group) for group in groups])
-        if not self.is_limited:
-            return np.zeros_like(sizes), sizes
         low = np.ceil(_shares(self.min_sparsity, groups, 0.0, "min_sparsity") * sizes - _EPSILON).astype(np.int64)
         high = np.floor(_shares(self.max_sparsity, groups, 1.0, "max_sparsity") * sizes + _EPSILON).astype(np.int64)
         layers = list(dict.fromkeys(group[0].within for group in groups))
