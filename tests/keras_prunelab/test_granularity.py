@@ -222,7 +222,7 @@ def test_blocks_where_an_axis_is_missing_are_cut_along_the_others() -> None:
 def test_of_n_the_ones_that_are_gone_are_none() -> None:
     """With negative scores too: the best two of those that are kept stay, one of four being gone already."""
     found = kpl.prunable(DENSE)
-    score = -np.tile(np.array([[1.0], [2.0], [3.0], [4.0]]), (2, 6))
+    score = -np.tile(np.array([[1.0], [2.0], [3.0], [4.0]]), (2, 6)) * [10, 1, 10, 1, 10, 1]
     kept = {found[0].path: np.tile(np.array([[False], [True], [True], [True]]), (2, 6))}
     (mask,) = select(found, {found[0].path: score}, 0.5, granularity="2:4", kept=kept).values()
     np.testing.assert_array_equal(mask, np.tile(np.array([[False], [True], [True], [False]]), (2, 6)))
