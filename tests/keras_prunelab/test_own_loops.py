@@ -185,17 +185,19 @@ def test_a_step_of_ones_own_around_a_model_that_is_not_compiled(built: bool) -> 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="only TensorFlow keeps the trace of a step made before")
 @pytest.mark.skipif(BACKEND == "jax", reason="its optimizers hand their variables in and out")
-def test_gradients_without_their_variables_are_those_of_all() -> None:
-    model = compiled(dense(), keras.optimizers.SGD(0.1))
+@pytest.mark.parametrize(("clip", "gradient"), [(None, 1.0), (1.0, 1.0), (1.0, np.inf)])
+def test_gradients_without_their_variables_are_those_of_all(clip: float | None, gradient: float) -> None:
+    """Infinite ones too, which clipping makes finite."""
+    model = compiled(dense(), keras.optimizers.SGD(0.1, clipvalue=clip))
     model.optimizer.build(model.trainable_variables)
     prune = Prune(0.5)
     prune.set_model(model)
-    ones = [keras.ops.ones(variable.shape) for variable in model.trainable_variables]
+    gradients = [keras.ops.full(variable.shape, gradient) for variable in model.trainable_variables]
     before = []
 
     def step(x: Any, y: Any) -> None:
         before.append([array(item.variable) for item in kpl.prunable(model)])
-        model.optimizer.apply(ones)
+        model.optimizer.apply(gradients)
 
     drive(step, 1, prune)
     assert prune.masks is not None
