@@ -27,7 +27,7 @@ test-jax: $(VENV)/.jax ## what depends on the backend, on JAX
 test-torch: $(VENV)/.torch ## what depends on the backend, on torch
 	KERAS_BACKEND=torch $(BIN)/python -m pytest -n $(JOBS) -m backends
 
-mutants: $(VENV)/.mutation ## faults put into the core, which the tests should see: docs/mutation.md (half an hour)
+mutants: $(VENV)/.mutation ## faults put into the core, which the tests should see: docs/mutation.md (an hour)
 	$(BIN)/python -m tests.mutants
 
 lint: $(VENV)/.dev ## style, and the layers of the packages

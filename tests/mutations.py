@@ -107,6 +107,8 @@ def _behavior(source: str) -> str | None:
     for node in ast.walk(tree):
         if isinstance(node, ast.AnnAssign | ast.arg):
             node.annotation = ast.Constant(None)
+        elif isinstance(node, ast.ClassDef):
+            node.decorator_list = [each for each in node.decorator_list if ast.unparse(each) != "final"]
         elif isinstance(node, ast.FunctionDef):
             node.returns = None
         elif isinstance(node, ast.arguments):  # parameters by position, by name or both
