@@ -38,10 +38,10 @@ class NestedMasks:
     @cached_property
     def _gone(self) -> dict[str, NDArray[np.int64]]:
         """How many weights of each variable are gone at each level."""
-        return {path: np.cumsum(_counted(gone_at.reshape(-1))) for path, gone_at in self.removal.items()}
+        return {path: np.cumsum(_count(gone_at.reshape(-1))) for path, gone_at in self.removal.items()}
 
 
-def _counted(levels: Levels) -> NDArray[np.int64]:
+def _count(levels: Levels) -> NDArray[np.int64]:
     # By parts, because counting turns them into numbers of eight bytes.
     counts = np.zeros(np.iinfo(levels.dtype).max + 1, np.int64)
     for start in range(0, levels.size, _CHUNK):
@@ -55,21 +55,21 @@ class PackedMasks:
 
     shapes: Mapping[str, tuple[int, ...]]
     bits: Sequence[NDArray[np.uint8]]
-    gone: Sequence[Mapping[str, int]]
+    pruned: Sequence[Mapping[str, int]]
 
     @classmethod
     def pack(cls, levels: Iterable[MaskSet]) -> PackedMasks:
         """Pack masks as they come."""
         shapes: dict[str, tuple[int, ...]] = {}
-        bits, gone = [], []
+        bits, pruned = [], []
         for masks in levels:
             shapes = masks.shapes
             bits.append(masks.packed())
-            gone.append(masks.zeros_by_variable())
-        return cls(shapes, bits, gone)
+            pruned.append(masks.zeros_by_variable())
+        return cls(shapes, bits, pruned)
 
     def masks(self, level: int) -> MaskSet:
         return MaskSet.unpacked(self.shapes, self.bits[level])
 
     def zeros(self, level: int) -> Mapping[str, int]:
-        return self.gone[level]
+        return self.pruned[level]

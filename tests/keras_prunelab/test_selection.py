@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from keras_prunelab import InvalidSparsityError
 from keras_prunelab._select._lowest import lowest
-from keras_prunelab._select._selection import checked_sparsities, pruned_count
+from keras_prunelab._select._selection import check_sparsities, pruned_count
 
 
 def rounded(sparsity: float, total: int) -> int:
@@ -31,8 +31,8 @@ def test_count_examples(sparsity: float, total: int, count: int) -> None:
 
 
 def test_sparsities_are_sorted_each_once() -> None:
-    assert checked_sparsities([0.9, 0.5, 0.9, 0]) == (0.0, 0.5, 0.9)
-    assert checked_sparsities(0.5) == (0.5,)
+    assert check_sparsities([0.9, 0.5, 0.9, 0]) == (0.0, 0.5, 0.9)
+    assert check_sparsities(0.5) == (0.5,)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_sparsities_are_sorted_each_once() -> None:
 )
 def test_what_is_no_sparsity_is_refused(wrong: object, message: str) -> None:
     with pytest.raises(InvalidSparsityError, match=message):
-        checked_sparsities(wrong)  # type: ignore[arg-type]
+        check_sparsities(wrong)  # type: ignore[arg-type]
 
 
 def by_sorting(scores: list[np.ndarray], is_open: list[np.ndarray], need: int) -> list[list[int]]:

@@ -237,14 +237,14 @@ def test_sequences_of_different_lengths(per_step):
 
 def test_batches_do_not_change_the_answer(model, data, monkeypatch):
     expected = kpl.sweep(model, data, LEVELS)
-    monkeypatch.setattr(_batch_size, "estimated", lambda *_: 32)
+    monkeypatch.setattr(_batch_size, "estimate", lambda *_: 32)
     monkeypatch.setattr(_batch_size, "MAX_BATCH", 32)
     assert kpl.sweep(model, data, LEVELS).table["accuracy"].equals(expected.table["accuracy"])
 
 
 def test_the_plan_lists_every_point_once_and_sorted():
     planned = plan([0.9, 0.1, 0.1, 0.3 * 3], ("random", "magnitude"))
-    assert [(point.arm.score.name, point.level) for point in planned.points] == [
+    assert [(point.curve.score.name, point.level) for point in planned.points] == [
         ("random", 0.1),
         ("random", 0.9),
         ("magnitude", 0.1),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from matlab_bridge import DatasetError, LabelMismatchError, load_dataset, matfile
 from matlab_bridge.datasets._expected import Expected
-from matlab_bridge.datasets._labels import Doubt, encoded
+from matlab_bridge.datasets._labels import Doubt, encode
 from matlab_bridge.matfile import CategoricalArray, MatlabObject
 from tests.matlab_bridge.datasets_by_hand import cell, network
 
@@ -37,7 +37,7 @@ INDICES = [1, 2, 0, 1]
     ids=["categorical", "unused", "matrix", "string", "row", "char", "cellstr", "cell row"],
 )
 def test_names_are_matched_to_the_order_of_the_network(value):
-    labels = encoded(value, PETS, 4)
+    labels = encode(value, PETS, 4)
     assert labels.data.tolist() == INDICES
     assert labels.data.dtype == np.int64
     assert labels.class_names == PETS.class_names
@@ -46,11 +46,11 @@ def test_names_are_matched_to_the_order_of_the_network(value):
 @pytest.mark.parametrize("dtype", ["float64", "float32", "uint8", "int64"])
 def test_numbers_that_are_all_the_classes_names_are_names(dtype):
     values = np.array([[3, 0, 9, 1, 2, 4, 5, 6, 7, 8]], dtype=dtype)
-    assert encoded(values, DIGITS, 10).data.tolist() == values.ravel().tolist()
+    assert encode(values, DIGITS, 10).data.tolist() == values.ravel().tolist()
 
 
 def test_numbers_from_one_to_the_number_of_classes_are_indices_all_of_them():
-    labels = encoded(np.arange(1.0, 11.0), DIGITS, 10)
+    labels = encode(np.arange(1.0, 11.0), DIGITS, 10)
     assert labels.data.tolist() == list(range(10))
     assert labels.class_names == DIGITS.class_names
     assert "class indices 1 to 10 (1 is '0')" in labels.note
@@ -58,9 +58,9 @@ def test_numbers_from_one_to_the_number_of_classes_are_indices_all_of_them():
 
 def test_indices_that_begin_at_zero():
     expected = Expected("feature", (4,), 3, ("a", "b", "c"))
-    assert encoded(np.array([0.0, 2.0, 1.0, 0.0]), expected, 4).data.tolist() == [0, 2, 1, 0]
-    assert encoded(np.array([1.0, 3.0, 2.0]), expected, 3).data.tolist() == [0, 2, 1]
-    assert encoded(np.array([1.0, 2.0]), expected, 2).data.tolist() == [0, 1]
+    assert encode(np.array([0.0, 2.0, 1.0, 0.0]), expected, 4).data.tolist() == [0, 2, 1, 0]
+    assert encode(np.array([1.0, 3.0, 2.0]), expected, 3).data.tolist() == [0, 2, 1]
+    assert encode(np.array([1.0, 2.0]), expected, 2).data.tolist() == [0, 1]
 
 
 def ask(*predicted):
@@ -70,43 +70,43 @@ def ask(*predicted):
 
 def test_a_network_decides_whether_numbers_are_names_or_indices():
     values = np.array([1.0, 2.0, 8.0])
-    assert encoded(values, DIGITS, 3).data.tolist() == [1, 2, 8]
-    assert encoded(values, DIGITS, 3, Doubt(predictions=ask(1, 2, 0))).data.tolist() == [1, 2, 8]
-    labels = encoded(values, DIGITS, 3, Doubt(predictions=ask(0, 1, 8)))
+    assert encode(values, DIGITS, 3).data.tolist() == [1, 2, 8]
+    assert encode(values, DIGITS, 3, Doubt(predictions=ask(1, 2, 0))).data.tolist() == [1, 2, 8]
+    labels = encode(values, DIGITS, 3, Doubt(predictions=ask(0, 1, 8)))
     assert labels.data.tolist() == [0, 1, 7]
     assert "agrees with 66.7% of a sample read so, with 33.3% as the names" in labels.note
 
 
 def test_what_the_user_says_about_numbers_is_not_questioned():
     values = np.array([1.0, 2.0, 8.0])
-    assert encoded(values, DIGITS, 3, Doubt("indices")).data.tolist() == [0, 1, 7]
-    assert encoded(values, DIGITS, 3, Doubt("names", ask(0, 1, 7))).data.tolist() == [1, 2, 8]
-    assert encoded(values, DIGITS, 3, Doubt("indices", ask(0, 1, 3))).data.tolist() == [0, 1, 7]
-    assert encoded(np.arange(10.0), DIGITS, 10, Doubt("indices")).data.tolist() == list(range(10))
+    assert encode(values, DIGITS, 3, Doubt("indices")).data.tolist() == [0, 1, 7]
+    assert encode(values, DIGITS, 3, Doubt("names", ask(0, 1, 7))).data.tolist() == [1, 2, 8]
+    assert encode(values, DIGITS, 3, Doubt("indices", ask(0, 1, 3))).data.tolist() == [0, 1, 7]
+    assert encode(np.arange(10.0), DIGITS, 10, Doubt("indices")).data.tolist() == list(range(10))
     zero = np.array([0.0, 1.0, 2.0, 8.0])
-    assert encoded(zero, DIGITS, 4, Doubt("indices", ask(5, 0, 1, 7))).data.tolist() == [-1, 0, 1, 7]
+    assert encode(zero, DIGITS, 4, Doubt("indices", ask(5, 0, 1, 7))).data.tolist() == [-1, 0, 1, 7]
     with pytest.raises(DatasetError, match="number_labels='names'"):
-        encoded(np.array([1.0, 3.0]), PETS, 2, Doubt("names"))
+        encode(np.array([1.0, 3.0]), PETS, 2, Doubt("names"))
 
 
 def test_a_network_is_not_asked_where_there_is_no_doubt():
     def never():
         raise AssertionError
 
-    assert encoded(np.arange(10.0), DIGITS, 10, Doubt(predictions=never)).data.tolist() == list(range(10))
-    assert encoded(np.array([2.0, 3.0]), PETS, 2, Doubt(predictions=never)).data.tolist() == [1, 2]
+    assert encode(np.arange(10.0), DIGITS, 10, Doubt(predictions=never)).data.tolist() == list(range(10))
+    assert encode(np.array([2.0, 3.0]), PETS, 2, Doubt(predictions=never)).data.tolist() == [1, 2]
 
 
 def test_a_zero_among_indices_is_no_class_if_the_network_says_so():
     values = np.array([0.0, 1.0, 2.0, 8.0])
-    labels = encoded(values, DIGITS, 4, Doubt(predictions=ask(5, 0, 1, 7)))
+    labels = encode(values, DIGITS, 4, Doubt(predictions=ask(5, 0, 1, 7)))
     assert labels.data.tolist() == [-1, 0, 1, 7]
     assert "0 for no class" in labels.note
-    assert encoded(values, DIGITS, 4).data.tolist() == [0, 1, 2, 8]
+    assert encode(values, DIGITS, 4).data.tolist() == [0, 1, 2, 8]
 
 
 def test_an_unanswered_question_leaves_the_names():
-    assert encoded(np.array([1.0, 2.0]), DIGITS, 2, Doubt(predictions=lambda: None)).data.tolist() == [1, 2]
+    assert encode(np.array([1.0, 2.0]), DIGITS, 2, Doubt(predictions=lambda: None)).data.tolist() == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -114,30 +114,30 @@ def test_an_unanswered_question_leaves_the_names():
 )
 def test_logical_labels(names, wanted):
     expected = Expected("feature", (4,), 2, names)
-    assert encoded(np.array([[True, False, True]]), expected, 3).data.tolist() == wanted
+    assert encode(np.array([[True, False, True]]), expected, 3).data.tolist() == wanted
 
 
 def test_logical_labels_that_are_all_true_are_the_second_class():
     expected = Expected("feature", (4,), 2, ("no", "yes"))
-    assert encoded(np.array([True, True]), expected, 2).data.tolist() == [1, 1]
+    assert encode(np.array([True, True]), expected, 2).data.tolist() == [1, 1]
 
 
 def test_class_names_may_be_any_numbers():
     expected = Expected("feature", (4,), 3, ("0.5", "10", "-1"))
-    assert encoded(np.array([10.0, -1.0, 0.5]), expected, 3).data.tolist() == [1, 2, 0]
+    assert encode(np.array([10.0, -1.0, 0.5]), expected, 3).data.tolist() == [1, 2, 0]
 
 
 @given(st.lists(st.integers(0, 2), min_size=4, max_size=9))
 def test_one_hot_rows_and_columns(indices):
     one_hot = np.eye(3)[indices]
     for matrix in (one_hot, one_hot.T, one_hot.astype(bool)):
-        labels = encoded(matrix, PETS, len(indices))
+        labels = encode(matrix, PETS, len(indices))
         assert labels.data.tolist() == indices
         assert labels.class_names == PETS.class_names
 
 
 def test_one_hot_without_class_names_counts_from_one():
-    labels = encoded(np.eye(3)[[2, 0, 1, 1]], NAMELESS, 4)
+    labels = encode(np.eye(3)[[2, 0, 1, 1]], NAMELESS, 4)
     assert (labels.data.tolist(), labels.class_names) == ([2, 0, 1, 1], ("1", "2", "3"))
 
 
@@ -156,7 +156,7 @@ def test_one_hot_without_class_names_counts_from_one():
     ],
 )
 def test_a_network_without_class_names_takes_their_order_from_the_labels(value, names, indices):
-    labels = encoded(value, NAMELESS, len(indices))
+    labels = encode(value, NAMELESS, len(indices))
     assert labels.class_names == names
     assert labels.data.tolist() == indices
 
@@ -180,14 +180,14 @@ def test_categories_keep_their_order_whether_or_not_they_are_used(path, categori
 
 def test_a_single_output_tells_two_classes_apart():
     expected = Expected("feature", (4,), 1)
-    assert encoded(np.array([0.0, 1.0, 1.0]), expected, 3).data.tolist() == [0, 1, 1]
-    assert encoded(cell("yes", "no"), expected, 2).class_names == ("no", "yes")
-    assert encoded(np.array([0.25, 1.5]), expected, 2).data.tolist() == [[0.25], [1.5]]
+    assert encode(np.array([0.0, 1.0, 1.0]), expected, 3).data.tolist() == [0, 1, 1]
+    assert encode(cell("yes", "no"), expected, 2).class_names == ("no", "yes")
+    assert encode(np.array([0.25, 1.5]), expected, 2).data.tolist() == [[0.25], [1.5]]
 
 
 @pytest.mark.parametrize("matrix", [np.arange(8.0).reshape(4, 2), np.arange(8.0).reshape(4, 2).T])
 def test_responses_of_a_regression_stay_numbers(matrix):
-    labels = encoded(matrix, Expected("feature", (3,), 2, regression=True), 4)
+    labels = encode(matrix, Expected("feature", (3,), 2, regression=True), 4)
     assert labels.data.shape == (4, 2)
     assert labels.data.dtype == np.float32
     assert labels.class_names == ()
@@ -196,22 +196,22 @@ def test_responses_of_a_regression_stay_numbers(matrix):
 
 
 def test_whole_responses_of_a_regression_are_no_classes():
-    labels = encoded(np.array([1.0, 2.0, 3.0]), Expected("feature", (3,), 1, regression=True), 3)
+    labels = encode(np.array([1.0, 2.0, 3.0]), Expected("feature", (3,), 1, regression=True), 3)
     assert labels.data.tolist() == [[1.0], [2.0], [3.0]]
 
 
 def test_each_time_step_may_have_its_label():
     value = cell(pd.Categorical(["a", "b"], categories=["b", "a"]), pd.Categorical(["b"], categories=["b", "a"]))
-    labels = encoded(value, Expected("sequence", (3,)), 2)
+    labels = encode(value, Expected("sequence", (3,)), 2)
     assert [v.tolist() for v in labels.data] == [[1, 0], [0]]
     assert labels.class_names == ("b", "a")
-    numbers = encoded(cell(np.array([[1.0, 2.0]]), np.array([[3.0]])), Expected("sequence", (3,), 3), 2)
+    numbers = encode(cell(np.array([[1.0, 2.0]]), np.array([[3.0]])), Expected("sequence", (3,), 3), 2)
     assert [v.tolist() for v in numbers.data] == [[0, 1], [2]]
 
 
 def test_each_time_step_may_have_its_responses():
     value = cell(np.arange(6.0).reshape(2, 3), np.arange(8.0).reshape(2, 4))
-    labels = encoded(value, Expected("sequence", (3,), 2, regression=True), 2)
+    labels = encode(value, Expected("sequence", (3,), 2, regression=True), 2)
     assert [v.shape for v in labels.data] == [(3, 2), (4, 2)]
     assert labels.data[0].tolist() == [[0, 3], [1, 4], [2, 5]]
 
@@ -231,7 +231,7 @@ def test_each_time_step_may_have_its_responses():
 def test_labels_that_are_not_the_classes_are_listed_with_them(value, expected, says):
     observations = len(value)
     with pytest.raises(LabelMismatchError, match=says):
-        encoded(value, expected, observations)
+        encode(value, expected, observations)
 
 
 @pytest.mark.parametrize(
@@ -245,4 +245,4 @@ def test_labels_that_are_not_the_classes_are_listed_with_them(value, expected, s
 )
 def test_what_is_no_list_of_labels(value, says):
     with pytest.raises(DatasetError, match=says):
-        encoded(value, PETS, 3)
+        encode(value, PETS, 3)

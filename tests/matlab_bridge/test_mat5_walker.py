@@ -20,7 +20,7 @@ from hypothesis.extra import numpy as st_numpy
 from matlab_bridge import TruncatedFileError
 from matlab_bridge.matfile._header import ByteOrder
 from matlab_bridge.matfile._places5 import NumericArray, numeric_arrays
-from matlab_bridge.write._mat5 import replaced
+from matlab_bridge.write._mat5 import replace_arrays
 
 from .mat5_by_hand import Mat5
 
@@ -122,7 +122,7 @@ def test_other_numbers_take_the_place_of_some_and_leave_all_else(
         array: data.draw(st_numpy.arrays(array.dtype, array.size, elements=st.sampled_from([0, 1, 0.1, 300])))
         for array in chosen
     }
-    patched = replaced(content, changes)
+    patched = replace_arrays(content, changes)
 
     starts = {array.tag.start: values for array, values in changes.items()}
     before, after = numeric_arrays(content, order), numeric_arrays(patched, order)
@@ -144,7 +144,7 @@ def test_a_subsystem_grows_with_the_numbers_in_it(order: ByteOrder) -> None:
     assert_same(found, content, [zeros, fraction, zeros])
 
     grown = np.linspace(0.1, 0.5, 5, dtype="f4")
-    patched = replaced(content, {found[0]: grown})
+    patched = replace_arrays(content, {found[0]: grown})
     assert_same(list(numeric_arrays(patched, order, subsystem=True)), patched, [grown[:, None], fraction, zeros])
     carrier = scipy.io.loadmat(io.BytesIO(writer.file(patched)))["carrier"]
     inner = scipy.io.loadmat(io.BytesIO(writer.file(carrier.tobytes()[8:])))
