@@ -10,7 +10,7 @@ JOBS   ?= auto
 # large and not needed here.
 TORCH  ?= torch==2.13.0
 
-.PHONY: lab test test-jax test-torch lint types docs corpus-table clean help
+.PHONY: lab test test-jax test-torch lint types docs mutants corpus-table clean help
 
 help:             ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 16
@@ -27,6 +27,9 @@ test-jax: $(VENV)/.jax ## what depends on the backend, on JAX
 test-torch: $(VENV)/.torch ## what depends on the backend, on torch
 	KERAS_BACKEND=torch $(BIN)/python -m pytest -n $(JOBS) -m backends
 
+mutants: $(VENV)/.mutation ## faults put into the core, which the tests should see: docs/mutation.md (an hour)
+	$(BIN)/python -m tests.mutants
+
 lint: $(VENV)/.dev ## style, and the layers of the packages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -42,7 +45,7 @@ corpus-table: $(VENV)/.dev ## docs/corpus.md, where the files are at hand
 	$(BIN)/python -m tests.corpus_table
 
 clean:            ## what was made
-	rm -rf $(VENV) lab site build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) lab site build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .mutants
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "No Python found: install Python 3.11 or newer, or say make PYTHON=/path/to/python" >&2; exit 1; }
@@ -57,6 +60,10 @@ $(VENV)/.lab: $(VENV)/bin/python pyproject.toml
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	@touch $@
+
+$(VENV)/.mutation: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --editable ".[mutation]"
 	@touch $@
 
 $(VENV)/.jax: $(VENV)/.dev

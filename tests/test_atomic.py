@@ -42,6 +42,20 @@ def test_the_target_appears_at_the_end(replacing, tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows does not replace a file that somebody reads")
+def test_the_target_is_renamed_and_not_written_into(replacing, tmp_path):
+    """Who reads the old file reads it to its end, and a power cut leaves one of the two."""
+    target = tmp_path / "result.mat"
+    target.write_text("the old one, which is longer", encoding="utf-8")
+    with target.open(encoding="utf-8") as reader:
+        with replacing(target) as temporary:
+            temporary.write_text("the new one", encoding="utf-8")
+            made = temporary.stat().st_ino
+        assert reader.read() == "the old one, which is longer"
+    assert target.read_text(encoding="utf-8") == "the new one"
+    assert target.stat().st_ino == made
+
+
 @pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt])
 def test_a_failure_leaves_the_old_file_alone(replacing, tmp_path, failure):
     target = tmp_path / "result.mat"

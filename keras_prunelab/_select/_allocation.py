@@ -110,8 +110,6 @@ class Allocation:
             InvalidSparsityError: a floor is above its ceiling.
         """
         sizes = np.array([sum(item.size for item in group) for group in groups])
-        if not self.is_limited:
-            return np.zeros_like(sizes), sizes
         low = np.ceil(_shares(self.min_sparsity, groups, 0.0, "min_sparsity") * sizes - _EPSILON).astype(np.int64)
         high = np.floor(_shares(self.max_sparsity, groups, 1.0, "max_sparsity") * sizes + _EPSILON).astype(np.int64)
         layers = list(dict.fromkeys(group[0].within for group in groups))
@@ -176,11 +174,10 @@ def fill(
     if room.sum() > 0:
         exact = np.clip(exact + excess * room / room.sum(), low, high)
     counts = np.floor(exact + _EPSILON).astype(np.int64)
-    # The largest remainders are rounded up first; of equal ones those that stand first.
+    # The largest remainders are rounded up, of equal ones those that stand first. Fewer are missing than have one, and
+    # what has one is below its limit.
     order = np.argsort(-(exact - counts), kind="stable")
-    while (missing := total - int(counts.sum())) != 0:
-        able = order[counts[order] < high[order]] if missing > 0 else order[counts[order] > low[order]][::-1]
-        counts[able[: abs(missing)]] += np.sign(missing)
+    counts[order[: total - int(counts.sum())]] += 1
     return counts
 
 
@@ -206,7 +203,7 @@ def _erk_densities(shapes: Sequence[tuple[int, ...]], density: float) -> NDArray
     raw = np.array([np.sum(shape) for shape in shapes]) / sizes
     dense = np.zeros(len(sizes), np.bool_)
     while True:  # what would be more than dense is dense, and the others share the rest
-        scale = max(0.0, density * sizes.sum() - sizes[dense].sum()) / max(1.0, (raw * sizes)[~dense].sum())
+        scale = (density * sizes.sum() - sizes[dense].sum()) / (raw * sizes)[~dense].sum()
         over = ~dense & (scale * raw > 1)
         if not over.any():
             return np.where(dense, 1.0, scale * raw)

@@ -33,7 +33,7 @@ class NestedMasks:
         return MaskSet({path: gone_at > level for path, gone_at in self.removal.items()})
 
     def zeros(self, level: int) -> Mapping[str, int]:
-        return {path: int(counts[min(level, counts.size - 1)]) for path, counts in self._gone.items()}
+        return {path: int(counts[level]) for path, counts in self._gone.items()}
 
     @cached_property
     def _gone(self) -> dict[str, NDArray[np.int64]]:

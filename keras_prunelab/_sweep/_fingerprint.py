@@ -109,9 +109,8 @@ def _of_anything(data: Any) -> str:
 
 def _add(digest: Any, array: Any, *, with_length: bool = True) -> None:
     array = np.ascontiguousarray(array)
-    shape = array.shape if with_length else array.shape[1:]
     if with_length:
-        digest.update(f"{array.dtype}{shape}".encode())
+        digest.update(f"{array.dtype}{array.shape}".encode())
     digest.update(array.reshape(-1).view(np.uint8) if array.size else b"")
 
 

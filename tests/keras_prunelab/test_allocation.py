@@ -70,6 +70,14 @@ def test_erk_leaves_no_layer_more_than_dense() -> None:
     assert gone(random_scores(0), 0.3, "erk") == [200 - 135, 300 - 179, 0]  # 134.57 and 179.43 stay
 
 
+def test_erk_sees_each_kernel_of_a_layer_for_itself() -> None:
+    # Kernels (1, 1, 8, 2) and (1, 1, 16, 4): lengths 12 and 22 over 16 and 64 weights. 20 of 80 stay: a scale of
+    # 20 / 34, and so 7.06 and 12.94 of the weights.
+    layer = keras.layers.SeparableConv2D(4, 1, depth_multiplier=2, name="separable")
+    pruned = kpl.prune(keras.Sequential([keras.Input((5, 5, 8)), layer]), 0.75, scope="erk")
+    assert [np.count_nonzero(item.value()) for item in kpl.prunable(pruned)] == [7, 13]
+
+
 @given(sparsity=st.floats(0, 0.999), rule=st.sampled_from(["global", "erk", "lamp"]), seed=st.integers(0, 3))
 def test_the_total_is_exact_under_every_rule(sparsity: float, rule: str, seed: int) -> None:
     assert sum(gone(random_scores(seed), sparsity, rule)) == pruned_count(sparsity, 620)
@@ -102,6 +110,15 @@ def test_limits_hold_and_the_total_stays_exact(sparsity: float, rule: Any, low: 
     assert sum(counts) == pruned_count(sparsity, 620)
     for count, size in zip(counts, (200, 300, 120), strict=True):
         assert np.ceil(low * size - 1e-5) <= count <= np.floor(high * size + 1e-5)
+
+
+def test_limits_hold_whatever_the_signs_of_the_scores_and_leave_them_as_they_are() -> None:
+    scores = [np.full(SHAPES[0], -1.0), np.full(SHAPES[1], 5.0), np.full(SHAPES[2], -2.0)]
+    before = [score.copy() for score in scores]
+    scope = kpl.Allocation("global", min_sparsity={"two": 0.5}, max_sparsity={"three": 0.25})
+    assert gone(scores, 0.5, scope) == [130, 150, 30]  # 310 in all: the floor of the second, the ceiling of the third
+    for score, was in zip(scores, before, strict=True):
+        np.testing.assert_array_equal(score, was)
 
 
 def test_limits_by_name_and_pattern() -> None:
@@ -181,3 +198,20 @@ def test_fill_rounds_to_the_total_between_limits(targets: list[float], limits: A
     counts = _allocation.fill(np.array(targets), low, high, total)
     assert counts.sum() == total
     assert ((low <= counts) & (counts <= high)).all()
+
+
+@pytest.mark.parametrize(
+    ("targets", "low", "high", "total", "expected"),
+    [
+        ([10, 10], [0, 0], [70, 50], 27, [14, 13]),  # 7 more over rooms of 60 and 40: 4.2 and 2.8
+        ([10, 10], [0, 0], [70, 10], 27, [17, 10]),
+        ([10.5, 10.5], [0, 0], [50, 50], 21, [11, 10]),  # of equal remainders the first is rounded up
+        ([30, 10], [0, 5], [50, 50], 26, [18, 8]),  # 14 fewer over rooms of 30 and 5: 12 and 2
+        ([30, 2], [0, 5], [50, 50], 20, [15, 5]),
+    ],
+)
+def test_what_is_over_or_missing_is_shared_by_the_room_for_it(
+    targets: list[float], low: list[int], high: list[int], total: int, expected: list[int]
+) -> None:
+    counts = _allocation.fill(np.array(targets, float), np.array(low), np.array(high), total)
+    assert counts.tolist() == expected

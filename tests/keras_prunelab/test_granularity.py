@@ -176,6 +176,58 @@ def test_one_channel_of_each_layer_stays() -> None:
         kpl.prune(model_of(L.Dense(1), shape=(6,)), 0.5, granularity="channel")
 
 
+@pytest.mark.parametrize("layer", [L.Dense(4, kernel_initializer="ones"), L.Conv1D(4, 2, kernel_initializer="ones")])
+def test_of_equal_channels_the_last_one_stays(layer: Any) -> None:
+    """Those that stand first go first, and so the one that has to stay is the last."""
+    pruned = kpl.prune(model_of(layer, shape=(6, 3)), 0.75, granularity="channel")
+    (item,) = kpl.prunable(pruned)
+    assert item.value().any(axis=tuple(range(len(item.shape) - 1))).tolist() == [False, False, False, True]
+
+
+@pytest.mark.parametrize("best", range(5))
+@pytest.mark.parametrize("norm", [1, 2])
+def test_the_channel_that_stays_is_the_best(best: int, norm: int) -> None:
+    totals = np.array([4.0, 3.0, 2.0, 1.0, 3.5])
+    totals[best] = 9
+    model, score = model_of(L.Dense(5), shape=(6,)), np.tile(totals, (6, 1))
+    (mask,) = masks_of(model, [score], 0.8, granularity="channel", norm=norm)
+    assert mask.any(axis=0).tolist() == [place == best for place in range(5)]
+
+
+def test_a_norm_of_one_is_a_sum_and_signs_count() -> None:
+    """As for scores that may be negative, such as those of a Taylor expansion: what hurts and what helps cancel."""
+    score = np.array([[5.0, 1.0, 3.0], [-5.0, 1.0, 3.0]])
+    model = model_of(L.Dense(3), shape=(2,))
+    for norm, goes in ((1, 0), (2, 1)):  # sums 0, 2, 6; norms 7.1, 1.4, 4.2
+        (mask,) = masks_of(model, [score], 1 / 3, granularity="channel", norm=norm)
+        assert np.flatnonzero(~mask.any(axis=0)).tolist() == [goes]
+
+
+@pytest.mark.parametrize("granularity", ["kernel", "3x4", "weight"])
+def test_all_of_a_layer_may_go_where_no_channels_are_asked_for(granularity: str) -> None:
+    model = model_of(L.Dense(4, name="weak"), L.Dense(50, name="strong"), shape=(6,))
+    scores = [np.full((6, 4), 0.001), np.random.default_rng(0).random((4, 50)) + 1]
+    weak, _ = masks_of(model, scores, 0.5, granularity=granularity)
+    assert not weak.any()
+
+
+def test_blocks_where_an_axis_is_missing_are_cut_along_the_others() -> None:
+    """A bias has outputs and no inputs, and MATLAB's example prunes it too."""
+    found = kpl.prunable(model_of(L.Dense(6), shape=(8,)), include="*/bias", learnables="all")
+    scores = {found[0].path: np.array([6.0, 5, 1, 2, 4, 3])}
+    (mask,) = select(found, scores, 1 / 3, granularity=(4, 2)).values()
+    assert mask.tolist() == [True, True, False, False, True, True]
+
+
+def test_of_n_the_ones_that_are_gone_are_none() -> None:
+    """With negative scores too: the best two of those that are kept stay, one of four being gone already."""
+    found = kpl.prunable(DENSE)
+    score = -np.tile(np.array([[1.0], [2.0], [3.0], [4.0]]), (2, 6)) * [10, 1, 10, 1, 10, 1]
+    kept = {found[0].path: np.tile(np.array([[False], [True], [True], [True]]), (2, 6))}
+    (mask,) = select(found, {found[0].path: score}, 0.5, granularity="2:4", kept=kept).values()
+    np.testing.assert_array_equal(mask, np.tile(np.array([[False], [True], [True], [False]]), (2, 6)))
+
+
 def test_whole_units_come_as_close_as_they_can() -> None:
     model = model_of(L.Dense(4), L.Dense(4), shape=(10,))  # channels of 10 and of 4 weights: 56
     scores = [np.tile([1.0, 2, 3, 4], (10, 1)), np.tile([0.1, 5, 6, 7], (4, 1))]
@@ -217,6 +269,26 @@ def test_unknown_granularities_are_refused(wrong: Any) -> None:
 def test_granularities_say_their_name(name: str) -> None:
     assert str(_granularity.get(name)) == name
     assert _granularity.get(_granularity.get(name)) == _granularity.get(name)
+
+
+def test_filters_are_channels() -> None:
+    score = random_scores(DENSE)
+    by_name = (masks_of(DENSE, score, 0.5, granularity=name)[0] for name in ("filter", "channel"))
+    np.testing.assert_array_equal(*by_name)
+
+
+@pytest.mark.parametrize("scope", ["global", "layer"])
+def test_rounds_keep_the_granularity(scope: Any) -> None:
+    """SynFlow scores what is left anew in each round, and each round goes by whole fours and limits too."""
+    model = model_of(L.Dense(6), L.Dense(4), shape=(12,))
+    wide, narrow = kpl.prunable(model, exclude=model.layers[1]), kpl.prunable(model)
+    masks = kpl.trajectory(model, [0.25, 0.5], "synflow", granularity="2:4", scope=scope, prunables=wide)
+    for level, zeros in enumerate((18, 36)):
+        mask = masks.masks(level)[wide[0].path]
+        assert np.count_nonzero(~mask) == zeros
+        assert (mask.reshape(3, 4, 6).sum(axis=1) >= 2).all()
+    limited = kpl.trajectory(model, [0.5], "synflow", scope=kpl.Allocation("global", protect="last")).masks(0)
+    assert [np.count_nonzero(~limited[item.path]) for item in narrow] == [48, 0]
 
 
 def test_a_sweep_takes_a_granularity() -> None:

@@ -184,6 +184,28 @@ def test_a_step_of_ones_own_around_a_model_that_is_not_compiled(built: bool) -> 
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="only TensorFlow keeps the trace of a step made before")
+@pytest.mark.skipif(BACKEND == "jax", reason="its optimizers hand their variables in and out")
+@pytest.mark.parametrize(("clip", "gradient"), [(None, 1.0), (1.0, 1.0), (1.0, np.inf)])
+def test_gradients_without_their_variables_are_those_of_all(clip: float | None, gradient: float) -> None:
+    """Infinite ones too, which clipping makes finite."""
+    model = compiled(dense(), keras.optimizers.SGD(0.1, clipvalue=clip))
+    model.optimizer.build(model.trainable_variables)
+    prune = Prune(0.5)
+    prune.set_model(model)
+    gradients = [keras.ops.full(variable.shape, gradient) for variable in model.trainable_variables]
+    before = []
+
+    def step(x: Any, y: Any) -> None:
+        before.append([array(item.variable) for item in kpl.prunable(model)])
+        model.optimizer.apply(gradients)
+
+    drive(step, 1, prune)
+    assert prune.masks is not None
+    for item, was in zip(kpl.prunable(model), before[-1], strict=True):
+        np.testing.assert_allclose(array(item.variable), np.where(prune.masks[item.path], was - 0.1, 0), atol=1e-6)
+    assert kpl.sparsity(model) == 0.5
+
+
 def test_a_step_that_was_traced_before_is_an_error() -> None:
     model, optimizer = dense(), keras.optimizers.SGD(0.1)
     step = step_of(model, optimizer)

@@ -182,6 +182,39 @@ def test_a_constraint_of_the_users_stays_in_force() -> None:
     assert hidden.kernel.constraint is hidden.kernel_constraint
 
 
+class AwayFromZero(keras.constraints.Constraint):
+    """Moves every weight to 0.5 or above, pruned ones too."""
+
+    def __call__(self, w: Any) -> Any:
+        return keras.ops.abs(w) + 0.5
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "muon"])
+def test_a_constraint_that_moves_zeros_leaves_the_pruned_ones_at_zero(name: str) -> None:
+    keras.utils.set_random_seed(0)
+    hidden = L.Dense(16, kernel_constraint=AwayFromZero())
+    model = compiled(keras.Sequential([keras.Input((12,)), hidden, L.Dense(4)]), keras.optimizers.get(name))
+    probe = trained(model, kpl.callbacks.Prune(0.5), epochs=1)
+    total = kpl.prunable(model).total
+    assert probe.zeros == [total // 2] * STEPS  # and Probe looks at the weights themselves
+    kernel = array(hidden.kernel)
+    assert ((kernel == 0) | (kernel >= 0.5)).all()
+    assert 0 < np.count_nonzero(kernel) < kernel.size
+
+
+def test_zeros_of_weights_that_are_trained_are_no_masks() -> None:
+    """A model that was trained without pruning, and whose weights were set to zero since: Adam's moments tell."""
+    model = compiled(dense())
+    model.fit(X, Y, BATCH, verbose=0)
+    for item in kpl.prunable(model):
+        value = item.value()
+        item.variable.assign(np.where(np.arange(value.size).reshape(value.shape) % 4 > 0, 0, value))
+    total = kpl.prunable(model).total
+    assert kpl.sparsity(model) == 0.75
+    prune = kpl.callbacks.Prune(0.5)
+    assert trained(model, prune, epochs=1).zeros == [total // 2] * STEPS
+
+
 def test_masked_training_is_training_of_the_masked_network() -> None:
     """With fixed masks and plain gradient descent: the same as NumPy, where masks are factors of the gradient."""
     keras.utils.set_random_seed(3)

@@ -52,6 +52,17 @@ def test_chunks_change_nothing(scores: list[float], sparsities: list[float]) -> 
         assert_array_equal(levels_of(values, counts), whole)
 
 
+def test_many_levels_within_few_different_scores() -> None:
+    random = np.random.default_rng(0)
+    for _ in range(300):
+        values = random.integers(0, 4, 30).astype(np.float32)
+        counts = np.sort(random.integers(0, 31, 9)).tolist()
+        order = np.argsort(values, kind="stable")
+        expected = np.empty(30, np.int64)
+        expected[order] = [sum(count <= place for count in counts) for place in range(30)]
+        assert_array_equal(levels_of(values, counts), expected)
+
+
 def test_equal_scores_go_by_position() -> None:
     assert levels_of(np.ones(6, np.float32), [0, 2, 2, 5]).tolist() == [1, 1, 3, 3, 3, 4]
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_prunelab import InvalidSparsityError
+from keras_prunelab._select._lowest import lowest
 from keras_prunelab._select._selection import check_sparsities, pruned_count
 
 
@@ -49,3 +50,28 @@ def test_sparsities_are_sorted_each_once() -> None:
 def test_what_is_no_sparsity_is_refused(wrong: object, message: str) -> None:
     with pytest.raises(InvalidSparsityError, match=message):
         check_sparsities(wrong)  # type: ignore[arg-type]
+
+
+def by_sorting(scores: list[np.ndarray], is_open: list[np.ndarray], need: int) -> list[list[int]]:
+    """The lowest by the definition: all that take part, sorted by score and place."""
+    ranked = sorted(
+        (score, part, place)
+        for part, (row, may) in enumerate(zip(scores, is_open, strict=True))
+        for place, score in enumerate(row.tolist())
+        if may[place]
+    )
+    chosen = {(part, place) for _, part, place in ranked[: max(need, 0)]}
+    return [[place for place in range(len(row)) if (part, place) in chosen] for part, row in enumerate(scores)]
+
+
+@pytest.mark.parametrize("need", [-1, 0, 1, 2, 1999, 15_000, 29_999, 30_000, 10**6])
+@pytest.mark.parametrize("kind", ["distinct", "tied", "equal", "sampled", "hidden"])
+def test_the_lowest_are_those_of_a_sorted_list(kind: str, need: int) -> None:
+    """Also where every third score, which are the ones that are looked at first, tells nothing of the others."""
+    random = np.random.default_rng(1)
+    scores = {"distinct": random.random(30_000), "tied": random.integers(0, 40, 30_000), "equal": np.zeros(30_000)}
+    flat = scores.get(kind, random.random(30_000)).astype(np.float32)
+    if kind in ("sampled", "hidden"):
+        flat[::3] += -1 if kind == "sampled" else 1
+    parts, may = (np.split(row, [12_000, 12_000, 13_001]) for row in (flat, random.random(30_000) > 0.2))
+    assert [found.tolist() for found in lowest(parts, may, need)] == by_sorting(parts, may, need)

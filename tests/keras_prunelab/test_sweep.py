@@ -207,6 +207,16 @@ def test_one_sigmoid_output_tells_two_classes_apart():
         kpl.sweep(linear, (x, y), [0.5])
 
 
+def test_an_output_of_exactly_one_half_is_the_first_class():
+    """As in `keras.metrics.BinaryAccuracy`: the second class is above its threshold of 0.5."""
+    model = keras.Sequential([keras.Input((1,)), layers.Dense(1, "sigmoid", kernel_initializer="ones")])
+    x, y = np.array([[0.0], [0.0], [0.0], [-9.0], [9.0]]), np.array([0, 0, 1, 0, 1])  # outputs 0.5, 0.5, 0.5, 0, 1
+    result = kpl.sweep(model, (x, y), [0.0])
+    assert result.dense == result.table["accuracy"][0] == 4 / 5
+    # Without its weight every output is 0.5, so all answers are the first class: right for three of five.
+    assert kpl.sweep(model, (x, y), [0.9]).table["accuracy"][0] == 3 / 5
+
+
 @pytest.mark.parametrize("per_step", [False, True])
 def test_sequences_of_different_lengths(per_step):
     keras.utils.set_random_seed(1)

@@ -188,6 +188,19 @@ def test_the_knee_is_the_point_furthest_above_the_chord():
     assert "knee" in choice.reason
 
 
+@pytest.mark.parametrize("turn", [1, -1])
+@pytest.mark.parametrize(
+    "knees",
+    [
+        [(0.4, 0.9), (0.6, 0.65)],  # sparsity / 0.8 + accuracy is 0.5 + 0.9 and 0.75 + 0.65
+        [(0.1, 0.93), (0.3, 0.68)],  # 0.125 + 0.93 and 0.375 + 0.68, of which the first is larger in binary
+    ],
+)
+def test_of_two_knees_the_sparser_wins(knees, turn):
+    curve = [*knees, (0.8, 0.0)]
+    assert result({"magnitude": curve[::turn]}, dense=1.0).choose(knee=True).sparsity == knees[1][0]
+
+
 def test_by_hand_the_nearest_tested_level():
     choice = result(FALLING).choose(sparsity=0.93, score="magnitude")
     assert choice.sparsity == 0.916

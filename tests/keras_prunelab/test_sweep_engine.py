@@ -130,6 +130,9 @@ def test_a_store_of_something_else_is_refused_and_left_alone(tmp_path):
     for changed, message in [
         ({"model": model(6)}, "the weights of the model"),
         ({"data": data(4)}, "the data"),
+        ({"data": (data()[0], (data()[1] + 1) % 3)}, "the data"),  # other labels alone
+        ({"data": (data(4)[0], data()[1])}, "the data"),  # other inputs alone
+        ({"data": (data()[0][::-1], data()[1])}, "the data"),  # in another order
         ({"granularity": "channel"}, r"the setting granularity \(\"weight\" there, \"channel\" here\)"),
         ({"scope": "layer"}, "the setting curves"),
         ({"sparsities": (0.0, 0.5)}, "the setting sparsities"),

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,27 @@ def test_a_full_disk_under_a_store_loses_no_point(whole, tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no limit on the size of files")
+def test_a_point_is_on_the_disk_before_the_next_one_is_measured(tmp_path, monkeypatch):
+    """SQLite says what is in force: a write-ahead log that is synced at each commit, in a database left in no state."""
+    opened, said = [], []
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *given, **how: opened.append(connect(*given, **how)) or opened[-1])
+    path = tmp_path / "sweep.db"
+
+    def ask(at):
+        (store,) = opened
+        modes = [store.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
+        with closing(connect(path)) as other:  # another program sees the points that are done
+            said.append(
+                (*modes, store.in_transaction, at.done - other.execute("SELECT COUNT(*) FROM points").fetchone()[0])
+            )
+
+    kpl.sweep(model(), data(), LEVELS, store=path, progress=ask)
+    full = 2
+    assert set(said) == {("wal", full, False, 0)}
+    assert len(said) >= len(LEVELS)
+
+
 def test_a_store_on_a_full_disk(tmp_path):
     script = f"""
 import resource, keras_prunelab as kpl, numpy as np, keras

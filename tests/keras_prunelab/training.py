@@ -35,6 +35,19 @@ def array(variable: Any) -> np.ndarray:
     return np.asarray(keras.ops.convert_to_numpy(variable))
 
 
+def scheduled_by_hand(step: int) -> float:
+    """`SCHEDULE` from its definition: updates at steps 2, 5, 8 and 11, and a cubic curve from the first to the last."""
+    if step < 2:
+        return 0.0
+    updates = [update for update in (2, 5, 8, 11) if update <= step]
+    return 0.875 - 0.625 * (1 - (updates[-1] - 2) / 9) ** 3
+
+
+def rounds_by_hand(step: int) -> float:
+    """`ROUNDS` from its definition: half of what is left goes at steps 4, 9 and 14."""
+    return 1 - 0.5 ** sum(step >= update for update in (4, 9, 14))
+
+
 def expected_zeros(schedule: Callable[..., float], step: int, total: int) -> int:
     return int(np.floor(round(schedule(step) * total, 6) + 0.5))
 

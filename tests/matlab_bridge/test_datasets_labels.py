@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matlab_bridge import DatasetError, LabelMismatchError
+from matlab_bridge import DatasetError, LabelMismatchError, load_dataset, matfile
 from matlab_bridge.datasets._expected import Expected
 from matlab_bridge.datasets._labels import Doubt, encode
 from matlab_bridge.matfile import CategoricalArray, MatlabObject
-from tests.matlab_bridge.datasets_by_hand import cell
+from tests.matlab_bridge.datasets_by_hand import cell, network
 
 STRING = np.dtypes.StringDType()
 DIGITS = Expected("image", (28, 28, 1), 10, tuple("0123456789"))
@@ -159,6 +159,23 @@ def test_a_network_without_class_names_takes_their_order_from_the_labels(value, 
     labels = encode(value, NAMELESS, len(indices))
     assert labels.class_names == names
     assert labels.data.tolist() == indices
+
+
+@pytest.mark.parametrize(
+    ("categories", "outputs", "names"),
+    [
+        (("c", "b", "x", "a"), 4, ("c", "b", "x", "a")),  # as many as the network has classes: all of them count
+        (("y", "c", "b", "x", "a"), 3, ("c", "b", "a")),  # those that occur, as MATLAB's removecats leaves them
+        (("y", "c", "b", "x", "a"), None, ("y", "c", "b", "x", "a")),
+    ],
+)
+def test_categories_keep_their_order_whether_or_not_they_are_used(path, categories, outputs, names):
+    labels = ["a", "b", "c", "b"]
+    matfile.save(path, {"X": np.arange(8.0).reshape(4, 2), "Y": pd.Categorical(labels, categories=list(categories))})
+    known = None if outputs is None else network("Feature", 2, outputs=outputs)
+    data = load_dataset(path, inputs="X", labels="Y", network=known)
+    assert data.class_names == names
+    assert data.labels.tolist() == [names.index(label) for label in labels]
 
 
 def test_a_single_output_tells_two_classes_apart():

@@ -209,3 +209,23 @@ def test_finds_in_real_files_what_scipy_reads_there(corpus: Path) -> None:
             np.testing.assert_array_equal(value, expected[name], err_msg=f"{name} of {entry['file']}")
         compared += len(found)
     assert compared > 300
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 5])
+def test_as_many_numbers_as_the_size_says(count: int) -> None:
+    writer = Mat5()
+    numbers = writer.element(9, np.arange(count, dtype="<f8").tobytes())
+    with pytest.raises(TruncatedFileError, match=f"3 numbers are said to be {8 * count} bytes of kind 9"):
+        list(numeric_arrays(writer._matrix(6, (1, 3), "x", numbers), "<"))
+    with pytest.raises(TruncatedFileError, match="3 numbers are said to be 24 bytes of kind 77"):
+        list(numeric_arrays(writer._matrix(6, (1, 3), "x", writer.element(77, bytes(24))), "<"))
+
+
+def test_as_deep_as_values_may_be_nested() -> None:
+    writer, matrix = Mat5(), Mat5().matrix(np.ones((1, 2)))
+    for _ in range(200):
+        matrix = writer._matrix(1, (1, 1), "", matrix)
+    (deepest,) = numeric_arrays(matrix, "<")
+    assert len(deepest.counters) == 201
+    with pytest.raises(TruncatedFileError, match="nested more than 200 deep"):
+        list(numeric_arrays(writer._matrix(1, (1, 1), "", matrix), "<"))

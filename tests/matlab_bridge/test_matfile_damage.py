@@ -102,6 +102,51 @@ def test_a_wrong_size_allocates_nothing(path, matrix, compressed):
         load(path)["x"]
 
 
+@pytest.mark.parametrize("compressed", [False, True])
+def test_an_element_ends_within_the_one_around_it(path, compressed):
+    """Its stated size reaches into what follows, where numbers of another value lie."""
+    numbers = element(9, np.arange(4.0).tobytes())
+    short = level5_matrix(6, (1, 4), numbers)
+    inner = bytearray(short[: len(short) - 16])
+    struct.pack_into("<I", inner, 4, len(inner) - 8)  # the matrix has two of its four numbers
+    cell = level5_matrix(1, (1, 2), bytes(inner), level5_matrix(6, (1, 2), element(9, bytes(16))))
+    path.write_bytes(level5_file(cell, compressed=compressed))
+    with pytest.raises(TruncatedFileError, match="32 bytes are needed where 16 are left"):
+        load(path)["x"]
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 40])
+@pytest.mark.parametrize("others", [0, 20])
+def test_numbers_in_a_cell_that_are_not_as_many_as_their_size_says(path, count, others):
+    """Alone and among others of the same layout, which are read together."""
+    wrong = level5_matrix(6, (1, 3), element(9, bytes(8 * count)), name="")
+    right = level5_matrix(6, (1, 3), element(9, bytes(24)), name="")
+    path.write_bytes(level5_file(level5_matrix(1, (1, others + 1), *[right] * others, wrong)))
+    with pytest.raises(TruncatedFileError, match=f"a matrix of 3 elements has {8 * count} bytes instead of 24"):
+        load(path)["x"]
+
+
+def test_empty_arrays_of_any_length_in_a_cell(path):
+    """A length of 2^27 no longer fits into the number that tells layouts apart."""
+    shapes = [(2**27, 0), (0, 0), (0, 2**27), (0, 2**30), (2**30, 0), (1, 0), (2**26, 0)]
+    kinds = [2, 3, 2, 3, 4, 5, 3]  # how the numbers are stored, if there were any
+    parts = [level5_matrix(6, shape, element(kind, b""), name="") for shape, kind in zip(shapes, kinds, strict=True)]
+    path.write_bytes(level5_file(level5_matrix(1, (1, len(parts)), *parts)))
+    assert [each.shape for each in load(path)["x"].ravel()] == shapes
+
+
+@pytest.mark.parametrize(("axes", "is_read"), [(2, True), (63, True), (64, True), (65, False)])
+def test_as_many_axes_as_numpy_has(path, axes, is_read):
+    path.write_bytes(level5_file(level5_matrix(6, (3,) + (1,) * (axes - 1), element(9, bytes(24)))))
+    file = load(path)
+    (name,) = file
+    if is_read:
+        assert file[name].shape == (3,) + (1,) * (axes - 1)
+    else:
+        with pytest.raises(TruncatedFileError, match="at most 64 integers were expected, and 65 of kind 5 found"):
+            file[name]
+
+
 @pytest.mark.parametrize(
     "matrix",
     [

@@ -81,6 +81,17 @@ def test_encodings_of_text(path, kind, data, length):
     assert load(path)["x"] == "aé中😀"
 
 
+@pytest.mark.parametrize(("kind", "encoding"), [(1, "ascii"), (4, "utf-16-le"), (16, "utf-8"), (17, "utf-16-le")])
+def test_text_of_several_rows_in_a_cell(path, kind, encoding):
+    """MATLAB stores characters column by column, here "abc" above "def"; a row of the same letters is another value."""
+    rows = level5_matrix(4, (2, 3), element(kind, "adbecf".encode(encoding)), name="")
+    row = level5_matrix(4, (1, 6), element(kind, "adbecf".encode(encoding)), name="")
+    none = level5_matrix(4, (0, 0), element(kind, b""), name="")
+    path.write_bytes(level5_file(level5_matrix(1, (1, 3), rows, row, none)))
+    found = load(path)["x"].ravel().tolist()
+    assert [np.asarray(text).tolist() for text in found] == [["abc", "def"], "adbecf", ""]
+
+
 def test_units_that_look_like_packed_bytes_of_utf8_are_units(path):
     units = np.array([0x61, 0xC3A9], "<u2")  # C3 A9 is "é" in UTF-8; Octave 7.3 reads U+C3A9
     path.write_bytes(level5_file(level5_matrix(4, (1, 2), element(4, units.tobytes()))))
