@@ -38,13 +38,13 @@ class Budget:
         """Count bytes that are about to be allocated.
 
         Args:
-            nbytes: how many, 0 or more.
+            nbytes: how many; fewer than none, as a damaged count may have it, are refused.
             what: what takes them, for the error: a plural, such as `"the elements of a cell"`.
 
         Raises:
             TruncatedFileError: the file holds too few bytes for so many; nothing is counted then.
         """
-        if nbytes > self._left:
+        if not 0 <= nbytes <= self._left:
             raise TruncatedFileError(
                 f"{what} would take {nbytes} bytes of memory, and what the file holds allows {self._left} more"
             )

@@ -152,10 +152,13 @@ class Level5File:
         with self._path.open("rb") as file:
             element = self._element(file, offset)
         stream = self._matrix(element)
-        # A MAT-file within the MAT-file, its header cut down to version, byte order and four more bytes.
-        content = np.asarray(stream, dtype=np.uint8).tobytes()
+        if type(stream) is not np.ndarray or stream.dtype != np.uint8:
+            raise TruncatedFileError("the contents of its objects are no bytes")
+        # A MAT-file within the MAT-file, its header cut down to version, byte order and four more bytes. What several
+        # objects share is copied for each: it is read-only.
+        content = stream.ravel(order="F").data.toreadonly()
         order: ByteOrder = "<" if content[2:4] == b"IM" else ">"
-        found: Array = MatrixReader(memoryview(content)[8:], order, self._budget).matrix()
+        found: Array = MatrixReader(content[8:], order, self._budget).matrix()
         return found
 
     def _walk(self, file: BinaryIO) -> Iterator[_Element]:
