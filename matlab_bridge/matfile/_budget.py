@@ -18,7 +18,8 @@ class Budget:
     """The memory that the values of one file may take, shared by all its variables and objects.
 
     A reader calls `earn` when bytes of the file have been read or inflated, once for the same bytes, and `spend`
-    before it allocates: on every visit, also of what was visited before. What a header states, and what a reference
+    before it allocates: on every visit, also of what was visited before; `free` is for what is known to be freed before
+    anything else is allocated. What a header states, and what a reference
     repeats, earns nothing.
     """
 
@@ -33,6 +34,10 @@ class Budget:
     def earn(self, nbytes: int) -> None:
         """Count bytes that are present: 0 or more, after inflating them."""
         self._left += BYTES_PER_BYTE * nbytes
+
+    def free(self, nbytes: int) -> None:
+        """Count bytes that were spent, and are not needed any more: 0 or more."""
+        self._left += nbytes
 
     def spend(self, nbytes: int, what: str) -> None:
         """Count bytes that are about to be allocated.

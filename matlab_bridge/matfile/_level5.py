@@ -34,6 +34,7 @@ from ._lazy import LARGE, StoredArray, Wanted, stretches
 from ._matrix5 import MatrixReader, plain_data
 from ._raw import DTYPES, Array
 from ._walk5 import Walker
+from ._widen import allocate
 
 # Class, size and name of a variable fit in this many of its first bytes, deflated or not.
 _PREFIX_BYTES = 4096
@@ -221,7 +222,7 @@ class Level5File:
     def _target(self, element: _Element) -> Array:
         """Room for the bytes of an element."""
         if element.kind != COMPRESSED:
-            return np.empty(element.nbytes, np.uint8)
+            return allocate(element.nbytes)
         with self._path.open("rb", buffering=0) as file:
             file.seek(element.offset)
             tag = inflater().decompress(file.read(min(_PREFIX_BYTES, element.nbytes)), TAG_BYTES)
@@ -232,7 +233,7 @@ class Level5File:
             raise TruncatedFileError(f"a compressed variable begins with an element of kind {kind}")
         if nbytes > MOST_INFLATION * (element.nbytes + _PREFIX_BYTES):
             raise TruncatedFileError(f"a compressed variable states {nbytes} bytes, which the file cannot hold")
-        return np.empty(nbytes, np.uint8)
+        return allocate(nbytes)
 
     def _fill(self, target: Array, element: _Element) -> None:
         with self._path.open("rb", buffering=0) as file:

@@ -35,6 +35,7 @@ from ._raw import (
 )
 from ._values import StructArray
 from ._walk5 import MOST_DEPTH, MatrixHeader, Tag, Walker, broken
+from ._widen import widen
 
 _NUMBERS = {**NUMBERS, **TEXTS}
 _CHARACTERS = frozenset(kind for kind, code in _NUMBERS.items() if code in {"i1", "u1", "i2", "u2", "i4", "u4"})
@@ -179,11 +180,11 @@ class MatrixReader:
     def _numeric(self, header: MatrixHeader, tag: Tag) -> Array:
         dtype, values = DTYPES[header.class_name], self._numbers(tag, header.size)
         if header.is_complex:
-            self._budget.spend(ARRAY_BYTES + 16 * header.size, "complex numbers")
             imaginary = self._numbers(self._walker.tag(tag.stop, header.stop), header.size)
+            self._budget.spend(ARRAY_BYTES + 16 * header.size, "complex numbers")
             return complex_array(values, imaginary, dtype).reshape(header.shape, order="F")
-        self._budget.spend(ARRAY_BYTES + (values.dtype != dtype) * header.size * dtype.itemsize, "numbers")
-        return values.astype(dtype, copy=False).reshape(header.shape, order="F")
+        self._budget.spend(ARRAY_BYTES, "numbers")
+        return widen(values, dtype, self._budget).reshape(header.shape, order="F")
 
     def _char(self, header: MatrixHeader, tag: Tag) -> Any:
         if not tag.nbytes:

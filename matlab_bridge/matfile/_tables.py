@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 import scipy.sparse
 
+from matlab_bridge._errors import TruncatedFileError
+
 from ._budget import Budget
 from ._raw import ARRAY_BYTES, ITEM_BYTES, OBJECT_BYTES, TEXT_BYTES, Array, dict_bytes
 from ._values import CategoricalArray, Enumeration, MatlabObject, categorical
@@ -25,7 +27,7 @@ def table(properties: Mapping[str, Any], budget: Budget) -> pd.DataFrame:
     extra = properties.get("props")
     extra = extra if isinstance(extra, dict) else {}
     names = _chosen(properties["varnames"], extra, "VariableNames")
-    rows = int(np.ravel(properties["nrows"])[0])
+    rows = _count(properties["nrows"])
     row_names = _texts(properties.get("rownames"))
     budget.spend(2 * ITEM_BYTES * len(row_names), "the names of rows")
     index = pd.Index(row_names, dtype=object) if rows and len(row_names) == rows else pd.RangeIndex(rows)
@@ -35,13 +37,20 @@ def table(properties: Mapping[str, Any], budget: Budget) -> pd.DataFrame:
 def timetable(stored: Mapping[str, Any], budget: Budget) -> pd.DataFrame:
     """The frame of a timetable; the times of the rows become the index, units and descriptions its `attrs`."""
     names = _chosen(stored["varNames"], stored, "varNames", "VarNames")
-    rows = int(np.ravel(stored["numRows"])[0])
+    rows = _count(stored["numRows"])
     dimensions = _texts(stored.get("dimNames"))
     times = _row_times(stored["rowTimes"], rows, budget)
     index = pd.Index(times, name=dimensions[0] if dimensions else "Time")
     whole = stored.get("arrayProps")
     about = _about(stored, "var", whole if isinstance(whole, dict) else {})
     return _Frame(names, index, budget).of(stored["data"], about)
+
+
+def _count(stored: Any) -> int:
+    rows = int(np.ravel(stored)[0])
+    if rows < 0:
+        raise TruncatedFileError(f"a table states {rows} rows")
+    return rows
 
 
 def _about(variables: Mapping[str, Any], prefix: str, whole: Mapping[str, Any]) -> dict[str, Any]:

@@ -69,7 +69,14 @@ class Objects:
         of_objects = np.zeros((len(objects) + 1, 6), "<i4")
         of_objects[1:, [0, 4]] = objects
         of_objects[1:, 5] = 0
-        regions = [of_classes.tobytes(), bytes(8), of_objects.tobytes(), np.array(of_records, "<i4").tobytes(), b"", b""]
+        regions = [
+            of_classes.tobytes(),
+            bytes(8),
+            of_objects.tobytes(),
+            np.array(of_records, "<i4").tobytes(),
+            b"",
+            b"",
+        ]
         starts, at = [], 40 + len(table)
         for region in regions:
             starts.append(at)
