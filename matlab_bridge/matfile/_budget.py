@@ -6,8 +6,8 @@ from typing import final
 
 from matlab_bridge._errors import TruncatedFileError
 
-FREE_BYTES = 2**26
-"""What every file may take, however small it is: 64 MiB."""
+FREE_BYTES = 60 * 2**20
+"""What every file may take, however small it is: 64 MiB, but for 4 of what is not counted, and there meanwhile."""
 
 BYTES_PER_BYTE = 8
 """What each byte that is really in the file, inflated, allows on top."""

@@ -141,14 +141,9 @@ class _Frame:
         elif isinstance(values, pd.Categorical):
             yield "", values
         elif isinstance(values, CategoricalArray) and values.codes.ndim == 2:
-            for i in range(values.codes.shape[1]):
-                self._budget.spend(ITEM_BYTES * values.codes.shape[0], "the codes of a categorical")
-                yield f"_{i + 1}", categorical(values.codes[:, i], values.categories, ordered=values.ordered)
+            yield from self._categoricals(values)
         elif isinstance(values, Enumeration):
-            for i in range(values.names.shape[1]):
-                self._budget.spend((ARRAY_BYTES + OBJECT_BYTES) * values.names.shape[0], "the members of a column")
-                members = [Enumeration(values.class_name, name.reshape(1, 1)) for name in values.names[:, i]]
-                yield f"_{i + 1}" if values.names.shape[1] > 1 else "", _objects(members)
+            yield from self._members(values)
         elif not isinstance(values, np.ndarray) or values.ndim < 2:
             yield "", self._one_a_row(values)
         elif values.ndim > 2:
@@ -158,6 +153,17 @@ class _Frame:
         else:
             for i in range(values.shape[1]):
                 yield f"_{i + 1}", self._column(values[:, i])
+
+    def _categoricals(self, values: CategoricalArray) -> Iterator[tuple[str, Any]]:
+        for i in range(values.codes.shape[1]):
+            self._budget.spend(ITEM_BYTES * values.codes.shape[0], "the codes of a categorical")
+            yield f"_{i + 1}", categorical(values.codes[:, i], values.categories, ordered=values.ordered)
+
+    def _members(self, values: Enumeration) -> Iterator[tuple[str, Any]]:
+        for i in range(values.names.shape[1]):
+            self._budget.spend((ARRAY_BYTES + OBJECT_BYTES) * values.names.shape[0], "the members of a column")
+            members = [Enumeration(values.class_name, name.reshape(1, 1)) for name in values.names[:, i]]
+            yield f"_{i + 1}" if values.names.shape[1] > 1 else "", _objects(members)
 
     def _column(self, values: Array) -> Any:
         if values.dtype.kind == "T":

@@ -127,7 +127,7 @@ def test_an_archive_that_would_fill_the_disk_is_refused_before_it_is_unpacked(tm
             for _ in range(1300):
                 member.write(bytes(2**20))
     assert path.stat().st_size < 2**21
-    with pytest.raises(kpl.InvalidModelError, match="would grow to 1363148802, and .* are allowed"):
+    with pytest.raises(kpl.InvalidModelError, match=r"would grow to 1363148802, and .* are allowed"):
         kpl.load_sparse(path)
 
 

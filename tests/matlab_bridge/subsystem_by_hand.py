@@ -1,4 +1,4 @@
-"""Files whose objects share, nest and repeat as no program writes them: the tables of objects made by hand, v7 and v7.3.
+"""Files whose objects share, nest and repeat as no program writes them, v7 and v7.3: their tables made by hand.
 
 The layout of the tables stands at the top of `matlab_bridge.matfile._subsystem`.
 """
