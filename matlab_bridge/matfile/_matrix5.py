@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,6 +39,7 @@ from ._walk5 import MOST_DEPTH, MatrixHeader, Tag, Walker, broken
 from ._widen import widen
 
 _NUMBERS = {**NUMBERS, **TEXTS}
+_DTYPES_OF_ORDER = {order: {kind: np.dtype(order + code) for kind, code in _NUMBERS.items()} for order in "<>"}
 _CHARACTERS = frozenset(kind for kind, code in _NUMBERS.items() if code in {"i1", "u1", "i2", "u2", "i4", "u4"})
 # What describes an object or a function, whatever values it looks like, and what holds values of users.
 _DESCRIBED, _HOLDING = frozenset({FUNCTION, OPAQUE}), frozenset({CELL, STRUCT, OBJECT})
@@ -69,9 +71,12 @@ class MatrixReader:
         self._content = content
         self._budget = budget
         self._walker = Walker(content, order)
-        self._plain = PlainReader(self._walker, budget)
-        self._dtypes = {kind: np.dtype(order + code) for kind, code in _NUMBERS.items()}
+        self._dtypes = _DTYPES_OF_ORDER[order]
         self._fields: dict[tuple[int, bytes], tuple[str, ...]] = {}
+
+    @cached_property
+    def _plain(self) -> PlainReader:
+        return PlainReader(self._walker, self._budget)
 
     def matrix(self) -> Any:
         """The raw form of the matrix that begins with its tag."""
@@ -86,6 +91,8 @@ class MatrixReader:
 
     def _read(self, start: int, stop: int) -> Any:
         header = self._walker.header(start, stop)
+        if header.kind not in _HOLDING and header.kind not in _DESCRIBED:
+            return self._leaf(header)
         values, is_open = self._one_by_one([header], 1, finishes=not self._content.readonly)
         return values[0] if is_open[0] else _find_wrapped(values[0])
 
