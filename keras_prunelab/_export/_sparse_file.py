@@ -36,6 +36,8 @@ _FORMAT = "keras_prunelab sparse weights 1"
 _LEAST_SAVING = 4096
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _MOST_TEXT = 300  # of Keras' errors, which may hold whole configurations
+# What a file may grow to: so much, and by so much for each of its bytes. Zeros shrink a thousandfold.
+_FREE_BYTES, _MOST_GROWTH = 2**30, 100
 # What reading bytes that are not as they were written may raise, the archive's, its compression's and its contents'.
 _DAMAGE = (
     AttributeError,
@@ -156,6 +158,7 @@ def dense_file(source: Path) -> Iterator[Path]:
         members, dense = folder / "members", folder / "dense.keras"
         try:
             with zipfile.ZipFile(source) as archive:
+                _check_growth(archive, source)
                 archive.extractall(members)
         # A member without a name is a LookupError, a name that cannot be decoded a ValueError.
         except (
@@ -181,6 +184,21 @@ def dense_file(source: Path) -> Iterator[Path]:
         shutil.make_archive(str(dense), "zip", members)
         Path(f"{dense}.zip").rename(dense)
         yield dense
+
+
+def _check_growth(archive: zipfile.ZipFile, source: Path) -> None:
+    """Refuse an archive that would fill the disk; `zipfile` writes no more of a member than its index states.
+
+    Raises:
+        InvalidModelError: it states more bytes than a model of its size has.
+    """
+    stated, packed = sum(member.file_size for member in archive.infolist()), source.stat().st_size
+    allowed = _FREE_BYTES + _MOST_GROWTH * packed
+    if stated > allowed:
+        raise InvalidModelError(
+            f"{source} is damaged, or made to fill the disk: its {packed} bytes would grow to {stated}, and {allowed} "
+            "are allowed. If you trust it, pack its members anew without compression."
+        )
 
 
 def _pack(weights: Path) -> bytes | None:
@@ -233,6 +251,11 @@ def _split(item: h5py.Dataset) -> tuple[NDArray[np.uint8], NDArray[Any]] | None:
 def _unpack(weights: Path, packed: bytes, path: str) -> None:
     """Put the sparse arrays back into a file of weights, which was checked."""
     try:
+        # `save_sparse` leaves the compression to the archive around these.
+        with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+            if sum(member.file_size for member in archive.infolist()) > len(packed):
+                raise ValueError("they are compressed twice")
+        left = _most_bytes(weights.parent)
         with np.load(io.BytesIO(packed), allow_pickle=False) as arrays, h5py.File(weights, "r+") as file:
             header = json.loads(str(arrays["header"]))
             if header["format"] != _FORMAT:
@@ -240,7 +263,8 @@ def _unpack(weights: Path, packed: bytes, path: str) -> None:
                     f"{path} is of the format {header['format']!r}; this version reads {_FORMAT!r}."
                 )
             for index, name in enumerate(header["paths"]):
-                whole = _whole(*(arrays[f"{part}{index}"] for part in ("bits", "values", "shape")))
+                whole = _whole(*(arrays[f"{part}{index}"] for part in ("bits", "values", "shape")), left)
+                left -= whole.nbytes
                 attributes = dict(file[name].attrs)
                 if whole.dtype != file[name].dtype:
                     raise ValueError(f"{name!r} is {file[name].dtype} and its values are {whole.dtype}")
@@ -250,8 +274,17 @@ def _unpack(weights: Path, packed: bytes, path: str) -> None:
         raise InvalidModelError(f"The sparse arrays in {path} are damaged: {error}.") from error
 
 
-def _whole(bits: NDArray[Any], values: NDArray[Any], shape: NDArray[Any]) -> NDArray[Any]:
-    """The array of which one bit a number says where the values are.
+def _most_bytes(folder: Path) -> int:
+    """What arrays may take: the disk that is left, and the memory that the machine has, where it tells."""
+    disk = shutil.disk_usage(folder).free
+    names: dict[str, int] = getattr(os, "sysconf_names", {})
+    if "SC_PHYS_PAGES" not in names:  # Windows
+        return disk
+    return min(disk, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+
+
+def _whole(bits: NDArray[Any], values: NDArray[Any], shape: NDArray[Any], most: int) -> NDArray[Any]:
+    """The array of which one bit a number says where the values are; it takes `most` bytes at most.
 
     Raises:
         ValueError: the parts do not belong together.
@@ -259,6 +292,8 @@ def _whole(bits: NDArray[Any], values: NDArray[Any], shape: NDArray[Any]) -> NDA
     size = math.prod(sizes := shape.tolist())
     if shape.dtype != np.int64 or bits.dtype != np.uint8 or bits.size != -(-size // 8) or min(sizes, default=0) < 0:
         raise ValueError(f"an array of size {sizes} has {bits.size} bytes of bits")
+    if values.dtype.kind not in "fiu" or size * values.itemsize > most:
+        raise ValueError(f"an array of {size} {values.dtype} is stated, and there is place for {most} bytes")
     whole = np.zeros(size, values.dtype)
     whole[np.unpackbits(bits, count=size).astype(np.bool_)] = values
     return whole.reshape(sizes)

@@ -16,7 +16,9 @@ from ._values import CharArray
 
 _FIRST_OUTSIDE_ASCII = 0x80
 _SURROGATES = 0xD800, 0xDFFF
-_LAST_CODE_POINT = 0x10FFFF
+_LAST_UNIT, _LAST_CODE_POINT = 0xFFFF, 0x10FFFF
+# What a byte takes as text and as units; a unit that is joined to others; and one of four bytes.
+_DECODED_BYTES, _JOINED_BYTES, _WIDE_BYTES = 7, 6, 16
 
 
 def decode_bytes(data: bytes) -> str:
@@ -42,11 +44,12 @@ def distinct(names: Iterable[str]) -> list[str]:
     Different bytes may decode alike.
     """
     found: dict[str, None] = {}
+    numbers: dict[str, int] = {}  # that names were given last: what was taken once is not tried again
     for name in names:
-        free, number = name, 1
+        free = name
         while free in found:
-            number += 1
-            free = f"{name}_{number}"
+            numbers[name] = numbers.get(name, 1) + 1
+            free = f"{name}_{numbers[name]}"
         found[free] = None
     return list(found)
 
@@ -56,18 +59,21 @@ def characters(units: Array) -> Array:
     return np.asarray(units, dtype=np.uint32, order="C").view("<U1" if np.little_endian else ">U1")
 
 
-def decode_characters(stored: Array, shape: tuple[int, ...]) -> Array:
+def decode_characters(stored: Array, shape: tuple[int, ...], budget: Budget) -> Array:
     """A char array from the numbers that a file stores for it.
 
     Args:
         stored: bytes (UTF-8 or else Latin-1, signed or not), 16-bit units of UTF-16, or 32-bit code points; in one
             axis, in MATLAB's order.
         shape: as the file states it. Some writers count bytes, others units: a row may have another length.
+        budget: of the file.
 
     Raises:
         TruncatedFileError: for code points that are none, or another number of characters than several rows have.
     """
-    return characters(_units(stored, shape))
+    units = _units(stored, shape, budget)
+    budget.spend(ARRAY_BYTES + np.dtype("<U1").itemsize * units.size, "the characters of a char array")
+    return characters(units)
 
 
 def text(stored: Array, shape: tuple[int, ...], budget: Budget) -> str | Array:
@@ -90,16 +96,16 @@ def text(stored: Array, shape: tuple[int, ...], budget: Budget) -> str | Array:
         if width == 1:
             return decode_bytes(stored.tobytes())
         return stored.tobytes().decode("utf-16-be" if stored.dtype.str[0] == ">" else "utf-16-le", "surrogatepass")
-    budget.spend(ARRAY_BYTES + 6 * stored.size, "the characters of a text")
-    return _text(_units(stored, shape), budget)
+    return _text(_units(stored, shape, budget), budget)
 
 
-def _units(stored: Array, shape: tuple[int, ...]) -> Array:
+def _units(stored: Array, shape: tuple[int, ...], budget: Budget) -> Array:
     """The numbers of the characters of a char array, in MATLAB's shape."""
     count = math.prod(shape)
     if stored.dtype.itemsize == 1:
         units = stored.view(np.uint8)
         if units.max(initial=0) >= _FIRST_OUTSIDE_ASCII:
+            budget.spend(_DECODED_BYTES * units.size, "the characters of a char array")
             units = units_of(decode_bytes(stored.tobytes()))
         if units.size != count == stored.size and shape[0] != 1:
             units = stored.view(np.uint8)  # column by column, the bytes of several rows only look like UTF-8
@@ -143,10 +149,13 @@ def text_of(array: Array, budget: Budget) -> str | Array:
 
 def _text(units: Array, budget: Budget) -> str | Array:
     if units.ndim == 2 and units.shape[0] <= 1:
+        each = _WIDE_BYTES if units.max(initial=0) > _LAST_UNIT else _JOINED_BYTES
+        budget.spend(TEXT_BYTES + each * units.size, "a text")
         return _join(units)
     rows = np.moveaxis(units, 1, -1)
     count, width = math.prod(rows.shape[:-1]), rows.shape[-1]
-    budget.spend(count * np.dtype("<U1").itemsize * max(1, width), "rows of text")
+    each = np.dtype("<U1").itemsize + units.itemsize + 3 * (units.itemsize > 1)  # the result, a copy, and flags
+    budget.spend(ARRAY_BYTES + count * each * max(1, width), "rows of text")
     if not width:
         return CharArray(np.zeros(rows.shape[:-1], "<U1"))
     codes = np.ascontiguousarray(rows)
@@ -163,8 +172,9 @@ def _has_pairs(codes: Array) -> bool:
 
 
 def _join(codes: Array) -> str:
-    if codes.size and codes.max() > 0xFFFF:
-        units = "".join(map(chr, codes.ravel().tolist())).encode("utf-16-le", "surrogatepass")
+    if codes.max(initial=0) > _LAST_UNIT:
+        points = codes.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
+        units = points.encode("utf-16-le", "surrogatepass")
     else:
         units = codes.astype("<u2").tobytes()
     return units.decode("utf-16-le", "surrogatepass")

@@ -15,6 +15,7 @@ from ._raw import (
     ARRAY_BYTES,
     ITEM_BYTES,
     MARKER_MAGIC,
+    OBJECT_BYTES,
     Array,
     Finished,
     Function,
@@ -106,6 +107,9 @@ class Converter:
 
     def _old_object(self, raw: OldObject, *, within_object: bool) -> MatlabObject | ObjectArray:
         fields = self._struct(raw.fields, within_object=within_object)
+        if not isinstance(fields, dict):
+            each = OBJECT_BYTES + dict_bytes(len(fields.fields))
+            self._budget.spend(each * fields.size, "the elements of an array of objects")
         if isinstance(fields, dict):
             return MatlabObject(raw.class_name, fields, old_style=True)
         objects = np.empty(fields.size, dtype=object)
@@ -146,11 +150,11 @@ class Converter:
         ids, class_id = marker_ids(metadata)
         shape = marker_shape(metadata)
         class_name = self._subsystem().class_name(class_id)
-        self._budget.spend(ARRAY_BYTES + 2 * ITEM_BYTES * len(ids), "the elements of an array of objects")
-        objects = np.empty(len(ids), dtype=object)
-        for i, object_id in enumerate(ids):
-            # The id of a handle object that was deleted is 0.
-            objects[i] = self._object(object_id) if object_id else MatlabObject(class_name, {})
+        self._budget.spend(ARRAY_BYTES + 2 * ITEM_BYTES * ids.size, "the elements of an array of objects")
+        objects = np.empty(ids.size, dtype=object)
+        deleted = MatlabObject(class_name, {})  # the id of a handle object that was deleted is 0
+        for i in range(ids.size):
+            objects[i] = self._object(int(ids[i])) if ids[i] else deleted
         if shape == (1, 1):
             return objects[0]
         return ObjectArray(objects.reshape(shape, order="F"), class_name)
@@ -160,6 +164,7 @@ class Converter:
             return self._objects[object_id]
         subsystem = self._subsystem()
         class_name = subsystem.object_class(object_id)
+        self._budget.spend(2 * OBJECT_BYTES, "the objects of a file")
         properties: dict[str, Any] = {}
         found = MatlabObject(class_name, properties)
         # Kept before its properties are read: they may refer back to it.
@@ -168,7 +173,7 @@ class Converter:
             for name, raw in subsystem.properties(object_id).items():
                 properties[name] = self._value(raw, within_object=True)
             if class_name in CONVERSIONS:
-                self._objects[object_id] = CONVERSIONS[class_name](found)
+                self._objects[object_id] = CONVERSIONS[class_name](found, self._budget)
         except Exception:
             del self._objects[object_id]  # it is not whole
             raise
@@ -176,9 +181,14 @@ class Converter:
 
     def _enumeration(self, raw: Array) -> Enumeration:
         members, subsystem = raw[0, 0], self._subsystem()
-        names = np.array([subsystem.name(int(index)) for index in members["ValueNames"].ravel()], dtype=np.str_)
+        numbers, places = members["ValueNames"].ravel(), members["ValueIndices"]
+        self._budget.spend(OBJECT_BYTES * numbers.size, "the members of an enumeration")
+        texts = [subsystem.name(int(number)) for number in numbers]
+        # NumPy gives each as many characters as the longest has.
+        each = ITEM_BYTES + np.dtype("<U1").itemsize * max(map(len, texts), default=0)
+        self._budget.spend(2 * ARRAY_BYTES + each * (numbers.size + places.size), "the members of an enumeration")
         class_name = subsystem.class_name(int(members["ClassName"].ravel()[0]))
-        return Enumeration(class_name, names[members["ValueIndices"].astype(np.intp)])
+        return Enumeration(class_name, np.array(texts, dtype=np.str_)[places.astype(np.intp)])
 
 
 def _is_function(cell: Array) -> bool:

@@ -34,6 +34,7 @@ from ._lazy import LARGE, StoredArray, Wanted, stretches
 from ._matrix5 import MatrixReader, plain_data
 from ._raw import DTYPES, Array
 from ._walk5 import Walker
+from ._widen import allocate
 
 # Class, size and name of a variable fit in this many of its first bytes, deflated or not.
 _PREFIX_BYTES = 4096
@@ -85,7 +86,7 @@ class Level5File:
         if name in self._started:
             data, filled = self._started.pop(name)
             if filled.cancel():  # no thread has begun it
-                self._fill(data, element)
+                self._fill_alone(data, element)
             else:
                 filled.result()
             self._count(data)
@@ -117,17 +118,18 @@ class Level5File:
         """Give the names one after the other, while another thread inflates the variables, the largest first."""
         waiting = list(names)
         targets: dict[str, Array] = {}
-        for name in waiting:
-            if self._elements[name].kind == COMPRESSED:
-                # Memory that this thread allocates and frees is used again; each page of another's would be a new one.
-                with contextlib.suppress(TruncatedFileError, *DEFLATE_ERRORS):  # told when the variable is asked for
-                    targets[name] = self._target(self._elements[name])
+        with self._path.open("rb", buffering=0) as file:
+            for name in waiting:
+                if self._elements[name].kind == COMPRESSED:
+                    # Memory that this thread allocates and frees is used again; each page of another's would be new.
+                    with contextlib.suppress(TruncatedFileError, *DEFLATE_ERRORS):  # told when it is asked for
+                        targets[name] = self._target(file, self._elements[name])
         # Whoever reads is one of the threads: what no other has begun is inflated when it is asked for.
         with ThreadPoolExecutor(THREADS - 1) as pool:
             try:
                 # A large variable that is begun last keeps one thread busy when all others are done.
                 for name in sorted(targets, key=lambda name: -targets[name].size):
-                    filled = pool.submit(self._fill, targets[name], self._elements[name])
+                    filled = pool.submit(self._fill_alone, targets[name], self._elements[name])
                     self._started[name] = targets[name], filled
                 for name in waiting:
                     yield name
@@ -152,10 +154,13 @@ class Level5File:
         with self._path.open("rb") as file:
             element = self._element(file, offset)
         stream = self._matrix(element)
-        # A MAT-file within the MAT-file, its header cut down to version, byte order and four more bytes.
-        content = np.asarray(stream, dtype=np.uint8).tobytes()
+        if type(stream) is not np.ndarray or stream.dtype != np.uint8:
+            raise TruncatedFileError("the contents of its objects are no bytes")
+        # A MAT-file within the MAT-file, its header cut down to version, byte order and four more bytes. What several
+        # objects share is copied for each: it is read-only.
+        content = stream.ravel(order="F").data.toreadonly()
         order: ByteOrder = "<" if content[2:4] == b"IM" else ">"
-        found: Array = MatrixReader(memoryview(content)[8:], order, self._budget).matrix()
+        found: Array = MatrixReader(content[8:], order, self._budget).matrix()
         return found
 
     def _walk(self, file: BinaryIO) -> Iterator[_Element]:
@@ -205,8 +210,9 @@ class Level5File:
 
     def _data(self, element: _Element) -> Array:
         """The bytes of an element, inflated; they may be written to, so that arrays need not copy them."""
-        target = self._target(element)
-        self._fill(target, element)
+        with self._path.open("rb", buffering=0) as file:
+            target = self._target(file, element)
+            _fill(file, target, element)
         self._count(target)
         return target
 
@@ -215,13 +221,12 @@ class Level5File:
         self._budget.earn(max(0, inflated.size - _PREFIX_BYTES))
         self._budget.spend(inflated.size, "the inflated bytes of a variable")
 
-    def _target(self, element: _Element) -> Array:
+    def _target(self, file: io.RawIOBase, element: _Element) -> Array:
         """Room for the bytes of an element."""
         if element.kind != COMPRESSED:
-            return np.empty(element.nbytes, np.uint8)
-        with self._path.open("rb", buffering=0) as file:
-            file.seek(element.offset)
-            tag = inflater().decompress(file.read(min(_PREFIX_BYTES, element.nbytes)), TAG_BYTES)
+            return allocate(element.nbytes)
+        file.seek(element.offset)
+        tag = inflater().decompress(file.read(min(_PREFIX_BYTES, element.nbytes)) or b"", TAG_BYTES)
         if len(tag) < TAG_BYTES:
             raise TruncatedFileError("a compressed variable ends before its contents do")
         kind, nbytes = struct.unpack(self._header.byte_order + "2I", tag)
@@ -229,20 +234,25 @@ class Level5File:
             raise TruncatedFileError(f"a compressed variable begins with an element of kind {kind}")
         if nbytes > MOST_INFLATION * (element.nbytes + _PREFIX_BYTES):
             raise TruncatedFileError(f"a compressed variable states {nbytes} bytes, which the file cannot hold")
-        return np.empty(nbytes, np.uint8)
+        return allocate(nbytes)
 
-    def _fill(self, target: Array, element: _Element) -> None:
+    def _fill_alone(self, target: Array, element: _Element) -> None:
+        """Read an element by a thread of its own."""
         with self._path.open("rb", buffering=0) as file:
-            file.seek(element.offset)
-            if element.kind == COMPRESSED:
-                _inflate_from(file, element.nbytes, target)
-                return
-            view, filled = target.data, 0
-            while filled < element.nbytes:
-                count = file.readinto(view[filled:])
-                if not count:
-                    raise TruncatedFileError("the file became shorter while it was read")
-                filled += count
+            _fill(file, target, element)
+
+
+def _fill(file: io.RawIOBase, target: Array, element: _Element) -> None:
+    file.seek(element.offset)
+    if element.kind == COMPRESSED:
+        _inflate_from(file, element.nbytes, target)
+        return
+    view, filled = target.data, 0
+    while filled < element.nbytes:
+        count = file.readinto(view[filled:])
+        if not count:
+            raise TruncatedFileError("the file became shorter while it was read")
+        filled += count
 
 
 def _inflate_from(file: io.RawIOBase, left: int, target: Array) -> None:

@@ -33,7 +33,7 @@ _LOGICAL = 1  # MATLAB_int_decode
 _PLAIN_ATTRIBUTES = frozenset(("MATLAB_class", "MATLAB_int_decode", "MATLAB_empty", "MATLAB_global"))
 _MOST_AXES = 64  # of NumPy's arrays
 # What elements take in memory, some of it only meanwhile.
-_POINTER_BYTES, _REFERENCE_BYTES, _CHARACTER_BYTES, _START_BYTES, _OBJECT_BYTES = 8, 24, 4, 24, 72
+_POINTER_BYTES, _REFERENCE_BYTES, _START_BYTES, _OBJECT_BYTES = 8, 24, 24, 72
 _BLOCK = 2**11
 _CLASSES = {dtype: name for name, dtype in DTYPES.items()}
 _STRUCTS = frozenset(("struct", "function_handle", ""))
@@ -172,8 +172,7 @@ class _Reader:
             return self._cell(item)
         values = self._file.read(item)
         if class_name == "char":
-            self._budget.spend(_CHARACTER_BYTES * values.size, "the characters of a char array")
-            return decode_characters(values.reshape(-1), matlab_shape(values.shape[::-1], is_text=True))
+            return decode_characters(values.reshape(-1), matlab_shape(values.shape[::-1], is_text=True), self._budget)
         return self._typed(values, class_name, attributes)
 
     def _typed(self, values: Array, class_name: str, attributes: Mapping[str, Any]) -> Array:

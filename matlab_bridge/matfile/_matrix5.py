@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,8 +36,10 @@ from ._raw import (
 )
 from ._values import StructArray
 from ._walk5 import MOST_DEPTH, MatrixHeader, Tag, Walker, broken
+from ._widen import widen
 
 _NUMBERS = {**NUMBERS, **TEXTS}
+_DTYPES_OF_ORDER = {order: {kind: np.dtype(order + code) for kind, code in _NUMBERS.items()} for order in "<>"}
 _CHARACTERS = frozenset(kind for kind, code in _NUMBERS.items() if code in {"i1", "u1", "i2", "u2", "i4", "u4"})
 # What describes an object or a function, whatever values it looks like, and what holds values of users.
 _DESCRIBED, _HOLDING = frozenset({FUNCTION, OPAQUE}), frozenset({CELL, STRUCT, OBJECT})
@@ -68,9 +71,12 @@ class MatrixReader:
         self._content = content
         self._budget = budget
         self._walker = Walker(content, order)
-        self._plain = PlainReader(self._walker, budget)
-        self._dtypes = {kind: np.dtype(order + code) for kind, code in _NUMBERS.items()}
+        self._dtypes = _DTYPES_OF_ORDER[order]
         self._fields: dict[tuple[int, bytes], tuple[str, ...]] = {}
+
+    @cached_property
+    def _plain(self) -> PlainReader:
+        return PlainReader(self._walker, self._budget)
 
     def matrix(self) -> Any:
         """The raw form of the matrix that begins with its tag."""
@@ -85,6 +91,8 @@ class MatrixReader:
 
     def _read(self, start: int, stop: int) -> Any:
         header = self._walker.header(start, stop)
+        if header.kind not in _HOLDING and header.kind not in _DESCRIBED:
+            return self._leaf(header)
         values, is_open = self._one_by_one([header], 1, finishes=not self._content.readonly)
         return values[0] if is_open[0] else _find_wrapped(values[0])
 
@@ -179,11 +187,11 @@ class MatrixReader:
     def _numeric(self, header: MatrixHeader, tag: Tag) -> Array:
         dtype, values = DTYPES[header.class_name], self._numbers(tag, header.size)
         if header.is_complex:
-            self._budget.spend(ARRAY_BYTES + 16 * header.size, "complex numbers")
             imaginary = self._numbers(self._walker.tag(tag.stop, header.stop), header.size)
+            self._budget.spend(ARRAY_BYTES + 16 * header.size, "complex numbers")
             return complex_array(values, imaginary, dtype).reshape(header.shape, order="F")
-        self._budget.spend(ARRAY_BYTES + (values.dtype != dtype) * header.size * dtype.itemsize, "numbers")
-        return values.astype(dtype, copy=False).reshape(header.shape, order="F")
+        self._budget.spend(ARRAY_BYTES, "numbers")
+        return widen(values, dtype, self._budget).reshape(header.shape, order="F")
 
     def _char(self, header: MatrixHeader, tag: Tag) -> Any:
         if not tag.nbytes:

@@ -17,6 +17,7 @@ from ._characters import decode_bytes
 from ._format5 import CHAR, NUMBERS, NUMERIC, TAG_BYTES, TEXTS
 from ._raw import ARRAY_BYTES, DTYPES, TEXT_BYTES, Array
 from ._walk5 import Walker
+from ._widen import widen
 
 UNSET = np.empty((0, 0))
 """A cell or field that was never set takes eight bytes in the file, and deflated next to none: all share one array."""
@@ -143,12 +144,14 @@ class PlainReader:
         shape = int(heads.rows[first]), int(heads.columns[first])
         nbytes, at = int(heads.nbytes[first]), heads.at[chosen]
         is_copied = count >= _FEWEST and nbytes <= _MOST_COPIED
-        size = shape[0] * shape[1] * dtype.itemsize if is_copied or stored != dtype else 0
+        size = shape[0] * shape[1] * dtype.itemsize if is_copied else 0
         self._budget.spend(count * (ARRAY_BYTES + size), "arrays of numbers")
-        if not is_copied:
+        if not is_copied and stored == dtype:
             # One call instead of frombuffer and reshape.
-            found = (np.ndarray(shape, stored, self._content, start, None, "F") for start in at.tolist())
-            return found if stored == dtype else (array.astype(dtype, order="F") for array in found)
+            return (np.ndarray(shape, stored, self._content, start, None, "F") for start in at.tolist())
+        if not is_copied:
+            flat = (np.ndarray(shape[0] * shape[1], stored, self._content, start) for start in at.tolist())
+            return (widen(numbers, dtype, self._budget).reshape(shape, order="F") for numbers in flat)
         copied = self._bytes[at[:, np.newaxis] + np.arange(nbytes)].view(stored).astype(dtype, copy=False)
         copied.flags.writeable = not self._content.readonly
         return copied.reshape(count, shape[1], shape[0]).transpose(0, 2, 1)

@@ -27,10 +27,10 @@ from matlab_bridge._errors import TruncatedFileError
 Array = np.ndarray[Any, Any]
 
 MARKER_MAGIC = 0xDD000000
-_MOST_WITHOUT_BYTES = 2**20
+_MOST_AXES = 64  # of NumPy's arrays
 
 # What values take in memory beside what they hold: with the memory allocator's own, as measured.
-ARRAY_BYTES, TEXT_BYTES, FIELD_BYTES, ITEM_BYTES = 168, 80, 400, 8
+ARRAY_BYTES, TEXT_BYTES, FIELD_BYTES, OBJECT_BYTES, ITEM_BYTES = 168, 80, 400, 96, 8
 
 DTYPES: dict[str, np.dtype[Any]] = {
     "double": np.dtype("f8"),
@@ -98,16 +98,6 @@ def dict_bytes(count: int) -> int:
     return 72 + (max(112, 40 * count) if count else 0)
 
 
-def check_room(count: int, what: str) -> None:
-    """Refuse a great number of what takes no bytes in the file, so that the file's size says nothing against it.
-
-    Raises:
-        TruncatedFileError: there are more than a million of them.
-    """
-    if count > _MOST_WITHOUT_BYTES:
-        raise TruncatedFileError(f"{count} {what} are stated, which no program writes")
-
-
 def is_marker(value: Any) -> bool:
     """Whether an array of numbers is the marker of an object."""
     return (
@@ -122,17 +112,19 @@ def is_marker(value: Any) -> bool:
 def marker_shape(metadata: Array) -> tuple[int, ...]:
     """The size of the object array that a marker stands for."""
     numbers = metadata.ravel(order="F")
+    if numbers[1] > _MOST_AXES:
+        raise TruncatedFileError(f"an array of objects states {numbers[1]} axes")
     return tuple(int(n) for n in numbers[2 : 2 + int(numbers[1])])
 
 
-def marker_ids(metadata: Array) -> tuple[list[int], int]:
+def marker_ids(metadata: Array) -> tuple[Array, int]:
     """The ids of the elements, in MATLAB's order, and the id of the class of the array."""
     numbers = metadata.ravel(order="F")
     first = 2 + int(numbers[1])
     count = math.prod(marker_shape(metadata))
     if first + count + 1 != numbers.size:
         raise ValueError(f"the marker of an object array has {numbers.size} numbers instead of {first + count + 1}")
-    return [int(n) for n in numbers[first:-1]], int(numbers[-1])
+    return numbers[first:-1], int(numbers[-1])
 
 
 def is_enumeration(value: Any) -> bool:

@@ -7,7 +7,8 @@
 | logical                         | `numpy.ndarray` of bool                                             |
 | char row                        | `str`                                                               |
 | char matrix                     | `CharArray`: an (n,) array of `<U`, one text a row                  |
-| string                          | array of `numpy.dtypes.StringDType`, in MATLAB's shape              |
+| string                          | array of `numpy.dtypes.StringDType`, in MATLAB's shape; of object   |
+|                                 | where one has half of a surrogate pair                              |
 | cell                            | array of object, in MATLAB's shape                                  |
 | struct, 1x1                     | `dict`                                                              |
 | struct array                    | `StructArray`: an array of `dict`, with `.fields`                   |
@@ -136,7 +137,19 @@ class CategoricalArray:
 
 
 def categorical(codes: np.ndarray[Any, Any], categories: tuple[str, ...], *, ordered: bool) -> pd.Categorical:
-    """A categorical of pandas; its categories stay plain `str`."""
+    """A categorical of pandas; its categories stay plain `str`.
+
+    Args:
+        codes: counted from 1; 0 is undefined.
+        categories: their names.
+        ordered: whether they have an order.
+
+    Raises:
+        ValueError: there are fewer categories than codes, or two of the same name.
+    """
     import pandas as pd  # takes half a second, and few files need it
 
-    return pd.Categorical.from_codes((codes - 1).tolist(), pd.Index(categories, dtype=object), ordered=ordered)
+    most = max(len(categories), int(codes.max(initial=0)))
+    places = codes.astype(np.min_scalar_type(-1 - most))
+    places -= 1
+    return pd.Categorical.from_codes(places, pd.Index(categories, dtype=object), ordered=ordered)

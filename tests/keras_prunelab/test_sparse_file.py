@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from pathlib import Path
@@ -116,6 +117,40 @@ def test_damaged_files(tmp_path: Path) -> None:
         (tmp_path / "flipped.keras").write_bytes(flipped)
         with pytest.raises(kpl.InvalidModelError, match="damaged"):
             kpl.load_sparse(tmp_path / "flipped.keras")
+
+
+def test_an_archive_that_would_fill_the_disk_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", "{}")
+        with archive.open("model.weights.h5", "w") as member:
+            for _ in range(1300):
+                member.write(bytes(2**20))
+    assert path.stat().st_size < 2**21
+    with pytest.raises(kpl.InvalidModelError, match=r"would grow to 1363148802, and .* are allowed"):
+        kpl.load_sparse(path)
+
+
+@pytest.mark.parametrize("change", ["compressed", "large"])
+def test_sparse_arrays_that_would_fill_the_memory_are_refused(change: str, tmp_path: Path) -> None:
+    path = tmp_path / "sparse.keras"
+    kpl.save_sparse(kpl.prune(network(), 0.95), path)
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with np.load(io.BytesIO(members["sparse.npz"])) as stored:
+        arrays = dict(stored)
+    if change == "large":
+        arrays["values0"] = np.zeros(0, "V100000000")
+    else:
+        arrays["bits0"] = np.zeros(2**26, np.uint8)
+    content = io.BytesIO()
+    (np.savez_compressed if change == "compressed" else np.savez)(content, **arrays)
+    members["sparse.npz"] = content.getvalue()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    with pytest.raises(kpl.InvalidModelError, match="compressed twice" if change == "compressed" else "there is place"):
+        kpl.load_sparse(path)
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import scipy.sparse
 
 from matlab_bridge import TruncatedFileError
 from matlab_bridge.matfile import Enumeration, MatlabObject
-from matlab_bridge.matfile._tables import _dense, table
+from matlab_bridge.matfile._budget import Budget
+from matlab_bridge.matfile._tables import table
 from tests.matlab_bridge.datasets_by_hand import cell
 
 
@@ -20,7 +21,8 @@ def frame(value, rows=3):
             "nrows": np.array([[float(rows)]]),
             "rownames": np.empty((0, 0), object),
             "props": {},
-        }
+        },
+        Budget(),
     )
 
 
@@ -51,8 +53,8 @@ def test_the_only_row_has_the_whole_object():
 
 
 def test_a_sparse_variable_of_a_table_may_have_as_many_zeros_as_memory_allows():
-    full = _dense(scipy.sparse.csc_array((3000, 2000)))
-    assert full.shape == (3000, 2000)
-    assert not full.any()
-    with pytest.raises(TruncatedFileError, match="a sparse variable of a table would take"):
-        _dense(scipy.sparse.csc_array((2**40, 1)))
+    full = frame(scipy.sparse.csc_array((3000, 2000)), 3000)
+    assert full.shape == (3000, 2001)
+    assert not full.iloc[:, 1:].to_numpy().any()
+    with pytest.raises(TruncatedFileError, match="the zeros of a sparse variable would take"):
+        frame(scipy.sparse.csc_array((2**40, 1)))

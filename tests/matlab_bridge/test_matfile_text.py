@@ -77,8 +77,8 @@ def test_code_points_units_and_bytes_give_the_same_text(text):
     text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
     points = np.array([ord(character) for character in text], np.uint32)
     units = units_of(text)
-    assert text_of(decode_characters(points, (1, points.size)), Budget()) == text
-    assert text_of(decode_characters(units, (1, units.size)), Budget()) == text
+    assert text_of(decode_characters(points, (1, points.size), Budget()), Budget()) == text
+    assert text_of(decode_characters(units, (1, units.size), Budget()), Budget()) == text
 
 
 def test_names_that_scipy_writes_as_latin1(path):

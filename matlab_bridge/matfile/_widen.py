@@ -1,0 +1,76 @@
+"""Numbers that are stored in a smaller type than theirs: each byte of them is freed when its number was made.
+
+MATLAB stores a double array of small whole numbers as bytes, each of which becomes eight. Were the bytes kept until all
+are converted, a large array would take nine bytes for each.
+"""
+
+from __future__ import annotations
+
+import mmap
+from typing import Any
+
+import numpy as np
+
+from ._budget import Budget
+from ._lazy import LARGE
+from ._raw import Array
+
+_PIECE = 2**22
+# Systems that cannot free a part (Windows) free the bytes with the rest.
+_FREES = hasattr(mmap, "MADV_DONTNEED")
+
+
+def allocate(nbytes: int) -> Array:
+    """New bytes, of which `convert` can free a part if they are many."""
+    if nbytes < LARGE or not _FREES:
+        return np.empty(nbytes, np.uint8)
+    mapping = mmap.mmap(-1, nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):  # as NumPy has it for its own large arrays
+        mapping.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(mapping, np.uint8)
+
+
+def widen(stored: Array, dtype: np.dtype[Any], budget: Budget) -> Array:
+    """Numbers in their own type; what they were stored in may not be there afterwards.
+
+    Args:
+        stored: along one axis; if it is a view of many bytes of `allocate`, those are freed.
+        dtype: of the result.
+        budget: of the file, which gets what is freed, and is spent for the result.
+    """
+    if stored.dtype == dtype:
+        return stored
+    if stored.nbytes >= LARGE:
+        budget.free(stored.nbytes)
+    budget.spend(stored.size * dtype.itemsize, "numbers")
+    if stored.nbytes < LARGE:
+        return stored.astype(dtype)
+    found = np.empty(stored.size, dtype)
+    _move(stored, found)
+    return found
+
+
+def _move(stored: Array, target: Array) -> None:
+    """Copy numbers along one axis; many bytes of `allocate` that they were stored in are freed."""
+    mapping, step = _mapping_of(stored), _PIECE // stored.itemsize
+    for start in range(0, stored.size, step):
+        piece = stored[start : start + step]
+        target[start : start + step] = piece
+        if mapping is not None:
+            _free(mapping, piece)
+
+
+def _mapping_of(array: Any) -> mmap.mmap | None:
+    """The mapping that an array is a view of, through whatever other views."""
+    found = array
+    while found is not None and not isinstance(found, mmap.mmap):
+        found = found.obj if isinstance(found, memoryview) else getattr(found, "base", None)
+    return found
+
+
+def _free(mapping: mmap.mmap, piece: Array) -> None:
+    at = piece.ctypes.data - np.frombuffer(mapping, np.uint8).ctypes.data
+    # Whole pages alone, lest the numbers beside them be lost.
+    start, end = -(-at // mmap.PAGESIZE) * mmap.PAGESIZE, (at + piece.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE
+    if start < end:
+        mapping.madvise(mmap.MADV_DONTNEED, start, end - start)
