@@ -263,7 +263,8 @@ def _unpack(weights: Path, packed: bytes, path: str) -> None:
                     f"{path} is of the format {header['format']!r}; this version reads {_FORMAT!r}."
                 )
             for index, name in enumerate(header["paths"]):
-                whole = _whole(*(arrays[f"{part}{index}"] for part in ("bits", "values", "shape")), left)
+                bits, values, shape = (arrays[f"{part}{index}"] for part in ("bits", "values", "shape"))
+                whole = _whole(bits, values, shape, left)
                 left -= whole.nbytes
                 attributes = dict(file[name].attrs)
                 if whole.dtype != file[name].dtype:

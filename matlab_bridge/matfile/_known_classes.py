@@ -62,7 +62,7 @@ def to_strings(found: MatlabObject, budget: Budget) -> Any:
 
 def _texts_of(lengths: Array, units: Array) -> Iterator[tuple[int, list[Any]]]:
     """Strings and NaN for missing ones, some at a time, each time with the number of the first."""
-    content, position = memoryview(units).cast("B"), 0
+    content, position = units.data.cast("B"), 0
     for at in range(0, len(lengths), _BLOCK):
         some: list[Any] = []
         for length in lengths[at : at + _BLOCK].tolist():

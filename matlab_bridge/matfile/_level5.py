@@ -159,7 +159,7 @@ class Level5File:
         # A MAT-file within the MAT-file, its header cut down to version, byte order and four more bytes. What several
         # objects share is copied for each: it is read-only.
         content = stream.ravel(order="F").data.toreadonly()
-        order: ByteOrder = "<" if content[2:4] == b"IM" else ">"
+        order: ByteOrder = "<" if content[2:4].tobytes() == b"IM" else ">"
         found: Array = MatrixReader(content[8:], order, self._budget).matrix()
         return found
 

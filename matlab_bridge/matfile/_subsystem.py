@@ -138,7 +138,7 @@ class _Names:
         self._data = data
         self._budget = budget
         self._decoded: dict[int, str] = {}
-        budget.spend(len(data) + 4 * ITEM_BYTES * (len(data) - np.count_nonzero(data)), "names")
+        budget.spend(len(data) + 4 * ITEM_BYTES * (len(data) - int(np.count_nonzero(data))), "names")
         ends = np.append(np.flatnonzero(data == 0), len(data))
         starts = np.append(0, ends[:-1] + 1)
         is_name = starts < ends
@@ -169,7 +169,7 @@ class _Records:
         self._width = width
         self._starts = array("q")  # of records, which have two numbers at least
         budget.spend(2 * ITEM_BYTES * (len(numbers) // 2), "the tables of objects")
-        view, at = memoryview(numbers), 0
+        view, at = numbers.data, 0
         while at < len(view) and 0 <= view[at] * width <= len(view) - at:
             self._starts.append(at)
             end = at + 1 + view[at] * width
