@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -213,8 +214,20 @@ def _built(network: Network, site: Site, rule: LayerRule) -> Mapping[str, Tensor
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in site.inputs) or "nothing"
         raise InvalidNetworkError(
             f"The layer {site.layer.name!r} ({site.layer.kind}), {_place(network, site.layer.name)}, "
-            f"cannot be built on inputs of shape {shapes}: {error}"
+            f"cannot be built on inputs of shape {shapes}: {error}{_blame(error)}"
         ) from error
+
+
+def _blame(error: Exception) -> str:
+    """Ends a message where this package's own code failed, and not what it called: the network may be without fault."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    module = str(frames[-1].f_globals.get("__name__"))
+    if module.partition(".")[0] != __name__.partition(".")[0]:
+        return ""
+    return (
+        f" ({type(error).__name__} in {module}). The layer has settings that its conversion does not expect, or the "
+        "conversion has a defect: please report it, with the layer's class and settings."
+    )
 
 
 def _ends(

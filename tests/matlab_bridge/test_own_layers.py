@@ -10,6 +10,7 @@ import pytest
 
 import matlab_bridge as mb
 from matlab_bridge.convert import _rules
+from matlab_bridge.convert.layers import activation
 
 from .layer_tools import assert_close, assert_round_trip, chain, feature_input, normal, outputs
 from .networks_by_hand import row
@@ -88,3 +89,21 @@ def test_a_spiking_network_of_real_matlab(corpus) -> None:
     np.testing.assert_array_equal(spikes, convolved >= 0.5)
     assert 0 < spikes.mean() < 1
     assert np.asarray(model(images)).shape[:3] == images.shape[:3]
+
+
+def test_a_conversion_that_fails_by_itself_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(activation, "keras")  # a defect of the module
+    with pytest.raises(mb.InvalidNetworkError, match=r"NameError in matlab_bridge.*please report it") as caught:
+        chain(feature_input(4), mb.Layer("relu", "nnet.cnn.layer.ReLULayer")).to_keras()
+    assert isinstance(caught.value.__cause__, NameError)
+
+
+def test_a_network_that_does_not_fit_is_not_reported_as_a_defect() -> None:
+    @mb.register_layer("signals.layers.image")
+    class Image(mb.LayerRule):
+        def build(self, site: mb.Site) -> object:
+            return keras.layers.Conv2D(1, 3)(site.input)  # Keras refuses vectors
+
+    with pytest.raises(mb.InvalidNetworkError, match="cannot be built on inputs of shape") as caught:
+        chain(feature_input(4), mb.Layer("conv", "signals.layers.image")).to_keras()
+    assert "please report" not in str(caught.value)
