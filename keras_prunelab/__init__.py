@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from ._compaction._remove import remove_filters
     from ._cost._latency import latency
     from ._cost._metrics import Metrics, metrics
+    from ._export._c._export import CHeader, export_c
     from ._export._litert import export_litert
     from ._export._sparse_file import load_sparse, save_sparse
     from ._model._prunable import prunable
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Allocation",
     "AutoLevels",
+    "CHeader",
     "Choice",
     "Compaction",
     "Convention",
@@ -86,6 +88,7 @@ __all__ = [
     "compact",
     "compaction",
     "complete_channels",
+    "export_c",
     "export_litert",
     "fuse",
     "latency",
@@ -111,6 +114,7 @@ __all__ = [
 _HOMES = {
     "Allocation": "_select._allocation",
     "AutoLevels": "_sweep",
+    "CHeader": "_export._c._export",
     "Choice": "_sweep",
     "Compaction": "_compaction._compact",
     "Convention": "_select._conventions",
@@ -127,6 +131,7 @@ _HOMES = {
     "compact": "_compaction._compact",
     "compaction": "_compaction._compact",
     "complete_channels": "_compaction._complete",
+    "export_c": "_export._c._export",
     "export_litert": "_export._litert",
     "fuse": "_compaction._fuse",
     "latency": "_cost._latency",

@@ -1,0 +1,66 @@
+"""Names of layers as identifiers of C, and texts as strings of C."""
+
+from __future__ import annotations
+
+import re
+
+from keras_prunelab._errors import InvalidModelError
+
+_KEYWORDS = frozenset(
+    "auto break case char const continue default do double else enum extern float for goto if inline int long register "
+    "restrict return short signed sizeof static struct switch typedef union unsigned void volatile while "
+    # of C++, for those who read the header there
+    "bool catch class delete false friend namespace new operator private protected public template this throw true try "
+    "using virtual "
+    # that the functions of a network use
+    "arena state input output step memcpy memset memmove expf tanhf erff logf fabsf main add_product".split()
+)
+
+
+class Names:
+    """Identifiers, each given once."""
+
+    def __init__(self) -> None:
+        """Begin with what C and the headers take."""
+        self._given = set(_KEYWORDS)
+
+    def new(self, text: str) -> str:
+        """An identifier that looks like a text."""
+        stem = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_").lower() or "layer"
+        stem = f"layer_{stem}" if stem[0].isdigit() else stem
+        found, number = stem, 1
+        while found in self._given:
+            number += 1
+            found = f"{stem}_{number}"
+        self._given.add(found)
+        return found
+
+
+def checked_prefix(name: object, source: str) -> str:
+    """Make sure that names in C can begin with a text.
+
+    Raises:
+        InvalidModelError: they cannot.
+    """
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) or name in _KEYWORDS:
+        raise InvalidModelError(
+            f"{source}={name!r}: functions in C cannot be called so. Give name=, letters, digits and underscores that "
+            "begin with a letter and are no keyword, such as name='net'."
+        )
+    return name
+
+
+def string(text: str) -> str:
+    """A text as a string of C, in ASCII."""
+    parts = []
+    for byte in text.encode("utf-8"):
+        character = chr(byte)
+        # Octal, of three digits: hexadecimal would go on with the digits behind it. ?? begins a trigraph.
+        parts.append(character if 32 <= byte < 127 and character not in '"\\?' else f"\\{byte:03o}")
+    return f'"{"".join(parts)}"'
+
+
+def comment(text: str) -> str:
+    """A text that stays inside a comment of C, in ASCII and on one line."""
+    plain = text.encode("ascii", "backslashreplace").decode("ascii").replace("*/", "* /").replace("/*", "/ *")
+    return " ".join("".join(each if each.isprintable() else " " for each in plain).replace("\\", "/").split())
