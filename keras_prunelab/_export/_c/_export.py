@@ -200,7 +200,9 @@ def _first_observation(model: keras.Model, data: Any) -> list[Array]:
         inputs = random_inputs(model)
     else:
         check_ends(data)
-        inputs = next(batches(data, 1, labels=False, model=model)).inputs
+        first = next(batches(data, 1, labels=False, model=model))
+        first.require_finite()
+        inputs = first.inputs
     return [np.asarray(each, np.float32)[:1] for each in _flat(model, inputs)]
 
 

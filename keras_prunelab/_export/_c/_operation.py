@@ -81,6 +81,10 @@ class Operation(ABC):
     def emit(self, body: Body) -> None:
         """Write the statements that do it."""
 
+    def shaped(self, values: Array) -> Array:
+        """Values for a batch in the shape of the output."""
+        return values.reshape(len(values), *(-1 if length is None else length for length in self.output.shape))
+
     def internals(self, *inputs: Array) -> dict[str, Range]:
         """The ranges of what is inside, which calibration has to know."""
         del inputs

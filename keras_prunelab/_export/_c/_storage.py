@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 LONGEST_STEP = 255
 _MOST_IN_A_ROW = 65535
 """Rows are counted in 16 bits at most, and so are columns."""
-_WORK = {"float32": {"mask": 7.0, "columns": 3.0, "steps": 4.0}, "int8": {"mask": 10.0, "columns": 4.0, "steps": 5.0}}
+_WORK = {"float32": {"mask": 10.0, "columns": 4.0, "steps": 6.0}, "int8": {"mask": 10.0, "columns": 3.5, "steps": 4.5}}
 """What a value that is kept costs, where a value of a whole matrix costs 1: see benchmarks/device.py."""
 
 

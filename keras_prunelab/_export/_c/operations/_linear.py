@@ -116,7 +116,7 @@ class Convolution(Linear):
 
     def _product(self, x: Array) -> Array:
         seen = patches(self.window, x)
-        return (seen.reshape(*seen.shape[:3], -1) @ self.weights.T).reshape(len(x), *self.output.shape)
+        return self.shaped(seen.reshape(*seen.shape[:3], -1) @ self.weights.T)
 
     def emit(self, body: Body) -> None:
         """See `Operation.emit`."""
@@ -168,7 +168,7 @@ class Depthwise(Convolution):
         seen = patches(self.window, x)  # batch x rows x columns x places x channels
         multiplier = len(self.weights) // self.window.channels
         found = np.einsum("...pc,cmp->...cm", seen, self.weights.reshape(self.window.channels, multiplier, -1))
-        return found.reshape(len(x), *self.output.shape)
+        return self.shaped(found)
 
     def emit(self, body: Body) -> None:
         """See `Operation.emit`."""

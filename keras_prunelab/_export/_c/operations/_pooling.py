@@ -33,7 +33,7 @@ class Pooling(Operation):
         """See `Operation.compute`."""
         seen = patches(self.window, inputs[0], np.nan)
         found = np.nanmean(seen, axis=3) if self.is_mean else np.nanmax(seen, axis=3)
-        return np.asarray(found).reshape(len(seen), *self.output.shape)
+        return self.shaped(np.asarray(found))
 
     def emit(self, body: Body) -> None:
         """See `Operation.emit`."""
@@ -61,7 +61,7 @@ class Mean(Operation):
     def compute(self, *inputs: Array) -> Array:
         """See `Operation.compute`."""
         x = inputs[0]
-        return np.asarray(x.reshape(len(x), -1, x.shape[-1]).mean(axis=1)).reshape(len(x), *self.output.shape)
+        return self.shaped(np.asarray(x.reshape(len(x), -1, x.shape[-1]).mean(axis=1)))
 
     def emit(self, body: Body) -> None:
         """See `Operation.emit`."""

@@ -26,7 +26,7 @@ class View(Operation):
 
     def compute(self, *inputs: Array) -> Array:
         """See `Operation.compute`."""
-        return inputs[0].reshape(len(inputs[0]), *self.output.shape)
+        return self.shaped(inputs[0])
 
     def emit(self, body: Body) -> None:
         """See `Operation.emit`; they are where they were, unless that is an argument and so is the output."""
@@ -69,7 +69,7 @@ class Pad(Operation):
         x = inputs[0].reshape(len(inputs[0]), rows or 0, columns or 0, -1)
         after = [(out or 0) - (length or 0) - one for out, length, one in zip(output, (rows, columns), before, strict=True)]
         padded = np.pad(x, [(0, 0), *zip(before, after, strict=True), (0, 0)])
-        return padded.reshape(len(x), *self.output.shape)
+        return self.shaped(padded)
 
     def emit(self, body: Body) -> None:
         """See `Operation.emit`."""
