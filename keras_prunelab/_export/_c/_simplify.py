@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
+
 from ._network import Network
 from ._operation import Operation
 from .operations._arithmetic import Arithmetic
 from .operations._elementwise import Elementwise
 from .operations._linear import Convolution, Linear, Scaling
-from .operations._shape import Pad
+from .operations._shape import Pad, Permute, View
 
 _NO_LIMITS = (-math.inf, math.inf)
 
@@ -37,6 +39,8 @@ def simplified(network: Network, *, is_int8: bool) -> Network:
 
 def _joined(first: Operation, second: Operation, *, is_int8: bool) -> Operation | None:
     """One operation for two; None where there is none."""
+    if isinstance(first, Permute):
+        return _permuted(first, second)
     if isinstance(first, Linear) and first.limits == _NO_LIMITS and isinstance(second, Scaling):
         if len(second.factors) != len(first.bias):
             return None
@@ -52,3 +56,14 @@ def _joined(first: Operation, second: Operation, *, is_int8: bool) -> Operation 
         if first.limits == _NO_LIMITS and limits is not None:
             return replace(first, limits=limits, output=second.output, kind=f"{first.kind}, {second.kind}")
     return None
+
+
+def _permuted(first: Permute, second: Operation) -> Operation | None:
+    """A dense layer of all values takes them in any order."""
+    if isinstance(second, View):
+        return replace(first, output=second.output, kind=f"{first.kind}, {second.kind}")
+    if type(second) is not Linear or second.inputs[0].size != second.weights.shape[1]:
+        return None
+    weights = np.empty_like(second.weights)
+    weights[:, first.order()] = second.weights
+    return replace(second, weights=weights, inputs=first.inputs, kind=f"{first.kind}, {second.kind}")

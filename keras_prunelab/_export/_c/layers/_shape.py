@@ -9,7 +9,7 @@ import keras
 from keras_prunelab._channels._graph import Call
 from keras_prunelab._export._c._operation import Value
 from keras_prunelab._export._c._reader import Reader, UnsupportedError, reads
-from keras_prunelab._export._c.operations._shape import Pad, View
+from keras_prunelab._export._c.operations._shape import Pad, Permute, View
 from keras_prunelab._export._c.operations._window import Window
 
 L = keras.layers
@@ -38,6 +38,16 @@ def reshape(reader: Reader, call: Call, layer: Any) -> Value:
     if getattr(layer, "data_format", "channels_last") != "channels_last" and len(source.shape) > 1:
         raise UnsupportedError("its channels come first: build the model with data_format='channels_last'")
     return reader.add(View, call, (source,), call.outputs[0].shape[1:])
+
+
+@reads(L.Permute)
+def permute(reader: Reader, call: Call, layer: Any) -> Value:
+    """Axes in another order, which a dense layer behind a flatten takes up."""
+    (source,) = (reader.value(tensor) for tensor in call.inputs)
+    if None in source.shape or len(source.shape) > 3:
+        raise UnsupportedError(f"inputs of shape {source.shape}; up to three axes of fixed lengths work")
+    axes = tuple(axis - 1 for axis in layer.dims)
+    return reader.add(Permute, call, (source,), call.outputs[0].shape[1:], axes=axes)
 
 
 @reads(L.ZeroPadding1D, L.ZeroPadding2D)

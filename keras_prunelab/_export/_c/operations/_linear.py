@@ -44,7 +44,8 @@ class Linear(Operation):
     def emit(self, body: Body) -> None:
         """See `Operation.emit`."""
         sums = [body.scratch("sums", "int32_t", len(self.bias))] if body.code.is_int8 else []
-        arguments = [self.inputs[0].positions, body.at(self.inputs[0]), *sums, body.at(self.output)]
+        positions = self.inputs[0].size // self.weights.shape[1]
+        arguments = [positions, body.at(self.inputs[0]), *sums, body.at(self.output)]
         body.call("dense", f"&{self._layer(body.code)}", *arguments)
 
     def scaled(self, scale: Array, offset: Array) -> Linear:
@@ -53,7 +54,7 @@ class Linear(Operation):
         return replace(self, weights=weights, bias=(self.bias * scale + offset).astype(np.float32))
 
     def _product(self, x: Array) -> Array:
-        return x @ self.weights.T
+        return self.shaped(x.reshape(len(x), -1, self.weights.shape[1]) @ self.weights.T)
 
     def _layer(self, code: Code) -> str:
         """Write the constants; returns the name of the layer in C."""

@@ -54,6 +54,46 @@ class Copy(View):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class Permute(Operation):
+    """Axes in another order.
+
+    Attributes:
+        axes: those of one observation, from 0, in their new order; at most three.
+    """
+
+    axes: tuple[int, ...]
+
+    def compute(self, *inputs: Array) -> Array:
+        """See `Operation.compute`."""
+        return self.shaped(inputs[0].transpose(0, *(axis + 1 for axis in self.axes)))
+
+    def order(self) -> Array:
+        """For each value of the output, its place in the input."""
+        source = np.arange(self.inputs[0].size).reshape(1, *(length or 0 for length in self.inputs[0].shape))
+        return self.compute(source).reshape(-1)
+
+    def emit(self, body: Body) -> None:
+        """See `Operation.emit`."""
+        shape = [length or 0 for length in self.inputs[0].shape]
+        steps = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
+        pairs = [(shape[axis], steps[axis]) for axis in self.axes]
+        pairs = [(1, 0)] * (3 - len(pairs)) + pairs
+        numbers = [number for pair in pairs for number in pair]
+        body.call("permute", *numbers, body.at(self.inputs[0]), body.at(self.output))
+
+    def scale(self, found: Range, inputs: Sequence[Scale]) -> Scale:
+        """See `Operation.scale`: the same numbers mean the same."""
+        del found
+        return inputs[0]
+
+    def at_step(self, inputs: tuple[Value, ...], timed: Sequence[bool]) -> tuple[Operation, bool]:
+        """See `Operation.at_step`."""
+        if timed[0]:
+            raise whole_sequence(self)
+        return super().at_step(inputs, timed)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Pad(Operation):
     """An image with borders of zeros.
 
