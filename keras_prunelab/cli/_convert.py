@@ -53,7 +53,9 @@ def command(
     ] = "size",
     data: Annotated[
         Path | None,
-        typer.Option(metavar="DATA", help="Observations that an int8 .h is calibrated on; the first is its test vector."),
+        typer.Option(
+            metavar="DATA", help="Observations that an int8 .h is calibrated on; the first is its test vector."
+        ),
     ] = None,
     inputs: Annotated[
         str | None, typer.Option(metavar="NAME", help="The variable of DATA that holds the observations.")
@@ -101,8 +103,8 @@ def _write_header(
     make_folder(target.parent)
     is_classifier = opened.model.output_shape[-1:] == (len(opened.class_names),)
     names = opened.class_names if is_classifier else ()
-    options = {"optimize": optimize, "class_names": names, "name": _identifier(target.stem)}
-    header = kpl.export_c(opened.model, target, observations, dtype, **options)
+    prefix = _identifier(target.stem)
+    header = kpl.export_c(opened.model, target, observations, dtype, optimize=optimize, name=prefix, class_names=names)
     _console.say(
         f"Wrote {target}: {header.constant_bytes:,} bytes of constants, {header.dense_bytes:,} with every weight. "
         "How it is compiled stands at its top."

@@ -45,7 +45,10 @@ class Int8File:
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """The 8-bit outputs for 8-bit inputs, one row for each observation."""
-        source, target = self.interpreter.get_input_details()[0]["index"], self.interpreter.get_output_details()[0]["index"]
+        source, target = (
+            self.interpreter.get_input_details()[0]["index"],
+            self.interpreter.get_output_details()[0]["index"],
+        )
         found = []
         for each in x:
             self.interpreter.set_tensor(source, each[None])

@@ -117,7 +117,14 @@ def test_every_form_of_storage(form: str, sparsity: float, tmp_path: Path, monke
 
     make = {"dense": _storage.dense}.get(form) or getattr(_storage, f"by_{form}")
     monkeypatch.setattr(_code, "stored", lambda matrix, optimize: make(matrix))
-    layers = [keras.Input((20, 8)), L.Conv1D(30, 5, activation="relu"), L.LSTM(9), L.Dense(700), L.Dense(300), L.Dense(3)]
+    layers = [
+        keras.Input((20, 8)),
+        L.Conv1D(30, 5, activation="relu"),
+        L.LSTM(9),
+        L.Dense(700),
+        L.Dense(300),
+        L.Dense(3),
+    ]
     model = randomized(keras.Sequential(layers))
     model = kpl.prune(model, sparsity) if sparsity else model
     x = inputs_of(model)
@@ -142,7 +149,12 @@ def test_long_steps(columns: tuple[int, ...], tmp_path: Path, monkeypatch: pytes
 
 
 STREAMS: dict[str, Callable[[], list[keras.layers.Layer]]] = {
-    "lstm": lambda: [L.Conv1D(5, 3, padding="causal"), L.BatchNormalization(), L.ReLU(), L.LSTM(6, return_sequences=True)],
+    "lstm": lambda: [
+        L.Conv1D(5, 3, padding="causal"),
+        L.BatchNormalization(),
+        L.ReLU(),
+        L.LSTM(6, return_sequences=True),
+    ],
     "gru": lambda: [L.GRU(6, return_sequences=True), L.BatchNormalization(), L.Dense(3, activation="softmax")],
     "gru, reset before": lambda: [
         L.GRU(6, return_sequences=True, reset_after=False, recurrent_activation="hard_sigmoid", use_bias=False)
@@ -188,7 +200,14 @@ def test_the_header_tests_itself(dtype: str, tmp_path: Path) -> None:
     model = randomized(image())
     names = ["a", 'say "b"', "c??/", "d\\n%s", "\u00e9\n*/"]
     kpl.export_c(model, tmp_path / "x-ray.h", inputs_of(model, 50), dtype, name="Net2", class_names=names)
-    command = ["gcc", *("-std=c99", "-Wall", "-Wextra", "-Werror", "-DNET2_MAIN", "-x", "c"), "x-ray.h", "-o", "x", "-lm"]
+    command = [
+        "gcc",
+        *("-std=c99", "-Wall", "-Wextra", "-Werror", "-DNET2_MAIN", "-x", "c"),
+        "x-ray.h",
+        "-o",
+        "x",
+        "-lm",
+    ]
     subprocess.run(command, check=True, cwd=tmp_path)
     result = subprocess.run([tmp_path / "x"], capture_output=True, check=True)
     lines = result.stdout.decode().splitlines()
@@ -200,10 +219,14 @@ def test_the_header_tests_itself(dtype: str, tmp_path: Path) -> None:
 
 @needs_gcc
 def test_the_header_is_declarations_without_more_and_reads_as_cpp(tmp_path: Path) -> None:
-    model = randomized(keras.Sequential([keras.Input((None, 3)), L.GRU(4, name="register"), L.Dense(2, name="1:2 \u00e9")]))
+    model = randomized(
+        keras.Sequential([keras.Input((None, 3)), L.GRU(4, name="register"), L.Dense(2, name="1:2 \u00e9")])
+    )
     kpl.export_c(model, tmp_path / "net.h")
     (tmp_path / "one.c").write_text('#define NET_IMPLEMENTATION\n#include "net.h"\n')
-    (tmp_path / "two.cpp").write_text('#include "net.h"\n#include "net.h"\nint main() { net_state s; net_reset(&s); }\n')
+    (tmp_path / "two.cpp").write_text(
+        '#include "net.h"\n#include "net.h"\nint main() { net_state s; net_reset(&s); }\n'
+    )
     flags = ["-Wall", "-Wextra", "-Werror"]
     subprocess.run(["gcc", "-std=c99", *flags, "-c", "one.c"], check=True, cwd=tmp_path)
     subprocess.run(["g++", *flags, "two.cpp", "one.o", "-lm", "-o", "two"], check=True, cwd=tmp_path)

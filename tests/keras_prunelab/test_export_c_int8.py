@@ -105,7 +105,11 @@ def lab_network() -> list[keras.layers.Layer]:
 
 
 def separable() -> list[keras.layers.Layer]:
-    layers = [keras.Input((12, 12, 1)), L.Conv2D(8, 3, strides=2, padding="same", use_bias=False), L.BatchNormalization()]
+    layers = [
+        keras.Input((12, 12, 1)),
+        L.Conv2D(8, 3, strides=2, padding="same", use_bias=False),
+        L.BatchNormalization(),
+    ]
     for _ in range(2):
         layers += [L.ReLU(), L.DepthwiseConv2D(3, padding="same", use_bias=False), L.BatchNormalization(), L.ReLU()]
         layers += [L.Conv2D(8, 1, use_bias=False), L.BatchNormalization()]

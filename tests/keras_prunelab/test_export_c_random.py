@@ -3,7 +3,6 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings

@@ -73,7 +73,7 @@ def activation_of(function: Any) -> Activation | None:
     if isinstance(function, keras.layers.Layer):
         return _of_layer(function)
     name = getattr(function, "__name__", "")
-    if getattr(keras.activations, name, None) is not function:
+    if not callable(function) or getattr(keras.activations, name, None) is not function:
         return None
     if name == "gelu":
         return Activation("gelu", _GELU, function)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ._operation import Operation, Value
+from ._value import Statement, Value
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,7 @@ class Places:
     blocks: tuple[Block, ...]
 
 
-def share(
-    operations: Sequence[Operation], inputs: Mapping[str, str], outputs: Mapping[str, str], type_: str
-) -> Places:
+def share(operations: Sequence[Statement], inputs: Mapping[str, str], outputs: Mapping[str, str], type_: str) -> Places:
     """Find out which values can be in the same memory.
 
     Args:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ._arena import Block, Places, offsets
 from ._code import Code
-from ._operation import Operation, Value
+from ._value import Statement, Value
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Body:
         self._index = 0
         self._owner = ""
 
-    def write(self, operations: Iterable[Operation]) -> None:
+    def write(self, operations: Iterable[Statement]) -> None:
         """Write all operations."""
         for self._index, operation in enumerate(operations):
             self._owner = operation.name

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._activations import Activation
-from ._operation import Value
 from ._scale import Range, Scale, fixed_point
 from ._storage import Stored, stored
+from ._value import Value
 
 C_TYPES = {
     "float32": "float",
@@ -117,7 +117,7 @@ class Code:
         if self._optimize == "speed":  # its own loops go over channels side by side
             return False
         bits = (whole != 0).astype(self.dtype)
-        return stored(bits, "size").nbytes < count * bits.itemsize
+        return bool(stored(bits, "size").nbytes < count * bits.itemsize)
 
     def scaling(self, name: str, factors: NDArray[Any], output: Scale, low: int, high: int) -> str:
         """Write how sums become 8-bit outputs; returns its initializer."""

@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from numpy.typing import NDArray
 
+from ._activations import literal
 from ._arena import Places, share
 from ._body import Body, Kept, fill, in_order, member, size_of
 from ._code import C_TYPES, Code, numbers
 from ._library import kernels, with_needed
 from ._names import comment, string
 from ._network import Network
-from ._operation import Value
 from ._scale import Range, Scale
+from ._value import Value
 
 _HEADERS = ("math.h", "stddef.h", "stdint.h", "string.h")
 
@@ -45,8 +47,8 @@ class Content:
     whole: Network | None
     step: Network | None
     class_names: tuple[str, ...]
-    test_inputs: tuple[NDArray[object], ...]
-    test_outputs: tuple[NDArray[object], ...]
+    test_inputs: tuple[NDArray[Any], ...]
+    test_outputs: tuple[NDArray[Any], ...]
     scales: Mapping[str, Scale] = field(default_factory=dict)
     internals: Mapping[str, Mapping[str, Range]] = field(default_factory=dict)
 
@@ -180,8 +182,11 @@ def _banner(content: Content, code: Code, arena: int, state: int) -> str:
             if name == operation.name or re.fullmatch(rf"{operation.name}_(kernel|recurrent\w*)", name)
         ]
         lines.append(f"    {operation.name:<24} {operation.kind:<20} {shape:<16} {', '.join(stored)}".rstrip())
-    return "/* " + "\n   ".join(lines) + "\n*/\n#ifndef NET_H\n#define NET_H\n\n" + "\n".join(
-        f"#include <{each}>" for each in _HEADERS
+    return (
+        "/* "
+        + "\n   ".join(lines)
+        + "\n*/\n#ifndef NET_H\n#define NET_H\n\n"
+        + "\n".join(f"#include <{each}>" for each in _HEADERS)
     )
 
 
@@ -189,7 +194,7 @@ def _declarations(
     content: Content, code: Code, run: _Function | None, step: _Function | None, arena: int, state: int
 ) -> str:
     type_ = "int8_t" if code.is_int8 else "float"
-    found = ["#ifdef __cplusplus\nextern \"C\" {\n#endif"]
+    found = ['#ifdef __cplusplus\nextern "C" {\n#endif']
     sizes = []
     for function, prefix in ((run, ""), (step, "STEP_")):
         if function is not None:
@@ -207,7 +212,9 @@ def _declarations(
             "extern const char *const net_class_names[NET_CLASSES];"
         )
     if run is not None:
-        members = "\n".join(f"    {each} {member(each)}[{n}];" for each, n in in_order(_at_least_one(run.lengths, code)))
+        members = "\n".join(
+            f"    {each} {member(each)}[{n}];" for each, n in in_order(_at_least_one(run.lengths, code))
+        )
         found.append(
             "/* Working memory for one call; what it holds means nothing between calls. */\n"
             f"typedef struct {{\n{members}\n}} net_arena;\n\n"
@@ -240,7 +247,7 @@ def _scales(content: Content) -> str:
     functions = []
     for name, value in (*_named(network.inputs, "input"), *_named(network.outputs, "output")):
         scale, upper = content.scales[value.name], name.upper()
-        lines.append(f"#define NET_{upper}_SCALE {scale.factor:.9g}f")
+        lines.append(f"#define NET_{upper}_SCALE {literal(scale.factor)}")
         lines.append(f"#define NET_{upper}_ZERO_POINT {scale.zero_point}")
     for name, _ in _named(network.inputs, "input"):
         upper = name.upper()
@@ -281,10 +288,10 @@ def _implementation(content: Content, code: Code, run: _Function | None, step: _
         )
         parts.append(_definition("net_run(net_arena *arena", run, type_, "arena"))
     if step is not None:
-        parts.append(
-            "typedef char net_state_is_as_stated[sizeof(net_state) == NET_STATE_BYTES ? 1 : -1];"
+        parts.append("typedef char net_state_is_as_stated[sizeof(net_state) == NET_STATE_BYTES ? 1 : -1];")
+        fills = "\n".join(
+            f"    {fill(f'state->{each.name}', each.type, each.count, each.initial)}" for each in step.kept
         )
-        fills = "\n".join(f"    {fill(f'state->{each.name}', each.type, each.count, each.initial)}" for each in step.kept)
         parts.append(f"void net_reset(net_state *state)\n{{\n{fills}\n}}")
         parts.append(_definition("net_step(net_state *state", step, type_, "state"))
     parts.append("#endif /* NET_IMPLEMENTATION */")

@@ -6,15 +6,20 @@ import re
 
 from keras_prunelab._errors import InvalidModelError
 
-_KEYWORDS = frozenset(
-    "auto break case char const continue default do double else enum extern float for goto if inline int long register "
-    "restrict return short signed sizeof static struct switch typedef union unsigned void volatile while "
-    # of C++, for those who read the header there
-    "bool catch class delete false friend namespace new operator private protected public template this throw true try "
-    "using virtual "
-    # that the functions of a network use
-    "arena state input output step memcpy memset memmove expf tanhf erff logf fabsf main add_product".split()
+_OF_C = (
+    *("auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum", "extern"),
+    *("float", "for", "goto", "if", "inline", "int", "long", "register", "restrict", "return", "short", "signed"),
+    *("sizeof", "static", "struct", "switch", "typedef", "union", "unsigned", "void", "volatile", "while"),
 )
+_OF_CPP = (  # for those who read the header there
+    *("bool", "catch", "class", "delete", "false", "friend", "namespace", "new", "operator", "private", "protected"),
+    *("public", "template", "this", "throw", "true", "try", "using", "virtual"),
+)
+_USED = (  # by the functions of a network
+    *("arena", "state", "input", "output", "step", "memcpy", "memset", "memmove", "main", "add_product"),
+    *("expf", "expm1f", "tanhf", "erff", "log1pf", "fabsf", "floorf", "stream", "largest", "difference"),
+)
+_KEYWORDS = frozenset((*_OF_C, *_OF_CPP, *_USED))
 
 
 class Names:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from ._operation import NotStreamableError, Operation, Value
+from ._operation import NotStreamableError, Operation
+from ._value import Value
 from .operations._linear import Convolution
 from .operations._recurrent import Recurrent
 
@@ -59,4 +60,3 @@ def of_one_step(network: Network) -> Network:
 def _keeps(operation: Operation) -> bool:
     is_causal = isinstance(operation, Convolution) and operation.is_causal and operation.window.sight > 1
     return operation.is_step and (is_causal or isinstance(operation, Recurrent))
-

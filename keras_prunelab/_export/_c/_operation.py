@@ -1,49 +1,19 @@
-"""What a network is made of: values, and the operations between them."""
+"""What a network is made of: operations between values."""
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from numpy.typing import NDArray
 
+from ._body import Body
 from ._scale import Range, Scale, scale_of
-
-if TYPE_CHECKING:
-    from ._body import Body
+from ._value import Value
 
 Array = NDArray[Any]
-
-
-@dataclass(frozen=True, eq=False)
-class Value:
-    """What one operation hands to others, for one observation.
-
-    Attributes:
-        name: an identifier of C that no other value has.
-        shape: its lengths; None is one that the model leaves free.
-    """
-
-    name: str
-    shape: tuple[int | None, ...]
-
-    @property
-    def size(self) -> int:
-        """How many numbers it has."""
-        return math.prod(length or 0 for length in self.shape)
-
-    @property
-    def channels(self) -> int:
-        """The length of its last axis."""
-        return (self.shape or (1,))[-1] or 0
-
-    @property
-    def positions(self) -> int:
-        """How many places have channels."""
-        return self.size // self.channels
 
 
 class NotStreamableError(Exception):

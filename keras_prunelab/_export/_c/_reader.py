@@ -15,7 +15,8 @@ from keras_prunelab._errors import InvalidModelError
 from ._activations import activation_of, is_linear
 from ._names import Names
 from ._network import Network
-from ._operation import Array, Operation, Value
+from ._operation import Array, Operation
+from ._value import Value
 from .operations._elementwise import Elementwise, Softmax
 from .operations._shape import Copy
 

@@ -32,7 +32,7 @@ def simplified(network: Network, *, is_int8: bool) -> Network:
             joined = _joined(source, operation, is_int8=is_int8)
             if joined is not None:
                 del operations[source.output.name]
-                operation = joined  # noqa: PLW2901 # what the operation has become
+                operation = joined
         operations[operation.output.name] = operation
     return Network(tuple(operations.values()), network.inputs, network.outputs)
 

@@ -61,35 +61,39 @@ def stored(matrix: NDArray[Any], optimize: str) -> Stored:
 
 def dense(matrix: NDArray[Any]) -> Stored:
     """All values, column by column."""
-    return Stored("dense", *matrix.shape, np.ascontiguousarray(matrix.T).reshape(-1), None, None, _kept(matrix))
+    rows, columns = matrix.shape
+    return Stored("dense", rows, columns, np.ascontiguousarray(matrix.T).reshape(-1), None, None, _kept(matrix))
 
 
 def by_mask(matrix: NDArray[Any]) -> Stored:
     """One bit for each place, each row in bytes of its own, and the values that are not zero."""
+    rows, columns = matrix.shape
     bits = np.packbits(matrix != 0, axis=1, bitorder="little").reshape(-1)
-    return Stored("mask", *matrix.shape, matrix[matrix != 0], bits, None, _kept(matrix))
+    return Stored("mask", rows, columns, matrix[matrix != 0], bits, None, _kept(matrix))
 
 
 def by_columns(matrix: NDArray[Any]) -> Stored:
     """The values that are not zero and their columns, row by row."""
-    rows, columns = np.nonzero(matrix)
-    counts = _smallest(np.bincount(rows, minlength=len(matrix)))
-    places = columns.astype(np.uint8 if matrix.shape[1] <= 256 else np.uint16)
-    return Stored("columns", *matrix.shape, matrix[rows, columns], places, counts, len(rows))
+    rows, columns = matrix.shape
+    down, across = np.nonzero(matrix)
+    counts = _smallest(np.bincount(down, minlength=rows))
+    places = across.astype(np.uint8 if columns <= 256 else np.uint16)
+    return Stored("columns", rows, columns, matrix[down, across], places, counts, len(down))
 
 
 def by_steps(matrix: NDArray[Any]) -> Stored:
     """The values that are not zero and the steps between their columns, row by row; long steps by way of a zero."""
-    rows, columns = np.nonzero(matrix)
-    is_first = np.append(True, rows[1:] != rows[:-1])[: len(rows)]
-    steps = columns - np.where(is_first, 0, np.append(0, columns[:-1])[: len(rows)])
+    rows, columns = matrix.shape
+    down, across = np.nonzero(matrix)
+    is_first = np.append(True, down[1:] != down[:-1])[: len(down)]
+    steps = across - np.where(is_first, 0, np.append(0, across[:-1])[: len(down)])
     ways = np.maximum(steps - 1, 0) // LONGEST_STEP  # how many zeros lie on the way
     last = np.cumsum(ways + 1) - 1
-    values = np.zeros(len(rows) + ways.sum(), matrix.dtype)
+    values = np.zeros(len(down) + ways.sum(), matrix.dtype)
     places = np.full(values.size, LONGEST_STEP, np.uint8)
-    values[last], places[last] = matrix[rows, columns], steps - LONGEST_STEP * ways
-    counts = np.bincount(rows, weights=ways + 1, minlength=len(matrix)).astype(np.int64)
-    return Stored("steps", *matrix.shape, values, places, _smallest(counts), len(rows))
+    values[last], places[last] = matrix[down, across], steps - LONGEST_STEP * ways
+    counts = np.bincount(down, weights=ways + 1, minlength=rows).astype(np.int64)
+    return Stored("steps", rows, columns, values, places, _smallest(counts), len(down))
 
 
 def _smallest(counts: NDArray[Any]) -> NDArray[Any]:

@@ -8,8 +8,8 @@ import keras
 
 from keras_prunelab._channels._graph import Call
 from keras_prunelab._export._c._activations import activation_of, is_linear
-from keras_prunelab._export._c._operation import Value
 from keras_prunelab._export._c._reader import Reader, UnsupportedError, reads
+from keras_prunelab._export._c._value import Value
 from keras_prunelab._export._c.operations._elementwise import Elementwise, Softmax
 
 L = keras.layers

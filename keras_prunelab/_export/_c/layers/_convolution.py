@@ -8,8 +8,9 @@ import keras
 import numpy as np
 
 from keras_prunelab._channels._graph import Call
-from keras_prunelab._export._c._operation import Array, Value
+from keras_prunelab._export._c._operation import Array
 from keras_prunelab._export._c._reader import Reader, UnsupportedError, numbers_of, reads
+from keras_prunelab._export._c._value import Value
 from keras_prunelab._export._c.operations._linear import Convolution, Depthwise
 from keras_prunelab._export._c.operations._window import Window, padding_of
 
@@ -34,7 +35,7 @@ def convolution(reader: Reader, call: Call, layer: Any) -> Value:
         Convolution,
         call,
         (source,),
-        _shape(call, source, window, outputs),
+        _shape(source, window, outputs),
         weights=weights.reshape(outputs, -1),
         bias=_offset(bias, outputs),
         window=window,
@@ -61,20 +62,18 @@ def separable(reader: Reader, call: Call, layer: Any) -> Value:
     window = window_of(layer, middle, (1,) * layer.rank, (1,) * layer.rank, (1,) * layer.rank)
     outputs = points.shape[-1]
     weights = np.ascontiguousarray(points.reshape(-1, outputs).T)
-    shape = _shape(call, middle, window, outputs)
+    shape = _shape(middle, window, outputs)
     found = reader.add(
         Convolution, call, (middle,), shape, weights=weights, bias=_offset(bias, outputs), window=window, is_causal=True
     )
     return reader.activated(call, found, layer.activation)
 
 
-def _depthwise(
-    reader: Reader, call: Call, source: Value, kernel: Array, bias: list[Array], **names: Any
-) -> Value:
+def _depthwise(reader: Reader, call: Call, source: Value, kernel: Array, bias: list[Array], **names: Any) -> Value:
     layer = call.layer
     window = window_of(layer, source, layer.kernel_size, layer.strides, layer.dilation_rate)
     outputs = kernel.shape[-2] * kernel.shape[-1]
-    shape = _shape(call, source, window, outputs)
+    shape = _shape(source, window, outputs)
     weights = np.ascontiguousarray(kernel.reshape(-1, outputs).T)
     fields = {"weights": weights, "bias": _offset(bias, outputs), "window": window, "is_causal": _is_causal(layer)}
     return reader.add(Depthwise, call, (source,), shape, **fields, **names)
@@ -101,23 +100,22 @@ def window_of(layer: Any, source: Value, size: Any, strides: Any, dilation: Any)
     return Window(
         image=(image[0], image[1]),
         channels=channels or 0,
-        size=tuple(size),  # type: ignore[arg-type] # two numbers
-        strides=tuple(strides),  # type: ignore[arg-type]
-        dilation=tuple(dilation),  # type: ignore[arg-type]
+        size=tuple(size),
+        strides=tuple(strides),
+        dilation=tuple(dilation),
         before=(above, left),
         output=(rows, columns),
     )
 
 
-def _shape(call: Call, source: Value, window: Window, outputs: int) -> tuple[int | None, ...]:
-    del call
+def _shape(source: Value, window: Window, outputs: int) -> tuple[int | None, ...]:
     return (*window.output, outputs) if len(source.shape) == 3 else (window.output[1], outputs)
 
 
 def _is_causal(layer: Any) -> bool:
     """Whether a layer sees one step after the other: causal, or one step at a time."""
     is_point = layer.kernel_size == (1,)
-    return layer.strides == (1,) and (layer.padding == "causal" or is_point)
+    return bool(layer.strides == (1,) and (layer.padding == "causal" or is_point))
 
 
 def _offset(bias: list[Array], outputs: int) -> Array:

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 
 from keras_prunelab._channels._graph import Call
-from keras_prunelab._export._c._operation import Value
 from keras_prunelab._export._c._reader import Reader, UnsupportedError, numbers_of, reads
+from keras_prunelab._export._c._value import Value
 from keras_prunelab._export._c.operations._linear import Linear
 
 L = keras.layers

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 
 from keras_prunelab._channels._graph import Call, Tensor
-from keras_prunelab._export._c._operation import Value
 from keras_prunelab._export._c._reader import Reader, UnsupportedError, reads
+from keras_prunelab._export._c._value import Value
 from keras_prunelab._export._c.operations._arithmetic import Arithmetic
 from keras_prunelab._export._c.operations._shape import Concatenate
 

@@ -8,8 +8,9 @@ import keras
 import numpy as np
 
 from keras_prunelab._channels._graph import Call
-from keras_prunelab._export._c._operation import Array, Value
+from keras_prunelab._export._c._operation import Array
 from keras_prunelab._export._c._reader import Reader, UnsupportedError, numbers_of, reads
+from keras_prunelab._export._c._value import Value
 from keras_prunelab._export._c.operations._linear import Scaling
 from keras_prunelab._export._c.operations._window import Window
 

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 
 from keras_prunelab._channels._graph import Call
-from keras_prunelab._export._c._operation import Value
 from keras_prunelab._export._c._reader import Reader, UnsupportedError, reads
+from keras_prunelab._export._c._value import Value
 from keras_prunelab._export._c.operations._pooling import Mean, Pooling
 from keras_prunelab._export._c.operations._window import Window
 

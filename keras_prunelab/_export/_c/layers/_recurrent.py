@@ -9,10 +9,10 @@ import numpy as np
 
 from keras_prunelab._channels._graph import Call
 from keras_prunelab._export._c._activations import Activation, activation_of, is_linear
-from keras_prunelab._export._c._operation import Value
 from keras_prunelab._export._c._reader import Reader, UnsupportedError, numbers_of, reads
+from keras_prunelab._export._c._value import Value
 from keras_prunelab._export._c.operations._arithmetic import Arithmetic
-from keras_prunelab._export._c.operations._recurrent import GRU, LSTM, SimpleRNN
+from keras_prunelab._export._c.operations._recurrent import GRU, LSTM, Recurrent, SimpleRNN
 from keras_prunelab._export._c.operations._shape import Concatenate
 
 L = keras.layers
@@ -60,7 +60,8 @@ def _directed(reader: Reader, call: Call, layer: Any, turns_back: bool = False, 
         "goes_backwards": layer.go_backwards,
         "turns_back": turns_back,
     }
-    kind = {L.LSTM: LSTM, L.GRU: GRU, L.SimpleRNN: SimpleRNN}[type(layer)]
+    kinds: dict[type, type[Recurrent]] = {L.LSTM: LSTM, L.GRU: GRU, L.SimpleRNN: SimpleRNN}
+    kind = kinds[type(layer)]
     if kind is GRU:
         fields["resets_after"] = layer.reset_after
         both = layer.reset_after and bool(bias)

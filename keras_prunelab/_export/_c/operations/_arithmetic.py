@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from keras_prunelab._export._c._operation import Array, Operation, Value, whole_sequence
+from keras_prunelab._export._c._body import Body
+from keras_prunelab._export._c._operation import Array, Operation, whole_sequence
 from keras_prunelab._export._c._scale import fixed_point
-
-if TYPE_CHECKING:
-    from keras_prunelab._export._c._body import Body
+from keras_prunelab._export._c._value import Value
 
 _FUNCTIONS = {"add": np.add, "subtract": np.subtract, "multiply_values": np.multiply}
 

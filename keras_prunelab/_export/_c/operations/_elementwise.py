@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from keras_prunelab._export._c._activations import Activation
+from keras_prunelab._export._c._body import Body
 from keras_prunelab._export._c._operation import Array, Operation
 from keras_prunelab._export._c._scale import EVERY, PROBABILITY, SIGNED, Range, Scale, scale_of
-
-if TYPE_CHECKING:
-    from keras_prunelab._export._c._body import Body
 
 _FIXED = {"sigmoid": PROBABILITY, "tanh": SIGNED}
 
@@ -45,6 +43,7 @@ class Elementwise(Operation):
 
     def scale(self, found: Range, inputs: Sequence[Scale]) -> Scale:
         """See `Operation.scale`."""
+        del inputs
         return _FIXED.get(self.activation.name) or scale_of(found)
 
 

@@ -6,18 +6,16 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_prunelab._export._c._operation import Array, Operation, Value, whole_sequence
+from keras_prunelab._export._c._body import Body
+from keras_prunelab._export._c._code import Code
+from keras_prunelab._export._c._operation import Array, Operation, whole_sequence
 from keras_prunelab._export._c._scale import Scale
+from keras_prunelab._export._c._value import Value
 
 from ._window import Window, patches
-
-if TYPE_CHECKING:
-    from keras_prunelab._export._c._body import Body
-    from keras_prunelab._export._c._code import Code
 
 _LARGEST = 1 << 30
 """That an 8-bit network's bias may be, so that sums stay within 32 bits."""
@@ -39,7 +37,7 @@ class Linear(Operation):
 
     def compute(self, *inputs: Array) -> Array:
         """See `Operation.compute`."""
-        return np.clip(self._product(inputs[0]) + self.bias, *self.limits)
+        return np.asarray(np.clip(self._product(inputs[0]) + self.bias, *self.limits))
 
     def emit(self, body: Body) -> None:
         """See `Operation.emit`."""
@@ -61,13 +59,13 @@ class Linear(Operation):
         code.kernel("linear")
         if not code.is_int8:
             matrix = code.matrix(self.name, self.weights)
-            bias = code.array(f"{self.name}_bias", self.bias)
-            return code.constant(f"{self.name}_layer", "linear", f"{{{matrix}, {bias}}}")
+            offset = code.array(f"{self.name}_bias", self.bias)
+            return code.constant(f"{self.name}_layer", "linear", f"{{{matrix}, {offset}}}")
         weights, bias, factors = quantized_weights(self.weights, self.bias, code.scale(self.inputs[0]))
         matrix = code.matrix(self.name, weights)
-        bias_name = code.array(f"{self.name}_bias", without_zero_point(weights, bias, code.scale(self.inputs[0])))
+        offset = code.array(f"{self.name}_bias", without_zero_point(weights, bias, code.scale(self.inputs[0])))
         scaling = self._scaling(code, factors)
-        return code.constant(f"{self.name}_layer", "linear", f"{{{matrix}, {bias_name}, {scaling}}}")
+        return code.constant(f"{self.name}_layer", "linear", f"{{{matrix}, {offset}, {scaling}}}")
 
     def _scaling(self, code: Code, factors: Array) -> str:
         """Write how sums become outputs; returns the initializer."""
@@ -85,7 +83,7 @@ def quantized_weights(weights: Array, bias: Array, scale: Scale) -> tuple[Array,
     factors = np.maximum(factors, np.abs(bias.astype(np.float64)) / (scale.factor * _LARGEST))
     factors[factors == 0] = 1.0
     found = np.clip(np.round(weights / factors[:, None]), -127, 127).astype(np.int8)
-    return found, np.round(bias / (scale.factor * factors)).astype(np.int32), scale.factor * factors
+    return found, np.round(bias / (scale.factor * factors)).astype(np.int32), np.asarray(scale.factor * factors)
 
 
 def without_zero_point(weights: Array, bias: Array, scale: Scale) -> Array:
@@ -95,7 +93,9 @@ def without_zero_point(weights: Array, bias: Array, scale: Scale) -> Array:
 
 def limits(scale: Scale, ends: tuple[float, float]) -> tuple[int, int]:
     """The 8-bit numbers between which outputs stay."""
-    low, high = (-128 if math.isinf(each) and each < 0 else 127 if math.isinf(each) else _number(each, scale) for each in ends)
+    low, high = (
+        -128 if math.isinf(each) and each < 0 else 127 if math.isinf(each) else _number(each, scale) for each in ends
+    )
     return low, high
 
 
@@ -155,9 +155,7 @@ def step_of_stream(body: Body, value: Value, window: Window) -> str:
     past = body.keep("past", body.value_type, window.sight * window.channels, zero)
     length = (window.sight - 1) * window.channels
     body.do(f"memmove({past}, {past} + {window.channels}, {length} * sizeof({body.value_type}));")
-    body.do(
-        f"memcpy({past} + {length}, {body.at(value)}, {window.channels} * sizeof({body.value_type}));"
-    )
+    body.do(f"memcpy({past} + {length}, {body.at(value)}, {window.channels} * sizeof({body.value_type}));")
     return past
 
 
@@ -194,7 +192,6 @@ class Depthwise(Convolution):
         sums = [body.scratch("sums", "int32_t", len(self.bias))] if code.is_int8 else []
         arguments = [values, code.array(f"{self.name}_bias", bias), *rest, x, *sums, body.at(self.output)]
         body.call("depthwise", f"&{place}", multiplier, *arguments)
-
 
     def _whole(self) -> Array:
         """The weights as those of a convolution, in which each output sees one channel."""

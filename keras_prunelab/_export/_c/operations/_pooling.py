@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_prunelab._export._c._operation import Array, Operation, Value, whole_sequence
+from keras_prunelab._export._c._body import Body
+from keras_prunelab._export._c._operation import Array, Operation, whole_sequence
 from keras_prunelab._export._c._scale import Range, Scale, fixed_point
+from keras_prunelab._export._c._value import Value
 
 from ._window import Window, patches
-
-if TYPE_CHECKING:
-    from keras_prunelab._export._c._body import Body
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

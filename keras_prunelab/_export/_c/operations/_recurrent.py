@@ -5,18 +5,16 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from keras_prunelab._export._c._activations import Activation
-from keras_prunelab._export._c._operation import Array, Operation, Value, whole_sequence
+from keras_prunelab._export._c._body import Body
+from keras_prunelab._export._c._operation import Array, Operation, whole_sequence
 from keras_prunelab._export._c._scale import Range
+from keras_prunelab._export._c._value import Value
 
 from . import _recurrent_int8 as int8
-
-if TYPE_CHECKING:
-    from keras_prunelab._export._c._body import Body
 
 Step = Callable[[Array], Array]
 
@@ -171,6 +169,7 @@ class GRU(Recurrent):
 
     def stepper(self, batch: int, seen: dict[str, list[Array]]) -> Step:
         """See `Recurrent.stepper`."""
+        del seen
         state = [np.zeros((batch, self.units), np.float32)]
         split = 2 * self.units
 
@@ -213,7 +212,9 @@ class GRU(Recurrent):
         parts += [code.function(self.activation), code.function(self.gate)]
         layer = code.constant(f"{self.name}_layer", kernel, f"{{{', '.join(parts)}}}")
         gates = body.scratch("gates", "float", 3 * units)
-        other = body.scratch("recurrent" if self.resets_after else "reset", "float", (3 if self.resets_after else 1) * units)
+        other = body.scratch(
+            "recurrent" if self.resets_after else "reset", "float", (3 if self.resets_after else 1) * units
+        )
         hidden = body.keep("hidden", "float", units)
         return f"net_{kernel}_step(&{layer}, {{x}}, {gates}, {other}, {hidden});", hidden
 
@@ -223,6 +224,7 @@ class SimpleRNN(Recurrent):
 
     def stepper(self, batch: int, seen: dict[str, list[Array]]) -> Step:
         """See `Recurrent.stepper`."""
+        del seen
         state = [np.zeros((batch, self.units), np.float32)]
 
         def step(x: Array) -> Array:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from keras_prunelab._export._c._activations import Activation
+from keras_prunelab._export._c._body import Body
+from keras_prunelab._export._c._code import Code
 from keras_prunelab._export._c._operation import Array
 from keras_prunelab._export._c._scale import Scale, fixed_point
 
 from ._linear import quantized_weights, without_zero_point
-
-if TYPE_CHECKING:
-    from keras_prunelab._export._c._body import Body
-    from keras_prunelab._export._c._code import Code
 
 _GATE = 4096
 """Sums of gates are in 1 / 4096: from -8 to 8 in 16 bits."""

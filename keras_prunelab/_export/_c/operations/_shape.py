@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from keras_prunelab._export._c._operation import Array, Operation, Value, whole_sequence
+from keras_prunelab._export._c._body import Body
+from keras_prunelab._export._c._operation import Array, Operation, whole_sequence
 from keras_prunelab._export._c._scale import EVERY, Range, Scale
+from keras_prunelab._export._c._value import Value
 
 from ._window import Window
-
-if TYPE_CHECKING:
-    from keras_prunelab._export._c._body import Body
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -107,7 +106,9 @@ class Pad(Operation):
         """See `Operation.compute`."""
         (rows, columns), before, output = self.window.image, self.window.before, self.window.output
         x = inputs[0].reshape(len(inputs[0]), rows or 0, columns or 0, -1)
-        after = [(out or 0) - (length or 0) - one for out, length, one in zip(output, (rows, columns), before, strict=True)]
+        after = [
+            (out or 0) - (length or 0) - one for out, length, one in zip(output, (rows, columns), before, strict=True)
+        ]
         padded = np.pad(x, [(0, 0), *zip(before, after, strict=True), (0, 0)])
         return self.shaped(padded)
 

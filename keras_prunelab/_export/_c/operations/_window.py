@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_prunelab._export._c._code import Code
 from keras_prunelab._export._c._operation import Array
 from keras_prunelab._export._c._scale import Scale
-
-if TYPE_CHECKING:
-    from keras_prunelab._export._c._code import Code
 
 _MEMBERS = (
     *("rows", "columns", "channels", "window_rows", "window_columns", "row_stride", "column_stride"),
@@ -68,9 +65,7 @@ class Window:
         return code.constant(name, "window", f"{{\n{lines}}}")
 
 
-def padding_of(
-    padding: str, length: int | None, size: int, stride: int, dilation: int
-) -> tuple[int, int | None]:
+def padding_of(padding: str, length: int | None, size: int, stride: int, dilation: int) -> tuple[int, int | None]:
     """How many places of padding are before an axis, and how often a window stands on it."""
     sight = (size - 1) * dilation + 1
     if padding == "causal":
@@ -87,9 +82,7 @@ def patches(window: Window, x: Array, outside: float = 0.0) -> Array:
     """What a window sees: batch x rows x columns x places x channels."""
     rows, columns = window.image[0] or 1, window.image[1] or 0
     image = x.reshape(len(x), rows, columns or x.size // len(x) // window.channels, window.channels)
-    outputs = [
-        each if each is not None else -(-image.shape[2] // window.strides[1]) for each in window.output
-    ]
+    outputs = [each if each is not None else -(-image.shape[2] // window.strides[1]) for each in window.output]
     where = [
         np.arange(count)[:, None] * stride - before + np.arange(size) * dilation
         for count, stride, before, size, dilation in zip(
