@@ -337,3 +337,46 @@ def test_masks_of_steps_are_refused(tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((5, 3)), L.Masking(), L.LSTM(2)])
     with pytest.raises(kpl.InvalidModelError, match="Masking"):
         kpl.export_c(model, tmp_path / "net.h")
+
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "c.md"
+MEX = """
+#include <stddef.h>
+typedef struct mxArray mxArray;
+enum { mxSINGLE_CLASS, mxREAL };
+int mxIsSingle(const mxArray *array);
+size_t mxGetNumberOfElements(const mxArray *array);
+void mexErrMsgIdAndTxt(const char *id, const char *text, ...);
+mxArray *mxCreateNumericMatrix(size_t rows, size_t columns, int type, int flag);
+void *mxGetData(const mxArray *array);
+"""
+
+
+@needs_gcc
+def test_the_blocks_of_c_on_the_page_compile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    python, *blocks = re.findall(r"^```(?:python|c)\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    exec(compile(python, str(PAGE), "exec"), {})  # noqa: S102 # our own documentation
+    (tmp_path / "mex.h").write_text(MEX)
+    assert len(blocks) == 4
+    for index, block in enumerate(blocks):
+        (tmp_path / f"{index}.c").write_text(block)
+        command = ["gcc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-I.", f"{index}.c", "-lm", "-o", str(index)]
+        subprocess.run(command if "int main" in block else [*command, "-c"], check=True)
+
+
+def test_the_page_names_every_layer() -> None:
+    from keras_prunelab._export._c import _export  # registers them
+    from keras_prunelab._export._c._reader import _READ
+
+    text = PAGE.read_text(encoding="utf-8")
+    known = "Dropout SpatialDropout1D SpatialDropout2D GaussianDropout GaussianNoise AlphaDropout Identity".split()
+    missing = [
+        kind.__name__
+        for kind in _READ
+        if f"`{re.sub('[12]D$', '', kind.__name__) if 'Pooling' in kind.__name__ else kind.__name__}`" not in text
+        and kind.__name__ not in (*known, "ActivityRegularization")
+    ]
+    assert _export.export_c is kpl.export_c
+    assert missing == []

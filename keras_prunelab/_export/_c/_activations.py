@@ -58,7 +58,6 @@ _EXPRESSIONS = {
 _BOUNDED = ("hard_sigmoid", "hard_tanh", "sigmoid", "softsign", "tanh")
 _LIMITS = {"relu": (0.0, np.inf), "relu6": (0.0, 6.0)}
 _GELU = "0.5f * x * (1 + erff(0.707106781f * x))"
-_GELU_BY_TANH = "0.5f * x * (1 + tanhf(0.797884561f * (x + 0.044715f * x * x * x)))"
 
 
 def activation_of(function: Any) -> Activation | None:
@@ -73,13 +72,14 @@ def activation_of(function: Any) -> Activation | None:
     if isinstance(function, keras.layers.Layer):
         return _of_layer(function)
     name = getattr(function, "__name__", "")
-    if not callable(function) or getattr(keras.activations, name, None) is not function:
+    known: Any = getattr(keras.activations, name, None)
+    if known is not function:
         return None
     if name == "gelu":
-        return Activation("gelu", _GELU, function)
+        return Activation("gelu", _GELU, known)
     if name not in _EXPRESSIONS:
         return None
-    return Activation(name, _EXPRESSIONS[name], function, name in _BOUNDED, _LIMITS.get(name))
+    return Activation(name, _EXPRESSIONS[name], known, name in _BOUNDED, _LIMITS.get(name))
 
 
 def is_linear(function: Any) -> bool:
@@ -119,8 +119,3 @@ def _unreachable() -> Activation:
 def literal(value: float) -> str:
     """A number as a float of C."""
     return f"{np.float32(value)!s}f"
-
-
-def by_tanh() -> Activation:
-    """The approximation of GELU."""
-    return Activation("gelu_by_tanh", _GELU_BY_TANH, lambda x: keras.activations.gelu(x, approximate=True))

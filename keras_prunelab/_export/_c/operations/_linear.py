@@ -88,7 +88,7 @@ def quantized_weights(weights: Array, bias: Array, scale: Scale) -> tuple[Array,
 
 def without_zero_point(weights: Array, bias: Array, scale: Scale) -> Array:
     """The bias with which weights can be multiplied by 8-bit inputs as they are."""
-    return (bias - scale.zero_point * weights.astype(np.int64).sum(axis=1)).astype(np.int32)
+    return np.asarray(bias - scale.zero_point * weights.astype(np.int64).sum(axis=1)).astype(np.int32)
 
 
 def limits(scale: Scale, ends: tuple[float, float]) -> tuple[int, int]:
