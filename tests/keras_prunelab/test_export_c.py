@@ -232,6 +232,25 @@ def test_the_header_is_declarations_without_more_and_reads_as_cpp(tmp_path: Path
     subprocess.run(["g++", *flags, "two.cpp", "one.o", "-lm", "-o", "two"], check=True, cwd=tmp_path)
 
 
+@needs_gcc
+def test_names_that_look_like_those_of_other_layers(tmp_path: Path) -> None:
+    inputs = keras.Input((6, 4), name="net_run")
+    x = L.Conv1D(4, 2, padding="causal", name="conv")(inputs)
+    x = L.Conv1D(4, 3, padding="causal", name="conv_step")(x)
+    x = L.LSTM(4, return_sequences=True, name="a")(x)
+    x = L.Dense(4, name="a_kernel")(x)
+    x = L.Dense(4, name="net_dense")(L.Add(name="sum")([x, L.Dense(4, name="a_hidden")(x)]))
+    model = randomized(keras.Model(inputs, L.Dense(2, name="conv_patch")(x)))
+    for dtype, name, largest in (("float32", "net", 1e-5), ("int8", "a", 0.5)):  # of a range of 15
+        data = inputs_of(model, 50)[0]
+        kpl.export_c(model, tmp_path / "x.h", data, dtype, name=name, class_names=["net_", "NET_X"] * 6)
+        flags = ["-std=c99", "-Wall", "-Wextra", "-Werror", f"-D{name.upper()}_MAIN"]
+        subprocess.run(["gcc", *flags, "-x", "c", "x.h", "-o", "x", "-lm"], check=True, cwd=tmp_path)
+        lines = subprocess.run([tmp_path / "x"], capture_output=True, check=True).stdout.decode().splitlines()
+        assert float(lines[0].split()[-1]) < largest
+        assert [line.split()[0] for line in lines[1:3]] == ["net_", "NET_X"]
+
+
 def test_only_what_is_used_is_there(tmp_path: Path) -> None:
     kpl.export_c(keras.Sequential([keras.Input((3,)), L.Dense(2, activation="relu")]), tmp_path / "net.h")
     text = (tmp_path / "net.h").read_text(encoding="ascii")
@@ -371,12 +390,13 @@ def test_the_page_names_every_layer() -> None:
     from keras_prunelab._export._c._reader import _READ
 
     text = PAGE.read_text(encoding="utf-8")
-    known = "Dropout SpatialDropout1D SpatialDropout2D GaussianDropout GaussianNoise AlphaDropout Identity".split()
+    known = [cls.__name__ for cls in (L.Dropout, L.SpatialDropout1D, L.SpatialDropout2D, L.AlphaDropout, L.Identity)]
+    known += ["GaussianDropout", "GaussianNoise", "ActivityRegularization"]
     missing = [
         kind.__name__
         for kind in _READ
         if f"`{re.sub('[12]D$', '', kind.__name__) if 'Pooling' in kind.__name__ else kind.__name__}`" not in text
-        and kind.__name__ not in (*known, "ActivityRegularization")
+        and kind.__name__ not in known
     ]
     assert _export.export_c is kpl.export_c
     assert missing == []

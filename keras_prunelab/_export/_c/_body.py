@@ -101,8 +101,7 @@ class Body:
         Args:
             owner: what has the arena, such as `"arena"`.
         """
-        used = "\n".join(self.lines)
-        blocks = [each for each in (*self._places.blocks, *self._scratch) if each.name in used]
+        blocks = [*self._places.blocks, *self._scratch]
         at, lengths = offsets(blocks)
         lines = []
         for block in blocks:

@@ -29,7 +29,7 @@ from .operations._recurrent import Recurrent, SimpleRNN
 
 _DTYPES = ("float32", "int8")
 _GOALS = ("size", "speed")
-_BATCH = 64
+_BATCH = 16
 _TOLERANCE = 1e-4
 
 
@@ -217,6 +217,8 @@ def _flat(model: keras.Model, inputs: Any) -> list[Any]:
     if isinstance(inputs, dict) and not isinstance(getattr(model, "_inputs_struct", None), dict):
         return [inputs[tensor.name] for tensor in model.inputs]
     flat: list[Any] = keras.tree.flatten(inputs)
+    if len(flat) != len(model.inputs):
+        raise InvalidDataError(f"Model {model.name!r} has {len(model.inputs)} inputs, and the data has {len(flat)}.")
     shaped = []
     for array, tensor in zip(flat, model.inputs, strict=True):
         if array.ndim == len(tensor.shape) - 1:

@@ -17,7 +17,24 @@ _OF_CPP = (  # for those who read the header there
 )
 _USED = (  # by the functions of a network
     *("arena", "state", "input", "output", "step", "memcpy", "memset", "memmove", "main", "add_product"),
-    *("expf", "expm1f", "tanhf", "erff", "log1pf", "fabsf", "floorf", "stream", "largest", "difference"),
+    *(
+        "sum",
+        "product",
+        "expf",
+        "expm1f",
+        "tanhf",
+        "erff",
+        "log1pf",
+        "fabsf",
+        "floorf",
+        "stream",
+        "largest",
+        "difference",
+    ),
+)
+_PARTS = (
+    *("candidate", "exact", "gates", "hidden", "kernel", "memory", "past", "patch", "recurrent", "recurrent_candidate"),
+    *("recurrent_gates", "reset", "scales", "step", "sums"),
 )
 _KEYWORDS = frozenset((*_OF_C, *_OF_CPP, *_USED))
 
@@ -27,18 +44,23 @@ class Names:
 
     def __init__(self) -> None:
         """Begin with what C and the headers take."""
-        self._given = set(_KEYWORDS)
+        self._taken = set(_KEYWORDS)
 
     def new(self, text: str) -> str:
         """An identifier that looks like a text."""
         stem = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_").lower() or "layer"
-        stem = f"layer_{stem}" if stem[0].isdigit() else stem
+        stem = f"layer_{stem}" if stem[0].isdigit() or stem.startswith("net_") else stem
         found, number = stem, 1
-        while found in self._given:
+        while not self._taken.isdisjoint(_with_parts(found)):
             number += 1
             found = f"{stem}_{number}"
-        self._given.add(found)
+        self._taken.update(_with_parts(found))
         return found
+
+
+def _with_parts(name: str) -> list[str]:
+    """A name, and what the constants and the memory of its operation are called."""
+    return [name, *(f"{name}_{part}" for part in _PARTS)]
 
 
 def checked_prefix(name: object, source: str) -> str:
@@ -62,7 +84,9 @@ def string(text: str) -> str:
         character = chr(byte)
         # Octal, of three digits: hexadecimal would go on with the digits behind it. ?? begins a trigraph.
         parts.append(character if 32 <= byte < 127 and character not in '"\\?' else f"\\{byte:03o}")
-    return f'"{"".join(parts)}"'
+    text = "".join(parts)
+    # The beginnings of names in C are replaced, and this is none.
+    return '"' + text.replace("net_", "\\156et_").replace("NET_", "\\116ET_") + '"'
 
 
 def comment(text: str) -> str:

@@ -60,4 +60,4 @@ def fixed_point(factor: float) -> tuple[int, int]:
         multiplier, shift = multiplier // 2, shift + 1
     if shift < -31:
         return 0, 0
-    return multiplier, shift
+    return multiplier, min(shift, 30)
