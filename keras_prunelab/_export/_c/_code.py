@@ -81,7 +81,10 @@ class Code:
 
     def constant(self, name: str, type_: str, text: str) -> str:
         """Write a constant of a type of the kernels; returns its name in C."""
-        self.constants.setdefault(f"net_{name}", f"static const net_{type_} net_{name} = {text};")
+        line = f"static const net_{type_} net_{name} = {text};"
+        if len(line) > _WIDTH and "\n" not in line:
+            line = textwrap.fill(line, _WIDTH, subsequent_indent="    ", break_long_words=False)
+        self.constants.setdefault(f"net_{name}", line)
         return f"net_{name}"
 
     def matrix(self, name: str, matrix: NDArray[Any]) -> str:

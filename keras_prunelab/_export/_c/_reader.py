@@ -117,6 +117,10 @@ class Reader:
         outputs = tuple(self._output(value, tensor) for value, tensor in self._once(graph.outputs, inputs))
         return Network(tuple(self.operations), inputs, outputs)
 
+    def read_as(self, call: Call, layer: Any) -> Value:
+        """Add the operations of a layer in the place of the one that is called, such as the layer inside it."""
+        return _READ[type(layer)](self, call, layer)
+
     def _read(self, call: Call) -> Value:
         read = _READ.get(type(call.layer))  # a subclass may compute anything
         if read is None:

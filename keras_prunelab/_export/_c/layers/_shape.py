@@ -72,9 +72,7 @@ def zero_padding(reader: Reader, call: Call, layer: Any) -> Value:
 @reads(L.TimeDistributed)
 def time_distributed(reader: Reader, call: Call, layer: Any) -> Value:
     """A layer that treats the last axis, at each step."""
-    from keras_prunelab._export._c._reader import _READ
-
     inner = layer.layer
     if not isinstance(inner, (L.Dense, L.Activation, L.ReLU, L.LeakyReLU, L.ELU, L.Dropout)):
         raise UnsupportedError(f"{type(inner).__name__} at each step")
-    return _READ[type(inner)](reader, call, inner)
+    return reader.read_as(call, inner)

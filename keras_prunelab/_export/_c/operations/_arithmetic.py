@@ -13,6 +13,8 @@ from keras_prunelab._export._c._operation import Array, Operation, whole_sequenc
 from keras_prunelab._export._c._scale import fixed_point
 from keras_prunelab._export._c._value import Value
 
+from ._linear import limits
+
 _FUNCTIONS = {"add": np.add, "subtract": np.subtract, "multiply_values": np.multiply}
 
 
@@ -42,8 +44,6 @@ class Arithmetic(Operation):
         body.call(self.kernel, *arguments)
 
     def _scales(self, body: Body) -> str:
-        from ._linear import limits
-
         code = body.code
         one, other, output = (code.scale(value) for value in (*self.inputs, self.output))
         low, high = limits(output, self.limits)
