@@ -58,11 +58,12 @@ class Window:
         code.kernel("window")
         pairs = (self.size, self.strides, self.dilation, self.before, self.output)
         numbers = [*self.image, self.channels, *(each for pair in pairs for each in pair)]
-        parts = [f".{member} = {number}" for member, number in zip(_MEMBERS, numbers, strict=True)]
+        parts = [f".{member}~=~{number}" for member, number in zip(_MEMBERS, numbers, strict=True)]
         if scale is not None:
-            parts.append(f".zero_point = {scale.zero_point}")
+            parts.append(f".zero_point~=~{scale.zero_point}")
         lines = textwrap.fill(", ".join(parts), 116, initial_indent="    ", subsequent_indent="    ")
-        return code.constant(name, "window", f"{{\n{lines}}}")
+        whole = lines.replace("~", " ")  # lines end between members, not within them
+        return code.constant(name, "window", f"{{\n{whole}}}")
 
 
 def padding_of(padding: str, length: int | None, size: int, stride: int, dilation: int) -> tuple[int, int | None]:
