@@ -43,6 +43,11 @@ class Operation(ABC):
     is_view: ClassVar[bool] = False
     """Whether the output is the first input in another shape."""
 
+    keeps_scale: ClassVar[bool] = False
+    """Whether the same 8-bit numbers mean the same in the output as in the first input."""
+    needs_whole: ClassVar[bool] = False
+    """Whether it needs a whole sequence at once."""
+
     @abstractmethod
     def compute(self, *inputs: Array) -> Array:
         """The output for a batch of inputs, in NumPy: calibration sees it."""
@@ -62,8 +67,7 @@ class Operation(ABC):
 
     def scale(self, found: Range, inputs: Sequence[Scale]) -> Scale:
         """The scale of an 8-bit output, from the range that calibration found and the scales of the inputs."""
-        del inputs
-        return scale_of(found)
+        return inputs[0] if self.keeps_scale else scale_of(found)
 
     def at_step(self, inputs: tuple[Value, ...], timed: Sequence[bool]) -> tuple[Operation, bool]:
         """The operation for one step of a sequence, and whether its output is still one of a sequence.
@@ -73,6 +77,8 @@ class Operation(ABC):
         """
         if not any(timed):
             return replace(self, inputs=inputs), False
+        if self.needs_whole:
+            raise whole_sequence(self)
         return self.with_one_step(inputs), True
 
     def with_one_step(self, inputs: tuple[Value, ...]) -> Operation:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from keras_prunelab._export._c._body import Body
-from keras_prunelab._export._c._operation import Array, Operation, whole_sequence
-from keras_prunelab._export._c._scale import Range, Scale, fixed_point
-from keras_prunelab._export._c._value import Value
+from keras_prunelab._export._c._operation import Array, Operation
+from keras_prunelab._export._c._scale import fixed_point
 
 from ._window import Window, patches
 
@@ -27,6 +26,9 @@ class Pooling(Operation):
     window: Window
     is_mean: bool
 
+    keeps_scale: ClassVar[bool] = True
+    needs_whole: ClassVar[bool] = True
+
     def compute(self, *inputs: Array) -> Array:
         """See `Operation.compute`."""
         seen = patches(self.window, inputs[0], np.nan)
@@ -40,21 +42,12 @@ class Pooling(Operation):
         kernel = "average_pool" if self.is_mean else "max_pool"
         body.call(kernel, f"&{place}", body.at(self.inputs[0]), body.at(self.output))
 
-    def scale(self, found: Range, inputs: Sequence[Scale]) -> Scale:
-        """See `Operation.scale`: the same numbers mean the same."""
-        del found
-        return inputs[0]
-
-    def at_step(self, inputs: tuple[Value, ...], timed: Sequence[bool]) -> tuple[Operation, bool]:
-        """See `Operation.at_step`."""
-        if timed[0]:
-            raise whole_sequence(self)
-        return super().at_step(inputs, timed)
-
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Mean(Operation):
     """The mean over all positions."""
+
+    needs_whole: ClassVar[bool] = True
 
     def compute(self, *inputs: Array) -> Array:
         """See `Operation.compute`."""
@@ -69,9 +62,3 @@ class Mean(Operation):
             multiplier, shift = fixed_point(one.factor / other.factor / source.positions)
             factors = [one.zero_point, multiplier, shift, other.zero_point]
         body.call("mean", source.positions, source.channels, *factors, body.at(source), body.at(self.output))
-
-    def at_step(self, inputs: tuple[Value, ...], timed: Sequence[bool]) -> tuple[Operation, bool]:
-        """See `Operation.at_step`."""
-        if timed[0]:
-            raise whole_sequence(self)
-        return super().at_step(inputs, timed)

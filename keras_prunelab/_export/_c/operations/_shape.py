@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_prunelab._export._c._body import Body
 from keras_prunelab._export._c._operation import Array, Operation, whole_sequence
-from keras_prunelab._export._c._scale import EVERY, Range, Scale
+from keras_prunelab._export._c._scale import EVERY
 from keras_prunelab._export._c._value import Value
 
 from ._window import Window
@@ -23,6 +23,8 @@ class View(Operation):
 
     is_view: ClassVar[bool] = True
 
+    keeps_scale: ClassVar[bool] = True
+
     def compute(self, *inputs: Array) -> Array:
         """See `Operation.compute`."""
         return self.shaped(inputs[0])
@@ -32,11 +34,6 @@ class View(Operation):
         one, other = body.at(self.inputs[0]), body.at(self.output)
         if one != other:
             body.do(f"memcpy({other}, {one}, {self.output.size} * sizeof({body.value_type}));")
-
-    def scale(self, found: Range, inputs: Sequence[Scale]) -> Scale:
-        """See `Operation.scale`: the same numbers mean the same."""
-        del found
-        return inputs[0]
 
     def at_step(self, inputs: tuple[Value, ...], timed: Sequence[bool]) -> tuple[Operation, bool]:
         """See `Operation.at_step`."""
@@ -62,6 +59,9 @@ class Permute(Operation):
 
     axes: tuple[int, ...]
 
+    keeps_scale: ClassVar[bool] = True
+    needs_whole: ClassVar[bool] = True
+
     def compute(self, *inputs: Array) -> Array:
         """See `Operation.compute`."""
         return self.shaped(inputs[0].transpose(0, *(axis + 1 for axis in self.axes)))
@@ -80,17 +80,6 @@ class Permute(Operation):
         numbers = [number for pair in pairs for number in pair]
         body.call("permute", *numbers, body.at(self.inputs[0]), body.at(self.output))
 
-    def scale(self, found: Range, inputs: Sequence[Scale]) -> Scale:
-        """See `Operation.scale`: the same numbers mean the same."""
-        del found
-        return inputs[0]
-
-    def at_step(self, inputs: tuple[Value, ...], timed: Sequence[bool]) -> tuple[Operation, bool]:
-        """See `Operation.at_step`."""
-        if timed[0]:
-            raise whole_sequence(self)
-        return super().at_step(inputs, timed)
-
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Pad(Operation):
@@ -101,6 +90,9 @@ class Pad(Operation):
     """
 
     window: Window
+
+    keeps_scale: ClassVar[bool] = True
+    needs_whole: ClassVar[bool] = True
 
     def compute(self, *inputs: Array) -> Array:
         """See `Operation.compute`."""
@@ -117,17 +109,6 @@ class Pad(Operation):
         scale = body.code.scale(self.inputs[0]) if body.code.is_int8 else None
         place = self.window.constant(body.code, f"{self.name}_window", scale)
         body.call("pad", f"&{place}", body.at(self.inputs[0]), body.at(self.output))
-
-    def scale(self, found: Range, inputs: Sequence[Scale]) -> Scale:
-        """See `Operation.scale`: the same numbers mean the same."""
-        del found
-        return inputs[0]
-
-    def at_step(self, inputs: tuple[Value, ...], timed: Sequence[bool]) -> tuple[Operation, bool]:
-        """See `Operation.at_step`."""
-        if timed[0]:
-            raise whole_sequence(self)
-        return super().at_step(inputs, timed)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
