@@ -107,7 +107,7 @@ def export_c(
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     header = kpl.export_c(kpl.prune(model, 0.95), Path(folder) / "net.h")
         >>> header.forms, header.dense_bytes, header.constant_bytes < 2000
-        ({'dense': 'steps'}, 20200, True)
+        ({'dense': 'columns'}, 20200, True)
     """
     target = Path(path)
     _check_choices(target, dtype, optimize)
