@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from ._model._variables import Prunable, Prunables
     from ._prune._oneshot import prune, sparsity
     from ._prune._trajectory import Trajectory, trajectory
-    from ._report import report, save_plots
+    from ._report import export_plots, report
     from ._select._allocation import Allocation
     from ._select._conventions import Convention
     from ._select._masks import MaskSet
@@ -90,6 +90,7 @@ __all__ = [
     "complete_channels",
     "export_c",
     "export_litert",
+    "export_plots",
     "fuse",
     "latency",
     "layers",
@@ -102,7 +103,6 @@ __all__ = [
     "register_rule",
     "remove_filters",
     "report",
-    "save_plots",
     "save_sparse",
     "schedules",
     "scores",
@@ -145,7 +145,7 @@ _HOMES = {
     "register_rule": "_channels.rules._registry",
     "remove_filters": "_compaction._remove",
     "report": "_report",
-    "save_plots": "_report",
+    "export_plots": "_report",
     "save_sparse": "_export._sparse_file",
     "schedules": "schedules",
     "scores": "scores",

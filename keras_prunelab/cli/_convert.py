@@ -121,10 +121,10 @@ def _in_matlab_words(source: Path, variable: str | None) -> Network:
     """The network of a file; one of MATLAB's need not convert to Keras for this."""
     import matlab_bridge as bridge
 
-    from ._inputs import named_network, open_model
+    from ._inputs import find_named_network, open_model
 
     if source.suffix.lower() == ".mat":
-        return bridge.load_network(source, **named_network(variable))
+        return bridge.load_network(source, **find_named_network(variable))
     opened = open_model(source)
     return bridge.from_keras(opened.model, class_names=opened.class_names)
 
@@ -134,7 +134,7 @@ def _write(network: Network, target: Path) -> str:
     import matlab_bridge as bridge
 
     if target.suffix == ".onnx":
-        bridge.export_onnx(network, target)
+        bridge.export_onnx(target, network)
         return f"Wrote {target}."
-    bridge.write_matlab_code(network, target)
+    bridge.export_matlab_code(target, network)
     return f"Wrote {target}, and its weights beside it. In MATLAB: net = {target.stem}();"

@@ -122,7 +122,7 @@ def test_litert_files_end_in_tflite(tmp_path: Path) -> None:
 def test_onnx(tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     model = pruned()
-    mb.export_onnx(model, tmp_path / "model.onnx")
+    mb.export_onnx(tmp_path / "model.onnx", model)
     loaded = onnx.load(str(tmp_path / "model.onnx"))
     arrays = [onnx.numpy_helper.to_array(each) for each in loaded.graph.initializer]
     kernels = [each for each in arrays if each.dtype == np.float32 and each.ndim > 1]

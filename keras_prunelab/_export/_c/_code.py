@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ._activations import Activation
 from ._scale import Range, Scale, fixed_point
-from ._storage import Stored, stored
+from ._storage import Stored, store
 from ._value import Value
 
 C_TYPES = {
@@ -90,7 +90,7 @@ class Code:
     def matrix(self, name: str, matrix: NDArray[Any]) -> str:
         """Write a matrix of outputs x inputs in the form that is best; returns its initializer."""
         if name not in self.matrices:
-            self.matrices[name] = stored(matrix, self._optimize)
+            self.matrices[name] = store(matrix, self._optimize)
         form = self.matrices[name]
         self.kernel("matrix")
         product = self.kernel(f"add_product_{form.form}")
@@ -120,7 +120,7 @@ class Code:
         if self._optimize == "speed":  # its own loops go over channels side by side
             return False
         bits = (whole != 0).astype(self.dtype)
-        return bool(stored(bits, "size").nbytes < count * bits.itemsize)
+        return bool(store(bits, "size").nbytes < count * bits.itemsize)
 
     def scaling(self, name: str, factors: NDArray[Any], output: Scale, low: int, high: int) -> str:
         """Write how sums become 8-bit outputs; returns its initializer."""

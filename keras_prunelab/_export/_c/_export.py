@@ -14,7 +14,7 @@ import numpy as np
 from keras_prunelab._errors import InvalidDataError, InvalidModelError, NotEquivalentError, UnknownNameError
 from keras_prunelab._model._data import batches, check_ends
 from keras_prunelab._model._random_inputs import random_inputs
-from keras_prunelab._util._atomic import replacing
+from keras_prunelab._util._atomic import replace_whole
 from keras_prunelab.layers._strip import without_wrappers
 
 from . import layers as layers  # registers them
@@ -138,7 +138,7 @@ def export_c(
         quantized = tuple(scale.quantize(each) for scale, each in zip(scales, content.test_inputs, strict=True))
         content = replace(content, scales=found.scales, internals=found.internals, test_inputs=quantized)
     written = header(content)
-    with replacing(target) as temporary:
+    with replace_whole(target) as temporary:
         temporary.write_text(written.text, encoding="ascii", newline="\n")
     sizes = (written.constant_bytes, written.dense_bytes, written.arena_bytes, written.state_bytes)
     return CHeader(target, *sizes, written.forms)

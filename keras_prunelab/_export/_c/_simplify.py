@@ -29,7 +29,7 @@ def simplified(network: Network, *, is_int8: bool) -> Network:
     for operation in network.operations:
         source = operations.get(operation.inputs[0].name) if operation.inputs else None
         if source is not None and readers[source.output.name] == 1:
-            joined = _joined(source, operation, is_int8=is_int8)
+            joined = _join(source, operation, is_int8=is_int8)
             if joined is not None:
                 del operations[source.output.name]
                 operation = joined
@@ -37,10 +37,10 @@ def simplified(network: Network, *, is_int8: bool) -> Network:
     return Network(tuple(operations.values()), network.inputs, network.outputs)
 
 
-def _joined(first: Operation, second: Operation, *, is_int8: bool) -> Operation | None:
+def _join(first: Operation, second: Operation, *, is_int8: bool) -> Operation | None:
     """One operation for two; None where there is none."""
     if isinstance(first, Permute):
-        return _permuted(first, second)
+        return _permute(first, second)
     if isinstance(first, Linear) and first.limits == _NO_LIMITS and isinstance(second, Scaling):
         if len(second.factors) != len(first.bias):
             return None
@@ -58,7 +58,7 @@ def _joined(first: Operation, second: Operation, *, is_int8: bool) -> Operation 
     return None
 
 
-def _permuted(first: Permute, second: Operation) -> Operation | None:
+def _permute(first: Permute, second: Operation) -> Operation | None:
     """A dense layer of all values takes them in any order."""
     if isinstance(second, View):
         return replace(first, output=second.output, kind=f"{first.kind}, {second.kind}")

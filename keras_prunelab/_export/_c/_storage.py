@@ -43,7 +43,7 @@ class Stored:
         return self.values.nbytes + sum(part.nbytes for part in (self.places, self.counts) if part is not None)
 
 
-def stored(matrix: NDArray[Any], optimize: str) -> Stored:
+def store(matrix: NDArray[Any], optimize: str) -> Stored:
     """Store a matrix in the smallest form, or in the fastest.
 
     Args:

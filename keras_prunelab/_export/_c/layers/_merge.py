@@ -25,7 +25,7 @@ def arithmetic(reader: Reader, call: Call, layer: Any) -> Value:
     kernel = {L.Add: "add", L.Subtract: "subtract", L.Multiply: "multiply_values"}[type(layer)]
     first, *others = (reader.value(tensor) for tensor in call.inputs)
     for other in others:
-        first = _combined(reader, call, kernel, first, other)
+        first = _combine(reader, call, kernel, first, other)
     return first
 
 
@@ -35,7 +35,7 @@ def operation(reader: Reader, call: Call, layer: Any) -> Value:
     kernel = {"Add": "add", "Subtract": "subtract", "Multiply": "multiply_values"}[type(layer).__name__]
     one, other = (*call.args, *call.kwargs.values())
     if isinstance(one, Tensor) and isinstance(other, Tensor):
-        return _combined(reader, call, kernel, reader.value(one), reader.value(other))
+        return _combine(reader, call, kernel, reader.value(one), reader.value(other))
     if not isinstance(one, Tensor):
         if kernel == "subtract":
             raise UnsupportedError("a constant less a value")
@@ -56,7 +56,7 @@ def concatenate(reader: Reader, call: Call, layer: Any) -> Value:
     return reader.add(Concatenate, call, inputs, call.outputs[0].shape[1:], axis=axis)
 
 
-def _combined(reader: Reader, call: Call, kernel: str, first: Value, second: Value) -> Value:
+def _combine(reader: Reader, call: Call, kernel: str, first: Value, second: Value) -> Value:
     """Add an operation of two values, the second of which may be shorter."""
     if first.shape != second.shape:
         if len(first.shape) == len(second.shape) and _repeats(first, second) and kernel != "subtract":
