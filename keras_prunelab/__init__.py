@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from ._compaction._remove import remove_filters
     from ._cost._latency import latency
     from ._cost._metrics import Metrics, metrics
+    from ._export._c._export import CHeader, export_c
     from ._export._litert import export_litert
     from ._export._sparse_file import load_sparse, save_sparse
     from ._model._prunable import prunable
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Allocation",
     "AutoLevels",
+    "CHeader",
     "Choice",
     "Compaction",
     "Convention",
@@ -87,6 +89,7 @@ __all__ = [
     "compact",
     "compaction",
     "complete_channels",
+    "export_c",
     "export_litert",
     "export_plots",
     "fuse",
@@ -112,6 +115,7 @@ __all__ = [
 _HOMES = {
     "Allocation": "_select._allocation",
     "AutoLevels": "_sweep",
+    "CHeader": "_export._c._export",
     "Choice": "_sweep",
     "Compaction": "_compaction._compact",
     "Convention": "_select._conventions",
@@ -128,6 +132,7 @@ _HOMES = {
     "compact": "_compaction._compact",
     "compaction": "_compaction._compact",
     "complete_channels": "_compaction._complete",
+    "export_c": "_export._c._export",
     "export_litert": "_export._litert",
     "export_plots": "_report",
     "fuse": "_compaction._fuse",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,8 @@ from . import _console
 
 if TYPE_CHECKING:
     from matlab_bridge import Network
+
+    from ._inputs import OpenedModel
 
 EXAMPLES = """\
 Examples:
@@ -22,9 +25,11 @@ Examples:
     prunelab convert pruned.keras buildNet.m
 
     prunelab convert pruned.keras net.onnx
+
+    prunelab convert trainedNet.mat net.h --dtype int8 --data validation.mat
 """
 
-_ENDINGS = (".keras", ".m", ".onnx")
+_ENDINGS = (".keras", ".m", ".onnx", ".h")
 
 
 def command(
@@ -33,12 +38,27 @@ def command(
         Path,
         typer.Argument(
             metavar="OUT",
-            help="The file to write: .keras; .m, MATLAB code that builds the network; or .onnx.",
+            help="The file to write: .keras; .m, MATLAB code that builds the network; .onnx; or .h, a header of C99.",
         ),
     ],
     network: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="The variable that holds the network, where there are several."),
+    ] = None,
+    dtype: Annotated[
+        str, typer.Option(metavar="TYPE", help="Of the numbers of a .h: float32; or int8, which needs --data.")
+    ] = "float32",
+    optimize: Annotated[
+        str, typer.Option(metavar="GOAL", help="How the weights of a .h are stored: for size or for speed.")
+    ] = "size",
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DATA", help="Observations that an int8 .h is calibrated on; the first is its test vector."
+        ),
+    ] = None,
+    inputs: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The variable of DATA that holds the observations.")
     ] = None,
 ) -> None:
     """Convert a network between MATLAB and Keras; beside OUT go class names (.keras) or weights (.m)."""
@@ -51,11 +71,14 @@ def command(
     kind = target.suffix
     if source.suffix.lower() not in (".mat", *ENDINGS) or kind not in _ENDINGS or kind == source.suffix.lower():
         raise InvalidModelError(
-            "convert reads a .mat, a .keras or an .h5 file, and writes another: a .keras, a .m or a .onnx file. "
+            "convert reads a .mat, a .keras or an .h5 file, and writes another: a .keras, a .m, a .onnx or a .h file. "
             f"It got {source.name} and {target.name}."
         )
     check_target(target, _ENDINGS)
-    check_sources([source], [target])
+    check_sources([source, data], [target])
+    if kind == ".h":
+        _write_header(open_model(source, network), target, dtype, optimize, data, inputs)
+        return
     if kind == ".keras":
         opened = open_model(source, network)
         make_folder(target.parent)
@@ -65,6 +88,33 @@ def command(
     described = _in_matlab_words(source, network)
     make_folder(target.parent)
     _console.say(_write(described, target))
+
+
+def _write_header(
+    opened: OpenedModel, target: Path, dtype: str, optimize: str, data: Path | None, inputs: str | None
+) -> None:
+    """Write C99, with the class names that the network knows."""
+    import keras_prunelab as kpl
+
+    from ._inputs import open_inputs
+    from ._outputs import make_folder
+
+    observations = None if data is None else open_inputs(opened, data, inputs).inputs
+    make_folder(target.parent)
+    is_classifier = opened.model.output_shape[-1:] == (len(opened.class_names),)
+    names = opened.class_names if is_classifier else ()
+    prefix = _identifier(target.stem)
+    header = kpl.export_c(opened.model, target, observations, dtype, optimize=optimize, name=prefix, class_names=names)
+    _console.say(
+        f"Wrote {target}: {header.constant_bytes:,} bytes of constants, {header.dense_bytes:,} with every weight. "
+        "How it is compiled stands at its top."
+    )
+
+
+def _identifier(stem: str) -> str:
+    """The name of a file as what names in C begin with."""
+    found = re.sub(r"\W+", "_", stem, flags=re.ASCII).strip("_") or "net"
+    return found if found[0].isalpha() else f"net_{found}"
 
 
 def _in_matlab_words(source: Path, variable: str | None) -> Network:

@@ -75,17 +75,27 @@ def open_data(
     """The inputs and labels for a model, in the order of its classes."""
     import matlab_bridge as bridge
 
+    data = open_inputs(opened, path, inputs, labels, image_root)
+    if data.labels is None:
+        raise bridge.DatasetNotFoundError(
+            f"{path} holds inputs but no labels, and without labels there is no accuracy. "
+            "Name the variable with --labels; one of another file is --labels FILE:NAME."
+        )
+    return data
+
+
+def open_inputs(
+    opened: OpenedModel, path: Path, inputs: str | None, labels: str | None = None, image_root: Path | None = None
+) -> Dataset:
+    """The inputs for a model, and the labels where there are any."""
+    import matlab_bridge as bridge
+
     try:
         data = bridge.load_dataset(path, inputs, labels, network=_describe(opened), image_root=image_root)
     except bridge.DatasetNotFoundError as error:
         raise bridge.DatasetNotFoundError(_in_options(str(error))) from error
     for line in data.description.splitlines():
         _console.say(f"Data: {line}")
-    if data.labels is None:
-        raise bridge.DatasetNotFoundError(
-            f"{path} holds inputs but no labels, and without labels there is no accuracy. "
-            "Name the variable with --labels; one of another file is --labels FILE:NAME."
-        )
     return data
 
 

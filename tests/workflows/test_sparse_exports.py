@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import pytest
 import keras_prunelab as kpl
 import matlab_bridge as mb
 from keras_prunelab._backend import to_litert
+from keras_prunelab.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -126,3 +128,30 @@ def test_onnx(tmp_path: Path) -> None:
     kernels = [each for each in arrays if each.dtype == np.float32 and each.ndim > 1]
     zeros = sum(int((each == 0).sum()) for each in kernels)
     assert zeros == sum(int((weight == 0).sum()) for weight in model.get_weights() if weight.ndim > 1)
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not on the PATH")
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+def test_matlab_network_to_c(
+    dtype: str, workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = ["convert", str(workspace), "out/lab-5.h", "--dtype", dtype, "--data", str(workspace)]
+    with pytest.raises(SystemExit) as end:
+        main(command)
+    assert end.value.code == 0
+    assert "bytes of constants" in capsys.readouterr().out
+    flags = ["-std=c99", "-O1", "-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined", "-DLAB_5_MAIN"]
+    subprocess.run(["gcc", *flags, "-x", "c", "out/lab-5.h", "-o", "net", "-lm"], check=True)
+    result = subprocess.run([tmp_path / "net"], capture_output=True, check=True, encoding="utf-8")
+    first, *classes = result.stdout.splitlines()
+    assert float(first.split()[-1]) < (1e-5 if dtype == "float32" else 0.1)
+    assert [line.split()[0] for line in classes] == list(mb.load_network(workspace).class_names)
+
+
+def test_an_int8_header_needs_data(workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["convert", str(workspace), str(tmp_path / "net.h"), "--dtype", "int8"])
+    assert end.value.code == 3
+    assert "needs data=" in capsys.readouterr().err
+    assert not (tmp_path / "net.h").exists()

@@ -1,0 +1,161 @@
+"""What zeros bring on a device: bytes and speed of networks in C, at 0, 50, 80, 90 and 95 %.
+
+    python benchmarks/device.py [NAME ...] [--markdown FILE]
+
+LeNet-300-100, a convolutional network as that of MathWorks' lab sheet, a keyword-spotting DS-CNN and a GRU, with random
+weights, each layer pruned by magnitude to the same share (accuracy is not the matter here). For each sparsity and type
+of numbers:
+
+- `dense`, `sparse`: bytes of constants with every matrix stored whole, and as `optimize="size"` stores them;
+- `share`: the one by the other;
+- `size`, `speed`: how many times faster than the dense network the headers of both goals are.
+
+Times are taken side by side on this machine: gcc -O3 without -march, the programs of one row in turn, the least of many
+rounds each. The dense network multiplies with the inner loop over outputs, which the compiler vectorizes. Only ratios
+mean anything. Needs gcc.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+
+import keras_prunelab as kpl
+from keras_prunelab._export._c import _code, _storage
+
+L = keras.layers
+SPARSITIES = (0.0, 0.5, 0.8, 0.9, 0.95)
+ROUNDS = 5
+
+MAIN = """
+#define _POSIX_C_SOURCE 199309L
+#define NET_IMPLEMENTATION
+#define NET_TEST
+#include "net.h"
+#include <stdio.h>
+#include <time.h>
+int main(void)
+{
+    static net_arena arena;
+    static %s output[NET_OUTPUT_SIZE];
+    double least = 1e30, spent = 0;
+    for (int round = 0; round < 3 || spent < 2e7; ++round) {
+        struct timespec start, end;
+        clock_gettime(CLOCK_MONOTONIC, &start);
+        net_run(&arena, net_test_input, output);
+        clock_gettime(CLOCK_MONOTONIC, &end);
+        const double time = (end.tv_sec - start.tv_sec) * 1e9 + (end.tv_nsec - start.tv_nsec);
+        least = time < least ? time : least;
+        spent += time;
+    }
+    printf("%%.0f\\n", least);
+    return 0;
+}
+"""
+
+
+def lenet() -> keras.Model:
+    """LeNet-300-100 for 28 x 28 images."""
+    layers = [keras.Input((784,)), L.Dense(300, activation="relu"), L.Dense(100, activation="relu")]
+    return keras.Sequential([*layers, L.Dense(10, activation="softmax")])
+
+
+def lab() -> keras.Model:
+    """Three blocks of convolution, normalization, ReLU, as in the lab sheet."""
+    layers = [keras.Input((28, 28, 1))]
+    for filters in (8, 16, 32):
+        layers += [L.Conv2D(filters, 3, padding="same"), L.BatchNormalization(), L.ReLU(), L.MaxPooling2D(2)]
+    return keras.Sequential([*layers[:-1], L.Flatten(), L.Dense(10, activation="softmax")])
+
+
+def ds_cnn() -> keras.Model:
+    """The small DS-CNN of "Hello Edge" (arXiv:1711.07128): 49 frames of 10 features, 12 words."""
+    layers = [
+        keras.Input((49, 10, 1)),
+        L.Conv2D(64, (10, 4), strides=2, padding="same"),
+        L.BatchNormalization(),
+        L.ReLU(),
+    ]
+    for _ in range(4):
+        layers += [L.DepthwiseConv2D(3, padding="same"), L.BatchNormalization(), L.ReLU()]
+        layers += [L.Conv2D(64, 1), L.BatchNormalization(), L.ReLU()]
+    return keras.Sequential([*layers, L.GlobalAveragePooling2D(), L.Dense(12, activation="softmax")])
+
+
+def gru() -> keras.Model:
+    """A GRU of 154 units on 49 frames of 10 features."""
+    return keras.Sequential([keras.Input((49, 10)), L.GRU(154), L.Dense(12, activation="softmax")])
+
+
+NETWORKS: dict[str, Callable[[], keras.Model]] = {"LeNet-300-100": lenet, "lab": lab, "DS-CNN": ds_cnn, "GRU": gru}
+
+
+def program(model: keras.Model, data: np.ndarray, dtype: str, kind: str, folder: Path) -> tuple[Path, kpl.CHeader]:
+    """The compiled network, with every matrix stored whole (`"dense"`), for `"size"` or for `"speed"`."""
+    folder.mkdir()
+    original = _code.stored
+    if kind == "dense":
+        _code.stored = lambda matrix, _: _storage.dense(matrix)
+    try:
+        optimize = "speed" if kind == "speed" else "size"
+        header = kpl.export_c(model, folder / "net.h", data, dtype, optimize=optimize)
+    finally:
+        _code.stored = original
+    (folder / "main.c").write_text(MAIN % ("float" if dtype == "float32" else "int8_t"))
+    subprocess.run(["gcc", "-std=c99", "-O3", "main.c", "-o", "main", "-lm"], check=True, cwd=folder)  # noqa: S607 # gcc is found on the PATH
+    return folder / "main", header
+
+
+def row(model: keras.Model, data: np.ndarray, dtype: str) -> tuple[int, int, float, float]:
+    """Bytes dense and sparse, and how many times faster than dense the headers for size and for speed are."""
+    with tempfile.TemporaryDirectory() as name:
+        made = {kind: program(model, data, dtype, kind, Path(name) / kind) for kind in ("dense", "size", "speed")}
+        times: dict[str, list[float]] = {kind: [] for kind in made}
+        for _ in range(ROUNDS):
+            for kind, (path, _) in made.items():
+                result = subprocess.run([path], capture_output=True, check=True, encoding="utf-8")  # noqa: S603 # ours
+                times[kind].append(float(result.stdout))
+    least = {kind: min(each) for kind, each in times.items()}
+    dense, sparse = (made[kind][1].constant_bytes for kind in ("dense", "size"))
+    return dense, sparse, least["dense"] / least["size"], least["dense"] / least["speed"]
+
+
+def main(arguments: list[str]) -> int:
+    """Measure, and print the table."""
+    parser = argparse.ArgumentParser(description="Bytes and speed of pruned networks in C.")
+    parser.add_argument("names", nargs="*", help=f"some of {', '.join(NETWORKS)}; all by default")
+    parser.add_argument("--markdown", type=Path, help="a file for the table")
+    options = parser.parse_args(arguments)
+    lines = [
+        "| network | numbers | zeros | dense | sparse | share | size | speed |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    print("\n".join(lines))
+    for name in options.names or NETWORKS:
+        keras.utils.set_random_seed(0)
+        whole = NETWORKS[name]()
+        data = np.random.default_rng(0).normal(size=(100, *whole.input_shape[1:])).astype("float32")
+        for dtype in ("float32", "int8"):
+            for sparsity in SPARSITIES:
+                model = kpl.prune(whole, sparsity, scope="layer") if sparsity else whole
+                dense, sparse, size, speed = row(model, data, dtype)
+                figures = f"{dense:,} | {sparse:,} | {sparse / dense:.3f} | {size:.2f} | {speed:.2f}"
+                lines.append(f"| {name} | {dtype} | {sparsity:.0%} | {figures} |")
+                print(lines[-1], flush=True)
+    if options.markdown:
+        options.markdown.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

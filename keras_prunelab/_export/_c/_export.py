@@ -1,0 +1,255 @@
+"""Models as headers of C99."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_prunelab._errors import InvalidDataError, InvalidModelError, NotEquivalentError, UnknownNameError
+from keras_prunelab._model._data import batches, check_ends
+from keras_prunelab._model._random_inputs import random_inputs
+from keras_prunelab._util._atomic import replace_whole
+from keras_prunelab.layers._strip import without_wrappers
+
+from . import layers as layers  # registers them
+from ._calibrate import calibrated, computed
+from ._header import Content, header
+from ._names import checked_prefix
+from ._network import Network, of_one_step
+from ._operation import Array, NotStreamableError
+from ._reader import Reader
+from ._simplify import simplified
+from .operations._recurrent import Recurrent, SimpleRNN
+
+_DTYPES = ("float32", "int8")
+_GOALS = ("size", "speed")
+_BATCH = 16
+_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class CHeader:
+    """What `export_c` wrote.
+
+    Attributes:
+        path: the header.
+        constant_bytes: of weights, their places, biases and tables, which a device keeps in flash.
+        dense_bytes: the same with every matrix stored whole.
+        arena_bytes: the working memory of one call of `net_run`; 0 where the model leaves the length of its sequences
+            free, so that there is `net_step` alone.
+        state_bytes: the memory of a stream; 0 where the network is no stream.
+        forms: for each matrix of weights, `"dense"`, `"mask"`, `"columns"` or `"steps"`.
+    """
+
+    path: Path
+    constant_bytes: int
+    dense_bytes: int
+    arena_bytes: int
+    state_bytes: int
+    forms: Mapping[str, str]
+
+
+def export_c(
+    model: keras.Model,
+    path: str | os.PathLike[str],
+    data: Any = None,
+    dtype: str = "float32",
+    *,
+    optimize: str = "size",
+    name: str | None = None,
+    class_names: Sequence[str] = (),
+) -> CHeader:
+    """Write a model as one header of C99 that allocates nothing and needs the standard library alone.
+
+    Each matrix of weights is stored whole, as a bit mask and values, as columns and values (CSR), or as 8-bit steps and
+    values, whichever is smaller, or faster. Normalizations are folded into the layer before them. The header has
+    `net_run`, from one observation to the outputs; for networks that see one step of a sequence after the other
+    (recurrent layers, causal 1-D convolutions) `net_reset` and `net_step` for any number of streams; a test vector and
+    an example `main`. How it is compiled stands at its top.
+
+    8-bit networks are as LiteRT's: weights with a scale for each output, symmetric, so that zeros stay zero; values
+    with a scale and a zero point, from `data`; sums in 32 bits, scaled by fixed-point factors
+    (https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/quantization_spec). Recurrent layers have
+    16-bit gates and memory.
+
+    Args:
+        model: a built functional or sequential model. `Pruned` wrappers are taken off.
+        path: the file to write; its ending is `.h`. Replaced only once the new one is whole.
+        data: observations, in any form that `prune` takes; the first becomes the test vector. `"int8"` needs some
+            hundred, as the device will see them; `"float32"` takes random numbers without.
+        dtype: `"float32"` or `"int8"`, of weights and values.
+        optimize: `"size"` or `"speed"`: whether each matrix is stored in the smallest form or in the fastest.
+        name: what the names in C begin with; by default that of the file.
+        class_names: of the outputs, for the `main` and for `net_class_names`; by default none.
+
+    Returns:
+        Where it is, and its sizes in bytes.
+
+    Raises:
+        InvalidModelError: the ending is another one, the name is none in C, the model is not built, a subclass, has
+            weights that are not finite, or layers that have no form in C; all of them are listed.
+        InvalidDataError: `"int8"` without data; data that is not finite, does not fit the model, or is all the same.
+        NotEquivalentError: the network would compute something else than the model.
+        UnknownNameError: another `dtype` or `optimize`.
+        FileNotFoundError: there is no such folder.
+
+    Examples:
+        >>> import keras, tempfile
+        >>> import keras_prunelab as kpl
+        >>> from pathlib import Path
+        >>> model = keras.Sequential([keras.Input((100,)), keras.layers.Dense(50)])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     header = kpl.export_c(kpl.prune(model, 0.95), Path(folder) / "net.h")
+        >>> header.forms, header.dense_bytes, header.constant_bytes < 2000
+        ({'dense': 'columns'}, 20200, True)
+    """
+    target = Path(path)
+    _check_choices(target, dtype, optimize)
+    prefix = checked_prefix(target.stem if name is None else name, "path" if name is None else "name")
+    names = _checked_names(class_names)
+    if dtype == "int8" and data is None:
+        raise InvalidDataError(
+            "dtype='int8' needs data=, some hundred observations as the device will see them: the ranges of values are "
+            "taken from them."
+        )
+    plain = without_wrappers(model)
+    network = simplified(Reader().read(plain), is_int8=dtype == "int8")
+    _check_finite(plain)
+    whole, step = _functions(network, plain)
+    if dtype == "int8":
+        _check_bounded(network, plain)
+    if names and [value.size for value in network.outputs] != [len(names)]:
+        raise InvalidModelError(
+            f"{len(names)} class names for outputs of {', '.join(str(value.size) for value in network.outputs)} values."
+        )
+    inputs = _first_observation(plain, data)
+    outputs = _outputs(plain, inputs)
+    _check_same(network, plain, inputs, outputs)
+    content = Content(prefix, model.name, dtype, optimize, whole, step, names, _only(inputs), _only(outputs))
+    if dtype == "int8":
+        found = calibrated(network, _calibration(plain, data))
+        scales = [found.scales[value.name] for value in network.inputs]
+        quantized = tuple(scale.quantize(each) for scale, each in zip(scales, content.test_inputs, strict=True))
+        content = replace(content, scales=found.scales, internals=found.internals, test_inputs=quantized)
+    written = header(content)
+    with replace_whole(target) as temporary:
+        temporary.write_text(written.text, encoding="ascii", newline="\n")
+    sizes = (written.constant_bytes, written.dense_bytes, written.arena_bytes, written.state_bytes)
+    return CHeader(target, *sizes, written.forms)
+
+
+def _check_choices(target: Path, dtype: str, optimize: str) -> None:
+    if target.suffix != ".h":
+        raise InvalidModelError(f"{os.fspath(target)} should end in .h, as headers of C do.")
+    for what, value, known in (("dtype", dtype, _DTYPES), ("optimize", optimize, _GOALS)):
+        if value not in known:
+            raise UnknownNameError(f"{what}={value!r} is unknown; it is one of {', '.join(map(repr, known))}.")
+
+
+def _checked_names(names: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(names, str) or not all(isinstance(each, str) for each in names):
+        raise InvalidModelError(f"class_names={names!r}; give texts, one for each output, such as ['cat', 'dog'].")
+    return tuple(names)
+
+
+def _check_finite(model: keras.Model) -> None:
+    for weight in model.weights:
+        if not np.all(np.isfinite(np.asarray(keras.ops.convert_to_numpy(weight), np.float64))):
+            raise InvalidModelError(
+                f"Weight {weight.path!r} of model {model.name!r} has NaN or infinite numbers. Load weights from before "
+                "they came, or train it again."
+            )
+
+
+def _check_bounded(network: Network, model: keras.Model) -> None:
+    """Make sure that 16 bits hold what recurrent layers keep."""
+    for each in network.operations:
+        if isinstance(each, Recurrent):
+            functions = [each.activation] if isinstance(each, SimpleRNN) else [each.activation, each.gate]
+            others = [function.name for function in functions if not function.is_bounded]
+            if others:
+                raise InvalidModelError(
+                    f"Layer {each.name!r} of model {model.name!r} has the activation {others[0]!r}, whose values have "
+                    "no bound; with dtype='int8' recurrent layers take tanh, sigmoid, hard_sigmoid and the like. Give "
+                    "dtype='float32'."
+                )
+
+
+def _functions(network: Network, model: keras.Model) -> tuple[Network | None, Network | None]:
+    """The network as a whole, and for one step of a stream, each where there is one."""
+    whole = None if network.has_free_lengths() else network
+    try:
+        return whole, of_one_step(network)
+    except NotStreamableError as error:
+        if whole is None:
+            raise InvalidModelError(
+                f"Model {model.name!r} leaves lengths of its inputs free, and cannot go step by step: {error}. Build "
+                "it with keras.Input of a fixed shape."
+            ) from error
+        return whole, None
+
+
+def _first_observation(model: keras.Model, data: Any) -> list[Array]:
+    if data is None:
+        inputs = random_inputs(model)
+    else:
+        check_ends(data)
+        first = next(batches(data, 1, labels=False, model=model))
+        first.require_finite()
+        inputs = first.inputs
+    return [np.asarray(each, np.float32)[:1] for each in _flat(model, inputs)]
+
+
+def _calibration(model: keras.Model, data: Any) -> Iterator[list[Array]]:
+    for batch in batches(data, _BATCH, labels=False, model=model):
+        batch.require_finite()
+        yield [np.asarray(each, np.float32) for each in _flat(model, batch.inputs)]
+
+
+def _flat(model: keras.Model, inputs: Any) -> list[Any]:
+    """The arrays of inputs, in the order of the model's."""
+    if isinstance(inputs, dict) and not isinstance(getattr(model, "_inputs_struct", None), dict):
+        return [inputs[tensor.name] for tensor in model.inputs]
+    flat: list[Any] = keras.tree.flatten(inputs)
+    if len(flat) != len(model.inputs):
+        raise InvalidDataError(f"Model {model.name!r} has {len(model.inputs)} inputs, and the data has {len(flat)}.")
+    shaped = []
+    for array, tensor in zip(flat, model.inputs, strict=True):
+        if array.ndim == len(tensor.shape) - 1:
+            shaped.append(array[..., None])
+        elif array.ndim == len(tensor.shape) + 1:
+            shaped.append(array[..., 0])
+        else:
+            shaped.append(array)
+    return shaped
+
+
+def _outputs(model: keras.Model, inputs: list[Array]) -> list[Array]:
+    struct = getattr(model, "_inputs_struct", None)  # a sequential model has none
+    given = inputs[0] if struct is None else keras.tree.pack_sequence_as(struct, inputs)
+    found = keras.tree.flatten(model(given, training=False))
+    return [np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(each, "float32"))) for each in found]
+
+
+def _check_same(network: Network, model: keras.Model, inputs: list[Array], outputs: list[Array]) -> None:
+    """Make sure that the network computes what the model does, before it is written."""
+    known = computed(network, inputs)
+    for value, wanted in zip(network.outputs, outputs, strict=True):
+        found = known[value.name]
+        largest = float(np.abs(wanted).max(initial=1e-6))
+        if found.shape != wanted.shape or not np.allclose(found, wanted, rtol=0, atol=_TOLERANCE * largest):
+            raise NotEquivalentError(
+                f"The network in C would not give the outputs of model {model.name!r}: they differ by "
+                f"{float(np.abs(found - wanted).max()) if found.shape == wanted.shape else np.inf:g}, and the largest "
+                f"is {largest:g}. Nothing was written."
+            )
+
+
+def _only(arrays: list[Array]) -> tuple[Array, ...]:
+    return tuple(each[0] for each in arrays)

@@ -1,0 +1,78 @@
+"""Layers that pass values on as they are, in another shape, or with borders."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from keras_prunelab._channels._graph import Call
+from keras_prunelab._export._c._reader import Reader, UnsupportedError, reads
+from keras_prunelab._export._c._value import Value
+from keras_prunelab._export._c.operations._shape import Pad, Permute, View
+from keras_prunelab._export._c.operations._window import Window
+
+L = keras.layers
+
+
+@reads(
+    L.Dropout,
+    L.SpatialDropout1D,
+    L.SpatialDropout2D,
+    L.GaussianDropout,
+    L.GaussianNoise,
+    L.AlphaDropout,
+    L.ActivityRegularization,
+    L.Identity,
+)
+def nothing(reader: Reader, call: Call, layer: Any) -> Value:
+    """What acts in training alone."""
+    del layer
+    return reader.value(call.inputs[0])
+
+
+@reads(L.Flatten, L.Reshape)
+def reshape(reader: Reader, call: Call, layer: Any) -> Value:
+    """The same values in another shape."""
+    (source,) = (reader.value(tensor) for tensor in call.inputs)
+    if getattr(layer, "data_format", "channels_last") != "channels_last" and len(source.shape) > 1:
+        raise UnsupportedError("its channels come first: build the model with data_format='channels_last'")
+    return reader.add(View, call, (source,), call.outputs[0].shape[1:])
+
+
+@reads(L.Permute)
+def permute(reader: Reader, call: Call, layer: Any) -> Value:
+    """Axes in another order, which a dense layer behind a flatten takes up."""
+    (source,) = (reader.value(tensor) for tensor in call.inputs)
+    if None in source.shape or len(source.shape) > 3:
+        raise UnsupportedError(f"inputs of shape {source.shape}; up to three axes of fixed lengths work")
+    axes = tuple(axis - 1 for axis in layer.dims)
+    return reader.add(Permute, call, (source,), call.outputs[0].shape[1:], axes=axes)
+
+
+@reads(L.ZeroPadding1D, L.ZeroPadding2D)
+def zero_padding(reader: Reader, call: Call, layer: Any) -> Value:
+    """Borders of zeros, which a convolution behind takes up."""
+    (source,) = (reader.value(tensor) for tensor in call.inputs)
+    if getattr(layer, "data_format", "channels_last") != "channels_last":
+        raise UnsupportedError("its channels come first: build the model with data_format='channels_last'")
+    if None in source.shape:
+        raise UnsupportedError("the length of its inputs is free: build the model with keras.Input of a fixed size")
+    shape = call.outputs[0].shape[1:]
+    *image, channels = (length or 0 for length in source.shape)
+    is_sequence = len(image) == 1
+    borders = [(0, 0), tuple(layer.padding)] if is_sequence else layer.padding
+    rows, columns = (1, *image) if is_sequence else image
+    before = (borders[0][0], borders[1][0])
+    output = (rows + sum(borders[0]), columns + sum(borders[1]))
+    window = Window((rows, columns), channels, (1, 1), (1, 1), (1, 1), before, output)
+    return reader.add(Pad, call, (source,), shape, window=window)
+
+
+@reads(L.TimeDistributed)
+def time_distributed(reader: Reader, call: Call, layer: Any) -> Value:
+    """A layer that treats the last axis, at each step."""
+    inner = layer.layer
+    if not isinstance(inner, (L.Dense, L.Activation, L.ReLU, L.LeakyReLU, L.ELU, L.Dropout)):
+        raise UnsupportedError(f"{type(inner).__name__} at each step")
+    return reader.read_as(call, inner)
