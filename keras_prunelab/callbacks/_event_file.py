@@ -1,0 +1,71 @@
+"""Numbers for TensorBoard, on any backend.
+
+TensorBoard's own package has the messages and the records of its files, and so TensorFlow is neither needed nor loaded:
+its summaries, and TensorBoard's own writer on a machine that has TensorFlow, would take seconds for that.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from keras_prunelab._errors import MissingBackendError
+
+_VERSION = "brain.Event:2"  # of the format; the first record says it
+
+
+class EventFile:
+    """A file of scalars for TensorBoard.
+
+    Args:
+        log_dir: the folder that TensorBoard is pointed at. The file is made in it by the first `write`, under a name
+            that no other has.
+
+    Raises:
+        MissingBackendError: TensorBoard is not installed.
+    """
+
+    def __init__(self, log_dir: str | os.PathLike[str]) -> None:
+        try:
+            import tensorboard.compat.proto.event_pb2  # noqa: F401  # only whether it is there
+        except ImportError as error:
+            raise MissingBackendError(
+                'log_dir= needs TensorBoard, which is not installed: pip install "keras-prunelab[tensorboard]".'
+            ) from error
+        self._log_dir = Path(log_dir)
+        self._records: Any = None
+
+    def write(self, values: Mapping[str, float], step: int) -> None:
+        """Write numbers by their names, so that TensorBoard shows them at once."""
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        if self._records is None:
+            self._records = self._open()
+            self._records.write(Event(wall_time=time.time(), file_version=_VERSION).SerializeToString())
+        summary = Summary(value=[Summary.Value(tag=name, simple_value=value) for name, value in values.items()])
+        self._records.write(Event(wall_time=time.time(), step=step, summary=summary).SerializeToString())
+        self._records.flush()
+
+    def close(self) -> None:
+        """Close the file; what is written later begins another one in the same folder."""
+        records, self._records = self._records, None
+        if records is not None:
+            records.close()
+
+    def _open(self) -> Any:
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        self._log_dir.mkdir(parents=True, exist_ok=True)
+        # TensorBoard finds files by "tfevents", and reads them in the order of their names.
+        name = f"events.out.tfevents.{int(time.time()):010d}.{platform.node()}.{os.getpid()}.{uuid4().hex}"
+        return RecordWriter((self._log_dir / name).open("xb"))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The folder: a copy writes a file of its own."""
+        return vars(self) | {"_records": None}
