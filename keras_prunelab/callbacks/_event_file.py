@@ -38,34 +38,33 @@ class EventFile:
                 'log_dir= needs TensorBoard, which is not installed: pip install "keras-prunelab[tensorboard]".'
             ) from error
         self._log_dir = Path(log_dir)
-        self._records: Any = None
+        self._path: Path | None = None
 
     def write(self, values: Mapping[str, float], step: int) -> None:
         """Write numbers by their names, so that TensorBoard shows them at once."""
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.compat.proto.summary_pb2 import Summary
-
-        if self._records is None:
-            self._records = self._open()
-            self._records.write(Event(wall_time=time.time(), file_version=_VERSION).SerializeToString())
-        summary = Summary(value=[Summary.Value(tag=name, simple_value=value) for name, value in values.items()])
-        self._records.write(Event(wall_time=time.time(), step=step, summary=summary).SerializeToString())
-        self._records.flush()
-
-    def close(self) -> None:
-        """Close the file; what is written later begins another one in the same folder."""
-        records, self._records = self._records, None
-        if records is not None:
-            records.close()
-
-    def _open(self) -> Any:
         from tensorboard.summary.writer.record_writer import RecordWriter
 
+        summary = Summary(value=[Summary.Value(tag=name, simple_value=value) for name, value in values.items()])
+        events = [Event(wall_time=time.time(), step=step, summary=summary)]
+        if self._path is None:
+            self._path = self._new_path()
+            events.insert(0, Event(wall_time=time.time(), file_version=_VERSION))
+        with self._path.open("ab") as file:  # open no longer than that: training may end at any time
+            for event in events:
+                RecordWriter(file).write(event.SerializeToString())
+
+    def end(self) -> None:
+        """Let what is written later begin another file in the same folder."""
+        self._path = None
+
+    def _new_path(self) -> Path:
         self._log_dir.mkdir(parents=True, exist_ok=True)
         # TensorBoard finds files by "tfevents", and reads them in the order of their names.
         name = f"events.out.tfevents.{int(time.time()):010d}.{platform.node()}.{os.getpid()}.{uuid4().hex}"
-        return RecordWriter((self._log_dir / name).open("xb"))
+        return self._log_dir / name
 
     def __getstate__(self) -> dict[str, Any]:
         """The folder: a copy writes a file of its own."""
-        return vars(self) | {"_records": None}
+        return vars(self) | {"_path": None}

@@ -94,7 +94,7 @@ class PruningSummary(keras.callbacks.Callback):
         """Print the table."""
         withdraw(self.model, self)
         if self._file is not None:
-            self._file.close()
+            self._file.end()
         if not self.verbose:
             return
         counts = self._counts()
