@@ -91,7 +91,7 @@ def show_progress(title: str, console: Console | None = None) -> Iterator[Advanc
 
 
 def _plain(title: str, console: Console) -> Advance:
-    def tell(done: int, total: int, text: str) -> None:
+    def tell(text: str, *_: int) -> None:
         console.print(escape(visible(text)), soft_wrap=True)
 
     return _now_and_then(title, SECONDS_BETWEEN_LINES, tell)
@@ -105,7 +105,7 @@ def _in_notebook(title: str) -> Advance:
 
     shown: list[Any] = []
 
-    def tell(done: int, total: int, text: str) -> None:
+    def tell(text: str, done: int, total: int) -> None:
         content = {"text/plain": visible(text), "text/html": progress_bar(done, total, text)}
         if shown:
             shown[0].update(content, raw=True)
@@ -115,8 +115,8 @@ def _in_notebook(title: str) -> Advance:
     return _now_and_then(title, SECONDS_BETWEEN_UPDATES, tell)
 
 
-def _now_and_then(title: str, seconds: float, tell: Callable[[int, int, str], None]) -> Advance:
-    """Call `tell` with what is done, of how much, and the words: at the end, and before it every so many seconds."""
+def _now_and_then(title: str, seconds: float, tell: Callable[[str, int, int], None]) -> Advance:
+    """Call `tell` with the words, what is done, and of how much: at the end, and before it every so many seconds."""
     begun = told = monotonic()
 
     def advance(done: int, total: int, what: str) -> None:
@@ -129,6 +129,6 @@ def _now_and_then(title: str, seconds: float, tell: Callable[[int, int, str], No
         parts = [f"{title}: {done} of {total}" + (f" ({what})" if what else ""), rate(done, taken)]
         if 0 < done < total:
             parts.append(f"{taken * (total - done) / done:.0f} s left")
-        tell(done, total, ", ".join(part for part in parts if part))
+        tell(", ".join(part for part in parts if part), done, total)
 
     return advance
