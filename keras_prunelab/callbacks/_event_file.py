@@ -12,7 +12,6 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from keras_prunelab._errors import MissingBackendError
 
@@ -62,8 +61,8 @@ class EventFile:
     def _new_path(self) -> Path:
         self._log_dir.mkdir(parents=True, exist_ok=True)
         # TensorBoard finds files by "tfevents", and reads them in the order of their names.
-        name = f"events.out.tfevents.{int(time.time()):010d}.{platform.node()}.{os.getpid()}.{uuid4().hex}"
-        return self._log_dir / name
+        seconds, rest = divmod(time.time_ns(), 10**9)
+        return self._log_dir / f"events.out.tfevents.{seconds:010d}.{rest:09d}.{platform.node()}.{os.getpid()}"
 
     def __getstate__(self) -> dict[str, Any]:
         """The folder: a copy writes a file of its own."""
