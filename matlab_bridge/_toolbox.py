@@ -8,13 +8,15 @@ from pathlib import Path
 def toolbox_path() -> Path:
     """The folder of the MATLAB functions that come with this package.
 
-    `networkToStruct`, `networkFromStruct`, `applyPrunedWeights` and `plotSweep`, for MATLAB and GNU Octave.
+    `plotSweep`, `plotBlocks`, `applyPrunedWeights`, `networkFromStruct` and `networkToStruct`, for MATLAB and GNU
+    Octave; `Contents.m` lists them for `help`. They need no Python: `prunelab toolbox DIR` copies the folder, to take
+    to another machine.
 
     Returns:
         The folder; in MATLAB, `addpath` takes it.
 
     Examples:
-        >>> sorted(file.stem for file in toolbox_path().glob("*.m"))
-        ['applyPrunedWeights', 'networkFromStruct', 'networkToStruct', 'plotSweep']
+        >>> sorted(file.stem for file in toolbox_path().glob("[a-z]*.m"))
+        ['applyPrunedWeights', 'networkFromStruct', 'networkToStruct', 'plotBlocks', 'plotSweep']
     """
     return Path(__file__).parent / "toolbox"

@@ -10,7 +10,8 @@
 | `blockStats`, `blockTable` | a row for each block of layers at the choice                          |
 | `about`                    | the convention, the dense network's accuracy, the class names, ...    |
 
-What has two names is a struct of columns, which Octave and old releases read, and a MATLAB `table`.
+What has two names is a struct of columns, which Octave and old releases read, and a MATLAB `table`, whose `Properties`
+say what it holds: `Description`, and for each column `VariableUnits` and `VariableDescriptions`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from numpy.typing import NDArray
 from matlab_bridge import matfile
 
 from ._atomic import refuse_to_overwrite
+from ._result_columns import about_columns
 
 if TYPE_CHECKING:
     from .network import Network
@@ -122,12 +124,17 @@ def save_results(
     """
     if network is not None and network.source is not None:
         refuse_to_overwrite([network.source.path], path)
-    variables: dict[str, Any] = {"sweep": columns(result.table), "sweepTable": table(result.table)}
+    variables: dict[str, Any] = {
+        "sweep": columns(result.table),
+        "sweepTable": table(result.table, f"The points of a sweep, convention {result.convention}"),
+    }
     if choice is not None:
         variables["choice"] = _choice(choice)
         variables["masks"] = _masks(result.masks(choice), network)
+        at = f"at the choice, {choice.score} with {100 * choice.sparsity:.1f} % sparsity"
         for name, frame in (("layer", result.layers(choice)), ("block", result.blocks(choice))):
-            variables |= {f"{name}Stats": columns(frame), f"{name}Table": table(frame)}
+            rule = f"; {frame.attrs['rule']}" if "rule" in frame.attrs else ""
+            variables |= {f"{name}Stats": columns(frame), f"{name}Table": table(frame, f"The {name}s {at}{rule}")}
     variables["about"] = _about(result, network)
     matfile.save(path, variables)
 
@@ -137,10 +144,20 @@ def columns(frame: pd.DataFrame) -> dict[str, Any]:
     return dict(_matlab_columns(frame))
 
 
-def table(frame: pd.DataFrame) -> pd.DataFrame:
-    """A table with MATLAB's names and types, which `matfile.save` writes as a MATLAB `table`."""
+def table(frame: pd.DataFrame, description: str = "") -> pd.DataFrame:
+    """A table with MATLAB's names and types, which `matfile.save` writes as a MATLAB `table`.
+
+    Args:
+        frame: a table of a sweep.
+        description: what it holds. It goes into `attrs`, with the units and descriptions of the columns.
+    """
     # Text stays of type object, which becomes a cell of text: releases before R2016b have no other.
-    return pd.DataFrame({name: pd.Series(values, dtype=values.dtype) for name, values in _matlab_columns(frame)})
+    found = pd.DataFrame({name: pd.Series(values, dtype=values.dtype) for name, values in _matlab_columns(frame)})
+    units, descriptions = about_columns(map(str, frame))
+    for key, texts in (("units", units), ("descriptions", descriptions)):
+        found.attrs[key] = {matlab_name(name): text for name, text in texts.items()}
+    found.attrs["description"] = description
+    return found
 
 
 def matlab_name(text: str) -> str:

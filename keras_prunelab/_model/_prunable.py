@@ -158,6 +158,12 @@ def weights_counted(
     return items
 
 
+def share_of_zeros(items: Iterable[Prunable]) -> float:
+    """How many of the weights of some variables are zero, as a share in [0, 1]."""
+    counts = [(item.zeros(), item.size) for item in items]
+    return sum(zeros for zeros, _ in counts) / sum(size for _, size in counts)
+
+
 def maskable(model: keras.Model) -> list[Prunable]:
     """Find the variables of a model that a mask can be for: the trained ones, and the means of batch normalizations.
 

@@ -12,7 +12,7 @@ from keras_prunelab._model._copy import copy_model
 from keras_prunelab._model._data import calibration_of
 from keras_prunelab._model._filters import Filters
 from keras_prunelab._model._numbers import real_number
-from keras_prunelab._model._prunable import maskable, prunable, weights_counted
+from keras_prunelab._model._prunable import maskable, prunable, share_of_zeros, weights_counted
 from keras_prunelab._select import _conventions
 from keras_prunelab._select._allocation import Scope
 from keras_prunelab._select._conventions import Convention
@@ -133,5 +133,4 @@ def sparsity(
         0.25
     """
     learnables = _conventions.get(convention).learnables
-    counted = weights_counted(model, include, exclude, learnables=learnables)
-    return sum(item.zeros() for item in counted) / sum(item.size for item in counted)
+    return share_of_zeros(weights_counted(model, include, exclude, learnables=learnables))

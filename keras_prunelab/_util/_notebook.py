@@ -21,6 +21,11 @@ def paragraph(text: str, *, strong: str = "") -> str:
     return f"<p>{start}{html.escape(visible(text))}</p>"
 
 
+def progress_bar(done: int, total: int, text: str) -> str:
+    """How far something is, as a bar and in words."""
+    return f'<div><progress value="{done}" max="{max(total, 1)}"></progress> {html.escape(visible(text))}</div>'
+
+
 def table(frame: pd.DataFrame, rows: int = 20) -> str:
     """A table: all of a short one, the first and last rows of a long one, and how many it has.
 

@@ -1,11 +1,14 @@
-"""How far something is, for a person: a bar with rate and time left on a terminal, a line now and then elsewhere."""
+"""How far something is, for a person.
+
+A bar with rate and time left on a terminal and in a notebook, a line now and then elsewhere.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from rich.console import Console
 from rich.markup import escape
@@ -28,6 +31,8 @@ Advance: TypeAlias = Callable[[int, int, str], None]
 
 SECONDS_BETWEEN_LINES = 10.0
 """How often progress is told where there is no terminal to redraw."""
+SECONDS_BETWEEN_UPDATES = 0.2
+"""How often a bar in a notebook moves: each time is a message to the browser."""
 
 
 class _Rate(ProgressColumn):
@@ -59,6 +64,9 @@ def show_progress(title: str, console: Console | None = None) -> Iterator[Advanc
         console: where to write; by default the standard output.
     """
     console = Console(highlight=False) if console is None else console
+    if console.is_jupyter:
+        yield _in_notebook(title)
+        return
     if not console.is_terminal:
         yield _plain(title, console)
         return
@@ -83,18 +91,44 @@ def show_progress(title: str, console: Console | None = None) -> Iterator[Advanc
 
 
 def _plain(title: str, console: Console) -> Advance:
+    def tell(text: str, *_: int) -> None:
+        console.print(escape(visible(text)), soft_wrap=True)
+
+    return _now_and_then(title, SECONDS_BETWEEN_LINES, tell)
+
+
+def _in_notebook(title: str) -> Advance:
+    """A bar that any notebook draws: the one of rich needs ipywidgets, and warns where they are not installed."""
+    from IPython.display import display
+
+    from ._notebook import progress_bar
+
+    shown: list[Any] = []
+
+    def tell(text: str, done: int, total: int) -> None:
+        content = {"text/plain": visible(text), "text/html": progress_bar(done, total, text)}
+        if shown:
+            shown[0].update(content, raw=True)
+        else:
+            shown.append(display(content, raw=True, display_id=True))
+
+    return _now_and_then(title, SECONDS_BETWEEN_UPDATES, tell)
+
+
+def _now_and_then(title: str, seconds: float, tell: Callable[[str, int, int], None]) -> Advance:
+    """Call `tell` with the words, what is done, and of how much: at the end, and before it every so many seconds."""
     begun = told = monotonic()
 
     def advance(done: int, total: int, what: str) -> None:
         nonlocal told
         now = monotonic()
-        if done < total and now - told < SECONDS_BETWEEN_LINES:
+        if done < total and now - told < seconds:
             return
         told = now
         taken = now - begun
         parts = [f"{title}: {done} of {total}" + (f" ({what})" if what else ""), rate(done, taken)]
         if 0 < done < total:
             parts.append(f"{taken * (total - done) / done:.0f} s left")
-        console.print(escape(visible(", ".join(part for part in parts if part))), soft_wrap=True)
+        tell(", ".join(part for part in parts if part), done, total)
 
     return advance

@@ -13,10 +13,11 @@ import keras
 from keras_prunelab._backend import stop_waiting, when_built
 from keras_prunelab._errors import PruningWarning, UnknownNameError
 from keras_prunelab._model._filters import Filters
-from keras_prunelab._model._prunable import prunable, trainable_in_fit
+from keras_prunelab._model._prunable import prunable, share_of_zeros, trainable_in_fit
 from keras_prunelab._model._variables import Prunables
 from keras_prunelab._select._masks import Masks, MaskSet
 from keras_prunelab._training._enforcement import Enforcement
+from keras_prunelab._training._epoch_logs import contribute, contributors, withdraw
 from keras_prunelab._training._optimizers import Optimizers, StepCount, optimizers_of
 from keras_prunelab._training._oversight import Oversight
 from keras_prunelab._training._record import PruningState, Record
@@ -29,6 +30,8 @@ InitialMasks: TypeAlias = "MaskSet | Literal['from_zeros'] | None"
 
 class MaskedTraining(keras.callbacks.Callback):
     """Masks that hold while `fit` trains a model; when they change is for a subclass to say.
+
+    The logs of each epoch get `"sparsity"`, the share of zeros among all weights that such callbacks have masks for.
 
     Args:
         include: only what matches one of these; see `prunable`.
@@ -75,6 +78,13 @@ class MaskedTraining(keras.callbacks.Callback):
         if self._run is not None and self._run.start is not None and self._record.loaded is None:
             _ = self.model  # on JAX this brings the state of the training back into the variables
             self._run.enforcement.set(self._run.enforcement.masks)
+
+    def add_to_logs(self, logs: dict[str, Any]) -> None:
+        """Put the sparsity in, unless a callback that counts in other weights has done so."""
+        if "sparsity" not in logs:
+            masked = [self, *(each for each in contributors(self.model) if isinstance(each, MaskedTraining))]
+            runs = [each._run for each in dict.fromkeys(masked) if each._run is not None]
+            logs["sparsity"] = share_of_zeros(item for run in runs for item in run.found)
 
     # What a subclass says ----------------------------------------------------------------------------------------
 
@@ -161,6 +171,8 @@ class MaskedTraining(keras.callbacks.Callback):
         """See that the masks hold."""
         if self._run is not None:
             self._oversee(self._run)
+            if logs is not None:  # of a loop of the user's own; those of `fit` have it already
+                self.add_to_logs(logs)
 
     def on_train_end(self, logs: Any = None) -> None:
         """Take the masks out of the train step; their zeros stay."""
@@ -203,6 +215,7 @@ class MaskedTraining(keras.callbacks.Callback):
         """Check everything, then put the masks into the train step of a model that is built."""
         with self._finished_if_it_fails():
             self._run = self._prepared(optimizers_of(self.model, self.optimizers))
+            contribute(self.model, self)
 
     def _prepared(self, optimizers: Sequence[Any]) -> FitRun:
         """A run whose masks hold in the train step."""
@@ -292,6 +305,7 @@ class MaskedTraining(keras.callbacks.Callback):
         if beside is not None:
             beside.finish()
         stop_waiting(self.model)
+        withdraw(self.model, self)
         run, state = self._run, self._state()
         if getattr(self._holder, _ATTRIBUTE, None) is self._record:
             del vars(self._holder)[_ATTRIBUTE]

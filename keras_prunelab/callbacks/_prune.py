@@ -52,6 +52,10 @@ class Prune(MaskedTraining):
     `EarlyStopping(restore_best_weights=True)` does when training ends, stand before this callback in the list; else
     their weights, of an earlier epoch, are not as sparse.
 
+    **Logs**: those of each epoch get `"sparsity"`, the share of zeros among the weights that it prunes, in [0, 1].
+    All callbacks of the list see it, whatever their order: `History`, `CSVLogger`, `TensorBoard`,
+    `ModelCheckpoint(monitor="sparsity")`. `PruningSummary` adds that of each layer.
+
     **Checkpoints** are those of plain Keras, and sparse. They load without this package. To resume from one, fit
     again with a callback of the same arguments.
 

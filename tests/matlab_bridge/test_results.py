@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.io
 
+import keras_prunelab as kpl
 import matlab_bridge as mb
-from matlab_bridge.results import columns, matlab_name
+from matlab_bridge.results import columns, matlab_name, table
 
 from . import octave
 from .networks_by_hand import branching
@@ -71,7 +74,9 @@ class Result:
         )
 
     def blocks(self, choice: Any) -> pd.DataFrame:
-        return pd.DataFrame({"block": ["conv1"], "layers": ["conv, fc"], "is_last": [True]})
+        frame = pd.DataFrame({"block": ["conv1"], "layers": ["conv, fc"], "is_last": [True]})
+        frame.attrs["rule"] = "a block ends at each pooling"
+        return frame
 
 
 @pytest.fixture
@@ -95,6 +100,43 @@ def test_tables(results: Path) -> None:
     pd.testing.assert_frame_equal(file["sweepTable"], expected, check_index_type=False)
     assert file["blockTable"].iloc[0].to_dict() == {"Block": "conv1", "Layers": "conv, fc", "IsLast": True}
     np.testing.assert_array_equal(file["layerTable"]["FiltersRemoved"], [1, np.nan])
+
+
+def test_tables_say_what_their_columns_are(results: Path) -> None:
+    file = mb.load(results)
+    about = file["sweepTable"].attrs
+    assert about["description"] == "The points of a sweep, convention matlab"
+    assert about["units"] == {
+        "SparsityTarget": "fraction",
+        "Sparsity": "fraction",
+        "Accuracy": "fraction",
+        "Zeros": "weights",
+    }
+    assert about["descriptions"]["Accuracy"] == "Share of right answers"
+    assert set(about["descriptions"]) == set(file["sweepTable"])
+    at = "at the choice, synflow with 50.0 % sparsity"
+    assert file["layerTable"].attrs["description"] == f"The layers {at}"
+    assert file["blockTable"].attrs["description"] == f"The blocks {at}; a block ends at each pooling"
+    assert file["layerTable"].attrs["units"] == {"Sparsity": "fraction", "FiltersRemoved": "filters"}
+    assert "IsLast" not in file["blockTable"].attrs["descriptions"]
+
+
+def test_mat_io_reads_what_the_columns_are(results: Path) -> None:
+    with warnings.catch_warnings(action="ignore"):  # of mat-io, on what it does not know
+        import matio
+
+        found = matio.load_from_mat(results, add_table_attrs=True)["layerTable"].attrs
+    assert found["VariableUnits"] == ["", "fraction", "filters"]
+    assert found["VariableDescriptions"][0] == "Name of the layer"
+
+
+def test_a_sweep_has_no_column_without_a_description(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(4, "relu"), keras.layers.Dense(3, "softmax")])
+    for responses in (np.array([0, 1, 2, 1]), np.zeros((4, 3))):
+        result = kpl.sweep(model, (np.eye(6)[:4], responses), [0.0, 0.5], scores=["magnitude"])
+        choice = result.choose(sparsity=0.5)
+        for frame in (result.table, result.layers(choice), result.blocks(choice)):
+            assert len(table(frame).attrs["descriptions"]) == len(frame.columns)
 
 
 def test_choice_and_convention(results: Path) -> None:
@@ -169,7 +211,7 @@ def test_octave_reads_the_structs(results: Path) -> None:
 @pytest.mark.octave
 def test_the_toolbox_reads_the_file(results: Path) -> None:
     """`plotSweep` and `applyPrunedWeights`; nothing is drawn, and a struct stands in for the network."""
-    functions = dict.fromkeys(("figure", "hold", "grid", "xlabel", "ylabel", "title"), "(varargin)")
+    functions = dict.fromkeys(("figure", "hold", "grid", "box", "xlabel", "ylabel", "title"), "(varargin)")
     functions["plot"] = "(x, y, varargin)\nprintf('%s\\n', mat2str([x(:) y(:)]));"
     functions["legend"] = "(names, varargin)\nprintf('%s\\n', names{:});"
     for name, code in functions.items():
@@ -188,7 +230,7 @@ def test_the_toolbox_reads_the_file(results: Path) -> None:
         "[50 87.5]",
         "[25 93.75;50 93.75]",
         "[50 87.5]",
-        *("magnitude", "synflow", "dense", "choice: synflow, 50.0 %"),
+        *("magnitude", "synflow", "dense network, 93.75 %", "choice: synflow at 50.0 %, 87.50 %"),
         f"{np.sum(~some_masks()['fc/kernel'])} of 144",
     ]
 
