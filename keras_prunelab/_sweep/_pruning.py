@@ -97,7 +97,8 @@ class Pruning:
         self, arm: Arm, model: keras.Model, data: Any, kept: Mapping[str, NDArray[np.bool_]], sparsity: float
     ) -> Mapping[str, NDArray[np.bool_]]:
         """Prune a model, as it is now, from the masks that it has to a sparsity."""
-        context = ScoreContext(model, self.prunables, self.prunables.views(), data, self.convention.flow)
+        grain, flow = str(self.granularity), self.convention.flow
+        context = ScoreContext(model, self.prunables, self.prunables.views(), data, flow, grain, (sparsity,))
         search = Search(arm.score, context, self.convention, arm.scope, self.granularity, None)
         return search.further(dict(kept), sparsity)
 
