@@ -111,7 +111,7 @@ def prune(
     pairs = zip(maskable(model), maskable(pruned), strict=True)
     MaskSet({its.path: masks[item.path] for item, its in pairs if item.path in masks}).apply(pruned)
     if solver is not None and mode is not None:
-        solve_into(pruned, solver, masks_of(solver.layers, model, masks), mode)
+        solve_into(pruned, solver, masks_of(solver.layers, maskable(model), masks), mode)
     return pruned
 
 

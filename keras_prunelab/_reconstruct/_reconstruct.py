@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import keras
@@ -13,6 +13,7 @@ from keras_prunelab._errors import InvalidDataError, InvalidModelError
 from keras_prunelab._model._copy import copied
 from keras_prunelab._model._data import calibration_of
 from keras_prunelab._model._prunable import maskable
+from keras_prunelab._model._variables import Prunable
 from keras_prunelab._select import _conventions
 from keras_prunelab._select._conventions import Convention
 from keras_prunelab._select._masks import MaskSet
@@ -197,15 +198,15 @@ def solve_into(
     return solved
 
 
-def masks_of(layers: Sequence[Any], model: keras.Model, masks: MaskSet) -> list[Flags]:
+def masks_of(layers: Sequence[Any], items: Iterable[Prunable], masks: MaskSet) -> list[Flags]:
     """What masks keep of each layer's weights, flat; what has no mask stays.
 
     Args:
-        layers: of the model.
-        model: the model that the masks are for.
+        layers: of a model.
+        items: the variables of the model, under the paths that the masks have.
         masks: by path.
     """
-    by_variable = {id(item.variable): masks[item.path] for item in maskable(model) if item.path in masks}
+    by_variable = {id(item.variable): masks[item.path] for item in items if item.path in masks}
     found = []
     for layer in layers:
         parts = [np.ravel(by_variable.get(id(each), np.ones(each.shape, np.bool_))) for each in layer.weights]

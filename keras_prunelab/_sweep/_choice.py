@@ -26,7 +26,8 @@ class Choice:
         reason: one or two sentences, ready for a report.
         index: the row of `SweepResult.table`, of several seeds the first one's.
         scope: among which weights they were ranked.
-        training: how the network was trained after pruning, in words; `"none"` where it was not.
+        training: how the weights that are left were solved anew and trained, in words, such as `"reconstruction"` or
+            `"3 epochs"`; `"none"` where they were not.
         seed: the seed of that row.
         std: the sample standard deviation of the metric over the seeds; 0 for a single one.
         curve: the name of the curve, as in `SweepResult.scores`; by default that of the score.
@@ -267,6 +268,12 @@ class TradeOffs:
         )
 
 
+def _parts(training: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """How the weights of each point were solved anew, or nothing; and how they were trained."""
+    found = training.astype(str).str.extract(r"^((?:sequential )?reconstruction)?(?:, )?(.*)$")
+    return found[0].fillna(""), found[1].where(found[1] != "", "none")
+
+
 def curve_points(table: pd.DataFrame, metric: str) -> pd.DataFrame:
     """The points of a sweep, those of several seeds as one.
 
@@ -280,10 +287,14 @@ def curve_points(table: pd.DataFrame, metric: str) -> pd.DataFrame:
         `row`, the row of the first seed.
     """
     points = table.assign(row=np.arange(len(table)))
-    several = [name for name in ("scope", "training") if len(set(points[name])) > 1]
-    points["curve"] = points["score"].astype(str)
-    for name in several:
-        points["curve"] += ", " + points[name].astype(str)
+    solved, trained = _parts(points["training"])
+    # What obs chooses is meant to be solved anew: its name alone says so, unless it is there without that too.
+    implied = points["score"] == "obs"
+    implied &= (solved != "").where(implied, other=True).all()
+    points["curve"] = points["score"].astype(str) + (" + " + solved).where((solved != "") & ~implied, "")
+    for column in (points["scope"], trained):
+        if len(set(column)) > 1:
+            points["curve"] += ", " + column.astype(str)
     groups = points.groupby(["curve", "sparsity_target"], sort=False)
     values = groups[metric].agg(["mean", "std", "count"]).reset_index(drop=True)
     # A mean of equal numbers may differ from them in the last digit.

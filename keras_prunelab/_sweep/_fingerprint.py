@@ -85,6 +85,7 @@ def _settings(task: Task, plan: Plan) -> dict[str, Any]:
         "curves": [[repr(arm.score), *arm.key] for arm in plan.arms],
         "metrics": None if task.metrics is None else [getattr(one, "name", None) or str(one) for one in task.metrics],
         "score_data": None if task.calibration is None else _of_anything(task.calibration),
+        **({"damping": task.damping} if task.reconstructs else {}),
         "training": [_of_training(arm.finetune) for arm in plan.arms],
     }
     return json.loads(json.dumps(settings))  # type: ignore[no-any-return]  # tuples become lists, as in the store

@@ -14,8 +14,11 @@ import keras
 import numpy as np
 import pandas as pd
 
-from keras_prunelab._model._data import calibration_of, checked_batch_size
+from keras_prunelab._model._data import calibration_of, check_ends, checked_batch_size
 from keras_prunelab._model._filters import Filters
+from keras_prunelab._reconstruct._gram import DAMPING
+from keras_prunelab._reconstruct._solver import checked_damping
+from keras_prunelab._reconstruct._statistics import in_call_order
 from keras_prunelab._select._conventions import Convention
 from keras_prunelab._select._granularity import GranularityLike
 from keras_prunelab._text import visible
@@ -25,6 +28,7 @@ from keras_prunelab.scores._registry import ScoreLike
 from ._accounting import COUNTS, Accounting
 from ._bench import Bench, Dense, Task
 from ._call import spelled
+from ._doubts import SAME_DATA
 from ._evaluate import MetricLike
 from ._fingerprint import Fingerprint
 from ._measurements import CurveKey
@@ -32,7 +36,7 @@ from ._metric import ACCURACY
 from ._outline import outline
 from ._paired import PAIRED
 from ._parallel import Workers
-from ._plan import Arm, FineTunes, Plan, Point, Scopes, Seeds, Sparsities, plan
+from ._plan import Arm, FineTunes, Plan, Point, Reconstructs, Scopes, Seeds, Sparsities, plan
 from ._pruning import Curve, MaskSource, PackedCurve, Pruning
 from ._result import SweepResult
 from ._run import InProcess, Run, Tell
@@ -137,6 +141,7 @@ class SweepPlan:
                 **{f"dense_{name}": value for name, value in dense.measures.items() if name != dense.metric.name},
                 **_beside_constants(dense),
                 **({"metrics_left_out": dense.left_out} if dense.left_out else {}),
+                **_calibrated(self.task),
                 "repeat": self.call,
                 **({"stopped": str(run.failure)} if run.failure is not None else {}),
                 **_versions(),
@@ -147,7 +152,7 @@ class SweepPlan:
     def _curves(self) -> dict[Arm, Curve]:
         task = self.task
         data = task.data.for_scores if task.calibration is None else task.calibration
-        return {arm: Curve(arm, task.pruning, task.model, data) for arm in task.arms}
+        return {arm: Curve(arm, task.pruning, task.model, data, lambda: task.solver) for arm in task.arms}
 
     @contextmanager
     def _bench(self) -> Iterator[Bench]:
@@ -178,6 +183,8 @@ def plan_sweep(
     exclude: Filters = None,
     calibration: Any = None,
     finetune: FineTunes = None,
+    reconstruct: Reconstructs = False,
+    damping: float = DAMPING,
     metrics: Sequence[MetricLike] | None = None,
     batch_size: int | None = None,
     score_data: Any = None,
@@ -197,6 +204,8 @@ def plan_sweep(
         exclude: leave alone what matches.
         calibration: what scores that need data are computed on.
         finetune: how the network is trained once it is pruned.
+        reconstruct: how the weights that are left are solved anew.
+        damping: the pull of that towards the old weights.
         metrics: what to measure.
         batch_size: how many observations are computed at once.
         score_data: another name of `calibration`.
@@ -224,7 +233,8 @@ def plan_sweep(
     """
     calibration = calibration_of(calibration, score_data=score_data)
     size = None if batch_size is None else checked_batch_size(batch_size)
-    points = plan(sparsities, scores, seeds, scope, finetune)
+    points = plan(sparsities, scores, seeds, scope, finetune, reconstruct)
+    damping = checked_damping(damping)
     pruning = Pruning.of(model, convention, granularity, include, exclude)
     found = observations(model, data)
     pruning.check(points, found if calibration is None else calibration)
@@ -232,8 +242,26 @@ def plan_sweep(
     passes = len(arms) * len(points.first_levels)
     given = {"convention": convention, "granularity": pruning.granularity, "include": include, "exclude": exclude}
     given |= {"calibration": calibration, "metrics": metrics, "batch_size": size}
+    given |= {"damping": None if damping == DAMPING else damping}
     call = spelled(points, pruning.prunables, seeds, given)
-    return SweepPlan(Task(model, found, pruning, metrics, arms, calibration, passes, size), points, call)
+    task = Task(model, found, pruning, metrics, arms, calibration, passes, size, damping)
+    if task.reconstructs:
+        check_ends(found.for_scores if calibration is None else calibration)
+        in_call_order(model, found.for_scores if calibration is None else calibration, ())
+    return SweepPlan(task, points, call)
+
+
+def _calibrated(task: Task) -> dict[str, Any]:
+    """What scores and reconstruction were computed on, and how."""
+    if not task.reconstructs and not any(arm.score.needs_data for arm in task.arms):
+        return {}
+    facts: dict[str, Any] = {"calibration": SAME_DATA if task.calibration is None else "data of its own"}
+    methods = {}
+    for arm in task.arms:
+        methods |= getattr(arm.score, "methods", {})
+    if methods:
+        facts["traces"] = ", ".join(f"{path} {method}" for path, method in methods.items())
+    return facts | ({"damping": task.damping} if task.reconstructs else {})
 
 
 def _sources(run: Run, pruning: Pruning) -> dict[CurveKey, MaskSource]:

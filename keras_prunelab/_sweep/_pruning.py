@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from keras_prunelab._model._filters import Filters
 from keras_prunelab._model._prunable import maskable, prunable
 from keras_prunelab._model._variables import Prunable, Prunables
 from keras_prunelab._prune._trajectory import Trajectory, trajectory
+from keras_prunelab._reconstruct._solver import Solver
 from keras_prunelab._select import _conventions, _granularity
 from keras_prunelab._select._conventions import Convention
 from keras_prunelab._select._granularity import Granularity, GranularityLike
@@ -122,12 +123,14 @@ class Curve:
         pruning: how it is pruned.
         model: the model, which has its dense weights whenever `prepare` is called.
         data: what scores are computed on.
+        solver: gives what solves weights anew.
     """
 
     arm: Arm
     pruning: Pruning
     model: keras.Model = field(repr=False)
     data: Any = field(repr=False)
+    solver: Callable[[], Solver] | None = field(default=None, repr=False)
     _known: dict[float, tuple[Trajectory, int]] = field(default_factory=dict, repr=False)
 
     def prepare(self, levels: Sequence[float], plan: Plan, on_level: Progress | None = None) -> None:
