@@ -291,7 +291,9 @@ def curve_points(table: pd.DataFrame, metric: str) -> pd.DataFrame:
     # What obs chooses is meant to be solved anew: its name alone says so, unless it is there without that too.
     implied = points["score"] == "obs"
     implied &= (solved != "").where(implied, other=True).all()
-    points["curve"] = points["score"].astype(str) + (" + " + solved).where((solved != "") & ~implied, "")
+    suffix = (" + " + solved).where(solved != "", "")
+    suffix = suffix.where(~implied, solved.map({"sequential reconstruction": ", sequential"}).fillna(""))
+    points["curve"] = points["score"].astype(str) + suffix
     for column in (points["scope"], trained):
         if len(set(column)) > 1:
             points["curve"] += ", " + column.astype(str)

@@ -16,6 +16,7 @@ import pandas as pd
 
 from keras_prunelab._model._data import calibration_of, check_ends, checked_batch_size
 from keras_prunelab._model._filters import Filters
+from keras_prunelab._prune._trajectory import Trajectory
 from keras_prunelab._reconstruct._gram import DAMPING
 from keras_prunelab._reconstruct._solver import checked_damping
 from keras_prunelab._reconstruct._statistics import in_call_order
@@ -152,7 +153,19 @@ class SweepPlan:
     def _curves(self) -> dict[Arm, Curve]:
         task = self.task
         data = task.data.for_scores if task.calibration is None else task.calibration
-        return {arm: Curve(arm, task.pruning, task.model, data, lambda: task.solver) for arm in task.arms}
+        # Masks before training and reconstruction are the same however the weights that are left are treated.
+        known: dict[Any, dict[float, tuple[Trajectory, int]]] = {}
+        return {
+            arm: Curve(
+                arm,
+                task.pruning,
+                task.model,
+                data,
+                lambda: task.solver,
+                known.setdefault((arm.score.name, str(arm.scope), arm.seed), {}),
+            )
+            for arm in task.arms
+        }
 
     @contextmanager
     def _bench(self) -> Iterator[Bench]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,9 +13,14 @@ from . import _console, _options
 from ._levels import DEFAULT_LEVELS, parse_levels
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import keras_prunelab as kpl
     from keras_prunelab._errors import NoTradeOffError
 
+    from matlab_bridge import Dataset
+
+    from ._calibration import Calibration
     from ._inputs import OpenedModel
 
 EXAMPLES = """\
@@ -25,6 +32,8 @@ Examples:
 
     prunelab lab workspace.mat --image-root D:/digits --inputs imdsValidation --sparsities 0.8:0.98:0.002
 """
+
+_FURTHER = 8  # levels that are solved one layer after the other
 
 WRITTEN = (
     *("report.html", "sweep.csv", "results.mat", "pruned.mat", "pruned.keras"),
@@ -47,6 +56,16 @@ def command(
     scores: _options.Scores = "magnitude,synflow",
     max_drop: _options.MaxDrop = 0.01,
     convention: _options.Convention = None,
+    reconstruct: Annotated[
+        bool | None,
+        typer.Option(
+            "--reconstruct/--no-reconstruct",
+            help="Add the curve of obs, whose weights are solved anew on calibration data. By default where there is "
+            "such data beside what is measured.",
+        ),
+    ] = None,
+    calibration: _options.Calibration = None,
+    calibration_split: _options.CalibrationSplit = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder for what is written.")] = Path("lab"),
 ) -> None:
     """Sweep the sparsity, choose a trade-off, and write the report and the pruned network.
@@ -54,7 +73,8 @@ def command(
     Writes to the folder of --out: report.html (one file: plots, tables, the choice and its reason, the sparsity of
     each block), the plots as PNG, sweep.csv, results.mat (the sweep as MATLAB variables), pruned.mat (the same network
     object with zeros in it, for a network that came from MATLAB) and pruned.keras. What is not named is found by its
-    size and by the names of the classes.
+    size and by the names of the classes. Where there is other data beside what is measured, such as XTrain, the curve
+    of obs is added: its weights are solved anew on that data, so that each layer's outputs stay.
     """
     from keras_prunelab._errors import NoTradeOffError
 
@@ -63,11 +83,14 @@ def command(
     from ._sweep import leave_if_stopped, run_without_collapse
     from ._trials import fitting
 
-    check_sources([workspace, data, inputs, labels], (out / name for name in WRITTEN), plots=out)
+    check_sources([workspace, data, inputs, labels, calibration], (out / name for name in WRITTEN), plots=out)
     levels = parse_levels(sparsities)
     opened = open_model(workspace, network)
     dataset = open_data(opened, data or workspace, inputs, labels, image_root)
     dataset, change = fitting(opened.model, dataset)
+    dataset, given_data, reconstruct = _calibration(
+        opened, dataset, data or workspace, calibration, calibration_split, image_root, reconstruct
+    )
     make_folder(out)
     if max_drop == 1 and dataset.class_names:
         raise NoTradeOffError(
@@ -75,6 +98,8 @@ def command(
             "--max-drop 0.01 for one point."
         )
     result = run_without_collapse(opened, dataset, levels, scores, convention=convention)
+    if reconstruct and result.complete:
+        result = _with_obs(opened, dataset, levels, result, given_data, max_drop)
     result.to_csv(out / "sweep.csv")
     choice, failure = _choose(result, max_drop)
     for doubt in result.doubts(choice):
@@ -83,6 +108,8 @@ def command(
         _console.say(f"Choice: {choice.reason}")
     given = {"inputs": inputs, "labels": labels, "image_root": image_root}
     code = loading_code(opened, data or workspace, given) + change
+    if given_data is not None:
+        code += f"\n# calibration: {given_data.what}"
     write_outputs(opened, result, choice, failure, out, loading=code, command=str(context.find_root().obj or ""))
     if choice is None:
         _console.say("No level is chosen, so no pruned network is written.")
@@ -91,6 +118,93 @@ def command(
     leave_if_stopped(result)
     if failure is not None:
         raise failure
+
+
+def _calibration(
+    opened: OpenedModel,
+    dataset: Dataset,
+    path: Path,
+    named: Path | None,
+    split: float | None,
+    image_root: Path | None,
+    reconstruct: bool | None,
+) -> tuple[Dataset, Calibration | None, bool]:
+    """What is measured, what calibrates, and whether weights are solved anew at all."""
+    from ._calibration import open_calibration, tell
+    from ._sweep import calibrated
+
+    if reconstruct is False:
+        return dataset, None, False
+    if reconstruct or named is not None or split is not None:
+        return *calibrated(opened, dataset, path, named, split, image_root), True
+    found = open_calibration(opened, dataset, path, None, image_root)
+    if found is None:
+        _console.say(
+            "Calibration: there is no data beside what is measured, so no weights are solved anew. --calibration names "
+            "some; --calibration-split 0.5 calibrates on one half of the data and measures on the other."
+        )
+        return dataset, None, False
+    tell(found)
+    return dataset, found, True
+
+
+def _with_obs(
+    opened: OpenedModel,
+    dataset: Dataset,
+    levels: Sequence[float],
+    result: kpl.SweepResult,
+    given: Calibration | None,
+    max_drop: float,
+) -> kpl.SweepResult:
+    """The result with the curve of obs, solved anew; and from its choice on, solved one layer after the other.
+
+    A network that obs cannot rank, such as one with a layer of the user's own, keeps its plain curves.
+    """
+    import keras_prunelab as kpl
+    from keras_prunelab._sweep._collapse import join
+
+    from ._sweep import run_sweep
+
+    options: dict[str, Any] = {"convention": result.convention}
+    if given is not None:
+        options["calibration"] = given.inputs
+    try:
+        solved = run_sweep(opened, dataset, levels, "obs", reconstruct=True, **options)
+    except kpl.InvalidModelError as error:
+        _console.warn(str(error))
+        return result
+    noted = {key: solved.metadata[key] for key in ("calibration", "damping", "traces") if key in solved.metadata}
+    if given is not None:
+        noted["calibration"] = given.what
+    result = replace(join(result, solved), metadata={**result.metadata, **noted})
+    choice, _ = _choose(solved, max_drop) if solved.complete else (None, None)
+    if choice is None:
+        return result
+    further = [level for level in levels if level >= choice.sparsity_target][:_FURTHER]
+    begun = time.monotonic()
+    again = run_sweep(opened, dataset, further, "obs", reconstruct="sequential", **options)
+    _console.say(
+        f"Solved one layer after the other at {len(further)} levels from {choice.sparsity_target:.1%} on, in "
+        f"{time.monotonic() - begun:.0f} s."
+    )
+    result = join(result, again)
+    _tell_step(result, max_drop)
+    return result
+
+
+def _tell_step(result: kpl.SweepResult, max_drop: float) -> None:
+    """Say how far each curve goes."""
+    from keras_prunelab._errors import PruneLabError
+
+    for curve in result.scores:
+        try:
+            choice = result.choose(max_drop=max_drop, score=curve)
+        except PruneLabError:
+            continue
+        _console.say(
+            f"{curve}: {choice.sparsity:.1%} of the weights go at {result.metric.label} "
+            f"{result.metric.text(choice.accuracy)} (dense {result.metric.text(result.dense)})."
+        )
 
 
 def _choose(result: kpl.SweepResult, max_drop: float) -> tuple[kpl.Choice | None, NoTradeOffError | None]:
@@ -133,7 +247,7 @@ def write_outputs(
     bridge.save_results(out / "results.mat", result, choice=choice, network=opened.network)
     if choice is None:
         return
-    result.masks(choice).apply(opened.model)
+    opened = replace(opened, model=result.network(choice))
     if opened.network is not None:
         bridge.save_network(out / "pruned.mat", opened.model, like=opened.path, variable=opened.variable)
     save_keras(opened, out / "pruned.keras")
