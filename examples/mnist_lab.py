@@ -90,7 +90,7 @@ def main() -> None:
             "YTrain": pd.Categorical.from_codes(train_labels, categories=list(DIGITS)),
         },
     )
-    print(f"Saved the network, {len(images)} validation and {len(train_images)} training images to {workspace}, as MATLAB's `save lab5` would.")
+    print(f"Saved the network, {len(images)} images to validate and {len(train_images)} to train on to {workspace}.")
     prunelab(["lab", str(workspace), "--out", str(arguments.out)])
 
 

@@ -45,9 +45,7 @@ def solve_layer(
             continue
         matrices, kept = each.read(old), each.read(mask)
         own: list[Solution] = [
-            solve_map(
-                gram.matrix, weights, stays, cross=gram.cross, energy=gram.energy, damping=damping, budget=budget
-            )
+            solve_map(gram.matrix, weights, stays, cross=gram.cross, energy=gram.energy, damping=damping, budget=budget)
             for gram, weights, stays in zip(grams, matrices, kept, strict=True)
         ]
         each.write(new, np.stack([solution.weights for solution in own]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -11,13 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._backend import gradients
-from keras_prunelab._model._data import Batch, batches
+from keras_prunelab._model._data import batches
 
 from ._statistics import LayerStatistics
 
-OBSERVATIONS = 256
-"""How many observations the gradients are taken of, each by itself."""
+OBSERVATIONS = 1024
+"""How many observations the gradients are taken of, at most."""
 
+_TEMPERATURE = 4.0  # a network that is sure of nearly all observations would feel nothing but the few others
+_TOGETHER = 8
 _TINY = 1e-12
 
 Squares = Mapping[int, NDArray[np.float64]]
@@ -27,13 +29,15 @@ Squares = Mapping[int, NDArray[np.float64]]
 def squared_gradients(model: keras.Model, variables: Sequence[Any], data: Any) -> dict[int, NDArray[np.float64]]:
     """The mean square of the loss' gradient over single observations, with the model's own predictions as labels.
 
-    Of outputs that are probabilities the label is the likeliest class, and the loss the cross-entropy; of other outputs
-    it is normally distributed about them, and the loss is the squared error. So no labels are needed.
+    Of outputs that are probabilities the label is the likeliest class, and the loss the cross-entropy of the softmax at
+    a higher temperature, which also hears observations that the network is sure of; of other outputs
+    it is normally distributed about them, and the loss is the squared error. So no labels are needed. Some observations
+    share a gradient, each with a random sign: the square of such a sum is on average the sum of the squares.
 
     Args:
         model: a built model.
         variables: its weights of interest.
-        data: inputs; the first 256 observations are used.
+        data: inputs; the first 1,024 observations are used.
 
     Returns:
         An array of each variable's shape, by its identity.
@@ -44,10 +48,11 @@ def squared_gradients(model: keras.Model, variables: Sequence[Any], data: Any) -
     values = [np.asarray(keras.ops.convert_to_numpy(each)) for each in variables]
     sums = {id(each): np.zeros(each.shape) for each in variables}
     random, count = np.random.default_rng(0), 0
-    for batch in _single(data, model):
+    for batch in itertools.islice(batches(data, _TOGETHER, labels=False, model=model), OBSERVATIONS // _TOGETHER):
         outputs = keras.tree.flatten(model(batch.inputs, training=False))
-        targets = [_target(np.asarray(keras.ops.convert_to_numpy(each)), random) for each in outputs]
-        count += 1
+        signs = random.choice(np.float32([-1, 1]), len(batch))
+        targets = [_target(np.asarray(keras.ops.convert_to_numpy(each)), signs, random) for each in outputs]
+        count += len(batch)
         for each, slope in zip(variables, slopes(values, {"inputs": batch.inputs, "targets": targets}), strict=True):
             sums[id(each)] += np.square(np.float64(slope))
     return {key: total / max(1, count) for key, total in sums.items()}
@@ -77,10 +82,6 @@ def sensitivity_of(statistics: LayerStatistics, squares: Squares) -> NDArray[np.
     return felt
 
 
-def _single(data: Any, model: keras.Model) -> Iterator[Batch]:
-    return itertools.islice(batches(data, 1, labels=False, model=model), OBSERVATIONS)
-
-
 def _surrogate(model: keras.Model) -> Any:
     """A function with the gradient of the loss, for targets that say which outputs it compares with what."""
 
@@ -89,25 +90,34 @@ def _surrogate(model: keras.Model) -> Any:
         total = 0.0
         for output, target in zip(outputs, batch["targets"], strict=True):
             wide = keras.ops.cast(output, "float32")
-            likelihood = target["likely"] * keras.ops.log(keras.ops.maximum(wide, _TINY))
-            likelihood += target["unlikely"] * keras.ops.log(keras.ops.maximum(1.0 - wide, _TINY))
-            total -= keras.ops.sum(likelihood + target["noise"] * wide)
+            logs = keras.ops.log(keras.ops.maximum(wide, _TINY)) / _TEMPERATURE
+            # The likeliest class of a softmax at this temperature; its terms are there where there is such a class.
+            among = keras.ops.sum(target["likely"], axis=-1, keepdims=True) * keras.ops.logsumexp(
+                logs, axis=-1, keepdims=True
+            )
+            halves = target["yes"] * logs + target["no"] * keras.ops.log(keras.ops.maximum(1.0 - wide, _TINY))
+            total -= keras.ops.sum(target["likely"] * logs + halves + target["noise"] * wide) - keras.ops.sum(among)
         return total
 
     return loss
 
 
-def _target(output: NDArray[Any], random: np.random.Generator) -> dict[str, NDArray[np.float32]]:
-    """What an output is compared with: its likeliest class, its likelier half, or a number near it."""
+def _target(
+    output: NDArray[Any], signs: NDArray[np.float32], random: np.random.Generator
+) -> dict[str, NDArray[np.float32]]:
+    """What an output is compared with: its likeliest class, its likelier half, or a number near it; with its sign."""
     wide = np.asarray(output, np.float32)
-    target = {name: np.zeros(wide.shape, np.float32) for name in ("likely", "unlikely", "noise")}
+    target = {name: np.zeros(wide.shape, np.float32) for name in ("likely", "yes", "no", "noise")}
     is_share = bool(wide.size) and bool((wide >= 0).all()) and bool((wide <= 1).all())
     if is_share and wide.shape[-1] > 1 and np.allclose(wide.sum(axis=-1), 1, atol=1e-3):
         best = wide.argmax(axis=-1)[..., None]
         np.put_along_axis(target["likely"], best, 1.0, axis=-1)
     elif is_share and (wide != 0).any():
-        target["likely"] = np.float32(wide >= 0.5)
-        target["unlikely"] = 1 - target["likely"]
+        target["yes"] = np.float32(wide >= 0.5)
+        target["no"] = 1 - target["yes"]
     else:
         target["noise"] = random.standard_normal(wide.shape).astype(np.float32)
+    if wide.ndim and len(wide) == len(signs):
+        signs = signs.reshape(-1, *[1] * (wide.ndim - 1))
+        return {name: each * signs for name, each in target.items()}
     return target

@@ -70,7 +70,13 @@ def spelled(plan: Plan, prunables: Prunables, seeds: Any, given: Mapping[str, An
         "metrics": _metrics(given.get("metrics"), names),
         "batch_size": None if given.get("batch_size") is None else str(given["batch_size"]),
     }
-    defaults = {"scope": "'global'", "finetune": "None", "reconstruct": "None", "convention": "'paper'", "granularity": "'weight'"}
+    defaults = {
+        "scope": "'global'",
+        "finetune": "None",
+        "reconstruct": "None",
+        "convention": "'paper'",
+        "granularity": "'weight'",
+    }
     kept = {name: text for name, text in arguments.items() if text is not None and text != defaults.get(name)}
     if isinstance(plan.levels, AutoLevels):
         levels = f"kpl.{plan.levels!r}"

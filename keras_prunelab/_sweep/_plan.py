@@ -170,7 +170,13 @@ def plan(
         )
     seeded = _seeds(seeds)
     arms = [
-        Arm(_with_seed(score, seed), share, seed if seed is not None else score.get_config().get("seed", 0), training, mode)
+        Arm(
+            _with_seed(score, seed),
+            share,
+            seed if seed is not None else score.get_config().get("seed", 0),
+            training,
+            mode,
+        )
         for score in found
         for share in scopes
         for mode in modes

@@ -44,8 +44,7 @@ class Reconstructor:
             return [(theirs[id(layer)], new) for layer, new, _ in self.solver.at_once(own)]
         double = solved_copy(model, self.pruning, masks, mode, lambda: self.solver)
         return [
-            (theirs[id(layer)], _flat(twin))
-            for layer, twin in zip(layers, twins(model, layers, double), strict=True)
+            (theirs[id(layer)], _flat(twin)) for layer, twin in zip(layers, twins(model, layers, double), strict=True)
         ]
 
     def write(self, solved: list[tuple[Any, NDArray[Any]]]) -> None:
@@ -83,7 +82,10 @@ def solved_copy(
 def apply(masks: MaskSet, pruning: Pruning, model: keras.Model, copy: keras.Model) -> None:
     """Write zeros into a copy of a model, whatever the paths of its variables are."""
     paths = {id(item.variable): item.path for item in pruning.touched(model, model)}
-    pairs = [(paths.get(id(item.variable), item.path), its) for item, its in zip(maskable(model), maskable(copy), strict=True)]
+    pairs = [
+        (paths.get(id(item.variable), item.path), its)
+        for item, its in zip(maskable(model), maskable(copy), strict=True)
+    ]
     MaskSet({its.path: masks[path] for path, its in pairs if path in masks}).apply(copy)
 
 

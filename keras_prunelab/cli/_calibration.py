@@ -96,7 +96,7 @@ def _beside(opened: OpenedModel, path: Path, image_root: Path | None) -> Iterato
     elif path.suffix.lower() == ".mat":
         try:
             found = candidates(path, described(opened)).inputs
-        except bridge.MatlabBridgeError:
+        except bridge.BridgeError:
             return
         names = sorted((each.name for each in found), key=lambda name: "train" not in name.lower())
     else:
@@ -118,7 +118,7 @@ def _readings(
     for name in names:
         try:
             yield bridge.load_dataset(path, name, None, network=described(opened), image_root=image_root)
-        except (bridge.MatlabBridgeError, FileNotFoundError):
+        except (bridge.BridgeError, FileNotFoundError):
             if not quiet:
                 raise
 

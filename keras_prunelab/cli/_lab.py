@@ -33,13 +33,13 @@ Examples:
     prunelab lab workspace.mat --image-root D:/digits --inputs imdsValidation --sparsities 0.8:0.98:0.002
 """
 
-_FURTHER = 8  # levels that are solved one layer after the other
-
 WRITTEN = (
     *("report.html", "sweep.csv", "results.mat", "pruned.mat", "pruned.keras"),
     *("accuracy.png", "layers.png", "filters.png", "blocks.png"),
 )
 """The files that `lab` writes into its folder."""
+
+_FURTHER = 8  # levels that are solved one layer after the other
 
 
 def command(
