@@ -24,7 +24,7 @@ from ._refine import AutoLevels
 Sparsities: TypeAlias = "float | ArrayLike | str | AutoLevels"
 Seeds: TypeAlias = "int | Iterable[int] | None"
 Scopes: TypeAlias = "Scope | Sequence[Scope]"
-Reconstructs: TypeAlias = "bool | Mode | None | Sequence[bool | Mode | None]"
+Reconstructs: TypeAlias = "bool | Mode | Sequence[bool | Mode | None] | None"
 FineTunes: TypeAlias = "FineTune | Sequence[FineTune | None] | None"
 
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     import keras_prunelab as kpl
     from keras_prunelab._errors import NoTradeOffError
-
     from matlab_bridge import Dataset
 
     from ._calibration import Calibration
