@@ -169,7 +169,7 @@ def _with_obs(
         options["calibration"] = given.inputs
     try:
         solved = run_sweep(opened, dataset, levels, "obs", reconstruct=True, **options)
-    except kpl.InvalidModelError as error:
+    except (kpl.InvalidModelError, kpl.InvalidDataError) as error:
         _console.warn(str(error))
         return result
     noted = {key: solved.metadata[key] for key in ("calibration", "damping", "traces") if key in solved.metadata}
