@@ -9,10 +9,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_prunelab._errors import InvalidDataError, InvalidModelError
+from keras_prunelab._errors import UnknownNameError
 from keras_prunelab._model._copy import copied
 from keras_prunelab._model._data import calibration_of
-from keras_prunelab._model._prunable import maskable
 from keras_prunelab._model._variables import Prunable
 from keras_prunelab._select import _conventions
 from keras_prunelab._select._conventions import Convention
@@ -24,7 +23,7 @@ from ._method import BUDGET
 from ._rules import flat_weights, maps_of
 from ._solve import Flags
 from ._solved import Reconstruction, SolvedMap
-from ._solver import Mode, Solver, mode_of, write_flat
+from ._solver import Mode, Solver, mode_of, require_plain, write_flat
 from ._statistics import find_layers, twins
 
 OnLayer = Callable[[int, int], None]
@@ -155,7 +154,7 @@ def reconstruction(
     begun = time.monotonic()
     way = mode_of(mode)
     if way is None:
-        raise InvalidDataError(f"mode={mode!r}; it is 'sequential' or 'layers'.")
+        raise UnknownNameError(f"mode={mode!r}; it is 'sequential' or 'layers'.")
     counts_biases = _conventions.get(convention).learnables == "all"
     _check(model, reference)
     solver = Solver(reference, calibration_of(calibration, data=data), damping, budget)
@@ -228,13 +227,7 @@ def _from_zeros(layer: Any, pruned: Any, *, counts_biases: bool) -> Flags:
 
 def _check(model: keras.Model, reference: keras.Model) -> None:
     for each in (model, reference):
-        for item in maskable(each):
-            if item.mask is not None:
-                raise InvalidModelError(
-                    f"Model {each.name!r} has masks over its weights; write them into the weights first: "
-                    "keras_prunelab.layers.strip(model)."
-                )
-            item.view()  # says so where it is not finite
+        require_plain(each)
     twins(reference, find_layers(reference)[0], model)
 
 

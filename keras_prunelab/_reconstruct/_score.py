@@ -71,8 +71,8 @@ class OBS(Score):
         items = {id(item.variable): item for item in context.prunables}
         wanted = [layer for layer in solver.layers if any(id(each) in items for each in layer.weights)]
         _check_rules(context, solver, {id(each) for layer in wanted for each in layer.weights})
-        variables = [each for layer in wanted for each in layer.trainable_variables + layer.non_trainable_variables]
-        squares = squared_gradients(context.model, list({id(each): each for each in variables}.values()), context.data)
+        variables = {id(each): each for layer in wanted for each in layer.weights}
+        squares = squared_gradients(context.model, list(variables.values()), context.data)
         self.methods = {}
         costs: dict[str, Matrix] = {}
         for statistics in solver.statistics():

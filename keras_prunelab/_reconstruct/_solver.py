@@ -10,8 +10,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._errors import InvalidDataError, UnknownNameError
+from keras_prunelab._errors import InvalidDataError, InvalidModelError, UnknownNameError
 from keras_prunelab._model._numbers import real_number
+from keras_prunelab._model._prunable import maskable
 
 from ._gram import DAMPING
 from ._layers import solve_layer
@@ -56,6 +57,21 @@ def checked_damping(damping: Any) -> float:
     return found
 
 
+def require_plain(model: keras.Model) -> None:
+    """Make sure that the weights of a model are what it computes with, and numbers.
+
+    Raises:
+        InvalidModelError: it is not built, has masks over its weights, or weights that are not finite.
+    """
+    for item in maskable(model):
+        if item.mask is not None:
+            raise InvalidModelError(
+                f"Model {model.name!r} has masks over its weights; write them into the weights first: "
+                "keras_prunelab.layers.strip(model)."
+            )
+        item.view()  # says so where it is not finite
+
+
 @dataclass
 class Solver:
     """Solves the layers of a model anew, as often as there are masks.
@@ -73,6 +89,7 @@ class Solver:
 
     Raises:
         InvalidDataError: there is no data, or it does not fit the model; or the damping is negative.
+        InvalidModelError: as `require_plain` does.
     """
 
     model: keras.Model
@@ -91,6 +108,7 @@ class Solver:
                 "Reconstruction needs calibration data: give calibration=x, some hundred inputs without labels, others "
                 "than those that the accuracy is measured on."
             )
+        require_plain(self.model)
         found, reasons = find_layers(self.model)
         self.layers = in_call_order(self.model, self.data, found)
         called = set(map(id, self.layers))

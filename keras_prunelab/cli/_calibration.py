@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -98,7 +99,9 @@ def _beside(opened: OpenedModel, path: Path, image_root: Path | None) -> Iterato
             found = candidates(path, described(opened)).inputs
         except bridge.BridgeError:
             return
-        names = sorted((each.name for each in found), key=lambda name: "train" not in name.lower())
+        # A variable whose name does not say that it is data for training or testing may be anything of that size.
+        named = [each.name for each in found if re.search("train|test|val", each.name, re.IGNORECASE)]
+        names = sorted(named, key=lambda name: "train" not in name.lower())
     else:
         return
     for name in names:
