@@ -50,7 +50,7 @@ def squared_gradients(model: keras.Model, variables: Sequence[Any], data: Any) -
     random, count = np.random.default_rng(0), 0
     for batch in itertools.islice(batches(data, _TOGETHER, labels=False, model=model), OBSERVATIONS // _TOGETHER):
         outputs = keras.tree.flatten(model(batch.inputs, training=False))
-        signs = random.choice(np.float32([-1, 1]), len(batch))
+        signs = random.choice(np.array([-1, 1], np.float32), len(batch))
         targets = [_target(np.asarray(keras.ops.convert_to_numpy(each)), signs, random) for each in outputs]
         count += len(batch)
         for each, slope in zip(variables, slopes(values, {"inputs": batch.inputs, "targets": targets}), strict=True):
@@ -113,7 +113,7 @@ def _target(
         best = wide.argmax(axis=-1)[..., None]
         np.put_along_axis(target["likely"], best, 1.0, axis=-1)
     elif is_share and (wide != 0).any():
-        target["yes"] = np.float32(wide >= 0.5)
+        target["yes"] = (wide >= 0.5).astype(np.float32)
         target["no"] = 1 - target["yes"]
     else:
         target["noise"] = random.standard_normal(wide.shape).astype(np.float32)
