@@ -238,7 +238,9 @@ class TradeOffs:
         return f"{self.metric.label} {value} (dense {self.metric.text(self.dense)})"
 
     def _of(self, score: str | None) -> pd.DataFrame:
-        is_its = (self.table["curve"] == score) | (self.table["score"] == score)
+        is_its = self.table["curve"] == score
+        if not is_its.any():  # a name that is a curve's means that curve, and not all curves of its score
+            is_its = self.table["score"] == score
         if score is not None and not is_its.any():
             names = ", ".join(dict.fromkeys(self.table["curve"]))
             raise UnknownNameError(f"The sweep has no score {score!r}; it has {names or 'no points'}.")

@@ -38,7 +38,7 @@ WRITTEN = (
 )
 """The files that `lab` writes into its folder."""
 
-_FURTHER = 8  # levels that are solved one layer after the other
+_FURTHER = 4  # levels that are solved one layer after the other
 
 
 def command(

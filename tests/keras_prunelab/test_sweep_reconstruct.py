@@ -11,6 +11,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import keras_prunelab as kpl
+from keras_prunelab._sweep._collapse import join
 
 pytestmark = pytest.mark.backends
 
@@ -71,10 +72,15 @@ def test_curves_have_names_and_networks(setting: Any, tmp_path: Path) -> None:
         again.network(choice)
 
 
-def test_obs_alone_is_solved_under_its_own_name(setting: Any) -> None:
+def test_obs_alone_is_solved_under_its_own_name(setting: Any, tmp_path: Path) -> None:
     model, data, calibration = setting
     result = kpl.sweep(model, data, LEVELS, ["magnitude", "obs"], calibration=calibration, reconstruct=True)
     assert result.scores == ("magnitude + reconstruction", "obs")
+    more = kpl.sweep(model, data, [0.8], "obs", calibration=calibration, reconstruct="sequential")
+    both = join(result, more)
+    assert both.scores == ("magnitude + reconstruction", "obs", "obs, sequential")
+    assert both.choose(sparsity=0.8, score="obs").curve == "obs"
+    assert kpl.report(both, both.choose(sparsity=0.8, score="obs"), tmp_path / "report.html").exists()
     assert "reconstruct='layers'" in str(result.metadata["repeat"])
 
 
