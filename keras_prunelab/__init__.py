@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from ._reconstruct._reconstruct import reconstruct, reconstruction
     from ._reconstruct._rules import LinearRule, register_linear_rule
     from ._reconstruct._solved import Reconstruction, SolvedMap
-    from ._report import report, save_plots
+    from ._report import export_plots, report
     from ._select._allocation import Allocation
     from ._select._conventions import Convention
     from ._select._masks import MaskSet
@@ -93,6 +93,7 @@ __all__ = [
     "compaction",
     "complete_channels",
     "export_litert",
+    "export_plots",
     "fuse",
     "latency",
     "layers",
@@ -108,7 +109,6 @@ __all__ = [
     "register_rule",
     "remove_filters",
     "report",
-    "save_plots",
     "save_sparse",
     "schedules",
     "scores",
@@ -155,7 +155,7 @@ _HOMES = {
     "register_rule": "_channels.rules._registry",
     "remove_filters": "_compaction._remove",
     "report": "_report",
-    "save_plots": "_report",
+    "export_plots": "_report",
     "save_sparse": "_export._sparse_file",
     "schedules": "schedules",
     "scores": "scores",

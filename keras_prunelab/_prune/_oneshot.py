@@ -8,7 +8,7 @@ import keras
 
 from keras_prunelab._compaction._complete import complete_channels
 from keras_prunelab._errors import InvalidSparsityError
-from keras_prunelab._model._copy import copied
+from keras_prunelab._model._copy import copy_model
 from keras_prunelab._model._data import calibration_of
 from keras_prunelab._model._filters import Filters
 from keras_prunelab._model._numbers import real_number
@@ -106,7 +106,7 @@ def prune(
     masks = path.masks(0)
     if path.granularity == "channel":
         masks = complete_channels(model, masks)
-    pruned = copied(model)
+    pruned = copy_model(model)
     # By position: the path of a variable without a name of its own counts up from copy to copy.
     pairs = zip(maskable(model), maskable(pruned), strict=True)
     MaskSet({its.path: masks[item.path] for item, its in pairs if item.path in masks}).apply(pruned)

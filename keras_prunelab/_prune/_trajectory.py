@@ -18,8 +18,8 @@ from keras_prunelab._select._conventions import Convention
 from keras_prunelab._select._granularity import GranularityLike
 from keras_prunelab._select._level_masks import LevelMasks
 from keras_prunelab._select._masks import MaskSet
-from keras_prunelab._select._search import Progress, Search
-from keras_prunelab._select._selection import check, checked_sparsities
+from keras_prunelab._select._search import OnStep, Search
+from keras_prunelab._select._selection import check, check_sparsities
 from keras_prunelab._util._signatures import names_options
 from keras_prunelab.scores import ScoreContext, ScoreLike, check_data
 from keras_prunelab.scores import get as get_score
@@ -109,7 +109,7 @@ def trajectory(
     convention: str | Convention = "paper",
     prunables: Prunables | None = None,
     calibration: Any = None,
-    on_level: Progress | None = None,
+    on_level: OnStep | None = None,
     data: Any = None,
 ) -> Trajectory:
     """Compute the masks of one score at several sparsities.
@@ -140,7 +140,7 @@ def trajectory(
         InvalidModelError: the model is not built, or weights are not finite.
         NothingToPruneError: the model has no prunable weight.
     """
-    levels, rules, scorer = checked_sparsities(sparsities), _conventions.get(convention), get_score(score)
+    levels, rules, scorer = check_sparsities(sparsities), _conventions.get(convention), get_score(score)
     share, grain = _allocation.get(scope), _granularity.get(granularity)
     found = prunable(model, learnables=rules.learnables) if prunables is None else prunables
     data = calibration_of(calibration, data=data)

@@ -54,10 +54,10 @@ class Gram:
         Raises:
             InvalidDataError: the rows have another width, or hold a number that is NaN or infinite.
         """
-        wide = _checked(rows, self.inputs)
+        wide = _check(rows, self.inputs)
         if reference is not None:
             self._cross = np.zeros_like(self._sum) if self._cross is None else self._cross
-            whole = _checked(reference, self.inputs)
+            whole = _check(reference, self.inputs)
             self._cross += wide.T @ whole
             if weights is not None:
                 outputs = np.square(whole @ weights).sum(axis=0)
@@ -81,7 +81,7 @@ class Gram:
         return None if self._energy is None else self._energy / max(1, self.samples)
 
 
-def _checked(rows: NDArray[Any], inputs: int) -> Matrix:
+def _check(rows: NDArray[Any], inputs: int) -> Matrix:
     if rows.ndim != 2 or rows.shape[1] != inputs:
         raise InvalidDataError(
             f"Rows of shape {rows.shape} were given to a layer with {inputs} inputs; they are samples x {inputs}."
@@ -118,7 +118,7 @@ def pull(gram: Matrix, damping: float) -> Matrix:
     return np.where(diagonal == 0, amount or 1.0, amount)
 
 
-def damped(gram: Matrix, damping: float) -> Matrix:
+def damp(gram: Matrix, damping: float) -> Matrix:
     """H with its damping: a copy with `pull` added to the diagonal."""
     copy = np.array(gram, np.float64)
     copy[np.diag_indices_from(copy)] += pull(gram, damping)

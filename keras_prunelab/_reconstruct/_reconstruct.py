@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from keras_prunelab._errors import UnknownNameError
-from keras_prunelab._model._copy import copied
+from keras_prunelab._model._copy import copy_model
 from keras_prunelab._model._data import calibration_of
 from keras_prunelab._model._variables import Prunable
 from keras_prunelab._select import _conventions
@@ -160,7 +160,7 @@ def reconstruction(
     solver = Solver(reference, calibration_of(calibration, data=data), damping, budget)
     pruned = twins(reference, solver.layers, model)
     masks = [_from_zeros(*both, counts_biases=counts_biases) for both in zip(solver.layers, pruned, strict=True)]
-    result = copied(model)
+    result = copy_model(model)
     solved = solve_into(result, solver, masks, way, on_layer)
     skipped = _skipped(solver, model)
     return Reconstruction(result, way, solver.damping, tuple(solved), skipped, time.monotonic() - begun)

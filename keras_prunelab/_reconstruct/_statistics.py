@@ -108,7 +108,7 @@ def in_call_order(model: keras.Model, data: Any, layers: Sequence[Any]) -> list[
     check_ends(data)
     called: dict[int, Any] = {}
     for batch in batches(data, 1, labels=False, model=model):
-        with _observed(layers, [lambda seen: called.setdefault(id(seen.layer), seen.layer)] * len(layers)):
+        with _observe(layers, [lambda seen: called.setdefault(id(seen.layer), seen.layer)] * len(layers)):
             _run(model, batch)
         break
     return list(called.values())
@@ -189,14 +189,14 @@ def _collect_group(
         empty = False
         batch.require_finite()
         if pruned is None:
-            with _observed(layers, [each.see for each in statistics]):
+            with _observe(layers, [each.see for each in statistics]):
                 _run(model, batch)
             continue
         calls: list[list[Seen]] = [[] for _ in layers]
-        with _observed(layers, [each.append for each in calls]):
+        with _observe(layers, [each.append for each in calls]):
             _run(model, batch)
         counts = [len(own) for own in calls]
-        with _observed(doubles, [_beside(own, each.see) for own, each in zip(calls, statistics, strict=True)]):
+        with _observe(doubles, [_beside(own, each.see) for own, each in zip(calls, statistics, strict=True)]):
             _run(pruned, batch)
         for layer, count, left in zip(layers, counts, calls, strict=True):
             if left:
@@ -260,7 +260,7 @@ def _run(model: keras.Model, batch: Batch) -> None:
 
 
 @contextlib.contextmanager
-def _observed(layers: Sequence[Any], sees: Sequence[Callable[[Seen], None]]) -> Iterator[None]:
+def _observe(layers: Sequence[Any], sees: Sequence[Callable[[Seen], None]]) -> Iterator[None]:
     """Let layers show what they are called with."""
     try:
         for layer, see in zip(layers, sees, strict=True):

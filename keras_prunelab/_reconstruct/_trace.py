@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from keras_prunelab._errors import InvalidDataError
 
-from ._gram import DAMPING, Matrix, check_inputs, damped, inverse
+from ._gram import DAMPING, Matrix, check_inputs, damp, inverse
 from ._steps import Lanes
 from ._threads import cores, run
 
@@ -127,7 +127,7 @@ def trace(
         InvalidDataError: H does not fit, is singular, or the units differ in size.
     """
     check_inputs(gram, weights)
-    numbers, rows = _ordered(len(gram), units)
+    numbers, rows = _order(len(gram), units)
     size = rows.shape[1]
     count = len(rows)
     most = count if n_of_m is None else _most(count, *n_of_m)
@@ -140,7 +140,7 @@ def trace(
     order = np.zeros((last, groups), np.int32)
     losses = np.zeros((last, groups))
     # Inputs that stay need no row: they only change the inverse of those that may go.
-    start = inverse(damped(gram, damping))
+    start = inverse(damp(gram, damping))
     start = start if rows.size == len(gram) and size == 1 else start[np.ix_(rows.ravel(), rows.ravel())]
 
     def follow(first: int) -> None:
@@ -172,7 +172,7 @@ def _most(count: int, n: int, m: int) -> int:
     return count // m * (m - n)
 
 
-def _ordered(inputs: int, units: NDArray[np.integer] | None) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
+def _order(inputs: int, units: NDArray[np.integer] | None) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
     """The unit of each input, and the inputs of each unit."""
     numbers = np.arange(inputs, dtype=np.int32) if units is None else np.asarray(units, np.int32)
     count = int(numbers.max(initial=-1)) + 1

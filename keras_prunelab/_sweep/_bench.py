@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._model._copy import copied
+from keras_prunelab._model._copy import copy_model
 from keras_prunelab._reconstruct._gram import DAMPING
 from keras_prunelab._reconstruct._solver import Mode, Solver, write_flat
 from keras_prunelab._select._masks import MaskSet
@@ -21,7 +21,7 @@ from ._evaluate import Evaluator, Measured, MetricLike
 from ._finetune import Trainer
 from ._metric import Metric
 from ._paired import Answers
-from ._plan import Arm
+from ._plan import Curve
 from ._pruning import Pruning
 from ._solving import Reconstructor
 from ._weights import MaskedWeights
@@ -74,7 +74,7 @@ class Task:
         data: the observations.
         pruning: how it is pruned.
         metrics: what to measure.
-        arms: the curves, which points name by their number.
+        curves: the curves, which points name by their number.
         calibration: what scores are computed on; None for the data itself.
         passes: how many points are to come.
         batch_size: how many observations are computed at once; None for as many as is quickest.
@@ -85,7 +85,7 @@ class Task:
     data: Observations
     pruning: Pruning
     metrics: Sequence[MetricLike] | None
-    arms: tuple[Arm, ...]
+    curves: tuple[Curve, ...]
     calibration: Any
     passes: int
     batch_size: int | None = None
@@ -100,12 +100,12 @@ class Task:
     @property
     def reconstructs(self) -> bool:
         """Whether the weights of some points are solved anew."""
-        return any(arm.reconstruct is not None for arm in self.arms)
+        return any(curve.reconstruct is not None for curve in self.curves)
 
     @property
     def trains(self) -> bool:
         """Whether some points are trained."""
-        return any(arm.finetune is not None for arm in self.arms)
+        return any(curve.finetune is not None for curve in self.curves)
 
 
 class Bench:
@@ -121,7 +121,7 @@ class Bench:
         self._task = task
         self._model, self._pruning = task.model, task.pruning
         if task.trains:
-            self._model = copied(task.model)
+            self._model = copy_model(task.model)
             self._pruning = task.pruning.of_copy(task.model, self._model)
         self._trainer = Trainer(self._model, self._pruning.prunables) if task.trains else None
         self._weights = MaskedWeights(task.pruning.touched(task.model, self._model))
@@ -158,33 +158,33 @@ class Bench:
         """
         if not self._is_measured:  # a worker, or a sweep that goes on, has yet to see what it compares with
             self.dense()
-        arm = self._task.arms[number]
-        if arm.finetune is None:
+        curve = self._task.curves[number]
+        if curve.finetune is None:
             if self._trained:
                 self.restore()
-            if arm.reconstruct is None:
+            if curve.reconstruct is None:
                 self._unsolve()
                 self._weights.apply(self._completed(masks()))
                 return self._outcome()
             self.restore()  # weights are solved on the dense network
             completed = self._completed(masks())
-            solved = self._solver.solved(completed, arm.reconstruct)
+            solved = self._solver.solved(completed, curve.reconstruct)
             self._weights.apply(completed)
             self._solver.write(solved)
             return self._outcome()
         if self._trainer is None:  # a task with such a curve has one
-            raise AssertionError(arm)
+            raise AssertionError(curve)
         self.restore()
         self._trained = True
-        if arm.finetune.rounds == 1:
-            prepare = None if arm.reconstruct is None else self._prepare(arm.reconstruct)
-            self._trainer.train(arm.finetune, level, arm.seed, lambda _kept, _sparsity: masks(), prepare)
+        if curve.finetune.rounds == 1:
+            prepare = None if curve.reconstruct is None else self._prepare(curve.reconstruct)
+            self._trainer.train(curve.finetune, level, curve.seed, lambda _kept, _sparsity: masks(), prepare)
             return self._outcome()
         found = self._trainer.train(
-            arm.finetune,
+            curve.finetune,
             level,
-            arm.seed,
-            lambda kept, sparsity: self._pruning.further(arm, self._model, self._task.calibration, kept, sparsity),
+            curve.seed,
+            lambda kept, sparsity: self._pruning.further(curve, self._model, self._task.calibration, kept, sparsity),
         )
         return self._outcome(found.packed())
 

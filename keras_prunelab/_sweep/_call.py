@@ -42,7 +42,7 @@ class _Names:
         return [name for _, name in self._given]
 
 
-def spelled(plan: Plan, prunables: Prunables, seeds: Any, given: Mapping[str, Any]) -> str:
+def spell(plan: Plan, prunables: Prunables, seeds: Any, given: Mapping[str, Any]) -> str:
     """Spell the call of a sweep.
 
     Args:
@@ -57,11 +57,11 @@ def spelled(plan: Plan, prunables: Prunables, seeds: Any, given: Mapping[str, An
     """
     names = _Names()
     arguments = {
-        "scores": _several(_score(arm.score, names, is_seeded=seeds is not None) for arm in plan.arms),
-        "seeds": None if seeds is None else _several(str(arm.seed) for arm in plan.arms),
-        "scope": _one_or_several(_scope(arm.scope) for arm in plan.arms),
-        "finetune": _one_or_several(_training(arm.finetune, names) for arm in plan.arms),
-        "reconstruct": _one_or_several(repr(arm.reconstruct) for arm in plan.arms),
+        "scores": _several(_score(curve.score, names, is_seeded=seeds is not None) for curve in plan.curves),
+        "seeds": None if seeds is None else _several(str(curve.seed) for curve in plan.curves),
+        "scope": _one_or_several(_scope(curve.scope) for curve in plan.curves),
+        "finetune": _one_or_several(_training(curve.finetune, names) for curve in plan.curves),
+        "reconstruct": _one_or_several(repr(curve.reconstruct) for curve in plan.curves),
         "damping": None if given.get("damping") is None else repr(given["damping"]),
         "convention": _convention(given.get("convention", "paper"), names),
         "granularity": repr(str(given["granularity"])),

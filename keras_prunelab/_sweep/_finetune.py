@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._errors import InvalidScheduleError, UnknownNameError
-from keras_prunelab._model._data import checked_batch_size
+from keras_prunelab._model._data import check_batch_size
 from keras_prunelab._model._numbers import whole_number
 from keras_prunelab._model._rebuild import known_objects
 from keras_prunelab._model._variables import Prunables
 from keras_prunelab._select._masks import MaskSet
 from keras_prunelab._select._selection import sparsities_of_rounds
 from keras_prunelab._training._enforcement import Enforcement
-from keras_prunelab._training._optimizers import compiled_optimizer
+from keras_prunelab._training._optimizers import compile_optimizer
 
 Rewinding = Literal["learning_rate", "weights"]
 NextMasks = Callable[[Mapping[str, NDArray[np.bool_]], float], Mapping[str, NDArray[np.bool_]]]
@@ -75,7 +75,7 @@ class FineTune:
                 f"There is at least one round and one epoch, not {self.rounds!r} and {self.epochs!r}; to leave out the "
                 "training, leave out finetune=."
             )
-        numbers = {"epochs": epochs, "rounds": rounds, "batch_size": checked_batch_size(self.batch_size)}
+        numbers = {"epochs": epochs, "rounds": rounds, "batch_size": check_batch_size(self.batch_size)}
         for name, number in numbers.items():
             object.__setattr__(self, name, number)
         if self.rewind is not None and self.rewind not in get_args(Rewinding):
@@ -106,7 +106,7 @@ class Trainer:
 
     def __init__(self, model: keras.Model, prunables: Prunables) -> None:
         self._model = model
-        compiled_optimizer(model)
+        compile_optimizer(model)
         with known_objects(model):
             model.compile_from_config(model.get_compile_config())  # a new optimizer of the same kind
         self._enforcement = Enforcement(model, prunables)

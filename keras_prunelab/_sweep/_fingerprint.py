@@ -82,11 +82,11 @@ def _settings(task: Task, plan: Plan) -> dict[str, Any]:
         "granularity": str(task.pruning.granularity),
         "variables": [item.path for item in task.pruning.prunables],
         "sparsities": str(levels) + f" {levels.low}:{levels.high}" if isinstance(levels, AutoLevels) else list(levels),
-        "curves": [[repr(arm.score), *arm.key] for arm in plan.arms],
+        "curves": [[repr(curve.score), *curve.key] for curve in plan.curves],
         "metrics": None if task.metrics is None else [getattr(one, "name", None) or str(one) for one in task.metrics],
         "score_data": None if task.calibration is None else _of_anything(task.calibration),
         **({"damping": task.damping} if task.reconstructs else {}),
-        "training": [_of_training(arm.finetune) for arm in plan.arms],
+        "training": [_of_training(curve.finetune) for curve in plan.curves],
     }
     return json.loads(json.dumps(settings))  # type: ignore[no-any-return]  # tuples become lists, as in the store
 

@@ -13,7 +13,7 @@ from keras_prunelab._model._numbers import whole_number
 from keras_prunelab._reconstruct._solver import Mode, mode_of
 from keras_prunelab._select import _allocation
 from keras_prunelab._select._allocation import Allocation, Scope
-from keras_prunelab._select._selection import checked_sparsities
+from keras_prunelab._select._selection import check_sparsities
 from keras_prunelab.scores import Score, get
 from keras_prunelab.scores._registry import ScoreLike
 
@@ -29,7 +29,7 @@ FineTunes: TypeAlias = "FineTune | Sequence[FineTune | None] | None"
 
 
 @dataclass(frozen=True)
-class Arm:
+class Curve:
     """One curve: a score in a scope, with one seed and one way of training.
 
     Attributes:
@@ -75,11 +75,11 @@ class Arm:
 class Point:
     """One point of a sweep: a curve at a level."""
 
-    arm: Arm
+    curve: Curve
     level: float
 
     def __str__(self) -> str:
-        return f"{self.arm}, {100 * self.level:g} %"
+        return f"{self.curve}, {100 * self.level:g} %"
 
 
 @dataclass(frozen=True)
@@ -87,17 +87,17 @@ class Plan:
     """What a sweep will measure: each curve at each level.
 
     Attributes:
-        arms: the curves, in the order of measurement.
+        curves: the curves, in the order of measurement.
         levels: the sparsities, ascending, each once; or how to find them.
     """
 
-    arms: tuple[Arm, ...]
+    curves: tuple[Curve, ...]
     levels: tuple[float, ...] | AutoLevels
 
     @property
     def points(self) -> tuple[Point, ...]:
         """Every point, in the order of measurement; of levels that are still to be found, the first ones."""
-        return tuple(Point(arm, level) for arm in self.arms for level in self.first_levels)
+        return tuple(Point(curve, level) for curve in self.curves for level in self.first_levels)
 
     @property
     def first_levels(self) -> tuple[float, ...]:
@@ -105,12 +105,12 @@ class Plan:
         return self.levels.coarse if isinstance(self.levels, AutoLevels) else self.levels
 
     @property
-    def measured(self) -> Mapping[Arm, Arm]:
+    def measured(self) -> Mapping[Curve, Curve]:
         """For each curve the one that is measured for it: a seed that changes nothing costs nothing."""
-        first: dict[tuple[str, str, str], Arm] = {}
+        first: dict[tuple[str, str, str], Curve] = {}
         found = {}
-        for arm in self.arms:
-            found[arm] = arm if arm.is_seeded else first.setdefault(arm.key[:3], arm)
+        for curve in self.curves:
+            found[curve] = curve if curve.is_seeded else first.setdefault(curve.key[:3], curve)
         return found
 
     def __str__(self) -> str:
@@ -119,13 +119,13 @@ class Plan:
     def _lines(self) -> Iterator[str]:
         levels = self.first_levels
         count = len(self.points)
-        yield f"{count} points: {len(self.arms)} {_plural('curve', len(self.arms))} of {len(levels)} levels each."
+        yield f"{count} points: {len(self.curves)} {_plural('curve', len(self.curves))} of {len(levels)} levels each."
         if isinstance(self.levels, AutoLevels):
             yield f"More follow between these: {self.levels}."
         measured = self.measured
-        for arm in self.arms:
-            shared = "" if measured[arm] is arm else f" (the same as seed {measured[arm].seed}: measured once)"
-            yield f"  {arm}{shared}"
+        for curve in self.curves:
+            shared = "" if measured[curve] is curve else f" (the same as seed {measured[curve].seed}: measured once)"
+            yield f"  {curve}{shared}"
         yield "Levels:"
         texts = [percent(level, 2) for level in levels]
         yield from (f"  {', '.join(texts[start : start + 10])}" for start in range(0, len(texts), 10))
@@ -169,8 +169,8 @@ def plan(
             "round."
         )
     seeded = _seeds(seeds)
-    arms = [
-        Arm(
+    curves = [
+        Curve(
             _with_seed(score, seed),
             share,
             seed if seed is not None else score.get_config().get("seed", 0),
@@ -183,16 +183,16 @@ def plan(
         for training in trainings
         for seed in seeded
     ]
-    if not arms:
+    if not curves:
         raise UnknownNameError("scores is empty; name at least one, such as ('magnitude', 'synflow').")
-    keys = [arm.key for arm in arms]
-    twice = [arm for arm in arms if keys.count(arm.key) > 1]
+    keys = [curve.key for curve in curves]
+    twice = [curve for curve in curves if keys.count(curve.key) > 1]
     if twice:
         raise UnknownNameError(
             f"Each curve is swept once, under its score's name, scope, training and seed, but {twice[0]} stands in the "
             "plan several times."
         )
-    return Plan(tuple(arms), _levels(sparsities))
+    return Plan(tuple(curves), _levels(sparsities))
 
 
 def _levels(sparsities: Sparsities) -> tuple[float, ...] | AutoLevels:
@@ -203,7 +203,7 @@ def _levels(sparsities: Sparsities) -> tuple[float, ...] | AutoLevels:
             raise InvalidSparsityError(f"sparsities is 'auto' or numbers in [0, 1), not {sparsities!r}.")
         return AutoLevels()
     # Ranges carry the noise of their sums: 0.8060000000000001 is meant as 0.806, and is not a level beside it.
-    return checked_sparsities([round(level, 12) for level in checked_sparsities(sparsities)])
+    return check_sparsities([round(level, 12) for level in check_sparsities(sparsities)])
 
 
 def _seeds(seeds: Seeds) -> list[int | None]:

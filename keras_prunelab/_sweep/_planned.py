@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from keras_prunelab._model._data import calibration_of, check_ends, checked_batch_size
+from keras_prunelab._model._data import calibration_of, check_batch_size, check_ends
 from keras_prunelab._model._filters import Filters
 from keras_prunelab._prune._trajectory import Trajectory
 from keras_prunelab._reconstruct._gram import DAMPING
@@ -28,7 +28,7 @@ from keras_prunelab.scores._registry import ScoreLike
 
 from ._accounting import COUNTS, Accounting
 from ._bench import Bench, Dense, Task
-from ._call import spelled
+from ._call import spell
 from ._doubts import SAME_DATA
 from ._evaluate import MetricLike
 from ._fingerprint import Fingerprint
@@ -37,10 +37,10 @@ from ._metric import ACCURACY
 from ._outline import outline
 from ._paired import PAIRED
 from ._parallel import Workers
-from ._plan import Arm, FineTunes, Plan, Point, Reconstructs, Scopes, Seeds, Sparsities, plan
-from ._pruning import Curve, MaskSource, PackedCurve, Pruning
+from ._plan import Curve, FineTunes, Plan, Point, Reconstructs, Scopes, Seeds, Sparsities, plan
+from ._pruning import CurveMasks, MaskSource, Pruning, TrainedMasks
 from ._result import SweepResult
-from ._run import InProcess, Run, Tell
+from ._run import InProcess, SweepRun, Tell
 from ._store import Store
 from ._streams import observations
 
@@ -70,20 +70,20 @@ class SweepPlan:
         first = self.plan.points[0]
         begun = time.monotonic()
         with self._bench() as bench:
-            curve = self._curves()[first.arm]
-            if first.arm.finetune is None or first.arm.finetune.rounds == 1:
-                curve.prepare([first.level], self.plan)
-            bench.measure(0, first.level, lambda: curve.masks(first.level))  # compiles, too
+            masks = self._masks()[first.curve]
+            if first.curve.finetune is None or first.curve.finetune.rounds == 1:
+                masks.prepare([first.level], self.plan)
+            bench.measure(0, first.level, lambda: masks.masks(first.level))  # compiles, too
             ready = time.monotonic()
-            bench.measure(0, first.level, lambda: curve.masks(first.level))
+            bench.measure(0, first.level, lambda: masks.masks(first.level))
             each = time.monotonic() - ready
         return ready - begun + each * (self.task.passes - 1)
 
-    def execute(self, tell: Tell, store: Any, workers: int) -> Run:
+    def execute(self, tell: Tell, store: Any, workers: int) -> SweepRun:
         """Measure all points."""
         weights = sum(item.size for item in self.task.pruning.prunables)
         kept = None if store is None else Store(store, Fingerprint.of(self.task, self.plan), -(-weights // 8))
-        run = Run(self.plan, self._curves(), kept, tell)
+        run = SweepRun(self.plan, self._masks(), kept, tell)
         try:
             if workers == 1:
                 with self._bench() as bench:
@@ -95,7 +95,7 @@ class SweepPlan:
                 kept.close()
         return run
 
-    def result(self, run: Run, seconds: float) -> SweepResult:
+    def result(self, run: SweepRun, seconds: float) -> SweepResult:
         """What came of it."""
         model, pruning, data = self.task.model, self.task.pruning, self.task.data
         layers = outline(model)
@@ -103,16 +103,16 @@ class SweepPlan:
         dense = run.dense or Dense(data.metric or ACCURACY, {}, 0)
         rows, sources = [], _sources(run, pruning)
         for point, its, outcome in run.rows():
-            zeros = _zeros(run, its, sources[its.arm.key])
+            zeros = _zeros(run, its, sources[its.curve.key])
             counts = account.row(zeros)
             rows.append(
                 {
-                    "score": point.arm.score.name,
+                    "score": point.curve.score.name,
                     "convention": pruning.convention.name,
-                    "scope": str(point.arm.scope),
+                    "scope": str(point.curve.scope),
                     "granularity": str(pruning.granularity),
-                    "training": point.arm.training,
-                    "seed": point.arm.seed,
+                    "training": point.curve.training,
+                    "seed": point.curve.seed,
                     "sparsity_target": point.level,
                     "sparsity": sum(zeros.values()) / account.total,
                     **outcome.measures,
@@ -122,12 +122,12 @@ class SweepPlan:
             )
         measures = list(dense.measures) or [dense.metric.name]
         columns = [*_BEFORE, *measures, *COUNTS, *PAIRED]
-        scopes = dict.fromkeys(str(arm.scope) for arm in self.plan.arms)
+        scopes = dict.fromkeys(str(curve.scope) for curve in self.plan.curves)
         return SweepResult(
             table=pd.DataFrame(rows, columns=columns),
             dense=dense.measures.get(dense.metric.name, float("nan")),
             outline=layers,
-            sources={arm.key: sources[its.key] for arm, its in self.plan.measured.items() if its.key in sources},
+            sources={curve.key: sources[its.key] for curve, its in self.plan.measured.items() if its.key in sources},
             metric=dense.metric,
             class_names=data.class_names,
             metadata={
@@ -150,21 +150,21 @@ class SweepPlan:
             complete=run.complete,
         )
 
-    def _curves(self) -> dict[Arm, Curve]:
+    def _masks(self) -> dict[Curve, CurveMasks]:
         task = self.task
         data = task.data.for_scores if task.calibration is None else task.calibration
         # Masks before training and reconstruction are the same however the weights that are left are treated.
         known: dict[Any, dict[float, tuple[Trajectory, int]]] = {}
         return {
-            arm: Curve(
-                arm,
+            curve: CurveMasks(
+                curve,
                 task.pruning,
                 task.model,
                 data,
                 lambda: task.solver,
-                known.setdefault((arm.score.name, str(arm.scope), arm.seed), {}),
+                known.setdefault((curve.score.name, str(curve.scope), curve.seed), {}),
             )
-            for arm in task.arms
+            for curve in task.curves
         }
 
     @contextmanager
@@ -245,19 +245,19 @@ def plan_sweep(
           50.00 %, 75.00 %
     """
     calibration = calibration_of(calibration, score_data=score_data)
-    size = None if batch_size is None else checked_batch_size(batch_size)
+    size = None if batch_size is None else check_batch_size(batch_size)
     points = plan(sparsities, scores, seeds, scope, finetune, reconstruct)
     damping = checked_damping(damping)
     pruning = Pruning.of(model, convention, granularity, include, exclude)
     found = observations(model, data)
     pruning.check(points, found if calibration is None else calibration)
-    arms = tuple(dict.fromkeys(points.measured.values()))
-    passes = len(arms) * len(points.first_levels)
+    curves = tuple(dict.fromkeys(points.measured.values()))
+    passes = len(curves) * len(points.first_levels)
     given = {"convention": convention, "granularity": pruning.granularity, "include": include, "exclude": exclude}
     given |= {"calibration": calibration, "metrics": metrics, "batch_size": size}
     given |= {"damping": None if damping == DAMPING else damping}
-    call = spelled(points, pruning.prunables, seeds, given)
-    task = Task(model, found, pruning, metrics, arms, calibration, passes, size, damping)
+    call = spell(points, pruning.prunables, seeds, given)
+    task = Task(model, found, pruning, metrics, curves, calibration, passes, size, damping)
     if task.reconstructs:
         check_ends(found.for_scores if calibration is None else calibration)
         in_call_order(model, found.for_scores if calibration is None else calibration, ())
@@ -266,29 +266,29 @@ def plan_sweep(
 
 def _calibrated(task: Task) -> dict[str, Any]:
     """What scores and reconstruction were computed on, and how."""
-    if not task.reconstructs and not any(arm.score.needs_data for arm in task.arms):
+    if not task.reconstructs and not any(curve.score.needs_data for curve in task.curves):
         return {}
     facts: dict[str, Any] = {"calibration": SAME_DATA if task.calibration is None else "data of its own"}
     methods = {}
-    for arm in task.arms:
-        methods |= getattr(arm.score, "methods", {})
+    for curve in task.curves:
+        methods |= getattr(curve.score, "methods", {})
     if methods:
         facts["traces"] = ", ".join(f"{path} {method}" for path, method in methods.items())
     return facts | ({"damping": task.damping} if task.reconstructs else {})
 
 
-def _sources(run: Run, pruning: Pruning) -> dict[CurveKey, MaskSource]:
+def _sources(run: SweepRun, pruning: Pruning) -> dict[CurveKey, MaskSource]:
     sources: dict[CurveKey, MaskSource] = {}
     shapes = {item.path: item.shape for item in pruning.prunables}
-    for arm, curve in run.curves.items():
-        bits = {level: out.bits for level, out in run.outcomes.get(arm, {}).items() if out.bits is not None}
-        sources[arm.key] = PackedCurve(shapes, bits) if bits else curve
+    for curve, masks in run.masks.items():
+        bits = {level: out.bits for level, out in run.outcomes.get(curve, {}).items() if out.bits is not None}
+        sources[curve.key] = TrainedMasks(shapes, bits) if bits else masks
     return sources
 
 
-def _zeros(run: Run, point: Point, source: MaskSource) -> Mapping[str, int]:
-    if isinstance(source, Curve):
-        return run.curves[point.arm].zeros(point.level)
+def _zeros(run: SweepRun, point: Point, source: MaskSource) -> Mapping[str, int]:
+    if isinstance(source, CurveMasks):
+        return run.masks[point.curve].zeros(point.level)
     return source.masks(point.level).zeros_by_variable()
 
 

@@ -20,11 +20,11 @@ from keras_prunelab._select import _conventions, _granularity
 from keras_prunelab._select._conventions import Convention
 from keras_prunelab._select._granularity import Granularity, GranularityLike
 from keras_prunelab._select._masks import MaskSet
-from keras_prunelab._select._search import Progress, Search, check_together
+from keras_prunelab._select._search import OnStep, Search, check_together
 from keras_prunelab._select._selection import check
 from keras_prunelab.scores import ScoreContext, check_data
 
-from ._plan import Arm, Plan
+from ._plan import Curve, Plan
 from ._refine import AutoLevels
 
 
@@ -59,10 +59,10 @@ class Pruning:
     def check(self, plan: Plan, data: Any) -> None:
         """Make sure that every curve of a plan can be pruned, before anything runs."""
         highest = plan.first_levels[-1]
-        for arm in plan.arms:
-            check_together(self.convention, arm.scope, self.granularity)
-            check_data(arm.score, data)
-            check(self.prunables, highest, arm.scope, self.granularity)
+        for curve in plan.curves:
+            check_together(self.convention, curve.scope, self.granularity)
+            check_data(curve.score, data)
+            check(self.prunables, highest, curve.scope, self.granularity)
 
     def of_copy(self, model: keras.Model, copy: keras.Model) -> Pruning:
         """The same for a copy of the model: its variables, under the names that they have here."""
@@ -95,12 +95,12 @@ class Pruning:
         return {item.path: here[id(item.variable)] for item in found if id(item.variable) in here}
 
     def further(
-        self, arm: Arm, model: keras.Model, data: Any, kept: Mapping[str, NDArray[np.bool_]], sparsity: float
+        self, curve: Curve, model: keras.Model, data: Any, kept: Mapping[str, NDArray[np.bool_]], sparsity: float
     ) -> Mapping[str, NDArray[np.bool_]]:
         """Prune a model, as it is now, from the masks that it has to a sparsity."""
         grain, flow = str(self.granularity), self.convention.flow
         context = ScoreContext(model, self.prunables, self.prunables.views(), data, flow, grain, (sparsity,))
-        search = Search(arm.score, context, self.convention, arm.scope, self.granularity, None)
+        search = Search(curve.score, context, self.convention, curve.scope, self.granularity, None)
         return search.further(dict(kept), sparsity)
 
 
@@ -115,30 +115,30 @@ class MaskSource(Protocol):
 
 
 @dataclass(frozen=True)
-class Curve:
+class CurveMasks:
     """The masks of one curve, before any training.
 
     Attributes:
-        arm: the curve.
+        curve: the curve.
         pruning: how it is pruned.
         model: the model, which has its dense weights whenever `prepare` is called.
         data: what scores are computed on.
         solver: gives what solves weights anew.
     """
 
-    arm: Arm
+    curve: Curve
     pruning: Pruning
     model: keras.Model = field(repr=False)
     data: Any = field(repr=False)
     solver: Callable[[], Solver] | None = field(default=None, repr=False)
     _known: dict[float, tuple[Trajectory, int]] = field(default_factory=dict, repr=False)
 
-    def prepare(self, levels: Sequence[float], plan: Plan, on_level: Progress | None = None) -> None:
+    def prepare(self, levels: Sequence[float], plan: Plan, on_level: OnStep | None = None) -> None:
         """Find the masks of levels that are not known yet."""
         new = [level for level in levels if level not in self._known]
         if not new:
             return
-        score = self.arm.score
+        score = self.curve.score
         if (
             isinstance(plan.levels, AutoLevels)
             and score.follows_masks
@@ -149,7 +149,7 @@ class Curve:
             self.model,
             new,
             score,
-            scope=self.arm.scope,
+            scope=self.curve.scope,
             granularity=self.pruning.granularity,
             convention=self.pruning.convention,
             prunables=self.pruning.prunables,
@@ -181,7 +181,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class PackedCurve:
+class TrainedMasks:
     """The masks of a curve that was pruned while it was trained: one bit a weight and level."""
 
     shapes: Mapping[str, tuple[int, ...]]

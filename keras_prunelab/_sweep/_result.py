@@ -19,7 +19,7 @@ from ._blocks import blocks_of
 from ._choice import Choice
 from ._doubts import doubts, no_meaning
 from ._measurements import Measurements
-from ._pruning import Curve, MaskSource
+from ._pruning import CurveMasks, MaskSource
 from ._solving import solved_copy
 
 if TYPE_CHECKING:
@@ -161,13 +161,13 @@ class SweepResult(Measurements):
             InvalidModelError: it was trained after pruning, which is not kept; or the result was read from a file.
         """
         source = self._source(choice)
-        if not isinstance(source, Curve) or source.arm.finetune is not None:
+        if not isinstance(source, CurveMasks) or source.curve.finetune is not None:
             raise InvalidModelError(
                 f"The network of {choice.curve} at {choice.sparsity_target:g} is not at hand: trained networks are not "
                 "kept, and files hold no network. Prune the model with these options again."
             )
         masks = source.applied(choice.sparsity_target)
-        return solved_copy(source.model, source.pruning, masks, source.arm.reconstruct, source.solver)
+        return solved_copy(source.model, source.pruning, masks, source.curve.reconstruct, source.solver)
 
     def _source(self, choice: Choice) -> MaskSource:
         return self.sources[choice.score, choice.scope, choice.training, choice.seed]

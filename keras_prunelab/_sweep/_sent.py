@@ -16,12 +16,12 @@ from keras_prunelab._errors import InvalidDataError, InvalidModelError
 from keras_prunelab._model._prunable import prunable
 from keras_prunelab._model._rebuild import custom_objects, in_memory, known_objects
 from keras_prunelab._model._variables import Learnables, Prunables
-from keras_prunelab._util._worker import Parcel
+from keras_prunelab._util._worker import Packet
 
 from ._bench import Bench, Task
 from ._fingerprint import Fingerprint
 from ._plan import Plan
-from ._pruning import Curve, Pruning
+from ._pruning import CurveMasks, Pruning
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class SentTask:
             learnables=task.pruning.prunables.learnables,
             pruning=(task.pruning.convention, task.pruning.granularity),
             metrics=None if task.metrics is None else [_sent_metric(one) for one in task.metrics],
-            rest=(task.data, task.arms, task.calibration, task.passes, task.batch_size, task.damping),
+            rest=(task.data, task.curves, task.calibration, task.passes, task.batch_size, task.damping),
         )
 
     def open(self) -> Bench:
@@ -81,12 +81,12 @@ class SentTask:
         every = prunable(model, learnables="all")
         items = tuple(replace(every[place], path=path) for place, path in self.items)
         pruning = Pruning(*self.pruning, Prunables(items, (), self.learnables))
-        data, arms, calibration, passes, batch_size, damping = self.rest
-        metrics = None if self.metrics is None else [_received_metric(one) for one in self.metrics]
-        return Bench(Task(model, data, pruning, metrics, arms, calibration, passes, batch_size, damping))
+        data, curves, calibration, passes, batch_size, damping = self.rest
+        metrics = None if self.metrics is None else [_receive_metric(one) for one in self.metrics]
+        return Bench(Task(model, data, pruning, metrics, curves, calibration, passes, batch_size, damping))
 
 
-def packed(task: Task, plan: Plan) -> Parcel:
+def pack(task: Task, plan: Plan) -> Packet:
     """A task for workers.
 
     Raises:
@@ -103,14 +103,14 @@ def packed(task: Task, plan: Plan) -> Parcel:
             f"The data, a score or a metric cannot be sent to workers: {error}. Give arrays, a keras.utils.PyDataset "
             "or a function that returns batches; or use workers=1."
         ) from error
-    return Parcel.of(_key(task, plan), content)
+    return Packet.of(_key(task, plan), content)
 
 
-def packed_curve(curve: Curve, levels: Sequence[float]) -> Parcel | None:
+def pack_masks(masks: CurveMasks, levels: Sequence[float]) -> Packet | None:
     """The masks of a curve at some levels; None where none is known yet."""
-    known = {level: curve.known(level) for level in levels if level in curve}
+    known = {level: masks.known(level) for level in levels if level in masks}
     content = pickle.dumps(known, protocol=pickle.HIGHEST_PROTOCOL) if known else b""
-    return Parcel.of(uuid.uuid4().hex, content) if known else None
+    return Packet.of(uuid.uuid4().hex, content) if known else None
 
 
 def _key(task: Task, plan: Plan) -> str:
@@ -122,7 +122,7 @@ def _key(task: Task, plan: Plan) -> str:
         fingerprint["settings"].pop(name)
     try:
         config = keras.saving.serialize_keras_object(task.model)
-        text = json.dumps([fingerprint, config, [type(one).__name__ for one in task.arms]], default=repr)
+        text = json.dumps([fingerprint, config, [type(one).__name__ for one in task.curves]], default=repr)
     except (TypeError, ValueError, NotImplementedError):  # Keras or JSON cannot write it down: a task of its own
         return uuid.uuid4().hex
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
@@ -132,5 +132,5 @@ def _sent_metric(metric: Any) -> Any:
     return keras.metrics.serialize(metric) if isinstance(metric, keras.metrics.Metric) else metric
 
 
-def _received_metric(metric: Any) -> Any:
+def _receive_metric(metric: Any) -> Any:
     return keras.metrics.deserialize(metric) if isinstance(metric, dict) else metric

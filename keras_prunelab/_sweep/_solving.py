@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._model._copy import copied
+from keras_prunelab._model._copy import copy_model
 from keras_prunelab._model._prunable import maskable
 from keras_prunelab._reconstruct._reconstruct import masks_of, solve_into
 from keras_prunelab._reconstruct._solver import Mode, Solver, write_flat
@@ -71,7 +71,7 @@ def solved_copy(
         mode: how the weights that are left are solved anew; None where they stay.
         solver_of: gives what solves them.
     """
-    copy = copied(model)
+    copy = copy_model(model)
     apply(masks, pruning, model, copy)
     if mode is not None and solver_of is not None:
         solver = solver_of()

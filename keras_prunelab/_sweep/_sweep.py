@@ -16,7 +16,7 @@ from keras_prunelab._model._filters import Filters
 from keras_prunelab._reconstruct._gram import DAMPING
 from keras_prunelab._select._conventions import Convention
 from keras_prunelab._select._granularity import GranularityLike
-from keras_prunelab._util._progress import is_watched, shown
+from keras_prunelab._util._progress import is_watched, show_progress
 from keras_prunelab._util._signatures import names_options
 from keras_prunelab.scores._registry import ScoreLike
 
@@ -172,7 +172,7 @@ def sweep(
 @contextmanager
 def _telling(progress: ProgressLike) -> Iterator[Tell]:
     if progress is True or (progress is None and is_watched()):
-        with shown("Sweep") as advance:
+        with show_progress("Sweep") as advance:
             yield advance
     elif callable(progress):
         told = progress

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _console
-from ._trials import fitting
+from ._trials import fit_inputs
 
 if TYPE_CHECKING:
     from matlab_bridge import Dataset
@@ -90,13 +90,13 @@ def _beside(opened: OpenedModel, path: Path, image_root: Path | None) -> Iterato
     import matlab_bridge as bridge
     from matlab_bridge.datasets import candidates
 
-    from ._inputs import described
+    from ._inputs import describe
 
     if path.is_dir() or path.suffix.lower() == ".zip":
         names: list[str] = list(_FOLDERS)
     elif path.suffix.lower() == ".mat":
         try:
-            found = candidates(path, described(opened)).inputs
+            found = candidates(path, describe(opened)).inputs
         except bridge.BridgeError:
             return
         # A variable whose name does not say that it is data for training or testing may be anything of that size.
@@ -116,18 +116,18 @@ def _readings(
 ) -> Iterator[Dataset]:
     import matlab_bridge as bridge
 
-    from ._inputs import described
+    from ._inputs import describe
 
     for name in names:
         try:
-            yield bridge.load_dataset(path, name, None, network=described(opened), image_root=image_root)
+            yield bridge.load_dataset(path, name, None, network=describe(opened), image_root=image_root)
         except (bridge.BridgeError, FileNotFoundError):
             if not quiet:
                 raise
 
 
 def _taken(opened: OpenedModel, data: Dataset, what: str) -> Calibration:
-    fitted, _ = fitting(opened.model, data)
+    fitted, _ = fit_inputs(opened.model, data)
     inputs = _few(fitted.inputs)
     some = f"{len(inputs)} of {len(fitted)}" if len(inputs) < len(fitted) else f"{len(fitted)}"
     return Calibration(inputs, f"{some} observations, {what}", fitted if fitted.labels is not None else None)

@@ -59,11 +59,11 @@ def open_model(path: Path, variable: str | None = None) -> OpenedModel:
         from matlab_bridge.convert._sidecar import attach
 
         model = _model_files.load(path)
-        facts = bridge.read_sidecar(path)
+        facts = bridge.load_sidecar(path)
         attach(model, facts)
         opened = OpenedModel(model, path, class_names=facts.class_names)
     else:
-        network = bridge.load_network(path, **named_network(variable))
+        network = bridge.load_network(path, **find_named_network(variable))
         opened = OpenedModel(network.to_keras(), path, network, network.class_names)
         _console.say(f"Network: {_what(network)}, {opened.model.count_params():,} parameters.")
     return opened
@@ -76,7 +76,7 @@ def open_data(
     import matlab_bridge as bridge
 
     try:
-        data = bridge.load_dataset(path, inputs, labels, network=described(opened), image_root=image_root)
+        data = bridge.load_dataset(path, inputs, labels, network=describe(opened), image_root=image_root)
     except bridge.DatasetNotFoundError as error:
         raise bridge.DatasetNotFoundError(_in_options(str(error))) from error
     for line in data.description.splitlines():
@@ -89,7 +89,7 @@ def open_data(
     return data
 
 
-def loading_code(opened: OpenedModel, data: Path, options: dict[str, Path | str | None]) -> str:
+def write_loading_code(opened: OpenedModel, data: Path, options: dict[str, Path | str | None]) -> str:
     """Python that opens a network and its data as a command did, and calls them `model` and `data`."""
     given = "".join(f", {name}={str(value)!r}" for name, value in options.items() if value is not None)
     path = str(opened.path)
@@ -106,12 +106,12 @@ def loading_code(opened: OpenedModel, data: Path, options: dict[str, Path | str 
         if any(type(layer).__module__.startswith("matlab_bridge") for layer in opened.model._flatten_layers()):
             imports.append("import matlab_bridge.convert.keras_objects")
         lines = [f"model = kpl.load_sparse({path!r})", "net = None"]
-        if described(opened) is not None:
+        if describe(opened) is not None:
             lines[-1] = f"net = dataclasses.replace(mb.from_keras(model), class_names={opened.class_names!r})"
     return "\n".join([*imports, "", *lines, f"data = mb.load_dataset({str(data)!r}{given}, network=net)"])
 
 
-def named_network(variable: str | None) -> dict[str, Any]:
+def find_named_network(variable: str | None) -> dict[str, Any]:
     """What `load_network` is told by --network: a variable, or, with blanks in it, the layers that matrices are.
 
     A layer is the path of its weights (with `'` where they are transposed), of its bias (or `first` or `last`, the
@@ -147,7 +147,7 @@ def _in_options(message: str) -> str:
     return re.sub(r"(?<! ) +([;,.])", r"\1", options)
 
 
-def described(opened: OpenedModel) -> Network | None:
+def describe(opened: OpenedModel) -> Network | None:
     """The network whose input size and class names tell which variable is what."""
     import matlab_bridge as bridge
 

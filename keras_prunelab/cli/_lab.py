@@ -77,16 +77,16 @@ def command(
     """
     from keras_prunelab._errors import NoTradeOffError
 
-    from ._inputs import loading_code, open_data, open_model
+    from ._inputs import open_data, open_model, write_loading_code
     from ._outputs import check_sources, make_folder
     from ._sweep import leave_if_stopped, run_without_collapse
-    from ._trials import fitting
+    from ._trials import fit_inputs
 
     check_sources([workspace, data, inputs, labels, calibration], (out / name for name in WRITTEN), plots=out)
     levels = parse_levels(sparsities)
     opened = open_model(workspace, network)
     dataset = open_data(opened, data or workspace, inputs, labels, image_root)
-    dataset, change = fitting(opened.model, dataset)
+    dataset, change = fit_inputs(opened.model, dataset)
     dataset, given_data, reconstruct = _calibration(
         opened, dataset, data or workspace, calibration, calibration_split, image_root, reconstruct
     )
@@ -106,7 +106,7 @@ def command(
     if choice is not None:
         _console.say(f"Choice: {choice.reason}")
     given = {"inputs": inputs, "labels": labels, "image_root": image_root}
-    code = loading_code(opened, data or workspace, given) + change
+    code = write_loading_code(opened, data or workspace, given) + change
     if given_data is not None:
         code += f"\n# calibration: {given_data.what}"
     write_outputs(opened, result, choice, failure, out, loading=code, command=str(context.find_root().obj or ""))
@@ -242,7 +242,7 @@ def write_outputs(
 
     notes = () if failure is None else (str(failure),)
     kpl.report(result, choice, out / "report.html", notes=notes, **repeat)
-    kpl.save_plots(result, choice, out)
+    kpl.export_plots(result, choice, out)
     bridge.save_results(out / "results.mat", result, choice=choice, network=opened.network)
     if choice is None:
         return

@@ -104,7 +104,7 @@ def command(
 
     from ._inputs import open_data, open_model
     from ._outputs import check_sources, make_folder
-    from ._trials import fitting
+    from ._trials import fit_inputs
 
     if out.suffix.lower() not in {".csv", ".json", ".parquet", ".mat"}:
         raise InvalidDataError(f"--out is a .csv, .json, .parquet or .mat file, but got {str(out)!r}.")
@@ -113,7 +113,7 @@ def command(
     check_sources(read, [store])
     levels = "auto" if sparsities.strip() == "auto" else parse_levels(sparsities)
     opened = open_model(model, network)
-    dataset, _ = fitting(opened.model, open_data(opened, data or model, inputs, labels, image_root))
+    dataset, _ = fit_inputs(opened.model, open_data(opened, data or model, inputs, labels, image_root))
     options: dict[str, Any] = {"granularity": granularity, "seeds": _numbers(seeds)}
     if reconstruct or calibration is not None or calibration_split is not None:
         dataset, given = calibrated(opened, dataset, data or model, calibration, calibration_split, image_root)

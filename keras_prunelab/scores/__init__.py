@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ._base import Score, ScoreContext
-from ._checked import check_data, checked_scores
+from ._checked import check_data, check_scores
 from ._fisher import Fisher
 from ._grasp import GraSP
 from ._lamp import LAMP
@@ -38,7 +38,7 @@ __all__ = [
     "Taylor",
     "Wanda",
     "check_data",
-    "checked_scores",
+    "check_scores",
     "deserialize",
     "get",
     "register",
