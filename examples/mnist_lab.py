@@ -86,9 +86,11 @@ def main() -> None:
         variables={
             "XValidation": images.transpose(1, 2, 3, 0),  # MATLAB's order: height, width, channels, observations
             "YValidation": pd.Categorical.from_codes(labels, categories=list(DIGITS)),
+            "XTrain": train_images.transpose(1, 2, 3, 0),  # what weights are solved anew on
+            "YTrain": pd.Categorical.from_codes(train_labels, categories=list(DIGITS)),
         },
     )
-    print(f"Saved the network and {len(images)} validation images to {workspace}, as MATLAB's `save lab5` would.")
+    print(f"Saved the network, {len(images)} images to validate and {len(train_images)} to train on to {workspace}.")
     prunelab(["lab", str(workspace), "--out", str(arguments.out)])
 
 

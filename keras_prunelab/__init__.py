@@ -47,6 +47,9 @@ if TYPE_CHECKING:
     from ._model._variables import Prunable, Prunables
     from ._prune._oneshot import prune, sparsity
     from ._prune._trajectory import Trajectory, trajectory
+    from ._reconstruct._reconstruct import reconstruct, reconstruction
+    from ._reconstruct._rules import LinearRule, register_linear_rule
+    from ._reconstruct._solved import Reconstruction, SolvedMap
     from ._report import export_plots, report
     from ._select._allocation import Allocation
     from ._select._conventions import Convention
@@ -67,6 +70,7 @@ __all__ = [
     "InvalidModelError",
     "InvalidScheduleError",
     "InvalidSparsityError",
+    "LinearRule",
     "MaskSet",
     "Metrics",
     "MissingBackendError",
@@ -79,6 +83,8 @@ __all__ = [
     "Prunables",
     "PruneLabError",
     "PruningWarning",
+    "Reconstruction",
+    "SolvedMap",
     "StoreMismatchError",
     "SweepPlan",
     "SweepResult",
@@ -101,6 +107,9 @@ __all__ = [
     "prunable",
     "prune",
     "recalibrate",
+    "reconstruct",
+    "reconstruction",
+    "register_linear_rule",
     "register_rule",
     "remove_filters",
     "report",
@@ -120,11 +129,14 @@ _HOMES = {
     "Compaction": "_compaction._compact",
     "Convention": "_select._conventions",
     "FineTune": "_sweep",
+    "LinearRule": "_reconstruct._rules",
     "MaskSet": "_select._masks",
     "Metrics": "_cost._metrics",
     "PerChannelRule": "_channels.rules._per_channel",
     "Prunable": "_model._variables",
     "Prunables": "_model._variables",
+    "Reconstruction": "_reconstruct._solved",
+    "SolvedMap": "_reconstruct._solved",
     "SweepPlan": "_sweep",
     "SweepResult": "_sweep",
     "Trajectory": "_prune._trajectory",
@@ -144,6 +156,9 @@ _HOMES = {
     "prunable": "_model._prunable",
     "prune": "_prune._oneshot",
     "recalibrate": "_compaction._recalibrate",
+    "reconstruct": "_reconstruct._reconstruct",
+    "reconstruction": "_reconstruct._reconstruct",
+    "register_linear_rule": "_reconstruct._rules",
     "register_rule": "_channels.rules._registry",
     "remove_filters": "_compaction._remove",
     "report": "_report",

@@ -13,6 +13,9 @@ from keras_prunelab._model._data import calibration_of
 from keras_prunelab._model._filters import Filters
 from keras_prunelab._model._numbers import real_number
 from keras_prunelab._model._prunable import maskable, prunable, share_of_zeros, weights_counted
+from keras_prunelab._reconstruct._gram import DAMPING
+from keras_prunelab._reconstruct._reconstruct import masks_of, solve_into
+from keras_prunelab._reconstruct._solver import Mode, Solver, mode_of
 from keras_prunelab._select import _conventions
 from keras_prunelab._select._allocation import Scope
 from keras_prunelab._select._conventions import Convention
@@ -36,6 +39,8 @@ def prune(
     convention: str | Convention = "paper",
     include: Filters = None,
     exclude: Filters = None,
+    reconstruct: bool | Mode = False,
+    damping: float = DAMPING,
     data: Any = None,
 ) -> keras.Model:
     """Make a sparse copy of a model.
@@ -53,10 +58,15 @@ def prune(
         granularity: what goes as a whole: `"weight"`; `"2:4"`; blocks such as `"4x4"`; `"kernel"`; `"channel"`.
             Of whole units as many go as come closest to the sparsity. With a channel goes all that makes it: its bias,
             and its scale and offset in a normalization that follows, so that what leaves it is exactly zero.
-        calibration: what a score that needs data is computed on: inputs, `(inputs, labels)`, or batches of either.
+        calibration: what a score that needs data is computed on, and the weights are reconstructed on: inputs,
+            `(inputs, labels)`, or batches of either.
         convention: `"paper"` prunes kernels; `"matlab"` follows MATLAB's example: all learnables.
         include: only what matches one of these; see `prunable`.
         exclude: nothing that matches one of these.
+        reconstruct: whether the weights that are left are solved anew, so that each layer's outputs stay: True or
+            `"sequential"`, one layer after the other, or `"layers"`, all at once; see `reconstruct`, which also tells
+            what was solved.
+        damping: the pull of reconstruction towards the old weights, see `reconstruct`.
         data: another name of `calibration`.
 
     Returns:
@@ -65,7 +75,7 @@ def prune(
     Raises:
         InvalidSparsityError: the sparsity is outside [0, 1), or scope or granularity do not allow it.
         UnknownNameError: there is no such score, scope, granularity, convention, or layer of a filter.
-        InvalidDataError: the score needs data, and there is none or it does not fit.
+        InvalidDataError: the score or the reconstruction needs data, and there is none or it does not fit.
         NothingToPruneError: no weight is left to prune.
         InvalidModelError: the model is not built, has weights that are not finite, or cannot be copied.
 
@@ -79,8 +89,10 @@ def prune(
     """
     if real_number(sparsity) is None:
         raise InvalidSparsityError(f"sparsity={sparsity!r} is to be one number in [0, 1), such as 0.9 for 90 %.")
-    rules = _conventions.get(convention)
+    rules, mode = _conventions.get(convention), mode_of(reconstruct)
     found = prunable(model, include, exclude, learnables=rules.learnables)
+    calibration = calibration_of(calibration, data=data)
+    solver = None if mode is None else Solver(model, calibration, damping)
     path = trajectory(
         model,
         sparsity,
@@ -89,7 +101,7 @@ def prune(
         granularity=granularity,
         convention=rules,
         prunables=found,
-        calibration=calibration_of(calibration, data=data),
+        calibration=calibration,
     )
     masks = path.masks(0)
     if path.granularity == "channel":
@@ -98,6 +110,8 @@ def prune(
     # By position: the path of a variable without a name of its own counts up from copy to copy.
     pairs = zip(maskable(model), maskable(pruned), strict=True)
     MaskSet({its.path: masks[item.path] for item, its in pairs if item.path in masks}).apply(pruned)
+    if solver is not None and mode is not None:
+        solve_into(pruned, solver, masks_of(solver.layers, maskable(model), masks), mode)
     return pruned
 
 

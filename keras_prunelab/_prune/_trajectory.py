@@ -145,6 +145,7 @@ def trajectory(
     found = prunable(model, learnables=rules.learnables) if prunables is None else prunables
     data = calibration_of(calibration, data=data)
     check_data(scorer, data)
-    search = Search(scorer, ScoreContext(model, found, found.views(), data, rules.flow), rules, share, grain, on_level)
+    context = ScoreContext(model, found, found.views(), data, rules.flow, str(grain), levels)
+    search = Search(scorer, context, rules, share, grain, on_level)
     check(found, levels[-1], share, grain)
     return Trajectory(scorer.name, str(share), str(grain), rules.name, levels, found.total, search(levels))

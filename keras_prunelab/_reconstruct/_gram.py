@@ -32,17 +32,24 @@ class Gram:
     samples: int = 0
     _sum: Matrix = field(init=False, repr=False)
     _cross: Matrix | None = field(default=None, init=False, repr=False)
+    _energy: Matrix | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._sum = np.zeros((self.inputs, self.inputs))
 
-    def add(self, rows: NDArray[Any], reference: NDArray[Any] | None = None) -> None:
+    def add(
+        self,
+        rows: NDArray[Any],
+        reference: NDArray[Any] | None = None,
+        weights: NDArray[np.floating] | None = None,
+    ) -> None:
         """Add samples.
 
         Args:
             rows: samples x n.
             reference: the same samples as the unpruned network gives them, where `rows` come from a pruned one. Give
                 them with every call or with none.
+            weights: those of the unpruned network, n x m, whose outputs for the reference `energy` is of.
 
         Raises:
             InvalidDataError: the rows have another width, or hold a number that is NaN or infinite.
@@ -50,7 +57,11 @@ class Gram:
         wide = _check(rows, self.inputs)
         if reference is not None:
             self._cross = np.zeros_like(self._sum) if self._cross is None else self._cross
-            self._cross += wide.T @ _check(reference, self.inputs)
+            whole = _check(reference, self.inputs)
+            self._cross += wide.T @ whole
+            if weights is not None:
+                outputs = np.square(whole @ weights).sum(axis=0)
+                self._energy = outputs if self._energy is None else self._energy + outputs
         self._sum += wide.T @ wide
         self.samples += len(wide)
 
@@ -63,6 +74,11 @@ class Gram:
     def cross(self) -> Matrix | None:
         """X'^T X / samples, n x n, of rows and their reference; None where they are the same."""
         return None if self._cross is None else self._cross / max(1, self.samples)
+
+    @property
+    def energy(self) -> Matrix | None:
+        """The mean square of each output of the unpruned network, m numbers; None without a reference and weights."""
+        return None if self._energy is None else self._energy / max(1, self.samples)
 
 
 def _check(rows: NDArray[Any], inputs: int) -> Matrix:
@@ -164,6 +180,21 @@ def squared_error(gram: Matrix, change: NDArray[Any]) -> NDArray[np.float64]:
     """
     wide = np.asarray(change, np.float64)
     return np.asarray(np.einsum("ij,ij->j", gram @ wide, wide))
+
+
+def squared_distance(gram: Matrix, cross: Matrix, energy: Matrix, old: Matrix, new: NDArray[Any]) -> Matrix:
+    """The squared change of each output where the inputs change too: ||X' W' - X W||^2 / samples, m numbers.
+
+    Args:
+        gram: X'^T X' / samples, n x n.
+        cross: X'^T X / samples, n x n.
+        energy: the mean square of each output of X W, m numbers.
+        old: W, n x m.
+        new: W', n x m.
+    """
+    wide = np.asarray(new, np.float64)
+    both = np.einsum("ij,ij->j", gram @ wide - 2 * (cross @ old), wide)
+    return np.asarray(np.maximum(both + energy, 0.0))  # a difference of large numbers
 
 
 def _mirror_upper(matrix: Matrix, size: int = 256) -> None:

@@ -8,8 +8,10 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_prunelab._select._selection import pruned_count
+
 from . import _blocked, _trace
-from ._gram import DAMPING, Matrix, check_inputs, squared_error
+from ._gram import DAMPING, Matrix, check_inputs, squared_distance, squared_error
 from ._refine import STEPS, refine
 from ._solve import Flags, Work, equal_columns, solve
 
@@ -28,16 +30,17 @@ class Solution:
         method: `"exact"` for least squares with a factor for each mask; `"refined"` for SparseGPT's pass and conjugate
             gradients from there; `"blocked"` for the pass alone.
         multiply_adds: the estimate of the exact work that the choice was made by.
-        before: the squared error of each output with the masked old weights, a mean over the samples: m numbers. None
-            where the inputs are those of a pruned network.
+        energy: the mean square of each output of the unpruned network over the samples: m numbers.
+        before: the mean squared error of each output with the masked old weights.
         after: the same with the new weights.
     """
 
     weights: Matrix
     method: Method
     multiply_adds: float
-    before: NDArray[np.float64] | None
-    after: NDArray[np.float64] | None
+    energy: Matrix
+    before: Matrix
+    after: Matrix
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ def solve_map(
     mask: Flags,
     *,
     cross: Matrix | None = None,
+    energy: Matrix | None = None,
     damping: float = DAMPING,
     budget: float = BUDGET,
     steps: int = STEPS,
@@ -75,6 +79,7 @@ def solve_map(
         weights: as for `solve`.
         mask: as for `solve`.
         cross: as for `solve`.
+        energy: the mean square of each output of the unpruned network, m numbers, which goes with `cross`.
         damping: as for `solve`.
         budget: in multiply-adds; `math.inf` for always exactly, 0 for never.
         steps: the most conjugate gradients after a pass; 0 for the pass alone.
@@ -92,11 +97,13 @@ def solve_map(
         method = "refined" if steps else "blocked"
         new = _blocked.solve_blocked(gram, weights, mask, cross=cross, damping=damping)
         new = refine(gram, weights, mask, new, cross=cross, damping=damping, steps=steps) if steps else new
-    if cross is not None:
-        return Solution(new, method, work, None, None)
     old = np.asarray(weights, np.float64)
-    before = squared_error(gram, np.where(mask, 0.0, old))
-    return Solution(new, method, work, before, squared_error(gram, new - old))
+    masked = np.where(mask, old, 0.0)
+    if cross is None or energy is None:
+        errors = squared_error(gram, old), squared_error(gram, masked - old), squared_error(gram, new - old)
+        return Solution(new, method, work, *errors)
+    before, after = (squared_distance(gram, cross, energy, old, each) for each in (masked, new))
+    return Solution(new, method, work, energy, before, after)
 
 
 def rank_map(
@@ -141,6 +148,7 @@ def rank_map(
         return Removals(found.scores(felt if together == 1 else None), "exact", work, found)
     stays = None if units is None else units < 0
     free = weights.size if stays is None else int(np.count_nonzero(~stays)) * weights.shape[1]
-    passed = _blocked.choose_blocked(gram, weights, n_of_m or round(sparsity * free), stays=stays, damping=damping)
+    count = n_of_m or pruned_count(sparsity, free)
+    passed = _blocked.choose_blocked(gram, weights, count, stays=stays, damping=damping)
     costs = np.multiply(passed.costs, felt, out=passed.costs, where=np.isfinite(passed.costs))
     return Removals(costs, "blocked", work, None)

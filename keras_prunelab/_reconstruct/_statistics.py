@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_prunelab._errors import InvalidDataError, InvalidModelError
-from keras_prunelab._model._data import batches
+from keras_prunelab._errors import InvalidDataError, InvalidModelError, PruneLabError
+from keras_prunelab._model._data import Batch, batches, check_ends
 
 from ._gram import Gram
-from ._rules import LinearMap, NoLinearMapError, Seen, maps_of
+from ._rules import LinearMap, NoLinearMapError, Seen, flat_weights, maps_of
 
 _BATCH = 32  # observations that run at once: a convolution makes a row of each position
+_UNKNOWN_MEMORY = 4 * 2**30
 
 
 @dataclass(frozen=True)
@@ -54,11 +57,18 @@ class LayerStatistics:
         Raises:
             InvalidDataError: an input is NaN or infinite.
         """
-        for each, grams in zip(self.maps, self.grams, strict=True):
-            rows = each.rows(seen)
-            reference = rows if seen.reference is None else each.rows(seen.reference)
-            for gram, own, whole in zip(grams, rows, reference, strict=True):
-                gram.add(own, None if seen.reference is None else whole)
+        try:
+            for each, grams in zip(self.maps, self.grams, strict=True):
+                if seen.reference is None:
+                    for gram, rows in zip(grams, each.rows(seen), strict=True):
+                        gram.add(rows)
+                    continue
+                weights = np.asarray(each.read(flat_weights(seen.unpruned.layer)), np.float64)
+                for parts in zip(grams, each.rows(seen), each.rows(seen.reference), weights, strict=True):
+                    gram, *given = parts
+                    gram.add(*given)
+        except InvalidDataError as error:
+            raise InvalidDataError(f"Layer {self.layer.path!r}: {error}") from error
 
 
 def find_layers(model: keras.Model) -> tuple[list[Any], dict[str, str]]:
@@ -84,6 +94,39 @@ def find_layers(model: keras.Model) -> tuple[list[Any], dict[str, str]]:
     return found, {layer.path: reason for layer, own, reason in reasons.values() if own - covered}
 
 
+def in_call_order(model: keras.Model, data: Any, layers: Sequence[Any]) -> list[Any]:
+    """Put layers into the order in which a model first calls them; without those that it does not call.
+
+    Args:
+        model: a built model.
+        data: as for `collect`; the first observation is run.
+        layers: of the model.
+
+    Raises:
+        InvalidDataError: there is no data, it has no end, or it does not fit the model.
+    """
+    check_ends(data)
+    called: dict[int, Any] = {}
+    for batch in batches(data, 1, labels=False, model=model):
+        with _observe(layers, [lambda seen: called.setdefault(id(seen.layer), seen.layer)] * len(layers)):
+            _run(model, batch)
+        break
+    return list(called.values())
+
+
+def free_memory() -> int:
+    """How many bytes of memory are free, as far as the system tells."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration, ValueError, IndexError):
+        pass
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return _UNKNOWN_MEMORY
+
+
 def matrix_bytes(layer: Any, *, sequential: bool = False) -> int:
     """The memory that the matrices of a layer take.
 
@@ -101,7 +144,7 @@ def collect(
     layers: Iterable[Any],
     *,
     pruned: keras.Model | None = None,
-    limit: float = float("inf"),
+    limit: float | None = None,
     size: int = _BATCH,
 ) -> Iterator[LayerStatistics]:
     """Run a model and sum up the inputs of its layers; memory is that of the matrices.
@@ -111,8 +154,8 @@ def collect(
         data: inputs in any of the forms that `sweep` takes; labels are ignored.
         layers: of the model, as from `find_layers`.
         pruned: a pruned copy of the model, whose layers' inputs are to be seen beside those of the model.
-        limit: in bytes: where the matrices of all layers take more, the model runs several times. A layer alone may
-            take more.
+        limit: in bytes, by default half of the free memory: where the matrices of all layers take more, the model runs
+            several times. A layer alone may take more.
         size: how many observations run at once.
 
     Yields:
@@ -122,6 +165,7 @@ def collect(
         InvalidDataError: there is no data, or it does not fit the model or is not finite.
         InvalidModelError: the pruned model is not a copy of the model, or a layer was not called.
     """
+    limit = free_memory() / 2 if limit is None else limit
     group: list[Any] = []
     taken = 0.0
     for layer in layers:
@@ -139,20 +183,24 @@ def _collect_group(
     model: keras.Model, data: Any, layers: Sequence[Any], pruned: keras.Model | None, size: int
 ) -> Iterator[LayerStatistics]:
     statistics = [LayerStatistics.of(layer) for layer in layers]
-    twins = layers if pruned is None else _twins(model, layers, pruned)
+    doubles = layers if pruned is None else twins(model, layers, pruned)
     empty = True
     for batch in batches(data, size, labels=False, model=model):
         empty = False
         batch.require_finite()
         if pruned is None:
             with _observe(layers, [each.see for each in statistics]):
-                model(batch.inputs, training=False)
+                _run(model, batch)
             continue
         calls: list[list[Seen]] = [[] for _ in layers]
         with _observe(layers, [each.append for each in calls]):
-            model(batch.inputs, training=False)
-        with _observe(twins, [_beside(own, each.see) for own, each in zip(calls, statistics, strict=True)]):
-            pruned(batch.inputs, training=False)
+            _run(model, batch)
+        counts = [len(own) for own in calls]
+        with _observe(doubles, [_beside(own, each.see) for own, each in zip(calls, statistics, strict=True)]):
+            _run(pruned, batch)
+        for layer, count, left in zip(layers, counts, calls, strict=True):
+            if left:
+                raise _called_otherwise(layer, count, count - len(left))
     if empty:
         raise InvalidDataError("There is no calibration data; give some hundred inputs without labels.")
     silent = [each.layer.path for each in statistics if not each.samples]
@@ -161,28 +209,54 @@ def _collect_group(
     yield from statistics
 
 
-def _twins(model: keras.Model, layers: Sequence[Any], pruned: keras.Model) -> list[Any]:
+def twins(model: keras.Model, layers: Sequence[Any], pruned: keras.Model) -> list[Any]:
     """The layers of a copy that stand where some layers stand in their model."""
     ours, theirs = list(model._flatten_layers()), list(pruned._flatten_layers())
     if [(type(each), [one.shape for one in each.weights]) for each in ours] != [
         (type(each), [one.shape for one in each.weights]) for each in theirs
     ]:
         raise InvalidModelError(
-            f"Model {pruned.name!r} is no copy of {model.name!r}: their layers differ. Reconstruct against the model "
-            "that was pruned."
+            f"Model {pruned.name!r} is no copy of {model.name!r}: their layers differ. The reference is the model that "
+            "was pruned, as it was before."
         )
     places = {id(layer): place for place, layer in enumerate(ours)}
     return [theirs[places[id(layer)]] for layer in layers]
 
 
 def _beside(calls: list[Seen], see: Callable[[Seen], None]) -> Callable[[Seen], None]:
-    """Show each call in the pruned model together with the one in the whole model."""
-    left = iter(calls)
+    """Show each call in the pruned model together with the one in the whole model, which is taken off the list."""
+    total = len(calls)
 
     def both(seen: Seen) -> None:
-        see(Seen(seen.layer, seen.inputs, seen.mask, seen.state, next(left)))
+        if not calls:
+            raise _called_otherwise(seen.layer, total, total + 1)
+        see(Seen(seen.layer, seen.inputs, seen.mask, seen.state, calls.pop(0)))
 
     return both
+
+
+def _called_otherwise(layer: Any, count: int, other: int) -> InvalidModelError:
+    return InvalidModelError(
+        f"Layer {layer.path!r} is called {count} times in the unpruned model, but {other} times or more in the pruned "
+        "one: they are no copies of each other. Reconstruct against the model that was pruned."
+    )
+
+
+def _run(model: keras.Model, batch: Batch) -> None:
+    """Call a model on observations.
+
+    Raises:
+        InvalidDataError: they do not fit it.
+    """
+    try:
+        model(batch.inputs, training=False)
+    except PruneLabError:
+        raise
+    except (ValueError, TypeError, KeyError) as error:
+        shapes = [tuple(array.shape) for array in keras.tree.flatten(batch.inputs)]
+        raise InvalidDataError(
+            f"Calibration data of the shapes {shapes} does not fit model {model.name!r}: {error}"
+        ) from error
 
 
 @contextlib.contextmanager

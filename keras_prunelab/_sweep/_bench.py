@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -11,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._model._copy import copy_model
+from keras_prunelab._reconstruct._gram import DAMPING
+from keras_prunelab._reconstruct._solver import Mode, Solver, write_flat
 from keras_prunelab._select._masks import MaskSet
 
 from ._data import Observations
@@ -20,6 +23,7 @@ from ._metric import Metric
 from ._paired import Answers
 from ._plan import Curve
 from ._pruning import Pruning
+from ._solving import Reconstructor
 from ._weights import MaskedWeights
 
 
@@ -80,6 +84,7 @@ class Task:
         calibration: what scores are computed on; None for the data itself.
         passes: how many points are to come.
         batch_size: how many observations are computed at once; None for as many as is quickest.
+        damping: the pull of reconstruction towards the old weights.
     """
 
     model: keras.Model
@@ -90,6 +95,18 @@ class Task:
     calibration: Any
     passes: int
     batch_size: int | None = None
+    damping: float = DAMPING
+
+    @cached_property
+    def solver(self) -> Solver:
+        """What solves weights anew, on the calibration data; the model has its dense weights when it is first used."""
+        data = self.data.for_scores if self.calibration is None else self.calibration
+        return Solver(self.model, data, self.damping)
+
+    @property
+    def reconstructs(self) -> bool:
+        """Whether the weights of some points are solved anew."""
+        return any(curve.reconstruct is not None for curve in self.curves)
 
     @property
     def trains(self) -> bool:
@@ -115,6 +132,7 @@ class Bench:
         self._trainer = Trainer(self._model, self._pruning.prunables) if task.trains else None
         self._weights = MaskedWeights(task.pruning.touched(task.model, self._model))
         self._evaluate = Evaluator(self._model, task.data, task.metrics, passes=task.passes, batch_size=task.batch_size)
+        self._reconstructor: Reconstructor | None = None
         self._trained = False
         self._baseline: Answers | None = None
         self._is_measured = False
@@ -153,14 +171,23 @@ class Bench:
         if curve.finetune is None:
             if self._trained:
                 self.restore()
-            self._weights.apply(self._completed(masks()))
+            if curve.reconstruct is None:
+                self._unsolve()
+                self._weights.apply(self._completed(masks()))
+                return self._outcome()
+            self.restore()  # weights are solved on the dense network
+            completed = self._completed(masks())
+            solved = self._solver.solved(completed, curve.reconstruct)
+            self._weights.apply(completed)
+            self._solver.write(solved)
             return self._outcome()
         if self._trainer is None:  # a task with such a curve has one
             raise AssertionError(curve)
         self.restore()
         self._trained = True
         if curve.finetune.rounds == 1:
-            self._trainer.train(curve.finetune, level, curve.seed, lambda _kept, _sparsity: masks())
+            prepare = None if curve.reconstruct is None else self._prepare(curve.reconstruct)
+            self._trainer.train(curve.finetune, level, curve.seed, lambda _kept, _sparsity: masks(), prepare)
             return self._outcome()
         found = self._trainer.train(
             curve.finetune,
@@ -169,6 +196,25 @@ class Bench:
             lambda kept, sparsity: self._pruning.further(curve, self._model, self._task.calibration, kept, sparsity),
         )
         return self._outcome(found.packed())
+
+    @property
+    def _solver(self) -> Reconstructor:
+        if self._reconstructor is None:
+            self._reconstructor = Reconstructor(self._task.solver, self._task.pruning, self._model)
+        return self._reconstructor
+
+    def _prepare(self, mode: Mode) -> Callable[[MaskSet], None]:
+        """What is done to the weights between masks and training."""
+
+        def prepare(masks: MaskSet) -> None:
+            for layer, flat in self._solver.solved(self._task.pruning.completed(self._task.model, masks), mode):
+                write_flat(layer, flat)
+
+        return prepare
+
+    def _unsolve(self) -> None:
+        if self._reconstructor is not None:
+            self._reconstructor.restore()
 
     def _outcome(self, bits: NDArray[np.uint8] | None = None) -> Outcome:
         measures, answers = self._evaluate(), self._evaluate.answers
@@ -183,6 +229,7 @@ class Bench:
 
     def restore(self) -> None:
         """Put back the weights of the dense network."""
+        self._unsolve()
         self._weights.restore()
         if self._trainer is not None and self._trained:
             self._trainer.restore()

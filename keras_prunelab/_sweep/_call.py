@@ -50,7 +50,7 @@ def spell(plan: Plan, prunables: Prunables, seeds: Any, given: Mapping[str, Any]
         prunables: the variables that are pruned.
         seeds: as they were given.
         given: the options that were given: `convention`, `granularity`, `include`, `exclude`, `calibration`,
-            `metrics`, `batch_size`.
+            `metrics`, `batch_size`, `damping`.
 
     Returns:
         Python that makes `result`; a comment names what a reader must provide.
@@ -61,6 +61,8 @@ def spell(plan: Plan, prunables: Prunables, seeds: Any, given: Mapping[str, Any]
         "seeds": None if seeds is None else _several(str(curve.seed) for curve in plan.curves),
         "scope": _one_or_several(_scope(curve.scope) for curve in plan.curves),
         "finetune": _one_or_several(_training(curve.finetune, names) for curve in plan.curves),
+        "reconstruct": _one_or_several(repr(curve.reconstruct) for curve in plan.curves),
+        "damping": None if given.get("damping") is None else repr(given["damping"]),
         "convention": _convention(given.get("convention", "paper"), names),
         "granularity": repr(str(given["granularity"])),
         **_filters(given, prunables),
@@ -68,7 +70,13 @@ def spell(plan: Plan, prunables: Prunables, seeds: Any, given: Mapping[str, Any]
         "metrics": _metrics(given.get("metrics"), names),
         "batch_size": None if given.get("batch_size") is None else str(given["batch_size"]),
     }
-    defaults = {"scope": "'global'", "finetune": "None", "convention": "'paper'", "granularity": "'weight'"}
+    defaults = {
+        "scope": "'global'",
+        "finetune": "None",
+        "reconstruct": "None",
+        "convention": "'paper'",
+        "granularity": "'weight'",
+    }
     kept = {name: text for name, text in arguments.items() if text is not None and text != defaults.get(name)}
     if isinstance(plan.levels, AutoLevels):
         levels = f"kpl.{plan.levels!r}"

@@ -27,7 +27,8 @@ class Choice:
         reason: one or two sentences, ready for a report.
         index: the row of `SweepResult.table`, of several seeds the first one's.
         scope: among which weights they were ranked.
-        training: how the network was trained after pruning, in words; `"none"` where it was not.
+        training: how the weights that are left were solved anew and trained, in words, such as `"reconstruction"` or
+            `"3 epochs"`; `"none"` where they were not.
         seed: the seed of that row.
         std: the sample standard deviation of the metric over the seeds; 0 for a single one.
         curve: the name of the curve, as in `SweepResult.scores`; by default that of the score.
@@ -260,7 +261,9 @@ class TradeOffs:
         return f"{self.metric.label} {value} (dense {self.metric.text(self.dense)})"
 
     def _of(self, score: str | None) -> pd.DataFrame:
-        is_its = (self.table["curve"] == score) | (self.table["score"] == score)
+        is_its = self.table["curve"] == score
+        if not is_its.any():  # a name that is a curve's means that curve, and not all curves of its score
+            is_its = self.table["score"] == score
         if score is not None and not is_its.any():
             names = ", ".join(dict.fromkeys(self.table["curve"]))
             raise UnknownNameError(f"The sweep has no score {score!r}; it has {names or 'no points'}.")
@@ -291,6 +294,12 @@ class TradeOffs:
         )
 
 
+def _parts(training: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """How the weights of each point were solved anew, or nothing; and how they were trained."""
+    found = training.astype(str).str.extract(r"^((?:sequential )?reconstruction)?(?:, )?(.*)$")
+    return found[0].fillna(""), found[1].where(found[1] != "", "none")
+
+
 def curve_points(table: pd.DataFrame, metric: str) -> pd.DataFrame:
     """The points of a sweep, those of several seeds as one.
 
@@ -304,10 +313,16 @@ def curve_points(table: pd.DataFrame, metric: str) -> pd.DataFrame:
         `row`, the row of the first seed.
     """
     points = table.assign(row=np.arange(len(table)))
-    several = [name for name in ("scope", "training") if len(set(points[name])) > 1]
-    points["curve"] = points["score"].astype(str)
-    for name in several:
-        points["curve"] += ", " + points[name].astype(str)
+    solved, trained = _parts(points["training"])
+    # What obs chooses is meant to be solved anew: its name alone says so, unless it is there without that too.
+    implied = points["score"] == "obs"
+    implied &= (solved != "").where(implied, other=True).all()
+    suffix = (" + " + solved).where(solved != "", "")
+    suffix = suffix.where(~implied, solved.map({"sequential reconstruction": ", sequential"}).fillna(""))
+    points["curve"] = points["score"].astype(str) + suffix
+    for column in (points["scope"], trained):
+        if len(set(column)) > 1:
+            points["curve"] += ", " + column.astype(str)
     groups = points.groupby(["curve", "sparsity_target"], sort=False)
     values = groups[metric].agg(["mean", "std", "count"]).reset_index(drop=True)
     # A mean of equal numbers may differ from them in the last digit.

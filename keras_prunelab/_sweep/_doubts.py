@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from ._measurements import Measurements
 
 
+SAME_DATA = "the observations that are measured"
+"""What the metadata say of the calibration where no other data was given."""
+
+
 def no_meaning(result: Measurements) -> str:
     """Why no level of a sweep is meaningful: the dense network is no better than a constant; empty where it is.
 
@@ -45,6 +49,11 @@ def _found(result: Measurements, choice: Choice | None) -> Iterator[str]:
     yield no_meaning(result)
     if result.metadata.get("answers") == 1:
         yield "The dense network gives every observation the same answer."
+    if result.metadata.get("calibration") == SAME_DATA and "damping" in result.metadata:
+        yield (
+            "The weights were reconstructed on the very observations that are measured, which flatters the result: "
+            "calibrate on others."
+        )
     if choice is None:
         return
     metric = result.metric

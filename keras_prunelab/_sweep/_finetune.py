@@ -123,7 +123,14 @@ class Trainer:
         assign_values(self._variables, self._values)
         assign_values(self._slots, self._slot_values)
 
-    def train(self, how: FineTune, sparsity: float, seed: int, next_masks: NextMasks) -> MaskSet:
+    def train(
+        self,
+        how: FineTune,
+        sparsity: float,
+        seed: int,
+        next_masks: NextMasks,
+        prepare: Callable[[MaskSet], None] | None = None,
+    ) -> MaskSet:
         """Prune and train.
 
         Args:
@@ -131,6 +138,7 @@ class Trainer:
             sparsity: the share of weights that are zero at the end.
             seed: what the shuffling of the data and dropout start from.
             next_masks: the masks of a round.
+            prepare: is called with them before training, and may write other weights where they keep some.
 
         Returns:
             The masks of the last round, which the model is left with.
@@ -145,6 +153,8 @@ class Trainer:
                 if how.rewind == "weights":
                     assign_values(self._variables, self._values)
             self._enforcement.set(masks)
+            if prepare is not None:
+                prepare(masks)
             self._fit(how, None if number else seed)
             self._enforcement.set(masks)  # averages may have been written over the weights
         return masks

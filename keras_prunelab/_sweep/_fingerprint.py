@@ -85,6 +85,7 @@ def _settings(task: Task, plan: Plan) -> dict[str, Any]:
         "curves": [[repr(curve.score), *curve.key] for curve in plan.curves],
         "metrics": None if task.metrics is None else [getattr(one, "name", None) or str(one) for one in task.metrics],
         "score_data": None if task.calibration is None else _of_anything(task.calibration),
+        **({"damping": task.damping} if task.reconstructs else {}),
         "training": [_of_training(curve.finetune) for curve in plan.curves],
     }
     return json.loads(json.dumps(settings))  # type: ignore[no-any-return]  # tuples become lists, as in the store

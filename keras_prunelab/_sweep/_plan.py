@@ -8,8 +8,9 @@ from typing import Any, TypeAlias
 
 from numpy.typing import ArrayLike
 
-from keras_prunelab._errors import InvalidSparsityError, UnknownNameError
+from keras_prunelab._errors import InvalidScheduleError, InvalidSparsityError, UnknownNameError
 from keras_prunelab._model._numbers import whole_number
+from keras_prunelab._reconstruct._solver import Mode, mode_of
 from keras_prunelab._select import _allocation
 from keras_prunelab._select._allocation import Allocation, Scope
 from keras_prunelab._select._selection import check_sparsities
@@ -23,6 +24,7 @@ from ._refine import AutoLevels
 Sparsities: TypeAlias = "float | ArrayLike | str | AutoLevels"
 Seeds: TypeAlias = "int | Iterable[int] | None"
 Scopes: TypeAlias = "Scope | Sequence[Scope]"
+Reconstructs: TypeAlias = "bool | Mode | Sequence[bool | Mode | None] | None"
 FineTunes: TypeAlias = "FineTune | Sequence[FineTune | None] | None"
 
 
@@ -35,12 +37,14 @@ class Curve:
         scope: among which weights they are ranked.
         seed: what random numbers start from.
         finetune: how the network is trained once it is pruned; None where it is not.
+        reconstruct: how the weights that are left are solved anew, before any training; None where they are not.
     """
 
     score: Score = field(compare=False)
     scope: Allocation = field(compare=False)
     seed: int
     finetune: FineTune | None = field(compare=False)
+    reconstruct: Mode | None = field(default=None, compare=False)
     key: tuple[str, str, str, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -48,8 +52,9 @@ class Curve:
 
     @property
     def training(self) -> str:
-        """How the network is trained, in words."""
-        return "none" if self.finetune is None else str(self.finetune)
+        """How the weights that are left are solved anew and trained, in words."""
+        solved = {None: [], "layers": ["reconstruction"], "sequential": ["sequential reconstruction"]}[self.reconstruct]
+        return ", ".join([*solved, *([] if self.finetune is None else [str(self.finetune)])]) or "none"
 
     @property
     def is_seeded(self) -> bool:
@@ -63,7 +68,7 @@ class Curve:
 
     def __str__(self) -> str:
         parts = [self.score.name, str(self.scope), f"seed {self.seed}"]
-        return ", ".join(parts if self.finetune is None else [*parts, self.training])
+        return ", ".join(parts if self.training == "none" else [*parts, self.training])
 
 
 @dataclass(frozen=True)
@@ -132,6 +137,7 @@ def plan(
     seeds: Seeds = None,
     scope: Scopes = "global",
     finetune: FineTunes = None,
+    reconstruct: Reconstructs = False,
 ) -> Plan:
     """Make the plan of a sweep.
 
@@ -141,22 +147,39 @@ def plan(
         seeds: a number of seeds, 0, 1, ..., or the seeds themselves; None leaves each score its own.
         scope: one or several scopes.
         finetune: one or several ways to train.
+        reconstruct: one or several ways to solve the weights that are left anew; True is `"layers"`.
 
     Returns:
         The plan.
 
     Raises:
         InvalidSparsityError: there is no level, or one is outside [0, 1).
-        UnknownNameError: there is no score, none of that name, or one twice; or a seed is no whole number from 0.
+        UnknownNameError: there is no score, none of that name, or one twice; or a seed is no whole number from 0; or
+            there is no such way to reconstruct.
+        InvalidScheduleError: weights are to be reconstructed where pruning and training take turns.
     """
     found = [get(score) for score in _several(scores)]
     scopes = [_allocation.get(one) for one in _sequence(scope)]
     trainings = list(_sequence(finetune))
+    # One trace and one pass over the data serve all levels where the layers are solved at once.
+    modes = ["layers" if isinstance(one, bool) and one else mode_of(one) for one in _sequence(reconstruct)]
+    if any(modes) and any(one is not None and one.rounds > 1 for one in trainings):
+        raise InvalidScheduleError(
+            "reconstruct= solves the weights that are left once, before they are trained; a FineTune beside it has one "
+            "round."
+        )
     seeded = _seeds(seeds)
     curves = [
-        Curve(_with_seed(score, seed), share, seed if seed is not None else score.get_config().get("seed", 0), training)
+        Curve(
+            _with_seed(score, seed),
+            share,
+            seed if seed is not None else score.get_config().get("seed", 0),
+            training,
+            mode,
+        )
         for score in found
         for share in scopes
+        for mode in modes
         for training in trainings
         for seed in seeded
     ]

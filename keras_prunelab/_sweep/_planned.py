@@ -14,8 +14,12 @@ import keras
 import numpy as np
 import pandas as pd
 
-from keras_prunelab._model._data import calibration_of, check_batch_size
+from keras_prunelab._model._data import calibration_of, check_batch_size, check_ends
 from keras_prunelab._model._filters import Filters
+from keras_prunelab._prune._trajectory import Trajectory
+from keras_prunelab._reconstruct._gram import DAMPING
+from keras_prunelab._reconstruct._solver import checked_damping
+from keras_prunelab._reconstruct._statistics import in_call_order
 from keras_prunelab._select._conventions import Convention
 from keras_prunelab._select._granularity import GranularityLike
 from keras_prunelab._text import visible
@@ -26,6 +30,7 @@ from ._accounting import COUNTS, Accounting
 from ._bench import Bench, Dense, Task
 from ._by_class import ByClass
 from ._call import spell
+from ._doubts import SAME_DATA
 from ._evaluate import MetricLike
 from ._fingerprint import Fingerprint
 from ._measurements import CurveKey
@@ -33,7 +38,7 @@ from ._metric import ACCURACY
 from ._outline import outline
 from ._paired import PAIRED
 from ._parallel import Workers
-from ._plan import Curve, FineTunes, Plan, Point, Scopes, Seeds, Sparsities, plan
+from ._plan import Curve, FineTunes, Plan, Point, Reconstructs, Scopes, Seeds, Sparsities, plan
 from ._pruning import CurveMasks, MaskSource, Pruning, TrainedMasks
 from ._result import SweepResult
 from ._run import InProcess, SweepRun, Tell
@@ -140,6 +145,7 @@ class SweepPlan:
                 **{f"dense_{name}": value for name, value in dense.measures.items() if name != dense.metric.name},
                 **_beside_constants(dense),
                 **({"metrics_left_out": dense.left_out} if dense.left_out else {}),
+                **_calibrated(self.task),
                 "repeat": self.call,
                 **({"stopped": str(run.failure)} if run.failure is not None else {}),
                 **_versions(),
@@ -151,7 +157,19 @@ class SweepPlan:
     def _masks(self) -> dict[Curve, CurveMasks]:
         task = self.task
         data = task.data.for_scores if task.calibration is None else task.calibration
-        return {curve: CurveMasks(curve, task.pruning, task.model, data) for curve in task.curves}
+        # Masks before training and reconstruction are the same however the weights that are left are treated.
+        known: dict[Any, dict[float, tuple[Trajectory, int]]] = {}
+        return {
+            curve: CurveMasks(
+                curve,
+                task.pruning,
+                task.model,
+                data,
+                lambda: task.solver,
+                known.setdefault((curve.score.name, str(curve.scope), curve.seed), {}),
+            )
+            for curve in task.curves
+        }
 
     @contextmanager
     def _bench(self) -> Iterator[Bench]:
@@ -182,6 +200,8 @@ def plan_sweep(
     exclude: Filters = None,
     calibration: Any = None,
     finetune: FineTunes = None,
+    reconstruct: Reconstructs = False,
+    damping: float = DAMPING,
     metrics: Sequence[MetricLike] | None = None,
     batch_size: int | None = None,
     score_data: Any = None,
@@ -201,6 +221,8 @@ def plan_sweep(
         exclude: leave alone what matches.
         calibration: what scores that need data are computed on.
         finetune: how the network is trained once it is pruned.
+        reconstruct: how the weights that are left are solved anew.
+        damping: the pull of that towards the old weights.
         metrics: what to measure.
         batch_size: how many observations are computed at once.
         score_data: another name of `calibration`.
@@ -228,7 +250,8 @@ def plan_sweep(
     """
     calibration = calibration_of(calibration, score_data=score_data)
     size = None if batch_size is None else check_batch_size(batch_size)
-    points = plan(sparsities, scores, seeds, scope, finetune)
+    points = plan(sparsities, scores, seeds, scope, finetune, reconstruct)
+    damping = checked_damping(damping)
     pruning = Pruning.of(model, convention, granularity, include, exclude)
     found = observations(model, data)
     pruning.check(points, found if calibration is None else calibration)
@@ -236,8 +259,26 @@ def plan_sweep(
     passes = len(curves) * len(points.first_levels)
     given = {"convention": convention, "granularity": pruning.granularity, "include": include, "exclude": exclude}
     given |= {"calibration": calibration, "metrics": metrics, "batch_size": size}
+    given |= {"damping": None if damping == DAMPING else damping}
     call = spell(points, pruning.prunables, seeds, given)
-    return SweepPlan(Task(model, found, pruning, metrics, curves, calibration, passes, size), points, call)
+    task = Task(model, found, pruning, metrics, curves, calibration, passes, size, damping)
+    if task.reconstructs:
+        check_ends(found.for_scores if calibration is None else calibration)
+        in_call_order(model, found.for_scores if calibration is None else calibration, ())
+    return SweepPlan(task, points, call)
+
+
+def _calibrated(task: Task) -> dict[str, Any]:
+    """What scores and reconstruction were computed on, and how."""
+    if not task.reconstructs and not any(curve.score.needs_data for curve in task.curves):
+        return {}
+    facts: dict[str, Any] = {"calibration": SAME_DATA if task.calibration is None else "data of its own"}
+    methods = {}
+    for curve in task.curves:
+        methods |= getattr(curve.score, "methods", {})
+    if methods:
+        facts["traces"] = ", ".join(f"{path} {method}" for path, method in methods.items())
+    return facts | ({"damping": task.damping} if task.reconstructs else {})
 
 
 def _sources(run: SweepRun, pruning: Pruning) -> dict[CurveKey, MaskSource]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from keras_prunelab._model._filters import Filters
 from keras_prunelab._model._prunable import maskable, prunable
 from keras_prunelab._model._variables import Prunable, Prunables
 from keras_prunelab._prune._trajectory import Trajectory, trajectory
+from keras_prunelab._reconstruct._solver import Solver
 from keras_prunelab._select import _conventions, _granularity
 from keras_prunelab._select._conventions import Convention
 from keras_prunelab._select._granularity import Granularity, GranularityLike
@@ -95,7 +96,8 @@ class Pruning:
 
     def further(self, curve: Curve, model: keras.Model, data: Any, kept: Masks, sparsity: float) -> Masks:
         """Prune a model, as it is now, from the masks that it has to a sparsity."""
-        context = ScoreContext(model, self.prunables, self.prunables.views(), data, self.convention.flow)
+        grain, flow = str(self.granularity), self.convention.flow
+        context = ScoreContext(model, self.prunables, self.prunables.views(), data, flow, grain, (sparsity,))
         search = Search(curve.score, context, self.convention, curve.scope, self.granularity, None)
         return search.further(dict(kept), sparsity)
 
@@ -119,12 +121,14 @@ class CurveMasks:
         pruning: how it is pruned.
         model: the model, which has its dense weights whenever `prepare` is called.
         data: what scores are computed on.
+        solver: gives what solves weights anew.
     """
 
     curve: Curve
     pruning: Pruning
     model: keras.Model = field(repr=False)
     data: Any = field(repr=False)
+    solver: Callable[[], Solver] | None = field(default=None, repr=False)
     _known: dict[float, tuple[Trajectory, int]] = field(default_factory=dict, repr=False)
 
     def prepare(self, levels: Sequence[float], plan: Plan, on_level: OnStep | None = None) -> None:

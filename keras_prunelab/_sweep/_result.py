@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast, final
 
 import pandas as pd
 
-from keras_prunelab._errors import NoTradeOffError
+from keras_prunelab._errors import InvalidModelError, NoTradeOffError
 from keras_prunelab._model._numbers import real_number
 from keras_prunelab._select._masks import MaskSet
 from keras_prunelab._util._notebook import paragraph, picture, table
@@ -22,9 +22,11 @@ from ._choice import Choice
 from ._doubts import doubts, no_meaning
 from ._measurements import Measurements
 from ._metric import percent
-from ._pruning import MaskSource
+from ._pruning import CurveMasks, MaskSource
+from ._solving import solved_copy
 
 if TYPE_CHECKING:
+    import keras
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -38,7 +40,8 @@ class SweepResult(Measurements):
         table: one row for each point, curve by curve, the levels ascending. Columns:
 
             - `score`, `convention`, `scope`, `granularity`: how weights were chosen;
-            - `training`: how the network was trained after pruning, in words; `"none"` where it was not;
+            - `training`: how the weights that were left were solved anew and trained, in words, such as
+              `"reconstruction"`, `"3 epochs"` or both; `"none"` where they were not;
             - `seed`: what random numbers started from;
             - `sparsity_target`: the level asked for, a fraction; `sparsity`: zeros / total, a fraction;
             - `accuracy`, the fraction of right answers, or in regression `rmse`, in the units of the responses; then
@@ -172,6 +175,21 @@ class SweepResult(Measurements):
     def masks(self, choice: Choice) -> MaskSet:
         """The masks at a choice, with all that goes with a channel; `masks.apply(model)` prunes the model."""
         return self._source(choice).applied(choice.sparsity_target)
+
+    def network(self, choice: Choice) -> keras.Model:
+        """The network that was measured at a choice: a pruned copy, with the weights that were solved anew, if any.
+
+        Raises:
+            InvalidModelError: it was trained after pruning, which is not kept; or the result was read from a file.
+        """
+        source = self._source(choice)
+        if not isinstance(source, CurveMasks) or source.curve.finetune is not None:
+            raise InvalidModelError(
+                f"The network of {choice.curve} at {choice.sparsity_target:g} is not at hand: trained networks are not "
+                "kept, and files hold no network. Prune the model with these options again."
+            )
+        masks = source.applied(choice.sparsity_target)
+        return solved_copy(source.model, source.pruning, masks, source.curve.reconstruct, source.solver)
 
     def _source(self, choice: Choice) -> MaskSource:
         return self.sources[choice.score, choice.scope, choice.training, choice.seed]

@@ -35,7 +35,7 @@ class SentTask:
         learnables: which roles were asked for.
         pruning: the convention and the granularity.
         metrics: what to measure, as Keras writes it down; None for what the model is compiled with.
-        rest: the data, the curves, the data of scores, the passes, the size of a batch.
+        rest: the data, the curves, the data of scores, the passes, the size of a batch, the damping.
     """
 
     objects: dict[str, Any]
@@ -70,7 +70,7 @@ class SentTask:
             learnables=task.pruning.prunables.learnables,
             pruning=(task.pruning.convention, task.pruning.granularity),
             metrics=None if task.metrics is None else [_sent_metric(one) for one in task.metrics],
-            rest=(task.data, task.curves, task.calibration, task.passes, task.batch_size),
+            rest=(task.data, task.curves, task.calibration, task.passes, task.batch_size, task.damping),
         )
 
     def open(self) -> Bench:
@@ -81,9 +81,9 @@ class SentTask:
         every = prunable(model, learnables="all")
         items = tuple(replace(every[place], path=path) for place, path in self.items)
         pruning = Pruning(*self.pruning, Prunables(items, (), self.learnables))
-        data, curves, calibration, passes, batch_size = self.rest
+        data, curves, calibration, passes, batch_size, damping = self.rest
         metrics = None if self.metrics is None else [_receive_metric(one) for one in self.metrics]
-        return Bench(Task(model, data, pruning, metrics, curves, calibration, passes, batch_size))
+        return Bench(Task(model, data, pruning, metrics, curves, calibration, passes, batch_size, damping))
 
 
 def pack(task: Task, plan: Plan) -> Packet:

@@ -13,6 +13,7 @@ import keras
 
 from keras_prunelab._model._data import calibration_of
 from keras_prunelab._model._filters import Filters
+from keras_prunelab._reconstruct._gram import DAMPING
 from keras_prunelab._select._conventions import Convention
 from keras_prunelab._select._granularity import GranularityLike
 from keras_prunelab._util._progress import is_watched, show_progress
@@ -21,7 +22,7 @@ from keras_prunelab.scores._registry import ScoreLike
 
 from ._evaluate import MetricLike
 from ._parallel import wanted_workers
-from ._plan import FineTunes, Scopes, Seeds, Sparsities
+from ._plan import FineTunes, Reconstructs, Scopes, Seeds, Sparsities
 from ._planned import EXAMPLE_LEVELS, plan_sweep
 from ._result import SweepResult
 from ._run import Tell
@@ -60,6 +61,8 @@ def sweep(
     exclude: Filters = None,
     calibration: Any = None,
     finetune: FineTunes = None,
+    reconstruct: Reconstructs = False,
+    damping: float = DAMPING,
     metrics: Sequence[MetricLike] | None = None,
     batch_size: int | None = None,
     store: str | os.PathLike[str] | None = None,
@@ -95,9 +98,15 @@ def sweep(
         granularity: what goes as a whole: `"weight"`, `"2:4"`, `"4x4"`, `"kernel"`, `"channel"`.
         include: prune only what matches (layers, names, patterns), as in `prunable`.
         exclude: leave alone what matches, as in `prunable`.
-        calibration: what scores that need data are computed on; by default the data of the sweep.
+        calibration: what scores that need data are computed on, and weights reconstructed on; by default the data of
+            the sweep, which flatters what is reconstructed, and the result says so.
         finetune: how the network is trained once it is pruned, a `FineTune`; None where it is not. Several make a
             curve each.
+        reconstruct: whether the weights that are left are solved anew at each level, before any training: True or
+            `"layers"`, all layers at once, for which one pass over the data serves every level; or `"sequential"`, one
+            layer after the other, with new passes at each level; see `reconstruct`. Several, such as `[False, True]`,
+            make a curve each.
+        damping: the pull of reconstruction towards the old weights.
         metrics: what to measure, the first being what choices go by: `"accuracy"`, `"rmse"`, `"loss"`, names of what
             the model was compiled with, metrics of Keras, functions of labels and outputs.
         batch_size: how many observations are computed at once, from 1; by default as many as is quickest.
@@ -146,6 +155,8 @@ def sweep(
         exclude=exclude,
         calibration=calibration_of(calibration, score_data=score_data),
         finetune=finetune,
+        reconstruct=reconstruct,
+        damping=damping,
         metrics=metrics,
         batch_size=batch_size,
     )

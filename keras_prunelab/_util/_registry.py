@@ -44,6 +44,9 @@ class Registry(Generic[T]):
         self.kind, self._otherwise, self._unnamed = kind, otherwise, unnamed
         self._classes: dict[str, type[T]] = {each.name: each for each in classes}
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._classes
+
     def register(self, named: C) -> C:
         """Make a class known; a later one of the same name takes its place."""
         self._classes[named.name] = named  # type: ignore[assignment]

@@ -91,7 +91,7 @@ def open_inputs(
     import matlab_bridge as bridge
 
     try:
-        data = bridge.load_dataset(path, inputs, labels, network=_describe(opened), image_root=image_root)
+        data = bridge.load_dataset(path, inputs, labels, network=describe(opened), image_root=image_root)
     except bridge.DatasetNotFoundError as error:
         raise bridge.DatasetNotFoundError(_in_options(str(error))) from error
     for line in data.description.splitlines():
@@ -116,7 +116,7 @@ def write_loading_code(opened: OpenedModel, data: Path, options: dict[str, Path 
         if any(type(layer).__module__.startswith("matlab_bridge") for layer in opened.model._flatten_layers()):
             imports.append("import matlab_bridge.convert.keras_objects")
         lines = [f"model = kpl.load_sparse({path!r})", "net = None"]
-        if _describe(opened) is not None:
+        if describe(opened) is not None:
             lines[-1] = f"net = dataclasses.replace(mb.from_keras(model), class_names={opened.class_names!r})"
     return "\n".join([*imports, "", *lines, f"data = mb.load_dataset({str(data)!r}{given}, network=net)"])
 
@@ -157,7 +157,7 @@ def _in_options(message: str) -> str:
     return re.sub(r"(?<! ) +([;,.])", r"\1", options)
 
 
-def _describe(opened: OpenedModel) -> Network | None:
+def describe(opened: OpenedModel) -> Network | None:
     """The network whose input size and class names tell which variable is what."""
     import matlab_bridge as bridge
 

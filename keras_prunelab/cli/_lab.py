@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,9 +13,13 @@ from . import _console, _options
 from ._levels import DEFAULT_LEVELS, parse_levels
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import keras_prunelab as kpl
     from keras_prunelab._errors import NoTradeOffError
+    from matlab_bridge import Dataset
 
+    from ._calibration import Calibration
     from ._inputs import OpenedModel
 
 EXAMPLES = """\
@@ -35,6 +41,8 @@ WRITTEN = (
 """The files that `lab` writes into its folder."""
 FORMATS = ("html", "docx", "pdf")
 """The formats of its report."""
+
+_FURTHER = 4  # levels that are solved one layer after the other
 
 
 def command(
@@ -64,6 +72,16 @@ def command(
         Path | None, typer.Option("--notes", metavar="FILE.md", help="Text of your own for the report, in Markdown.")
     ] = None,
     paper: Annotated[Literal["a4", "letter"], typer.Option("--paper", help="The pages of the report.")] = "a4",
+    reconstruct: Annotated[
+        bool | None,
+        typer.Option(
+            "--reconstruct/--no-reconstruct",
+            help="Add the curve of obs, whose weights are solved anew on calibration data. By default where there is "
+            "such data beside what is measured.",
+        ),
+    ] = None,
+    calibration: _options.Calibration = None,
+    calibration_split: _options.CalibrationSplit = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder for what is written.")] = Path("lab"),
 ) -> None:
     """Sweep the sparsity, choose a trade-off, and write the report and the pruned network.
@@ -72,7 +90,9 @@ def command(
     its reason, the methods compared, the sparsity of each block, open questions), the plots as PNG, sweep.csv,
     results.mat (the sweep as MATLAB variables), pruned.mat (the same network object with zeros in it, for a network
     that came from MATLAB) and pruned.keras. What is not named is found by its
-    size and by the names of the classes.
+    size and by the names of the classes. Where there is other data beside what is measured,
+    such as XTrain, the curve of obs is added: its weights are solved anew on that data, so that each layer's outputs
+    stay.
     """
     from keras_prunelab._errors import NoTradeOffError
 
@@ -83,11 +103,14 @@ def command(
 
     formats = _formats(format)
     text = _read(notes)
-    check_sources([workspace, data, inputs, labels, notes], (out / name for name in WRITTEN), plots=out)
+    check_sources([workspace, data, inputs, labels, calibration, notes], (out / name for name in WRITTEN), plots=out)
     levels = parse_levels(sparsities)
     opened = open_model(workspace, network)
     dataset = open_data(opened, data or workspace, inputs, labels, image_root)
     dataset, change = fit_inputs(opened.model, dataset)
+    dataset, given_data, reconstruct = _calibration(
+        opened, dataset, data or workspace, calibration, calibration_split, image_root, reconstruct
+    )
     make_folder(out)
     if max_drop == 1 and dataset.class_names:
         raise NoTradeOffError(
@@ -95,6 +118,8 @@ def command(
             "--max-drop 0.01 for one point."
         )
     result = run_without_collapse(opened, dataset, levels, scores, convention=convention)
+    if reconstruct and result.complete:
+        result = _with_obs(opened, dataset, levels, result, given_data, max_drop)
     result.to_csv(out / "sweep.csv")
     choice, failure = _choose(result, max_drop)
     for doubt in result.doubts(choice):
@@ -105,13 +130,16 @@ def command(
     read = {str(workspace): "the network" if data else "the network and the data"} | (
         {str(data): "the data"} if data else {}
     )
+    code = write_loading_code(opened, data or workspace, given) + change
+    if given_data is not None:
+        code += f"\n# calibration: {given_data.what}"
     about: dict[str, Any] = {
         "title": title,
         "author": author,
         "course": course,
         "notes": [*([] if failure is None else [str(failure)]), *text],
         "paper": paper,
-        "loading": write_loading_code(opened, data or workspace, given) + change,
+        "loading": code,
         "command": str(context.find_root().obj or ""),
     }
     written = write_outputs(opened, result, choice, out)
@@ -129,6 +157,93 @@ def command(
     leave_if_stopped(result)
     if failure is not None:
         raise failure
+
+
+def _calibration(
+    opened: OpenedModel,
+    dataset: Dataset,
+    path: Path,
+    named: Path | None,
+    split: float | None,
+    image_root: Path | None,
+    reconstruct: bool | None,
+) -> tuple[Dataset, Calibration | None, bool]:
+    """What is measured, what calibrates, and whether weights are solved anew at all."""
+    from ._calibration import open_calibration, tell
+    from ._sweep import calibrated
+
+    if reconstruct is False:
+        return dataset, None, False
+    if reconstruct or named is not None or split is not None:
+        return *calibrated(opened, dataset, path, named, split, image_root), True
+    found = open_calibration(opened, dataset, path, None, image_root)
+    if found is None:
+        _console.say(
+            "Calibration: there is no data beside what is measured, so no weights are solved anew. --calibration names "
+            "some; --calibration-split 0.5 calibrates on one half of the data and measures on the other."
+        )
+        return dataset, None, False
+    tell(found)
+    return dataset, found, True
+
+
+def _with_obs(
+    opened: OpenedModel,
+    dataset: Dataset,
+    levels: Sequence[float],
+    result: kpl.SweepResult,
+    given: Calibration | None,
+    max_drop: float,
+) -> kpl.SweepResult:
+    """The result with the curve of obs, solved anew; and from its choice on, solved one layer after the other.
+
+    A network that obs cannot rank, such as one with a layer of the user's own, keeps its plain curves.
+    """
+    import keras_prunelab as kpl
+    from keras_prunelab._sweep._collapse import join
+
+    from ._sweep import run_sweep
+
+    options: dict[str, Any] = {"convention": result.convention}
+    if given is not None:
+        options["calibration"] = given.inputs
+    try:
+        solved = run_sweep(opened, dataset, levels, "obs", reconstruct=True, **options)
+    except (kpl.InvalidModelError, kpl.InvalidDataError) as error:
+        _console.warn(str(error))
+        return result
+    noted = {key: solved.metadata[key] for key in ("calibration", "damping", "traces") if key in solved.metadata}
+    if given is not None:
+        noted["calibration"] = given.what
+    result = replace(join(result, solved), metadata={**result.metadata, **noted})
+    choice, _ = _choose(solved, max_drop) if solved.complete else (None, None)
+    if choice is None:
+        return result
+    further = [level for level in levels if level >= choice.sparsity_target][:_FURTHER]
+    begun = time.monotonic()
+    again = run_sweep(opened, dataset, further, "obs", reconstruct="sequential", **options)
+    _console.say(
+        f"Solved one layer after the other at {len(further)} levels from {choice.sparsity_target:.1%} on, in "
+        f"{time.monotonic() - begun:.0f} s."
+    )
+    result = join(result, again)
+    _tell_step(result, max_drop)
+    return result
+
+
+def _tell_step(result: kpl.SweepResult, max_drop: float) -> None:
+    """Say how far each curve goes."""
+    from keras_prunelab._errors import PruneLabError
+
+    for curve in result.scores:
+        try:
+            choice = result.choose(max_drop=max_drop, score=curve)
+        except PruneLabError:
+            continue
+        _console.say(
+            f"{curve}: {choice.sparsity:.1%} of the weights go at {result.metric.label} "
+            f"{result.metric.text(choice.accuracy)} (dense {result.metric.text(result.dense)})."
+        )
 
 
 def _choose(result: kpl.SweepResult, max_drop: float) -> tuple[kpl.Choice | None, NoTradeOffError | None]:
@@ -204,12 +319,10 @@ def write_outputs(opened: OpenedModel, result: kpl.SweepResult, choice: kpl.Choi
     bridge.save_results(out / "results.mat", result, choice=choice, network=opened.network)
     written = {"sweep.csv": "all points", "results.mat": "the sweep and the choice, as MATLAB variables"}
     if choice is not None:
-        dense = opened.model.get_weights()
-        result.masks(choice).apply(opened.model)
+        opened = replace(opened, model=result.network(choice))
         if opened.network is not None:
             bridge.save_network(out / "pruned.mat", opened.model, like=opened.path, variable=opened.variable)
             written["pruned.mat"] = "the pruned network, for MATLAB"
         save_keras(opened, out / "pruned.keras")
         written["pruned.keras"] = "the pruned network, for Keras"
-        opened.model.set_weights(dense)  # the report still looks at the dense network
     return {str(out / name): what for name, what in written.items()}

@@ -66,7 +66,32 @@ Sparsities = Annotated[
 ]
 Scores = Annotated[
     str,
-    typer.Option("--scores", metavar="NAMES", help="The saliency scores to compare: magnitude, synflow, random."),
+    typer.Option("--scores", metavar="NAMES", help="The saliency scores to compare: magnitude, synflow, obs, random."),
+]
+Reconstruct = Annotated[
+    bool,
+    typer.Option(
+        "--reconstruct",
+        help="Solve the weights that are left anew, on calibration data, so that each layer's outputs stay.",
+    ),
+]
+Calibration = Annotated[
+    Path | None,
+    typer.Option(
+        "--calibration",
+        metavar="DATA",
+        help="What weights are solved on, if not what lies beside the data: some hundred inputs without labels, others "
+        "than those that are measured.",
+    ),
+]
+CalibrationSplit = Annotated[
+    float | None,
+    typer.Option(
+        "--calibration-split",
+        metavar="FRACTION",
+        help="Calibrate on this part of the data, and measure on the rest.",
+        parser=fraction,
+    ),
 ]
 Scope = Annotated[
     Literal["global", "layer"],

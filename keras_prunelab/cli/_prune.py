@@ -15,6 +15,8 @@ Examples:
     prunelab prune net.mat --sparsity 0.9 --out pruned.mat
 
     prunelab prune model.keras --sparsity 0.95 --score synflow --scope layer --out pruned.keras
+
+    prunelab prune lab5.mat --sparsity 0.93 --score obs --reconstruct --calibration train.mat --out pruned.mat
 """
 
 
@@ -30,11 +32,14 @@ def command(
     ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="The file to write: .mat like the source, or .keras.")],
     score: Annotated[
-        str, typer.Option(metavar="NAME", help="The saliency score: magnitude, synflow or random.")
+        str, typer.Option(metavar="NAME", help="The saliency score: magnitude, synflow, obs, random.")
     ] = "magnitude",
     scope: _options.Scope = "global",
     network: _options.Network = None,
     convention: _options.Convention = None,
+    reconstruct: _options.Reconstruct = False,
+    calibration: _options.Calibration = None,
+    image_root: _options.ImageRoot = None,
 ) -> None:
     """Set the least important weights of a network to zero."""
     from dataclasses import replace
@@ -42,11 +47,12 @@ def command(
     import keras_prunelab as kpl
     import matlab_bridge as bridge
 
+    from ._calibration import open_calibration, tell
     from ._inputs import open_model
     from ._outputs import check_sources, check_target, make_folder, save_keras
 
     check_target(out, {".keras", ".mat"})
-    check_sources([model], [out])
+    check_sources([model, calibration], [out])
     to_matlab = out.suffix == ".mat"
     opened = open_model(model, network)
     if to_matlab and opened.network is None:
@@ -55,12 +61,30 @@ def command(
             "or use matlab_bridge.save_portable, whose struct MATLAB's networkFromStruct turns into a dlnetwork."
         )
     used = convention or opened.convention
-    pruned = kpl.prune(opened.model, sparsity, score, scope=scope, convention=used)
+    given = None
+    if reconstruct or calibration is not None or score == "obs":
+        given = open_calibration(opened, None, model, calibration, image_root)
+        if given is None:
+            raise kpl.InvalidDataError(
+                f"{model.name} holds no data for its network, and without it nothing can be solved: name some inputs "
+                "with --calibration."
+            )
+        tell(given)
+    pruned = kpl.prune(
+        opened.model,
+        sparsity,
+        score,
+        scope=scope,
+        convention=used,
+        calibration=None if given is None else given.inputs,
+        reconstruct=reconstruct,
+    )
     make_folder(out.parent)
     if to_matlab:
         bridge.save_network(out, pruned, like=opened.path, variable=opened.variable)
     else:
         save_keras(replace(opened, model=pruned), out)
     _console.say(
-        f"Wrote {out}: {kpl.sparsity(pruned, convention=used):.2%} of the weights are zero ({used} convention)."
+        f"Wrote {out}: {kpl.sparsity(pruned, convention=used):.2%} of the weights are zero ({used} convention)"
+        f"{', the others are solved anew' if reconstruct else ''}."
     )

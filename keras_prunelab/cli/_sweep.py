@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from keras_prunelab._sweep._collapse import Collapse
     from matlab_bridge import Dataset
 
+    from ._calibration import Calibration
     from ._inputs import OpenedModel
 
 EXAMPLES = """\
@@ -29,6 +30,8 @@ Examples:
     prunelab sweep model.keras --data validation.zip --sparsities auto --store sweep.db --workers 2
 
     prunelab sweep model.keras --data validation.zip --train training.zip --epochs 3 --dry-run
+
+    prunelab sweep lab5.mat --scores magnitude,obs --reconstruct --calibration-split 0.5
 """
 
 
@@ -79,6 +82,9 @@ def command(
         typer.Option("--rewind", help="What goes back to the beginning before each further round."),
     ] = None,
     convention: _options.Convention = None,
+    reconstruct: _options.Reconstruct = False,
+    calibration: _options.Calibration = None,
+    calibration_split: _options.CalibrationSplit = None,
     store: Annotated[
         Path | None,
         typer.Option("--store", metavar="FILE", help="Keep finished points here; a sweep that was stopped goes on."),
@@ -102,13 +108,17 @@ def command(
 
     if out.suffix.lower() not in {".csv", ".json", ".parquet", ".mat"}:
         raise InvalidDataError(f"--out is a .csv, .json, .parquet or .mat file, but got {str(out)!r}.")
-    read = [model, data, train, inputs, labels]
+    read = [model, data, train, inputs, labels, calibration]
     check_sources([*read, store], [out])
     check_sources(read, [store])
     levels = "auto" if sparsities.strip() == "auto" else parse_levels(sparsities)
     opened = open_model(model, network)
     dataset, _ = fit_inputs(opened.model, open_data(opened, data or model, inputs, labels, image_root))
     options: dict[str, Any] = {"granularity": granularity, "seeds": _numbers(seeds)}
+    if reconstruct or calibration is not None or calibration_split is not None:
+        dataset, given = calibrated(opened, dataset, data or model, calibration, calibration_split, image_root)
+        options |= {"reconstruct": [False, True] if reconstruct else False}
+        options |= {} if given is None else {"calibration": given.inputs}
     if metrics is not None:
         options["metrics"] = _names(metrics)
     if train is not None:
@@ -148,6 +158,37 @@ def command(
         _console.warn(doubt)
     tell_collapses(result)
     leave_if_stopped(result)
+
+
+def calibrated(
+    opened: OpenedModel,
+    dataset: Dataset,
+    path: Path,
+    named: Path | None,
+    split: float | None,
+    image_root: Path | None,
+) -> tuple[Dataset, Calibration | None]:
+    """What is measured, and what calibrates; None for the same, of which the console warns."""
+    from keras_prunelab._errors import InvalidDataError
+
+    from ._calibration import open_calibration, split_off, tell
+
+    if named is not None and split is not None:
+        raise InvalidDataError("--calibration and --calibration-split both say what calibrates: give one of them.")
+    if split is not None:
+        dataset, given = split_off(dataset, split)
+    else:
+        found = open_calibration(opened, dataset, path, named, image_root)
+        if found is None:
+            _console.warn(
+                "There is no data beside what is measured, so weights are solved on the same observations, which "
+                "flatters the result. --calibration names others; --calibration-split 0.5 calibrates on one half and "
+                "measures on the other."
+            )
+            return dataset, None
+        given = found
+    tell(given)
+    return dataset, given
 
 
 def run_sweep(

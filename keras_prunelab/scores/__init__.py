@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from ._base import Score, ScoreContext
 from ._base import check_data as check_data  # for the package, not for its users
 from ._base import check_scores as check_scores
@@ -17,8 +19,12 @@ from ._synflow import LinearSynFlow, SynFlow
 from ._taylor import Taylor
 from ._wanda import Wanda
 
+if TYPE_CHECKING:
+    from keras_prunelab._reconstruct._score import OBS
+
 __all__ = [
     "LAMP",
+    "OBS",
     "SNIP",
     "Fisher",
     "GraSP",
@@ -37,3 +43,9 @@ __all__ = [
     "register",
     "serialize",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "OBS":  # it is made of what lies above this package
+        return type(get("obs"))
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -31,6 +31,8 @@ class ScoreContext:
         data: what the score's caller gave: inputs, or (inputs, labels), or nothing.
         flow: which network SynFlow measures the flow through, as the convention says: the `"linear"` one of the
             paper's theory, or the one `"as built"`, with its offsets, means and activations.
+        granularity: what goes as a whole, in words: `"weight"`, `"2:4"`, `"4x4"`, `"kernel"`, `"channel"`.
+        sparsities: the levels that the scores are for, as far as the caller knows them.
     """
 
     model: keras.Model
@@ -38,6 +40,8 @@ class ScoreContext:
     values: Mapping[str, NDArray[Any]]
     data: Any = None
     flow: Literal["linear", "as built"] = "linear"
+    granularity: str = "weight"
+    sparsities: tuple[float, ...] = ()
     _kept: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def at(self, values: Mapping[str, NDArray[Any]]) -> ScoreContext:

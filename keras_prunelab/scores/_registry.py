@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeAlias, TypeVar, final
 
@@ -32,6 +33,10 @@ _SCORES: Registry[Score] = Registry(
     otherwise=", a Score, or a function of a ScoreContext",
     unnamed="; a plain function has no name to find it by",
 )
+
+
+# Scores that are made of what lies above this package; importing the module registers them.
+_ELSEWHERE = {"obs": "keras_prunelab._reconstruct._score"}
 
 
 def register(score: S) -> S:
@@ -73,6 +78,9 @@ def deserialize(config: Mapping[str, Any]) -> Score:
     Raises:
         UnknownNameError: no score of that name is registered.
     """
+    if config.get("name") not in _SCORES:
+        for home in _ELSEWHERE.values():
+            importlib.import_module(home)
     return _SCORES.deserialize(config)
 
 

@@ -49,12 +49,14 @@ class LinearMap:
             other, as `flat_weights` has them.
         rows: makes p x samples x n from a call.
         has_bias: whether the last row of each matrix is a bias, and the last input one.
+        follows: whether the rows are made with weights of the maps before it, so that those are solved first.
     """
 
     name: str
     places: Places
     rows: Callable[[Seen], Values]
     has_bias: bool
+    follows: bool = False
 
     def read(self, flat: Values) -> Values:
         """The matrices, p x n x m, of a layer's flat weights, masks or scores."""

@@ -73,7 +73,7 @@ class SeparableRule(Rule):
                 lambda seen: _by_channel(layer, seen),
                 has_bias=False,
             ),
-            LinearMap("pointwise_kernel", with_bias(pointwise, bias), between, bias is not None),
+            LinearMap("pointwise_kernel", with_bias(pointwise, bias), between, bias is not None, follows=True),
         ]
 
 

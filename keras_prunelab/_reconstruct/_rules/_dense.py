@@ -16,16 +16,50 @@ L = keras.layers
 
 
 @register_linear_rule(L.Dense)
-class DenseRule(Rule):
-    """Along the last axis."""
+class LinearRule(Rule):
+    """Outputs that are rows, made of the inputs, times a kernel, with a bias that may be added.
+
+    Without an override it is that of `Dense`. For a layer of one's own, the methods say what differs.
+
+    Examples:
+        >>> import keras
+        >>> import keras_prunelab as kpl
+        >>> class Doubled(keras.layers.Dense):
+        ...     def call(self, x):
+        ...         return super().call(2 * x)
+        >>> @kpl.register_linear_rule(Doubled)
+        ... class DoubledRule(kpl.LinearRule):
+        ...     def rows(self, layer, inputs):
+        ...         return 2 * inputs
+    """
+
+    def kernel(self, layer: Any) -> Any:
+        """The variable that the rows are multiplied with, inputs x outputs; by default `layer.kernel`."""
+        return layer.kernel
+
+    def bias(self, layer: Any) -> Any:
+        """The variable that is added, one number an output, or None; by default `layer.bias`, if there is one."""
+        return getattr(layer, "bias", None)
+
+    def rows(self, layer: Any, inputs: Values) -> Values:
+        """What is multiplied: an array whose last axis is the kernel's first; by default the inputs as they are.
+
+        Args:
+            layer: the layer, with the weights that it was called with.
+            inputs: its first argument, in NumPy.
+        """
+        del layer
+        return inputs
 
     def maps(self, layer: Any) -> Sequence[LinearMap]:
         """The kernel, and the bias."""
-        places = places_of(layer)
-        kernel, bias = places["kernel"][None], places["bias"][None] if layer.use_bias else None
+        added = self.bias(layer)
+        kernel = _places(layer, self.kernel(layer))[None]
+        bias = None if added is None else _places(layer, added)[None]
 
         def rows(seen: Seen) -> Values:
-            return with_ones(seen.inputs.reshape(1, -1, kernel.shape[1]), has_bias=bias is not None)
+            own = self.rows(seen.layer, seen.inputs)
+            return with_ones(own.reshape(1, -1, kernel.shape[1]), has_bias=bias is not None)
 
         return [LinearMap("kernel", with_bias(kernel, bias), rows, bias is not None)]
 
@@ -62,6 +96,16 @@ class EinsumDenseRule(Rule):
 
         matrices = whole.transpose(order).reshape(lengths)
         return [LinearMap("kernel", with_bias(matrices, bias), rows, bias is not None)]
+
+
+def _places(layer: Any, variable: Any) -> Places:
+    """Where the entries of one of a layer's variables stand in its flat weights."""
+    start = 0
+    for each in layer.weights:
+        if each is variable:
+            return np.arange(start, start + int(np.prod(each.shape))).reshape(each.shape)
+        start += int(np.prod(each.shape))
+    raise NoLinearMapError(f"{variable!r:.60} is none of its variables")
 
 
 def _own_bias(

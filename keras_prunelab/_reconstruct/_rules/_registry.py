@@ -13,7 +13,7 @@ _RULES: dict[type, Rule] = {}
 
 
 def register_linear_rule(*classes: type) -> Callable[[R], R]:
-    """Tell reconstruction how layers of some classes multiply their inputs; a decorator of a `Rule`.
+    """Tell `reconstruct` how layers of some classes multiply their inputs; a decorator of a `LinearRule`.
 
     Subclasses are not covered: they may compute something else.
 

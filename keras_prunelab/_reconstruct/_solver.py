@@ -1,0 +1,196 @@
+"""The layers of a model, solved anew for their masks: all at once, or one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias, get_args
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_prunelab._errors import InvalidDataError, InvalidModelError, UnknownNameError
+from keras_prunelab._model._numbers import real_number
+from keras_prunelab._model._prunable import maskable
+
+from ._gram import DAMPING
+from ._layers import solve_layer
+from ._method import BUDGET
+from ._rules import flat_weights, maps_of
+from ._solve import Flags
+from ._solved import SolvedMap
+from ._statistics import LayerStatistics, collect, find_layers, free_memory, in_call_order, matrix_bytes, twins
+
+Mode: TypeAlias = Literal["sequential", "layers"]
+
+FEWEST = 16
+"""Fewer samples than this tell nothing of a layer's inputs."""
+
+
+def mode_of(reconstruct: Any) -> Mode | None:
+    """What `reconstruct=` means: True is the usual way, `"sequential"`; False and None are no way.
+
+    Raises:
+        UnknownNameError: it is none of its values.
+    """
+    if reconstruct is None or isinstance(reconstruct, bool | np.bool_):
+        return "sequential" if reconstruct else None
+    if reconstruct not in get_args(Mode):
+        raise UnknownNameError(
+            f"reconstruct={reconstruct!r} is unknown; it is True, False, 'sequential' (one layer after the other, on "
+            "what those before it give once they are pruned) or 'layers' (all at once)."
+        )
+    found: Mode = reconstruct
+    return found
+
+
+def checked_damping(damping: Any) -> float:
+    """Make sure that damping is a number of at least 0.
+
+    Raises:
+        InvalidDataError: it is none.
+    """
+    found = real_number(damping)
+    if found is None or not 0 <= found < float("inf"):
+        raise InvalidDataError(f"damping={damping!r} is a number of at least 0, such as {DAMPING:g}.")
+    return found
+
+
+def require_plain(model: keras.Model) -> None:
+    """Make sure that the weights of a model are what it computes with, and numbers.
+
+    Raises:
+        InvalidModelError: it is not built, has masks over its weights, or weights that are not finite.
+    """
+    for item in maskable(model):
+        if item.mask is not None:
+            raise InvalidModelError(
+                f"Model {model.name!r} has masks over its weights; write them into the weights first: "
+                "keras_prunelab.layers.strip(model)."
+            )
+        item.view()  # says so where it is not finite
+
+
+@dataclass
+class Solver:
+    """Solves the layers of a model anew, as often as there are masks.
+
+    Args:
+        model: the unpruned model, which is only read.
+        data: inputs in any of the forms that `sweep` takes; labels are ignored.
+        damping: the pull towards the old weights, as a share of the mean of H's diagonal.
+        budget: in multiply-adds, for each matrix.
+        limit: in bytes, for the statistics; by default half of the free memory.
+
+    Attributes:
+        layers: those that have linear maps, in the order of their calls.
+        skipped: why other layers with weights have none, by their paths.
+
+    Raises:
+        InvalidDataError: there is no data, or it does not fit the model; or the damping is negative.
+        InvalidModelError: as `require_plain` does.
+    """
+
+    model: keras.Model
+    data: Any = field(repr=False)
+    damping: float = DAMPING
+    budget: float = BUDGET
+    limit: float | None = None
+    layers: Sequence[Any] = field(init=False, repr=False)
+    skipped: Mapping[str, str] = field(init=False, repr=False)
+    _statistics: list[LayerStatistics] | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.damping = checked_damping(self.damping)
+        if self.data is None:
+            raise InvalidDataError(
+                "Reconstruction needs calibration data: give calibration=x, some hundred inputs without labels, others "
+                "than those that the accuracy is measured on."
+            )
+        require_plain(self.model)
+        found, reasons = find_layers(self.model)
+        self.layers = in_call_order(self.model, self.data, found)
+        called = set(map(id, self.layers))
+        silent = {layer.path: "the model does not call it" for layer in found if id(layer) not in called}
+        self.skipped = {**reasons, **silent}
+
+    def statistics(self) -> Iterator[LayerStatistics]:
+        """The inputs of all layers in the unpruned model; they are kept where all of them fit the limit.
+
+        Raises:
+            InvalidDataError: the data is not finite, or there is too little of it.
+        """
+        if self._statistics is not None:
+            yield from self._statistics
+            return
+        limit = free_memory() / 2 if self.limit is None else self.limit
+        found = map(_enough, collect(self.model, self.data, self.layers, limit=limit))
+        if sum(map(matrix_bytes, self.layers)) > limit:
+            yield from found
+            return
+        self._statistics = list(found)
+        yield from self._statistics
+
+    def at_once(self, masks: Sequence[Flags]) -> Iterator[tuple[Any, NDArray[Any], list[SolvedMap]]]:
+        """Solve all layers on the inputs that they have in the unpruned model.
+
+        Args:
+            masks: for each of `layers` what stays of its weights, flat.
+
+        Yields:
+            Each layer of the unpruned model, its new weights, flat, and how they were solved.
+        """
+        own = {id(layer): mask for layer, mask in zip(self.layers, masks, strict=True)}
+        for statistics in self.statistics():
+            mask = own[id(statistics.layer)]
+            new, solutions = solve_layer(statistics, mask, damping=self.damping, budget=self.budget)
+            yield statistics.layer, new, SolvedMap.all_of(statistics, mask, solutions)
+
+    def in_sequence(self, masks: Sequence[Flags], pruned: keras.Model) -> Iterator[list[SolvedMap]]:
+        """Solve one layer after the other, on what those before it give once they are solved.
+
+        Args:
+            masks: as for `at_once`.
+            pruned: a copy of the model with the masks on it, whose weights are written.
+
+        Yields:
+            How each layer was solved.
+
+        Raises:
+            InvalidModelError: it is no copy of the model.
+        """
+        for layer, twin, mask in zip(self.layers, twins(self.model, self.layers, pruned), masks, strict=True):
+            solved: list[SolvedMap] = []
+            for follows in (False, True) if any(each.follows for each in maps_of(layer)) else (None,):
+                (statistics,) = collect(self.model, self.data, [layer], pruned=pruned, limit=self.limit)
+                new, solutions = solve_layer(
+                    _enough(statistics), mask, follows=follows, damping=self.damping, budget=self.budget
+                )
+                flat = flat_weights(twin)
+                for each in statistics.maps:
+                    if follows is None or each.follows == follows:
+                        flat[each.places] = new[each.places]
+                write_flat(twin, flat)
+                solved += SolvedMap.all_of(statistics, mask, solutions, follows)
+            yield solved
+
+
+def write_flat(layer: Any, flat: NDArray[Any]) -> None:
+    """Write weights, flat, into a layer's variables; those that do not change are left alone."""
+    start = 0
+    for variable in layer.weights:
+        stop = start + int(np.prod(variable.shape))
+        part = flat[start:stop].reshape(variable.shape)
+        if not np.array_equal(part, keras.ops.convert_to_numpy(variable)):
+            variable.assign(part)
+        start = stop
+
+
+def _enough(statistics: LayerStatistics) -> LayerStatistics:
+    if statistics.samples < FEWEST:
+        raise InvalidDataError(
+            f"The calibration data makes {statistics.samples} samples for layer {statistics.layer.path!r}, too few to "
+            f"solve its weights by: give at least {FEWEST} observations, better some hundred."
+        )
+    return statistics

@@ -1,0 +1,167 @@
+"""Calibration data for a command: named, found beside what is measured, or split off it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import _console
+from ._trials import fit_inputs
+
+if TYPE_CHECKING:
+    from matlab_bridge import Dataset
+
+    from ._inputs import OpenedModel
+
+MOST = 2000
+"""More observations than this tell little more of a layer's inputs, and take their time."""
+_FOLDERS = ("train", "training", "Train", "Training", "TRAIN")
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What weights are solved on.
+
+    Attributes:
+        inputs: the observations.
+        what: what they are, in words for the console and the report.
+        training: the same with labels, all of them, for training; None where there are none.
+    """
+
+    inputs: Any
+    what: str
+    training: Dataset | None = None
+
+
+def open_calibration(
+    opened: OpenedModel, measured: Dataset | None, path: Path, named: Path | None, image_root: Path | None
+) -> Calibration | None:
+    """The data that is named, or else what lies beside the measured data; None where there is nothing.
+
+    Args:
+        opened: the network.
+        measured: what it is measured on; None where nothing is.
+        path: where that comes from.
+        named: a file or folder of calibration data, or None.
+        image_root: where the images of a datastore are.
+
+    Raises:
+        DatasetNotFoundError: the named file holds no inputs for the network.
+    """
+    if named is not None:
+        return _taken(opened, next(_readings(opened, named, [None], image_root, quiet=False)), str(named))
+    for name, data in _beside(opened, path, image_root):
+        if measured is None or not _same(data, measured):
+            return _taken(opened, data, f"{name} of {path.name}")
+    return None
+
+
+def split_off(data: Dataset, share: float) -> tuple[Dataset, Calibration]:
+    """Cut data into what is measured and what calibrates, at random, the same on every run.
+
+    Args:
+        data: the observations.
+        share: the part that calibrates, between 0 and 1.
+
+    Raises:
+        InvalidDataError: the share leaves either without observations.
+    """
+    from keras_prunelab._errors import InvalidDataError
+
+    count = round(share * len(data)) if 0 < share < 1 else 0
+    if not 0 < count < len(data):
+        raise InvalidDataError(
+            f"--calibration-split is the part of the observations that calibrates, between 0 and 1, not {share:g}."
+        )
+    order = np.random.default_rng(0).permutation(len(data))
+    chosen, rest = np.sort(order[:count]), np.sort(order[count:])
+    training = _rows(data, chosen)
+    what = f"{count} of the {len(data)} observations; the other {len(rest)} measure"
+    return _rows(data, rest), Calibration(_few(training.inputs), what, training)
+
+
+def _beside(opened: OpenedModel, path: Path, image_root: Path | None) -> Iterator[tuple[str, Dataset]]:
+    """The data sets of a file or folder that may be for training, those whose names say so first."""
+    import matlab_bridge as bridge
+    from matlab_bridge.datasets import candidates
+
+    from ._inputs import describe
+
+    if path.is_dir() or path.suffix.lower() == ".zip":
+        names: list[str] = list(_FOLDERS)
+    elif path.suffix.lower() == ".mat":
+        try:
+            found = candidates(path, describe(opened)).inputs
+        except bridge.BridgeError:
+            return
+        # A variable whose name does not say that it is data for training or testing may be anything of that size.
+        named = [each.name for each in found if re.search("train|test|val", each.name, re.IGNORECASE)]
+        names = sorted(named, key=lambda name: "train" not in name.lower())
+    else:
+        return
+    for name in names:
+        try:
+            yield name, next(_readings(opened, path, [name], image_root, quiet=True))
+        except StopIteration:
+            continue
+
+
+def _readings(
+    opened: OpenedModel, path: Path, names: list[str | None], image_root: Path | None, *, quiet: bool
+) -> Iterator[Dataset]:
+    import matlab_bridge as bridge
+
+    from ._inputs import describe
+
+    for name in names:
+        try:
+            yield bridge.load_dataset(path, name, None, network=describe(opened), image_root=image_root)
+        except (bridge.BridgeError, FileNotFoundError):
+            if not quiet:
+                raise
+
+
+def _taken(opened: OpenedModel, data: Dataset, what: str) -> Calibration:
+    fitted, _ = fit_inputs(opened.model, data)
+    inputs = _few(fitted.inputs)
+    some = f"{len(inputs)} of {len(fitted)}" if len(inputs) < len(fitted) else f"{len(fitted)}"
+    return Calibration(inputs, f"{some} observations, {what}", fitted if fitted.labels is not None else None)
+
+
+def _few(inputs: Any) -> Any:
+    """At most so many, spread over all."""
+    if len(inputs) <= MOST:
+        return inputs
+    places = np.unique(np.linspace(0, len(inputs) - 1, MOST).astype(np.intp))
+    return [inputs[place] for place in places] if isinstance(inputs, list) else inputs[places]
+
+
+def _rows(data: Dataset, places: Any) -> Dataset:
+    def chosen(part: Any) -> Any:
+        if part is None:
+            return None
+        return [part[place] for place in places] if isinstance(part, list) else part[places]
+
+    return replace(data, inputs=chosen(data.inputs), labels=chosen(data.labels))
+
+
+def _same(one: Dataset, other: Dataset) -> bool:
+    """Whether both hold the same observations, as far as their number and the first ones tell."""
+    if len(one) != len(other):
+        return False
+    places = np.unique(np.linspace(0, len(one) - 1, 50).astype(np.intp))
+    return all(
+        np.shape(one.inputs[place]) == np.shape(other.inputs[place])
+        and np.array_equal(np.asarray(one.inputs[place], np.float32), np.asarray(other.inputs[place], np.float32))
+        for place in places
+    )
+
+
+def tell(calibration: Calibration) -> None:
+    """Say what weights are solved on."""
+    _console.say(f"Calibration: {calibration.what}.")
