@@ -178,4 +178,4 @@ def _arrangement(
         return alone
     if together == 1 and sizes[0] == 1:
         return alone
-    return alone if multiply_adds(*shape, together) > budget else (units.astype(np.int32), together, None)
+    return alone if multiply_adds(shape[0], shape[1], together) > budget else (units.astype(np.int32), together, None)

@@ -316,7 +316,7 @@ def curve_points(table: pd.DataFrame, metric: str) -> pd.DataFrame:
     solved, trained = _parts(points["training"])
     # What obs chooses is meant to be solved anew: its name alone says so, unless it is there without that too.
     implied = points["score"] == "obs"
-    implied &= (solved != "").where(implied, other=True).all()
+    implied &= bool((solved[implied] != "").all())
     suffix = (" + " + solved).where(solved != "", "")
     suffix = suffix.where(~implied, solved.map({"sequential reconstruction": ", sequential"}).fillna(""))
     points["curve"] = points["score"].astype(str) + suffix

@@ -273,7 +273,7 @@ def _calibrated(task: Task) -> dict[str, Any]:
     if not task.reconstructs and not any(curve.score.needs_data for curve in task.curves):
         return {}
     facts: dict[str, Any] = {"calibration": SAME_DATA if task.calibration is None else "data of its own"}
-    methods = {}
+    methods: dict[str, str] = {}
     for curve in task.curves:
         methods |= getattr(curve.score, "methods", {})
     if methods:

@@ -198,7 +198,7 @@ def test_obs_prunes_exactly_and_loses_less_than_magnitude(granularity: str) -> N
     obs, magnitude = kpl.prune(model, 0.5, score, **how), kpl.prune(model, 0.5, **how)
     if granularity == "weight":
         assert kpl.sparsity(obs) == kpl.sparsity(magnitude)
-    assert abs(kpl.sparsity(obs) - 0.5) < 0.02
+    assert abs(kpl.sparsity(obs) - 0.5) < (0.15 if granularity == "channel" else 0.02)  # a channel is many weights
     if granularity != "channel":  # whole channels are not made up for in their own layer
         assert error(model, obs, x) < 1.1 * error(model, magnitude, x)
     assert set(score.methods.values()) == {"exact"}
