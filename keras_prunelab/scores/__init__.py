@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ._base import Score, ScoreContext
 from ._base import check_data as check_data  # for the package, not for its users
@@ -19,12 +19,8 @@ from ._synflow import LinearSynFlow, SynFlow
 from ._taylor import Taylor
 from ._wanda import Wanda
 
-if TYPE_CHECKING:
-    from keras_prunelab._reconstruct._score import OBS
-
 __all__ = [
     "LAMP",
-    "OBS",
     "SNIP",
     "Fisher",
     "GraSP",
