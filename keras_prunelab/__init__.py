@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from ._compaction._remove import remove_filters
     from ._cost._latency import latency
     from ._cost._metrics import Metrics, metrics
-    from ._export._litert import export_litert
+    from ._export._litert import LitertExport, export_litert
+    from ._export._sparse_onnx import SparseOnnx, sparsify_onnx
     from ._export._sparse_file import load_sparse, save_sparse
     from ._model._prunable import prunable
     from ._model._variables import Prunable, Prunables
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from ._select._conventions import Convention
     from ._select._masks import MaskSet
     from ._sweep import AutoLevels, Choice, FineTune, SweepPlan, SweepResult, plan_sweep, sweep
+    from ._sweep._evaluate_file import FileEvaluation, evaluate_file
 
 __all__ = [
     "Allocation",
@@ -59,12 +61,14 @@ __all__ = [
     "Compaction",
     "Convention",
     "DiskFullError",
+    "FileEvaluation",
     "FineTune",
     "InvalidDataError",
     "InvalidMaskError",
     "InvalidModelError",
     "InvalidScheduleError",
     "InvalidSparsityError",
+    "LitertExport",
     "MaskSet",
     "Metrics",
     "MissingBackendError",
@@ -77,6 +81,7 @@ __all__ = [
     "Prunables",
     "PruneLabError",
     "PruningWarning",
+    "SparseOnnx",
     "StoreMismatchError",
     "SweepPlan",
     "SweepResult",
@@ -87,6 +92,7 @@ __all__ = [
     "compact",
     "compaction",
     "complete_channels",
+    "evaluate_file",
     "export_litert",
     "export_plots",
     "fuse",
@@ -104,6 +110,7 @@ __all__ = [
     "save_sparse",
     "schedules",
     "scores",
+    "sparsify_onnx",
     "sparsity",
     "sweep",
     "trajectory",
@@ -115,12 +122,15 @@ _HOMES = {
     "Choice": "_sweep",
     "Compaction": "_compaction._compact",
     "Convention": "_select._conventions",
+    "FileEvaluation": "_sweep._evaluate_file",
     "FineTune": "_sweep",
+    "LitertExport": "_export._litert",
     "MaskSet": "_select._masks",
     "Metrics": "_cost._metrics",
     "PerChannelRule": "_channels.rules._per_channel",
     "Prunable": "_model._variables",
     "Prunables": "_model._variables",
+    "SparseOnnx": "_export._sparse_onnx",
     "SweepPlan": "_sweep",
     "SweepResult": "_sweep",
     "Trajectory": "_prune._trajectory",
@@ -128,6 +138,7 @@ _HOMES = {
     "compact": "_compaction._compact",
     "compaction": "_compaction._compact",
     "complete_channels": "_compaction._complete",
+    "evaluate_file": "_sweep._evaluate_file",
     "export_litert": "_export._litert",
     "export_plots": "_report",
     "fuse": "_compaction._fuse",
@@ -145,6 +156,7 @@ _HOMES = {
     "save_sparse": "_export._sparse_file",
     "schedules": "schedules",
     "scores": "scores",
+    "sparsify_onnx": "_export._sparse_onnx",
     "sparsity": "_prune._oneshot",
     "sweep": "_sweep",
     "trajectory": "_prune._trajectory",

@@ -63,5 +63,6 @@ def _shaped(model: Any, array: Array, tensor: Any) -> Array:
         raise misfit(model, array.shape, wanted)
     raise InvalidDataError(
         f"Input {name_of(tensor)!r} of model {model.name!r} takes observations of shape {shape_text(wanted[1:])}, but "
-        f"the data has {array.shape[1:]}."
+        f"the data has {array.shape[1:]}. Inputs are {', '.join(map(name_of, model.inputs))}, in this order, or a "
+        "dictionary by these names."
     )
