@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from ._cost._latency import latency
     from ._cost._metrics import Metrics, metrics
     from ._export._litert import LitertExport, export_litert
-    from ._export._sparse_onnx import SparseOnnx, sparsify_onnx
     from ._export._sparse_file import load_sparse, save_sparse
+    from ._export._sparse_onnx import SparseOnnx, sparsify_onnx
     from ._model._prunable import prunable
     from ._model._variables import Prunable, Prunables
     from ._prune._oneshot import prune, sparsity

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -46,13 +46,13 @@ class FileTensor:
         steps = np.asarray(array, np.float32) / np.float32(self.scale)
         whole = np.trunc(steps + np.copysign(np.float32(0.5), steps)) + self.zero
         limits = np.iinfo(self.dtype)
-        return np.clip(whole, limits.min, limits.max).astype(self.dtype)
+        return np.asarray(np.clip(whole, limits.min, limits.max).astype(self.dtype))
 
     def decode(self, array: Array) -> Array:
         """What numbers of the file are worth."""
         if not self.scale:
             return array
-        return ((array.astype(np.int32) - self.zero) * self.scale).astype(np.float32)
+        return np.asarray(((array.astype(np.int32) - self.zero) * self.scale).astype(np.float32))
 
 
 class ExportedFile(Protocol):
@@ -208,7 +208,7 @@ class _OnnxFile:
 
 
 # TensorFlow Lite Micro reads .tflite files too: its kernels belong into KERNELS and into _LitertFile's place.
-_OPEN = {".tflite": _LitertFile, ".onnx": _OnnxFile}
+_OPEN: dict[str, Callable[[Path, str], ExportedFile]] = {".tflite": _LitertFile, ".onnx": _OnnxFile}
 
 
 def _tensor(name: str, detail: Any) -> FileTensor:

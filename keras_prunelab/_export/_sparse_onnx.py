@@ -46,9 +46,9 @@ def sparsify_onnx(path: str | os.PathLike[str], target: str | os.PathLike[str] |
     """Rewrite an ONNX file with sparse initializers, each where that is smaller.
 
     A value that is kept takes its own bytes and eight for its place (`SparseTensorProto` of
-    https://github.com/onnx/onnx/blob/main/onnx/onnx.proto), so that float32 weights are smaller above two thirds zeros.
-    onnxruntime makes them dense again when it loads the file: the file shrinks, not the memory or the time. Numbers stay
-    bit for bit, but for zeros with a sign; the outputs of both files are compared in onnxruntime.
+    https://github.com/onnx/onnx/blob/main/onnx/onnx.proto), so that float32 weights are smaller above two thirds of
+    zeros. onnxruntime makes them dense again when it loads the file: the file shrinks, not the memory or the time.
+    Numbers stay bit for bit, but for zeros with a sign; the outputs of both files are compared in onnxruntime.
 
     Args:
         path: an `.onnx` file of any origin.
