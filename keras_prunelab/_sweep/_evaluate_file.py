@@ -70,7 +70,8 @@ class FileEvaluation:
         return pd.DataFrame(rows)
 
     @property
-    def _agreement(self) -> str:
+    def summary(self) -> str:
+        """What the table leaves out, in a sentence or two."""
         parts = [f"{self.observations:,} observations, {self.kernels} kernels."]
         if self.agreement is not None:
             parts.append(f"File and model give the same class for {self.agreement:.2%}.")
@@ -79,10 +80,10 @@ class FileEvaluation:
         return " ".join(parts)
 
     def __str__(self) -> str:
-        return f"{self.table.to_string(index=False)}\n{self._agreement}"
+        return f"{self.table.to_string(index=False)}\n{self.summary}"
 
     def _repr_html_(self) -> str:
-        return table(self.table) + paragraph(self._agreement)
+        return table(self.table) + paragraph(self.summary)
 
 
 def evaluate_file(

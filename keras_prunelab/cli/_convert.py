@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from . import _console
+from . import _console, _options
 
 if TYPE_CHECKING:
     from matlab_bridge import Network
@@ -21,10 +21,12 @@ Examples:
 
     prunelab convert pruned.keras buildNet.m
 
-    prunelab convert pruned.keras net.onnx
+    prunelab convert pruned.keras net.onnx --sparse
+
+    prunelab convert pruned.mat net.tflite --quantize int8 --calibration images.mat
 """
 
-_ENDINGS = (".keras", ".m", ".onnx")
+_ENDINGS = (".keras", ".m", ".onnx", ".tflite")
 
 
 def command(
@@ -33,15 +35,37 @@ def command(
         Path,
         typer.Argument(
             metavar="OUT",
-            help="The file to write: .keras; .m, MATLAB code that builds the network; or .onnx.",
+            help="The file to write: .keras; .m, MATLAB code that builds the network; .onnx; or .tflite (LiteRT).",
         ),
     ],
     network: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="The variable that holds the network, where there are several."),
     ] = None,
+    quantize: Annotated[
+        Literal["int8", "int8-weights", "float16"] | None,
+        typer.Option(help="The numbers of a .tflite file; int8 needs --calibration or --data."),
+    ] = None,
+    sparse: Annotated[
+        bool | None,
+        typer.Option(
+            "--sparse/--dense",
+            help="Store zeros sparsely: .onnx (by default dense) and .tflite (by default sparse but for int8).",
+        ),
+    ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(metavar="DATA", help="Inputs such as those in use, on which the ranges of int8 are measured."),
+    ] = None,
+    data: _options.Data = None,
+    image_root: _options.ImageRoot = None,
+    inputs: _options.Inputs = None,
+    labels: _options.Labels = None,
 ) -> None:
-    """Convert a network between MATLAB and Keras; beside OUT go class names (.keras) or weights (.m)."""
+    """Convert a network between MATLAB, Keras, ONNX and LiteRT; with --data, the file that was written is measured.
+
+    Beside OUT go class names (.keras) or weights (.m).
+    """
     from keras_prunelab._errors import InvalidModelError
 
     from ._inputs import open_model
@@ -51,20 +75,43 @@ def command(
     kind = target.suffix
     if source.suffix.lower() not in (".mat", *ENDINGS) or kind not in _ENDINGS or kind == source.suffix.lower():
         raise InvalidModelError(
-            "convert reads a .mat, a .keras or an .h5 file, and writes another: a .keras, a .m or a .onnx file. "
-            f"It got {source.name} and {target.name}."
+            "convert reads a .mat, a .keras or an .h5 file, and writes another: a .keras, a .m, a .onnx or a .tflite "
+            f"file. It got {source.name} and {target.name}."
         )
+    _check_options(kind, quantize=quantize, calibration=calibration, sparse=sparse, data=data)
     check_target(target, _ENDINGS)
-    check_sources([source], [target])
+    check_sources([source, calibration, data, inputs, labels], [target])
     if kind == ".keras":
         opened = open_model(source, network)
         make_folder(target.parent)
         save_keras(opened, target)
         _console.say(f"Wrote {target}, and its class names beside it.")
         return
+    if kind == ".tflite":
+        from ._device import write_litert
+
+        opened = open_model(source, network)
+        read = (inputs, labels, image_root)
+        write_litert(opened, target, quantize, sparse=sparse, calibration=calibration, data=data, read=read)
+        return
     described = _in_matlab_words(source, network)
     make_folder(target.parent)
     _console.say(_write(described, target))
+    if kind == ".onnx" and (sparse or data is not None):
+        from ._device import finish_onnx
+
+        opened = None if data is None else open_model(source, network)
+        finish_onnx(opened, target, sparse=bool(sparse), data=data, read=(inputs, labels, image_root))
+
+
+def _check_options(kind: str, **given: object) -> None:
+    """Refuse options that mean nothing for this file."""
+    from keras_prunelab._errors import InvalidModelError
+
+    allowed = {".tflite": set(given), ".onnx": {"sparse", "data"}}.get(kind, set())
+    odd = [f"--{name}" for name, value in given.items() if value is not None and name not in allowed]
+    if odd:
+        raise InvalidModelError(f"{', '.join(odd)} means nothing for a {kind} file.")
 
 
 def _in_matlab_words(source: Path, variable: str | None) -> Network:

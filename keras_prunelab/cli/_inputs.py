@@ -70,7 +70,13 @@ def open_model(path: Path, variable: str | None = None) -> OpenedModel:
 
 
 def open_data(
-    opened: OpenedModel, path: Path, inputs: str | None, labels: str | None, image_root: Path | None
+    opened: OpenedModel,
+    path: Path,
+    inputs: str | None,
+    labels: str | None,
+    image_root: Path | None,
+    *,
+    needs_labels: bool = True,
 ) -> Dataset:
     """The inputs and labels for a model, in the order of its classes."""
     import matlab_bridge as bridge
@@ -81,7 +87,7 @@ def open_data(
         raise bridge.DatasetNotFoundError(_in_options(str(error))) from error
     for line in data.description.splitlines():
         _console.say(f"Data: {line}")
-    if data.labels is None:
+    if data.labels is None and needs_labels:
         raise bridge.DatasetNotFoundError(
             f"{path} holds inputs but no labels, and without labels there is no accuracy. "
             "Name the variable with --labels; one of another file is --labels FILE:NAME."
