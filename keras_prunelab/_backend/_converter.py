@@ -54,13 +54,15 @@ class _Process:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
+        self._owner = os.getpid()
         atexit.register(self.close)
 
     def ask(self, job: Mapping[str, Any]) -> str | None:
         """Convert; returns what went wrong."""
         with self._lock:
-            if self._process is None or self._process.poll() is not None:
-                self._process = self._start()
+            # A process that was forked from this one shares its pipes, and must have a converter of its own.
+            if self._process is None or self._owner != os.getpid() or self._process.poll() is not None:
+                self._process, self._owner = self._start(), os.getpid()
             stdin, stdout = self._process.stdin, self._process.stdout
             if stdin is None or stdout is None:
                 raise RuntimeError("The converter has no pipes.")
@@ -77,7 +79,7 @@ class _Process:
     def close(self) -> None:
         """End the process."""
         process, self._process = self._process, None
-        if process is None:
+        if process is None or self._owner != os.getpid():
             return
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
@@ -91,7 +93,7 @@ class _Process:
 
     @staticmethod
     def _start() -> subprocess.Popen[str]:
-        found = [path for path in sys.path if path]  # modules of layers are found where they were
+        found = [path or os.fspath(Path.cwd()) for path in sys.path]  # modules of layers are found where they were
         return subprocess.Popen(  # noqa: S603  # this Python, and a module of this package
             [sys.executable, "-P", str(_CHILD)],
             stdin=subprocess.PIPE,
@@ -122,15 +124,23 @@ def converter_of(model: keras.Model, folder: Path, batch: int | None) -> Callabl
 
     Returns:
         A function that takes a `Conversion` and returns the content of a LiteRT file; it raises `ConversionError`.
+
+    Raises:
+        ConversionError: Keras cannot write the model.
     """
     modules: list[str] = []
-    if keras.config.backend() == "tensorflow":
-        source = folder / "saved_model"
-        write_saved_model(model, str(source), batch)
-    else:
-        source = folder / "model.keras"
-        model.save(source)
-        modules = sorted({type(layer).__module__ for layer in model._flatten_layers()} - {"__main__"})
+    is_tensorflow = keras.config.backend() == "tensorflow"
+    source = folder / ("saved_model" if is_tensorflow else "model.keras")
+    try:
+        if is_tensorflow:
+            write_saved_model(model, str(source), batch)
+        else:
+            model.save(source)
+            modules = sorted({type(layer).__module__ for layer in model._flatten_layers()} - {"__main__"})
+    except OSError:
+        raise
+    except Exception as error:  # what Keras and a model's own code raise
+        raise ConversionError(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}") from error
 
     def convert(how: Conversion) -> bytes:
         target = folder / "model.tflite"

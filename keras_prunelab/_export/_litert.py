@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import keras
 from keras_prunelab._backend import Conversion, ConversionError, converter_of, to_litert
 from keras_prunelab._errors import InvalidModelError, MissingBackendError, UnknownNameError
 from keras_prunelab._model._data import calibration_of
+from keras_prunelab._model._rebuild import is_graph
 from keras_prunelab._util._atomic import replace_whole, temporary_folder
 from keras_prunelab.layers._strip import without_wrappers
 
@@ -173,6 +175,16 @@ def _check(model: keras.Model, target: Path, quantize: Any, types: dict[str, Any
         raise MissingBackendError(
             f"LiteRT files are written on TensorFlow or torch, and Keras runs on {keras.config.backend()}. Set "
             "KERAS_BACKEND=tensorflow or KERAS_BACKEND=torch and load the model there."
+        )
+    if not importlib.util.find_spec("tensorflow"):
+        raise MissingBackendError(
+            "LiteRT files are converted by TensorFlow, on torch too, and it is not installed: run\n"
+            '    pip install "keras-prunelab[tensorflow]"'
+        )
+    if not (model.built and is_graph(model)) and (quantize is not None or keras.config.backend() == "torch"):
+        raise InvalidModelError(
+            f"Model {model.name!r} is not built, or a subclass of keras.Model whose inputs nobody knows, so that it "
+            "cannot be quantized. Build it from keras.Input."
         )
     if target.suffix != ".tflite":
         raise InvalidModelError(f"{target} should end in .tflite.")

@@ -243,7 +243,7 @@ def _fresh(metric: keras.metrics.Metric) -> keras.metrics.Metric:
 
 def _reader(path: Path, file: ExportedFile, model: Any, data: Any) -> tuple[Any, Any]:
     """What describes the inputs of the data, and what reads it."""
-    if model is not None:
+    if getattr(model, "inputs", None):  # a subclass knows none
         described = [model]
     else:
         orders = (file.inputs, tuple(map(_channels_last, file.inputs)))

@@ -100,8 +100,8 @@ def command(
     if kind == ".onnx" and (sparse or data is not None):
         from ._device import finish_onnx
 
-        opened = None if data is None else open_model(source, network)
-        finish_onnx(opened, target, sparse=bool(sparse), data=data, read=(inputs, labels, image_root))
+        compared = None if data is None else open_model(source, network)
+        finish_onnx(compared, target, sparse=bool(sparse), data=data, read=(inputs, labels, image_root))
 
 
 def _check_options(kind: str, **given: object) -> None:

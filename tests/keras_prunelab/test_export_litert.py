@@ -86,7 +86,7 @@ def test_weights_are_within_half_a_step_and_zeros_are_zeros(make: Callable[[], k
 
 def test_outputs_are_those_of_whole_numbers_in_numpy(tmp_path: Path) -> None:
     """The product of whole numbers, rounded once: LiteRT may differ by the one step that its rounding allows."""
-    model = keras.Sequential([keras.Input((20,)), L.Dense(5)])
+    model = keras.Sequential([keras.Input((20,)), L.Dense(5, bias_initializer="normal")])
     x = RNG.normal(size=(64, 20)).astype("float32")
     kpl.export_litert(model, tmp_path / "net.tflite", "int8", calibration=x)
     interpreter = pytest.importorskip("ai_edge_litert.interpreter").Interpreter(str(tmp_path / "net.tflite"))
