@@ -226,6 +226,7 @@ def test_types_of_inputs_and_outputs(tmp_path: Path) -> None:
     assert (given["dtype"], asked["dtype"]) == (np.uint8, np.float32)
 
 
+@pytest.mark.filterwarnings("ignore:Layer InputLayer does not have a `quantize` method:UserWarning")  # of Keras itself
 def test_a_model_that_keras_quantized(tmp_path: Path) -> None:
     model = dense()
     model.quantize("int8")
