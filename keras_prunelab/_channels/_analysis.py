@@ -15,14 +15,14 @@ from keras_prunelab._model._prunable import refuse_lora
 from ._barriers import reason_for
 from ._channels import Barrier, BarrierError, Flags, Flow, Ids, Layout, Site, Trace, Values, is_made, weights_of
 from ._graph import Call, Graph, Tensor, graph_of
-from .rules import Rule, rule_of
+from .rules import ChannelRule, rule_of
 
 
-class BarrierRule(Rule):
+class BarrierRule(ChannelRule):
     """For a layer that nothing is known of: all around it stays."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """Pin what goes in, and what comes out; see `Rule.flow`."""
+        """Pin what goes in, and what comes out; see `ChannelRule.flow`."""
         for ids in (*(flow.ids for flow in inputs), *trace.ports(call.layer).values()):
             trace.pin(ids)
         return [trace.fixed(tensor) for tensor in call.outputs]
@@ -48,7 +48,7 @@ class Analysis:
 
     graph: Graph
     sites: tuple[Site, ...]
-    rules: tuple[Rule, ...]
+    rules: tuple[ChannelRule, ...]
     labels: Ids
     stays: Flags
     makers: Sequence[Any]
@@ -56,9 +56,9 @@ class Analysis:
     flows: Mapping[Tensor, Flow]
     _layouts: dict[int, Sequence[Layout]] = field(default_factory=dict, repr=False)
 
-    def layers(self) -> dict[int, tuple[Rule, Site]]:
+    def layers(self) -> dict[int, tuple[ChannelRule, Site]]:
         """For each layer, by its id, its rule and its first call."""
-        found: dict[int, tuple[Rule, Site]] = {}
+        found: dict[int, tuple[ChannelRule, Site]] = {}
         for rule, site in zip(self.rules, self.sites, strict=True):
             found.setdefault(id(site.layer), (rule, site))
         return found
@@ -68,7 +68,7 @@ class Analysis:
         maker = self.makers[ids[0]] if ids.size and isinstance(site.layer, keras.layers.Layer) else None
         return maker is not None and any(part is maker for part in site.layer._flatten_layers())
 
-    def layout(self, rule: Rule, site: Site) -> Sequence[Layout]:
+    def layout(self, rule: ChannelRule, site: Site) -> Sequence[Layout]:
         """Which elements lie along the axes of a layer's weights."""
         if id(site.layer) not in self._layouts:
             has_weights = isinstance(site.layer, keras.layers.Layer)
@@ -176,7 +176,7 @@ def _trace(graph: Graph, axes: Mapping[Tensor, int]) -> Analysis:
 
 def _follow(
     call: Call, inputs: tuple[Flow, ...], trace: Trace, barriers: Mapping[int, Barrier]
-) -> tuple[Rule, Sequence[Flow], Barrier | None]:
+) -> tuple[ChannelRule, Sequence[Flow], Barrier | None]:
     """What comes out of a call, by its layer's rule or by the barrier that it is."""
     rule = rule_of(call.layer)
     try:
@@ -269,7 +269,7 @@ def find_removable(analysis: Analysis) -> Removable:
 
 
 def constants(
-    analysis: Analysis, change: Callable[[Rule, Site, Sequence[Values]], None] | None = None
+    analysis: Analysis, change: Callable[[ChannelRule, Site, Sequence[Values]], None] | None = None
 ) -> dict[Tensor, Values]:
     """Which channels are always the same number.
 
@@ -291,7 +291,7 @@ def constants(
 
 def _hold_differing(analysis: Analysis, values: Mapping[Tensor, Values], stays: Flags, held: dict[str, int]) -> None:
     """Of a shared layer there is one bias: channels that are another constant at another call stay."""
-    calls: dict[int, list[tuple[Rule, Site]]] = {}
+    calls: dict[int, list[tuple[ChannelRule, Site]]] = {}
     for rule, site in zip(analysis.rules, analysis.sites, strict=True):
         calls.setdefault(id(site.layer), []).append((rule, site))
     for shared in calls.values():

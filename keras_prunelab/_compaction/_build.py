@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from keras_prunelab._channels._analysis import Analysis
 from keras_prunelab._channels._channels import Flags, Layout, Site, Values
 from keras_prunelab._channels._graph import Tensor
-from keras_prunelab._channels.rules import Rule
+from keras_prunelab._channels.rules import ChannelRule
 from keras_prunelab._model._rebuild import assign_all, config_of, copy_of, inside, is_stepwise, keep_frozen, rebuild
 
 
@@ -64,7 +64,7 @@ def cut(
 
 
 def _smaller(
-    rule: Rule, site: Site, analysis: Analysis, kept: Flags, values: Mapping[Tensor, Values] | None
+    rule: ChannelRule, site: Site, analysis: Analysis, kept: Flags, values: Mapping[Tensor, Values] | None
 ) -> tuple[Any, list[NDArray[Any]]]:
     """The smaller layer, not built yet, and its weights."""
     layer, layout = site.layer, list(analysis.layout(rule, site))
@@ -90,7 +90,7 @@ def _smaller(
     return type(layer).from_config(_unbuilt(config)), rule.rescale(site, cut_weights, count)
 
 
-def _operation(rule: Rule, site: Site, kept: Flags) -> Any:
+def _operation(rule: ChannelRule, site: Site, kept: Flags) -> Any:
     """An operation, which has no weights, with the arguments for fewer channels where some speak of their number."""
     changes = rule.config(site, lambda ids: int(kept[ids].sum()))
     return type(site.layer).from_config({**site.layer.get_config(), **changes}) if changes else site.layer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -12,19 +12,17 @@ from numpy.typing import NDArray
 
 from keras_prunelab._channels._analysis import Analysis, analyze, constants
 from keras_prunelab._channels._channels import Flags, Site, Values
-from keras_prunelab._channels.rules import Rule
+from keras_prunelab._channels.rules import ChannelRule
 from keras_prunelab._model._prunable import maskable
 from keras_prunelab._model._rebuild import is_graph
 from keras_prunelab._model._variables import Prunable
-from keras_prunelab._select._masks import MaskSet
+from keras_prunelab._select._masks import Mask, Masks, MaskSet
 from keras_prunelab.layers._strip import without_wrappers
-
-Masks = dict[str, NDArray[np.bool_]]
 
 _DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
 
 
-def complete_channels(model: keras.Model, masks: Mapping[str, NDArray[np.bool_]]) -> MaskSet:
+def complete_channels(model: keras.Model, masks: Masks) -> MaskSet:
     """Extend masks of whole channels over the biases, and over the scale and offset of normalizations that follow.
 
     A channel whose kernel is masked as a whole still gives out its bias, and a normalization behind it makes its
@@ -63,7 +61,7 @@ def complete_channels(model: keras.Model, masks: Mapping[str, NDArray[np.bool_]]
     return MaskSet({names.get(path, path): mask for path, mask in whole.items()})
 
 
-def _mask_biases(items: Sequence[Prunable], masks: Masks) -> None:
+def _mask_biases(items: Sequence[Prunable], masks: dict[str, Mask]) -> None:
     """Mask a bias where every kernel of its layer that makes the channel is masked as a whole."""
     owners: dict[int, list[Prunable]] = {}
     for item in items:
@@ -87,7 +85,7 @@ def _kept(item: Prunable, mask: NDArray[np.bool_]) -> Flags:
     return np.asarray(mask.any(axis=others))
 
 
-def _mask_what_follows(analysis: Analysis, items: Sequence[Prunable], masks: Masks) -> None:
+def _mask_what_follows(analysis: Analysis, items: Sequence[Prunable], masks: dict[str, Mask]) -> None:
     """Mask what makes something of the constant that a masked channel has left.
 
     That is the scale and offset of a normalization, or its mean and offset; and the bias of a depthwise convolution.
@@ -98,7 +96,7 @@ def _mask_what_follows(analysis: Analysis, items: Sequence[Prunable], masks: Mas
     everywhere: dict[int, Flags] = {}  # by layer: where its input was such a constant in all of its calls so far
     seen: set[int] = set()
 
-    def change(rule: Rule, site: Site, values: Sequence[Values]) -> None:
+    def change(rule: ChannelRule, site: Site, values: Sequence[Values]) -> None:
         if not isinstance(site.layer, keras.layers.Layer):
             return
         key, layout = id(site.layer), analysis.layout(rule, site)
@@ -142,7 +140,7 @@ def _silent(item: Prunable, found: Sequence[Prunable | None], dead: Flags, value
     return None
 
 
-def _find_emptied(found: Sequence[Prunable | None], layout: Sequence[Any], masks: Masks) -> NDArray[np.int64]:
+def _find_emptied(found: Sequence[Prunable | None], layout: Sequence[Any], masks: dict[str, Mask]) -> NDArray[np.int64]:
     """The elements that a layer makes with kernels which are all masked as a whole."""
     kept: dict[int, bool] = {}
     for item, axes in zip(found, layout, strict=True):

@@ -14,7 +14,7 @@ from keras_prunelab._errors import NotEquivalentError
 from keras_prunelab._model._random_inputs import random_inputs
 from keras_prunelab._model._state import CallState
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
+Output: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 _TOLERANCES = {"float64": 1e-4, "float32": 1e-4, "float16": 2e-2, "bfloat16": 1e-1}
 _CHAOTIC = 1e-2  # a hundred times the tolerance: digits that rounding has reached are no use to compare
@@ -38,7 +38,7 @@ def check_equivalence(model: keras.Model, small: keras.Model, data: Any = None) 
     # A model that was loaded has the policy of the moment, whatever its layers compute in.
     tolerance = max(_TOLERANCES.get(layer.compute_dtype, 1e-4) for layer in model._flatten_layers())
     start = CallState(model)
-    whole, less = _Run(model, start), _Run(small, start)
+    whole, less = _Repeatable(model, start), _Repeatable(small, start)
     try:
         with warnings.catch_warnings(action="ignore"):  # what a layer says of its inputs is not about these
             drawn = random_inputs(model, like=data)
@@ -57,7 +57,7 @@ def check_equivalence(model: keras.Model, small: keras.Model, data: Any = None) 
     return max(within or found)
 
 
-class _Run:
+class _Repeatable:
     """A model whose every call begins with one state, where that fits."""
 
     def __init__(self, model: Any, start: CallState) -> None:
@@ -65,7 +65,7 @@ class _Run:
         self._call = trace_model(model)
         self._own, self._start = CallState(model), start
 
-    def __call__(self, inputs: Any) -> list[Array]:
+    def __call__(self, inputs: Any) -> list[Output]:
         """The outputs, as one list whatever their structure."""
         self._own.recall(self._start)
         found = keras.tree.flatten(self._call(inputs))
@@ -76,7 +76,7 @@ class _Run:
         self._own.restore()
 
 
-def _difference(model: _Run, small: _Run, inputs: Any, tolerance: float) -> float | None:
+def _difference(model: _Repeatable, small: _Repeatable, inputs: Any, tolerance: float) -> float | None:
     """The relative difference for a batch; None where the batch tells nothing, because rounding decides."""
     expected = model(inputs)
     change = _change(expected, small(inputs))
@@ -101,7 +101,7 @@ def _difference(model: _Run, small: _Run, inputs: Any, tolerance: float) -> floa
     )
 
 
-def _change(expected: Sequence[Array], found: Sequence[Array]) -> float:
+def _change(expected: Sequence[Output], found: Sequence[Output]) -> float:
     worst = 0.0
     for one, other in zip(expected, found, strict=True):
         if one.shape != other.shape:

@@ -19,7 +19,7 @@ Train: TypeAlias = "Callable[[keras.Model], Any] | Mapping[str, Any] | None"
 
 
 @dataclass(frozen=True)
-class Plan:
+class RemovalPlan:
     """What is asked for.
 
     Attributes:
@@ -60,7 +60,7 @@ class Plan:
         multiple_of: int,
         include: Filters,
         exclude: Filters,
-    ) -> Plan:
+    ) -> RemovalPlan:
         """Check what is asked for; see `remove_filters`.
 
         Raises:

@@ -23,7 +23,7 @@ from ._build import cut
 from ._families import Family, families
 from ._importance import FilterScoreLike, Importance, importance
 from ._ranking import Ranking, alternate, in_multiples, so_many, steps_of, together, within
-from ._removal_plan import COSTS, Plan, Train
+from ._removal_plan import COSTS, RemovalPlan, Train
 
 
 @names_options
@@ -98,7 +98,7 @@ def remove_filters(
         >>> kpl.metrics(kpl.remove_filters(model, budget={"macs": 0.5})).macs / kpl.metrics(model).macs <= 0.5
         True
     """
-    plan = Plan.checked(
+    plan = RemovalPlan.checked(
         model,
         fraction,
         budget,
@@ -119,7 +119,7 @@ def remove_filters(
     return small
 
 
-def _until(model: keras.Model, plan: Plan, score: FilterScoreLike, data: Any) -> keras.Model:
+def _until(model: keras.Model, plan: RemovalPlan, score: FilterScoreLike, data: Any) -> keras.Model:
     """Remove a twentieth at a time, as long as the accuracy holds."""
     _accuracy(model, plan)  # before anything is trained: whether it is a number
     analysis = analyze(model)
@@ -137,7 +137,7 @@ def _until(model: keras.Model, plan: Plan, score: FilterScoreLike, data: Any) ->
     return best
 
 
-def _accuracy(model: keras.Model, plan: Plan) -> float:
+def _accuracy(model: keras.Model, plan: RemovalPlan) -> float:
     found: Any = plan.evaluate(model) if plan.evaluate is not None else None
     accuracy = real_number(found)
     if accuracy is None:
@@ -148,7 +148,7 @@ def _accuracy(model: keras.Model, plan: Plan) -> float:
     return accuracy
 
 
-def _trained(model: keras.Model, plan: Plan) -> keras.Model:
+def _trained(model: keras.Model, plan: RemovalPlan) -> keras.Model:
     train = plan.train
     if isinstance(train, Mapping):
         if not model.compiled:
@@ -159,7 +159,7 @@ def _trained(model: keras.Model, plan: Plan) -> keras.Model:
     return model
 
 
-def _smaller(model: keras.Model, plan: Plan, share: float, score: FilterScoreLike, data: Any) -> keras.Model:
+def _smaller(model: keras.Model, plan: RemovalPlan, share: float, score: FilterScoreLike, data: Any) -> keras.Model:
     analysis = analyze(model)
     every = families(analysis)
     if not every:  # before a score has nothing to go by
@@ -174,7 +174,7 @@ def _smaller(model: keras.Model, plan: Plan, share: float, score: FilterScoreLik
 
 
 def _candidates(
-    model: keras.Model, analysis: Analysis, every: list[Family], plan: Plan, scores: Importance
+    model: keras.Model, analysis: Analysis, every: list[Family], plan: RemovalPlan, scores: Importance
 ) -> list[Family]:
     """The families that may lose filters, with those groups that the score speaks of."""
     allowed = {id(layer) for item in find(model)[0] if item.within in plan.allowed for layer in item.containers}
@@ -195,7 +195,7 @@ def _nothing_to_go(model: keras.Model, analysis: Analysis) -> NothingToPruneErro
     )
 
 
-def _fraction(analysis: Analysis, found: list[Family], scores: Importance, share: float, plan: Plan) -> Flags:
+def _fraction(analysis: Analysis, found: list[Family], scores: Importance, share: float, plan: RemovalPlan) -> Flags:
     sizes = [(each.groups.size, plan.first(each.groups.size, *each.keys)) for each in found]
     if plan.scope == "global":
         goals = [(together(found, scores), plan.count(share, *sizes))]
@@ -205,7 +205,9 @@ def _fraction(analysis: Analysis, found: list[Family], scores: Importance, share
     return analysis.find_fixed_point(in_multiples(so_many(analysis, goals), found, scores, plan.multiple))
 
 
-def _within_budget(analysis: Analysis, found: list[Family], scores: Importance, share: float, plan: Plan) -> Flags:
+def _within_budget(
+    analysis: Analysis, found: list[Family], scores: Importance, share: float, plan: RemovalPlan
+) -> Flags:
     """As few filters as bring the cost below a share of what it is."""
     kind: Cost = plan.goal  # type: ignore[assignment]
     whole = plan.first(cost(analysis, remove_none(analysis), kind), kind)

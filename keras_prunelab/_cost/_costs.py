@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_prunelab._channels._analysis import Analysis
 from keras_prunelab._channels._channels import Flags, Ids, Site
-from keras_prunelab._channels.rules import Rule
+from keras_prunelab._channels.rules import ChannelRule
 
 from ._macs import uses
 from ._products import UnknownCountError, products
@@ -64,7 +64,7 @@ def _heads(site: Site, count: Callable[[Ids], int]) -> tuple[int, int, int] | No
     return heads, keys, values
 
 
-def _sizes(rule: Rule, analysis: Analysis, site: Site, count: Callable[[Ids], int]) -> list[int]:
+def _sizes(rule: ChannelRule, analysis: Analysis, site: Site, count: Callable[[Ids], int]) -> list[int]:
     sizes = []
     for weight, axes in zip(site.weights, analysis.layout(rule, site), strict=True):
         lengths = [length if ids is None else count(ids) for length, ids in zip(weight.shape, axes, strict=True)]

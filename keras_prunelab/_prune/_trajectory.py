@@ -18,7 +18,7 @@ from keras_prunelab._select._conventions import Convention
 from keras_prunelab._select._granularity import GranularityLike
 from keras_prunelab._select._level_masks import LevelMasks
 from keras_prunelab._select._masks import MaskSet
-from keras_prunelab._select._search import Progress, Search
+from keras_prunelab._select._search import OnStep, Search
 from keras_prunelab._select._selection import check, check_sparsities
 from keras_prunelab._util._signatures import names_options
 from keras_prunelab.scores import ScoreContext, ScoreLike, check_data
@@ -109,7 +109,7 @@ def trajectory(
     convention: str | Convention = "paper",
     prunables: Prunables | None = None,
     calibration: Any = None,
-    on_level: Progress | None = None,
+    on_level: OnStep | None = None,
     data: Any = None,
 ) -> Trajectory:
     """Compute the masks of one score at several sparsities.

@@ -15,9 +15,9 @@ from keras_prunelab._model._numbers import real_number
 from keras_prunelab._model._variables import Prunable, Prunables
 from keras_prunelab.scores._lamp import lamp_scores
 
-Rule: TypeAlias = Literal["global", "layer", "erk", "lamp"]
+AllocationRule: TypeAlias = Literal["global", "layer", "erk", "lamp"]
 Limits: TypeAlias = "float | Mapping[str, float] | None"
-Scope: TypeAlias = "Rule | Allocation"
+Scope: TypeAlias = "AllocationRule | Allocation"
 Group: TypeAlias = tuple[Prunable, ...]
 
 _RULES = ("global", "layer", "erk", "lamp")
@@ -55,7 +55,7 @@ class Allocation:
         (0.5, 0.0)
     """
 
-    rule: Rule = "global"
+    rule: AllocationRule = "global"
     min_sparsity: Limits = None
     max_sparsity: Limits = None
     protect: str | tuple[str, ...] = ()

@@ -7,7 +7,7 @@ import os
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import keras
 import numpy as np
@@ -19,10 +19,15 @@ from keras_prunelab._model._variables import Prunable, Prunables
 from keras_prunelab._util._arrays import mask_with
 from keras_prunelab._util._atomic import replace_whole
 
+Mask: TypeAlias = NDArray[np.bool_]
+"""True where a weight is kept; of the shape of its variable."""
+Masks: TypeAlias = Mapping[str, Mask]
+"""Masks by the paths of their variables."""
+
 _FORMAT = "keras_prunelab masks 1"
 
 
-class MaskSet(Mapping[str, NDArray[np.bool_]]):
+class MaskSet(Mapping[str, Mask]):
     """The masks of a model's variables: `True` where a weight is kept.
 
     A mapping from variable path to a boolean array of the variable's shape. It cannot be changed.

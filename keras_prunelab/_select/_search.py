@@ -17,13 +17,12 @@ from ._allocation import Allocation
 from ._conventions import Convention
 from ._granularity import Granularity
 from ._level_masks import LevelMasks, NestedMasks, PackedMasks
-from ._masks import MaskSet
+from ._masks import Masks, MaskSet
 from ._removal import Levels, removal_levels
 from ._selection import pruned_count, select, sparsities_of_rounds
 
-Progress: TypeAlias = Callable[[int, int], None]
+OnStep: TypeAlias = Callable[[int, int], None]
 Values: TypeAlias = Mapping[str, NDArray[Any]]
-Masks: TypeAlias = dict[str, NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Search:
     convention: Convention
     share: Allocation
     grain: Granularity
-    on_level: Progress | None
+    on_level: OnStep | None
 
     def __post_init__(self) -> None:
         check_together(self.convention, self.share, self.grain)

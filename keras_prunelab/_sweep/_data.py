@@ -19,7 +19,7 @@ from ._metric import ACCURACY, RMSE, Metric
 Array: TypeAlias = NDArray[Any]
 
 
-class Batch(NamedTuple):
+class LabelledBatch(NamedTuple):
     """Some observations.
 
     Attributes:
@@ -56,7 +56,7 @@ class Observations(Protocol):
 
     def __len__(self) -> int: ...
 
-    def batches(self, size: int) -> Iterator[Batch]:
+    def batches(self, size: int) -> Iterator[LabelledBatch]:
         """The observations in batches of at most `size`, or as they come."""
 
 
@@ -91,7 +91,7 @@ class Samples:
         """Inputs and labels."""
         return self.inputs, self.labels
 
-    def batches(self, size: int) -> Iterator[Batch]:
+    def batches(self, size: int) -> Iterator[LabelledBatch]:
         """Cut into batches; a batch of sequences has one length, so nothing is padded."""
         if isinstance(self.inputs, np.ndarray):
             for start in range(0, len(self.inputs), size):
@@ -103,10 +103,10 @@ class Samples:
             for start in range(0, len(group), size):
                 yield self._batch(group[start : start + size])
 
-    def _batch(self, chosen: slice | Array) -> Batch:
+    def _batch(self, chosen: slice | Array) -> LabelledBatch:
         labels = _take(self.labels, chosen)
         targets = labels if self.targets is None else _take(self.targets, chosen)
-        return Batch(
+        return LabelledBatch(
             _take(self.inputs, chosen), targets, None if self.weights is None else self.weights[chosen], labels
         )
 
@@ -131,11 +131,11 @@ class Structured:
         """Inputs and targets."""
         return self.inputs, self.targets
 
-    def batches(self, size: int) -> Iterator[Batch]:
+    def batches(self, size: int) -> Iterator[LabelledBatch]:
         """Cut into batches."""
         for start in range(0, len(self), size):
             parts = (self.inputs, self.targets, self.weights)
-            yield Batch(*(slice_batch(part, slice(start, start + size)) for part in parts))
+            yield LabelledBatch(*(slice_batch(part, slice(start, start + size)) for part in parts))
 
 
 def is_structured(model: keras.Model) -> bool:

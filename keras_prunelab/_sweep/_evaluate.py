@@ -15,7 +15,7 @@ from keras_prunelab._backend import compile_step, pieces_at_once, wait_for
 from keras_prunelab._errors import InvalidDataError, UnknownNameError
 
 from ._batch_size import BatchSize, candidates, quickest
-from ._data import Batch, Observations
+from ._data import LabelledBatch, Observations
 from ._keras_metrics import KerasMetrics, in_pieces
 from ._metric import ACCURACY, RMSE, Metric
 from ._paired import AnswerLog, Answers
@@ -80,7 +80,7 @@ class Evaluator:
         if self._keras is not None:
             self._keras.reset()
         log = AnswerLog(self._own) if self._own is not None else None
-        before: tuple[Any, Batch] | None = None
+        before: tuple[Any, LabelledBatch] | None = None
         for batch in self._batches():
             outputs = self._run(batch)
             if before is not None:  # one behind: on some backends the next batch is under way meanwhile
@@ -113,13 +113,13 @@ class Evaluator:
         has_observations = bool(outputs) and all(output.shape for output in outputs)
         return has_observations and not (self._keras is not None and self._keras.is_whole)
 
-    def _batches(self) -> Iterator[Batch]:
+    def _batches(self) -> Iterator[LabelledBatch]:
         if self._held is not None:
             yield from self._held
         else:
             yield from map(self._tensors, self._data.batches(self.batch_size))
 
-    def _run(self, batch: Batch) -> Any:
+    def _run(self, batch: LabelledBatch) -> Any:
         # Labels that only this module looks at are no tensors, and no part of the step.
         rest = () if self._keras is None else (batch.targets, batch.weights)
         return self._step(batch.inputs, *(part for part in rest if part is not None))
@@ -128,7 +128,7 @@ class Evaluator:
         self._pieces = how.pieces
         wait_for(self._run(self._tensors(next(self._data.batches(how.size)))))
 
-    def _tensors(self, batch: Batch) -> Batch:
+    def _tensors(self, batch: LabelledBatch) -> LabelledBatch:
         """The inputs as pieces, and targets and weights as wholes."""
         inputs = [
             keras.tree.map_structure(lambda array: keras.ops.convert_to_tensor(array, dtype=self._dtype), piece)
@@ -140,7 +140,7 @@ class Evaluator:
             None if part is None else keras.tree.map_structure(keras.ops.convert_to_tensor, part)
             for part in (batch.targets, batch.weights)
         )
-        return Batch(inputs, targets, weights, batch.labels)
+        return LabelledBatch(inputs, targets, weights, batch.labels)
 
     def _is_wanted(self, metric: Metric | None) -> bool:
         return metric is not None and self._wanted is not None and metric.name in self._wanted
@@ -194,7 +194,7 @@ class Evaluator:
         return Metric(name, self._keras.higher_is_better(name) if self._keras else True)
 
 
-def _note(log: AnswerLog | None, outputs: Any, batch: Batch) -> None:
+def _note(log: AnswerLog | None, outputs: Any, batch: LabelledBatch) -> None:
     if log is None or batch.labels is None or (isinstance(outputs, list) and not outputs):
         return
     values = keras.ops.convert_to_numpy(outputs)
@@ -218,7 +218,7 @@ def classes_of(outputs: NDArray[Any]) -> NDArray[np.int64]:
     return (outputs[..., 0] > 0.5).astype(np.int64)
 
 
-def _names_of_compiled(model: keras.Model, first: Batch) -> list[str]:
+def _names_of_compiled(model: keras.Model, first: LabelledBatch) -> list[str]:
     if not model.compiled:
         return []
     every = KerasMetrics(model, uses_compiled=True)

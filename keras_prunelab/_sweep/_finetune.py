@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from keras_prunelab._errors import InvalidScheduleError, UnknownNameError
 from keras_prunelab._model._data import check_batch_size
@@ -16,13 +15,13 @@ from keras_prunelab._model._numbers import whole_number
 from keras_prunelab._model._rebuild import known_objects
 from keras_prunelab._model._state import assign_values, copy_values
 from keras_prunelab._model._variables import Prunables
-from keras_prunelab._select._masks import MaskSet
+from keras_prunelab._select._masks import Masks, MaskSet
 from keras_prunelab._select._selection import sparsities_of_rounds
 from keras_prunelab._training._enforcement import Enforcement
 from keras_prunelab._training._optimizers import compile_optimizer
 
 Rewinding = Literal["learning_rate", "weights"]
-NextMasks = Callable[[Mapping[str, NDArray[np.bool_]], float], Mapping[str, NDArray[np.bool_]]]
+NextMasks = Callable[[Masks, float], Masks]
 """From the masks so far and a sparsity to the masks of that sparsity, for the weights as they are now."""
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_prunelab._backend import run_test_step, trace_once
 
-from ._data import Batch
+from ._data import LabelledBatch
 
 _BETTER_WHEN_HIGHER = ("acc", "auc", "precision", "recall", "iou", "f1", "fbeta", "dice", "r2", "similarity", "top_k")
 
@@ -75,7 +75,7 @@ class KerasMetrics:
             metric.update_state(targets, outputs, sample_weight=weights)
         return outputs
 
-    def build(self, batch: Batch) -> None:
+    def build(self, batch: LabelledBatch) -> None:
         """Make the metrics' variables, by a step that counts nothing."""
         inputs, *rest = (keras.tree.map_structure(_two, part) for part in batch[:3] if part is not None)
         self._plain_step([inputs], *rest)  # a step of the model's own may expect that all variables are there

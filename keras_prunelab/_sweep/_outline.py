@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from keras_prunelab._cost._macs import uses_by_variable
 from keras_prunelab._model._prunable import prunable
 from keras_prunelab._model._variables import Prunable, Role
+from keras_prunelab._select._masks import Masks
 
 if TYPE_CHECKING:
     import keras
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 Family = Literal[
     "convolution", "fully connected", "recurrent", "normalization", "pooling", "addition", "flatten", "other"
 ]
-Masks = Mapping[str, NDArray[np.bool_]]
-"""The masks of a network: `True` where a weight is kept, by the path of its variable."""
 
 _POOLING = ("MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool", "AdaptiveMax", "AdaptiveAverage")
 _RECURRENT = ("LSTM", "GRU", "RNN", "Bidirectional")

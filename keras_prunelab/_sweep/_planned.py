@@ -33,9 +33,9 @@ from ._outline import outline
 from ._paired import PAIRED
 from ._parallel import Workers
 from ._plan import Curve, FineTunes, Plan, Point, Scopes, Seeds, Sparsities, plan
-from ._pruning import CurveMasks, MaskSource, PackedMasks, Pruning
+from ._pruning import CurveMasks, MaskSource, Pruning, TrainedMasks
 from ._result import SweepResult
-from ._run import InProcess, Run, Tell
+from ._run import InProcess, SweepRun, Tell
 from ._store import Store
 from ._streams import observations
 
@@ -74,11 +74,11 @@ class SweepPlan:
             each = time.monotonic() - ready
         return ready - begun + each * (self.task.passes - 1)
 
-    def execute(self, tell: Tell, store: Any, workers: int) -> Run:
+    def execute(self, tell: Tell, store: Any, workers: int) -> SweepRun:
         """Measure all points."""
         weights = sum(item.size for item in self.task.pruning.prunables)
         kept = None if store is None else Store(store, Fingerprint.of(self.task, self.plan), -(-weights // 8))
-        run = Run(self.plan, self._masks(), kept, tell)
+        run = SweepRun(self.plan, self._masks(), kept, tell)
         try:
             if workers == 1:
                 with self._bench() as bench:
@@ -90,7 +90,7 @@ class SweepPlan:
                 kept.close()
         return run
 
-    def result(self, run: Run, seconds: float) -> SweepResult:
+    def result(self, run: SweepRun, seconds: float) -> SweepResult:
         """What came of it."""
         model, pruning, data = self.task.model, self.task.pruning, self.task.data
         layers = outline(model)
@@ -236,16 +236,16 @@ def plan_sweep(
     return SweepPlan(Task(model, found, pruning, metrics, curves, calibration, passes, size), points, call)
 
 
-def _sources(run: Run, pruning: Pruning) -> dict[CurveKey, MaskSource]:
+def _sources(run: SweepRun, pruning: Pruning) -> dict[CurveKey, MaskSource]:
     sources: dict[CurveKey, MaskSource] = {}
     shapes = {item.path: item.shape for item in pruning.prunables}
     for curve, masks in run.masks.items():
         bits = {level: out.bits for level, out in run.outcomes.get(curve, {}).items() if out.bits is not None}
-        sources[curve.key] = PackedMasks(shapes, bits) if bits else masks
+        sources[curve.key] = TrainedMasks(shapes, bits) if bits else masks
     return sources
 
 
-def _zeros(run: Run, point: Point, source: MaskSource) -> Mapping[str, int]:
+def _zeros(run: SweepRun, point: Point, source: MaskSource) -> Mapping[str, int]:
     if isinstance(source, CurveMasks):
         return run.masks[point.curve].zeros(point.level)
     return source.masks(point.level).zeros_by_variable()

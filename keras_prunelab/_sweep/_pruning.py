@@ -18,8 +18,8 @@ from keras_prunelab._prune._trajectory import Trajectory, trajectory
 from keras_prunelab._select import _conventions, _granularity
 from keras_prunelab._select._conventions import Convention
 from keras_prunelab._select._granularity import Granularity, GranularityLike
-from keras_prunelab._select._masks import MaskSet
-from keras_prunelab._select._search import Progress, Search, check_together
+from keras_prunelab._select._masks import Masks, MaskSet
+from keras_prunelab._select._search import OnStep, Search, check_together
 from keras_prunelab._select._selection import check
 from keras_prunelab.scores import ScoreContext, check_data
 
@@ -93,9 +93,7 @@ class Pruning:
         found = prunable(model, learnables="all")
         return {item.path: here[id(item.variable)] for item in found if id(item.variable) in here}
 
-    def further(
-        self, curve: Curve, model: keras.Model, data: Any, kept: Mapping[str, NDArray[np.bool_]], sparsity: float
-    ) -> Mapping[str, NDArray[np.bool_]]:
+    def further(self, curve: Curve, model: keras.Model, data: Any, kept: Masks, sparsity: float) -> Masks:
         """Prune a model, as it is now, from the masks that it has to a sparsity."""
         context = ScoreContext(model, self.prunables, self.prunables.views(), data, self.convention.flow)
         search = Search(curve.score, context, self.convention, curve.scope, self.granularity, None)
@@ -129,7 +127,7 @@ class CurveMasks:
     data: Any = field(repr=False)
     _known: dict[float, tuple[Trajectory, int]] = field(default_factory=dict, repr=False)
 
-    def prepare(self, levels: Sequence[float], plan: Plan, on_level: Progress | None = None) -> None:
+    def prepare(self, levels: Sequence[float], plan: Plan, on_level: OnStep | None = None) -> None:
         """Find the masks of levels that are not known yet."""
         new = [level for level in levels if level not in self._known]
         if not new:
@@ -177,7 +175,7 @@ class CurveMasks:
 
 
 @dataclass(frozen=True)
-class PackedMasks:
+class TrainedMasks:
     """The masks of a curve that was pruned while it was trained: one bit a weight and level."""
 
     shapes: Mapping[str, tuple[int, ...]]

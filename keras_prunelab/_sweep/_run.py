@@ -62,7 +62,7 @@ class InProcess:
 
 
 @dataclass
-class Run:
+class SweepRun:
     """A plan under way.
 
     Attributes:

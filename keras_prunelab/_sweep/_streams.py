@@ -13,7 +13,16 @@ from keras_prunelab._errors import InvalidDataError
 from keras_prunelab._model._data import source
 from keras_prunelab._util._arrays import as_array
 
-from ._data import Batch, Observations, check_inputs, check_labels, is_structured, output_shape, restructure, samples
+from ._data import (
+    LabelledBatch,
+    Observations,
+    check_inputs,
+    check_labels,
+    is_structured,
+    output_shape,
+    restructure,
+    samples,
+)
 from ._metric import Metric
 
 HELD_BYTES = 2 * 2**30
@@ -33,7 +42,7 @@ class Stream:
     """
 
     source: Callable[[], Iterable[Any]]
-    check: Callable[[Any], tuple[Batch, Metric | None]]
+    check: Callable[[Any], tuple[LabelledBatch, Metric | None]]
     count: int
     metric: Metric | None
     for_scores: Any
@@ -44,7 +53,7 @@ class Stream:
     def __len__(self) -> int:
         return self.count
 
-    def batches(self, size: int) -> Iterator[Batch]:  # noqa: ARG002  # they come as they come
+    def batches(self, size: int) -> Iterator[LabelledBatch]:  # noqa: ARG002  # they come as they come
         """The batches, in the order of the source."""
         for given in self.source():
             yield self.check(given)[0]
@@ -73,7 +82,7 @@ def observations(model: keras.Model, data: Any) -> Observations:
 def _collect(model: keras.Model, data: Any, read: Callable[[], Iterable[Any]]) -> Observations:
     outputs = None
 
-    def check(given: Any) -> tuple[Batch, Metric | None]:
+    def check(given: Any) -> tuple[LabelledBatch, Metric | None]:
         nonlocal outputs
         batch = _batch(given)
         if is_structured(model) or not isinstance(batch.inputs, np.ndarray):
@@ -83,7 +92,7 @@ def _collect(model: keras.Model, data: Any, read: Callable[[], Iterable[Any]]) -
         labels, metric = check_labels(model, batch.targets, outputs)
         return batch._replace(labels=labels), metric
 
-    held: list[Batch] = []
+    held: list[LabelledBatch] = []
     metrics: list[Metric | None] = []
     count = size = 0
     for given in read():
@@ -106,16 +115,16 @@ def _collect(model: keras.Model, data: Any, read: Callable[[], Iterable[Any]]) -
     return Stream(read, check, count, metrics[0], data)
 
 
-def _batch(given: Any) -> Batch:
+def _batch(given: Any) -> LabelledBatch:
     if not isinstance(given, tuple | list) or not 2 <= len(given) <= 3:
         raise InvalidDataError(f"A batch is (inputs, labels), perhaps with weights, but got {type(given).__name__}.")
     parts = [None if part is None else keras.tree.map_structure(as_array, part) for part in given]
     if parts[1] is None:
         raise InvalidDataError("The data has no labels, and a sweep compares the network's answers with them.")
-    return Batch(*parts)
+    return LabelledBatch(*parts)
 
 
-def _join(held: list[Batch]) -> Any:
+def _join(held: list[LabelledBatch]) -> Any:
     """All batches as one, or None where their observations have different shapes."""
     parts = []
     for several in zip(*(batch[:3] for batch in held), strict=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from keras_prunelab._backend import protect
 from keras_prunelab._model._variables import Prunable
+from keras_prunelab._select._masks import Masks
 from keras_prunelab._util._arrays import mask_with
 
 
@@ -26,7 +27,7 @@ class MaskedWeights:
         }
         self._applied: dict[str, NDArray[np.bool_]] = {}
 
-    def apply(self, masks: Mapping[str, NDArray[np.bool_]]) -> None:
+    def apply(self, masks: Masks) -> None:
         """Put zeros where the masks have them, and the dense weights everywhere else."""
         for path, mask in masks.items():
             before = self._applied.get(path)

@@ -11,7 +11,7 @@ The masks are variables that the train step reads, so that they can change betwe
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from keras_prunelab._backend import at_rest, compile_writes, creation_scope, in_one_pass, map_in_step, optimizer_class
 from keras_prunelab._model._variables import Prunable, Prunables
-from keras_prunelab._select._masks import MaskSet
+from keras_prunelab._select._masks import Masks, MaskSet
 
 from ._alteration import Alteration, alter, kept, restore
 from ._optimizers import compile_optimizer, find_updating, leaves_of
@@ -120,7 +120,7 @@ class Enforcement:
         """Take the masks out of the train step again. The weights stay as they are."""
         restore(self._model, self._guarded.alteration)
 
-    def set(self, masks: Mapping[str, NDArray[np.bool_]]) -> None:
+    def set(self, masks: Masks) -> None:
         """Let masks hold from now on, and write their zeros into the weights and the optimizers' slots.
 
         Args:

@@ -17,7 +17,7 @@ from keras_prunelab._model._variables import Prunables
 from keras_prunelab._select import _allocation
 from keras_prunelab._select._allocation import Scope
 from keras_prunelab._select._lowest import lowest, mark
-from keras_prunelab._select._masks import MaskSet
+from keras_prunelab._select._masks import Masks, MaskSet
 from keras_prunelab._select._selection import check, pruned_count, select
 from keras_prunelab._training._optimizers import Optimizers
 from keras_prunelab._training._record import PruningState
@@ -26,8 +26,8 @@ from keras_prunelab.schedules._base import check_frequency, check_sparsity
 from keras_prunelab.schedules._step import StepLike
 from keras_prunelab.scores import Random
 
-from ._masked_training import MaskedTraining, Masks
-from ._run import Run
+from ._masked_training import MaskedTraining
+from ._run import FitRun
 
 _log = logging.getLogger("keras_prunelab")
 
@@ -88,7 +88,7 @@ class DynamicSparse(MaskedTraining):
         """Which share of a layer's kept weights moves in the update at a step before the end."""
 
     @abstractmethod
-    def growth(self, run: Run, values: Mapping[str, NDArray[Any]], number: int) -> dict[str, NDArray[Any]]:
+    def growth(self, run: FitRun, values: Mapping[str, NDArray[Any]], number: int) -> dict[str, NDArray[Any]]:
         """How much each place deserves a weight at an update, numbered from 1: the highest grow."""
 
     # How it works ------------------------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ class DynamicSparse(MaskedTraining):
                 "none. Choose a smaller frequency or a later end_step, or train longer."
             )
 
-    def begin(self, run: Run, step: int) -> PruningState:
+    def begin(self, run: FitRun, step: int) -> PruningState:
         """Random masks; or those of weights that are as sparse already, of a run that is resumed."""
         scores = Random(self.seed)(run.context.at(run.found.values()))
         masks = MaskSet(select(run.found, scores, self.sparsity, scope=self.scope))
@@ -114,17 +114,17 @@ class DynamicSparse(MaskedTraining):
             _log.info("The model has made %d steps before: its masks are drawn now.", step)
         return PruningState(masks, step)
 
-    def is_due(self, run: Run) -> bool:
+    def is_due(self, run: FitRun) -> bool:
         """Whether there is an update since the last one."""
         return self._number(run, run.step) > self._number(run, run.applied)
 
-    def shortfall(self, run: Run, last_step: int) -> str | None:
+    def shortfall(self, run: FitRun, last_step: int) -> str | None:
         """That the masks never move."""
         if self._number(run, last_step):
             return None
         return f"The masks never move: frequency={str(self.frequency)!r} is longer than the training."
 
-    def update(self, run: Run) -> Masks:
+    def update(self, run: FitRun) -> Masks:
         """Drop the smallest weights of each variable, and grow as many elsewhere in it."""
         number = self._number(run, run.step)
         frequency, end = self._times(run.steps_per_epoch)
@@ -152,7 +152,7 @@ class DynamicSparse(MaskedTraining):
             )
         return frequency, int(_SHARE_OF_TRAINING * epochs * steps_per_epoch)
 
-    def _number(self, run: Run, step: int) -> int:
+    def _number(self, run: FitRun, step: int) -> int:
         """How many updates there are until a step."""
         frequency, end = self._times(run.steps_per_epoch)
         return max(0, min(step, end - 1)) // frequency

@@ -5,28 +5,25 @@ from __future__ import annotations
 import contextlib
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, TypeAlias
 
 import keras
-import numpy as np
-from numpy.typing import NDArray
 
 from keras_prunelab._backend import stop_waiting, when_built
 from keras_prunelab._errors import PruningWarning, UnknownNameError
 from keras_prunelab._model._filters import Filters
 from keras_prunelab._model._prunable import prunable, trainable_in_fit
 from keras_prunelab._model._variables import Prunables
-from keras_prunelab._select._masks import MaskSet
+from keras_prunelab._select._masks import Masks, MaskSet
 from keras_prunelab._training._enforcement import Enforcement
 from keras_prunelab._training._optimizers import Optimizers, StepCount, optimizers_of
 from keras_prunelab._training._oversight import Oversight
 from keras_prunelab._training._record import PruningState, Record
 from keras_prunelab.scores import ScoreContext
 
-from ._run import Run, check_alone, check_masks, find_emptied
+from ._run import FitRun, check_alone, check_masks, find_emptied
 
-Masks: TypeAlias = Mapping[str, NDArray[np.bool_]]
 InitialMasks: TypeAlias = "MaskSet | Literal['from_zeros'] | None"
 
 
@@ -64,7 +61,7 @@ class MaskedTraining(keras.callbacks.Callback):
         self._record = Record(self._state, self._finish, self)
         self._beside: Record | None = None  # of another such callback in the list, or of a fit that was interrupted
         self._holder: Any = None  # the optimizer that has the record
-        self._run: Run | None = None
+        self._run: FitRun | None = None
         self._last: tuple[int, PruningState] | None = None  # the optimizer's count, and where the last fit ended
 
     @property
@@ -86,19 +83,19 @@ class MaskedTraining(keras.callbacks.Callback):
         """Raise whatever makes these arguments impossible for a model, before it is changed."""
 
     @abstractmethod
-    def begin(self, run: Run, step: int) -> PruningState:
+    def begin(self, run: FitRun, step: int) -> PruningState:
         """The masks and the first step of a run that continues no earlier one, at an optimizer step."""
 
     @abstractmethod
-    def is_due(self, run: Run) -> bool:
+    def is_due(self, run: FitRun) -> bool:
         """Whether the masks are to change before `run.step` is done."""
 
     @abstractmethod
-    def update(self, run: Run) -> Masks:
+    def update(self, run: FitRun) -> Masks:
         """The masks to hold once `run.step` is done."""
 
     @abstractmethod
-    def shortfall(self, run: Run, last_step: int) -> str | None:
+    def shortfall(self, run: FitRun, last_step: int) -> str | None:
         """What will not have happened when training ends at a step of the schedule; None where all will have."""
 
     # What Keras calls --------------------------------------------------------------------------------------------
@@ -207,7 +204,7 @@ class MaskedTraining(keras.callbacks.Callback):
         with self._finished_if_it_fails():
             self._run = self._prepared(optimizers_of(self.model, self.optimizers))
 
-    def _prepared(self, optimizers: Sequence[Any]) -> Run:
+    def _prepared(self, optimizers: Sequence[Any]) -> FitRun:
         """A run whose masks hold in the train step."""
         found = trainable_in_fit(prunable(self.model, self.include, self.exclude), self.include)
         count = StepCount(optimizers)
@@ -221,7 +218,7 @@ class MaskedTraining(keras.callbacks.Callback):
         enforcement.attach()
         context = ScoreContext(self.model, found, {}, self.data)
         oversight = Oversight(found, optimizers, lambda: enforcement.masks)
-        return Run(self.model, found, enforcement, context, count, oversight, steps_per_epoch)
+        return FitRun(self.model, found, enforcement, context, count, oversight, steps_per_epoch)
 
     def _attach_late(self) -> None:
         """The same within the first batch, which has built the model."""
@@ -232,7 +229,7 @@ class MaskedTraining(keras.callbacks.Callback):
         batches = self._parameter("steps")
         return batches / count.accumulated if batches else None
 
-    def _synchronize(self, run: Run) -> None:
+    def _synchronize(self, run: FitRun) -> None:
         """Read the optimizer's count; at the first batch, or after a checkpoint was loaded, find the masks too."""
         run.batches, run.batches_per_step = run.count.batches(), run.count.accumulated
         continued = self._record.loaded and self._record.loaded.fitted(run.found)
@@ -249,7 +246,7 @@ class MaskedTraining(keras.callbacks.Callback):
             if shortfall is not None:
                 warnings.warn(f"Training ends at step {last_step}. {shortfall}", PruningWarning, stacklevel=2)
 
-    def _before(self, run: Run, step: int) -> PruningState | None:
+    def _before(self, run: FitRun, step: int) -> PruningState | None:
         """Where the last `fit` with this callback ended, if this one goes on from there."""
         state = self._last and self._last[1].fitted(run.found)
         if not self._last or not state:
@@ -260,7 +257,7 @@ class MaskedTraining(keras.callbacks.Callback):
             return PruningState(state.masks, step)
         return None
 
-    def _change(self, run: Run) -> None:
+    def _change(self, run: FitRun) -> None:
         """Let new masks hold from the step under way."""
         if not run.is_unseen:
             run.oversight.check_zeros()
@@ -278,7 +275,7 @@ class MaskedTraining(keras.callbacks.Callback):
         for listener in self.after_update:
             listener(run.model, run.enforcement.masks)
 
-    def _oversee(self, run: Run) -> None:
+    def _oversee(self, run: FitRun) -> None:
         if run.start is not None:
             _ = self.model  # on JAX this brings the state of the training back into the variables
             with self._finished_if_it_fails():

@@ -15,15 +15,15 @@ from keras_prunelab._model._filters import Filters
 from keras_prunelab._model._variables import Prunables
 from keras_prunelab._select._allocation import Scope
 from keras_prunelab._select._granularity import GranularityLike
-from keras_prunelab._select._masks import MaskSet
+from keras_prunelab._select._masks import Masks, MaskSet
 from keras_prunelab._select._selection import check, pruned_count, select
 from keras_prunelab._training._optimizers import Optimizers
 from keras_prunelab._training._record import PruningState
 from keras_prunelab.scores import ScoreLike, check_data, check_scores
 from keras_prunelab.scores import get as get_score
 
-from ._masked_training import InitialMasks, MaskedTraining, Masks
-from ._run import FOREVER, Run, find_missed
+from ._masked_training import InitialMasks, MaskedTraining
+from ._run import FOREVER, FitRun, find_missed
 
 _log = logging.getLogger("keras_prunelab")
 
@@ -140,7 +140,7 @@ class Prune(MaskedTraining):
         check(found, last, self.scope, self.granularity)
         check_data(self.score, self.data)
 
-    def begin(self, run: Run, step: int) -> PruningState:
+    def begin(self, run: FitRun, step: int) -> PruningState:
         """The masks to begin with, and the optimizer step that the schedule counts from."""
         expected = self.schedule(step - 1, run.steps_per_epoch) if step else 0.0
         zeros = run.enforcement.zeros()
@@ -157,12 +157,12 @@ class Prune(MaskedTraining):
             return PruningState(MaskSet.from_zeros(run.model, run.found), start)
         return PruningState(MaskSet({item.path: np.ones(item.shape, np.bool_) for item in run.found}), start)
 
-    def is_due(self, run: Run) -> bool:
+    def is_due(self, run: FitRun) -> bool:
         """Whether the schedule has risen."""
         in_force = self.schedule(run.applied, run.steps_per_epoch) if run.applied >= 0 else 0.0
         return self.schedule(run.step, run.steps_per_epoch) > max(in_force, run.floor)
 
-    def shortfall(self, run: Run, last_step: int) -> str | None:
+    def shortfall(self, run: FitRun, last_step: int) -> str | None:
         """That the schedule does not come to its end."""
         return find_missed(self.schedule, last_step, run.steps_per_epoch)
 
@@ -174,7 +174,7 @@ class Prune(MaskedTraining):
             for callback in self.reset_until_pruned:
                 forget_the_best(callback)
 
-    def update(self, run: Run) -> Masks:
+    def update(self, run: FitRun) -> Masks:
         """Prune to the schedule's sparsity."""
         return select(
             run.found,

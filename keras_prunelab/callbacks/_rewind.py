@@ -31,7 +31,7 @@ _METHODS = {
 
 
 @dataclass
-class _Run:
+class _Rewinding:
     """One `fit` with rewinding.
 
     Attributes:
@@ -112,7 +112,7 @@ class Rewind(keras.callbacks.Callback):
             raise UnknownNameError(f"what={what!r}; it is 'weights' or 'learning_rate'.")
         self.to, self.what = Step(to), what
         self._memory = RewindingRecord(self._state, self._finish)
-        self._run: _Run | None = None
+        self._run: _Rewinding | None = None
         self._last: tuple[int, RewindingState] | None = None  # the optimizer's count, and where the last fit ended
 
     # What Keras calls --------------------------------------------------------------------------------------------
@@ -173,7 +173,7 @@ class Rewind(keras.callbacks.Callback):
         self._begin()
         self.on_train_batch_begin(0)
 
-    def _checked(self, optimizer: Any, training: Any) -> _Run:
+    def _checked(self, optimizer: Any, training: Any) -> _Rewinding:
         if not isinstance(training, Prune):
             found = "there is none" if training is None else f"there is a {type(training).__name__}"
             raise InvalidScheduleError(
@@ -198,12 +198,12 @@ class Rewind(keras.callbacks.Callback):
                 "what='learning_rate' rewinds a schedule, and the optimizer has none. Compile the model with one of "
                 "keras.optimizers.schedules, such as optimizer=SGD(CosineDecay(0.1, 1000)), or rewind the weights."
             )
-        run = _Run(training, to * accumulated, StepOffset(self.model, _METHODS[self.what]))
+        run = _Rewinding(training, to * accumulated, StepOffset(self.model, _METHODS[self.what]))
         if self._memory.loaded is None:
             self._check_known(run, self._last_state(count), count, accumulated)
         return run
 
-    def _check_known(self, run: _Run, state: RewindingState | None, count: int, accumulated: int) -> None:
+    def _check_known(self, run: _Rewinding, state: RewindingState | None, count: int, accumulated: int) -> None:
         if self.what == "weights" and count > run.to and state is None:
             raise InvalidModelError(
                 f"The optimizer has made {count // accumulated} steps already, and what the weights were at "
@@ -214,7 +214,7 @@ class Rewind(keras.callbacks.Callback):
     def _last_state(self, count: int) -> RewindingState | None:
         return self._last[1] if self._last is not None and self._last[0] == count else None
 
-    def _synchronize(self, run: _Run) -> None:
+    def _synchronize(self, run: _Rewinding) -> None:
         """At the first batch, or after a checkpoint was loaded, find out where the run stands."""
         loaded, self._memory.loaded = self._memory.loaded, None
         if run.is_started and loaded is None:
@@ -230,7 +230,7 @@ class Rewind(keras.callbacks.Callback):
         state = state or RewindingState(None, (0,) * len(leaves(optimizer)))
         run.snapshot, run.offset.values, run.is_due = state.snapshot, state.offsets, state.is_due
 
-    def _remember(self, run: _Run) -> int:
+    def _remember(self, run: _Rewinding) -> int:
         """Copy everything where the step has come; give the number of batches until it comes."""
         count, accumulated = counter(self.model.optimizer)
         if count < run.to or count % accumulated:
@@ -246,7 +246,7 @@ class Rewind(keras.callbacks.Callback):
             run.is_due = True
             self._go_back(run)
 
-    def _go_back(self, run: _Run) -> None:
+    def _go_back(self, run: _Rewinding) -> None:
         model = self.model
         count, accumulated = counter(model.optimizer)
         masks = run.prune.masks

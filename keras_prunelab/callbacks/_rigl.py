@@ -20,7 +20,7 @@ from keras_prunelab.schedules._step import StepLike
 from keras_prunelab.scores._loss import batch_gradients, check_loss, needs_labels
 
 from ._dynamic_sparse import DynamicSparse
-from ._run import Run
+from ._run import FitRun
 
 
 @final
@@ -118,7 +118,7 @@ class RigL(DynamicSparse):
         """Which share of the kept weights moves: less and less."""
         return self.fraction / 2 * (1 + math.cos(math.pi * step / end))
 
-    def growth(self, run: Run, values: Mapping[str, NDArray[Any]], number: int) -> dict[str, NDArray[Any]]:
+    def growth(self, run: FitRun, values: Mapping[str, NDArray[Any]], number: int) -> dict[str, NDArray[Any]]:
         """The magnitude of the loss's gradient, of weights that are zero too."""
         batch = self._turns.batch(number - 1)
         data = (batch.inputs, batch.labels, *([] if batch.weights is None else [batch.weights]))

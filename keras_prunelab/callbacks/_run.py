@@ -21,7 +21,7 @@ FOREVER = 1 << 62  # a step that no training comes to
 
 
 @dataclass
-class Run:
+class FitRun:
     """One `fit` with masks.
 
     Attributes:

@@ -14,7 +14,7 @@ from keras_prunelab._training._optimizers import Optimizers
 from keras_prunelab.schedules._step import StepLike
 
 from ._dynamic_sparse import DynamicSparse
-from ._run import Run
+from ._run import FitRun
 
 
 @final
@@ -95,7 +95,7 @@ class SET(DynamicSparse):
         """Which share of the kept weights moves: always the same."""
         return self.fraction
 
-    def growth(self, run: Run, values: Mapping[str, NDArray[Any]], number: int) -> dict[str, NDArray[Any]]:
+    def growth(self, run: FitRun, values: Mapping[str, NDArray[Any]], number: int) -> dict[str, NDArray[Any]]:
         """A random number a place."""
         return {
             item.path: np.random.default_rng([self.seed, position, number]).random(item.shape)

@@ -12,7 +12,7 @@ import numpy as np
 from keras_prunelab._errors import NothingToPruneError
 from keras_prunelab._model._roles import find
 from keras_prunelab._model._variables import Prunable, Prunables
-from keras_prunelab._select._masks import MaskSet
+from keras_prunelab._select._masks import Masks, MaskSet
 from keras_prunelab._select._selection import check, pruned_count, select
 from keras_prunelab._training._optimizers import Optimizers, StepCount
 from keras_prunelab._training._oversight import Oversight
@@ -21,8 +21,8 @@ from keras_prunelab.layers import Pruned
 from keras_prunelab.schedules import Step, StepLike, check_frequency
 from keras_prunelab.scores import Score, ScoreContext, check_data, check_scores
 
-from ._masked_training import MaskedTraining, Masks
-from ._run import FOREVER, Run, find_missed
+from ._masked_training import MaskedTraining
+from ._run import FOREVER, FitRun, find_missed
 
 
 class UpdateMasks(MaskedTraining):
@@ -75,7 +75,7 @@ class UpdateMasks(MaskedTraining):
             if each.is_dense:
                 self.frequency.steps(steps_per_epoch)
 
-    def begin(self, run: Run, step: int) -> PruningState:
+    def begin(self, run: FitRun, step: int) -> PruningState:
         """The masks as they are; where they are what the schedules say, nothing is due before these rise."""
         self._wrapped = [replace(each, floor=each.layer.masks.sparsity) for each in self._wrapped]
         reached = all(
@@ -84,11 +84,11 @@ class UpdateMasks(MaskedTraining):
         )
         return PruningState(run.enforcement.masks, 0, step if step and reached else -1)
 
-    def is_due(self, run: Run) -> bool:
+    def is_due(self, run: FitRun) -> bool:
         """Whether the masks of any layer are to change."""
         return any(self._is_due(each, run) for each in self._wrapped)
 
-    def update(self, run: Run) -> Masks:
+    def update(self, run: FitRun) -> Masks:
         """Prune each layer to its schedule's sparsity."""
         masks = dict(run.enforcement.masks)
         due = [each for each in self._wrapped if self._is_due(each, run)]
@@ -108,7 +108,7 @@ class UpdateMasks(MaskedTraining):
                     )
         return masks
 
-    def shortfall(self, run: Run, last_step: int) -> str | None:
+    def shortfall(self, run: FitRun, last_step: int) -> str | None:
         """That a layer's schedule does not come to its end, or that weights never get the chance to come back."""
         for each in self._wrapped:
             missing = find_missed(each.layer.schedule, last_step, run.steps_per_epoch)
@@ -118,7 +118,7 @@ class UpdateMasks(MaskedTraining):
             return f"frequency={str(self.frequency)!r} is longer than that: no weight gets the chance to come back."
         return None
 
-    def _is_due(self, each: _Wrapped, run: Run) -> bool:
+    def _is_due(self, each: _Wrapped, run: FitRun) -> bool:
         in_force = each.layer.schedule(run.applied, run.steps_per_epoch) if run.applied >= 0 else 0.0
         wanted = max(each.layer.schedule(run.step, run.steps_per_epoch), each.floor)
         if wanted > max(in_force, each.floor) or not each.is_dense or wanted == 0:
@@ -135,7 +135,7 @@ class UpdateMasks(MaskedTraining):
         """Be told the model. Its masks are weights: there is no state of this callback to put into its files."""
         keras.callbacks.Callback.set_model(self, model)
 
-    def _prepared(self, optimizers: Sequence[Any]) -> Run:
+    def _prepared(self, optimizers: Sequence[Any]) -> FitRun:
         """Find the wrapped layers, and check everything; their masks hold as they are."""
         model = self.model
         self._wrapped, self._last = _find_wrapped(model), None
@@ -148,7 +148,7 @@ class UpdateMasks(MaskedTraining):
         self._contexts = {score: ScoreContext(model, _together(self._with(score)), {}, self.data) for score in scores}
         context = ScoreContext(model, found, {}, self.data)
         masks: Any = _InTheLayers(self._wrapped)
-        return Run(model, found, masks, context, count, Oversight(found, optimizers), steps_per_epoch)
+        return FitRun(model, found, masks, context, count, Oversight(found, optimizers), steps_per_epoch)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Write zeros into pruned weights that the optimizer has moved behind their masks."""

@@ -11,7 +11,6 @@ from typing import Any, Literal, TypeAlias
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from keras_prunelab import schedules, scores
 from keras_prunelab._errors import InvalidMaskError, InvalidModelError, NothingToPruneError, UnknownNameError
@@ -20,7 +19,7 @@ from keras_prunelab._model._roles import find
 from keras_prunelab._model._variables import Prunable
 from keras_prunelab._select import _granularity
 from keras_prunelab._select._granularity import GranularityLike
-from keras_prunelab._select._masks import MaskSet
+from keras_prunelab._select._masks import Masks, MaskSet
 
 from ._substitution import Substitution
 
@@ -117,7 +116,7 @@ class Pruned(keras.layers.Wrapper):
             {name: np.array(keras.ops.convert_to_numpy(item.mask), np.bool_) for name, item in self._pruned.items()}
         )
 
-    def set_masks(self, masks: Mapping[str, NDArray[np.bool_]]) -> None:
+    def set_masks(self, masks: Masks) -> None:
         """Let masks hold from now on.
 
         With `gradients="masked"` zeros are written into the weights too, so that what is pruned once stays zero.

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 Tensor: TypeAlias = Any  # a keras.KerasTensor; Keras has no type information
 Shapes: TypeAlias = tuple[tuple[int | None, ...], ...]
-Rule = TypeVar("Rule", bound="type[LayerRule]")
+RuleClass = TypeVar("RuleClass", bound="type[LayerRule]")
+Ranked = TypeVar("Ranked", bound="type[RankedRule]")
 Transform = Callable[[Array], Array]
 
 
@@ -219,7 +220,7 @@ class LayerRule(ABC):
 
     is_input: ClassVar[bool] = False
     per_frame: ClassVar[bool] = False
-    keras_classes: ClassVar[tuple[str, ...]] = ()
+    keras_classes: tuple[str, ...] = ()
 
     @abstractmethod
     def build(self, site: Site) -> Tensor | Mapping[str, Tensor]:
@@ -267,7 +268,22 @@ class LayerRule(ABC):
 _RULES: dict[str, LayerRule] = {}
 
 
-def register_layer(*class_names: str) -> Callable[[Rule], Rule]:
+class RankedRule(LayerRule):
+    """A rule for layers that do the same along 1, 2 or 3 dimensions.
+
+    Attributes:
+        rank: how many.
+        keras_family: the name of the Keras classes that it may describe, with `{rank}`; empty for none.
+    """
+
+    keras_family: ClassVar[str] = ""
+
+    def __init__(self, rank: int) -> None:
+        self.rank = rank
+        self.keras_classes = (self.keras_family.format(rank=rank),) if self.keras_family else ()
+
+
+def register_layer(*class_names: str) -> Callable[[RuleClass], RuleClass]:
     """Make a rule the conversion of MATLAB layer classes, in place of any earlier one.
 
     Args:
@@ -277,9 +293,28 @@ def register_layer(*class_names: str) -> Callable[[Rule], Rule]:
         A decorator for a `LayerRule` class that is made without arguments.
     """
 
-    def decorate(rule: Rule) -> Rule:
+    def decorate(rule: RuleClass) -> RuleClass:
         for class_name in class_names:
             _RULES[class_name] = rule()
+        return rule
+
+    return decorate
+
+
+def register_ranks(class_name: str, *ranks: int) -> Callable[[Ranked], Ranked]:
+    """Make a rule the conversion of MATLAB layer classes that differ in the number of dimensions.
+
+    Args:
+        class_name: their full name, with `{rank}` for the number, as in `"nnet.cnn.layer.MaxPooling{rank}DLayer"`.
+        *ranks: the numbers.
+
+    Returns:
+        A decorator for a `RankedRule` class.
+    """
+
+    def decorate(rule: Ranked) -> Ranked:
+        for rank in ranks:
+            _RULES[class_name.format(rank=rank)] = rule(rank)
         return rule
 
     return decorate

@@ -17,7 +17,7 @@ from ._array_file import ArrayFile, Place, Vector
 
 
 @final
-class Level4File(ArrayFile):
+class Level4Copy(ArrayFile):
     """A MAT-file of version 4; the place of an array is its matrix.
 
     Args:

@@ -136,7 +136,7 @@ def export_matlab_code(
     _check_paths(code, weights)
     refuse_to_overwrite(sources_of(network), weights)
     net = network_of(network, class_names)
-    plan = _Plan(without_output_layers(replace(net, layers=tuple(map(public_layer, net.layers)))))
+    plan = _CodePlan(without_output_layers(replace(net, layers=tuple(map(public_layer, net.layers)))))
     text = plan.code(code.stem, Path(os.path.relpath(weights, code.parent)).as_posix())
     with replace_whole(code) as code_file, replace_whole(weights) as weights_file:
         code_file.write_text(text, encoding="utf-8")
@@ -155,7 +155,7 @@ def _check_paths(code: Path, weights: Path) -> None:
         )
 
 
-class _Plan:
+class _CodePlan:
     """The network, checked: each layer beside the function that makes it."""
 
     def __init__(self, network: Network) -> None:

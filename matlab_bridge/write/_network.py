@@ -19,7 +19,7 @@ from matlab_bridge.read import load_network
 
 from ._array_file import ArrayFile, Place, Vector
 from ._hdf5_file import Hdf5File
-from ._level4_file import Level4File
+from ._level4_file import Level4Copy
 from ._locate import Parameter, locate, stored_arrays
 from ._mat5_file import Mat5File
 
@@ -91,7 +91,7 @@ def _arrays_of(source: Path) -> ArrayFile:
     header = read_header(source)
     if header.version == "v7.3":
         return Hdf5File(source)
-    return Level4File(source, header) if header.version == "v4" else Mat5File(source, header)
+    return Level4Copy(source, header) if header.version == "v4" else Mat5File(source, header)
 
 
 def _network_of(source: Path, model: Model, variable: str | None, describe: Sequence[WeightLayer]) -> Network:

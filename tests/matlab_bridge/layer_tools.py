@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from matlab_bridge._layer import Layer
-from matlab_bridge.convert._build import model_values, to_keras, to_matlab
+from matlab_bridge import Layer
+from matlab_bridge.convert._build import model_values, to_matlab
 from matlab_bridge.network import Network, series
 
 from .networks_by_hand import NNET, row
@@ -59,7 +59,7 @@ def chain(*layers: Layer) -> Network:
 def outputs(network: Network, *inputs: np.ndarray) -> np.ndarray:
     """What the converted network gives in inference."""
     tensors = [np.asarray(array, dtype=np.float32) for array in inputs]
-    result = to_keras(network)(tensors[0] if len(tensors) == 1 else tensors, training=False)
+    result = network.to_keras()(tensors[0] if len(tensors) == 1 else tensors, training=False)
     return np.asarray(result)
 
 
@@ -72,7 +72,7 @@ def assert_close(actual: np.ndarray, expected: np.ndarray) -> None:
 
 def assert_round_trip(network: Network) -> None:
     """Weights, and masks over them, come back in MATLAB's layout element for element."""
-    values = model_values(to_keras(network))
+    values = model_values(network.to_keras())
     stored = {(each.name, name): array for each in network.layers for name, array in each.parameters.items()}
     back = to_matlab(network, values)
     masks = to_matlab(network, {path: value > 0 for path, value in values.items()})

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from matlab_bridge.matfile._values import MatlabObject
+from matlab_bridge.matfile import MatlabObject
 
 DATA_TYPES = {"i1": 1, "u1": 2, "i2": 3, "u2": 4, "i4": 5, "u4": 6, "f4": 7, "f8": 9, "i8": 12, "u8": 13}
 CLASSES = {"f8": 6, "f4": 7, "i1": 8, "u1": 9, "i2": 10, "u2": 11, "i4": 12, "u4": 13, "i8": 14, "u8": 15}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from matlab_bridge.matfile._values import MatlabObject, ObjectArray
+from matlab_bridge.matfile import MatlabObject, ObjectArray
 from matlab_bridge.network import Source
 
 SOURCE = Source(Path("trained.mat"), "net", "SeriesNetwork")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from matlab_bridge.matfile._values import MatlabObject
+from matlab_bridge.matfile import MatlabObject
 
 from .objects_by_hand import EMPTY, cell, row
 

@@ -9,12 +9,19 @@ import keras
 import numpy as np
 import pytest
 
-from matlab_bridge import InvalidNetworkError, NetworkMismatchError, UnsupportedLayerError
-from matlab_bridge._layer import Layer
+from matlab_bridge import (
+    InvalidNetworkError,
+    Layer,
+    NetworkMismatchError,
+    Sidecar,
+    UnsupportedLayerError,
+    load_sidecar,
+    save_sidecar,
+    sidecar,
+)
 from matlab_bridge._layer_classes import without_rule
-from matlab_bridge.convert._build import model_values, to_keras, to_matlab, variable_paths
+from matlab_bridge.convert._build import model_values, to_matlab, variable_paths
 from matlab_bridge.convert._rules import LayerNames, LayerRule, Site, keras_name, register_layer, registered
-from matlab_bridge.convert._sidecar import Sidecar, load_sidecar, save_sidecar, sidecar
 from matlab_bridge.network import Connection, Network, Source, series
 
 from .layer_tools import assert_close, chain, feature_input, image_input, layer, normal, outputs
@@ -40,26 +47,26 @@ def classifier():
 @pytest.mark.parametrize("normalization", ["zerocenter", {"Type": "zerocenter", "Mean": 0.0}])
 def test_an_input_without_its_size(normalization):
     with pytest.raises(InvalidNetworkError, match="InputSize"):
-        to_keras(chain(layer("in", "ImageInputLayer", {"Normalization": normalization})))
+        chain(layer("in", "ImageInputLayer", {"Normalization": normalization})).to_keras()
 
 
 def test_a_stride_that_never_moves_on():
     pooling = layer("pool", "MaxPooling2DLayer", {"PoolSize": row(2, 2), "Stride": row(0, 0), "PaddingMode": "same"})
     with pytest.raises(InvalidNetworkError, match=r"'pool' \(MaxPooling2DLayer\).*cannot be built"):
-        to_keras(chain(image_input((6, 6, 1)), pooling))
+        chain(image_input((6, 6, 1)), pooling).to_keras()
 
 
 @pytest.mark.parametrize("size", ["text", np.nan, np.inf, {"a": 1.0}, np.array(["x"], dtype=object)])
 def test_a_size_that_is_no_number(size):
     network = chain(layer("in", "FeatureInputLayer", {"InputSize": size, "Normalization": "none"}))
     with pytest.raises(InvalidNetworkError, match=r"'in' \(FeatureInputLayer\) has .* for InputSize"):
-        to_keras(network)
+        network.to_keras()
 
 
 def test_a_keras_name_has_no_slash():
     assert keras_name("res2a/branch1/conv") == "res2a_branch1_conv"
     assert keras_name("") == "layer"
-    assert [each.name for each in to_keras(classifier()).layers] == ["input", "fc_1", "prob"]
+    assert [each.name for each in classifier().to_keras().layers] == ["input", "fc_1", "prob"]
 
 
 @pytest.mark.parametrize("name", ["conv1|conv", "fc 1", "block:fc", "größe", "(x)", "x+y", "100%", "_fc", ""])
@@ -68,7 +75,7 @@ def test_any_name_can_be_predicted_with(name: str) -> None:
     network = chain(feature_input(3), fully_connected(name, 2, 3), layer("prob", "SoftmaxLayer"))
     source = Source(Path("lab.mat"), name, "SeriesNetwork")
     data = normal(0, 4, 3)
-    model = to_keras(Network(network.layers, network.connections, source=source))
+    model = Network(network.layers, network.connections, source=source).to_keras()
     expected = outputs(chain(feature_input(3), fully_connected("fc", 2, 3), layer("prob", "SoftmaxLayer")), data)
     np.testing.assert_allclose(model.predict(data, verbose=0), expected, atol=1e-6)
 
@@ -83,7 +90,7 @@ def test_names_that_become_the_same_stay_apart():
     names = LayerNames(network)
     assert [names[each.name] for each in network.layers] == ["input", "a_b", "a_b_2", "a_b_flatten"]
     assert names.helper("a/b", "flatten") == "a_b_flatten_2"
-    assert len({each.name for each in to_keras(network).layers}) == 4
+    assert len({each.name for each in network.to_keras().layers}) == 4
 
 
 def test_the_stored_order_need_not_be_the_order_of_execution():
@@ -109,10 +116,10 @@ def test_several_inputs_and_outputs_come_in_the_order_that_matlab_names():
     )
     first, second = normal(1, 2, 2), normal(2, 2, 3)
     joined = np.concatenate([first, second], axis=1)
-    model = to_keras(Network(layers, connections, output_names=("tanh", "relu", "cat")))
+    model = Network(layers, connections, output_names=("tanh", "relu", "cat")).to_keras()
     for actual, expected in zip(model([first, second]), (np.tanh(joined), np.maximum(joined, 0), joined), strict=True):
         assert_close(np.asarray(actual), expected)
-    assert [tensor.shape for tensor in to_keras(Network(layers, connections)).outputs] == [(None, 5)] * 2
+    assert [tensor.shape for tensor in Network(layers, connections).to_keras().outputs] == [(None, 5)] * 2
 
 
 def test_every_layer_without_a_conversion_is_named_in_one_error():
@@ -123,7 +130,7 @@ def test_every_layer_without_a_conversion_is_named_in_one_error():
         Layer("mine", "sigmoidLayer"),
     )
     with pytest.raises(UnsupportedLayerError) as caught:
-        to_keras(network)
+        network.to_keras()
     assert str(caught.value).splitlines()[:3] == [
         "2 layers of 4 cannot be converted to Keras:",
         "  'odd' (nnet.cnn.layer.UnheardOfLayer), layer 2 of 4, after 'input': its class has no conversion",
@@ -134,7 +141,7 @@ def test_every_layer_without_a_conversion_is_named_in_one_error():
 
 def test_a_network_without_an_input_layer():
     with pytest.raises(InvalidNetworkError, match=r"Nothing feeds the layer 'fc' \(FullyConnectedLayer\)"):
-        to_keras(chain(fully_connected("fc", 3, 4), layer("relu", "ReLULayer")))
+        chain(fully_connected("fc", 3, 4), layer("relu", "ReLULayer")).to_keras()
 
 
 def test_layers_that_do_not_fit_together():
@@ -143,18 +150,18 @@ def test_layers_that_do_not_fit_together():
         InvalidNetworkError,
         match=r"'conv' .*layer 2 of 2, after 'input', cannot be built .*\(None, 3, 3, 1\)",
     ):
-        to_keras(chain(image_input((3, 3, 1)), convolution))
+        chain(image_input((3, 3, 1)), convolution).to_keras()
 
 
 def test_a_setting_that_is_missing():
     with pytest.raises(InvalidNetworkError, match=r"'act' \(ClippedReLULayer\) has no setting 'Ceiling'"):
-        to_keras(chain(feature_input(3), layer("act", "ClippedReLULayer", {"Scale": row(1)})))
+        chain(feature_input(3), layer("act", "ClippedReLULayer", {"Scale": row(1)})).to_keras()
 
 
 def test_an_image_layer_on_sequences():
     network = chain(layer("in", "SequenceInputLayer", {"InputSize": row(3)}), layer("pool", "GlobalMaxPooling2DLayer"))
     with pytest.raises(UnsupportedLayerError, match=r"'pool' .*sequences of shape \(None, None, 3\)"):
-        to_keras(network)
+        network.to_keras()
 
 
 def test_a_registered_rule_converts_a_layer_of_the_users():
@@ -171,7 +178,7 @@ def test_a_registered_rule_converts_a_layer_of_the_users():
 def test_untrained_layers_are_named_and_the_rest_is_loaded():
     network = chain(feature_input(4), fully_connected("fc1", 3, 4), fully_connected("fc2", 2))
     with pytest.warns(UserWarning, match=r"saved before it was trained: 'fc2' have no values"):
-        model = to_keras(network)
+        model = network.to_keras()
     assert sidecar(model).untrained == ("fc2",)
     np.testing.assert_array_equal(model.get_layer("fc1").kernel, network["fc1"].learnables["Weights"].T)
     assert np.ptp(model.get_layer("fc2").kernel) > 0
@@ -193,7 +200,7 @@ def test_parameters_of_an_untrained_network_come_in_the_shapes_that_matlab_would
     network = chain(*layers)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        arrays = to_matlab(network, model_values(to_keras(network)))
+        arrays = to_matlab(network, model_values(network.to_keras()))
     assert {key: array.shape for key, array in arrays.items()} == {
         ("conv", "Weights"): (3, 3, 4),
         ("conv", "Bias"): (1, 1),
@@ -212,7 +219,7 @@ def test_parameters_of_an_untrained_network_come_in_the_shapes_that_matlab_would
 
 def test_new_weights_make_a_network_with_the_same_outputs():
     network, data = classifier(), normal(3, 5, 4)
-    model = to_keras(network)
+    model = network.to_keras()
     model.set_weights([weights * 0.5 for weights in model.get_weights()])
     changed = network.with_parameters(to_matlab(network, model_values(model)))
     np.testing.assert_array_equal(outputs(changed, data), np.asarray(model(data)))
@@ -221,7 +228,7 @@ def test_new_weights_make_a_network_with_the_same_outputs():
 def test_which_variable_is_which_parameter():
     paths = variable_paths(classifier())
     assert paths == {"fc_1/kernel": ("fc/1", "Weights"), "fc_1/bias": ("fc/1", "Bias")}
-    assert paths.keys() == model_values(to_keras(classifier())).keys()
+    assert paths.keys() == model_values(classifier().to_keras()).keys()
 
 
 def test_values_of_another_model_are_refused():
@@ -232,7 +239,7 @@ def test_values_of_another_model_are_refused():
 
 
 def test_the_sidecar_travels_beside_the_file(tmp_path):
-    model = to_keras(classifier())
+    model = classifier().to_keras()
     facts = sidecar(model)
     assert facts == Sidecar(("ja", "nein", "weiß nicht"), "lab.mat", "agent.net", "SeriesNetwork")
     assert save_sidecar(tmp_path / "net.keras", model) == tmp_path / "net.matlab.json"
@@ -261,4 +268,4 @@ def test_a_series_is_what_it_says():
 def test_a_layer_without_weights_that_states_any_number_of_units_is_refused():
     network = chain(feature_input(4), fully_connected("fc", 10**12))
     with pytest.raises(InvalidNetworkError, match="has 1000000000000 for OutputSize, more than any layer has"):
-        to_keras(network)
+        network.to_keras()

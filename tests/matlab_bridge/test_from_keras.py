@@ -12,9 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers as kl
 
-from matlab_bridge import UnsupportedLayerError
-from matlab_bridge.convert._build import to_keras
-from matlab_bridge.convert._from_keras import from_keras
+from matlab_bridge import UnsupportedLayerError, from_keras
 from matlab_bridge.network import Network
 
 from .layer_tools import assert_close, chain, dropped, feature_input, image_input, layer, normal
@@ -36,7 +34,7 @@ def assert_same(model: keras.Model) -> Network:
     network = from_keras(randomized(model))
     data = [normal(99 + n, 2, *(size or 5 for size in tensor.shape[1:])) for n, tensor in enumerate(model.inputs)]
     data = data[0] if len(data) == 1 else data
-    expected, actual = model(data), to_keras(network)(data)
+    expected, actual = model(data), network.to_keras()(data)
     for ours, theirs in zip(
         *([each] if not isinstance(each, list) else each for each in (actual, expected)), strict=True
     ):
@@ -155,7 +153,7 @@ def test_an_adapted_normalization_becomes_the_input_layers(shape, axis):
     data = normal(2, 2, *(size or 6 for size in shape))
     network = from_keras(model)
     assert [each.kind for each in network.layers][1:] == ["ReLULayer"]
-    assert_close(np.asarray(to_keras(network)(data)), np.asarray(model(data)))
+    assert_close(np.asarray(network.to_keras()(data)), np.asarray(model(data)))
 
 
 def test_sequences_are_dense_step_by_step():
@@ -195,7 +193,7 @@ def test_a_converted_model_gives_its_own_network_back():
         layer("fc", "FullyConnectedLayer", {"OutputSize": row(5)}, weights),
     )
     network = replace(chain(*layers), class_names=tuple("abcde"))
-    model = to_keras(network)
+    model = network.to_keras()
     model.get_layer("fc").kernel.assign(model.get_layer("fc").kernel * 0)
     again = from_keras(model)
     assert [each.class_name for each in again.layers] == [each.class_name for each in network.layers]
@@ -207,7 +205,7 @@ def test_a_converted_model_gives_its_own_network_back():
 def test_part_of_a_converted_model_is_translated_by_itself():
     weights = {"Weights": normal(2, 5, 3), "Bias": normal(3, 5, 1)}
     fc = layer("fc", "FullyConnectedLayer", {"OutputSize": row(5)}, weights)
-    model = to_keras(chain(feature_input(3), fc, layer("prob", "SoftmaxLayer")))
+    model = chain(feature_input(3), fc, layer("prob", "SoftmaxLayer")).to_keras()
     logits = keras.Model(model.inputs, model.get_layer("fc").output)
     assert [each.name for each in from_keras(logits).layers] == ["input", "fc"]
 
@@ -259,7 +257,7 @@ class TestConstants:
         model.set_weights(weights)
         x = normal(5, 4, 3)
         h = x @ first + first_bias
-        assert_close(np.asarray(to_keras(from_keras(model))(x)), h + 0.1 * (h @ second + second_bias))
+        assert_close(np.asarray(from_keras(model).to_keras()(x)), h + 0.1 * (h @ second + second_bias))
 
     @pytest.mark.parametrize("shape", [(3,), (7, 3), (4, 4, 4, 3)])
     def test_of_vectors_sequences_and_volumes(self, shape):
@@ -355,7 +353,7 @@ class TestPermutations:
         weights = {"Weights": normal(1, 3, 24), "Bias": normal(2, 3, 1)}
         dense = layer("fc", "FullyConnectedLayer", {"OutputSize": row(3)}, weights)
         network = chain(image_input((4, 3, 2)), layer("flat", "FlattenLayer"), dense)
-        to_keras(network).save(tmp_path / "net.keras")
+        network.to_keras().save(tmp_path / "net.keras")
         found = from_keras(keras.saving.load_model(tmp_path / "net.keras"))
         assert [each.kind for each in found.layers] == [each.kind for each in network.layers]
         np.testing.assert_array_equal(found["fc"].learnables["Weights"], weights["Weights"])

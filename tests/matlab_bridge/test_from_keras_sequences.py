@@ -9,9 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers as kl
 
-from matlab_bridge import UnsupportedLayerError, load_network, save_portable
-from matlab_bridge.convert._build import to_keras
-from matlab_bridge.convert._from_keras import from_keras
+from matlab_bridge import UnsupportedLayerError, from_keras, load_network, save_portable
 from matlab_bridge.convert.keras_objects import hard_sigmoid
 
 from .layer_tools import assert_close, normal
@@ -127,7 +125,7 @@ def test_the_portable_form_holds_recurrent_layers(tmp_path):
     )
     save_portable(tmp_path / "net.mat", model)
     sequences = normal(1, 2, 5, 2)
-    again = to_keras(load_network(tmp_path / "net.mat"))
+    again = load_network(tmp_path / "net.mat").to_keras()
     assert_close(np.asarray(again(sequences)), np.asarray(model(sequences)))
 
 

@@ -7,7 +7,6 @@ import pytest
 from scipy.special import erf, expit, softmax
 
 from matlab_bridge import Layer, UnsupportedLayerError
-from matlab_bridge.convert._build import to_keras
 
 from .layer_tools import (
     assert_close,
@@ -66,13 +65,13 @@ def test_activation(kind, settings, formula, first, shape):
 
 def test_the_softmax_of_one_pixel_is_the_last_layer():
     network = chain(image_input((4, 4, 3)), layer("pool", "GlobalAveragePooling2DLayer"), layer("prob", "SoftmaxLayer"))
-    model = to_keras(network)
+    model = network.to_keras()
     assert model.layers[-1].name == "prob"
     assert model.output_shape == (None, 3)
 
 
 def test_dropout_acts_in_training():
-    model = to_keras(chain(feature_input(1000), layer("drop", "DropoutLayer", {"Probability": row(0.25)})))
+    model = chain(feature_input(1000), layer("drop", "DropoutLayer", {"Probability": row(0.25)})).to_keras()
     kept = np.asarray(model(np.ones((1, 1000)), training=True))
     np.testing.assert_allclose(np.unique(kept), [0, 1 / 0.75], rtol=1e-6)
     assert 0.15 < (kept == 0).mean() < 0.35
@@ -93,7 +92,7 @@ def test_learned_slopes(first, shape, count):
 
 def test_spatial_dropout_drops_whole_channels():
     drop = layer("drop", "SpatialDropoutLayer", {"Probability": row(0.5)})
-    kept = np.asarray(to_keras(chain(image_input((2, 3, 400)), drop))(np.ones((1, 2, 3, 400)), training=True))
+    kept = np.asarray(chain(image_input((2, 3, 400)), drop).to_keras()(np.ones((1, 2, 3, 400)), training=True))
     np.testing.assert_allclose(np.unique(kept), [0, 2])
     np.testing.assert_array_equal(kept, np.broadcast_to(kept[:, :1, :1], kept.shape))
     assert 0.35 < (kept[0, 0, 0] == 0).mean() < 0.65
@@ -108,7 +107,7 @@ def test_products_of_features_in_matlabs_order():
 
 def test_an_approximation_of_a_later_release_is_refused():
     with pytest.raises(UnsupportedLayerError, match=r"Approximation is 'erf'"):
-        to_keras(chain(feature_input(3), layer("act", "GELULayer", {"Approximation": "erf"})))
+        chain(feature_input(3), layer("act", "GELULayer", {"Approximation": "erf"})).to_keras()
 
 
 def scaling_factor(**settings):
@@ -130,4 +129,4 @@ def test_the_factor_of_a_residual(name, dtype):
 )
 def test_no_factor_or_several(settings, reason):
     with pytest.raises(UnsupportedLayerError, match=f"one number among its properties was expected.* {reason}"):
-        to_keras(chain(feature_input(3), scaling_factor(**settings)))
+        chain(feature_input(3), scaling_factor(**settings)).to_keras()

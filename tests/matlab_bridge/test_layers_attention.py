@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 
 from matlab_bridge import UnsupportedLayerError
-from matlab_bridge.convert._build import to_keras
 from matlab_bridge.network import Connection, Network
 
 from .layer_tools import assert_round_trip, chain, feature_input, layer, normal, outputs, sequence_input
@@ -79,7 +78,7 @@ def test_heads_of_one_channel():
     network = chain(sequence_input(2), attend := self_attention(2, 3, 3, 3, 2))
     if keras.backend.backend() == "tensorflow":
         with pytest.raises(UnsupportedLayerError, match=r"one channel each, which Keras gets wrong on TensorFlow"):
-            to_keras(network)
+            network.to_keras()
     else:
         data = normal(50, 2, 3, 2)  # as many steps as heads
         close(outputs(network, data), expected_of(attend, data))
@@ -105,7 +104,7 @@ def with_mask(attend, channels, ports):
 def test_a_padding_mask_hides_steps_from_all_others():
     attend = self_attention(3, 2, 4, 6, 3, HasPaddingMaskInput=row(1))
     data, masks = normal(50, 2, 5, 3), np.array([[1, 1, 1, 0, 0], [1, 0, 1, 1, 1]])
-    model = to_keras(with_mask(attend, 3, ("in",)))
+    model = with_mask(attend, 3, ("in",)).to_keras()
     close(np.asarray(model([data, masks[..., None]])), expected_of(attend, data, masks=masks.astype(bool)))
 
 
@@ -130,7 +129,7 @@ def test_attention(heads, keys, values, queries, steps, scale, causal, masked):
         mask = np.ones((2, steps), dtype=bool)
         mask[0, 1:] = False
         given_.append(mask[..., None].astype(np.float32))
-    model = to_keras(Network((*layers, attend), tuple(connections)))
+    model = Network((*layers, attend), tuple(connections)).to_keras()
     expected = [attended(*(each[n] for each in data), heads, scale, causal, mask[n]) for n in range(2)]
     close(np.asarray(model(given_)), np.stack(expected))
 
@@ -162,17 +161,17 @@ def test_position_embedding(size, steps, more):
 def test_what_keras_cannot_do_is_refused(more, reason):
     network = chain(sequence_input(3), self_attention(3, 2, 4, 4, 3, **more))
     with pytest.raises(UnsupportedLayerError, match=reason):
-        to_keras(network)
+        network.to_keras()
 
 
 def test_vectors_have_no_steps_to_attend_to():
     with pytest.raises(UnsupportedLayerError, match=r"acts on sequences of vectors"):
-        to_keras(chain(feature_input(3), self_attention(3, 2, 4, 4, 3)))
+        chain(feature_input(3), self_attention(3, 2, 4, 4, 3)).to_keras()
 
 
 def test_a_saved_model_loads_in_keras_alone(tmp_path):
     network = chain(sequence_input(3), self_attention(3, 2, 4, 4, 3, AttentionMask="causal"))
-    model, data = to_keras(network), normal(1, 2, 5, 3)
+    model, data = network.to_keras(), normal(1, 2, 5, 3)
     model.save(tmp_path / "net.keras")
     loaded = keras.models.load_model(tmp_path / "net.keras", custom_objects={})
     np.testing.assert_array_equal(np.asarray(loaded(data)), np.asarray(model(data)))

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from matlab_bridge import UnsupportedLayerError
-from matlab_bridge.convert._build import to_keras
 from matlab_bridge.network import Connection, Network
 
 from .layer_tools import assert_close, feature_input, image_input, layer, normal, sequence_input
@@ -24,7 +23,7 @@ def joined(first, last, count=2):
 
 
 def test_addition():
-    model = to_keras(joined(image_input((3, 4, 2)), layer("add", "AdditionLayer", {"NumInputs": row(3)}), 3))
+    model = joined(image_input((3, 4, 2)), layer("add", "AdditionLayer", {"NumInputs": row(3)}), 3).to_keras()
     data = [normal(seed, 2, 3, 4, 2) for seed in range(3)]
     assert_close(np.asarray(model(data)), sum(data))
 
@@ -65,19 +64,19 @@ def test_addition_of_inputs_of_different_sizes(batch, summands):
         return array.reshape(batch, *time, *(1,) * (space + 1 - len(size)), *size)
 
     expected = sum(over_all(array, *summand) for array, summand in zip(data, summands, strict=True))
-    model = to_keras(network)
+    model = network.to_keras()
     assert_close(np.asarray(model(data)), expected)
     assert_close(model.predict(data, verbose=0), expected)
     assert model.layers[-1].name == "add"
 
 
 def test_addition_of_equal_sizes_is_keras_own():
-    model = to_keras(joined(image_input((3, 4, 2)), layer("add", "AdditionLayer", {"NumInputs": row(2)})))
+    model = joined(image_input((3, 4, 2)), layer("add", "AdditionLayer", {"NumInputs": row(2)})).to_keras()
     assert isinstance(model.get_layer("add"), keras.layers.Add)
 
 
 def test_multiplication():
-    model = to_keras(joined(image_input((3, 4, 2)), layer("times", "MultiplicationLayer", {"NumInputs": row(3)}), 3))
+    model = joined(image_input((3, 4, 2)), layer("times", "MultiplicationLayer", {"NumInputs": row(3)}), 3).to_keras()
     data = [normal(seed, 2, 3, 4, 2) for seed in range(3)]
     assert_close(np.asarray(model(data)), data[0] * data[1] * data[2])
 
@@ -92,14 +91,14 @@ def test_a_vector_multiplies_every_pixel():
     ends = (("input", "pool"), ("pool", "gate"), ("input", "times/in1"), ("gate", "times/in2"))
     images = normal(1, 2, 3, 4, 2)
     gates = 1 / (1 + np.exp(-images.mean(axis=(1, 2), keepdims=True)))
-    model = to_keras(Network(layers, tuple(Connection.parse(*each) for each in ends)))
+    model = Network(layers, tuple(Connection.parse(*each) for each in ends)).to_keras()
     assert_close(np.asarray(model(images)), images * gates)
 
 
 def test_depth_concatenation_follows_the_ports():
     network = joined(image_input((3, 4, 2)), layer("cat", "DepthConcatenationLayer", {"NumInputs": row(11)}), 11)
     data = [normal(seed, 2, 3, 4, 2) for seed in range(11)]
-    assert_close(np.asarray(to_keras(network)(data)), np.concatenate(data, axis=-1))
+    assert_close(np.asarray(network.to_keras()(data)), np.concatenate(data, axis=-1))
 
 
 @pytest.mark.parametrize(
@@ -115,13 +114,13 @@ def test_depth_concatenation_follows_the_ports():
 def test_concatenation_along_a_dimension(first, shape, dim, axis):
     network = joined(first, layer("cat", "ConcatenationLayer", {"NumInputs": row(2), "Dim": row(dim)}))
     data = [normal(seed, *shape) for seed in range(2)]
-    assert_close(np.asarray(to_keras(network)(data)), np.concatenate(data, axis=axis))
+    assert_close(np.asarray(network.to_keras()(data)), np.concatenate(data, axis=axis))
 
 
 def test_concatenation_along_a_dimension_that_is_not_there():
     network = joined(feature_input(5), layer("cat", "ConcatenationLayer", {"NumInputs": row(2), "Dim": row(2)}))
     with pytest.raises(UnsupportedLayerError, match=r"'cat' .*, after 'input1' and 'input2': its Dim is 2"):
-        to_keras(network)
+        network.to_keras()
 
 
 def test_a_vector_and_one_pixel_are_added():
@@ -137,5 +136,5 @@ def test_a_vector_and_one_pixel_are_added():
         Connection("features", "add", "", "in2"),
     )
     images, features = normal(1, 2, 3, 4, 2), normal(2, 2, 2)
-    model = to_keras(Network(layers, connections))
+    model = Network(layers, connections).to_keras()
     assert_close(np.asarray(model([images, features])), images.mean(axis=(1, 2)) + features)

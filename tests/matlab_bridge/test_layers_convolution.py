@@ -8,7 +8,6 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from matlab_bridge import InvalidNetworkError, UnsupportedLayerError
-from matlab_bridge.convert._build import to_keras
 from matlab_bridge.network import Network
 
 from .layer_tools import assert_close, assert_round_trip, chain, image_input, layer, normal, outputs
@@ -122,7 +121,7 @@ def test_replicated_padding_is_refused_by_name():
     with pytest.raises(
         UnsupportedLayerError, match=r"'conv' .*layer 2 of 2, after 'input': its PaddingValue 'replicate'"
     ):
-        to_keras(network)
+        network.to_keras()
 
 
 @pytest.mark.parametrize("padding", [{"Padding": row(1, 2)}, {"PaddingMode": "manual", "PaddingSize": row(1, 1, 2, 2)}])
@@ -266,7 +265,7 @@ def test_same_cropping_of_a_filter_smaller_than_its_stride_is_refused():
         image_input((3, 3, 1)), transposed(normal(1, 1, 1, 2, 1), normal(2, 2), (2, 3), CroppingMode="same")
     )
     with pytest.raises(UnsupportedLayerError, match="smaller than its stride"):
-        to_keras(network)
+        network.to_keras()
 
 
 def test_an_output_size_of_its_own_is_refused():
@@ -275,13 +274,13 @@ def test_an_output_size_of_its_own_is_refused():
         transposed(normal(1, 2, 2, 2, 1), normal(2, 2), (2, 2), OutputSizeOffset=row(1, 0)),
     )
     with pytest.raises(UnsupportedLayerError, match="OutputSizeOffset"):
-        to_keras(network)
+        network.to_keras()
 
 
 def test_weights_of_another_size_than_the_settings_say_are_refused():
     wrong = convolution(normal(1, 3, 3, 2, 4), normal(2, 4), FilterSize=row(3, 2))
     with pytest.raises(InvalidNetworkError, match=r"Weights of the layer 'conv' .* \(3, 3, 2, 4\)"):
-        to_keras(chain(image_input((6, 6, 2)), wrong))
+        chain(image_input((6, 6, 2)), wrong).to_keras()
 
 
 def test_an_untrained_convolution_takes_its_channels_from_its_input():
@@ -290,5 +289,5 @@ def test_an_untrained_convolution_takes_its_channels_from_its_input():
     )
     network = Network((image_input((6, 6, 2)), untrained), chain(image_input((6, 6, 2)), untrained).connections)
     with pytest.warns(UserWarning, match="'conv' have no values yet"):
-        model = to_keras(network)
+        model = network.to_keras()
     assert model.get_layer("conv").kernel.shape == (3, 3, 2, 4)

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matlab_bridge import InvalidNetworkError, UnsupportedLayerError
-from matlab_bridge.convert._build import to_keras
 
 from .layer_tools import (
     assert_close,
@@ -84,7 +83,7 @@ def test_weights_whose_last_dimension_is_not_the_outputs(input_size):
     network = chain(images, fully_connected(normal(1, 3, 5, 4), normal(2, 4), input_size))
     reason = rf"'fc' .* shape \(3, 5, 4\)\. With its InputSize {re.escape(str(list(input_size)))} and OutputSize 4"
     with pytest.raises(InvalidNetworkError, match=reason):
-        to_keras(network)
+        network.to_keras()
 
 
 @pytest.mark.parametrize(("operation", "shown"), [(row(2), r"2\.0"), ("temporal", "'temporal'")])
@@ -92,7 +91,7 @@ def test_one_dimension_of_the_input_is_refused(operation, shown):
     fc = fully_connected(normal(1, 4, 3), normal(2, 4), (3,))
     given_ = replace(fc, settings={**fc.settings, "OperationDimension": operation})
     with pytest.raises(UnsupportedLayerError, match=rf"its OperationDimension is {shown}; only 'spatial-channel'"):
-        to_keras(chain(sequence_input(3), given_))
+        chain(sequence_input(3), given_).to_keras()
     data, all_of_it = normal(3, 2, 3), replace(fc, settings={**fc.settings, "OperationDimension": "spatial-channel"})
     assert_close(outputs(chain(feature_input(3), all_of_it), data), outputs(chain(feature_input(3), fc), data))
 

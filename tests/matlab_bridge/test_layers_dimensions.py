@@ -9,7 +9,6 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from matlab_bridge import InvalidNetworkError, UnsupportedLayerError
-from matlab_bridge.convert._build import to_keras
 
 from .layer_tools import assert_close, assert_round_trip, chain, layer, normal, outputs, sequence_input
 from .networks_by_hand import row
@@ -85,7 +84,7 @@ def test_padding_that_depends_on_an_open_length():
         {"FilterSize": row(3), "NumFilters": row(2), "Stride": row(2), "DilationFactor": row(2), "PaddingMode": "same"},
     )
     with pytest.raises(UnsupportedLayerError, match=r"'conv' .* length of the sequences, which is open"):
-        to_keras(chain(sequence_input(3), conv))
+        chain(sequence_input(3), conv).to_keras()
 
 
 @pytest.mark.parametrize(("value", "how"), [(row(-2.0), {"constant_values": -2}), ("symmetric-exclude-edge", None)])
@@ -168,7 +167,7 @@ def test_poolings(window, what, mode):
 
 def test_a_mean_over_an_open_length_is_saved(tmp_path):
     settings_ = {"PoolSize": row(3), "Stride": row(2), "PaddingMode": "same", "PaddingValue": row(0)}
-    model = to_keras(chain(sequence_input(2), layer("pool", "AveragePooling1DLayer", settings_)))
+    model = chain(sequence_input(2), layer("pool", "AveragePooling1DLayer", settings_)).to_keras()
     model.save(tmp_path / "net.keras")
     loaded = keras.models.load_model(tmp_path / "net.keras")
     for length in (6, 7):
@@ -194,7 +193,7 @@ def test_adaptive_pooling_takes_equal_regions():
     assert_close(outputs(network, images), images.reshape(2, 3, 2, 2, 4, 3).mean(axis=(2, 4)))
     uneven = chain(first, layer("pool", "AdaptiveAveragePooling2DLayer", {"OutputSize": row(4)}))
     with pytest.raises(UnsupportedLayerError, match=r"OutputSize \(4, 4\) does not divide images of \(6, 8\)"):
-        to_keras(uneven)
+        uneven.to_keras()
 
 
 @pytest.mark.parametrize("order", ["column-major", "spatial"])
@@ -224,4 +223,4 @@ def test_fully_connected_after_images_of_three_dimensions(order):
 )
 def test_settings_of_another_dimension(kind, given_, message):
     with pytest.raises((InvalidNetworkError, UnsupportedLayerError), match=message):
-        to_keras(chain(sequence_input(3), layer("pool", kind, given_)))
+        chain(sequence_input(3), layer("pool", kind, given_)).to_keras()

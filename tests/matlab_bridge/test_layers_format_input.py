@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import matlab_bridge as mb
-from matlab_bridge.convert._build import to_keras
 
 from .layer_tools import chain, layer, normal, outputs
 from .networks_by_hand import row
@@ -32,7 +31,7 @@ def format_input(letters: str, *lengths: float) -> mb.Layer:
     ],
 )
 def test_the_shape_of_an_observation(letters: str, lengths: tuple[float, ...], shape: tuple[int | None, ...]) -> None:
-    model = to_keras(chain(format_input(letters, *lengths), layer("relu", "ReLULayer")))
+    model = chain(format_input(letters, *lengths), layer("relu", "ReLULayer")).to_keras()
     assert model.input_shape == (None, *shape)
 
 
@@ -57,4 +56,4 @@ def test_nothing_is_normalized() -> None:
 )
 def test_formats_that_are_refused(letters: str, lengths: tuple[float, ...], reason: str) -> None:
     with pytest.raises(mb.UnsupportedLayerError, match=reason):
-        to_keras(chain(format_input(letters, *lengths), layer("relu", "ReLULayer")))
+        chain(format_input(letters, *lengths), layer("relu", "ReLULayer")).to_keras()

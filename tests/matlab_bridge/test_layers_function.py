@@ -13,7 +13,6 @@ from scipy.special import erf, expit
 
 import matlab_bridge as mb
 from matlab_bridge import UnsupportedLayerError
-from matlab_bridge.convert._build import to_keras
 from matlab_bridge.matfile import FunctionHandle
 from matlab_bridge.network import Connection, Network
 
@@ -97,7 +96,7 @@ def test_numbers_that_the_function_took_along():
     assert_close(outputs(network, data), (matrix @ data.T - column * 0.5).T)
     scaled = chain(feature_input(3), function("@(x)x.*w'+2*A(1)", w=normal(2, 1, 3), A=matrix))
     with pytest.raises(UnsupportedLayerError, match=r"it takes elements of 'A'"):
-        to_keras(scaled)
+        scaled.to_keras()
 
 
 def test_numbers_of_every_pixel():
@@ -120,10 +119,10 @@ def test_several_inputs():
     ends = tuple(Connection(name, "f", "", f"in{number}") for number, name in enumerate(names, start=1))
     data = [normal(1, 4, 3), normal(2, 4, 3)]
     for text, expected in (("@(p,q)p-2*q", data[0] - 2 * data[1]), ("@minus", data[0] - data[1])):
-        model = to_keras(Network((*inputs, function(text, 2)), ends))
+        model = Network((*inputs, function(text, 2)), ends).to_keras()
         assert_close(np.asarray(model(data)), expected)
     with pytest.raises(UnsupportedLayerError, match=r"'@\(p\)p': it has 1 parameters, and 2 inputs"):
-        to_keras(Network((*inputs, function("@(p)p", 2)), ends))
+        Network((*inputs, function("@(p)p", 2)), ends).to_keras()
 
 
 @pytest.mark.parametrize(
@@ -156,7 +155,7 @@ def test_several_inputs():
 )
 def test_what_has_no_counterpart_is_refused_with_its_text(text, reason):
     with pytest.raises(UnsupportedLayerError) as caught:
-        to_keras(chain(feature_input(3), function(text)))
+        chain(feature_input(3), function(text)).to_keras()
     assert reason in str(caught.value)
     assert repr(text) in str(caught.value)
 
@@ -199,7 +198,7 @@ def test_any_arithmetic(expression):
 )
 def test_a_model_with_a_function_loads_in_keras_alone(text, tmp_path):
     network = chain(feature_input(3), function(text, A=normal(2, 2, 3), b=[[1], [2], [0]]))
-    model, data = to_keras(network), normal(1, 4, 3)
+    model, data = network.to_keras(), normal(1, 4, 3)
     model.save(tmp_path / "net.keras")
     loaded = keras.models.load_model(tmp_path / "net.keras", custom_objects={})
     np.testing.assert_array_equal(np.asarray(loaded(data)), np.asarray(model(data)))

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from matlab_bridge import UnsupportedLayerError
 from matlab_bridge._normalization import Normalization
-from matlab_bridge.convert._build import to_keras
 from matlab_bridge.matfile import FunctionHandle, MatlabObject
 
 from .layer_tools import (
@@ -117,7 +116,7 @@ def mean_image(size):
 
 
 def test_a_mean_image_survives_saving_loading_and_cloning(tmp_path):
-    model, images = to_keras(chain(mean_image((9, 8, 3)))), normal(2, 2, 9, 8, 3)
+    model, images = chain(mean_image((9, 8, 3))).to_keras(), normal(2, 2, 9, 8, 3)
     expected = images - normal(1, 9, 8, 3)
     model.save(tmp_path / "net.keras")
     loaded = keras.models.load_model(tmp_path / "net.keras")
@@ -128,7 +127,7 @@ def test_a_mean_image_survives_saving_loading_and_cloning(tmp_path):
 
 
 def test_a_mean_image_stays_as_it_is_while_the_network_trains():
-    model, images = to_keras(chain(mean_image((4, 3, 1)))), normal(2, 2, 4, 3, 1)
+    model, images = chain(mean_image((4, 3, 1))).to_keras(), normal(2, 2, 4, 3, 1)
     assert model.trainable_variables == []
     model.trainable = True
     assert model.trainable_variables == []
@@ -137,7 +136,7 @@ def test_a_mean_image_stays_as_it_is_while_the_network_trains():
 
 
 def test_a_mean_image_is_no_text(tmp_path):
-    to_keras(chain(mean_image((64, 64, 3)))).save(tmp_path / "net.keras")
+    chain(mean_image((64, 64, 3))).to_keras().save(tmp_path / "net.keras")
     with zipfile.ZipFile(tmp_path / "net.keras") as archive:
         assert archive.getinfo("config.json").file_size < 10_000
 
@@ -145,7 +144,7 @@ def test_a_mean_image_is_no_text(tmp_path):
 def test_a_function_of_the_users_is_refused():
     network = chain(image_input((4, 4, 1), Normalization={"Type": FunctionHandle("@(x)x/255")}))
     with pytest.raises(UnsupportedLayerError, match=r"'input' .*layer 1 of 1: its Normalization is .*@\(x\)x/255"):
-        to_keras(network)
+        network.to_keras()
 
 
 @pytest.mark.parametrize(
@@ -158,7 +157,7 @@ def test_what_is_no_normalization_is_refused(stored):
     reason = r"'input' .*layer 1 of 1: its Normalization is 'custom', which is none of 'none', 'zerocenter'"
     for make in (lambda **more: image_input((4, 4, 1), **more), lambda **more: sequence_input(3, **more)):
         with pytest.raises(UnsupportedLayerError, match=reason):
-            to_keras(chain(make(Normalization=stored)))
+            chain(make(Normalization=stored)).to_keras()
 
 
 def test_a_string_names_a_normalization_as_text_does():
@@ -171,7 +170,7 @@ def test_a_string_names_a_normalization_as_text_does():
 def test_split_complex_inputs_are_refused():
     complex_ = feature_input(3, SplitComplexInputs=np.array([[True]]))
     with pytest.raises(UnsupportedLayerError, match="complex"):
-        to_keras(chain(complex_))
+        chain(complex_).to_keras()
 
 
 @given(st.sampled_from(sorted(FORMULAS)), st.booleans(), st.lists(st.integers(1, 4), min_size=2, max_size=4))
@@ -199,6 +198,6 @@ def test_images_of_three_dimensions(statistic):
 def test_statistics_that_were_never_computed_are_named():
     struct = {"Type": "zerocenter", "AverageImage": np.zeros((0, 0))}
     with pytest.warns(UserWarning, match="'input' have no values yet"):
-        model = to_keras(chain(image_input((3, 3, 1), Normalization=struct)))
+        model = chain(image_input((3, 3, 1), Normalization=struct)).to_keras()
     images = normal(1, 2, 3, 3, 1)
     assert_close(np.asarray(model(images)), images)

@@ -8,8 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matlab_bridge.convert._build import to_keras
-
 from .layer_tools import (
     assert_close,
     assert_round_trip,
@@ -91,7 +89,7 @@ def test_a_saved_model_loads_in_keras_alone(tmp_path):
         image_input((4, 4, 6)),
         layer("lrn", "CrossChannelNormalizationLayer", {"WindowChannelSize": row(5)}),
     )
-    model, images = to_keras(network), normal(1, 2, 4, 4, 6)
+    model, images = network.to_keras(), normal(1, 2, 4, 4, 6)
     model.save(tmp_path / "net.keras")
     loaded = keras.models.load_model(tmp_path / "net.keras", custom_objects={})
     assert {type(each).__module__.partition(".")[0] for each in loaded.layers} == {"keras"}

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matlab_bridge import UnsupportedLayerError
-from matlab_bridge.convert._build import to_keras
 
 from .layer_tools import (
     assert_round_trip,
@@ -103,4 +102,4 @@ def test_all_channels_together_and_each_by_itself(what, kind, more, per_channel)
 def test_a_dimension_of_a_later_release_is_refused():
     network = chain(feature_input(3), normalized("LayerNormalizationLayer", 3, OperationDimension="temporal"))
     with pytest.raises(UnsupportedLayerError, match=r"OperationDimension is 'temporal'"):
-        to_keras(network)
+        network.to_keras()

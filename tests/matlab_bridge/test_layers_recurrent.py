@@ -10,9 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matlab_bridge import Connection, InvalidNetworkError, Network, NetworkMismatchError, UnsupportedLayerError
-from matlab_bridge.convert._build import model_values, to_keras, to_matlab, variable_paths
-from matlab_bridge.convert._from_keras import from_keras
+from matlab_bridge import (
+    Connection,
+    InvalidNetworkError,
+    Network,
+    NetworkMismatchError,
+    UnsupportedLayerError,
+    from_keras,
+)
+from matlab_bridge.convert._build import model_values, to_matlab, variable_paths
 
 from .layer_tools import assert_close, chain, feature_input, image_input, layer, normal, outputs, sequence_input
 from .networks_by_hand import row
@@ -28,7 +34,7 @@ def all_sequences(of, sequences):
 
 def assert_learnables_come_back(network):
     """Weights, and masks over them, element for element; the states of a layer are no variables."""
-    values = model_values(to_keras(network))
+    values = model_values(network.to_keras())
     masks = {path: np.arange(value.size).reshape(value.shape) % 3 == 0 for path, value in values.items()}
     back, back_masks = to_matlab(network, values), to_matlab(network, masks)
     learnables = {(each.name, name): array for each in network.layers for name, array in each.learnables.items()}
@@ -103,7 +109,7 @@ def test_the_state_of_a_batch_is_no_start(kind):
     network = chain(sequence_input(2), replace(memory, state=dict(memory.state) | {"HiddenState": normal(1, size, 4)}))
     reason = rf"HiddenState has {4 * size} numbers, and the {size} of one .* after net = resetState\(net\)"
     with pytest.raises(UnsupportedLayerError, match=reason):
-        to_keras(network)
+        network.to_keras()
     # Zeros are the same for every sequence.
     zeros = {name: np.zeros((size, 4)) for name in memory.state}
     sequences = normal(9, 2, 4, 2)
@@ -127,7 +133,7 @@ def test_states_come_in_and_go_out_at_ports(kind):
         output_names=("memory/out", *(f"memory/{port}" for port in reversed(ports))),
     )
     sequences, given_ = normal(1, 2, 5, 3), [normal(2 + n, 2, size) for n in range(len(ports))]
-    out, *after = (np.asarray(each) for each in to_keras(network)([sequences, *given_]))
+    out, *after = (np.asarray(each) for each in network.to_keras()([sequences, *given_]))
     names = {"hidden": "HiddenState", "cell": "CellState"}
     for n, sequence in enumerate(sequences):
         state = {names[port]: value[n] for port, value in zip(ports, given_, strict=True)}
@@ -146,7 +152,7 @@ def test_states_come_in_and_go_out_at_ports(kind):
 def test_states_that_nothing_feeds():
     memory = recurrent("LSTM", 3, 4, HasStateInputs=np.array([[True]]))
     with pytest.raises(InvalidNetworkError, match=r"'memory' takes its states .* ports hidden, cell"):
-        to_keras(chain(sequence_input(3), memory))
+        chain(sequence_input(3), memory).to_keras()
 
 
 def test_which_variable_is_which_parameter():
@@ -154,7 +160,7 @@ def test_which_variable_is_which_parameter():
     paths = variable_paths(network)
     assert paths["memory/backward_memory/lstm_cell/recurrent_kernel"] == ("memory", "RecurrentWeights")
     assert len(paths) == 6
-    trainable = {variable.path for variable in to_keras(network).trainable_variables}
+    trainable = {variable.path for variable in network.to_keras().trainable_variables}
     assert paths.keys() == trainable
 
 
@@ -173,13 +179,13 @@ def test_which_variable_is_which_parameter():
 )
 def test_what_is_refused(first, memory, reason):
     with pytest.raises(UnsupportedLayerError, match=reason):
-        to_keras(chain(first, memory))
+        chain(first, memory).to_keras()
 
 
 def test_weights_of_another_size():
     memory = replace(recurrent("LSTM", 3, 2), settings={"NumHiddenUnits": row(5)})
     with pytest.raises(InvalidNetworkError, match=r"InputWeights of the layer 'memory' .* shape \(8, 3\)"):
-        to_keras(chain(sequence_input(3), memory))
+        chain(sequence_input(3), memory).to_keras()
 
 
 @pytest.mark.parametrize("kind", ["GRU", "BiLSTM", "LSTMProjected", "GRUProjected"])
@@ -188,7 +194,7 @@ def test_saved_cloned_and_trained(kind, tmp_path):
     width = 6 if kind == "BiLSTM" else 3
     second = replace(recurrent(kind, width, 3, seed=7), name="second")
     network = chain(sequence_input(2), first, second)
-    model, sequences = to_keras(network), normal(9, 4, 5, 2)
+    model, sequences = network.to_keras(), normal(9, 4, 5, 2)
     expected = np.asarray(model(sequences))
     model.save(tmp_path / "net.keras")
     clone = keras.models.clone_model(model)
@@ -205,7 +211,7 @@ def test_saved_cloned_and_trained(kind, tmp_path):
 
 def test_a_recurrent_bias_that_matlab_has_not():
     network = chain(sequence_input(2), recurrent("GRU", 2, 3))
-    model = to_keras(network)
+    model = network.to_keras()
     bias = model.get_layer("memory").cell.bias
     bias.assign(bias + 1)
     with pytest.raises(NetworkMismatchError, match=r"Bias of the layer 'memory': .*no recurrent bias"):

@@ -9,7 +9,6 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from matlab_bridge import UnsupportedLayerError
-from matlab_bridge.convert._build import to_keras
 from matlab_bridge.network import Connection, Network
 
 from .layer_tools import assert_close, chain, image_input, layer, normal, outputs
@@ -66,9 +65,9 @@ def test_a_scale_and_a_size_that_keeps_the_proportions():
         expected = np.stack([looked_up(image, size, "bilinear", "half-pixel", "round") for image in images])
         assert_close(outputs(chain(image_input((4, 6, 1)), resizing(Method="bilinear", **more)), images), expected)
     network = chain(image_input((4, 6, 1)), resizing(Method="nearest", OutputSize=row(np.nan, 3)))
-    assert to_keras(network).output_shape == (None, 2, 3, 1)
+    assert network.to_keras().output_shape == (None, 2, 3, 1)
     with pytest.raises(UnsupportedLayerError, match=r"makes 4\.4 x 6\.6 pixels of \(4, 6\)"):
-        to_keras(chain(image_input((4, 6, 1)), resizing(Scale=row(1.1))))
+        chain(image_input((4, 6, 1)), resizing(Scale=row(1.1))).to_keras()
 
 
 def test_a_size_given_by_another_image():
@@ -80,7 +79,7 @@ def test_a_size_given_by_another_image():
     connections = (Connection("input", "resize", "", "in"), Connection("other", "resize", "", "ref"))
     images = normal(1, 2, 3, 4, 2)
     expected = np.stack([looked_up(image, (5, 2), "nearest", "half-pixel", "round") for image in images])
-    model = to_keras(Network(layers, connections))
+    model = Network(layers, connections).to_keras()
     assert_close(np.asarray(model([images, normal(2, 2, 5, 2, 1)])), expected)
 
 
@@ -94,11 +93,11 @@ def test_a_size_given_by_another_image():
 )
 def test_what_is_not_documented_is_refused(more, reason):
     with pytest.raises(UnsupportedLayerError, match=reason):
-        to_keras(chain(image_input((4, 6, 1)), resizing(OutputSize=row(2, 2), **more)))
+        chain(image_input((4, 6, 1)), resizing(OutputSize=row(2, 2), **more)).to_keras()
 
 
 def test_a_resizing_model_loads_in_keras_alone(tmp_path):
-    model = to_keras(chain(image_input((4, 6, 1)), resizing(OutputSize=row(7, 5), Method="bilinear")))
+    model = chain(image_input((4, 6, 1)), resizing(OutputSize=row(7, 5), Method="bilinear")).to_keras()
     model.save(tmp_path / "net.keras")
     images = normal(1, 2, 4, 6, 1)
     loaded = keras.models.load_model(tmp_path / "net.keras", custom_objects={})
@@ -147,9 +146,9 @@ def cropping(before, reference, **more):
 
 def test_crops_from_the_middle_and_from_a_pixel_on():
     images, reference = normal(1, 2, 6, 7, 2), normal(2, 2, 4, 3, 1)
-    middle = to_keras(cropping((6, 7), (4, 3), Mode="centercrop"))
+    middle = cropping((6, 7), (4, 3), Mode="centercrop").to_keras()
     np.testing.assert_array_equal(np.asarray(middle([images, reference])), images[:, 1:5, 2:5])
-    custom = to_keras(cropping((6, 7), (4, 3), Mode="custom", Location=row(4, 2)))  # X is the column
+    custom = cropping((6, 7), (4, 3), Mode="custom", Location=row(4, 2)).to_keras()  # X is the column
     np.testing.assert_array_equal(np.asarray(custom([images, reference])), images[:, 1:5, 3:6])
 
 
@@ -162,4 +161,4 @@ def test_crops_from_the_middle_and_from_a_pixel_on():
 )
 def test_crops_that_are_refused(reference, more, reason):
     with pytest.raises(UnsupportedLayerError, match=reason):
-        to_keras(cropping((6, 7), reference, **more))
+        cropping((6, 7), reference, **more).to_keras()

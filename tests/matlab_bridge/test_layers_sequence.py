@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matlab_bridge import Connection, InvalidNetworkError, Layer, Network, UnsupportedLayerError
-from matlab_bridge.convert._build import to_keras
 
 from .layer_tools import assert_close, assert_round_trip, chain, layer, normal, outputs, sequence_input
 from .networks_by_hand import row
@@ -82,7 +81,7 @@ def test_images_of_a_sequence_are_treated_one_by_one(folds, ends, tmp_path):
     expected = vectors
     if ends != "flatten":
         expected = vectors @ normal(3, 4, 18).T + normal(4, 4, 1).ravel()
-    model = to_keras(network)
+    model = network.to_keras()
     assert_close(np.asarray(model(sequences)), expected)
     assert_round_trip(network)
     model.save(tmp_path / "net.keras")
@@ -118,14 +117,14 @@ def test_folded_images_are_normalized_one_by_one_and_others_over_time(kind, more
     if not folds:
         if operation == "spatial-channel":
             with pytest.raises(UnsupportedLayerError, match="not the time"):
-                to_keras(network)
+                network.to_keras()
             return
         axes = (4, 5) if operation in ("auto", "channel-only") else (1, *axes)
     split = sequences.reshape(2, 5, 3, 2, groups, 4 // groups)
     mean, variance = split.mean(axes, keepdims=True), split.var(axes, keepdims=True)
     standardized = ((split - mean) / np.sqrt(variance + 1e-3)).reshape(sequences.shape)
     expected = standardized * normal(2, 4) + normal(1, 4)
-    model = to_keras(network)
+    model = network.to_keras()
     np.testing.assert_allclose(np.asarray(model(sequences)), expected, atol=1e-5)
     assert_round_trip(network)
     model.save(tmp_path / "net.keras")
@@ -145,7 +144,7 @@ def test_folded_one_dimensional_images_and_vectors():
 
 def test_a_folded_network_trains():
     network = between_folding_and_unfolding(frames_of(3, 2, 4), observation_norm("InstanceNormalizationLayer", 4))
-    model, sequences = to_keras(network), normal(3, 6, 5, 3, 2, 4)
+    model, sequences = network.to_keras(), normal(3, 6, 5, 3, 2, 4)
     model.compile("sgd", "mse")
     history = model.fit(sequences, np.zeros_like(sequences), epochs=3, batch_size=4, verbose=0)
     assert history.history["loss"][-1] < history.history["loss"][0]
@@ -154,9 +153,9 @@ def test_a_folded_network_trains():
 def test_folding_needs_a_time_and_unfolding_its_folding():
     fold, unfold = layer("fold", "SequenceFoldingLayer"), layer("unfold", "SequenceUnfoldingLayer")
     with pytest.raises(UnsupportedLayerError, match=r"'fold' .*it takes sequences, but \(None, 4, 3, 2\)"):
-        to_keras(chain(layer("input", "ImageInputLayer", {"InputSize": row(4, 3, 2)}), fold))
+        chain(layer("input", "ImageInputLayer", {"InputSize": row(4, 3, 2)}), fold).to_keras()
     with pytest.raises(InvalidNetworkError, match=r"port miniBatchSize of the layer 'unfold'"):
-        to_keras(chain(frames_of(4, 3, 2), fold, unfold))
+        chain(frames_of(4, 3, 2), fold, unfold).to_keras()
 
 
 def test_a_video_classifier():
@@ -221,7 +220,7 @@ def test_what_is_no_word_has_the_last_vector(mode, dimension, tmp_path):
     expected = weights.T[np.where(IS_WORD, np.nan_to_num(INDICES), 8).astype(int) - 1]
     assert_close(outputs(network, INDICES[..., None]), expected)
     assert_round_trip(network)
-    model = to_keras(network)
+    model = network.to_keras()
     model.save(tmp_path / "net.keras")
     assert_close(np.asarray(keras.models.load_model(tmp_path / "net.keras")(INDICES[..., None])), expected)
     assert_close(np.asarray(model.predict(INDICES[..., None], verbose=0)), expected)
@@ -239,17 +238,17 @@ def test_what_is_no_word_is_nothing_in_a_table_of_words_alone(mode):
 @pytest.mark.parametrize(("mode", "rows"), [({}, 8), ({"OOVMode": "error"}, 7)], ids=str)
 def test_a_table_that_training_is_to_fill(mode, rows):
     with pytest.warns(UserWarning, match="'words' have no values yet"):
-        model = to_keras(chain(sequence_input(1), word_embedding(7, **mode)))
+        model = chain(sequence_input(1), word_embedding(7, **mode)).to_keras()
     assert model.get_layer("words").embeddings.shape == (rows, 4)
 
 
 def test_tables_and_inputs_that_do_not_fit():
     with pytest.raises(UnsupportedLayerError, match=r"'words' .*\(N, T, 1\) of indices of words"):
-        to_keras(chain(sequence_input(2), word_embedding(7, normal(1, 4, 7))))
+        chain(sequence_input(2), word_embedding(7, normal(1, 4, 7))).to_keras()
     with pytest.raises(UnsupportedLayerError, match=r"OOVMode is 'skip', neither 'map-to-last' nor 'error'"):
-        to_keras(chain(sequence_input(1), word_embedding(7, OOVMode="skip")))
+        chain(sequence_input(1), word_embedding(7, OOVMode="skip")).to_keras()
     with pytest.raises(InvalidNetworkError, match=r"Weights of the layer 'words' .* shape \(4, 9\)"):
-        to_keras(chain(sequence_input(1), word_embedding(7, normal(1, 4, 9))))
+        chain(sequence_input(1), word_embedding(7, normal(1, 4, 9))).to_keras()
 
 
 @given(st.sampled_from(["AdditionLayer", "DepthConcatenationLayer", 1, 3]), st.integers(1, 4), st.integers(1, 5))
@@ -262,7 +261,7 @@ def test_sequences_are_joined(what, channels, steps):
     network = Network((*firsts, both), tuple(Connection(f"input{n}", "both", "", f"in{n}") for n in (1, 2)))
     given_ = [normal(n, 2, steps, channels) for n in (1, 2)]
     expected = sum(given_) if axis is None else np.concatenate(given_, axis=axis)
-    assert_close(np.asarray(to_keras(network)(given_)), expected)
+    assert_close(np.asarray(network.to_keras()(given_)), expected)
 
 
 def test_images_over_time_are_concatenated_along_their_dimensions():
@@ -270,7 +269,7 @@ def test_images_over_time_are_concatenated_along_their_dimensions():
     firsts = [Layer(f"input{n}", sequence_input(1).class_name, {"InputSize": row(4, 3, 2)}) for n in (1, 2)]
     network = Network((*firsts, both), tuple(Connection(f"input{n}", "both", "", f"in{n}") for n in (1, 2)))
     given_ = [normal(n, 2, 5, 4, 3, 2) for n in (1, 2)]
-    assert_close(np.asarray(to_keras(network)(given_)), np.concatenate(given_, axis=3))
+    assert_close(np.asarray(network.to_keras()(given_)), np.concatenate(given_, axis=3))
 
 
 def test_a_flatten_of_networks_from_keras_keeps_their_order():
@@ -283,7 +282,7 @@ def test_a_flatten_of_networks_from_keras_keeps_their_order():
 def test_a_sequence_that_is_too_short_is_an_error():
     conv = layer("conv", "Convolution1DLayer", {"FilterSize": row(4), "NumFilters": row(2)})
     with pytest.warns(UserWarning, match="before it was trained"):
-        model = to_keras(chain(sequence_input(3, MinLength=row(4)), conv))
+        model = chain(sequence_input(3, MinLength=row(4)), conv).to_keras()
     assert model.input_shape == (None, None, 3)
     assert np.asarray(model(normal(1, 2, 4, 3))).shape == (2, 1, 2)
     # With oneDNN, which not every processor has, TensorFlow gives an empty convolution the shape of its input, and only
@@ -299,4 +298,4 @@ def test_a_sequence_that_is_too_short_is_an_error():
 )
 def test_an_index_that_is_refused(given_, reason):
     with pytest.raises(UnsupportedLayerError, match=reason):
-        to_keras(chain(sequence_input(3), layer("pick", "Indexing1DLayer", given_)))
+        chain(sequence_input(3), layer("pick", "Indexing1DLayer", given_)).to_keras()

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matlab_bridge import InvalidNetworkError, UnsupportedLayerError
-from matlab_bridge.convert._build import to_keras
 from matlab_bridge.network import Connection, Network
 
 from .layer_tools import chain, image_input, layer, normal
@@ -70,7 +69,7 @@ def test_values_return_to_where_the_maxima_were(size, window, with_ties):
     images = normal(1, 3, *size, 2)
     if with_ties:
         images = np.sign(images)
-    model = to_keras(there_and_back((*size, 2), *window))
+    model = there_and_back((*size, 2), *window).to_keras()
     expected = unpooled(images, *window)
     actual = np.asarray(model(images.astype(np.float32)))
     np.testing.assert_allclose(actual.reshape(expected.shape), expected, rtol=0, atol=1e-6)
@@ -79,13 +78,13 @@ def test_values_return_to_where_the_maxima_were(size, window, with_ties):
 
 def test_one_row_of_windows_as_wide_as_there_are_channels():
     images = normal(1, 1, 2, 6, 3)
-    model = to_keras(there_and_back((2, 6, 3), (2, 2), (2, 2), (0, 0, 0, 0)))
+    model = there_and_back((2, 6, 3), (2, 2), (2, 2), (0, 0, 0, 0)).to_keras()
     expected = unpooled(images, (2, 2), (2, 2), (0, 0, 0, 0))
     np.testing.assert_allclose(np.asarray(model(images)), expected, rtol=0, atol=1e-6)
 
 
 def test_a_saved_model_loads_in_keras_alone(tmp_path):
-    model, images = to_keras(there_and_back((5, 6, 2), (2, 2), (2, 2), (0, 0, 0, 0))), normal(1, 2, 5, 6, 2)
+    model, images = there_and_back((5, 6, 2), (2, 2), (2, 2), (0, 0, 0, 0)).to_keras(), normal(1, 2, 5, 6, 2)
     model.save(tmp_path / "net.keras")
     loaded = keras.models.load_model(tmp_path / "net.keras", custom_objects={})
     np.testing.assert_array_equal(np.asarray(loaded(images)), np.asarray(model(images)))
@@ -94,10 +93,10 @@ def test_a_saved_model_loads_in_keras_alone(tmp_path):
 def test_windows_that_overlap_are_refused():
     network = chain(image_input((6, 6, 1)), pooling((3, 3), (2, 2), (0, 0, 0, 0)))
     with pytest.raises(UnsupportedLayerError, match=r"'pool' .*HasUnpoolingOutputs.* overlap at stride \(2, 2\)"):
-        to_keras(network)
+        network.to_keras()
 
 
 def test_an_unpooling_without_its_pooling():
     network = chain(image_input((6, 6, 1)), layer("unpool", "MaxUnpooling2DLayer"))
     with pytest.raises(InvalidNetworkError, match=r"'unpool' .* needs the indices and the size"):
-        to_keras(network)
+        network.to_keras()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from matlab_bridge._layer import Layer
+from matlab_bridge import Layer
 from matlab_bridge._normalization import Normalization
 
 from .objects_by_hand import EMPTY, row

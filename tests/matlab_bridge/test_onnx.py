@@ -23,7 +23,6 @@ from matlab_bridge import (
     export_matlab_code,
     export_onnx,
 )
-from matlab_bridge.convert._build import to_keras
 
 from . import numpy_layers
 from .layer_tools import assert_close, chain, feature_input, image_input, layer, outputs, sequence_input
@@ -334,7 +333,7 @@ def test_a_model_of_a_file_with_a_flatten(tmp_path: Path) -> None:
     weights = {"Weights": single(1, 3, 24), "Bias": single(2, 3, 1)}
     dense = layer("fc", "FullyConnectedLayer", {"OutputSize": row(3)}, weights)
     network = chain(image_input((4, 3, 2)), layer("flat", "FlattenLayer"), dense)
-    to_keras(network).save(tmp_path / "net.keras")
+    network.to_keras().save(tmp_path / "net.keras")
     model, images = keras.saving.load_model(tmp_path / "net.keras"), single(3, 2, 4, 3, 2)
     (actual,) = run(exported(model, tmp_path), images)
     assert_close(actual, outputs(network, images))

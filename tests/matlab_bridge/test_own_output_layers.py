@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import matlab_bridge as mb
-from matlab_bridge.matfile._values import MatlabObject
+from matlab_bridge.matfile import MatlabObject
 from matlab_bridge.read._objects import read_network_object
 
 from .objects_by_hand import EMPTY, SOURCE, cell, fully_connected, layer, row, series_network

@@ -11,8 +11,7 @@ import pandas as pd
 import pytest
 
 import matlab_bridge as mb
-from matlab_bridge.matfile import FileInfo, VariableInfo
-from matlab_bridge.matfile._values import MatlabObject, StructArray
+from matlab_bridge.matfile import FileInfo, MatlabObject, StructArray, VariableInfo
 from matlab_bridge.read import Reader, _find
 
 from .objects_by_hand import (

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from matlab_bridge import InvalidNetworkError
-from matlab_bridge._layer import Layer
-from matlab_bridge.matfile._values import MatlabObject
+from matlab_bridge import InvalidNetworkError, Layer
+from matlab_bridge.matfile import MatlabObject
 from matlab_bridge.network import Connection, Network
 from matlab_bridge.read._layers import read_layer
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import matlab_bridge as mb
-from matlab_bridge.matfile._values import StructArray
+from matlab_bridge.matfile import StructArray
 from matlab_bridge.read._matconvnet import is_dagnn, is_simplenn, read_dagnn, read_simplenn
 
 from . import matconvnet_by_hand as reference

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from matlab_bridge import UnsupportedLayerError
-from matlab_bridge.convert._build import to_keras
 from matlab_bridge.read._objects import read_network_object
 
 from .layer_tools import assert_close, normal, outputs
@@ -48,4 +47,4 @@ def test_a_network_with_an_input_of_its_own_stays_inside():
     network = read_network_object(compressed(inner, dense("out", 3, 3, 4), table=connections(("inner", "out"))), SOURCE)
     assert [each.name for each in network.layers] == ["input", "fc", "relu"]
     with pytest.raises(UnsupportedLayerError, match=r"'fc' \(nnet.cnn.layer.ProjectedLayer\)"):
-        to_keras(network)
+        network.to_keras()

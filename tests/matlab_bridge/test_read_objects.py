@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from matlab_bridge import InvalidNetworkError
-from matlab_bridge.matfile._values import CategoricalArray, MatlabObject, StructArray
+from matlab_bridge.matfile import CategoricalArray, MatlabObject, StructArray
 from matlab_bridge.network import Connection
 from matlab_bridge.read._objects import is_layer_array, is_network_object, read_layer_array, read_network_object
 

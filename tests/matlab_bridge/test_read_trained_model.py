@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import matlab_bridge as mb
-from matlab_bridge.matfile._values import FunctionHandle, MatlabObject
+from matlab_bridge.matfile import FunctionHandle, MatlabObject
 from matlab_bridge.read._registry import reader_of
 from matlab_bridge.read._walk import walk
 

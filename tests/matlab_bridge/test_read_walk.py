@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matlab_bridge.matfile._values import MatlabObject, ObjectArray, StructArray
+from matlab_bridge.matfile import MatlabObject, ObjectArray, StructArray
 from matlab_bridge.read._walk import walk
 
 from .objects_by_hand import cell, row

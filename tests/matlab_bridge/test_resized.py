@@ -21,14 +21,13 @@ from matlab_bridge import (
     UnsupportedLayerError,
     export_matlab_code,
     export_onnx,
+    from_keras,
     load_network,
     register_layer,
     save_network,
     save_portable,
 )
 from matlab_bridge.convert import _rules
-from matlab_bridge.convert._build import to_keras
-from matlab_bridge.convert._from_keras import from_keras
 from matlab_bridge.convert._sidecar import Sidecar, attach
 
 from .layer_tools import assert_close, chain, dropped, feature_input, image_input, layer, normal, sequence_input
@@ -73,7 +72,7 @@ def in_sequence(middle: Layer, kept: int = 4) -> Network:
 
 def cut_down(whole: Network, small: Network) -> keras.Model:
     """The small network's model, as a copy of the whole one's that lost channels."""
-    model, whole = to_keras(small), replace(whole, class_name="SeriesNetwork")
+    model, whole = small.to_keras(), replace(whole, class_name="SeriesNetwork")
     attach(model, Sidecar.of(whole), whole)
     return model
 
@@ -105,7 +104,7 @@ def assert_becomes(model: keras.Model, small: Network) -> None:
         for name, array in expected.parameters.items():
             np.testing.assert_array_equal(np.squeeze(actual.parameters[name]), np.squeeze(array))
     x = normal(9, 2, *(size or 7 for size in model.inputs[0].shape[1:]))
-    np.testing.assert_array_equal(np.asarray(to_keras(found)(x)), np.asarray(model(x)))
+    np.testing.assert_array_equal(np.asarray(found.to_keras()(x)), np.asarray(model(x)))
 
 
 def per_channel(names: str, kept: int, *shape: int) -> dict[str, np.ndarray]:
@@ -347,7 +346,7 @@ def test_an_input_without_statistics_does_not_normalize(tmp_path: Path) -> None:
     inputs = image_input((5, 6, 2), Normalization={"Type": "zerocenter", "AverageImage": np.empty((0, 0))})
     network = untrained(replace(network, layers=(inputs, *network.layers[1:])))
     with pytest.warns(UserWarning, match="before it was trained"):
-        model = to_keras(network)
+        model = network.to_keras()
     assert from_keras(model)["input"].settings["Normalization"] == "none"
     export_matlab_code(tmp_path / "net.m", model)
     with pytest.raises(UnsupportedLayerError, match="no statistics yet"):
@@ -357,7 +356,7 @@ def test_an_input_without_statistics_does_not_normalize(tmp_path: Path) -> None:
 def test_a_layer_by_hand_without_arrays_gets_them() -> None:
     fc = layer("fc", "FullyConnectedLayer", {"OutputSize": row(2)})
     with pytest.warns(UserWarning, match="before it was trained"):
-        model = to_keras(chain(feature_input(3), fc))
+        model = chain(feature_input(3), fc).to_keras()
     learnables = from_keras(model)["fc"].learnables
     np.testing.assert_array_equal(learnables["Weights"], np.asarray(model.get_layer("fc").kernel).T)
 

@@ -14,7 +14,7 @@ import pytest
 import scipy.io
 
 import matlab_bridge as mb
-from matlab_bridge.matfile._values import MatlabObject
+from matlab_bridge.matfile import MatlabObject
 from matlab_bridge.write import _network as writing
 from matlab_bridge.write import portable_struct
 

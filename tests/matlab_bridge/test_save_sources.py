@@ -12,7 +12,7 @@ import pytest
 import scipy.io
 
 import matlab_bridge as mb
-from matlab_bridge.matfile._values import MatlabObject
+from matlab_bridge.matfile import MatlabObject
 
 from .layer_tools import normal
 from .mat5_by_hand import Mat5

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import matlab_bridge as mb
-from matlab_bridge.matfile._values import MatlabObject
+from matlab_bridge.matfile import MatlabObject
 from matlab_bridge.read._walk import follow
 
 from . import matconvnet_by_hand, shallow_by_hand

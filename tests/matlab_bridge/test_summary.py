@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from matlab_bridge._layer import Layer
+from matlab_bridge import Layer
 from matlab_bridge._summary import _TYPES, description, layer_type
 from matlab_bridge.network import Network, series
 from matlab_bridge.read._objects import read_network_object

@@ -16,7 +16,7 @@ from . import (  # noqa: F401 # each registers its rules
     _shape,
     _wrappers,
 )
-from ._base import Rule
+from ._base import ChannelRule
 from ._registry import register_rule, rule_of
 
-__all__ = ["Rule", "register_rule", "rule_of"]
+__all__ = ["ChannelRule", "register_rule", "rule_of"]

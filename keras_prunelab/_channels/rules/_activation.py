@@ -14,7 +14,7 @@ from keras_prunelab._channels._channels import BarrierError, Flags, Flow, Ids, L
 from keras_prunelab._channels._elementwise import apply, is_elementwise
 from keras_prunelab._channels._graph import Call
 
-from ._base import Rule
+from ._base import ChannelRule
 from ._per_channel import PerChannelRule
 from ._registry import register_rule
 
@@ -39,11 +39,11 @@ class ActivationRule(PerChannelRule):
         """Each channel by itself, or all of them."""
         if is_elementwise(_function(site.layer)):
             return super().needs(site, values, live)
-        return Rule.needs(self, site, values, live)
+        return ChannelRule.needs(self, site, values, live)
 
 
 @register_rule(L.Softmax, L.UnitNormalization)
-class MixingRule(Rule):
+class MixingRule(ChannelRule):
     """What divides each channel by all of them: over the channel axis they have to stay."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:

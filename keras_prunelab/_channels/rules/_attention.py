@@ -14,14 +14,14 @@ from keras_prunelab._backend import attends_in_one_width
 from keras_prunelab._channels._channels import BarrierError, Flags, Flow, Ids, Layout, Site, Trace, Values
 from keras_prunelab._channels._graph import Call
 
-from ._base import Count, Rule, balance
+from ._base import ChannelRule, Count, balance
 from ._registry import register_rule
 
 _ARGUMENTS = ("query", "value", "key")
 
 
 @register_rule(keras.layers.MultiHeadAttention)
-class MultiHeadAttentionRule(Rule):
+class MultiHeadAttentionRule(ChannelRule):
     """A head goes when nothing of it is read, or its values are zero.
 
     An index of keys or values goes when that is so in every head, because all heads are of one size. Values that are

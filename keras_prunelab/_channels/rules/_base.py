@@ -15,7 +15,7 @@ from keras_prunelab._channels._graph import Call
 Count = Callable[[Ids], int]
 
 
-class Rule(ABC):
+class ChannelRule(ABC):
     """What one type of layer does to channels: `flow` is the one method that every rule writes.
 
     The other methods speak of exactness: which channels are always the same number, which are read, and what a layer
@@ -184,14 +184,14 @@ class Rule(ABC):
         return weights
 
 
-class CarryingRule(Rule):
+class CarryingRule(ChannelRule):
     """A layer that hands on the channels that it is given: a channel goes with what is made of it.
 
     Nothing has to stay for the layer's own sake; whoever reads its outputs decides.
     """
 
     def held(self, site: Site, values: Sequence[Values], needed: Sequence[Flags]) -> Sequence[Flags]:
-        """Nothing; see `Rule.held`."""
+        """Nothing; see `ChannelRule.held`."""
         del site, values
         return [np.zeros(flags.size, np.bool_) for flags in needed]
 

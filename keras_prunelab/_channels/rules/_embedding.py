@@ -13,12 +13,12 @@ import numpy as np
 from keras_prunelab._channels._channels import Flow, Ids, Layout, Site, Trace, Values
 from keras_prunelab._channels._graph import Call
 
-from ._base import Count, Rule
+from ._base import ChannelRule, Count
 from ._registry import register_rule
 
 
 @register_rule(keras.layers.Embedding)
-class EmbeddingRule(Rule):
+class EmbeddingRule(ChannelRule):
     """A table of vectors, whose width can shrink."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:

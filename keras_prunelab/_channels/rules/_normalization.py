@@ -13,7 +13,7 @@ import numpy as np
 from keras_prunelab._channels._channels import BarrierError, Flags, Flow, Ids, Layout, Site, Trace, Values
 from keras_prunelab._channels._graph import Call
 
-from ._base import Count, Rule, balance
+from ._base import ChannelRule, Count, balance
 from ._per_channel import PerChannelRule
 from ._registry import register_rule
 
@@ -44,7 +44,7 @@ class BatchNormalizationRule(PerChannelRule):
         return [(ports["channels"],)] * len(layer.weights)
 
 
-class ChannelMixingRule(Rule):
+class ChannelMixingRule(ChannelRule):
     """A normalization over the channels: what it makes of one depends on all of them, and on how many they are."""
 
     def axes(self, layer: Any, rank: int) -> tuple[int, ...]:

@@ -13,13 +13,13 @@ from keras_prunelab._channels._channels import BarrierError, Flags, Flow, Ids, L
 from keras_prunelab._channels._elementwise import apply, is_elementwise
 from keras_prunelab._channels._graph import Call
 
-from ._base import Count, Rule
+from ._base import ChannelRule, Count
 from ._registry import register_rule
 
 L = keras.layers
 
 
-class RecurrentRule(Rule):
+class RecurrentRule(ChannelRule):
     """A layer with one or several gates a unit. A unit whose candidate is always zero stays zero from the start.
 
     Other constants are none here: the state begins at zero, or as another layer says, such as the encoder of a

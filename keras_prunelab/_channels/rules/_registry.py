@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from ._base import Rule
+from ._base import ChannelRule
 
-R = TypeVar("R", bound=type[Rule])
+R = TypeVar("R", bound=type[ChannelRule])
 
-_RULES: dict[type, Rule] = {}
+_RULES: dict[type, ChannelRule] = {}
 
 
 def register_rule(*classes: type) -> Callable[[R], R]:
-    """Tell `compact` and `remove_filters` what layers of some classes do to channels; a decorator of a `Rule`.
+    """Tell `compact` and `remove_filters` what layers of some classes do to channels; a decorator of a `ChannelRule`.
 
     Subclasses are not covered: they may compute something else.
 
@@ -43,7 +43,7 @@ def register_rule(*classes: type) -> Callable[[R], R]:
     return decorate
 
 
-def rule_of(layer: Any) -> Rule | None:
+def rule_of(layer: Any) -> ChannelRule | None:
     """The rule for a layer; None where it has none."""
     return _RULES.get(type(layer))
 

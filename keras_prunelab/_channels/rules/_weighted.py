@@ -15,10 +15,10 @@ from keras_prunelab._channels._channels import Flags, Flow, Ids, Layout, Site, T
 from keras_prunelab._channels._elementwise import apply, is_elementwise
 from keras_prunelab._channels._graph import Call
 
-from ._base import Count, Rule
+from ._base import ChannelRule, Count
 
 
-class Weighted(Rule):
+class Weighted(ChannelRule):
     """A layer with a kernel that sums over input channels, a bias and an activation.
 
     Subclasses say what the kernel sums, and how it is laid out.

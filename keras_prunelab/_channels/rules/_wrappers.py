@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from keras_prunelab._channels._channels import BarrierError, Flags, Flow, Ids, Layout, Site, Trace, Values
 from keras_prunelab._channels._graph import Call, IntoSteps, OutOfSteps, step_of
 
-from ._base import Count, Rule, balance, ids_of
+from ._base import ChannelRule, Count, balance, ids_of
 from ._merge import product
 from ._recurrent import RecurrentRule
 from ._registry import register_rule, rule_of
@@ -24,7 +24,7 @@ L = keras.layers
 
 
 @register_rule(L.TimeDistributed)
-class TimeDistributedRule(Rule):
+class TimeDistributedRule(ChannelRule):
     """The rule of the layer inside, whose axes are one further to the front."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
@@ -104,7 +104,7 @@ class OutOfStepsRule(AxesRule):
         return axis + 1
 
 
-def _inside(site: Site) -> tuple[Rule, Site]:
+def _inside(site: Site) -> tuple[ChannelRule, Site]:
     rule = rule_of(site.layer.layer)
     assert rule is not None, "flow has found it"  # noqa: S101 # for the type checker
     inputs, outputs = (tuple(map(_earlier, flows)) for flows in (site.inputs, site.outputs))
@@ -118,7 +118,7 @@ def _earlier(flow: Flow) -> Flow:
 
 
 @register_rule(L.Bidirectional)
-class BidirectionalRule(Rule):
+class BidirectionalRule(ChannelRule):
     """Two recurrent layers over the same sequence; both keep as many units."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 import keras
 import numpy as np
@@ -13,11 +13,13 @@ from matlab_bridge._layer import Array, Layer
 from matlab_bridge.convert._rules import (
     LayerRule,
     Parameter,
+    RankedRule,
     Shapes,
     Site,
     Tensor,
     column_major_reshape,
     register_layer,
+    register_ranks,
 )
 
 from ._settings import integer, number, numbers, sizes, text
@@ -97,11 +99,13 @@ def _window_settings(layer: keras.layers.Layer, rank: int) -> dict[str, Any]:
     return {**shared_settings(rank, window, layer.padding), "PaddingValue": np.zeros((1, 1))}
 
 
-class _Convolution(LayerRule):
+@register_ranks("nnet.cnn.layer.Convolution{rank}DLayer", 1, 2, 3)
+@final
+class Convolution(RankedRule):
     """A plain convolution; networks of R2016 write two groups as `NumFilters` of two numbers."""
 
     per_frame = True
-    rank: ClassVar[int]
+    keras_family = "Conv{rank}D"
 
     def build(self, site: Site) -> Tensor:
         """One Keras convolution, padded first where Keras cannot."""
@@ -127,33 +131,6 @@ class _Convolution(LayerRule):
             "NumChannels": _channels(layer, -2),
             "NumFilters": np.array([[layer.filters]], dtype=float),
         }
-
-
-@register_layer("nnet.cnn.layer.Convolution1DLayer")
-@final
-class Convolution1D(_Convolution):
-    """`convolution1dLayer`: along the time of sequences, or along the one dimension of 1-D images."""
-
-    rank = 1
-    keras_classes = ("Conv1D",)
-
-
-@register_layer("nnet.cnn.layer.Convolution2DLayer")
-@final
-class Convolution2D(_Convolution):
-    """`convolution2dLayer`."""
-
-    rank = 2
-    keras_classes = ("Conv2D",)
-
-
-@register_layer("nnet.cnn.layer.Convolution3DLayer")
-@final
-class Convolution3D(_Convolution):
-    """`convolution3dLayer`."""
-
-    rank = 3
-    keras_classes = ("Conv3D",)
 
 
 @register_layer("nnet.cnn.layer.GroupedConvolution2DLayer")
@@ -203,11 +180,13 @@ def _group_sizes(layer: keras.layers.Layer) -> dict[str, Any]:
     }
 
 
-class _TransposedConvolution(LayerRule):
+@register_ranks("nnet.cnn.layer.TransposedConvolution{rank}DLayer", 1, 2, 3)
+@final
+class TransposedConvolution(RankedRule):
     """A transposed convolution: weights FH x FW x K x C, Keras' own order."""
 
     per_frame = True
-    rank: ClassVar[int]
+    keras_family = "Conv{rank}DTranspose"
 
     def objection(self, layer: Layer) -> str | None:
         """An output size of its own is beyond what the documentation defines."""
@@ -265,30 +244,3 @@ class _TransposedConvolution(LayerRule):
             "CroppingMode": "same" if layer.padding == "same" else "manual",
             "CroppingSize": Margins.none(self.rank).for_matlab,
         }
-
-
-@register_layer("nnet.cnn.layer.TransposedConvolution1DLayer")
-@final
-class TransposedConvolution1D(_TransposedConvolution):
-    """`transposedConv1dLayer`."""
-
-    rank = 1
-    keras_classes = ("Conv1DTranspose",)
-
-
-@register_layer("nnet.cnn.layer.TransposedConvolution2DLayer")
-@final
-class TransposedConvolution2D(_TransposedConvolution):
-    """`transposedConv2dLayer`."""
-
-    rank = 2
-    keras_classes = ("Conv2DTranspose",)
-
-
-@register_layer("nnet.cnn.layer.TransposedConvolution3DLayer")
-@final
-class TransposedConvolution3D(_TransposedConvolution):
-    """`transposedConv3dLayer`."""
-
-    rank = 3
-    keras_classes = ("Conv3DTranspose",)

@@ -10,7 +10,16 @@ import numpy as np
 
 from matlab_bridge._errors import UnsupportedLayerError
 from matlab_bridge._layer import Layer
-from matlab_bridge.convert._rules import LayerRule, Shapes, Site, Tensor, is_sequence, register_layer
+from matlab_bridge.convert._rules import (
+    LayerRule,
+    RankedRule,
+    Shapes,
+    Site,
+    Tensor,
+    is_sequence,
+    register_layer,
+    register_ranks,
+)
 
 from ._settings import flag, sizes, text
 from ._window import Window, pad, padding_of, same_padding, shared_settings, sizes_of
@@ -40,11 +49,13 @@ def _settings(layer: keras.layers.Layer, rank: int) -> dict[str, Any]:
     return shared_settings(rank, {"PoolSize": size, "Stride": stride}, layer.padding)
 
 
-class _MaxPooling(LayerRule):
+@register_ranks("nnet.cnn.layer.MaxPooling{rank}DLayer", 1, 2, 3)
+@final
+class MaxPooling(RankedRule):
     """The maximum of a window: padding never wins, as though it were -Inf."""
 
     per_frame = True
-    rank: ClassVar[int]
+    keras_family = "MaxPooling{rank}D"
 
     def objection(self, layer: Layer) -> str | None:
         """Where windows overlap, two of them may find one maximum, and unpooling would have to choose."""
@@ -76,38 +87,13 @@ class _MaxPooling(LayerRule):
         return {**_settings(layer, self.rank), **unpooling}
 
 
-@register_layer("nnet.cnn.layer.MaxPooling1DLayer")
+@register_ranks("nnet.cnn.layer.AveragePooling{rank}DLayer", 1, 2, 3)
 @final
-class MaxPooling1D(_MaxPooling):
-    """`maxPooling1dLayer`: along the time of sequences, or along the one dimension of 1-D images."""
-
-    rank = 1
-    keras_classes = ("MaxPooling1D",)
-
-
-@register_layer("nnet.cnn.layer.MaxPooling2DLayer")
-@final
-class MaxPooling2D(_MaxPooling):
-    """`maxPooling2dLayer`."""
-
-    rank = 2
-    keras_classes = ("MaxPooling2D",)
-
-
-@register_layer("nnet.cnn.layer.MaxPooling3DLayer")
-@final
-class MaxPooling3D(_MaxPooling):
-    """`maxPooling3dLayer`."""
-
-    rank = 3
-    keras_classes = ("MaxPooling3D",)
-
-
-class _AveragePooling(LayerRule):
+class AveragePooling(RankedRule):
     """The mean of a window: padding counts as zeros, or not at all where `PaddingValue` is `"mean"`."""
 
     per_frame = True
-    rank: ClassVar[int]
+    keras_family = "AveragePooling{rank}D"
 
     def build(self, site: Site) -> Tensor:
         """A mean over zero-padded images; what Keras' own `"same"` counts is not the same on every backend."""
@@ -135,33 +121,6 @@ def _same_mean(sequences: Tensor, window: Window) -> Tensor:
     """A mean with padding `"same"` of zeros, over sequences whose length is open: a convolution of equal weights."""
     kernel = keras.ops.full((*window.size, sequences.shape[-1], 1), 1 / window.size[0])
     return keras.ops.depthwise_conv(sequences, kernel, window.stride[0], "same", data_format="channels_last")
-
-
-@register_layer("nnet.cnn.layer.AveragePooling1DLayer")
-@final
-class AveragePooling1D(_AveragePooling):
-    """`averagePooling1dLayer`: along the time of sequences, or along the one dimension of 1-D images."""
-
-    rank = 1
-    keras_classes = ("AveragePooling1D",)
-
-
-@register_layer("nnet.cnn.layer.AveragePooling2DLayer")
-@final
-class AveragePooling2D(_AveragePooling):
-    """`averagePooling2dLayer`."""
-
-    rank = 2
-    keras_classes = ("AveragePooling2D",)
-
-
-@register_layer("nnet.cnn.layer.AveragePooling3DLayer")
-@final
-class AveragePooling3D(_AveragePooling):
-    """`averagePooling3dLayer`."""
-
-    rank = 3
-    keras_classes = ("AveragePooling3D",)
 
 
 @register_layer("nnet.cnn.layer.AdaptiveAveragePooling2DLayer")
@@ -193,11 +152,10 @@ class AdaptiveAveragePooling2D(LayerRule):
         return {"OutputSize": np.array([wanted], dtype=float)}
 
 
-class _GlobalPooling(LayerRule):
+class _GlobalPooling(RankedRule):
     """The mean or the maximum of each channel: an image of one pixel, or of sequences a vector."""
 
     per_frame = True
-    rank: ClassVar[int]
     layers: ClassVar[Mapping[int, Any]]
 
     def build(self, site: Site) -> Tensor:
@@ -211,61 +169,19 @@ class _GlobalPooling(LayerRule):
         return {}
 
 
-@register_layer("nnet.cnn.layer.GlobalAveragePooling1DLayer")
+@register_ranks("nnet.cnn.layer.GlobalAveragePooling{rank}DLayer", 1, 2, 3)
 @final
-class GlobalAveragePooling1D(_GlobalPooling):
-    """`globalAveragePooling1dLayer`."""
+class GlobalAveragePooling(_GlobalPooling):
+    """`globalAveragePooling1dLayer`, and those of 2 and 3 dimensions."""
 
-    rank = 1
     layers = _GLOBAL_MEANS
-    keras_classes = ("GlobalAveragePooling1D",)
+    keras_family = "GlobalAveragePooling{rank}D"
 
 
-@register_layer("nnet.cnn.layer.GlobalAveragePooling2DLayer")
+@register_ranks("nnet.cnn.layer.GlobalMaxPooling{rank}DLayer", 1, 2, 3)
 @final
-class GlobalAveragePooling2D(_GlobalPooling):
-    """`globalAveragePooling2dLayer`."""
+class GlobalMaxPooling(_GlobalPooling):
+    """`globalMaxPooling1dLayer`, and those of 2 and 3 dimensions."""
 
-    rank = 2
-    layers = _GLOBAL_MEANS
-    keras_classes = ("GlobalAveragePooling2D",)
-
-
-@register_layer("nnet.cnn.layer.GlobalAveragePooling3DLayer")
-@final
-class GlobalAveragePooling3D(_GlobalPooling):
-    """`globalAveragePooling3dLayer`."""
-
-    rank = 3
-    layers = _GLOBAL_MEANS
-    keras_classes = ("GlobalAveragePooling3D",)
-
-
-@register_layer("nnet.cnn.layer.GlobalMaxPooling1DLayer")
-@final
-class GlobalMaxPooling1D(_GlobalPooling):
-    """`globalMaxPooling1dLayer`."""
-
-    rank = 1
     layers = _GLOBAL_MAXIMA
-    keras_classes = ("GlobalMaxPooling1D",)
-
-
-@register_layer("nnet.cnn.layer.GlobalMaxPooling2DLayer")
-@final
-class GlobalMaxPooling2D(_GlobalPooling):
-    """`globalMaxPooling2dLayer`."""
-
-    rank = 2
-    layers = _GLOBAL_MAXIMA
-    keras_classes = ("GlobalMaxPooling2D",)
-
-
-@register_layer("nnet.cnn.layer.GlobalMaxPooling3DLayer")
-@final
-class GlobalMaxPooling3D(_GlobalPooling):
-    """`globalMaxPooling3dLayer`."""
-
-    rank = 3
-    layers = _GLOBAL_MAXIMA
-    keras_classes = ("GlobalMaxPooling3D",)
+    keras_family = "GlobalMaxPooling{rank}D"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, final
+from typing import final
 
 import keras
 
 from matlab_bridge._errors import UnsupportedLayerError
 from matlab_bridge._layer import Layer
-from matlab_bridge.convert._rules import LayerRule, Site, Tensor, register_layer
+from matlab_bridge.convert._rules import LayerRule, RankedRule, Site, Tensor, register_layer, register_ranks
 
 from ._settings import numbers, sizes, text
 from ._window import sizes_of
@@ -74,11 +74,12 @@ class SpaceToDepth(LayerRule):
         return keras.layers.Reshape((height // rows, width // columns, rows * columns * depth), name=site.name)(split)
 
 
-class _Crop(LayerRule):
+@register_ranks("nnet.cnn.layer.Crop{rank}DLayer", 2, 3)
+@final
+class Crop(RankedRule):
     """The part of an image that is as large as a reference: from the middle, or from a pixel `[X Y Z]` on."""
 
     per_frame = True
-    rank: ClassVar[int]
 
     def build(self, site: Site) -> Tensor:
         if len(site.inputs) != 2:
@@ -100,19 +101,3 @@ class _Crop(LayerRule):
         if min(map(min, cuts)) < 0:
             raise UnsupportedLayerError(f"its reference, of shape {reference.shape}, does not lie in its input")
         return _CROPPINGS[self.rank](cuts, name=site.name)(images)
-
-
-@register_layer("nnet.cnn.layer.Crop2DLayer")
-@final
-class Crop2D(_Crop):
-    """`crop2dLayer`."""
-
-    rank = 2
-
-
-@register_layer("nnet.cnn.layer.Crop3DLayer")
-@final
-class Crop3D(_Crop):
-    """`crop3dLayer`."""
-
-    rank = 3
