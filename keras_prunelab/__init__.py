@@ -41,8 +41,9 @@ if TYPE_CHECKING:
     from ._cost._latency import latency
     from ._cost._metrics import Metrics, metrics
     from ._export._c._export import CHeader, export_c
-    from ._export._litert import export_litert
+    from ._export._litert import LitertExport, export_litert
     from ._export._sparse_file import load_sparse, save_sparse
+    from ._export._sparse_onnx import SparseOnnx, sparsify_onnx
     from ._model._prunable import prunable
     from ._model._variables import Prunable, Prunables
     from ._prune._oneshot import prune, sparsity
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from ._select._conventions import Convention
     from ._select._masks import MaskSet
     from ._sweep import AutoLevels, Choice, FineTune, SweepPlan, SweepResult, plan_sweep, sweep
+    from ._sweep._evaluate_file import FileEvaluation, evaluate_file
 
 __all__ = [
     "Allocation",
@@ -64,6 +66,7 @@ __all__ = [
     "Compaction",
     "Convention",
     "DiskFullError",
+    "FileEvaluation",
     "FineTune",
     "InvalidDataError",
     "InvalidMaskError",
@@ -71,6 +74,7 @@ __all__ = [
     "InvalidScheduleError",
     "InvalidSparsityError",
     "LinearRule",
+    "LitertExport",
     "MaskSet",
     "Metrics",
     "MissingBackendError",
@@ -85,6 +89,7 @@ __all__ = [
     "PruningWarning",
     "Reconstruction",
     "SolvedMap",
+    "SparseOnnx",
     "StoreMismatchError",
     "SweepPlan",
     "SweepResult",
@@ -95,6 +100,7 @@ __all__ = [
     "compact",
     "compaction",
     "complete_channels",
+    "evaluate_file",
     "export_c",
     "export_litert",
     "export_plots",
@@ -116,6 +122,7 @@ __all__ = [
     "save_sparse",
     "schedules",
     "scores",
+    "sparsify_onnx",
     "sparsity",
     "sweep",
     "trajectory",
@@ -128,8 +135,10 @@ _HOMES = {
     "Choice": "_sweep",
     "Compaction": "_compaction._compact",
     "Convention": "_select._conventions",
+    "FileEvaluation": "_sweep._evaluate_file",
     "FineTune": "_sweep",
     "LinearRule": "_reconstruct._rules",
+    "LitertExport": "_export._litert",
     "MaskSet": "_select._masks",
     "Metrics": "_cost._metrics",
     "PerChannelRule": "_channels.rules._per_channel",
@@ -137,6 +146,7 @@ _HOMES = {
     "Prunables": "_model._variables",
     "Reconstruction": "_reconstruct._solved",
     "SolvedMap": "_reconstruct._solved",
+    "SparseOnnx": "_export._sparse_onnx",
     "SweepPlan": "_sweep",
     "SweepResult": "_sweep",
     "Trajectory": "_prune._trajectory",
@@ -144,6 +154,7 @@ _HOMES = {
     "compact": "_compaction._compact",
     "compaction": "_compaction._compact",
     "complete_channels": "_compaction._complete",
+    "evaluate_file": "_sweep._evaluate_file",
     "export_c": "_export._c._export",
     "export_litert": "_export._litert",
     "export_plots": "_report",
@@ -165,6 +176,7 @@ _HOMES = {
     "save_sparse": "_export._sparse_file",
     "schedules": "schedules",
     "scores": "scores",
+    "sparsify_onnx": "_export._sparse_onnx",
     "sparsity": "_prune._oneshot",
     "sweep": "_sweep",
     "trajectory": "_prune._trajectory",

@@ -1,9 +1,11 @@
 """Gradients, compiled functions and variables on any backend: the only package that knows the backends."""
 
 from ._building import stop_waiting, when_built
+from ._converter import Conversion, ConversionError, converter_of
 from ._gradients import Gradients, gradients, hessian_products
 from ._imports import import_keras, keras
-from ._litert import constants_in_litert, to_litert
+from ._litert import constant_values, open_litert, to_litert
+from ._litert_child import input_name as litert_input_name
 from ._recording import Operation, Recording, record, torch_module
 from ._steps import (
     attends_in_one_width,
@@ -21,6 +23,8 @@ from ._training import at_rest, compile_writes, creation_scope, in_one_pass, map
 from ._variables import protect, read
 
 __all__ = [
+    "Conversion",
+    "ConversionError",
     "Gradients",
     "Operation",
     "Recording",
@@ -30,14 +34,17 @@ __all__ = [
     "compile_step",
     "compile_writes",
     "compiles_for_each_length",
-    "constants_in_litert",
+    "constant_values",
+    "converter_of",
     "creation_scope",
     "gradients",
     "hessian_products",
     "import_keras",
     "in_one_pass",
     "keras",
+    "litert_input_name",
     "map_in_step",
+    "open_litert",
     "optimizer_class",
     "pieces_at_once",
     "protect",

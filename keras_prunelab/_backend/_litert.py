@@ -1,17 +1,27 @@
-"""LiteRT files, which TensorFlow alone writes and reads."""
+"""LiteRT files: TensorFlow writes them, and its interpreter or that of `ai-edge-litert` reads them."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import warnings
+from collections.abc import Iterator
+from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
+
+from keras_prunelab._errors import MissingBackendError
 
 
-def to_litert(model: keras.Model) -> bytes:
-    """A built model as a LiteRT file that stores zeros sparsely, where Keras runs on TensorFlow.
+def to_litert(model: keras.Model, *, sparse: bool = True) -> bytes:
+    """A built model as a LiteRT file, where Keras runs on TensorFlow.
+
+    Args:
+        model: the model.
+        sparse: whether zeros are stored sparsely.
 
     Raises:
         Exception: TensorFlow raises many where it cannot write a model, its own ConverterError among them.
@@ -19,26 +29,75 @@ def to_litert(model: keras.Model) -> bytes:
     import tensorflow as tf
 
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
-    converter.optimizations = [tf.lite.Optimize.EXPERIMENTAL_SPARSITY]
+    converter.optimizations = [tf.lite.Optimize.EXPERIMENTAL_SPARSITY] if sparse else []
     with contextlib.redirect_stdout(io.StringIO()):  # the converter tells of its temporary folder
         content: bytes = converter.convert()
     return content
 
 
-def constants_in_litert(content: bytes) -> list[tuple[int, int]]:
-    """How many values each constant of a LiteRT file has, and how many of them are not zero."""
-    import tensorflow as tf
+def open_litert(content: bytes, kernels: str = "default") -> Any:
+    """The interpreter of a LiteRT file.
 
+    Args:
+        content: the file.
+        kernels: `"default"` for the fast ones, `"plain"` for the same without XNNPACK, `"reference"` for those that are
+            written to be read.
+
+    Raises:
+        MissingBackendError: neither `ai-edge-litert` nor TensorFlow is installed.
+        ValueError: it is no LiteRT file.
+    """
+    module = _interpreters()
+    resolver = {
+        "default": module.OpResolverType.AUTO,
+        "plain": module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        "reference": module.OpResolverType.BUILTIN_REF,
+    }[kernels]
     with warnings.catch_warnings():
-        # TensorFlow points to a package of its own for the interpreter, which is not needed to read a file.
-        warnings.simplefilter("ignore")
-        interpreter = tf.lite.Interpreter(model_content=content)
-    found = []
-    for tensor in interpreter.get_tensor_details():
+        # TensorFlow points to a package of its own for the interpreter.
+        warnings.filterwarnings("ignore", ".*tf.lite.Interpreter is deprecated", UserWarning)
+        return module.Interpreter(model_content=content, experimental_op_resolver_type=resolver)
+
+
+def _interpreters() -> Any:
+    """The module that has `Interpreter`: of LiteRT's own package, or of TensorFlow."""
+    if importlib.util.find_spec("ai_edge_litert"):
+        from ai_edge_litert import interpreter
+
+        return interpreter
+    if importlib.util.find_spec("tensorflow"):
+        from tensorflow.lite.python import interpreter
+
+        return interpreter
+    raise MissingBackendError(
+        "LiteRT files are read by ai-edge-litert or TensorFlow, and neither is installed: run\n"
+        '    pip install "keras-prunelab[litert]"'
+    )
+
+
+def constant_values(content: bytes) -> Iterator[tuple[int, NDArray[Any]]]:
+    """The constants of a LiteRT file, one after the other.
+
+    Returns:
+        How many values each has, and the values; whole numbers are relative to the one that stands for zero. Of a
+        constant that is stored sparsely, the values are those that are left.
+    """
+    interpreter = open_litert(content)
+    for graph, index in _tensors(interpreter):
+        tensor = interpreter._get_tensor_details(index, graph)  # the public method tells of the first graph alone
         if tensor["dtype"] is np.object_:
             continue  # a variable, such as the state of a recurrent layer: to ask for its value ends the process
         with contextlib.suppress(ValueError):  # raised for what is computed, which has no value yet
-            value = interpreter.get_tensor(tensor["index"])
-            # Of a constant that is stored sparsely, the value is the numbers that are left.
-            found.append((int(np.prod(tensor["shape"])), int(np.count_nonzero(value))))
-    return found
+            value = np.asarray(interpreter.get_tensor(index, graph))
+            zeros = np.asarray(tensor["quantization_parameters"]["zero_points"])
+            if zeros.any():
+                axis = tensor["quantization_parameters"]["quantized_dimension"]
+                each = [-1 if place == axis else 1 for place in range(value.ndim)] if zeros.size > 1 else ()
+                value = value.astype(np.int64) - zeros.reshape(each)
+            yield int(np.prod(tensor["shape"])), value
+
+
+def _tensors(interpreter: Any) -> Iterator[tuple[int, int]]:
+    """The graph and the index of every tensor; a loop, such as that of a recurrent layer, has graphs of its own."""
+    for graph in range(interpreter.num_subgraphs()):
+        yield from ((graph, index) for index in range(interpreter._interpreter.NumTensors(graph)))

@@ -166,7 +166,7 @@ class Evaluator:
             return None, [str(one) for one in metrics]
         compiled = _names_of_compiled(model, first)
         found = {
-            one if isinstance(one, str) else id(one): _metric(one, model, compiled)
+            one if isinstance(one, str) else id(one): find_metric(one, model, compiled)
             for one in metrics
             if not self._is_own(one) and one not in compiled
         }
@@ -198,7 +198,7 @@ def _note(log: AnswerLog | None, outputs: Any, batch: LabelledBatch) -> None:
     if log is None or batch.labels is None or (isinstance(outputs, list) and not outputs):
         return
     values = keras.ops.convert_to_numpy(outputs)
-    log.add(_answers(values) if log.metric == ACCURACY else values, batch.labels)
+    log.add(classes_of(values) if log.metric == ACCURACY else values, batch.labels)
 
 
 def _pieces(inputs: Any, number: int) -> list[Any]:
@@ -211,7 +211,7 @@ def _pieces(inputs: Any, number: int) -> list[Any]:
     return [keras.tree.map_structure(lambda array: array[a:b], inputs) for a, b in itertools.pairwise(ends)]  # noqa: B023
 
 
-def _answers(outputs: NDArray[Any]) -> NDArray[np.int64]:
+def classes_of(outputs: NDArray[Any]) -> NDArray[np.int64]:
     """The class of each output: the largest of several, or whether the only one is above one half."""
     if outputs.shape[-1] > 1:
         return np.asarray(outputs.argmax(axis=-1))
@@ -229,7 +229,8 @@ def _names_of_compiled(model: keras.Model, first: LabelledBatch) -> list[str]:
     return list(every.results())
 
 
-def _metric(one: MetricLike, model: keras.Model, compiled: Sequence[str]) -> keras.metrics.Metric:
+def find_metric(one: MetricLike, model: Any, compiled: Sequence[str]) -> keras.metrics.Metric:
+    """The metric of Keras that is meant; `model` and what it was compiled with are for the error."""
     if isinstance(one, keras.metrics.Metric):
         return one
     try:

@@ -15,7 +15,7 @@ import typer
 
 from keras_prunelab._util._atomic import is_full
 
-from . import _compact, _console, _convert, _info, _lab, _prune, _sweep, _toolbox
+from . import _compact, _console, _convert, _evaluate, _info, _lab, _prune, _sweep, _toolbox
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,6 +46,7 @@ for _name, _module in {
     "compact": _compact,
     "sweep": _sweep,
     "toolbox": _toolbox,
+    "evaluate": _evaluate,
 }.items():
     app.command(_name, epilog=_module.EXAMPLES, no_args_is_help=True)(_module.command)
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from . import _console
+from . import _console, _options
 
 if TYPE_CHECKING:
     from matlab_bridge import Network
-
-    from ._inputs import OpenedModel
 
 EXAMPLES = """\
 Examples:
@@ -24,12 +21,22 @@ Examples:
 
     prunelab convert pruned.keras buildNet.m
 
-    prunelab convert pruned.keras net.onnx
+    prunelab convert pruned.keras net.onnx --sparse
 
-    prunelab convert trainedNet.mat net.h --dtype int8 --data validation.mat
+    prunelab convert pruned.mat net.tflite --quantize int8 --calibration images.mat
+
+    prunelab convert trainedNet.mat net.h --dtype int8 --calibration validation.mat
 """
 
-_ENDINGS = (".keras", ".m", ".onnx", ".h")
+_ENDINGS = (".keras", ".m", ".onnx", ".tflite", ".h")
+
+
+_OPTIONS = {
+    ".tflite": ("quantize", "calibration", "sparse", "data"),
+    ".onnx": ("sparse", "data"),
+    ".h": ("dtype", "optimize", "calibration", "data"),
+}
+"""What may be said of the files of some endings."""
 
 
 def command(
@@ -38,30 +45,52 @@ def command(
         Path,
         typer.Argument(
             metavar="OUT",
-            help="The file to write: .keras; .m, MATLAB code that builds the network; .onnx; or .h, a header of C99.",
+            help="The file to write: .keras; .m, MATLAB code that builds the network; .onnx; .tflite "
+            "(LiteRT); or .h, a header of C99.",
         ),
     ],
     network: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="The variable that holds the network, where there are several."),
     ] = None,
-    dtype: Annotated[
-        str, typer.Option(metavar="TYPE", help="Of the numbers of a .h: float32; or int8, which needs --data.")
-    ] = "float32",
-    optimize: Annotated[
-        str, typer.Option(metavar="GOAL", help="How the weights of a .h are stored: for size or for speed.")
-    ] = "size",
-    data: Annotated[
-        Path | None,
+    quantize: Annotated[
+        Literal["int8", "int8-weights", "float16"] | None,
+        typer.Option(help="The numbers of a .tflite file; int8 needs --calibration or --data."),
+    ] = None,
+    sparse: Annotated[
+        bool | None,
         typer.Option(
-            metavar="DATA", help="Observations that an int8 .h is calibrated on; the first is its test vector."
+            "--sparse/--dense",
+            help="Store zeros sparsely: .onnx (by default dense) and .tflite (by default sparse but for int8).",
         ),
     ] = None,
-    inputs: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The variable of DATA that holds the observations.")
+    dtype: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TYPE", help="Of the numbers of a .h: float32, or int8, which needs --calibration or --data."
+        ),
     ] = None,
+    optimize: Annotated[
+        str | None,
+        typer.Option(metavar="GOAL", help="How the weights of a .h are stored: for size, the default, or for speed."),
+    ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DATA",
+            help="Inputs such as those in use, on which the ranges of int8 are measured; a .h has the first as its "
+            "test vector.",
+        ),
+    ] = None,
+    data: _options.Data = None,
+    image_root: _options.ImageRoot = None,
+    inputs: _options.Inputs = None,
+    labels: _options.Labels = None,
 ) -> None:
-    """Convert a network between MATLAB and Keras; beside OUT go class names (.keras) or weights (.m)."""
+    """Convert a network between MATLAB, Keras, ONNX, LiteRT and C; with --data, the file that was written is measured.
+
+    Beside OUT go class names (.keras) or weights (.m).
+    """
     from keras_prunelab._errors import InvalidModelError
 
     from ._inputs import open_model
@@ -71,50 +100,51 @@ def command(
     kind = target.suffix
     if source.suffix.lower() not in (".mat", *ENDINGS) or kind not in _ENDINGS or kind == source.suffix.lower():
         raise InvalidModelError(
-            "convert reads a .mat, a .keras or an .h5 file, and writes another: a .keras, a .m, a .onnx or a .h file. "
-            f"It got {source.name} and {target.name}."
+            "convert reads a .mat, a .keras or an .h5 file, and writes another: a .keras, a .m, a .onnx, a .tflite or "
+            f"a .h file. It got {source.name} and {target.name}."
         )
+    _check_options(
+        kind, quantize=quantize, calibration=calibration, sparse=sparse, data=data, dtype=dtype, optimize=optimize
+    )
     check_target(target, _ENDINGS)
-    check_sources([source, data], [target])
-    if kind == ".h":
-        _write_header(open_model(source, network), target, dtype, optimize, data, inputs)
-        return
+    check_sources([source, calibration, data, inputs, labels], [target])
     if kind == ".keras":
         opened = open_model(source, network)
         make_folder(target.parent)
         save_keras(opened, target)
         _console.say(f"Wrote {target}, and its class names beside it.")
         return
+    if kind == ".h":
+        from ._device import write_header
+
+        opened = open_model(source, network)
+        write_header(opened, target, dtype or "float32", optimize or "size", calibration or data, inputs)
+        return
+    if kind == ".tflite":
+        from ._device import write_litert
+
+        opened = open_model(source, network)
+        read = (inputs, labels, image_root)
+        write_litert(opened, target, quantize, sparse=sparse, calibration=calibration, data=data, read=read)
+        return
     described = _in_matlab_words(source, network)
     make_folder(target.parent)
     _console.say(_write(described, target))
+    if kind == ".onnx" and (sparse or data is not None):
+        from ._device import finish_onnx
+
+        compared = None if data is None else open_model(source, network)
+        finish_onnx(compared, target, sparse=bool(sparse), data=data, read=(inputs, labels, image_root))
 
 
-def _write_header(
-    opened: OpenedModel, target: Path, dtype: str, optimize: str, data: Path | None, inputs: str | None
-) -> None:
-    """Write C99, with the class names that the network knows."""
-    import keras_prunelab as kpl
+def _check_options(kind: str, **given: object) -> None:
+    """Refuse options that mean nothing for this file."""
+    from keras_prunelab._errors import InvalidModelError
 
-    from ._inputs import open_inputs
-    from ._outputs import make_folder
-
-    observations = None if data is None else open_inputs(opened, data, inputs).inputs
-    make_folder(target.parent)
-    is_classifier = opened.model.output_shape[-1:] == (len(opened.class_names),)
-    names = opened.class_names if is_classifier else ()
-    prefix = _identifier(target.stem)
-    header = kpl.export_c(opened.model, target, observations, dtype, optimize=optimize, name=prefix, class_names=names)
-    _console.say(
-        f"Wrote {target}: {header.constant_bytes:,} bytes of constants, {header.dense_bytes:,} with every weight. "
-        "How it is compiled stands at its top."
-    )
-
-
-def _identifier(stem: str) -> str:
-    """The name of a file as what names in C begin with."""
-    found = re.sub(r"\W+", "_", stem, flags=re.ASCII).strip("_") or "net"
-    return found if found[0].isalpha() else f"net_{found}"
+    allowed = _OPTIONS.get(kind, ())
+    odd = [f"--{name}" for name, value in given.items() if value is not None and name not in allowed]
+    if odd:
+        raise InvalidModelError(f"{', '.join(odd)} means nothing for a {kind} file.")
 
 
 def _in_matlab_words(source: Path, variable: str | None) -> Network:

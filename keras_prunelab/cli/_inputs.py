@@ -70,13 +70,19 @@ def open_model(path: Path, variable: str | None = None) -> OpenedModel:
 
 
 def open_data(
-    opened: OpenedModel, path: Path, inputs: str | None, labels: str | None, image_root: Path | None
+    opened: OpenedModel,
+    path: Path,
+    inputs: str | None,
+    labels: str | None,
+    image_root: Path | None,
+    *,
+    needs_labels: bool = True,
 ) -> Dataset:
     """The inputs and labels for a model, in the order of its classes."""
     import matlab_bridge as bridge
 
     data = open_inputs(opened, path, inputs, labels, image_root)
-    if data.labels is None:
+    if data.labels is None and needs_labels:
         raise bridge.DatasetNotFoundError(
             f"{path} holds inputs but no labels, and without labels there is no accuracy. "
             "Name the variable with --labels; one of another file is --labels FILE:NAME."

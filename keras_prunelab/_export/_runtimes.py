@@ -1,0 +1,249 @@
+"""Exported files, run by their interpreters: what goes in and comes out are floating-point numbers."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_prunelab._backend import open_litert
+from keras_prunelab._errors import InvalidModelError, MissingBackendError, UnknownNameError
+from keras_prunelab._model._data import Shape
+
+Array = NDArray[Any]
+
+KERNELS = ("default", "reference")
+
+
+@dataclass(frozen=True)
+class FileTensor:
+    """An input or output of a file.
+
+    Attributes:
+        name: what the file calls it.
+        shape: with the axis of observations; None where a length is free.
+        dtype: of the numbers that the file takes.
+        scale: what one step is worth; 0 where the numbers are not quantized.
+        zero: the number that stands for zero.
+    """
+
+    name: str
+    shape: Shape
+    dtype: np.dtype[Any]
+    scale: float = 0.0
+    zero: int = 0
+
+    def encode(self, array: Array) -> Array:
+        """Numbers as the file takes them, rounded half away from zero, as LiteRT's own operator does."""
+        if not self.scale:
+            return array.astype(self.dtype, copy=False)
+        steps = np.asarray(array, np.float32) / np.float32(self.scale)
+        whole = np.trunc(steps + np.copysign(np.float32(0.5), steps)) + self.zero
+        limits = np.iinfo(self.dtype)
+        return np.asarray(np.clip(whole, limits.min, limits.max).astype(self.dtype))
+
+    def decode(self, array: Array) -> Array:
+        """What numbers of the file are worth."""
+        if not self.scale:
+            return array
+        return np.asarray(((array.astype(np.int32) - self.zero) * self.scale).astype(np.float32))
+
+
+class ExportedFile(Protocol):
+    """A file that can be run.
+
+    Attributes:
+        inputs: what it takes.
+        outputs: what it gives.
+        ends_in_sigmoid: whether its last operator is a sigmoid.
+    """
+
+    inputs: tuple[FileTensor, ...]
+    outputs: tuple[FileTensor, ...]
+    ends_in_sigmoid: bool
+
+    def run(self, arrays: Sequence[Array]) -> list[Array]:
+        """Run it once; the numbers are as the file has them."""
+
+
+def open_file(path: Path, kernels: str) -> ExportedFile:
+    """The interpreter of a file, which its ending tells.
+
+    Args:
+        path: a `.tflite` or an `.onnx` file.
+        kernels: `"default"` for the fast ones, or `"reference"`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        InvalidModelError: its ending is another one, or the interpreter cannot read it.
+        MissingBackendError: the interpreter is not installed.
+        UnknownNameError: there are no such kernels.
+    """
+    if kernels not in KERNELS:
+        raise UnknownNameError(f"kernels={kernels!r}; they are one of {', '.join(map(repr, KERNELS))}.")
+    if path.suffix.lower() not in _OPEN:
+        raise InvalidModelError(f"A file that can be run ends in {' or '.join(_OPEN)}, but got {str(path)!r}.")
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file {str(path)!r}.")
+    try:
+        return _OPEN[path.suffix.lower()](path, kernels)
+    except (ImportError, InvalidModelError):
+        raise
+    except Exception as error:  # each interpreter has errors of its own
+        text = " ".join(str(error).split())
+        raise InvalidModelError(f"The interpreter of {path.name} cannot read it: {text[:300]}") from error
+
+
+def run_batch(file: ExportedFile, arrays: Sequence[Array]) -> list[Array]:
+    """The outputs of a file for any number of observations, whatever number it takes at a time.
+
+    Args:
+        file: the file.
+        arrays: one for each input, in the file's order.
+
+    Returns:
+        One array for each output.
+    """
+    count = len(arrays[0])
+    fixed = next((tensor.shape[0] for tensor in file.inputs if tensor.shape[0] is not None), None)
+    size = fixed or count
+    encoded = [tensor.encode(array) for tensor, array in zip(file.inputs, arrays, strict=True)]
+    parts = []
+    for start in range(0, count, size):
+        # The last part is filled up with its first observation where the file takes so many only.
+        places = np.arange(start, start + size)
+        chosen = np.where(places < count, places, start)
+        parts.append(file.run([np.ascontiguousarray(array[chosen]) for array in encoded]))
+    outputs = (np.concatenate(column)[:count] for column in zip(*parts, strict=True))
+    return [tensor.decode(output) for tensor, output in zip(file.outputs, outputs, strict=True)]
+
+
+class _LitertFile:
+    def __init__(self, path: Path, kernels: str) -> None:
+        content = path.read_bytes()
+        if content[4:8] != b"TFL3":
+            raise InvalidModelError(f"{path.name} is no LiteRT file, or it is damaged.")
+        self._interpreter = open_litert(content, kernels)
+        try:
+            self._interpreter.allocate_tensors()
+        except RuntimeError:
+            # XNNPACK refuses sparse weights of whole numbers; the other kernels read them.
+            self._interpreter = open_litert(content, "plain" if kernels == "default" else kernels)
+            self._interpreter.allocate_tensors()
+        signatures = self._interpreter.get_signature_list()
+        self._runner: Any = None
+        if signatures:
+            name = "serving_default" if "serving_default" in signatures else next(iter(signatures))
+            self._runner = self._interpreter.get_signature_runner(name)
+            inputs, outputs = self._runner.get_input_details(), self._runner.get_output_details()
+        else:
+            inputs = {each["name"]: each for each in self._interpreter.get_input_details()}
+            outputs = {each["name"]: each for each in self._interpreter.get_output_details()}
+        self._indices = [inputs[name]["index"] for name in inputs], [outputs[name]["index"] for name in outputs]
+        ordered = sorted(outputs, key=_number) if signatures else list(outputs)
+        self.inputs = tuple(_tensor(name, detail) for name, detail in inputs.items())
+        self.outputs = tuple(_tensor(name, outputs[name]) for name in ordered)
+        self.ends_in_sigmoid = self._last_operators() & {"LOGISTIC"} != set()
+
+    def run(self, arrays: Sequence[Array]) -> list[Array]:
+        if self._runner is not None:
+            found = self._runner(**{tensor.name: array for tensor, array in zip(self.inputs, arrays, strict=True)})
+            return [found[tensor.name] for tensor in self.outputs]
+        details = {each["index"]: each for each in self._interpreter.get_input_details()}
+        for index, array in zip(self._indices[0], arrays, strict=True):
+            if tuple(details[index]["shape"]) != array.shape:
+                self._interpreter.resize_tensor_input(index, array.shape)
+        self._interpreter.allocate_tensors()
+        for index, array in zip(self._indices[0], arrays, strict=True):
+            self._interpreter.set_tensor(index, array)
+        self._interpreter.invoke()
+        return [self._interpreter.get_tensor(index) for index in self._indices[1]]
+
+    def _last_operators(self) -> set[str]:
+        """The names of the operators that make the outputs; what only passes on is left out."""
+        wanted = {each["index"] for each in self._interpreter.get_output_details()}
+        found = set()
+        for operator in reversed(self._interpreter._get_ops_details()):
+            if wanted & set(operator["outputs"]):
+                found.add(operator["op_name"])
+                if operator["op_name"] in ("DEQUANTIZE", "QUANTIZE", "RESHAPE", "DELEGATE"):
+                    wanted |= set(operator["inputs"])
+        return found
+
+
+class _OnnxFile:
+    def __init__(self, path: Path, kernels: str) -> None:
+        missing = [name for name in ("onnx", "onnxruntime") if not importlib.util.find_spec(name)]
+        if missing:
+            raise MissingBackendError(
+                f'ONNX files are read by onnx and onnxruntime: run\n    pip install "keras-prunelab[onnx]"\n'
+                f"({', '.join(missing)} is not installed)."
+            )
+        import onnx
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self.inputs = tuple(map(_onnx_tensor, session.get_inputs()))
+        self.outputs = tuple(map(_onnx_tensor, session.get_outputs()))
+        model = onnx.load(str(path))
+        last = {name: node.op_type for node in model.graph.node for name in node.output}
+        self.ends_in_sigmoid = last.get(self.outputs[0].name) == "Sigmoid"
+        self._session = session
+        if kernels == "reference":
+            from onnx.reference import ReferenceEvaluator
+
+            self._session = ReferenceEvaluator(_without_sparse(model))
+
+    def run(self, arrays: Sequence[Array]) -> list[Array]:
+        feeds = {tensor.name: array for tensor, array in zip(self.inputs, arrays, strict=True)}
+        return [np.asarray(each) for each in self._session.run(None, feeds)]
+
+
+# TensorFlow Lite Micro reads .tflite files too: its kernels belong into KERNELS and into _LitertFile's place.
+_OPEN: dict[str, Callable[[Path, str], ExportedFile]] = {".tflite": _LitertFile, ".onnx": _OnnxFile}
+
+
+def _tensor(name: str, detail: Any) -> FileTensor:
+    scale, zero = detail["quantization"]
+    # A file that TensorFlow did not write may lack the shape with free lengths.
+    lengths = detail.get("shape_signature", detail["shape"])
+    shape = tuple(None if length < 0 else int(length) for length in lengths)
+    return FileTensor(name, shape, np.dtype(detail["dtype"]), float(scale), int(zero))
+
+
+def _onnx_tensor(each: Any) -> FileTensor:
+    kind = re.sub(r"tensor\((\w+)\)", r"\1", each.type)
+    dtype = {"float": "float32", "double": "float64"}.get(kind, kind)
+    shape = tuple(length if isinstance(length, int) and length > 0 else None for length in each.shape)
+    return FileTensor(each.name, shape, np.dtype(dtype))
+
+
+def _without_sparse(model: Any) -> Any:
+    """A model of ONNX whose initializers are dense: the reference kernels know no others."""
+    from onnx import numpy_helper
+
+    for sparse in model.graph.sparse_initializer:
+        values = numpy_helper.to_array(sparse.values)
+        dense = np.zeros(tuple(sparse.dims), values.dtype)
+        places = numpy_helper.to_array(sparse.indices)
+        if places.ndim == 1:
+            dense.reshape(-1)[places] = values
+        else:
+            dense[tuple(places.T)] = values
+        model.graph.initializer.append(numpy_helper.from_array(dense, sparse.values.name))
+    del model.graph.sparse_initializer[:]
+    return model
+
+
+def _number(name: str) -> tuple[str, int]:
+    """Keras numbers its outputs: `output_10` comes after `output_9`."""
+    stem, digits = re.fullmatch(r"(.*?)(\d*)", name).groups()  # type: ignore[union-attr] # it matches any name
+    return stem, int(digits or 0)

@@ -1,0 +1,109 @@
+"""Files for devices, as the commands write and measure them: LiteRT and ONNX."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from . import _console
+
+if TYPE_CHECKING:
+    from keras_prunelab import FileEvaluation
+    from matlab_bridge import Dataset
+
+    from ._inputs import OpenedModel
+
+Read: TypeAlias = "tuple[str | None, str | None, Path | None]"
+"""How data is read: the variables of the inputs and the labels, and the folder of images."""
+
+
+def write_litert(
+    opened: OpenedModel,
+    target: Path,
+    quantize: Literal["int8", "int8-weights", "float16"] | None,
+    *,
+    sparse: bool | None,
+    calibration: Path | None,
+    data: Path | None,
+    read: Read,
+) -> None:
+    """Write a LiteRT file and tell its size, and its accuracy where there is data."""
+    import keras_prunelab as kpl
+
+    from ._outputs import make_folder
+
+    dataset = _fitted(opened, data, read)
+    ranges: Any = None
+    if quantize == "int8":
+        source = calibration or data
+        if source is None:
+            raise kpl.InvalidDataError(
+                "--quantize int8 needs --calibration DATA, inputs such as those in use, on which the ranges of all "
+                "values are measured; or --data DATA, which is measured on as well."
+            )
+        found = dataset if dataset is not None and source == data else _fitted(opened, source, read, labels=False)
+        ranges = None if found is None else found.inputs
+    elif calibration is not None:
+        raise kpl.InvalidDataError("--calibration goes with --quantize int8 alone.")
+    make_folder(target.parent)
+    written = kpl.export_litert(opened.model, target, quantize, calibration=ranges, sparse=sparse)
+    _console.say(f"Wrote {target}. {written}")
+    if dataset is not None:
+        tell(kpl.evaluate_file(target, dataset, model=opened.model))
+
+
+def finish_onnx(opened: OpenedModel | None, target: Path, *, sparse: bool, data: Path | None, read: Read) -> None:
+    """Store zeros of an ONNX file sparsely where that is asked for, and tell its accuracy where there is data."""
+    import keras_prunelab as kpl
+
+    if sparse:
+        _console.say(str(kpl.sparsify_onnx(target)))
+    if opened is not None:
+        tell(kpl.evaluate_file(target, _fitted(opened, data, read), model=opened.model))
+
+
+def tell(found: FileEvaluation) -> None:
+    """The table of a file that was measured."""
+    rows = found.table
+    sides = {str(name): "left" if name == "file" else "right" for name in rows.columns}
+    _console.table(found.path.name, sides, [tuple(row) for row in rows.itertuples(index=False)])
+    _console.say(found.summary)
+
+
+def _fitted(opened: OpenedModel, path: Path | None, read: Read, *, labels: bool = True) -> Dataset | None:
+    """The data of a file as the network was trained on it, as far as the labels tell."""
+    from ._inputs import open_data
+    from ._trials import fit_inputs
+
+    if path is None:
+        return None
+    inputs, named, image_root = read
+    return fit_inputs(opened.model, open_data(opened, path, inputs, named, image_root, needs_labels=labels))[0]
+
+
+def write_header(
+    opened: OpenedModel, target: Path, dtype: str, optimize: str, data: Path | None, inputs: str | None
+) -> None:
+    """Write C99, with the class names that the network knows."""
+    import keras_prunelab as kpl
+
+    from ._inputs import open_inputs
+    from ._outputs import make_folder
+
+    observations = None if data is None else open_inputs(opened, data, inputs).inputs
+    make_folder(target.parent)
+    is_classifier = opened.model.output_shape[-1:] == (len(opened.class_names),)
+    names = opened.class_names if is_classifier else ()
+    prefix = _identifier(target.stem)
+    header = kpl.export_c(opened.model, target, observations, dtype, optimize=optimize, name=prefix, class_names=names)
+    _console.say(
+        f"Wrote {target}: {header.constant_bytes:,} bytes of constants, {header.dense_bytes:,} with every weight. "
+        "How it is compiled stands at its top."
+    )
+
+
+def _identifier(stem: str) -> str:
+    """The name of a file as what names in C begin with."""
+    found = re.sub(r"\W+", "_", stem, flags=re.ASCII).strip("_") or "net"
+    return found if found[0].isalpha() else f"net_{found}"

@@ -1,0 +1,79 @@
+"""From a student's network to files for a device, from the command line: their size and their accuracy."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import keras_prunelab as kpl
+import matlab_bridge as mb
+from tests.workflows.command import run
+
+
+@pytest.fixture(scope="module")
+def pruned(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("device") / "pruned.mat"
+    assert run("prune", workspace, "--sparsity", "0.6", "--out", path) == 0
+    return path
+
+
+def test_int8_loses_less_than_a_point(pruned: Path, workspace: Path, tmp_path: Path) -> None:
+    network = mb.load_network(pruned)
+    model = network.to_keras()
+    data = mb.load_dataset(workspace, network=network)
+    written = kpl.export_litert(model, tmp_path / "net.tflite", "int8", calibration=data.inputs[:100])
+    assert written.quantize == "int8"
+    found = kpl.evaluate_file(tmp_path / "net.tflite", data, model=model)
+    outputs = model.predict(np.asarray(data.inputs, np.float32), verbose=0)
+    expected = float((outputs.argmax(axis=1) == data.labels).mean())
+    assert found.model_metrics["accuracy"] == pytest.approx(expected, abs=1e-12)
+    assert found.metrics["accuracy"] >= expected - 0.01
+    assert found.agreement is not None
+    assert found.agreement >= 0.98
+
+
+@pytest.mark.parametrize("quantize", [(), ("--quantize", "int8"), ("--quantize", "float16")])
+def test_convert_and_evaluate(
+    quantize: tuple[str, ...], pruned: Path, workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "out" / "net.tflite"
+    assert run("convert", pruned, target, *quantize, "--data", workspace) == 0
+    told = capsys.readouterr().out
+    size = f"{target.stat().st_size:,}"
+    assert f"Wrote {target}" in told
+    assert re.search(rf"net\.tflite.*{size}.*\d\d\.\d\d %", told)
+    assert "File and model give the same class for" in told
+    assert run("evaluate", target, "--model", pruned, "--data", workspace, "--kernels", "reference") == 0
+    assert "300 observations, reference kernels." in capsys.readouterr().out
+
+
+def test_sparse_onnx(pruned: Path, workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("onnx")
+    assert run("prune", pruned, "--sparsity", "0.95", "--out", tmp_path / "sparse.mat") == 0
+    assert run("convert", tmp_path / "sparse.mat", tmp_path / "dense.onnx") == 0
+    assert run("convert", tmp_path / "sparse.mat", tmp_path / "net.onnx", "--sparse", "--data", workspace) == 0
+    told = capsys.readouterr().out
+    assert "initializers stored sparsely" in told
+    assert "File and model give the same class for 100.00%" in told
+    assert (tmp_path / "net.onnx").stat().st_size < 0.5 * (tmp_path / "dense.onnx").stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["net.tflite", "--quantize", "int8"], "--quantize int8 needs --calibration DATA"),
+        (["net.tflite", "--calibration", "lab5.mat"], "--calibration goes with --quantize int8 alone"),
+        (["net.keras", "--quantize", "int8"], "--quantize means nothing for a .keras file"),
+        (["net.onnx", "--calibration", "lab5.mat"], "--calibration means nothing for a .onnx file"),
+    ],
+)
+def test_options_that_do_not_go_together(
+    arguments: list[str], message: str, pruned: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target, *options = arguments
+    assert run("convert", pruned, tmp_path / target, *options) == 3
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
