@@ -168,7 +168,7 @@ def batches(data: Any, size: int, *, labels: bool, model: Any = None) -> Iterato
         batch = _batch(one, model)
         if labels and batch.labels is None:
             raise InvalidDataError(
-                f"The score needs labels, but the data is {_kind(data)}; give data=(inputs, labels)."
+                f"This needs labels, but the data is {_kind(data)}; give data=(inputs, labels)."
             )
         seen += len(batch)
         yield from batch.cut(size)
@@ -181,7 +181,7 @@ def batches(data: Any, size: int, *, labels: bool, model: Any = None) -> Iterato
                 "data=lambda: batches()."
             )
         )
-        raise InvalidDataError(f"The data for the score is empty.{hint}")
+        raise InvalidDataError(f"The data is empty.{hint}")
 
 
 def calibration_of(calibration: Any, **alias: Any) -> Any:
