@@ -167,9 +167,7 @@ def batches(data: Any, size: int, *, labels: bool, model: Any = None) -> Iterato
     for one in _given(data, model, labels) if found is None else found.read():
         batch = _batch(one, model)
         if labels and batch.labels is None:
-            raise InvalidDataError(
-                f"The score needs labels, but the data is {_kind(data)}; give data=(inputs, labels)."
-            )
+            raise InvalidDataError(f"This needs labels, but the data is {_kind(data)}; give data=(inputs, labels).")
         seen += len(batch)
         yield from batch.cut(size)
     if not seen:
@@ -181,7 +179,7 @@ def batches(data: Any, size: int, *, labels: bool, model: Any = None) -> Iterato
                 "data=lambda: batches()."
             )
         )
-        raise InvalidDataError(f"The data for the score is empty.{hint}")
+        raise InvalidDataError(f"The data is empty.{hint}")
 
 
 def calibration_of(calibration: Any, **alias: Any) -> Any:

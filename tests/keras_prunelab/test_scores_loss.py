@@ -214,7 +214,7 @@ def test_data_comes_in_any_form(model: keras.Model, data: tuple[Array, Array]) -
         (lambda x, y: (x, y[:5]), r"different lengths: \[5, 30\]"),
         (lambda x, y: iter(((x, y),)), "read only once, and nobody can see whether it ends. Give a function"),
         (lambda x, y: lambda: iter(()), "give a function that returns a new"),
-        (lambda x, y: (x[:0], y[:0]), "The data for the score is empty"),
+        (lambda x, y: (x[:0], y[:0]), "The data is empty"),
         (lambda x, y: (x, y, y, y), "not a tuple of 4"),
         (lambda x, y: (x * np.nan, y), "The inputs hold NaN or infinite numbers"),
     ],
