@@ -21,6 +21,7 @@ from ._wanda import Wanda
 
 __all__ = [
     "LAMP",
+    "OBS",
     "SNIP",
     "Fisher",
     "GraSP",

@@ -103,7 +103,7 @@ def export_c(
         >>> import keras, tempfile
         >>> import keras_prunelab as kpl
         >>> from pathlib import Path
-        >>> model = keras.Sequential([keras.Input((100,)), keras.layers.Dense(50)])
+        >>> model = keras.Sequential([keras.Input((100,)), keras.layers.Dense(50, name="dense")])
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     header = kpl.export_c(kpl.prune(model, 0.95), Path(folder) / "net.h")
         >>> header.forms, header.dense_bytes, header.constant_bytes < 2000
