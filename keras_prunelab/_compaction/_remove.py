@@ -16,11 +16,14 @@ from keras_prunelab._model._data import calibration_of
 from keras_prunelab._model._filters import Filters
 from keras_prunelab._model._numbers import real_number
 from keras_prunelab._model._roles import find
+from keras_prunelab._reconstruct._gram import DAMPING
+from keras_prunelab._reconstruct._solver import Mode
 from keras_prunelab._util._signatures import names_options
 from keras_prunelab.layers._strip import without_wrappers
 
 from ._build import cut
 from ._families import Family, families
+from ._fold import Fold
 from ._importance import FilterScoreLike, Importance, importance
 from ._ranking import Ranking, alternate, in_multiples, so_many, steps_of, together, within
 from ._removal_plan import COSTS, RemovalPlan, Train
@@ -41,6 +44,8 @@ def remove_filters(
     include: Filters = None,
     exclude: Filters = None,
     calibration: Any = None,
+    reconstruct: bool | Mode = False,
+    damping: float = DAMPING,
     data: Any = None,
 ) -> keras.Model:
     """Make a smaller model by removing the filters, neurons, heads or units that matter least.
@@ -73,7 +78,13 @@ def remove_filters(
             of them: processors are as fast with 16 channels as with 12. Heads of attention are not rounded.
         include: only filters of layers that match one of these; see `prunable`.
         exclude: no filters of layers that match one of these.
-        calibration: what a score that needs data is computed on: inputs, `(inputs, labels)`, or batches of either.
+        calibration: what a score that needs data is computed on, and the weights are reconstructed on: inputs,
+            `(inputs, labels)`, or batches of either.
+        reconstruct: whether the weights that are left are solved anew, so that each layer's outputs come as close as
+            they can to what they were before the round: what removed filters gave goes into those that stay. True or
+            `"sequential"`, one layer after the other, on what the smaller layers before it give, or `"layers"`, all at
+            once; see `reconstruct`. It comes before the training of a round, and needs no labels.
+        damping: the pull of reconstruction towards the old weights, see `reconstruct`.
         data: another name of `calibration`.
 
     Returns:
@@ -81,8 +92,8 @@ def remove_filters(
 
     Raises:
         InvalidSparsityError: fraction or budget is none, or both are given, or rounds or multiple_of is not 1 or more.
-        UnknownNameError: there is no such score, scope, goal or layer.
-        InvalidDataError: the score needs data, and there is none or it does not fit.
+        UnknownNameError: there is no such score, scope, goal, layer or way to reconstruct.
+        InvalidDataError: the score or the reconstruction needs data, and there is none, too little, or it does not fit.
         NothingToPruneError: there is no filter that could go, or the budget cannot be reached.
         InvalidModelError: the model is not built, or a subclass whose `call` nobody can look into.
         TypeError: there is no such option; the nearest one is named.
@@ -112,21 +123,22 @@ def remove_filters(
     )
     data = calibration_of(calibration, data=data)
     small = without_wrappers(model)
+    fold = Fold.checked(small, reconstruct, data, damping)
     if plan.goal == "accuracy":
-        return _until(small, plan, score, data)
+        return _until(small, plan, score, data, fold)
     for share in plan.shares():
-        small = _trained(_smaller(small, plan, share, score, data), plan)
+        small = _trained(_smaller(small, plan, share, score, data, fold), plan)
     return small
 
 
-def _until(model: keras.Model, plan: RemovalPlan, score: FilterScoreLike, data: Any) -> keras.Model:
+def _until(model: keras.Model, plan: RemovalPlan, score: FilterScoreLike, data: Any, fold: Fold | None) -> keras.Model:
     """Remove a twentieth at a time, as long as the accuracy holds."""
     _accuracy(model, plan)  # before anything is trained: whether it is a number
     analysis = analyze(model)
     best = cut(model, analysis, remove_none(analysis))
     for number in range(1, min(plan.rounds, 20) + 1):
         try:
-            small = _smaller(best, plan, number / 20, score, data)
+            small = _smaller(best, plan, number / 20, score, data, fold)
         except NothingToPruneError:
             break
         if small.count_params() == best.count_params():
@@ -159,7 +171,9 @@ def _trained(model: keras.Model, plan: RemovalPlan) -> keras.Model:
     return model
 
 
-def _smaller(model: keras.Model, plan: RemovalPlan, share: float, score: FilterScoreLike, data: Any) -> keras.Model:
+def _smaller(
+    model: keras.Model, plan: RemovalPlan, share: float, score: FilterScoreLike, data: Any, fold: Fold | None
+) -> keras.Model:
     analysis = analyze(model)
     every = families(analysis)
     if not every:  # before a score has nothing to go by
@@ -170,7 +184,7 @@ def _smaller(model: keras.Model, plan: RemovalPlan, share: float, score: FilterS
         removed = _within_budget(analysis, candidates, scores, share, plan)
     else:
         removed = _fraction(analysis, candidates, scores, share, plan)
-    return cut(model, analysis, removed)
+    return cut(model, analysis, removed) if fold is None else fold.cut(model, analysis, removed)
 
 
 def _candidates(

@@ -112,6 +112,26 @@ class ChannelRule(ABC):
         del ports
         return [(None,) * len(weight.shape) for weight in layer.weights]
 
+    def kept_weights(self, site: Site, layout: Sequence[Layout], kept: Flags) -> list[Flags]:
+        """Say which entries of each of the layer's weights are left when elements go.
+
+        Args:
+            site: a call of the layer.
+            layout: what lies along the axes of its weights.
+            kept: for each element of the graph whether it stays.
+
+        Returns:
+            Booleans of each weight's shape.
+        """
+        found = []
+        for weight, axes in zip(site.weights, layout, strict=True):
+            stays = np.ones(weight.shape, np.bool_)
+            for axis, ids in enumerate(axes):
+                if ids is not None:
+                    stays &= np.expand_dims(kept[ids], tuple(other for other in range(weight.ndim) if other != axis))
+            found.append(stays)
+        return found
+
     def restore(self, site: Site, removed: Flags) -> Ids:
         """Say which of the elements that are to go have to stay after all, so that the layer's sizes fit.
 

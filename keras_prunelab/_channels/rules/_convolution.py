@@ -68,6 +68,15 @@ class ConvRule(Convolving):
         """(..., in, out); the inputs of a kernel in groups are those of one group, which `rescale` cuts."""
         return [(*_space(layer), ports["in"] if layer.groups == 1 else None, ports["out"])]
 
+    def kept_weights(self, site: Site, layout: Sequence[Layout], kept: Flags) -> list[Flags]:
+        """Of a kernel in groups, the filters of each group read its own inputs; see `Rule.kept_weights`."""
+        kernel, *rest = super().kept_weights(site, layout, kept)
+        groups = site.layer.groups
+        if groups > 1:
+            inputs = kept[site.ports["in"]].reshape(groups, -1)
+            kernel &= np.repeat(inputs.T, kernel.shape[-1] // groups, axis=1)
+        return [kernel, *rest]
+
     def rows(self, site: Site) -> Sequence[Ids]:
         """The inputs of each group, and its filters."""
         return [site.ports[name].reshape(site.layer.groups, -1) for name in ("in", "out")]

@@ -59,6 +59,11 @@ class TimeDistributedRule(ChannelRule):
         rule = rule_of(layer.layer)
         return rule.layout(layer.layer, ports) if rule else super().layout(layer, ports)
 
+    def kept_weights(self, site: Site, layout: Sequence[Layout], kept: Flags) -> list[Flags]:
+        """The inner layer's."""
+        rule, inner = _inside(site)
+        return rule.kept_weights(inner, layout, kept)
+
     def rows(self, site: Site) -> Sequence[Ids]:
         rule, inner = _inside(site)
         return rule.rows(inner)
