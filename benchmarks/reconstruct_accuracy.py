@@ -131,7 +131,9 @@ def walks(corpus: Path, seed: int) -> Case:
     names = list(network.class_names)
     training, _ = _windows(corpus, "TrainingData__Group4_*.mat", names)
     order = np.random.default_rng(seed).permutation(len(training))
-    return Case("walks, LSTM", network.to_keras(), training[order[:CALIBRATION]], *_windows(corpus, "TestData__*.mat", names))
+    return Case(
+        "walks, LSTM", network.to_keras(), training[order[:CALIBRATION]], *_windows(corpus, "TestData__*.mat", names)
+    )
 
 
 def _windows(corpus: Path, pattern: str, names: list[str]) -> tuple[Any, Any]:
@@ -151,15 +153,16 @@ def _windows(corpus: Path, pattern: str, names: list[str]) -> tuple[Any, Any]:
     return np.array(windows, "float32"), np.array(labels)
 
 
-def curves(case: Case) -> Iterator[tuple[str, Any]]:
-    """The sparsest level of each way, and what was measured at each level."""
+def curves(case: Case, ways: Sequence[str]) -> Iterator[tuple[str, float]]:
+    """The sparsest level of each way; what was measured at each level is printed."""
     import keras_prunelab as kpl
     from keras_prunelab import NoTradeOffError
 
     case.model.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     data = (case.inputs, case.labels)
     large = case.model.count_params() > 100_000
-    for name, (score, mode) in WAYS.items():
+    for name in ways:
+        score, mode = WAYS[name]
         levels = LARGE if large else LEVELS
         begun, used = time.perf_counter(), time.process_time()
         result = kpl.sweep(case.model, data, levels, scores=[score], calibration=case.calibration, reconstruct=mode)
@@ -174,14 +177,14 @@ def curves(case: Case) -> Iterator[tuple[str, Any]]:
         yield name, found
 
 
-def level_table(make: Callable[[int], Case], seeds: Sequence[int]) -> None:
+def level_table(make: Callable[[int], Case], seeds: Sequence[int], ways: Sequence[str]) -> None:
     """Print a row of the table: the median over seeds."""
-    found: dict[str, list[float]] = {name: [] for name in WAYS}
+    found: dict[str, list[float]] = {way: [] for way in ways}
     name = ""
     for seed in seeds:
         case = make(seed)
         name = case.name
-        for way, level in curves(case):
+        for way, level in curves(case, ways):
             found[way].append(level)
     cells = []
     for levels in found.values():
@@ -219,27 +222,33 @@ def main() -> None:
     parser.add_argument("part", choices=("lab", "filters", "matlab"))
     parser.add_argument("--digits", type=Path, help="MNIST's training digits: an .npz of x and y")
     parser.add_argument("--corpus", type=Path, help="the folder of MATLAB files")
-    parser.add_argument("--network", action="append", help="of the folder: one of these alone; several times for several")
+    parser.add_argument(
+        "--network", action="append", help="of the folder: one of these alone; several times for several"
+    )
     parser.add_argument("--seeds", type=int, default=5, help="how many networks or splits; by default 5")
+    parser.add_argument("--way", action="append", choices=WAYS, help="one of these alone; several times for several")
     given = parser.parse_args()
+    ways = given.way or list(WAYS)
     seeds = range(given.seeds)
     needed = "corpus" if given.part == "matlab" else "digits"
     if getattr(given, needed) is None:
         parser.error(f"{given.part} needs --{needed}")
     if given.part == "filters":
-        print("| network | dense error, % | half removed | reconstructed at once | in sequence |\n|---|---|---|---|---|")
+        print(
+            "| network | dense error, % | half removed | reconstructed at once | in sequence |\n|---|---|---|---|---|"
+        )
         for make in (perceptron, lab):
             removed(lambda seed, make=make: make(given.digits, seed), seeds)
         return
-    print(f"| network | {' | '.join(WAYS)} |\n|{'---|' * (1 + len(WAYS))}", flush=True)
+    print(f"| network | {' | '.join(ways)} |\n|{'---|' * (1 + len(ways))}", flush=True)
     if given.part == "lab":
-        level_table(lambda seed: lab(given.digits, seed), seeds)
+        level_table(lambda seed: lab(given.digits, seed), seeds, ways)
         return
     for name in given.network or (*IMAGES, "walks"):
         if name == "walks":
-            level_table(lambda seed: walks(given.corpus, seed), seeds)
+            level_table(lambda seed: walks(given.corpus, seed), seeds, ways)
         else:
-            level_table(lambda seed, name=name: images(given.corpus, name, seed), seeds)
+            level_table(lambda seed, name=name: images(given.corpus, name, seed), seeds, ways)
 
 
 if __name__ == "__main__":
