@@ -1,4 +1,4 @@
-"""Filters cut out of a model, and the weights of the layers that are left solved anew, so that these make up for them."""
+"""Filters cut out of a model, and the weights that are left solved anew, so that these make up for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What removed filters gave goes into the weights that stay: against least squares in NumPy, written from the definition."""
+"""What removed filters gave goes into the weights that stay: against least squares in NumPy, from the definition."""
 
 from __future__ import annotations
 
