@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, final
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -71,7 +72,8 @@ class OBS(Score):
         items = {id(item.variable): item for item in context.prunables}
         wanted = [layer for layer in solver.layers if any(id(each) in items for each in layer.weights)]
         _check_rules(context, solver, {id(each) for layer in wanted for each in layer.weights})
-        variables = {id(each): each for layer in wanted for each in layer.weights}
+        weights = (each for layer in wanted for each in layer.weights)
+        variables = {id(each): each for each in weights if keras.backend.is_float_dtype(each.dtype)}
         squares = squared_gradients(context.model, list(variables.values()), context.data)
         self.methods = {}
         costs: dict[str, Matrix] = {}
