@@ -103,14 +103,14 @@ NETWORKS: dict[str, Callable[[], keras.Model]] = {"LeNet-300-100": lenet, "lab":
 def program(model: keras.Model, data: np.ndarray, dtype: str, kind: str, folder: Path) -> tuple[Path, kpl.CHeader]:
     """The compiled network, with every matrix stored whole (`"dense"`), for `"size"` or for `"speed"`."""
     folder.mkdir()
-    original = _code.stored
+    original = _code.store
     if kind == "dense":
-        _code.stored = lambda matrix, _: _storage.dense(matrix)
+        _code.store = lambda matrix, _: _storage.dense(matrix)
     try:
         optimize = "speed" if kind == "speed" else "size"
         header = kpl.export_c(model, folder / "net.h", data, dtype, optimize=optimize)
     finally:
-        _code.stored = original
+        _code.store = original
     (folder / "main.c").write_text(MAIN % ("float" if dtype == "float32" else "int8_t"))
     subprocess.run(["gcc", "-std=c99", "-O3", "main.c", "-o", "main", "-lm"], check=True, cwd=folder)  # noqa: S607 # gcc is found on the PATH
     return folder / "main", header

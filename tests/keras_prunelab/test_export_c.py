@@ -116,7 +116,7 @@ def test_every_form_of_storage(form: str, sparsity: float, tmp_path: Path, monke
     from keras_prunelab._export._c import _code, _storage
 
     make = {"dense": _storage.dense}.get(form) or getattr(_storage, f"by_{form}")
-    monkeypatch.setattr(_code, "stored", lambda matrix, optimize: make(matrix))
+    monkeypatch.setattr(_code, "store", lambda matrix, optimize: make(matrix))
     layers = [
         keras.Input((20, 8)),
         L.Conv1D(30, 5, activation="relu"),
@@ -138,7 +138,7 @@ def test_every_form_of_storage(form: str, sparsity: float, tmp_path: Path, monke
 def test_long_steps(columns: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from keras_prunelab._export._c import _code, _storage
 
-    monkeypatch.setattr(_code, "stored", lambda matrix, optimize: _storage.by_steps(matrix))
+    monkeypatch.setattr(_code, "store", lambda matrix, optimize: _storage.by_steps(matrix))
     model = keras.Sequential([keras.Input((1300,)), L.Dense(3)])
     kernel = np.zeros((1300, 3), "float32")
     kernel[list(columns), 1] = 1 + np.arange(len(columns))
