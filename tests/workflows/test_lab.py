@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from html import unescape
 from pathlib import Path
 from types import ModuleType
@@ -326,3 +327,17 @@ def test_the_report_of_described_weights_repeats_it(tmp_path: Path) -> None:
     arguments = ("--network", "W1 b1 softmax", "--sparsities", "0,0.5", "--max-drop", "0.9", "--out", tmp_path / "o")
     assert run("lab", tmp_path / "plain.mat", *arguments) == 0
     assert_repeated(tmp_path / "o")
+
+
+@pytest.mark.parametrize("change", [lambda x: x, lambda x: x / np.float32(255), lambda x: x[..., ::2]])
+def test_what_is_measured_never_calibrates(
+    change: Callable[[Any], Any], workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not under another name, not in another scale, and not in part."""
+    variables = mb.load(workspace)
+    images = np.asarray(variables["XValidation"])
+    spoiled = {"XTrain": change(images), "XValidation": images, "YValidation": variables["YValidation"]}
+    mb.save(tmp_path / "data.mat", spoiled)
+    data = ("--data", tmp_path / "data.mat", "--inputs", "XValidation", "--labels", "YValidation")
+    assert run("lab", workspace, *data, "--sparsities", "0,0.5", "--max-drop", "0.9", "--out", tmp_path / "o") == 0
+    assert "there is no data beside what is measured" in " ".join(capsys.readouterr().out.split())

@@ -21,9 +21,11 @@ def run(script: str, *arguments: str | Path) -> str:
 
 @pytest.mark.slow
 def test_the_example_ends_with_the_choice_and_the_report(tmp_path: Path) -> None:
-    *_, choice, report = run("examples/mnist_lab.py", "--epochs", "4", "--out", tmp_path).splitlines()
+    *_, choice, html, word, pdf = run("examples/mnist_lab.py", "--epochs", "4", "--out", tmp_path).splitlines()
     assert choice.startswith("Choice: ")
-    assert report == f"Report: {tmp_path.resolve() / 'report.html'}"
+    names = ("report.html", "report.docx", "report.pdf")
+    assert [html, word, pdf] == [f"Report: {tmp_path.resolve() / name}" for name in names]
+    assert all((tmp_path / name).is_file() for name in names)
     assert (tmp_path / "pruned.mat").is_file()
 
 
