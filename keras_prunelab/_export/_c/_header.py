@@ -120,7 +120,8 @@ def header(content: Content) -> Written:
         "#endif /* NET_H */",
     ]
     text = "\n\n".join(sections) + "\n"
-    text = re.sub(r"\bnet_", f"{content.name}_", re.sub(r"\bNET_", f"{content.name.upper()}_", text))
+    text = re.sub(r"\bNET_", f"{content.name.upper()}_", text)
+    text = re.sub(r"\bnet_", f"{content.name}_", text)
     return Written(text, code.total_bytes(), code.dense_bytes(), arena, state, forms)
 
 
