@@ -27,13 +27,13 @@ def atomic(request: pytest.FixtureRequest) -> ModuleType:
 
 
 @pytest.fixture
-def replacing(atomic: ModuleType) -> Callable[..., Any]:
-    return atomic.replacing
+def replace_whole(atomic: ModuleType) -> Callable[..., Any]:
+    return atomic.replace_whole
 
 
-def test_the_target_appears_at_the_end(replacing, tmp_path):
+def test_the_target_appears_at_the_end(replace_whole, tmp_path):
     target = tmp_path / "result.mat"
-    with replacing(target) as temporary:
+    with replace_whole(target) as temporary:
         temporary.write_text("new", encoding="utf-8")
         assert temporary.parent == tmp_path
         assert temporary.suffix == ".mat"
@@ -43,12 +43,12 @@ def test_the_target_appears_at_the_end(replacing, tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows does not replace a file that somebody reads")
-def test_the_target_is_renamed_and_not_written_into(replacing, tmp_path):
+def test_the_target_is_renamed_and_not_written_into(replace_whole, tmp_path):
     """Who reads the old file reads it to its end, and a power cut leaves one of the two."""
     target = tmp_path / "result.mat"
     target.write_text("the old one, which is longer", encoding="utf-8")
     with target.open(encoding="utf-8") as reader:
-        with replacing(target) as temporary:
+        with replace_whole(target) as temporary:
             temporary.write_text("the new one", encoding="utf-8")
             made = temporary.stat().st_ino
         assert reader.read() == "the old one, which is longer"
@@ -57,12 +57,12 @@ def test_the_target_is_renamed_and_not_written_into(replacing, tmp_path):
 
 
 @pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt])
-def test_a_failure_leaves_the_old_file_alone(replacing, tmp_path, failure):
+def test_a_failure_leaves_the_old_file_alone(replace_whole, tmp_path, failure):
     target = tmp_path / "result.mat"
     target.write_text("old", encoding="utf-8")
 
     def fail_half_way() -> None:
-        with replacing(target) as temporary:
+        with replace_whole(target) as temporary:
             temporary.write_text("half", encoding="utf-8")
             raise failure
 
@@ -72,31 +72,31 @@ def test_a_failure_leaves_the_old_file_alone(replacing, tmp_path, failure):
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_the_rights_are_those_of_any_new_file(replacing, tmp_path):
+def test_the_rights_are_those_of_any_new_file(replace_whole, tmp_path):
     plain = tmp_path / "plain"
     plain.touch()
-    with replacing(tmp_path / "result") as temporary:
+    with replace_whole(tmp_path / "result") as temporary:
         temporary.touch()
     assert (tmp_path / "result").stat().st_mode == plain.stat().st_mode
 
 
-def test_the_rights_of_a_file_that_is_replaced_stay(replacing, tmp_path):
+def test_the_rights_of_a_file_that_is_replaced_stay(replace_whole, tmp_path):
     target = tmp_path / "result"
     target.touch()
     target.chmod(stat.S_IRUSR | stat.S_IWUSR)
     kept = target.stat().st_mode
-    with replacing(os.fspath(target)) as temporary:
+    with replace_whole(os.fspath(target)) as temporary:
         temporary.write_bytes(b"x")
     assert target.stat().st_mode == kept
 
 
-def test_a_folder_is_no_target(replacing, tmp_path):
-    with pytest.raises(IsADirectoryError, match="is a folder"), replacing(tmp_path):
+def test_a_folder_is_no_target(replace_whole, tmp_path):
+    with pytest.raises(IsADirectoryError, match="is a folder"), replace_whole(tmp_path):
         pass
 
 
-def test_the_folder_must_exist(replacing, tmp_path):
-    with pytest.raises(FileNotFoundError, match="does not exist"), replacing(tmp_path / "no" / "x.mat"):
+def test_the_folder_must_exist(replace_whole, tmp_path):
+    with pytest.raises(FileNotFoundError, match="does not exist"), replace_whole(tmp_path / "no" / "x.mat"):
         pass
     assert list(Path(tmp_path).iterdir()) == []
 
@@ -104,8 +104,8 @@ def test_the_folder_must_exist(replacing, tmp_path):
 def _killed_while_writing(atomic: ModuleType, target: Path) -> None:
     """A process that is killed when it has a temporary file, and a temporary folder."""
     script = (
-        f"import os, signal\nfrom {atomic.__name__} import replacing, temporary_folder\n"
-        f"with replacing({str(target)!r}), temporary_folder():\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"import os, signal\nfrom {atomic.__name__} import replace_whole, temporary_folder\n"
+        f"with replace_whole({str(target)!r}), temporary_folder():\n    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], env=os.environ | {"TMPDIR": str(target.parent / "tmp")}, check=False
@@ -121,7 +121,7 @@ def test_the_next_run_removes_what_a_killed_one_left(atomic, tmp_path, monkeypat
     left = [path for path in tmp_path.iterdir() if path.is_file()]
     assert len(left) == 1
     assert len(list((tmp_path / "tmp").iterdir())) == 1
-    with atomic.replacing(tmp_path / "another.csv") as temporary:
+    with atomic.replace_whole(tmp_path / "another.csv") as temporary:
         temporary.write_text("1", encoding="utf-8")
     assert {path.name for path in tmp_path.iterdir()} == {"tmp", "another.csv"}
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
@@ -145,7 +145,7 @@ def test_files_of_running_processes_and_of_others_stay(atomic, tmp_path):
     old = tmp_path / f".f.prunelab-{other}-999999999-x.mat"
     old.touch()
     os.utime(old, (time.time() - 10**6,) * 2)
-    with atomic.replacing(tmp_path / "result.mat"):
+    with atomic.replace_whole(tmp_path / "result.mat"):
         pass
     assert {path.name for path in tmp_path.iterdir()} == {
         "result.mat",
@@ -154,13 +154,13 @@ def test_files_of_running_processes_and_of_others_stay(atomic, tmp_path):
 
 
 WRITERS = {
-    "bytes": "with replacing(target) as path: path.write_bytes(bytes(10**6))",
-    "numpy": "import numpy\nwith replacing(target) as path: numpy.savez(path, x=numpy.random.rand(10**5))",
+    "bytes": "with replace_whole(target) as path: path.write_bytes(bytes(10**6))",
+    "numpy": "import numpy\nwith replace_whole(target) as path: numpy.savez(path, x=numpy.random.rand(10**5))",
     "HDF5": (
-        "import h5py, numpy\nwith replacing(target) as path, h5py.File(path, 'w') as file:\n"
+        "import h5py, numpy\nwith replace_whole(target) as path, h5py.File(path, 'w') as file:\n"
         "    file['x'] = numpy.random.rand(10**5)"
     ),
-    "flush": "with replacing(target) as path:\n    with path.open('wb') as file: file.write(bytes(70_000))",
+    "flush": "with replace_whole(target) as path:\n    with path.open('wb') as file: file.write(bytes(70_000))",
 }
 
 
@@ -170,7 +170,7 @@ def test_a_full_disk_is_said_and_the_old_file_stays(atomic, tmp_path, writer):
     target = tmp_path / "result.npz"
     target.write_text("old", encoding="utf-8")
     script = (
-        f"import resource\nfrom {atomic.__name__} import DiskFullError, replacing\ntarget = {str(target)!r}\n"
+        f"import resource\nfrom {atomic.__name__} import DiskFullError, replace_whole\ntarget = {str(target)!r}\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))\n"
         f"def write():\n    " + WRITERS[writer].replace("\n", "\n    ") + "\n"
         "try: write()\nexcept DiskFullError as error: print(error)"
@@ -181,9 +181,9 @@ def test_a_full_disk_is_said_and_the_old_file_stays(atomic, tmp_path, writer):
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_a_long_name_leaves_room_for_a_temporary_one(replacing, tmp_path):
+def test_a_long_name_leaves_room_for_a_temporary_one(replace_whole, tmp_path):
     target = tmp_path / f"{'é' * 120}.mat"
-    with replacing(target) as temporary:
+    with replace_whole(target) as temporary:
         temporary.write_text("new", encoding="utf-8")
     assert target.read_text(encoding="utf-8") == "new"
 

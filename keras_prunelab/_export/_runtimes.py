@@ -245,5 +245,6 @@ def _without_sparse(model: Any) -> Any:
 
 def _number(name: str) -> tuple[str, int]:
     """Keras numbers its outputs: `output_10` comes after `output_9`."""
-    stem, digits = re.fullmatch(r"(.*?)(\d*)", name).groups()  # type: ignore[union-attr] # it matches any name
+    stem = name.rstrip("0123456789")
+    digits = name[len(stem) :]
     return stem, int(digits or 0)

@@ -49,14 +49,15 @@ def note_blocks(notes: Notes) -> Iterator[Block]:
 
 
 def _prose(text: str) -> Iterator[Block]:
-    for part in re.split(r"\n\s*\n", re.sub(r"^(#{1,6} .*)$", r"\n\1\n", text, flags=re.MULTILINE)):
+    apart = re.sub(r"^(#{1,6} .*)$", r"\n\1\n", text, flags=re.MULTILINE)  # headings stand alone
+    for part in re.split(r"\n(?:[^\S\n]*\n)+", apart):
         part = part.strip("\n")
         if not part.strip():
             continue
         if found := re.match(r"\s*#{1,6} +(.*)", part):
             yield Heading(_plain(found[1].rstrip("# ")), 2)
             continue
-        lines = re.split(r"\n(?=\s*(?:[-*+]|\d+[.)])\s)", part)
+        lines = re.split(r"\n(?=[^\S\n]*(?:[-*+]|\d+[.)])\s)", part)
         if _ITEM.fullmatch(lines[0]):
             yield Bullets(tuple(_plain(found[1]) for line in lines if (found := _ITEM.fullmatch(line))))
             continue

@@ -180,7 +180,7 @@ def _banner(content: Content, code: Code, arena: int, state: int) -> str:
         stored = [
             f"{form.kept:,} of {form.rows * form.columns:,} ({form.form})"
             for name, form in code.matrices.items()
-            if name == operation.name or re.fullmatch(rf"{operation.name}_(kernel|recurrent\w*)", name)
+            if re.fullmatch(r"(_(kernel|recurrent\w*))?", name.removeprefix(operation.name))
         ]
         lines.append(f"    {operation.name:<24} {operation.kind:<20} {shape:<16} {', '.join(stored)}".rstrip())
     return (
