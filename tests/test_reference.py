@@ -28,6 +28,8 @@ def public(package: ModuleType) -> set[str]:
 def test_the_reference_is_the_public_surface(package: ModuleType) -> None:
     text = REFERENCE.read_text(encoding="utf-8")
     entries = re.findall(rf"^::: {package.__name__}\.([\w.]+)$", text, re.MULTILINE)
+    # `scores` gives it when it is asked for: a program that reads the source finds it only where it is made.
+    entries = ["scores.OBS" if entry == "_reconstruct._score.OBS" else entry for entry in entries]
     assert len(entries) == len(set(entries))
     assert set(entries) == public(package)
 
