@@ -1,4 +1,4 @@
-"""LiteRT files in which zeros take no room, of floating-point numbers or of whole ones."""
+"""LiteRT files in which zeros take no space, of floating-point numbers or of whole ones."""
 
 from __future__ import annotations
 

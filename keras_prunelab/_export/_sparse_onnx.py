@@ -1,4 +1,4 @@
-"""ONNX files in which zeros take no room."""
+"""ONNX files in which zeros take no space."""
 
 from __future__ import annotations
 
