@@ -160,8 +160,8 @@ def dense_file(source: Path) -> Iterator[Path]:
             with zipfile.ZipFile(source) as archive:
                 _check_growth(archive, source)
                 archive.extractall(members)
-        # A member without a name is a LookupError, a name that cannot be decoded a ValueError. For a compression that it
-        # does not know zipfile raises NotImplementedError, for a password RuntimeError.
+        # A member without a name is a LookupError, a name that cannot be decoded a ValueError. For an unknown
+        # compression zipfile raises NotImplementedError, for a password RuntimeError.
         except (
             EOFError,
             LookupError,
