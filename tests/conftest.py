@@ -1,4 +1,4 @@
-"""Fixtures and marks that every test room shares."""
+"""Fixtures and marks that all tests share."""
 
 from __future__ import annotations
 

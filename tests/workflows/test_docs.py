@@ -7,6 +7,7 @@ import shlex
 import shutil
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -35,6 +36,14 @@ def cwd(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     return tmp_path
 
 
+def observations() -> tuple[np.ndarray, np.ndarray]:
+    """The reader's data: 200 observations of ten classes that a network learns in an epoch, so that a choice has sense."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 10, 200)
+    centres = rng.random((10, 784)) < 0.3
+    return (0.8 * centres[y] + 0.2 * rng.random((200, 784))).astype(np.float32), y
+
+
 # Pages show trainings that are cut and go on; the first part then ends before the schedule does.
 @pytest.mark.filterwarnings("ignore:Training ends at step:keras_prunelab.PruningWarning")
 @pytest.mark.slow
@@ -42,8 +51,9 @@ def cwd(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 def test_python_blocks_run(page: Path, cwd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_rules, "_RULES", dict(_rules.registered()))  # a page registers layers of its own
     script = "\n".join(blocks(page, "python"))
-    rng = np.random.default_rng(0)
-    there = {"__name__": page.stem, "x": rng.random((200, 784), np.float32), "y": rng.integers(0, 10, 200)}
+    keras.utils.set_random_seed(0)
+    x, y = observations()
+    there = {"__name__": page.stem, "x": x, "y": y}
     exec(compile(script, str(page), "exec"), there)  # noqa: S102  # our own documentation; x, y are the reader's data
 
 
