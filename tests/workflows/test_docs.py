@@ -37,7 +37,7 @@ def cwd(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 
 def observations() -> tuple[np.ndarray, np.ndarray]:
-    """The reader's data: 200 observations of ten classes that a network learns in an epoch, so that a choice has sense."""
+    """The reader's data: 200 observations of ten classes that are soon learned."""
     rng = np.random.default_rng(0)
     y = rng.integers(0, 10, 200)
     centres = rng.random((10, 784)) < 0.3
