@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -87,6 +86,7 @@ def write_header(
 ) -> None:
     """Write C99, with the class names that the network knows."""
     import keras_prunelab as kpl
+    from keras_prunelab._export._c._names import identifier
 
     from ._inputs import open_inputs
     from ._outputs import make_folder
@@ -95,15 +95,9 @@ def write_header(
     make_folder(target.parent)
     is_classifier = opened.model.output_shape[-1:] == (len(opened.class_names),)
     names = opened.class_names if is_classifier else ()
-    prefix = _identifier(target.stem)
+    prefix = identifier(target.stem)
     header = kpl.export_c(opened.model, target, observations, dtype, optimize=optimize, name=prefix, class_names=names)
     _console.say(
         f"Wrote {target}: {header.constant_bytes:,} bytes of constants, {header.dense_bytes:,} with every weight. "
         "How it is compiled stands at its top."
     )
-
-
-def _identifier(stem: str) -> str:
-    """The name of a file as what names in C begin with."""
-    found = re.sub(r"\W+", "_", stem, flags=re.ASCII).strip("_") or "net"
-    return found if found[0].isalpha() else f"net_{found}"

@@ -5,10 +5,8 @@ from __future__ import annotations
 import copy
 import importlib.util
 from collections import defaultdict
-from collections.abc import Iterator
 from typing import Any, TypeAlias
 
-import flatbuffers
 import numpy as np
 from numpy.typing import NDArray
 
@@ -90,7 +88,8 @@ class Graph:
             float(tensor.quantization.scale[0])
             for graph in self._model.subgraphs
             for op in graph.operators
-            if self._name(op) == operator and (tensor := graph.tensors[op.inputs[0]]).type == self._schema.TensorType.INT8
+            if self._name(op) == operator
+            and (tensor := graph.tensors[op.inputs[0]]).type == self._schema.TensorType.INT8
         ]
 
     def encode(self) -> dict[str, Encoding]:
@@ -116,8 +115,10 @@ class Graph:
 
     def content(self) -> bytes:
         """The file."""
+        from ._builder import Builder
+
         self._drop_unused()
-        builder = _Builder(self._size + 1024)
+        builder = Builder(self._size + 1024)
         builder.Finish(self._model.Pack(builder), file_identifier=b"TFL3")
         return bytes(builder.Output())
 
@@ -229,32 +230,26 @@ class Graph:
                 buffer.data = None
 
 
-class _Builder(flatbuffers.Builder):  # type: ignore[misc] # it ships no type information
-    """Keeps constants at multiples of 16 bytes, as the format's `force_align` asks, which Python's builder ignores."""
-
-    def CreateNumpyVector(self, x: NDArray[Any]) -> Any:  # noqa: N802 # the name is theirs
-        if x.dtype != np.uint8:
-            return super().CreateNumpyVector(x)
-        self.StartVector(1, x.size, 16)
-        self.head -= x.size
-        self.Bytes[self.head : self.head + x.size] = x.tobytes()
-        self.vectorNumElems = x.size
-        return self.EndVector()
-
-
 def has_decode(content: bytes) -> bool:
     """Whether a LiteRT file is one for TensorFlow Lite Micro alone."""
     return DECODE.encode() in content
 
 
+def check_format() -> None:
+    """Make sure that the package is there which knows LiteRT's format.
 
-
-def _schema() -> Any:
+    Raises:
+        MissingBackendError: it is not installed.
+    """
     if not importlib.util.find_spec("ai_edge_litert"):
         raise MissingBackendError(
             "Files for TensorFlow Lite Micro are made with ai-edge-litert and run by tflite-micro: run\n"
             '    pip install "keras-prunelab[device]"'
         )
+
+
+def _schema() -> Any:
+    check_format()
     from ai_edge_litert import schema_py_generated
 
     return schema_py_generated

@@ -28,7 +28,8 @@ class MicroFile:
     """A file that TensorFlow Lite Micro runs.
 
     Attributes:
-        arena: the bytes of working memory that it takes here, where a pointer has 8 bytes; it takes less where it has 4.
+        arena: the bytes of working memory that it takes here, where a pointer has 8 bytes; less where it has 4.
+        operators: those that it calls, by their names in LiteRT's schema.
     """
 
     kernels = "micro"
@@ -89,9 +90,10 @@ class MicroFile:
             answer: dict[str, Any] = _PROCESS.ask(job)
         except ChildEndedError as error:
             text = log.read_text("utf-8", "replace") if log.exists() else ""
+            said = _reason(text)
             raise InvalidModelError(
-                f"TensorFlow Lite Micro ended its process when it ran {self._name}: {_reason(text) or 'it said nothing'}"
-                ". It does so where a scale is too small or too large for it, as when the values of a layer collapsed."
+                f"TensorFlow Lite Micro ended its process when it ran {self._name}{said and f': {said}'}. It does so "
+                "where a scale is too small or too large for it, as when the values of a layer collapsed."
             ) from error
         if "error" in answer:
             raise InvalidModelError(
@@ -108,7 +110,7 @@ def check_installed() -> None:
     """
     if not importlib.util.find_spec("tflite_micro"):
         raise MissingBackendError(
-            "Files for TensorFlow Lite Micro are run by tflite-micro, which is not installed; it exists for Linux: run\n"
+            "Files for TensorFlow Lite Micro are run by tflite-micro, which is not installed; it is for Linux: run\n"
             '    pip install "keras-prunelab[device]"'
         )
 
