@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from ._compaction._fuse import fuse
     from ._compaction._recalibrate import recalibrate
     from ._compaction._remove import remove_filters
+    from ._cost._deployment import Deployment, deployment
     from ._cost._latency import latency
     from ._cost._metrics import Metrics, metrics
     from ._export._c._export import CHeader, export_c
@@ -65,6 +66,7 @@ __all__ = [
     "Choice",
     "Compaction",
     "Convention",
+    "Deployment",
     "DiskFullError",
     "FileEvaluation",
     "FineTune",
@@ -100,6 +102,7 @@ __all__ = [
     "compact",
     "compaction",
     "complete_channels",
+    "deployment",
     "evaluate_file",
     "export_c",
     "export_litert",
@@ -135,6 +138,7 @@ _HOMES = {
     "Choice": "_sweep",
     "Compaction": "_compaction._compact",
     "Convention": "_select._conventions",
+    "Deployment": "_cost._deployment",
     "FileEvaluation": "_sweep._evaluate_file",
     "FineTune": "_sweep",
     "LinearRule": "_reconstruct._rules",
@@ -154,6 +158,7 @@ _HOMES = {
     "compact": "_compaction._compact",
     "compaction": "_compaction._compact",
     "complete_channels": "_compaction._complete",
+    "deployment": "_cost._deployment",
     "evaluate_file": "_sweep._evaluate_file",
     "export_c": "_export._c._export",
     "export_litert": "_export._litert",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -20,7 +20,7 @@ from keras_prunelab.layers._strip import without_wrappers
 
 from ._calibration import first_observations, write_calibration
 from ._inputs import name_of
-from ._tflm._graph import check_format
+from ._tflm._graph import Graph, check_format
 from ._tflm._micro import check_installed
 from ._tflm._write import MicroModel, micro_model, write_micro
 from ._unroll import MOST_STEPS, recurrent_steps, unrolled
@@ -145,8 +145,8 @@ def export_litert(
 
     With `runtime="tflm"` the file is one for microcontrollers. TensorFlow Lite Micro knows no sparse weights; its
     operator DECODE makes them from a bit mask and values, or from a look-up table, before each call: such a file is
-    smaller, slower, and its arena is larger by the decoded weights of one operator. It runs here, in the package `tflite-micro`, and its outputs are those of the dense file, bit
-    for bit, or nothing is written
+    smaller, slower, and its arena is larger by the decoded weights of one operator. It runs here, in the package
+    `tflite-micro`, and its outputs are those of the dense file, bit for bit, or nothing is written
     (https://github.com/tensorflow/tflite-micro/tree/main/tensorflow/lite/micro/compression).
 
     Args:
@@ -312,9 +312,31 @@ def _converted(model: keras.Model, how: Conversion, calibration: Any, folder: Pa
         batch = 1 if how.quantize == "int8" or runtime == "tflm" else None
         return _Made(converter_of(model, _new(folder), batch)(how), how)
     looping = converter_of(model, _new(folder), 1)  # a loop over steps has no operator for any number of observations
+    if runtime == "tflm":
+        looping = _ending(looping)
     if how.quantize != "int8":
-        return _Made(looping(how), how)
+        try:
+            return _Made(looping(how), how)
+        except ConversionError:
+            if runtime != "tflm" or None in steps or max(map(int, filter(None, steps))) > MOST_STEPS:
+                raise
+            return _Made(converter_of(unrolled(model), _new(folder), 1)(how), how)
     return _recurrent(model, how, steps, looping, folder, _INSTEAD[runtime])
+
+
+def _ending(convert: Callable[[Conversion], bytes]) -> Callable[[Conversion], bytes]:
+    """A conversion whose loops come to an end in TensorFlow Lite Micro."""
+
+    def converted(how: Conversion) -> bytes:
+        content = convert(how)
+        if {"WHILE", "SLICE"} <= set(Graph(content).operators):
+            raise ConversionError(
+                "a recurrent layer that returns sequences is a loop that never ends in TensorFlow Lite Micro; with "
+                "unroll=True it is none."
+            )
+        return content
+
+    return converted
 
 
 _INSTEAD: dict[Runtime, tuple[Quantize | None, ...]] = {"litert": ("float16", "int8-weights"), "tflm": (None,)}

@@ -15,7 +15,7 @@ from typing import Any
 
 
 class ChildEndedError(RuntimeError):
-    """A job ended the process that it ran in."""
+    """A job ended the process that it ran in, or did not come to an end."""
 
 
 class ChildProcess:
@@ -38,11 +38,15 @@ class ChildProcess:
         self._owner = os.getpid()
         atexit.register(self.close)
 
-    def ask(self, job: Mapping[str, Any]) -> Any:
+    def ask(self, job: Mapping[str, Any], seconds: float | None = None) -> Any:
         """Do a job; returns the answer.
 
+        Args:
+            job: what JSON can hold.
+            seconds: after which the process is ended; None for never.
+
         Raises:
-            ChildEndedError: the job ended the process.
+            ChildEndedError: the job ended the process, or took too long.
         """
         with self._lock:
             # A process that was forked from this one shares its pipes, and must have a child of its own.
@@ -51,10 +55,17 @@ class ChildProcess:
             stdin, stdout = self._process.stdin, self._process.stdout
             if stdin is None or stdout is None:
                 raise RuntimeError("The process has no pipes.")
-            with contextlib.suppress(BrokenPipeError):
-                stdin.write(json.dumps(job) + "\n")
-                stdin.flush()
-            answer = stdout.readline()
+            timer = threading.Timer(seconds or 0, self._process.kill)
+            timer.daemon = True
+            if seconds is not None:
+                timer.start()
+            try:
+                with contextlib.suppress(BrokenPipeError):
+                    stdin.write(json.dumps(job) + "\n")
+                    stdin.flush()
+                answer = stdout.readline()
+            finally:
+                timer.cancel()
             if answer:
                 return json.loads(answer)
             self.close()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shutil
 import tempfile
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -21,6 +23,7 @@ from ._graph import Graph
 Array: TypeAlias = "NDArray[Any]"
 
 _PROCESS = ChildProcess(Path(__file__).with_name("_child.py"), {})
+_SECONDS = 120.0  # to open a file and run it once: some kernels never end where an operator is not as they expect
 _LEAST_STEP = 2.0**-26  # of the input of a softmax, which the fixed-point factor of its kernel can express
 
 
@@ -64,8 +67,9 @@ class MicroFile:
                 f"{255 * collapsed[0]:.1g}, which TensorFlow Lite Micro cannot tell apart. Train the model, or after "
                 "pruning recalibrate its normalizations (kpl.recalibrate), and give inputs such as those in use."
             )
-        self._folder = tempfile.TemporaryDirectory()
-        self._path = Path(self._folder.name) / "model.tflite"
+        folder = tempfile.mkdtemp()
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        self._path = Path(folder) / "model.tflite"
         self._path.write_bytes(content)
         self.arena: int = self._ask(None)["arena"]
 
@@ -87,13 +91,15 @@ class MicroFile:
             "log": str(log),
         }
         try:
-            answer: dict[str, Any] = _PROCESS.ask(job)
+            answer: dict[str, Any] = _PROCESS.ask(job, _SECONDS if data is None else None)
         except ChildEndedError as error:
             text = log.read_text("utf-8", "replace") if log.exists() else ""
             said = _reason(text)
             raise InvalidModelError(
-                f"TensorFlow Lite Micro ended its process when it ran {self._name}{said and f': {said}'}. It does so "
-                "where a scale is too small or too large for it, as when the values of a layer collapsed."
+                f"TensorFlow Lite Micro ended its process when it ran {self._name}, or was not done after "
+                f"{_SECONDS:.0f} seconds{said and f': {said}'}. It does so where a scale is too small or too large for "
+                f"it, as when the values of a layer collapsed, and with some operators. {self._name} has "
+                f"{', '.join(self.operators)}."
             ) from error
         if "error" in answer:
             raise InvalidModelError(
