@@ -45,3 +45,10 @@ class FileTensor:
         if not self.scale:
             return array
         return np.asarray(((array.astype(np.int32) - self.zero) * self.scale).astype(np.float32))
+
+
+def numbered(name: str) -> tuple[str, int]:
+    """Keras numbers its outputs: `output_10` comes after `output_9`."""
+    stem = name.rstrip("0123456789")
+    digits = name[len(stem) :]
+    return stem, int(digits or 0)

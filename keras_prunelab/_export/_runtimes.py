@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from keras_prunelab._backend import open_litert
 from keras_prunelab._errors import InvalidModelError, MissingBackendError, UnknownNameError
 
-from ._file_tensor import FileTensor
+from ._file_tensor import FileTensor, numbered
 from ._tflm._graph import has_decode
 from ._tflm._micro import MicroFile
 
@@ -128,7 +128,7 @@ class _LitertFile:
             inputs = {each["name"]: each for each in self._interpreter.get_input_details()}
             outputs = {each["name"]: each for each in self._interpreter.get_output_details()}
         self._indices = [inputs[name]["index"] for name in inputs], [outputs[name]["index"] for name in outputs]
-        ordered = sorted(outputs, key=_number) if signatures else list(outputs)
+        ordered = sorted(outputs, key=numbered) if signatures else list(outputs)
         self.inputs = tuple(_tensor(name, detail) for name, detail in inputs.items())
         self.outputs = tuple(_tensor(name, outputs[name]) for name in ordered)
         self.ends_in_sigmoid = self._last_operators() & {"LOGISTIC"} != set()
@@ -225,10 +225,3 @@ def _without_sparse(model: Any) -> Any:
         model.graph.initializer.append(numpy_helper.from_array(dense, sparse.values.name))
     del model.graph.sparse_initializer[:]
     return model
-
-
-def _number(name: str) -> tuple[str, int]:
-    """Keras numbers its outputs: `output_10` comes after `output_9`."""
-    stem = name.rstrip("0123456789")
-    digits = name[len(stem) :]
-    return stem, int(digits or 0)

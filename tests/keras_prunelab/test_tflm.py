@@ -134,7 +134,10 @@ def test_compressed_files_answer_as_dense_ones_bit_for_bit(
         )
         for sparse in (None, False)
     )
-    assert (small.runtime, small.sparse, whole.sparse) == ("tflm", True, False)
+    assert (small.runtime, whole.sparse) == ("tflm", False)
+    if make is looping and quantize:  # unrolled, it has many operators, each of which would need a DECODE
+        assert small.bytes == whole.bytes
+        return
     assert "mask" in small.forms.values()
     assert "TFLM_DECODE" in small.operators
     assert set(small.operators) - {"TFLM_DECODE"} == set(whole.operators)
@@ -188,7 +191,7 @@ def test_evaluate_file_runs_them(make: Callable[[], keras.Model], quantize: Any,
     calibration = (x,) if isinstance(x, list) else x
     written = kpl.export_litert(model, tmp_path / "net.tflite", quantize, runtime="tflm", calibration=calibration)
     outputs = [np.array(each) for each in keras.tree.flatten(model(x))]
-    labels = [output if output.shape[-1] > 10 else output.argmax(axis=-1) for output in outputs]
+    labels = [output.argmax(axis=-1) for output in outputs]
     data = (x, labels if len(labels) > 1 else labels[0])
     found = kpl.evaluate_file(written.path, data, model=model)
     assert found.kernels == "micro"
@@ -220,7 +223,7 @@ STUBS = {
 enum TfLiteStatus { kTfLiteOk, kTfLiteError };
 namespace tflite { template <unsigned n> struct MicroMutableOpResolver {
     TfLiteStatus AddFullyConnected(); TfLiteStatus AddSoftmax(); TfLiteStatus AddDecode();
-    TfLiteStatus AddConcatenation(); TfLiteStatus AddTanh(); }; }""",
+    TfLiteStatus AddConcatenation(); TfLiteStatus AddTanh(); TfLiteStatus AddQuantize(); }; }""",
     "tensorflow/lite/kernels/internal/tensor_ctypes.h": """#pragma once
 struct TfLiteTensor { struct { char* raw; } data; };
 namespace tflite { template <typename T> const T* GetTensorData(const TfLiteTensor*); }""",

@@ -17,38 +17,30 @@ import numpy as np
 from tflite_micro import runtime
 
 _ARENAS = (2**20, 2**24, 2**27, 2**30)
-_NO_ROOM = re.compile(r"missing|exceed|resize buffer|arena", re.IGNORECASE)
+_NO_ROOM = re.compile(r"missing|exceed|resize buffer|arena|too many buffers", re.IGNORECASE)
 
 
 class _File:
-    """A file, opened with the memory that it needs."""
+    """A file, opened with some memory, or with enough, of which it tells how much it used."""
 
-    def __init__(self, path: str, outputs: int, log: Path) -> None:
-        content = Path(path).read_bytes()
-        for arena in _ARENAS:
+    def __init__(self, job: dict[str, Any], log: Path) -> None:
+        content = Path(job["file"]).read_bytes()
+        arenas = _ARENAS if job["arena"] is None else (job["arena"],)
+        for arena in arenas:
             start = log.stat().st_size
             try:
-                interpreter = runtime.Interpreter.from_bytes(content, arena_size=arena)
+                self._interpreter = runtime.Interpreter.from_bytes(content, arena_size=arena)
                 break
             except RuntimeError:
-                if arena == _ARENAS[-1] or not _NO_ROOM.search(_text(log, start)):
+                if arena == arenas[-1] or not _NO_ROOM.search(_text(log, start)):
                     raise
-        interpreter.invoke()
-        start = log.stat().st_size
-        interpreter.print_allocations()
-        found = re.search(r"Arena allocation total (\d+)", _text(log, start))
-        # What the kernels remember begins anew, and the arena is shown to do: the plan of many tensors takes memory
-        # for a time that the total leaves out.
-        self.arena = int(found[1]) if found else arena
-        while True:
-            try:
-                self._interpreter = runtime.Interpreter.from_bytes(content, arena_size=self.arena)
-                break
-            except RuntimeError:
-                if self.arena >= arena:
-                    raise
-                self.arena = min(arena, self.arena + max(1024, self.arena // 64))
-        self._outputs = outputs
+        self._outputs, self.arena = job["outputs"], arena
+        if job["arena"] is None:
+            self._interpreter.invoke()
+            start = log.stat().st_size
+            self._interpreter.print_allocations()
+            found = re.search(r"Arena allocation total (\d+)", _text(log, start))
+            self.arena = int(found[1]) if found else arena
 
     def run(self, arrays: list[Any], batch: int) -> list[Any]:
         """The outputs for any number of batches."""
@@ -73,10 +65,11 @@ def _answer(job: dict[str, Any], opened: dict[str, _File]) -> dict[str, Any]:
     os.dup2(descriptor, 2)
     os.close(descriptor)
     try:
-        if job["file"] not in opened:
+        key = f"{job['file']} {job['arena']}"
+        if key not in opened:
             opened.clear()
-            opened[job["file"]] = _File(job["file"], job["outputs"], log)
-        file = opened[job["file"]]
+            opened[key] = _File(job, log)
+        file = opened[key]
         if job["data"] is not None:
             with np.load(job["data"], allow_pickle=False) as arrays:
                 found = file.run([arrays[f"arr_{index}"] for index in range(len(arrays.files))], job["batch"])

@@ -88,8 +88,9 @@ def _table(values: Array, axis: int | None) -> Encoding | None:
     if axis is not None:
         places = np.moveaxis(places, 0, axis)
     codes = np.packbits(np.unpackbits(places.reshape(-1, 1), axis=1)[:, 8 - bits :])
-    channels = _WHOLE if axis is None else axis
-    return Encoding("table", codes.tobytes(), _header(_TABLE, channels << 4 | bits, length) + tables.tobytes())
+    # Kernels go from table to table along the channels of the quantization, whatever the header says: no step, one table.
+    channels, step = (_WHOLE, 0) if axis is None else (axis, length)
+    return Encoding("table", codes.tobytes(), _header(_TABLE, channels << 4 | bits, step) + tables.tobytes())
 
 
 def _header(kind: int, *parameters: int) -> bytes:

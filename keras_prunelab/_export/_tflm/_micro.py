@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._errors import InvalidModelError, MissingBackendError
-from keras_prunelab._export._file_tensor import FileTensor
+from keras_prunelab._export._file_tensor import FileTensor, numbered
 from keras_prunelab._util._child_process import ChildEndedError, ChildProcess
 
 from ._graph import Graph
@@ -24,6 +24,9 @@ Array: TypeAlias = "NDArray[Any]"
 
 _PROCESS = ChildProcess(Path(__file__).with_name("_child.py"), {})
 _SECONDS = 120.0  # to open a file and run it once: some kernels never end where an operator is not as they expect
+_TRIALS = 40
+_MORE = 1.08
+_KIB = 1024
 _LEAST_STEP = 2.0**-26  # of the input of a softmax, which the fixed-point factor of its kernel can express
 
 
@@ -58,7 +61,10 @@ class MicroFile:
         self._batch = next((int(tensor.shape[0]) for _, tensor in ends["inputs"]), 1)
         # One observation after the other, in one go.
         self.inputs = tuple(map(_of_any_number, tensors["inputs"]) if self._batch == 1 else tensors["inputs"])
-        self.outputs = tuple(tensors["outputs"])
+        # In the order of the model, which the numbers in their names tell.
+        order = range(len(tensors["outputs"]))
+        self._order = sorted(order, key=lambda index: numbered(tensors["outputs"][index].name))
+        self.outputs = tuple(tensors["outputs"][index] for index in self._order)
         self.ends_in_sigmoid = graph.last_operators & {"LOGISTIC"} != set()
         collapsed = [step for step in graph.int8_steps("SOFTMAX") if step <= _LEAST_STEP]
         if collapsed:
@@ -71,7 +77,8 @@ class MicroFile:
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self._path = Path(folder) / "model.tflite"
         self._path.write_bytes(content)
-        self.arena: int = self._ask(None)["arena"]
+        self.arena: int | None = None
+        self.arena = self._least_arena(self._ask(None)["arena"])
 
     def run(self, arrays: Sequence[Array]) -> list[Array]:
         """Run it once for each observation; the numbers are as the file has them."""
@@ -79,12 +86,34 @@ class MicroFile:
         np.savez(data, *arrays)
         self._ask(data)
         with np.load(data, allow_pickle=False) as found:
-            return [found[f"arr_{index}"] for index in range(len(self.outputs))]
+            return [found[f"arr_{index}"] for index in self._order]
+
+    def in_order_of_file(self, outputs: Sequence[Array]) -> list[Array]:
+        """The outputs of a run as the file numbers them."""
+        return [outputs[self._order.index(index)] for index in range(len(self._order))]
+
+    def _least_arena(self, used: int) -> int:
+        """The memory with which the file is shown to open: what it uses in the end, and more where that is too little.
+
+        To prepare operators and to plan where values lie takes memory for a time. Where there is too little, the
+        interpreter says so or ends its process.
+        """
+        for number in range(_TRIALS):
+            self.arena = max(used + number * _KIB, int(used * _MORE**number))
+            try:
+                self._ask(None)
+                break
+            except InvalidModelError:
+                if number == _TRIALS - 1:
+                    raise
+        return self.arena
 
     def _ask(self, data: Path | None) -> dict[str, Any]:
         log = self._path.with_name("log")
+        log.write_bytes(b"")
         job = {
             "file": str(self._path),
+            "arena": self.arena,
             "outputs": len(self.outputs),
             "batch": self._batch,
             "data": None if data is None else str(data),
@@ -93,8 +122,7 @@ class MicroFile:
         try:
             answer: dict[str, Any] = _PROCESS.ask(job, _SECONDS if data is None else None)
         except ChildEndedError as error:
-            text = log.read_text("utf-8", "replace") if log.exists() else ""
-            said = _reason(text)
+            said = _reason(log.read_text("utf-8", "replace"))
             raise InvalidModelError(
                 f"TensorFlow Lite Micro ended its process when it ran {self._name}, or was not done after "
                 f"{_SECONDS:.0f} seconds{said and f': {said}'}. It does so where a scale is too small or too large for "

@@ -58,7 +58,7 @@ def micro_model(content: bytes, name: str, inputs: Mapping[str, Array], *, encod
     dense = MicroFile(content, name)
     arrays = [tensor.encode(np.asarray(inputs[tensor.name])) for tensor in dense.inputs]
     expected = dense.run(arrays)
-    ends = [array[:1] for array in arrays], [array[:1] for array in expected]
+    ends = [array[:1] for array in arrays], [array[:1] for array in dense.in_order_of_file(expected)]
     graph = Graph(content)
     encodings = graph.encode() if encode else {}
     encoded = graph.content() if encodings else content
