@@ -20,35 +20,40 @@ from keras_prunelab.layers._strip import without_wrappers
 
 from ._xnnpack import sparse_barriers
 
+_DELEGATE = "https://github.com/tensorflow/tensorflow/blob/master/tensorflow/lite/delegates/xnnpack/README.md"
 TARGETS = {
     "LiteRT, x86": (
-        "A smaller float file, never speed: XNNPACK's sparse kernels ask for a layout that is off on these machines.",
-        "https://github.com/tensorflow/tensorflow/blob/master/tensorflow/lite/delegates/xnnpack/README.md"
-        "#sparse-inference",
+        "A smaller float file, never speed: XNNPACK's sparse kernels ask for a layout that is off on these machines."
     ),
     "LiteRT, ARM": (
         "A smaller float file; speed for 1x1 convolutions with more than two thirds of zeros, in float networks that "
         "begin with a 3x3 convolution of stride 2 on three channels and end in the mean over the image. Not in int8. "
-        "Google reports 1.2 to 2.4 times.",
-        "https://research.google/blog/accelerating-neural-networks-on-mobile-and-web-with-sparse-inference/",
+        "Google reports 1.2 to 2.4 times."
     ),
     "TFLM": (
         "A smaller file with export_litert(..., runtime='tflm'); slower, since weights are decoded at each call, and a "
-        "larger arena.",
-        "https://github.com/tensorflow/tflite-micro/tree/main/tensorflow/lite/micro/compression",
+        "larger arena."
     ),
     "Ethos-U": (
         "Less flash, since the compiler Vela packs the weights; fewer cycles where reading weights takes the time, as "
-        "in dense layers, and as many in convolutions. metrics(model, target='ethos-u55-128') estimates both.",
-        "https://pypi.org/project/ethos-u-vela/",
+        "in dense layers, and as many in convolutions. metrics(model, target='ethos-u55-128') estimates both."
     ),
     "C": (
-        "Less flash with export_c; faster with optimize='speed' from about three quarters of zeros, never for depthwise "
-        "kernels.",
-        "benchmarks/device.py of this project measures it",
+        "Less flash with export_c; faster with optimize='speed' from about three quarters of zeros, never for "
+        "depthwise kernels."
     ),
 }
-"""Of each target what sparsity brings there, and the source."""
+"""Of each target what sparsity brings there."""
+SOURCES = {
+    "LiteRT, x86": f"{_DELEGATE}#sparse-inference, and benchmarks/device.py",
+    "LiteRT, ARM": (
+        "https://research.google/blog/accelerating-neural-networks-on-mobile-and-web-with-sparse-inference/"
+    ),
+    "TFLM": "https://github.com/tensorflow/tflite-micro/tree/main/tensorflow/lite/micro/compression",
+    "Ethos-U": "https://pypi.org/project/ethos-u-vela/, and benchmarks/device.py",
+    "C": "benchmarks/device.py",
+}
+"""Where that is said or measured."""
 
 _TWO_THIRDS = 2 / 3
 _FROM = 0.5  # zeros below this share save little anywhere
@@ -113,8 +118,8 @@ def deployment(model: keras.Model) -> Deployment:
     columns = ["layer", "type", "kernel", "zeros", *TARGETS]
     return Deployment(
         pd.DataFrame(rows, columns=columns),
-        {name: text for name, (text, _) in TARGETS.items()},
-        {name: source for name, (_, source) in TARGETS.items()},
+        dict(TARGETS),
+        dict(SOURCES),
     )
 
 

@@ -96,7 +96,8 @@ def target_cost(model: keras.Model, target: str, calibration: Any = None) -> Tar
         found = compile_for(path, target)
     if not found.npu_operators:
         raise InvalidModelError(
-            f"No operator of model {model.name!r} runs on {target}; all {found.cpu_operators} are left to the processor."
+            f"No operator of model {model.name!r} runs on {target}; all {found.cpu_operators} are left to the "
+            "processor."
         )
     return found
 
@@ -151,14 +152,16 @@ def _cost(row: Mapping[str, str], target: str, said: str) -> TargetCost:
     storage = row["weights_storage_area"].lower().replace("-", "_").replace(" ", "_")
     column = f"{storage}_memory_used"
     flash = float(row.get(column) or 0) if column in row else float(row["off_chip_flash_memory_used"])
-    operators = {kind: re.search(rf"{kind} operators = (\d+)", said) for kind in ("CPU", "NPU")}
+    counts = {kind: re.search(rf"{kind} operators = (\d+)", said) for kind in ("CPU", "NPU")}
+    operators = {kind: int(found[1]) if found else 0 for kind, found in counts.items()}
     return TargetCost(
         target,
         round(_KIB * flash),
         round(_KIB * float(row["sram_memory_used"])),
         int(float(row["cycles_total"])),
         float(row["inference_time"]),
-        *(int(found[1]) if (found := operators[kind]) else 0 for kind in ("NPU", "CPU")),
+        operators["NPU"],
+        operators["CPU"],
         row["system_config"],
         row["memory_mode"],
         f"Vela {version('ethos-u-vela')}",

@@ -88,7 +88,7 @@ def _table(values: Array, axis: int | None) -> Encoding | None:
     if axis is not None:
         places = np.moveaxis(places, 0, axis)
     codes = np.packbits(np.unpackbits(places.reshape(-1, 1), axis=1)[:, 8 - bits :])
-    # Kernels go from table to table along the channels of the quantization, whatever the header says: no step, one table.
+    # Kernels go from table to table along the channels of the quantization, whatever the header says: one has no step.
     channels, step = (_WHOLE, 0) if axis is None else (axis, length)
     return Encoding("table", codes.tobytes(), _header(_TABLE, channels << 4 | bits, step) + tables.tobytes())
 
