@@ -75,8 +75,8 @@ class RemovalPlan:
         goal, target = ("fraction", fraction) if budget is None else next(iter(budget.items()))
         if goal not in ("fraction", "accuracy", *COSTS):
             raise UnknownNameError(
-                f"budget={budget!r}: a goal is 'parameters', 'macs', 'bytes' or 'accuracy', or several "
-                "of 'flash', 'sram' and 'cycles'."
+                f"budget={budget!r}: a goal is 'parameters', 'macs', 'bytes' or 'accuracy', or several of 'flash', "
+                "'sram' and 'cycles'."
             )
         share = real_number(target)
         if share is None or not _is_share(goal, share):

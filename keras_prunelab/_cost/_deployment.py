@@ -65,8 +65,8 @@ class Deployment:
 
     Attributes:
         layers: a row for each kernel: `layer`, `type`, `kernel`, `zeros` (their share), and what that brings on each of
-            the targets: `LiteRT, x86`, `LiteRT, ARM`, `TFLM`, `Ethos-U`, `C`. Bytes are those of int8 weights, as a
-            share of the dense ones.
+            the targets: `LiteRT, x86`, `LiteRT, ARM`, `TFLM`, `Ethos-U`, `C`. `"size, to 23%"` says what the kernel
+            takes as int8, as a share of what it takes stored whole.
         targets: of each target a sentence on what sparsity brings there.
         sources: of each target where that is said or measured.
     """
@@ -110,7 +110,7 @@ def deployment(model: keras.Model) -> Deployment:
         >>> model = keras.Sequential([keras.Input((64,)), keras.layers.Dense(32, name="dense")])
         >>> found = kpl.deployment(kpl.prune(model, 0.9))
         >>> found.layers.loc[0, ["layer", "TFLM", "Ethos-U"]].tolist()
-        ['dense', '23% of the bytes', 'size and cycles']
+        ['dense', 'size, to 23%', 'size and cycles']
     """
     model = without_wrappers(model)
     barriers = sparse_barriers(graph_of(model))
@@ -133,7 +133,7 @@ def _row(item: Any, barriers: Mapping[str, str]) -> list[Any]:
         type(owner).__name__,
         item.variable.name,
         zeros,
-        "size of a float file" if zeros >= _FROM else "nothing",
+        "size in float" if zeros >= _FROM else "nothing",
         _on_arm(zeros, barriers.get(name)),
         _on_tflm(value),
         _on_ethos(zeros, owner, item.containers),
@@ -147,10 +147,10 @@ def _holds(layer: Any, variable: Any) -> bool:
 
 def _on_arm(zeros: float, barrier: str | None) -> str:
     if barrier is None:
-        return "size of a float file; no 1x1 convolution" if zeros >= _FROM else "nothing"
+        return "size in float" if zeros >= _FROM else "nothing"
     if zeros <= _TWO_THIRDS:
         return f"no speed: {barrier or 'two thirds of zeros or fewer'}"
-    return f"no speed: {barrier}" if barrier else "speed and size in float"
+    return f"no speed: {barrier}" if barrier else "size and speed in float"
 
 
 def _on_tflm(value: NDArray[Any]) -> str:
@@ -172,7 +172,7 @@ def _in_c(value: NDArray[Any], layer: Any) -> str:
     size = _share(store(signs, "size").nbytes, signs.nbytes)
     if _is_depthwise(layer) or store(signs, "speed").form == "dense":
         return size
-    return f"{size}, faster"
+    return f"{size}; speed"
 
 
 def _matrix(value: NDArray[Any], layer: Any) -> NDArray[Any]:
@@ -189,4 +189,4 @@ def _is_depthwise(layer: Any) -> bool:
 
 
 def _share(stored: int, dense: int) -> str:
-    return "nothing" if stored >= dense else f"{stored / dense:.0%} of the bytes"
+    return "nothing" if stored >= dense else f"size, to {stored / dense:.0%}"
