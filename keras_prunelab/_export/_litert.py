@@ -4,32 +4,29 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import keras
 
-from keras_prunelab._backend import Conversion, ConversionError, converter_of, to_litert
+from keras_prunelab._backend import Conversion, ConversionError
 from keras_prunelab._errors import InvalidModelError, MissingBackendError, UnknownNameError
 from keras_prunelab._model._data import calibration_of
 from keras_prunelab._model._rebuild import is_graph
 from keras_prunelab._util._atomic import replace_whole, temporary_folder
 from keras_prunelab.layers._strip import without_wrappers
 
-from ._calibration import first_observations, write_calibration
+from ._calibration import first_observations
 from ._inputs import name_of
-from ._tflm._graph import Graph, check_format
+from ._litert_conversion import Made, Quantize, Runtime, converted, float32
+from ._tflm._graph import check_format
 from ._tflm._micro import check_installed
 from ._tflm._write import MicroModel, micro_model, write_micro
-from ._unroll import MOST_STEPS, recurrent_steps, unrolled
 from ._zeros import check_zeros
 
-Quantize: TypeAlias = Literal["int8", "int8-weights", "float16"]
 NumberType: TypeAlias = Literal["int8", "uint8", "float32"]
 
-Runtime: TypeAlias = Literal["litert", "tflm"]
 
 _QUANTIZE = ("int8", "int8-weights", "float16")
 _RUNTIMES = {"litert": (None, *_QUANTIZE), "tflm": (None, "int8")}
@@ -72,7 +69,7 @@ class LitertExport(int):
     reason: str
 
     @classmethod
-    def _of(cls, nonzeros: int, path: Path, made: _Made, micro: MicroModel | None) -> LitertExport:
+    def _of(cls, nonzeros: int, path: Path, made: Made, micro: MicroModel | None) -> LitertExport:
         found = cls(nonzeros)
         found.path, found.bytes, found.reason = path, path.stat().st_size, made.reason
         for name in ("quantize", "sparse", "input_type", "output_type"):
@@ -109,15 +106,6 @@ class LitertExport(int):
         )
 
     __str__ = __repr__
-
-
-@dataclass(frozen=True)
-class _Made:
-    """A file that was converted, and why it is not as asked."""
-
-    content: bytes
-    how: Conversion
-    reason: str = ""
 
 
 def export_litert(
@@ -210,10 +198,10 @@ def export_litert(
     micro = None
     try:
         if quantize is None and keras.config.backend() == "tensorflow" and not is_micro:
-            made = _Made(_float32(plain, how), how)
+            made = Made(float32(plain, how), how)
         else:
             with temporary_folder() as folder:
-                made = _converted(plain, how, given, folder, runtime)
+                made = converted(plain, how, given, folder, runtime)
                 if is_micro:
                     inputs = first_observations(plain, given, folder / "calibration")
                     micro = micro_model(made.content, target.name, inputs, encode=sparse is not False)
@@ -291,100 +279,3 @@ def _check_micro(model: keras.Model, quantize: Any) -> None:
                 f"Input {name_of(tensor)!r} of model {model.name!r} has the shape {tensor.shape}, and TensorFlow Lite "
                 "Micro takes fixed lengths alone. Build the model with keras.Input of the length in use."
             )
-
-
-def _float32(model: keras.Model, how: Conversion) -> bytes:
-    try:
-        return to_litert(model, sparse=how.sparse)
-    except Exception as error:  # TensorFlow raises many, its own ConverterError among them
-        raise ConversionError(str(error).partition("\n")[0]) from error
-
-
-def _converted(model: keras.Model, how: Conversion, calibration: Any, folder: Path, runtime: Runtime) -> _Made:
-    """Convert in another process, and where int8 cannot be or does not pay, with other numbers that the runtime has."""
-    if how.quantize == "int8":
-        ranges = folder / "calibration"
-        ranges.mkdir()
-        write_calibration(model, calibration, ranges)
-        how = replace(how, calibration=str(ranges))
-    steps = recurrent_steps(model)
-    if not steps:
-        batch = 1 if how.quantize == "int8" or runtime == "tflm" else None
-        return _Made(converter_of(model, _new(folder), batch)(how), how)
-    looping = converter_of(model, _new(folder), 1)  # a loop over steps has no operator for any number of observations
-    if runtime == "tflm":
-        looping = _ending(looping)
-    if how.quantize != "int8":
-        try:
-            return _Made(looping(how), how)
-        except ConversionError:
-            if runtime != "tflm" or None in steps or max(map(int, filter(None, steps))) > MOST_STEPS:
-                raise
-            return _Made(converter_of(unrolled(model), _new(folder), 1)(how), how)
-    return _recurrent(model, how, steps, looping, folder, _INSTEAD[runtime])
-
-
-def _ending(convert: Callable[[Conversion], bytes]) -> Callable[[Conversion], bytes]:
-    """A conversion whose loops come to an end in TensorFlow Lite Micro."""
-
-    def converted(how: Conversion) -> bytes:
-        content = convert(how)
-        if {"WHILE", "SLICE"} <= set(Graph(content).operators):
-            raise ConversionError(
-                "a recurrent layer that returns sequences is a loop that never ends in TensorFlow Lite Micro; with "
-                "unroll=True it is none."
-            )
-        return content
-
-    return converted
-
-
-_INSTEAD: dict[Runtime, tuple[Quantize | None, ...]] = {"litert": ("float16", "int8-weights"), "tflm": (None,)}
-"""What recurrent layers have where int8 cannot be."""
-
-
-def _recurrent(
-    model: keras.Model,
-    how: Conversion,
-    steps: list[int | None],
-    looping: Any,
-    folder: Path,
-    instead: tuple[Quantize | None, ...],
-) -> _Made:
-    others: dict[Quantize | None, _Made] = {}
-    for name in instead:
-        sparse = how.sparse or name == "float16"
-        as_other = replace(how, quantize=name, sparse=sparse, input_type="float32", output_type="float32")
-        try:
-            others[name] = _Made(looping(as_other), as_other)
-            break
-        except ConversionError as error:
-            refusal = error
-    known = [step for step in steps if step is not None]
-    if len(known) < len(steps):
-        reason = "it has a recurrent layer of free length, or one inside another layer, and int8 takes a fixed one"
-    elif max(known) > MOST_STEPS:
-        reason = f"it has a recurrent layer of {max(known)} steps, and int8 takes at most {MOST_STEPS}, unrolled"
-    else:
-        try:
-            made = _Made(converter_of(unrolled(model), _new(folder), 1)(how), how)
-        except ConversionError as error:
-            reason = f"unrolled over {max(known)} steps it cannot be converted: {error}"
-        else:
-            smallest = min((len(other.content) for other in others.values()), default=len(made.content))
-            if len(made.content) <= smallest:
-                return made
-            reason = (
-                f"unrolled over {max(known)} steps it takes {len(made.content):,} bytes in int8, and {smallest:,} "
-                f"in {next(iter(others)) or 'float32'}"
-            )
-    if not others:
-        raise refusal
-    other = next(iter(others.values()))
-    return replace(other, reason=f"Not in int8: {reason}.")
-
-
-def _new(folder: Path) -> Path:
-    new = folder / f"model{len(list(folder.iterdir()))}"
-    new.mkdir()
-    return new

@@ -9,7 +9,7 @@ from . import _console
 
 if TYPE_CHECKING:
     from keras_prunelab import FileEvaluation
-    from keras_prunelab._export._litert import Quantize, Runtime
+    from keras_prunelab._export._litert_conversion import Quantize, Runtime
     from matlab_bridge import Dataset
 
     from ._inputs import OpenedModel

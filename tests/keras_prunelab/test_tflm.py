@@ -342,7 +342,7 @@ def test_a_file_that_ends_the_interpreter_is_an_error_and_the_next_one_runs(
 def test_bad_input_is_refused_before_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from keras_prunelab._export import _litert
 
-    monkeypatch.setattr(_litert, "_converted", lambda *_: pytest.fail("it was converted"))
+    monkeypatch.setattr(_litert, "converted", lambda *_: pytest.fail("it was converted"))
     model, target = lenet(), tmp_path / "net.tflite"
     for quantize in ("float16", "int8-weights"):
         with pytest.raises(kpl.UnknownNameError, match="no kernels"):
