@@ -8,6 +8,15 @@ from typing import Annotated, Literal
 import typer
 
 
+def budget(text: str) -> dict[str, float]:
+    """Goals and their limits, such as `flash=60000,cycles=0.5`."""
+    pairs = [part.partition("=") for part in text.split(",")]
+    try:
+        return {name.strip(): float(number) for name, _, number in pairs}
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no list such as flash=60000,cycles=0.5.") from None
+
+
 def fraction(text: str) -> float:
     """A share as a person types it.
 
