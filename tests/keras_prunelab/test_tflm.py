@@ -373,6 +373,6 @@ def test_the_package_loads_without_the_extras() -> None:
 import sys
 for name in ("flatbuffers", "tflite_micro", "ai_edge_litert", "ethosu"):
     sys.modules[name] = None
-import keras_prunelab._sweep._evaluate_file, keras_prunelab._export._tflm._write
+import keras_prunelab._evaluate._evaluate_file, keras_prunelab._export._tflm._write
 """
     subprocess.run([sys.executable, "-c", script], check=True, env={**os.environ, "KERAS_BACKEND": "jax"}, timeout=300)
