@@ -175,7 +175,8 @@ def export_litert(
 
     Examples:
         >>> import keras, tempfile
-        >>>         >>> import keras_prunelab as kpl
+        >>> import numpy as np
+        >>> import keras_prunelab as kpl
         >>> from pathlib import Path
         >>> pruned = kpl.prune(keras.Sequential([keras.Input((100,)), keras.layers.Dense(50)]), 0.9)
         >>> x = np.random.default_rng(0).normal(size=(64, 100))
