@@ -42,7 +42,8 @@ def test_rounding_is_that_of_the_definition(low: float, high: float, is_weight: 
 def test_each_channel_has_its_range() -> None:
     values = np.random.default_rng(0).normal(size=(3, 3, 5, 4)).astype("float32") * np.float32([1, 10, 0.1, 3])
     ends = np.abs(values).max(axis=(0, 1, 2))
-    found = keras.ops.convert_to_numpy(fake_quantize(values, -ends, ends, is_weight=True))
+    tensor = keras.ops.convert_to_tensor
+    found = keras.ops.convert_to_numpy(fake_quantize(tensor(values), tensor(-ends), tensor(ends), is_weight=True))
     for channel, end in enumerate(ends):
         assert_allclose(found[..., channel], rounded(values[..., channel], -end, end, 1), atol=1e-5 * end)
 
