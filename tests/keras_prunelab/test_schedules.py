@@ -209,6 +209,23 @@ def test_levels_that_may_be_equal_are_taken() -> None:
     assert mixed(10, 2) == 0.5
 
 
+@pytest.mark.parametrize("begin", ["0ep", "0.25ep", 0])
+def test_a_schedule_may_begin_and_end_within_one_epoch(begin: Any) -> None:
+    schedule = schedules.Polynomial(0.0, 0.5, begin_step=begin, end_step="0.75ep", frequency=1)
+    assert [schedule(step, 100) for step in (0, 75)] == [0, 0.5]
+    with pytest.raises(InvalidScheduleError, match="must be later than begin_step"):  # of one step, which is both
+        schedules.Polynomial(0.0, 0.5, begin_step="0.25ep", end_step="0.75ep")(0, 1)
+
+
+@pytest.mark.parametrize("left_out", ["at", "get_config"])
+def test_a_schedule_of_ones_own_needs_both_methods(left_out: str) -> None:
+    methods: dict[str, Any] = {"at": lambda *_: 0.5, "get_config": lambda _: {}}
+    assert type("Whole", (schedules.Schedule,), methods)()(0) == 0.5
+    del methods[left_out]
+    with pytest.raises(TypeError, match=rf"abstract.* '?{left_out}'?"):
+        type("Partial", (schedules.Schedule,), methods)()
+
+
 def test_a_schedule_of_ones_own_is_checked_at_each_step() -> None:
     class Broken(schedules.Schedule):
         name = "broken"
