@@ -69,10 +69,11 @@ def test_the_schedules_of_the_tests_of_training_are_what_is_written_there() -> N
         assert ROUNDS(step) == pytest.approx(rounds_by_hand(step), abs=1e-12)
 
 
+@pytest.mark.parametrize("frequency", [1, 5])
 @pytest.mark.parametrize("begin", [0, 7])
-def test_each_round_takes_the_same_share_of_what_is_left(begin: int) -> None:
-    schedule = schedules.Iterative(0.25, rounds=3, frequency=5, begin_step=begin)
-    left = {begin + 5 * number: (3 / 4) ** (number + 1) for number in range(3)}
+def test_each_round_takes_the_same_share_of_what_is_left(begin: int, frequency: int) -> None:
+    schedule = schedules.Iterative(0.25, rounds=3, frequency=frequency, begin_step=begin)
+    left = {begin + frequency * number: (3 / 4) ** (number + 1) for number in range(3)}
     kept = 1.0
     for step in range(begin + 40):
         kept = left.get(step, kept)
@@ -145,6 +146,7 @@ def test_a_schedule_is_made_again_from_json_values(schedule: schedules.Schedule)
     again = schedules.get(stored)
     assert again == schedule == schedules.deserialize(stored)
     assert again is not schedule
+    assert schedules.get(schedule) is schedule
     assert hash(again) == hash(schedule)
     assert stored == {"name": type(schedule).name, "config": schedule.get_config()}
     assert [again(step, 11) for step in range(50)] == [schedule(step, 11) for step in range(50)]

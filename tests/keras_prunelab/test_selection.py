@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from fractions import Fraction
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,15 +9,12 @@ from keras_prunelab import InvalidSparsityError
 from keras_prunelab._select._lowest import lowest
 from keras_prunelab._select._selection import check_sparsities, pruned_count
 
-
-def rounded(sparsity: float, total: int) -> int:
-    """Round s N, s as it is written in decimal, halves up."""
-    return int(Fraction(repr(sparsity)) * total + Fraction(1, 2))
+from .sparsity_by_hand import count_by_hand, sparsities
 
 
-@given(st.integers(0, 1000).map(lambda thousandths: thousandths / 1000), st.integers(1, 100_000))
+@given(sparsities(), st.integers(1, 100_000))
 def test_count_is_rounded_half_up_as_written_in_decimal(sparsity: float, total: int) -> None:
-    assert pruned_count(sparsity, total) == rounded(sparsity, total)
+    assert pruned_count(sparsity, total) == count_by_hand(sparsity, total)
 
 
 @pytest.mark.parametrize(
