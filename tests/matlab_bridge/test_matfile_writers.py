@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import struct
+import tracemalloc
 from pathlib import Path
 
 import h5py
@@ -132,3 +133,13 @@ def test_what_is_too_large_for_v7_is_written_as_v73(path, monkeypatch, what):
         assert found.tolist() == ["x" * 40000] * 2
     else:
         np.testing.assert_array_equal(number[what](), large)
+
+
+def test_an_array_too_large_for_v7_is_refused_before_it_is_copied(path):
+    repeated = np.broadcast_to(1.0, (2**14, 20 * 2**10))  # one number in memory, and 2.5 GiB in a file
+    tracemalloc.start()
+    with pytest.raises(UnwritableValueError, match=r"x takes 2\.5 GiB, and a variable of a v7 file at most 2 GiB\. "):
+        save(path, {"x": repeated})
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < repeated.nbytes / 20
