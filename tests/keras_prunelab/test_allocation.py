@@ -171,8 +171,13 @@ def test_what_is_gone_stays_gone_under_every_rule() -> None:
     ],
 )
 def test_what_the_limits_do_not_allow_is_refused(scope: Any, sparsity: float, message: str) -> None:
-    with pytest.raises(kpl.InvalidSparsityError, match=message):
-        kpl.prune(MODEL, sparsity, scope=scope)
+    class Unasked(kpl.scores.Score):
+        def __call__(self, context: kpl.scores.ScoreContext) -> dict[str, Array]:
+            pytest.fail("scores were computed for masks that cannot be made")
+
+    for score in ("magnitude", Unasked()):
+        with pytest.raises(kpl.InvalidSparsityError, match=message):
+            kpl.prune(MODEL, sparsity, score, scope=scope)
 
 
 def test_bad_allocations_are_refused() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from keras_prunelab import InvalidSparsityError
 from keras_prunelab._select._lowest import lowest
-from keras_prunelab._select._selection import check_sparsities, pruned_count
+from keras_prunelab._select._selection import check_sparsities, pruned_count, sparsities_of_rounds
 
 from .sparsity_by_hand import count_by_hand, sparsities
 
@@ -34,7 +34,8 @@ def test_sparsities_are_sorted_each_once() -> None:
     ("wrong", "message"),
     [
         (1.0, r"in \[0, 1\), not 1; write 0.9 for 90 %"),
-        (-0.1, r"not -0.1"),
+        (-0.1, r"not -0\.1; write 0\.9 for 90 %"),
+        (100, r"not 100; write 0\.9 for 90 %"),
         (80, r"not 80; write 0.8 for 80 %"),
         (float("nan"), "not nan"),
         ([], "is empty"),
@@ -45,6 +46,14 @@ def test_sparsities_are_sorted_each_once() -> None:
 def test_what_is_no_sparsity_is_refused(wrong: object, message: str) -> None:
     with pytest.raises(InvalidSparsityError, match=message):
         check_sparsities(wrong)  # type: ignore[arg-type]
+
+
+@given(sparsities(0.001), st.integers(1, 9))
+def test_each_round_keeps_the_same_share_of_what_the_one_before_kept(sparsity: float, rounds: int) -> None:
+    share = (1 - sparsity) ** (1 / rounds)
+    kept = [1 - each for each in sparsities_of_rounds(sparsity, rounds)]
+    assert kept == pytest.approx([share ** (number + 1) for number in range(rounds)])
+    assert sparsities_of_rounds(sparsity, rounds)[-1] == sparsity
 
 
 def by_sorting(scores: list[np.ndarray], is_open: list[np.ndarray], need: int) -> list[list[int]]:

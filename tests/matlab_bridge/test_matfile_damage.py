@@ -188,6 +188,13 @@ def test_an_unknown_kind_of_element_does_not_end_the_process(path, kind):
         load(path)["x"]
 
 
+@pytest.mark.parametrize("kind", [7, 9, 12, 13])
+def test_characters_are_whole_numbers_of_32_bits_at_most(path, kind):
+    path.write_bytes(level5_file(level5_matrix(4, (1, 2), element(kind, bytes(16)))))
+    with pytest.raises(TruncatedFileError, match=f"characters were expected, and an element of kind {kind} found"):
+        load(path)["x"]
+
+
 def test_a_wrong_size_in_hdf5_allocates_nothing(path):
     save(path, {"x": np.eye(2)}, version="v7.3")
     with h5py.File(path, "r+") as file:
