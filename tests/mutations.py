@@ -120,15 +120,18 @@ def _behavior(source: str) -> str | None:
 
 
 def _difference(before: str, after: str) -> tuple[int, str]:
+    """The first line that differs, and all lines before and after."""
     old, new = before.splitlines(), after.splitlines()
-    for tag, start, stop, first, last in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        if tag != "equal":
-            lines = (
-                "".join(f"{sign} {line.strip()}\n" for line in part)
-                for sign, part in (("-", old[start:stop]), ("+", new[first:last]))
-            )
-            return start + 1, "".join(lines)
-    return 0, ""
+    parts = [
+        each for each in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes() if each[0] != "equal"
+    ]
+    change = "".join(
+        f"{sign} {line.strip()}\n"
+        for _, start, stop, first, last in parts
+        for sign, part in (("-", old[start:stop]), ("+", new[first:last]))
+        for line in part
+    )
+    return parts[0][1] + 1 if parts else 0, change
 
 
 def is_current(mutant: Mutant) -> bool:
