@@ -122,16 +122,12 @@ def _behavior(source: str) -> str | None:
 def _difference(before: str, after: str) -> tuple[int, str]:
     """The first line that differs, and all lines before and after."""
     old, new = before.splitlines(), after.splitlines()
-    parts = [
-        each for each in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes() if each[0] != "equal"
-    ]
-    change = "".join(
-        f"{sign} {line.strip()}\n"
-        for _, start, stop, first, last in parts
-        for sign, part in (("-", old[start:stop]), ("+", new[first:last]))
-        for line in part
+    steps = difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+    parts = [(start, old[start:stop], new[first:last]) for tag, start, stop, first, last in steps if tag != "equal"]
+    lines = (
+        f"{sign} {line.strip()}\n" for _, was, now in parts for sign, part in (("-", was), ("+", now)) for line in part
     )
-    return parts[0][1] + 1 if parts else 0, change
+    return parts[0][0] + 1 if parts else 0, "".join(lines)
 
 
 def is_current(mutant: Mutant) -> bool:
