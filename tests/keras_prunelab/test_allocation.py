@@ -153,11 +153,12 @@ def test_what_is_gone_stays_gone_under_every_rule() -> None:
     scores = random_scores(0)
     kept = {item.path: np.random.default_rng(5).random(item.shape) > 0.2 for item in FOUND}
     already = sum(int(np.count_nonzero(~mask)) for mask in kept.values())
-    for rule in ("global", "layer", "erk", "lamp"):
+    rules: tuple[Any, ...] = ("global", "layer", "erk", "lamp")
+    for scope in (*rules, *(kpl.Allocation(rule, min_sparsity=0.3) for rule in rules)):
         by_path = {item.path: score for item, score in zip(FOUND, scores, strict=True)}
-        masks = select(FOUND, by_path, 0.6, scope=rule, kept=kept)
+        masks = select(FOUND, by_path, 0.6, scope=scope, kept=kept)
         assert all(not (masks[path] & ~kept[path]).any() for path in kept)
-        if rule != "layer":
+        if scope != "layer":
             assert sum(int(np.count_nonzero(~mask)) for mask in masks.values()) == 372 > already
 
 
