@@ -64,6 +64,7 @@ OPTIONS: dict[str, Callable[[], dict[str, Any]]] = {
     "found": lambda: {"sparsities": kpl.AutoLevels(0.0, 0.5, step=0.25)},
     "metrics": lambda: {"metrics": ["accuracy", "loss"]},
     "sequences": lambda: {"model": recurrent(), "data": (SEQUENCES, [0, 1, 0])},
+    "shifted": lambda: {"model": model(0.25)},
     "images": lambda: images((2, 2), model=convolution((1, 2))),
 }
 SEQUENCES = [np.ones((3, 2), "float32"), np.ones((2, 2), "float32"), np.zeros((3, 2), "float32")]
@@ -118,6 +119,7 @@ DIFFERENT: list[tuple[str, Callable[[], dict[str, Any]], str]] = [
     ("plain", lambda: {"data": (moved(X, 1), Y), "model": model(0.25)}, "in the weights of the model; the data. Give"),
     ("weighted", lambda: {"data": (X, Y, moved(WEIGHTS, 5))}, "in the data. Give"),
     ("sequences", lambda: {"data": (SEQUENCES, [0, 1, 1])}, "in the data. Give"),
+    ("shifted", lambda: {"model": model()}, "in the weights of the model. Give"),
     ("images", lambda: {"model": convolution((2, 1))}, "in the weights of the model. Give"),
     ("images", lambda: images((1, 4)), "in the data. Give"),
     ("images", lambda: images((2, 2), calibration=(4, 1)), "in the setting score_data"),
