@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 import keras_prunelab as kpl
 from keras_prunelab import scores
-from keras_prunelab._select._conventions import Convention
 
 from .sparsity_by_hand import count_by_hand, sparsities
 
@@ -70,7 +69,7 @@ def test_masks_are_nested_where_they_should_be(score: str, convention: str) -> N
 
 
 def test_exact_ties_and_one_score_a_level() -> None:
-    rules = Convention("mixed", learnables="all", ties="exact", rescoring="levels", source="this test")
+    rules = kpl.Convention("mixed", learnables="all", ties="exact", rescoring="levels", source="this test")
     found = kpl.trajectory(NET, LEVELS, "synflow", convention=rules)
     assert [found.zeros(level) for level in range(len(LEVELS))] == [
         count_by_hand(sparsity, found.total) for sparsity in LEVELS
