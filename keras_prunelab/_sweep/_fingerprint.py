@@ -121,7 +121,7 @@ def _add(digest: Any, array: Array) -> None:
 
 
 def _bytes(array: Array) -> Array:
-    return np.ascontiguousarray(array).reshape(-1).view(np.uint8) if array.size else np.empty(0, np.uint8)
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
 
 
 def _short(value: Any) -> str:

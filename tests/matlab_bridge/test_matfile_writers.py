@@ -52,10 +52,10 @@ CLASSES = {
 }
 
 
-@pytest.mark.parametrize("class_name", CLASSES)
+@pytest.mark.parametrize(("class_name", "value"), [*CLASSES.items(), ("char", "a NUL\x00within")])
 @pytest.mark.parametrize("compress", [False, True])
-def test_every_variable_has_the_attribute_of_its_class(path, class_name, compress):
-    save(path, {"x": CLASSES[class_name]}, version="v7.3", compress=compress)
+def test_every_variable_has_the_attribute_of_its_class(path, class_name, value, compress):
+    save(path, {"x": value}, version="v7.3", compress=compress)
     with h5py.File(path) as file:
         attributes = file["x"].attrs
         assert attributes["MATLAB_class"] == class_name.encode()
