@@ -11,6 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import scipy.io
 import scipy.sparse
 
 from matlab_bridge import UnwritableValueError
@@ -66,10 +67,12 @@ def test_every_variable_has_the_attribute_of_its_class(path, class_name, value, 
 
 def test_empty_and_sparse_arrays_say_so(path):
     sparse = scipy.sparse.csc_array(np.array([[0, 2.0], [0, 0], [1, 0]]))
-    save(path, {"none": np.empty((0, 3), np.int8), "s": sparse}, version="v7.3")
+    empty = {"int8": np.empty((0, 3), np.int8), "single": np.empty((0, 3), np.complex64)}
+    save(path, {**empty, "s": sparse}, version="v7.3")
     with h5py.File(path) as file:
-        assert (file["none"].attrs["MATLAB_empty"], file["none"].attrs["MATLAB_class"]) == (1, b"int8")
-        assert file["none"][()].tolist() == [0, 3]  # of an empty array the size is stored
+        for name in empty:
+            assert (file[name].attrs["MATLAB_empty"], file[name].attrs["MATLAB_class"]) == (1, name.encode())
+            assert file[name][()].tolist() == [0, 3]  # of an empty array the size is stored
         assert file["s"].attrs["MATLAB_sparse"] == 3
         parts = {name: file["s"][name][()].tolist() for name in ("jc", "ir", "data")}
     assert parts == {"jc": [0, 1, 2], "ir": [2, 0], "data": [1, 2]}
@@ -143,3 +146,11 @@ def test_an_array_too_large_for_v7_is_refused_before_it_is_copied(path):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < repeated.nbytes / 20
+
+
+@pytest.mark.parametrize("value", [np.eye(2), "text", [1.0, "a"], {"a": 1}], ids=["array", "text", "cell", "struct"])
+def test_no_variable_is_written_as_a_global_one(path, version, value):
+    save(path, {"x": value}, version=version)
+    assert not info(path).variables[0].is_global
+    if version == "v7":
+        assert scipy.io.loadmat(path)["__globals__"] == []
