@@ -65,6 +65,13 @@ def test_every_variable_has_the_attribute_of_its_class(path, class_name, value, 
         assert attributes.get("MATLAB_int_decode") == decode
 
 
+def test_a_struct_has_the_names_of_its_fields_as_an_attribute(path):
+    save(path, {"x": {"b": 1, "first": {"c": 2}}}, version="v7.3")
+    with h5py.File(path) as file:
+        for struct, names in ((file["x"], [b"b", b"first"]), (file["x"]["first"], [b"c"])):
+            assert [b"".join(letters) for letters in struct.attrs["MATLAB_fields"]] == names
+
+
 def test_empty_and_sparse_arrays_say_so(path):
     sparse = scipy.sparse.csc_array(np.array([[0, 2.0], [0, 0], [1, 0]]))
     empty = {"int8": np.empty((0, 3), np.int8), "single": np.empty((0, 3), np.complex64)}
