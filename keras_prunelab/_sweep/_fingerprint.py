@@ -14,6 +14,7 @@ import numpy as np
 
 from keras_prunelab._backend import read
 from keras_prunelab._evaluate._data import Array, Observations
+from keras_prunelab._util._arrays import as_array
 
 from ._bench import Task
 from ._finetune import FineTune
@@ -111,7 +112,7 @@ def _of_anything(data: Any) -> str:
     digest = _new_digest()
     for part in keras.tree.flatten(data):
         if part is not None:
-            _add(digest, np.asarray(keras.ops.convert_to_numpy(part) if keras.ops.is_tensor(part) else part))
+            _add(digest, as_array(part))
     return digest.hexdigest()
 
 
@@ -121,7 +122,7 @@ def _add(digest: Any, array: Array) -> None:
 
 
 def _bytes(array: Array) -> Array:
-    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    return np.ascontiguousarray(array).ravel().view(np.uint8)
 
 
 def _short(value: Any) -> str:

@@ -189,6 +189,7 @@ SAME: list[tuple[str, Callable[[], dict[str, Any]]]] = [
     ("plain", lambda: {"sparsities": [0.5, 0.0]}),
     ("calibrated", lambda: {"calibration": Named(*FEW)}),
     ("calibrated", lambda: {"calibration": [FEW[0], FEW[1]]}),
+    ("calibrated", lambda: {"calibration": (FEW[0].astype("float64"), FEW[1])}),
     ("calibrated", lambda: {"calibration": tuple(map(keras.ops.convert_to_tensor, FEW))}),
     ("trained", lambda: {"finetune": kpl.FineTune((FEW[0].copy(), FEW[1]), batch_size=32)}),
     ("found", dict),
