@@ -30,6 +30,7 @@ from ._document import (
     Sources,
     Table,
 )
+from ._exploration import exploration
 from ._files import Files, Notes, file_table, named, note_blocks
 from ._findings import Findings
 from ._plots import MAX_BARS, figures
@@ -77,6 +78,7 @@ def compose(result: SweepResult, choice: Choice | None, given: Given) -> Documen
         about=_about(result),
         paper=given.paper,
         blocks=tuple(parts),
+        exploration=exploration(result, choice),
     )
 
 
