@@ -44,7 +44,7 @@ def exploration(result: SweepResult, choice: Choice | None) -> dict[str, Any] | 
         "points": _points(result, curves, names),
         "choice": None if choice is None else {"curve": visible(choice.curve), "target": choice.sparsity_target},
         "chooses": not no_meaning(result),
-        "layers": None,
+        "layers": _layers(result, curves),
     }
 
 
@@ -88,6 +88,30 @@ def _points(result: SweepResult, curves: pd.DataFrame, names: list[str]) -> dict
         "std": [_number(value) or 0.0 for value in curves["std"]],
         "seeds": [int(value) for value in curves["seeds"]],
         "values": {key: [_number(value) for value in column] for key, column in values.items()},
+    }
+
+
+def _layers(result: SweepResult, curves: pd.DataFrame) -> dict[str, Any] | None:
+    """The layers that are pruned, and the zeros of each at each point; what is not known is null."""
+    if result.by_layer is None:
+        return None
+    keys = curves[["score", "scope", "training", "seed", "sparsity_target"]].itertuples(index=False, name=None)
+    points = [result.by_layer.points.get(key) for key in keys]
+    pruned = {path for left in points if left is not None for path in left.zeros}
+    layers = {layer: [each for each in layer.variables if each.path in pruned] for layer in result.outline.layers}
+    layers = {layer: variables for layer, variables in layers.items() if variables}
+    if not layers:
+        return None
+    return {
+        "names": [visible(layer.name) for layer in layers],
+        "kinds": [visible(layer.kind) for layer in layers],
+        "parameters": [sum(each.size for each in variables) for variables in layers.values()],
+        "zeros": [
+            None
+            if left is None
+            else [sum(left.zeros.get(each.path, 0) for each in variables) for variables in layers.values()]
+            for left in points
+        ],
     }
 
 

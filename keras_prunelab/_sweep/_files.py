@@ -20,6 +20,8 @@ from keras_prunelab._select._masks import MaskSet
 from keras_prunelab._util._atomic import replace_whole
 
 from ._by_class import ByClass
+from ._by_layer import ByLayer
+from ._choice import Choice
 from ._metric import Metric
 from ._outline import LayerOutline, Outline, VariableOutline
 
@@ -146,6 +148,8 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         "metadata": about["metadata"],
         "complete": about["complete"],
         "by_class": None if about.get("by_class") is None else ByClass.from_json(about["by_class"]),
+        "by_layer": None if about.get("by_layer") is None else ByLayer.from_json(about["by_layer"]),
+        "choice": None if about.get("choice") is None else Choice(**about["choice"]),
     }
 
 
@@ -159,6 +163,8 @@ def _about(result: Measurements) -> dict[str, Any]:
         "dense": _json_value(result.dense),
         "complete": result.complete,
         "by_class": None if result.by_class is None else result.by_class.to_json(),
+        "by_layer": None if result.by_layer is None else result.by_layer.to_json(),
+        "choice": None if result.choice is None else asdict(result.choice),
         "class_names": list(result.class_names),
         "metadata": {name: _json_value(value) for name, value in result.metadata.items()},
         "dtypes": {str(name): str(dtype) for name, dtype in result.table.dtypes.items()},

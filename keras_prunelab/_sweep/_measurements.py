@@ -9,7 +9,8 @@ from typing import TypeAlias
 import pandas as pd
 
 from ._by_class import ByClass
-from ._choice import TradeOffs, curve_points
+from ._by_layer import ByLayer
+from ._choice import Choice, TradeOffs, curve_points
 from ._metric import ACCURACY, Metric
 from ._outline import Outline
 from ._pruning import MaskSource
@@ -31,6 +32,8 @@ class Measurements:
     metadata: Mapping[str, str | int | float] = field(default_factory=dict)
     complete: bool = True
     by_class: ByClass | None = field(default=None, repr=False)
+    by_layer: ByLayer | None = field(default=None, repr=False)
+    choice: Choice | None = field(default=None, repr=False)
 
     @property
     def scores(self) -> tuple[str, ...]:

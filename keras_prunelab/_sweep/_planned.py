@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -29,6 +29,7 @@ from keras_prunelab.scores._registry import ScoreLike
 from ._accounting import COUNTS, Accounting
 from ._bench import Bench, Dense, Task
 from ._by_class import ByClass
+from ._by_layer import ByLayer
 from ._call import spell
 from ._doubts import SAME_DATA
 from ._evaluate import MetricLike
@@ -102,9 +103,11 @@ class SweepPlan:
         layers = outline(model)
         account = Accounting.of(model, pruning.prunables, layers)
         dense = run.dense or Dense(data.metric or ACCURACY, {}, 0)
-        rows, sources, right = [], _sources(run, pruning), {}
+        rows, sources, right, left = [], _sources(run, pruning), {}, {}
         for point, its, outcome in run.rows():
-            zeros = _zeros(run, its, sources[its.curve.key])
+            key = (*point.curve.key, point.level)
+            left[key] = left.get((*its.curve.key, its.level)) or layers.left(sources[its.curve.key].masks(its.level))
+            zeros = left[key].zeros
             counts = account.row(zeros)
             rows.append(
                 {
@@ -122,7 +125,7 @@ class SweepPlan:
                 }
             )
             if outcome.right:
-                right[(*point.curve.key, point.level)] = outcome.right
+                right[key] = outcome.right
         measures = list(dense.measures) or [dense.metric.name]
         columns = [*_BEFORE, *measures, *COUNTS, *PAIRED]
         scopes = dict.fromkeys(str(curve.scope) for curve in self.plan.curves)
@@ -152,6 +155,7 @@ class SweepPlan:
             },
             complete=run.complete,
             by_class=ByClass(dense.observations, dense.right, right) if dense.observations else None,
+            by_layer=ByLayer(left),
         )
 
     def _masks(self) -> dict[Curve, CurveMasks]:
@@ -288,12 +292,6 @@ def _sources(run: SweepRun, pruning: Pruning) -> dict[CurveKey, MaskSource]:
         bits = {level: out.bits for level, out in run.outcomes.get(curve, {}).items() if out.bits is not None}
         sources[curve.key] = TrainedMasks(shapes, bits) if bits else masks
     return sources
-
-
-def _zeros(run: SweepRun, point: Point, source: MaskSource) -> Mapping[str, int]:
-    if isinstance(source, CurveMasks):
-        return run.masks[point.curve].zeros(point.level)
-    return source.masks(point.level).zeros_by_variable()
 
 
 def _beside_constants(dense: Dense) -> dict[str, float]:
