@@ -51,7 +51,8 @@ if TYPE_CHECKING:
     from ._reconstruct._reconstruct import reconstruct, reconstruction
     from ._reconstruct._rules import LinearRule, register_linear_rule
     from ._reconstruct._solved import Reconstruction, SolvedMap
-    from ._report import export_plots, report
+    from ._report._plots import export_plots
+    from ._report._report import report
     from ._select._allocation import Allocation
     from ._select._conventions import Convention
     from ._select._masks import MaskSet
@@ -157,7 +158,7 @@ _HOMES = {
     "evaluate_file": "_sweep._evaluate_file",
     "export_c": "_export._c._export",
     "export_litert": "_export._litert",
-    "export_plots": "_report",
+    "export_plots": "_report._plots",
     "fuse": "_compaction._fuse",
     "latency": "_cost._latency",
     "layers": "layers",
@@ -172,7 +173,7 @@ _HOMES = {
     "register_linear_rule": "_reconstruct._rules",
     "register_rule": "_channels.rules._registry",
     "remove_filters": "_compaction._remove",
-    "report": "_report",
+    "report": "_report._report",
     "save_sparse": "_export._sparse_file",
     "schedules": "schedules",
     "scores": "scores",

@@ -62,7 +62,14 @@ def _measures(result: SweepResult) -> Iterable[dict[str, Any]]:
     for name, (label, unit) in _COSTS.items():
         if name in result.table and result.table[name].notna().any():
             dense = 1.0 if unit == "times" else None
-            yield {"key": name, "label": label, "isFraction": False, "higherIsBetter": True, "dense": dense, "unit": unit}
+            yield {
+                "key": name,
+                "label": label,
+                "isFraction": False,
+                "higherIsBetter": True,
+                "dense": dense,
+                "unit": unit,
+            }
 
 
 def _measured(result: SweepResult) -> list[str]:

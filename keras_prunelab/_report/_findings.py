@@ -59,8 +59,7 @@ class Findings:
 
     @classmethod
     def of(cls, result: SweepResult, choice: Choice) -> Findings:
-        """Look at a sweep at one of its points; where a file does not say what is in the layers, their tables are empty.
-        """
+        """Look at a sweep at one of its points; where a file does not say what is in the layers, their tables are empty."""
         others = [curve for curve in result.scores if curve != choice.curve][: MAX_CURVES - 1]
         curves = [curve for curve in result.scores if curve in {choice.curve, *others}]
         beside = {

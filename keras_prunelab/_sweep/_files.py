@@ -19,6 +19,7 @@ from keras_prunelab._errors import InvalidMaskError, MissingBackendError, StoreM
 from keras_prunelab._select._masks import MaskSet
 from keras_prunelab._util._atomic import replace_whole
 
+from . import _stored_result as stored_result
 from ._by_class import ByClass
 from ._by_layer import ByLayer
 from ._choice import Choice
@@ -73,11 +74,19 @@ def _no_formula(text: Any) -> Any:
 
 def write_json(result: Measurements, path: Path) -> None:
     """Everything but the masks; infinity as text and what is missing as null, because JSON has no numbers for these."""
+    with replace_whole(path, sources=load_from(result)) as temporary:
+        temporary.write_text(_json(result, indent=2) + "\n", encoding="utf-8")
+
+
+def _json(result: Measurements, indent: int | None = None) -> str:
     points = [{name: _json_value(value) for name, value in row.items()} for row in result.table.to_dict("records")]
     content = _about(result) | {"points": points}
-    with replace_whole(path, sources=load_from(result)) as temporary:
-        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
+    return json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def keep_in_store(result: Measurements, path: str | os.PathLike[str]) -> None:
+    """Put a result into the store of its points, beside them, so that it can be read without measuring."""
+    stored_result.write(path, _json(result))
 
 
 def write_parquet(result: Measurements, path: Path) -> None:
@@ -109,7 +118,7 @@ def write_mat(result: Measurements, path: Path) -> None:
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The arguments of a `SweepResult`, from a file that `write_json` or `write_parquet` wrote.
+    """The arguments of a `SweepResult`, from a file that `write_json` or `write_parquet` wrote, or from a store.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -117,7 +126,10 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     path = Path(path)
     try:
-        if path.suffix.lower() == ".parquet":
+        if stored_result.is_store(path):
+            about = json.loads(stored_result.read(path))
+            table = _table(about)
+        elif path.suffix.lower() == ".parquet":
             table = pd.read_parquet(path)
             about = json.loads(table.attrs.pop(_ATTRIBUTE))
         else:
@@ -135,7 +147,8 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         if isinstance(error, StoreMismatchError):
             raise
         raise StoreMismatchError(
-            f"{os.fspath(path)!r} is no result of a sweep; load reads what to_json and to_parquet have written."
+            f"{os.fspath(path)!r} is no result of a sweep; load reads what to_json and to_parquet have written, and the "
+            "store of a sweep."
         ) from error
     keys = {(str(row[0]), str(row[1]), str(row[2]), int(row[3])) for row in table[_KEY].itertuples(index=False)}
     return {

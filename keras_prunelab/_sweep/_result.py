@@ -329,7 +329,7 @@ class SweepResult(Measurements):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> SweepResult:
-        """Read what `to_json` or `to_parquet` has written.
+        """Read what `to_json` or `to_parquet` has written, or the result that a sweep has left in its store.
 
         Args:
             path: the file; one whose name ends in `.parquet` is read as such.

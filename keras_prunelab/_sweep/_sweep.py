@@ -21,6 +21,7 @@ from keras_prunelab._util._signatures import names_options
 from keras_prunelab.scores._registry import ScoreLike
 
 from ._evaluate import MetricLike
+from ._files import keep_in_store
 from ._parallel import wanted_workers
 from ._plan import FineTunes, Reconstructs, Scopes, Seeds, Sparsities
 from ._planned import EXAMPLE_LEVELS, plan_sweep
@@ -110,7 +111,8 @@ def sweep(
         metrics: what to measure, the first being what choices go by: `"accuracy"`, `"rmse"`, `"loss"`, names of what
             the model was compiled with, metrics of Keras, functions of labels and outputs.
         batch_size: how many observations are computed at once, from 1; by default as many as is quickest.
-        store: a file for finished points, from which a sweep that was stopped goes on.
+        store: a file for finished points, from which a sweep that was stopped goes on, and for the result, which
+            `SweepResult.load` reads from it.
         workers: how many processes measure, -1 for all processors; by default what `joblib.parallel_config` says,
             or 1.
         progress: True shows a bar, or lines without a terminal; a function is called before the first point and after
@@ -166,6 +168,8 @@ def sweep(
     if run.failure is not None:
         run.failure.result = result
         raise run.failure
+    if store is not None:
+        keep_in_store(result, store)
     return result
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -100,12 +101,26 @@ def _beside(target: Path) -> list[Path]:
     return [sidecar_path(target)] if target.suffix == ".keras" else []
 
 
+def check_folder(path: Path) -> None:
+    """Make sure that results can be written into a folder, which need not be there yet.
+
+    Raises:
+        NotADirectoryError: if a file is in the way.
+        PermissionError: if the folder, or the one above it, cannot be written to.
+    """
+    there = next(each for each in (path, *path.absolute().parents) if each.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(f"Results go into a folder, but {str(there)!r} is a file.")
+    if not os.access(there, os.W_OK):
+        raise PermissionError(f"Results go into {str(path)!r}, but {str(there)!r} cannot be written to.")
+
+
 def make_folder(path: Path) -> None:
     """Make a folder for results, with those above it.
 
     Raises:
         NotADirectoryError: if a file is in the way.
+        PermissionError: if the folder above it cannot be written to.
     """
-    if path.exists() and not path.is_dir():
-        raise NotADirectoryError(f"Results go into a folder, but {str(path)!r} is a file.")
+    check_folder(path)
     path.mkdir(parents=True, exist_ok=True)

@@ -96,7 +96,9 @@ _UPLOT = (Path(_html.VENDOR) / "uPlot.iife.min.js").read_text(encoding="utf-8")
 def test_what_comes_from_elsewhere_is_unchanged_and_has_its_licence():
     """The digests are those of the package on npm, uplot 1.6.32."""
     digests = {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in _html.VENDOR.iterdir() if path.suffix != ".md"
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in _html.VENDOR.iterdir()
+        if path.suffix != ".md"
     }
     assert digests == UPLOT_1_6_32
     assert "1.6.32" in (_html.VENDOR / "README.md").read_text(encoding="utf-8")
