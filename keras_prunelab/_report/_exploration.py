@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from keras_prunelab._sweep._choice import curve_points
-from keras_prunelab._sweep._doubts import no_meaning
-from keras_prunelab._sweep._metric import Metric
+from keras_prunelab._evaluate._metric import Metric
+from keras_prunelab._result._choice import curve_points
+from keras_prunelab._result._doubts import no_meaning
 from keras_prunelab._text import visible
 
 if TYPE_CHECKING:
-    from keras_prunelab._sweep._choice import Choice
-    from keras_prunelab._sweep._result import SweepResult
+    from keras_prunelab._result._choice import Choice
+    from keras_prunelab._result._result import SweepResult
 
 _COSTS = {"compression_ratio": ("compression", "times"), "speedup": ("speedup", "times"), "bytes": ("bytes", "bytes")}
 """Columns that are no measure of how good a network is, with their labels and units."""

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
-from keras_prunelab._sweep._outline import Left
+from keras_prunelab._result._outline import Left
 
 from ._degradation import degradation
 
 if TYPE_CHECKING:
-    from keras_prunelab._sweep._choice import Choice
-    from keras_prunelab._sweep._result import SweepResult
+    from keras_prunelab._result._choice import Choice
+    from keras_prunelab._result._result import SweepResult
 
 MAX_CURVES = 4
 """Curves up to which the methods are compared layer by layer; of more, the choice's and the first ones."""
@@ -59,7 +59,7 @@ class Findings:
 
     @classmethod
     def of(cls, result: SweepResult, choice: Choice) -> Findings:
-        """Look at a sweep at one of its points; where a file does not say what is in the layers, their tables are empty."""
+        """Look at a sweep at one of its points; where a file does not say what is in layers, their tables are empty."""
         others = [curve for curve in result.scores if curve != choice.curve][: MAX_CURVES - 1]
         curves = [curve for curve in result.scores if curve in {choice.curve, *others}]
         beside = {

@@ -1,7 +1,7 @@
 """A report as one HTML page that loads nothing; every text that comes in is escaped here.
 
-The page reads without scripts. Its script, the files of the folder `page`, lets the reader explore the sweep with uPlot,
-the files of the folder `vendor`.
+The page reads without scripts. Its script, the files of the folder `page`, lets the reader explore the sweep with
+uPlot, which is in the folder `vendor`.
 """
 
 from __future__ import annotations

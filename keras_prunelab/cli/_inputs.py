@@ -103,7 +103,7 @@ def check_inputs(network: Path, *data: Path | None, image_root: Path | None = No
             raise FileNotFoundError(f"There is no file or folder {str(path)!r}.")
         if not path.is_dir() and path.suffix.lower() not in DATA_ENDINGS:
             raise InvalidDataError(
-                f"Data is a folder or a {', '.join(DATA_ENDINGS[:-1])} or {DATA_ENDINGS[-1]} file, but got {str(path)!r}."
+                f"Data is a folder, or a file that ends in {', '.join(DATA_ENDINGS)}, but got {str(path)!r}."
             )
     if image_root is not None and not image_root.is_dir():
         raise InvalidDataError(f"--image-root is a folder, but {str(image_root)!r} is none.")

@@ -94,11 +94,11 @@ def command(
 
     Writes to the folder of --out: report.html, report.docx and report.pdf (the same report: the curves, the choice and
     its reason, the methods compared, the sparsity of each block, open questions), the plots as PNG, sweep.csv and
-    sweep.json (all points), results.mat (the sweep as MATLAB variables), pruned.mat (the same network object with zeros in it, for a network
-    that came from MATLAB) and pruned.keras. What is not named is found by its
-    size and by the names of the classes. Where there is other data beside what is measured,
-    such as XTrain, the curve of obs is added: its weights are solved anew on that data, so that each layer's outputs
-    stay. A report of an earlier run stays, unless --force is given or the run goes on from its --store.
+    sweep.json (all points), results.mat (the sweep as MATLAB variables), pruned.mat (the same network object with zeros
+    in it, for a network that came from MATLAB) and pruned.keras. What is not named is found by its size and by the names
+    of the classes. Where there is other data beside what is measured, such as XTrain, the curve of obs is added: its
+    weights are solved anew on that data, so that each layer's outputs stay. A report of an earlier run stays, unless
+    --force is given or the run goes on from its --store.
     """
     from ._inputs import check_inputs, open_data, open_model, write_loading_code
     from ._outputs import check_sources, make_folder
@@ -195,7 +195,7 @@ def _check_condition(condition: Mapping[str, Any], *, is_classifier: bool) -> No
 
 def _keep(result: kpl.SweepResult, choice: kpl.Choice | None, store: Path) -> None:
     """Leave the whole result in the store, with all curves and the choice, for `prunelab report`."""
-    from keras_prunelab._sweep._files import keep_in_store
+    from keras_prunelab._result._files import keep_in_store
 
     keep_in_store(result.chosen(choice), store)
 
@@ -207,8 +207,8 @@ def _tell_toolbox(opened: OpenedModel, out: Path) -> None:
     from matlab_bridge import toolbox_path
 
     _console.say(
-        f"In MATLAB: addpath('{toolbox_path()}'); plotSweep('{out / 'results.mat'}'). On another machine: prunelab toolbox "
-        "DIR copies the functions into a folder to take there."
+        f"In MATLAB: addpath('{toolbox_path()}'); plotSweep('{out / 'results.mat'}'). For another machine, prunelab "
+        "toolbox DIR copies the functions into a folder."
     )
 
 
@@ -254,7 +254,7 @@ def _with_obs(
     A network that obs cannot rank, such as one with a layer of the user's own, keeps its plain curves.
     """
     import keras_prunelab as kpl
-    from keras_prunelab._sweep._collapse import join
+    from keras_prunelab._result._collapse import join
 
     from ._reports import choose
     from ._sweep import run_sweep, store_beside

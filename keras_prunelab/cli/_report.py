@@ -42,8 +42,8 @@ def command(
 ) -> None:
     """Write the report of a sweep that was measured before, in any format, without measuring.
 
-    The choice is the one that was written with the result, or the one of the condition that is given here. A result of an
-    earlier version gives a report without the parts that it has no numbers for, and the report says so.
+    The choice is the one that was written with the result, or the one of the condition that is given here. A result of
+    an earlier version gives a report without the parts that it has no numbers for, and the report says so.
     """
     from ._outputs import check_sources, make_folder
     from ._reports import Reports, choose

@@ -76,8 +76,8 @@ class Reports:
         older = [str(path) for path in self.paths.values() if path.exists()]
         if older:
             raise OverwriteError(
-                f"There is a report of an earlier run: {', '.join(older)}. Give --force to replace it, or another folder "
-                "with --out."
+                f"There is a report of an earlier run: {', '.join(older)}. Give --force to replace it, or another "
+                "folder with --out."
             )
 
     def write(
@@ -104,7 +104,7 @@ def choose(
 ) -> tuple[kpl.Choice | None, kpl.NoTradeOffError | None]:
     """The choice, or the reason why no level meets the condition; neither where no level is meaningful."""
     from keras_prunelab._errors import NoTradeOffError
-    from keras_prunelab._sweep._doubts import no_meaning
+    from keras_prunelab._result._doubts import no_meaning
 
     if no_meaning(result):
         return None, None

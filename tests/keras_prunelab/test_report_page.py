@@ -13,7 +13,7 @@ import pytest
 from keras_prunelab import NoTradeOffError
 from keras_prunelab._report._exploration import exploration
 from keras_prunelab._report._html import PAGE
-from keras_prunelab._sweep._metric import ACCURACY, RMSE, Metric, percent
+from keras_prunelab._evaluate._metric import ACCURACY, RMSE, Metric, percent
 
 from .browser import chromium, opened
 from .results_by_hand import result

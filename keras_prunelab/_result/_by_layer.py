@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ._by_class import PointKey
+from keras_prunelab._evaluate._by_class import PointKey
+
 from ._outline import Left
 
 _NONE = "-"

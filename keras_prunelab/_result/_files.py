@@ -7,7 +7,7 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +15,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from keras_prunelab._errors import InvalidMaskError, MissingBackendError, StoreMismatchError
-from keras_prunelab._select._masks import MaskSet
+from keras_prunelab._errors import MissingBackendError, StoreMismatchError
+from keras_prunelab._evaluate._by_class import ByClass
+from keras_prunelab._evaluate._metric import Metric
 from keras_prunelab._util._atomic import replace_whole
 
 from . import _stored_result as stored_result
-from ._by_class import ByClass
 from ._by_layer import ByLayer
 from ._choice import Choice
-from ._metric import Metric
+from ._mask_source import NoMasks
 from ._outline import LayerOutline, Outline, VariableOutline
 
 if TYPE_CHECKING:
@@ -31,26 +31,6 @@ if TYPE_CHECKING:
 
 _FORMAT = "keras_prunelab sweep result 1"
 _ATTRIBUTE = "keras_prunelab"
-
-
-@dataclass(frozen=True)
-class NoMasks:
-    """Stands for the masks of a curve in a result that was loaded without them."""
-
-    path: str = field(repr=False)
-
-    def masks(self, level: float, /) -> MaskSet:
-        """Say where masks come from.
-
-        Raises:
-            InvalidMaskError: always.
-        """
-        raise InvalidMaskError(
-            f"{self.path!r} holds what was measured, not the masks; sweep the model again, or prune it to the level: "
-            f"keras_prunelab.prune(model, {level:g}, score)."
-        )
-
-    applied = masks
 
 
 def load_from(result: Measurements) -> set[str]:
@@ -147,8 +127,8 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         if isinstance(error, StoreMismatchError):
             raise
         raise StoreMismatchError(
-            f"{os.fspath(path)!r} is no result of a sweep; load reads what to_json and to_parquet have written, and the "
-            "store of a sweep."
+            f"{os.fspath(path)!r} is no result of a sweep; load reads what to_json and to_parquet have written, and "
+            "the store of a sweep."
         ) from error
     keys = {(str(row[0]), str(row[1]), str(row[2]), int(row[3])) for row in table[_KEY].itertuples(index=False)}
     return {

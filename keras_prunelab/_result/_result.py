@@ -10,21 +10,20 @@ from typing import TYPE_CHECKING, cast, final
 
 import pandas as pd
 
-from keras_prunelab._errors import InvalidModelError, NoTradeOffError
+from keras_prunelab._errors import NoTradeOffError
+from keras_prunelab._evaluate._by_class import COLUMNS
+from keras_prunelab._evaluate._metric import percent
 from keras_prunelab._model._numbers import real_number
 from keras_prunelab._select._masks import MaskSet
 from keras_prunelab._util._notebook import paragraph, picture, table
 
 from . import _files
 from ._blocks import blocks_of
-from ._by_class import COLUMNS
 from ._choice import Choice
 from ._doubts import doubts, no_meaning
+from ._mask_source import MaskSource, NoMasks
 from ._measurements import Measurements
-from ._metric import percent
 from ._outline import Left
-from ._pruning import CurveMasks, MaskSource
-from ._solving import solved_copy
 
 if TYPE_CHECKING:
     import keras
@@ -186,14 +185,7 @@ class SweepResult(Measurements):
         Raises:
             InvalidModelError: it was trained after pruning, which is not kept; or the result was read from a file.
         """
-        source = self._source(choice)
-        if not isinstance(source, CurveMasks) or source.curve.finetune is not None:
-            raise InvalidModelError(
-                f"The network of {choice.curve} at {choice.sparsity_target:g} is not at hand: trained networks are not "
-                "kept, and files hold no network. Prune the model with these options again."
-            )
-        masks = source.applied(choice.sparsity_target)
-        return solved_copy(source.model, source.pruning, masks, source.curve.reconstruct, source.solver)
+        return self._source(choice).network(choice.sparsity_target)
 
     def _source(self, choice: Choice) -> MaskSource:
         return self.sources[choice.score, choice.scope, choice.training, choice.seed]
@@ -213,7 +205,7 @@ class SweepResult(Measurements):
 
     def has_layers(self, choice: Choice) -> bool:
         """Whether `layers`, `blocks` and `macs` are known at a choice: files of earlier versions do not say them."""
-        return self._counted(choice) is not None or not isinstance(self._source(choice), _files.NoMasks)
+        return self._counted(choice) is not None or not isinstance(self._source(choice), NoMasks)
 
     def _left(self, choice: Choice) -> Left:
         found = self._counted(choice)
@@ -312,7 +304,7 @@ class SweepResult(Measurements):
         Raises:
             MissingBackendError: pyarrow is not installed.
         """
-        _files.write_parquet(self, Path(path))
+        _files.write_parquet(self.chosen(choice), Path(path))
         return Path(path)
 
     def chosen(self, choice: Choice | None) -> SweepResult:
