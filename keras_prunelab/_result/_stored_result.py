@@ -44,8 +44,8 @@ def read(path: Path) -> str:
         raise StoreMismatchError(f"{os.fspath(path)!r} is not a store of a sweep: {error}.") from error
     if row is None:
         raise StoreMismatchError(
-            f"The store {os.fspath(path)!r} holds {points} points and no result: its sweep was ended from outside, or is "
-            "of an earlier version. Run the same sweep again with this store: it measures what is missing, and keeps the "
-            "result."
+            f"The store {os.fspath(path)!r} holds {points} points and no result: its sweep was ended from outside, or "
+            "is of an earlier version. Run the same sweep again with this store: it measures what is missing, and keeps "
+            "the result."
         )
     return str(row[0])

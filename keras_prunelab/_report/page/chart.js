@@ -8,8 +8,8 @@ const ZOOM = 1.6;
  * A chart of some curves by one measure.
  *
  * @param curves [{name, points}], in the order of the sweep; points ascend.
- * @param calls {pointed(sparsity), stepped(curve, point), limited(value)}: told of the sparsity under the pointer (null
- *   for none), of the point that keys went to, and of a dragged limit.
+ * @param calls {pointed(sparsity), stepped(curve, point), limited(value), looked(from, to)}: told of the sparsity under
+ *   the pointer (null for none), of the point that keys went to, of a dragged limit, and of the sparsities in sight.
  */
 class Chart {
   constructor(host, curves, calls) {
@@ -121,7 +121,7 @@ class Chart {
         ready: [(plot) => plot.setScale("x", { min: this.#extent()[0], max: this.#extent()[1] })],
         draw: [(plot) => this.#drawMarks(plot, ink)],
         setCursor: [(plot) => this.#point(plot)],
-        setScale: [() => this.#placeHandle()],
+        setScale: [(plot, key) => this.#scaled(plot, key)],
       },
     };
   }
@@ -182,6 +182,11 @@ class Chart {
     const [x, y] = [plot.valToPos(point.sparsity, "x", true), plot.valToPos(value, "y", true)];
     ctx.arc(x, y, 7 * devicePixelRatio, 0, 2 * Math.PI);
     ctx.stroke();
+  }
+
+  #scaled(plot, key) {
+    if (key === "x") this.calls.looked(plot.scales.x.min, plot.scales.x.max);
+    this.#placeHandle();
   }
 
   #placeHandle() {

@@ -7,6 +7,7 @@ function explore(section, data) {
   const all = pointsOf(data, curves);
   const state = { measure: metric, marked: null, allowed: null };
   const layers = layerView(data, curves, metric);
+  const range = element("output", { "aria-label": "Sparsities in sight" });
   const readout = element("p", { class: "readout", role: "status" });
   const host = element("div", {
     class: "chart",
@@ -26,6 +27,9 @@ function explore(section, data) {
       readout.textContent = shown(pointText(curve, point, state.measure));
     },
     limited: (value) => allowed.set(lossOf(metric, value)),
+    looked: (from, to) => {
+      range.textContent = shown(`${percent(Math.max(from, 0))} to ${percent(Math.min(to, 1))}`);
+    },
   });
   const measures = selection("Measure", data.measures.map((each) => each.label), (place) => {
     state.measure = data.measures[place];
@@ -57,7 +61,7 @@ function explore(section, data) {
     element("h2", { id: "explore" }, "Explore the sweep"),
     element("div", { class: "controls" }, measures.row, methods.list),
     host,
-    zoomButtons(chart),
+    zoomButtons(chart, range),
     readout,
     ...(allowed ? [allowed.row, reasonText] : []),
     ...(layers ? [layers.view] : []),
@@ -171,7 +175,8 @@ function firstLoss(points, metric, choice, { most, step }) {
   return (steps.find(isChoice) ?? 1) / 100;
 }
 
-function zoomButtons(chart) {
+/** Buttons for the pointer, with what is in sight, and how to do the same with mouse and keys. */
+function zoomButtons(chart, range) {
   const calls = [
     ["\u2190", "Look further left", () => chart.pan(-0.2)],
     ["\u2192", "Look further right", () => chart.pan(0.2)],
@@ -189,6 +194,7 @@ function zoomButtons(chart) {
     "div",
     { class: "controls" },
     ...calls.map(([text, label, call]) => button(text, label, call)),
+    range,
     element(
       "details",
       { class: "note" },

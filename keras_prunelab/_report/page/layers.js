@@ -11,7 +11,7 @@ function layerView(data, curves, metric) {
     "table",
     {},
     element("caption", {}, "Sparsity of each layer at this level."),
-    element("thead", {}, element("tr", {}, ...["layer", "type", "bar", "sparsity", "zeros"].map(heading))),
+    element("thead", {}, element("tr", {}, ...["layer", "type", "share", "sparsity", "zeros"].map(heading))),
     element("tbody", {}, ...rows.map((row) => row.row)),
   );
 
