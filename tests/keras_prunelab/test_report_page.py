@@ -169,6 +169,15 @@ def _range(page: Any) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def _wait(page: Any, condition: str) -> None:
+    """Until a condition of JavaScript holds; the page's policy forbids what Playwright does to wait."""
+    for _ in range(100):
+        if page.evaluate(condition):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(condition)
+
+
 def _over(page: Any, share: float, height: float = 0.5) -> tuple[float, float]:
     """A place on the curves: its share of the width and of the height."""
     page.locator(".chart").scroll_into_view_if_needed()
@@ -184,9 +193,10 @@ def test_the_page_fits_its_window_and_the_console_is_silent(browser: Any, path: 
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         overlaps = page.evaluate(
             """() => [...document.querySelectorAll("button, select, input, label, output")]
-                .filter((each) => each.getBoundingClientRect().right > innerWidth).length"""
+                .filter((each) => !each.closest(".scroll") && each.getBoundingClientRect().right > innerWidth)
+                .map((each) => each.outerHTML)"""
         )
-        assert overlaps == 0
+        assert overlaps == []
 
 
 def test_without_scripts_everything_is_there_but_the_exploration(browser: Any, path: Path) -> None:
@@ -230,7 +240,7 @@ def test_zoom_and_pan_with_the_mouse(page: Any) -> None:
     assert _range(page)[0] > closer[0]
     before = page.evaluate("scrollY")
     page.mouse.wheel(0, 100)  # alone it scrolls the page
-    page.wait_for_function(f"scrollY > {before}")
+    _wait(page, f"scrollY > {before}")
 
 
 def test_zoom_and_pan_with_buttons(page: Any) -> None:
@@ -294,7 +304,7 @@ def test_the_choice_of_the_report_is_where_the_page_begins(page: Any, swept: kpl
 
 
 def test_the_choice_follows_slider_field_and_methods(page: Any, swept: kpl.SweepResult) -> None:
-    slider, field = page.get_by_label("Allowed loss", exact=True), page.get_by_label("Allowed loss in points")
+    slider, field = page.get_by_role("slider", name="Allowed loss"), page.get_by_label("Allowed loss in points")
     slider.focus()
     for _ in range(7):
         page.keyboard.press("ArrowRight")
@@ -303,11 +313,11 @@ def test_the_choice_follows_slider_field_and_methods(page: Any, swept: kpl.Sweep
     field.fill("5")
     assert _text(page.locator(".reason")) == swept.choose(max_drop=0.05).reason
     assert slider.input_value() == "5"
-    page.get_by_label("synflow").uncheck()
+    page.get_by_role("checkbox", name="synflow").uncheck()
     assert _text(page.locator(".reason")) == swept.choose(max_drop=0.05, score="magnitude").reason
-    page.get_by_label("magnitude").uncheck()
+    page.get_by_role("checkbox", name="magnitude").uncheck()
     assert _text(page.locator(".reason")) == "No method is shown."
-    page.get_by_label("synflow").check()
+    page.get_by_role("checkbox", name="synflow").check()
     assert _text(page.locator(".reason")) == swept.choose(max_drop=0.05, score="synflow").reason
     field.fill("")  # while it is typed anew
     assert _text(page.locator(".reason")) == swept.choose(max_drop=0.05, score="synflow").reason
@@ -330,10 +340,10 @@ def test_the_allowed_loss_is_dragged_on_the_curves(page: Any, swept: kpl.SweepRe
 
 
 def test_another_measure_is_drawn(page: Any, swept: kpl.SweepResult) -> None:
-    names = page.get_by_label("Measure").locator("option").all_inner_texts()
+    names = page.get_by_role("combobox", name="Measure").locator("option").all_inner_texts()
     assert names == ["accuracy", "loss", "compression", "speedup", "bytes"]
     before = page.evaluate("document.querySelector('.chart canvas').toDataURL()")
-    page.get_by_label("Measure").select_option(label="loss")
+    page.get_by_role("combobox", name="Measure").select_option(label="loss")
     assert page.evaluate("document.querySelector('.chart canvas').toDataURL()") != before
     assert not page.locator(".limit").is_visible()
     page.get_by_role("application").focus()
@@ -341,7 +351,7 @@ def test_another_measure_is_drawn(page: Any, swept: kpl.SweepResult) -> None:
     loss = swept.table["loss"].iloc[0]
     assert _text(page.locator(".readout")) == f"magnitude, 0.0 % sparse: loss {loss:.4g}"
     assert _text(page.locator(".reason")) == swept.choose(max_drop=0.01).reason
-    page.get_by_label("Measure").select_option(label="bytes")
+    page.get_by_role("combobox", name="Measure").select_option(label="bytes")
     page.keyboard.press("ArrowRight")
     page.get_by_role("application").press("ArrowRight")
     assert _text(page.locator(".readout")).endswith("bytes 4,000 bytes")
@@ -350,7 +360,7 @@ def test_another_measure_is_drawn(page: Any, swept: kpl.SweepResult) -> None:
 def test_the_layers_at_any_level(page: Any, swept: kpl.SweepResult) -> None:
     rows = page.locator(".tall tbody tr")
     choice = swept.choose(max_drop=0.01)
-    slider = page.get_by_label("Level")
+    slider = page.get_by_role("slider", name="Level")
 
     def assert_layers(level: float, score: str) -> None:
         point = swept.choose(sparsity=level, score=score)
@@ -369,7 +379,7 @@ def test_the_layers_at_any_level(page: Any, swept: kpl.SweepResult) -> None:
     assert_layers(LEVELS[-1], choice.curve)
     page.keyboard.press("ArrowLeft")
     assert_layers(LEVELS[-2], choice.curve)
-    page.get_by_label("Method", exact=True).select_option(label="magnitude")
+    page.get_by_role("combobox", name="Method").select_option(label="magnitude")
     assert_layers(LEVELS[-2], "magnitude")
     page.keyboard.press("Home")
     page.get_by_label("Allowed loss in points").fill("8")
@@ -437,9 +447,7 @@ def test_a_figure_is_copied_as_svg_and_png(browser: Any, path: Path) -> None:
         assert "#0072b2" in svg
         assert "var(" not in svg
         figure.get_by_role("button", name="Copy Figure 1 as PNG").click()
-        page.wait_for_function(
-            "navigator.clipboard.read().then(([item]) => item.types.includes('image/png')).catch(() => false)"
-        )
+        _wait(page, "navigator.clipboard.read().then(([item]) => item.types.includes('image/png'))")
         bytes_of = """async () => {
             const [item] = await navigator.clipboard.read();
             return [...new Uint8Array(await (await item.getType("image/png")).arrayBuffer())];
@@ -523,7 +531,7 @@ def test_the_contents_lead_to_every_section_and_follow_the_reader(page: Any) -> 
     assert names[:3] == ["Summary", "Explore the sweep", "Network, data and files"]
     assert [_text(heading) for heading in page.locator("main h2").all()] == names
     links.nth(4).click()
-    page.wait_for_function("document.querySelectorAll('nav a')[4].getAttribute('aria-current') === 'true'")
+    _wait(page, "document.querySelectorAll('nav a')[4].getAttribute('aria-current') === 'true'")
     assert page.locator("nav a[aria-current]").count() == 1
 
 

@@ -71,7 +71,7 @@ function begin() {
   }
   if (data) {
     redraw = explore(section, JSON.parse(data.textContent));
-    const link = element("li", {}, element("a", { href: "#explore" }, "Explore the sweep"));
+    const link = element("li", { class: "screen" }, element("a", { href: "#explore" }, "Explore the sweep"));
     nav.querySelector("li").after(link);
   }
   followContents(nav);
