@@ -7,6 +7,7 @@ import pytest
 
 from keras_prunelab import InvalidModelError
 from keras_prunelab.cli import main
+from keras_prunelab.cli._words import in_options
 from keras_prunelab.cli._inputs import open_data, open_model
 from matlab_bridge import DatasetNotFoundError, load, load_network, save, save_network
 
@@ -87,7 +88,7 @@ def test_what_was_not_found_is_told_in_options(tmp_path):
     save(tmp_path / "data.mat", names)
     with pytest.raises(DatasetNotFoundError) as error:
         open_data(opened, tmp_path / "data.mat", None, None, None)
-    text = str(error.value)
+    text = in_options(str(error.value))
     assert "--inputs a, --labels y" in text
     assert "rate: a single value" in text
     assert "inputs=" not in text
