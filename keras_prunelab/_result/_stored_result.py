@@ -45,7 +45,7 @@ def read(path: Path) -> str:
     if row is None:
         raise StoreMismatchError(
             f"The store {os.fspath(path)!r} holds {points} points and no result: its sweep was ended from outside, or "
-            "is of an earlier version. Run the same sweep again with this store: it measures what is missing, and keeps "
-            "the result."
+            "is of an earlier version. Run the same sweep again with this store: it measures what is missing, and "
+            "keeps the result."
         )
     return str(row[0])

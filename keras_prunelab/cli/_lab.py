@@ -95,10 +95,10 @@ def command(
     Writes to the folder of --out: report.html, report.docx and report.pdf (the same report: the curves, the choice and
     its reason, the methods compared, the sparsity of each block, open questions), the plots as PNG, sweep.csv and
     sweep.json (all points), results.mat (the sweep as MATLAB variables), pruned.mat (the same network object with
-    zeros in it, for a network that came from MATLAB) and pruned.keras. What is not named is found by its size and by the
-    names of the classes. Where there is other data beside what is measured, such as XTrain, the curve of obs is added: its
-    weights are solved anew on that data, so that each layer's outputs stay. A report of an earlier run stays, unless
-    --force is given or the run goes on from its --store.
+    zeros in it, for a network that came from MATLAB) and pruned.keras. What is not named is found by its size and by
+    the names of the classes. Where there is other data beside what is measured, such as XTrain, the curve of obs is
+    added: its weights are solved anew on that data, so that each layer's outputs stay. A report of an earlier run
+    stays, unless --force is given or the run goes on from its --store.
     """
     from ._inputs import check_inputs, open_data, open_model, write_loading_code
     from ._outputs import check_sources, make_folder

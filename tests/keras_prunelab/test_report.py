@@ -23,7 +23,6 @@ from keras_prunelab._result._style import DARK, LIGHT, new_figure
 
 from .results_by_hand import FALLING, MASKS, OUTLINE, SameMasks, result
 
-
 UPLOT_1_6_32 = {
     "LICENSE": "8f989229699b4fe2f1a0432d0e9edc338a8a911e250e2d1b01ecd770a5f5b1bd",
     "uPlot.iife.min.js": "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f",

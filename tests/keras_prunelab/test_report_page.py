@@ -370,7 +370,11 @@ def test_the_layers_at_any_level(page: Any, swept: kpl.SweepResult) -> None:
             assert (name, kind, share) == (layer["layer"], layer["type"], percent(layer["sparsity"]))
             assert zeros == f"{layer['zeros']:,} of {layer['parameters']:,}"
             bar = rows.nth(place).locator(".bar").bounding_box()["width"]
-            track = rows.nth(place).locator(".track").evaluate("e => e.clientWidth - parseFloat(getComputedStyle(e).paddingRight)")
+            track = (
+                rows.nth(place)
+                .locator(".track")
+                .evaluate("e => e.clientWidth - parseFloat(getComputedStyle(e).paddingRight)")
+            )
             assert bar / track == pytest.approx(layer["sparsity"], abs=0.02)
 
     assert_layers(choice.sparsity, choice.curve)
@@ -407,9 +411,9 @@ def test_tables_are_sorted_by_number_and_filtered(browser: Any, tmp_path: Path) 
         assert [int(text.replace(",", "")) for text in cells(column)] == sorted(table["zeros"], reverse=True)
         assert region.locator("[aria-sort]").count() == 1
         page.get_by_label(f"Filter {region.get_attribute('aria-label')}").fill("conv2d layer_3")
-        assert [name for name, row in zip(cells(0), region.locator("tbody tr").all(), strict=True) if row.is_visible()] == [
-            "layer_3"
-        ]
+        assert [
+            name for name, row in zip(cells(0), region.locator("tbody tr").all(), strict=True) if row.is_visible()
+        ] == ["layer_3"]
         assert page.get_by_text("1 of 12 rows").is_visible()
 
 
@@ -428,11 +432,31 @@ def _deep(count: int) -> Outline:
 
 def test_cells_are_compared_as_what_they_say(rule: Any) -> None:
     rule.add_script_tag(content=(PAGE / "tables.js").read_text(encoding="utf-8"))
-    texts = ["1,234 of 5,000", "91.4\u00a0%", "\u22120.5 points", "\u2013", "9.1\u00d7", "\u221e", "conv10", "conv9", "1e-05", "2-D"]
-    values = rule.evaluate("texts => texts.map((text) => { const v = cellValue(text); return v === Infinity ? 'oo' : v; })", texts)
+    texts = [
+        "1,234 of 5,000",
+        "91.4\u00a0%",
+        "\u22120.5 points",
+        "\u2013",
+        "9.1\u00d7",
+        "\u221e",
+        "conv10",
+        "conv9",
+        "1e-05",
+        "2-D",
+    ]
+    values = rule.evaluate(
+        "texts => texts.map((text) => { const v = cellValue(text); return v === Infinity ? 'oo' : v; })", texts
+    )
     assert values == [1234, 91.4, -0.5, None, 9.1, "oo", "conv10", "conv9", 1e-05, "2-D"]
     ordered = "(texts) => texts.sort((a, b) => compareCells(cellValue(a), cellValue(b), 1))"
-    assert rule.evaluate(ordered, ["\u2013", "conv10", "3", "conv9", "-1", "\u221e"]) == ["-1", "3", "\u221e", "conv9", "conv10", "\u2013"]
+    assert rule.evaluate(ordered, ["\u2013", "conv10", "3", "conv9", "-1", "\u221e"]) == [
+        "-1",
+        "3",
+        "\u221e",
+        "conv9",
+        "conv10",
+        "\u2013",
+    ]
     downwards = ordered.replace(", 1)", ", -1)")
     assert rule.evaluate(downwards, ["\u2013", "3", "-1"]) == ["3", "-1", "\u2013"]
 
@@ -575,7 +599,9 @@ def test_a_sweep_that_means_nothing_is_explored_without_a_choice(browser: Any, t
     nothing = result({"magnitude": [(0.5, 0.1), (0.9, 0.1)]}, 0.1, facts={"trivial": 0.1, "trivial_error": 0.01})
     with opened(browser, kpl.report(nothing, None, tmp_path / "none.html")) as page:
         assert page.locator(".chart canvas").is_visible()
-        assert page.locator(".reason").count() == page.locator("#allowed").count() == page.locator("#level").count() == 0
+        assert (
+            page.locator(".reason").count() == page.locator("#allowed").count() == page.locator("#level").count() == 0
+        )
 
 
 @pytest.mark.parametrize("metric", [RMSE, Metric("r2_score")], ids=lambda metric: metric.name)
@@ -583,7 +609,10 @@ def test_other_metrics_are_explored_in_their_units(browser: Any, tmp_path: Path,
     values = [2.0, 2.1, 2.3, 9.0] if metric is RMSE else [0.9, 0.88, 0.8, 0.1]
     found = result({"magnitude": list(zip([0.5, 0.6, 0.7, 0.8], values, strict=True))}, values[0], metric)
     with opened(browser, kpl.report(found, found.choose(max_drop=0.06), tmp_path / "r.html")) as page:
-        assert _text(page.locator(".reason")).split(" is within ")[0] == found.choose(max_drop=0.06).reason.split(" is within ")[0]
+        assert (
+            _text(page.locator(".reason")).split(" is within ")[0]
+            == found.choose(max_drop=0.06).reason.split(" is within ")[0]
+        )
         page.locator("input[type=number]").fill("16")
         assert _text(page.locator(".reason")) == found.choose(max_drop=0.16).reason
 

@@ -7,8 +7,8 @@ import pytest
 
 from keras_prunelab import InvalidModelError
 from keras_prunelab.cli import main
-from keras_prunelab.cli._words import in_options
 from keras_prunelab.cli._inputs import open_data, open_model
+from keras_prunelab.cli._words import in_options
 from matlab_bridge import DatasetNotFoundError, load, load_network, save, save_network
 
 W1, B1 = np.arange(12.0).reshape(3, 4) / 10, np.array([[0.1], [-0.2], [0.3]])

@@ -36,7 +36,15 @@ def lab(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_writes_what_the_readme_lists(lab: Path) -> None:
     names = {path.name for path in lab.iterdir()}
-    assert names >= {"report.html", "sweep.csv", "sweep.json", "results.mat", "pruned.mat", "pruned.keras", "accuracy.png"}
+    assert names >= {
+        "report.html",
+        "sweep.csv",
+        "sweep.json",
+        "results.mat",
+        "pruned.mat",
+        "pruned.keras",
+        "accuracy.png",
+    }
     assert not [name for name in names if name.startswith(".")]
 
 

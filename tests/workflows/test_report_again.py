@@ -165,7 +165,9 @@ def test_an_earlier_report_stays_unless_it_is_forced_or_the_store_goes_on(
     assert "addpath(" in capsys.readouterr().out
 
 
-def test_levels_that_are_found_and_the_knee(workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_levels_that_are_found_and_the_knee(
+    workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     options = ("--sparsities", "auto", "--scores", "magnitude", "--no-reconstruct", "--knee", "--format", "html")
     assert run("lab", workspace, *options, "--out", tmp_path) == 0
     assert "is the knee of the curve" in " ".join(capsys.readouterr().out.split())
@@ -260,9 +262,15 @@ def _completions(environment: dict[str, str]) -> list[str]:
     ("message", "expected"),
     [
         ("Name it with inputs=.", "Name it with --inputs."),
-        ("write inputs='X Y', labels='y.mat:Y'; or network=, then", "write --inputs 'X Y', --labels y.mat:Y; or --network, then"),
+        (
+            "write inputs='X Y', labels='y.mat:Y'; or network=, then",
+            "write --inputs 'X Y', --labels y.mat:Y; or --network, then",
+        ),
         ("store= keeps points, max_drop=0.05, knee=True.", "--store keeps points, --max-drop 0.05, --knee."),
-        ("call keras_prunelab.prune(model, 0.5, score=x), or workers=1.", "call keras_prunelab.prune(model, 0.5, score=x), or --workers 1."),
+        (
+            "call keras_prunelab.prune(model, 0.5, score=x), or workers=1.",
+            "call keras_prunelab.prune(model, 0.5, score=x), or --workers 1.",
+        ),
         ("pass describe=[WeightLayer('W')] there", "pass --network[WeightLayer('W')] there"),
         ("no argument here; a=b, x.inputs=3", "no argument here; a=b, x.inputs=3"),
     ],
