@@ -42,10 +42,14 @@ def exploration(result: SweepResult, choice: Choice | None) -> dict[str, Any] | 
         "measures": list(_measures(result)),
         "curves": [visible(name) for name in names],
         "points": _points(result, curves, names),
-        "choice": None if choice is None else {"curve": visible(choice.curve), "target": choice.sparsity_target},
+        "choice": None if choice is None else _chosen(choice),
         "chooses": not no_meaning(result),
         "layers": _layers(result, curves),
     }
+
+
+def _chosen(choice: Choice) -> dict[str, Any]:
+    return {"curve": visible(choice.curve), "target": choice.sparsity_target, "sparsity": choice.sparsity}
 
 
 def _measures(result: SweepResult) -> Iterable[dict[str, Any]]:

@@ -301,6 +301,9 @@ def test_everything_is_reached_by_tab_in_order(page: Any) -> None:
 def test_the_choice_of_the_report_is_where_the_page_begins(page: Any, swept: kpl.SweepResult) -> None:
     assert _text(page.locator(".reason")) == swept.choose(max_drop=0.01).reason
     assert page.get_by_label("Allowed loss in points").input_value() == "1"
+    assert page.get_by_text("The report chooses").count() == 0
+    page.get_by_label("Allowed loss in points").fill("9")
+    assert page.get_by_text("The report chooses synflow at 82.0").is_visible()
 
 
 def test_the_choice_follows_slider_field_and_methods(page: Any, swept: kpl.SweepResult) -> None:

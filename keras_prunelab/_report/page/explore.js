@@ -41,6 +41,7 @@ function explore(section, data) {
     decide();
   }) : null;
   const reasonText = element("p", { class: "reason", "aria-live": "polite" });
+  const ownChoice = element("p", { class: "note" });
 
   function limit() {
     return state.measure === metric && state.allowed !== null ? limitOf(metric, state.allowed) : null;
@@ -53,6 +54,7 @@ function explore(section, data) {
     const found = points.length ? choose(points, metric, state.allowed) : none("No method is shown.");
     state.marked = found.point;
     reasonText.textContent = shown(found.reason);
+    ownChoice.textContent = shown(whatTheReportChooses(data.choice, found.point));
     chart.mark(state.marked, limit());
     if (found.point) layers?.show(found.point.of, found.point.sparsity);
   }
@@ -63,7 +65,7 @@ function explore(section, data) {
     host,
     zoomButtons(chart, range),
     readout,
-    ...(allowed ? [allowed.row, reasonText] : []),
+    ...(allowed ? [allowed.row, reasonText, ownChoice] : []),
     ...(layers ? [layers.view] : []),
   );
   section.hidden = false;
@@ -165,14 +167,22 @@ function lossOf(metric, limit) {
   return metric.higherIsBetter ? metric.dense - limit : (limit - metric.dense) / Math.abs(metric.dense || 1);
 }
 
+/** The choice of the report, where the one on the page is another. */
+function whatTheReportChooses(choice, point) {
+  if (!choice || isAt(choice, point)) return "";
+  return `The report chooses ${choice.curve} at ${percent(choice.sparsity)}.`;
+}
+
+function isAt(choice, point) {
+  return point !== null && point.curve === choice.curve && point.target === choice.target;
+}
+
 /** The loss to begin with: one that gives the report's choice, a point where that does, or a point. */
 function firstLoss(points, metric, choice, { most, step }) {
   const steps = [1, ...Array.from({ length: Math.round(most / step) + 1 }, (_, count) => Number((count * step).toFixed(2)))];
-  const isChoice = (loss) => {
-    const { point } = choose(points, metric, loss / 100);
-    return point && choice && point.curve === choice.curve && point.target === choice.target;
-  };
-  return (steps.find(isChoice) ?? 1) / 100;
+  const isChoice = (loss) => isAt(choice, choose(points, metric, loss / 100).point);
+  const found = choice ? steps.find(isChoice) : undefined;
+  return (found ?? 1) / 100;
 }
 
 /** Buttons for the pointer, with what is in sight, and how to do the same with mouse and keys. */
