@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def save_keras(opened: OpenedModel, path: Path) -> None:
     """Write the model as a `.keras` file, and beside it what a MATLAB network knows besides its layers."""
     import matlab_bridge as bridge
-    from matlab_bridge.convert._sidecar import sidecar_path
+    from matlab_bridge._sidecar_path import sidecar_path
 
     with replace_whole(path) as temporary:
         opened.model.save(temporary)
@@ -94,7 +94,7 @@ def _is_in(path: Path, folder: Path) -> bool:
 
 def _beside(target: Path) -> list[Path]:
     """What goes with a file: the weights of MATLAB code, the facts of a Keras model."""
-    from matlab_bridge.convert._sidecar import sidecar_path
+    from matlab_bridge._sidecar_path import sidecar_path
 
     if target.suffix == ".m":
         return [target.with_name(f"{target.stem}Weights.mat")]
