@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from keras_prunelab._evaluate._by_class import ByClass
+from keras_prunelab._evaluate._by_class import ByClass, PointKey
 from keras_prunelab._evaluate._evaluate import MetricLike
 from keras_prunelab._evaluate._metric import ACCURACY
 from keras_prunelab._evaluate._paired import PAIRED
@@ -29,7 +29,7 @@ from keras_prunelab._result._by_layer import ByLayer
 from keras_prunelab._result._doubts import SAME_DATA
 from keras_prunelab._result._mask_source import MaskSource, TrainedMasks
 from keras_prunelab._result._measurements import CurveKey
-from keras_prunelab._result._outline import outline
+from keras_prunelab._result._outline import Left, outline
 from keras_prunelab._result._result import SweepResult
 from keras_prunelab._select._conventions import Convention
 from keras_prunelab._select._granularity import GranularityLike
@@ -105,7 +105,8 @@ class SweepPlan:
         layers = outline(model)
         account = Accounting.of(model, pruning.prunables, layers)
         dense = run.dense or Dense(data.metric or ACCURACY, {}, 0)
-        rows, sources, right, left = [], _sources(run, pruning), {}, {}
+        rows, sources, right = [], _sources(run, pruning), {}
+        left: dict[PointKey, Left] = {}
         for point, its, outcome in run.rows():
             key = (*point.curve.key, point.level)
             left[key] = left.get((*its.curve.key, its.level)) or layers.left(sources[its.curve.key].masks(its.level))

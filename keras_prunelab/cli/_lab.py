@@ -109,7 +109,7 @@ def command(
     # All that can be checked without Keras, which takes seconds to load: options, files, and of a .mat its contents.
     condition = _options.condition(max_drop, min_metric, knee=knee) or {"max_drop": 0.01}
     _options.check_scores(scores)
-    levels = _levels(sparsities)
+    levels: Levels = _levels(sparsities)
     goes_on = store is not None and store.exists()
     about = {"title": title, "author": author, "course": course, "paper": paper}
     reports = Reports.of(out, format, notes, replaces=force or goes_on, **about)
