@@ -53,7 +53,8 @@ if TYPE_CHECKING:
     from ._reconstruct._reconstruct import reconstruct, reconstruction
     from ._reconstruct._rules import LinearRule, register_linear_rule
     from ._reconstruct._solved import Reconstruction, SolvedMap
-    from ._report import export_plots, report
+    from ._report._plots import export_plots
+    from ._report._report import report
     from ._result._choice import Choice
     from ._result._result import SweepResult
     from ._select._allocation import Allocation
@@ -167,7 +168,7 @@ _HOMES = {
     "evaluate_file": "_evaluate._evaluate_file",
     "export_c": "_export._c._export",
     "export_litert": "_export._litert",
-    "export_plots": "_report",
+    "export_plots": "_report._plots",
     "fuse": "_compaction._fuse",
     "latency": "_cost._latency",
     "layers": "layers",
@@ -182,7 +183,7 @@ _HOMES = {
     "register_linear_rule": "_reconstruct._rules",
     "register_rule": "_channels.rules._registry",
     "remove_filters": "_compaction._remove",
-    "report": "_report",
+    "report": "_report._report",
     "save_sparse": "_export._sparse_file",
     "schedules": "schedules",
     "scores": "scores",

@@ -30,6 +30,7 @@ from ._document import (
     Sources,
     Table,
 )
+from ._exploration import exploration
 from ._files import Files, Notes, file_table, named, note_blocks
 from ._findings import Findings
 from ._plots import MAX_BARS, figures
@@ -40,6 +41,10 @@ if TYPE_CHECKING:
     from keras_prunelab._result._choice import Choice
     from keras_prunelab._result._result import SweepResult
 
+NO_LAYERS = (
+    "This result is of an earlier version, which did not keep how many weights of each layer are zero. Nothing can be "
+    "said of layers and blocks; sweep the network again for that."
+)
 MAX_CLASSES = 12
 """Classes up to which each has a row; of more, those that lose most."""
 
@@ -77,6 +82,7 @@ def compose(result: SweepResult, choice: Choice | None, given: Given) -> Documen
         about=_about(result),
         paper=given.paper,
         blocks=tuple(parts),
+        exploration=exploration(result, choice),
     )
 
 
@@ -256,6 +262,8 @@ def _methods(findings: Findings) -> Iterator[Block]:
     near = percent(findings.choice.sparsity)
     caption = f"The methods near the sparsity of the choice, {near}, and how far each goes within a loss."
     yield Table("methods", table, caption, _as_numbers(table, "method"))
+    if not findings.has_layers:
+        return
     compared = findings.compared(what)
     yield Paragraph((_answers.difference_sentence(compared, what), " ", See("compared"), f" shows every {what}."))
     yield Figure(
@@ -285,6 +293,9 @@ def _compared_beyond(findings: Findings) -> Iterator[Block]:
 def _inside(findings: Findings) -> Iterator[Block]:
     layers, what = findings.layers, findings.unit
     yield Heading("Question 4. Where are the zeros?")
+    if not findings.has_layers:
+        yield Paragraph(NO_LAYERS, "note")
+        return
     yield Bullets(
         (
             _answers.depth_trend(findings.units, what),

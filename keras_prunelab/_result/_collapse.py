@@ -79,10 +79,12 @@ def find_collapse(result: SweepResult, curve: str, sparsity: float | None) -> Co
         sparsity: where to look: the tested level nearest to this fraction; None for the lowest one.
 
     Returns:
-        The finding; None where every layer has a weight left.
+        The finding; None where every layer has a weight left, or where that is not known.
     """
     points = result.curves[result.curves["curve"] == curve]
     point = result.choose(sparsity=points["sparsity"].min() if sparsity is None else sparsity, score=curve)
+    if not result.has_layers(point):
+        return None
     layers = result.layers(point)
     emptied = tuple(layers.loc[layers["zeros"] == layers["parameters"], "layer"])
     if not emptied:
@@ -109,4 +111,5 @@ def join(result: SweepResult, more: SweepResult) -> SweepResult:
         sources={**result.sources, **more.sources},
         complete=result.complete and more.complete,
         by_class=None if result.by_class is None else result.by_class.joined(more.by_class),
+        by_layer=None if result.by_layer is None else result.by_layer.joined(more.by_layer),
     )

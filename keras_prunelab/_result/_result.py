@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, final
 
@@ -21,8 +21,9 @@ from . import _files
 from ._blocks import blocks_of
 from ._choice import Choice
 from ._doubts import doubts, no_meaning
-from ._mask_source import MaskSource
+from ._mask_source import MaskSource, NoMasks
 from ._measurements import Measurements
+from ._outline import Left
 
 if TYPE_CHECKING:
     import keras
@@ -72,6 +73,9 @@ class SweepResult(Measurements):
         complete: False where the sweep was interrupted; the points up to then are there.
         by_class: how many observations of each class are answered right; None where the metric is not accuracy, where
             observations have weights, with more than 2,000 classes, and in results of earlier versions.
+        by_layer: how many weights of each variable are zero, and how many filters of each layer are gone, at every
+            point; None in results of earlier versions.
+        choice: the choice that was written with the result; None where there is none.
     """
 
     def choose(
@@ -197,7 +201,19 @@ class SweepResult(Measurements):
             one observation (one per kernel weight and position); `macs_kept`, those with a weight that is
             left. What does not apply or cannot be counted is missing.
         """
-        return self.outline.table(self._source(choice).masks(choice.sparsity_target))
+        return self.outline.table(self._left(choice))
+
+    def has_layers(self, choice: Choice) -> bool:
+        """Whether `layers`, `blocks` and `macs` are known at a choice: files of earlier versions do not say them."""
+        return self._counted(choice) is not None or not isinstance(self._source(choice), NoMasks)
+
+    def _left(self, choice: Choice) -> Left:
+        found = self._counted(choice)
+        return self.outline.left(self._source(choice).masks(choice.sparsity_target)) if found is None else found
+
+    def _counted(self, choice: Choice) -> Left | None:
+        key = (choice.score, choice.scope, choice.training, choice.seed, choice.sparsity_target)
+        return None if self.by_layer is None else self.by_layer.points.get(key)
 
     def blocks(self, choice: Choice, blocks: Mapping[str, Collection[str]] | None = None) -> pd.DataFrame:
         """What is left of each block, a group of layers, at a choice.
@@ -239,7 +255,7 @@ class SweepResult(Measurements):
 
     def macs(self, choice: Choice) -> tuple[int, int, tuple[str, ...]]:
         """Multiply-adds for one observation: of the dense network, those left, and the layers not counted."""
-        return self.outline.macs(self._source(choice).masks(choice.sparsity_target))
+        return self.outline.macs(self._left(choice))
 
     def plot(self, target: str | os.PathLike[str] | Axes | None = None, choice: Choice | None = None) -> Figure:
         """Plot accuracy against sparsity.
@@ -268,19 +284,32 @@ class SweepResult(Measurements):
         _files.write_csv(self, Path(path))
         return Path(path)
 
-    def to_json(self, path: str | os.PathLike[str]) -> Path:
-        """Write all but the masks as JSON, replacing `path` when it is whole."""
-        _files.write_json(self, Path(path))
+    def to_json(self, path: str | os.PathLike[str], choice: Choice | None = None) -> Path:
+        """Write all but the masks as JSON, replacing `path` when it is whole.
+
+        Args:
+            path: the file.
+            choice: a point to write with it; None for `choice` of this result.
+        """
+        _files.write_json(self.chosen(choice), Path(path))
         return Path(path)
 
-    def to_parquet(self, path: str | os.PathLike[str]) -> Path:
+    def to_parquet(self, path: str | os.PathLike[str], choice: Choice | None = None) -> Path:
         """Write all but the masks as Parquet, replacing `path` when it is whole.
+
+        Args:
+            path: the file.
+            choice: a point to write with it; None for `choice` of this result.
 
         Raises:
             MissingBackendError: pyarrow is not installed.
         """
-        _files.write_parquet(self, Path(path))
+        _files.write_parquet(self.chosen(choice), Path(path))
         return Path(path)
+
+    def chosen(self, choice: Choice | None) -> SweepResult:
+        """The same result with a choice; None leaves the one that it has."""
+        return self if choice is None else replace(self, choice=choice)
 
     def to_mat(self, path: str | os.PathLike[str]) -> Path:
         """Write the table as a struct of columns for MATLAB, replacing `path` when it is whole.
@@ -292,7 +321,7 @@ class SweepResult(Measurements):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> SweepResult:
-        """Read what `to_json` or `to_parquet` has written.
+        """Read what `to_json` or `to_parquet` has written, or the result that a sweep has left in its store.
 
         Args:
             path: the file; one whose name ends in `.parquet` is read as such.

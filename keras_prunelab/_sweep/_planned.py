@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from keras_prunelab._evaluate._by_class import ByClass
+from keras_prunelab._evaluate._by_class import ByClass, PointKey
 from keras_prunelab._evaluate._evaluate import MetricLike
 from keras_prunelab._evaluate._metric import ACCURACY
 from keras_prunelab._evaluate._paired import PAIRED
@@ -25,10 +25,11 @@ from keras_prunelab._prune._trajectory import Trajectory
 from keras_prunelab._reconstruct._gram import DAMPING
 from keras_prunelab._reconstruct._solver import checked_damping
 from keras_prunelab._reconstruct._statistics import in_call_order
+from keras_prunelab._result._by_layer import ByLayer
 from keras_prunelab._result._doubts import SAME_DATA
 from keras_prunelab._result._mask_source import MaskSource, TrainedMasks
 from keras_prunelab._result._measurements import CurveKey
-from keras_prunelab._result._outline import outline
+from keras_prunelab._result._outline import Left, outline
 from keras_prunelab._result._result import SweepResult
 from keras_prunelab._select._conventions import Convention
 from keras_prunelab._select._granularity import GranularityLike
@@ -42,7 +43,7 @@ from ._call import spell
 from ._curve_masks import CurveMasks
 from ._fingerprint import Fingerprint
 from ._parallel import Workers
-from ._plan import Curve, FineTunes, Plan, Point, Reconstructs, Scopes, Seeds, Sparsities, plan
+from ._plan import Curve, FineTunes, Plan, Reconstructs, Scopes, Seeds, Sparsities, plan
 from ._pruning import Pruning
 from ._run import InProcess, SweepRun, Tell
 from ._store import Store
@@ -105,8 +106,11 @@ class SweepPlan:
         account = Accounting.of(model, pruning.prunables, layers)
         dense = run.dense or Dense(data.metric or ACCURACY, {}, 0)
         rows, sources, right = [], _sources(run, pruning), {}
+        left: dict[PointKey, Left] = {}
         for point, its, outcome in run.rows():
-            zeros = _zeros(run, its, sources[its.curve.key])
+            key = (*point.curve.key, point.level)
+            left[key] = left.get((*its.curve.key, its.level)) or layers.left(sources[its.curve.key].masks(its.level))
+            zeros = left[key].zeros
             counts = account.row(zeros)
             rows.append(
                 {
@@ -124,7 +128,7 @@ class SweepPlan:
                 }
             )
             if outcome.right:
-                right[(*point.curve.key, point.level)] = outcome.right
+                right[key] = outcome.right
         measures = list(dense.measures) or [dense.metric.name]
         columns = [*_BEFORE, *measures, *COUNTS, *PAIRED]
         scopes = dict.fromkeys(str(curve.scope) for curve in self.plan.curves)
@@ -154,6 +158,7 @@ class SweepPlan:
             },
             complete=run.complete,
             by_class=ByClass(dense.observations, dense.right, right) if dense.observations else None,
+            by_layer=ByLayer(left),
         )
 
     def _masks(self) -> dict[Curve, CurveMasks]:
@@ -290,12 +295,6 @@ def _sources(run: SweepRun, pruning: Pruning) -> dict[CurveKey, MaskSource]:
         bits = {level: out.bits for level, out in run.outcomes.get(curve, {}).items() if out.bits is not None}
         sources[curve.key] = TrainedMasks(shapes, bits) if bits else masks
     return sources
-
-
-def _zeros(run: SweepRun, point: Point, source: MaskSource) -> Mapping[str, int]:
-    if isinstance(source, CurveMasks):
-        return run.masks[point.curve].zeros(point.level)
-    return source.masks(point.level).zeros_by_variable()
 
 
 def _beside_constants(dense: Dense) -> dict[str, float]:

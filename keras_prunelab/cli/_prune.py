@@ -101,7 +101,7 @@ def command(
     if to_matlab:
         bridge.save_network(out, pruned, like=opened.path, variable=opened.variable)
     else:
-        save_keras(replace(opened, model=pruned), out)
+        save_keras(replace(opened, built=pruned), out)
     _console.say(
         f"Wrote {out}: {kpl.sparsity(pruned, convention=used):.2%} of the weights are zero ({used} convention)"
         f"{', the others are solved anew' if reconstruct else ''}."

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ._calibration import Calibration
     from ._inputs import OpenedModel
 
+    Levels = Sequence[float] | str | kpl.AutoLevels
+
 EXAMPLES = """\
 Examples:
 
@@ -42,15 +44,7 @@ def command(
     image_root: _options.ImageRoot = None,
     inputs: _options.Inputs = None,
     labels: _options.Labels = None,
-    sparsities: Annotated[
-        str,
-        typer.Option(
-            "--sparsities",
-            metavar="LEVELS",
-            help="Fractions and ranges start:stop:step (MATLAB's start:step:stop too), with commas between; or auto: "
-            "few where the curve is flat, many where it bends.",
-        ),
-    ] = DEFAULT_LEVELS,
+    sparsities: _options.Sparsities = DEFAULT_LEVELS,
     scores: _options.Scores = "magnitude",
     seeds: Annotated[
         str | None,
@@ -85,10 +79,7 @@ def command(
     reconstruct: _options.Reconstruct = False,
     calibration: _options.Calibration = None,
     calibration_split: _options.CalibrationSplit = None,
-    store: Annotated[
-        Path | None,
-        typer.Option("--store", metavar="FILE", help="Keep finished points here; a sweep that was stopped goes on."),
-    ] = None,
+    store: _options.Store = None,
     workers: Annotated[
         int | None, typer.Option("--workers", metavar="N", help="How many processes measure; -1 for all processors.")
     ] = None,
@@ -102,7 +93,7 @@ def command(
     """Measure the accuracy at many sparsities and write the table."""
     from keras_prunelab._errors import InvalidDataError
 
-    from ._inputs import open_data, open_model
+    from ._inputs import check_inputs, open_data, open_model
     from ._outputs import check_sources, make_folder
     from ._trials import fit_inputs
 
@@ -112,8 +103,11 @@ def command(
     check_sources([*read, store], [out])
     check_sources(read, [store])
     levels = "auto" if sparsities.strip() == "auto" else parse_levels(sparsities)
+    _options.check_scores(scores)
+    check_inputs(model, data, train, calibration, image_root=image_root)
     opened = open_model(model, network)
-    dataset, _ = fit_inputs(opened.model, open_data(opened, data or model, inputs, labels, image_root))
+    found = open_data(opened, data or model, inputs, labels, image_root)
+    dataset, _ = fit_inputs(opened.model, found)
     options: dict[str, Any] = {"granularity": granularity, "seeds": _numbers(seeds)}
     if reconstruct or calibration is not None or calibration_split is not None:
         dataset, given = calibrated(opened, dataset, data or model, calibration, calibration_split, image_root)
@@ -194,7 +188,7 @@ def calibrated(
 def run_sweep(
     opened: OpenedModel,
     dataset: Dataset,
-    levels: Sequence[float] | str,
+    levels: Levels,
     scores: str,
     *,
     convention: str | None = None,
@@ -230,18 +224,30 @@ def run_sweep(
 
 
 def run_without_collapse(
-    opened: OpenedModel, dataset: Dataset, levels: Sequence[float] | str, scores: str, *, convention: str | None
+    opened: OpenedModel,
+    dataset: Dataset,
+    levels: Levels,
+    scores: str,
+    *,
+    convention: str | None,
+    store: Path | None = None,
 ) -> kpl.SweepResult:
     """A sweep; where a curve collapses at its first level, the curve of a score that does not is added."""
     from keras_prunelab._result._collapse import join
 
-    result = run_sweep(opened, dataset, levels, scores, convention=convention)
+    result = run_sweep(opened, dataset, levels, scores, convention=convention, store=store)
     collapses = tell_collapses(result) if result.complete else []
     remedies = {found.remedy for found in collapses if found.remedy is not None}
     for remedy in sorted(remedies.difference(result.scores)):
         _console.say(f"Adding the curve of {remedy}.")
-        result = join(result, run_sweep(opened, dataset, levels, remedy, convention=convention))
+        kept = store_beside(store, remedy)
+        result = join(result, run_sweep(opened, dataset, levels, remedy, convention=convention, store=kept))
     return result
+
+
+def store_beside(store: Path | None, name: str) -> Path | None:
+    """The store of a further sweep: one sweep has one."""
+    return None if store is None else store.with_name(f"{store.stem}-{name}{store.suffix}")
 
 
 def tell_collapses(result: kpl.SweepResult) -> list[Collapse]:
