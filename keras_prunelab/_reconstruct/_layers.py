@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,16 @@ def solve_layer(
             continue
         matrices, kept = each.read(old), each.read(mask)
         own: list[Solution] = [
-            solve_map(gram.matrix, weights, stays, cross=gram.cross, energy=gram.energy, damping=damping, budget=budget)
+            solve_map(
+                gram.matrix,
+                weights,
+                stays,
+                cross=gram.cross,
+                energy=gram.energy,
+                damping=damping,
+                budget=budget,
+                inverted=partial(gram.inverse, damping),
+            )
             for gram, weights, stays in zip(grams, matrices, kept, strict=True)
         ]
         each.write(new, np.stack([solution.weights for solution in own]))
@@ -109,6 +119,7 @@ def rank_layer(
                     sensitivity=felt[number, 0],
                     damping=damping,
                     budget=budget,
+                    inverted=partial(gram.inverse, damping),
                 )
             )
         costs[each.places] = np.stack([removals.costs for removals in own])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -71,6 +72,7 @@ def solve_map(
     damping: float = DAMPING,
     budget: float = BUDGET,
     steps: int = STEPS,
+    inverted: Callable[[], Matrix] | None = None,
 ) -> Solution:
     """Solve the weights that a mask keeps anew: exactly where the work fits the budget, else by a pass and steps.
 
@@ -83,6 +85,7 @@ def solve_map(
         damping: as for `solve`.
         budget: in multiply-adds; `math.inf` for always exactly, 0 for never.
         steps: the most conjugate gradients after a pass; 0 for the pass alone.
+        inverted: as for `solve`.
 
     Raises:
         InvalidMaskError: as for `solve`.
@@ -92,7 +95,7 @@ def solve_map(
     work = Work.of(len(gram), mask, equal_columns(mask)).multiply_adds
     method: Method = "exact"
     if work <= budget:
-        new = solve(gram, weights, mask, cross=cross, damping=damping)
+        new = solve(gram, weights, mask, cross=cross, damping=damping, inverted=inverted)
     else:
         method = "refined" if steps else "blocked"
         new = _blocked.solve_blocked(gram, weights, mask, cross=cross, damping=damping)
@@ -117,6 +120,7 @@ def rank_map(
     sensitivity: NDArray[np.floating] | None = None,
     damping: float = DAMPING,
     budget: float = BUDGET,
+    inverted: Callable[[], Matrix] | None = None,
 ) -> Removals:
     """Say what each weight is worth: by a trace where the work fits the budget, else by one pass.
 
@@ -130,6 +134,7 @@ def rank_map(
         sensitivity: how much the network's loss feels each output: m numbers of at least 0; by default all the same.
         damping: as for `trace`.
         budget: in multiply-adds.
+        inverted: as for `solve`.
 
     Returns:
         Costs that are comparable between layers, as `keras_prunelab` compares scores: the lowest go first.
@@ -144,7 +149,15 @@ def rank_map(
     if work <= budget or not single:
         # Outputs that share their masks are weighed against each other before their losses are added up.
         scale = np.sqrt(felt) if together > 1 else np.ones_like(felt)
-        found = _trace.trace(gram, weights * scale, units=units, together=together, n_of_m=n_of_m, damping=damping)
+        found = _trace.trace(
+            gram,
+            weights * scale,
+            units=units,
+            together=together,
+            n_of_m=n_of_m,
+            damping=damping,
+            inverted=None if inverted is None else inverted(),
+        )
         return Removals(found.scores(felt if together == 1 else None), "exact", work, found)
     stays = None if units is None else units < 0
     free = weights.size if stays is None else int(np.count_nonzero(~stays)) * weights.shape[1]

@@ -128,14 +128,14 @@ def free_memory() -> int:
 
 
 def matrix_bytes(layer: Any, *, sequential: bool = False) -> int:
-    """The memory that the matrices of a layer take.
+    """The memory that the matrices of a layer take: H, and its inverse or what goes with the inputs in another model.
 
     Args:
         layer: one that has linear maps.
         sequential: whether its inputs in a pruned model are seen beside those in the whole one.
     """
     shapes = [each.places.shape for each in maps_of(layer)]
-    return sum(8 * int(problems) * int(inputs) ** 2 for problems, inputs, _ in shapes) * (2 if sequential else 1)
+    return sum(8 * int(problems) * int(inputs) ** 2 for problems, inputs, _ in shapes) * (3 if sequential else 2)
 
 
 def collect(

@@ -122,7 +122,7 @@ def test_the_limit_only_changes_how_often_the_model_runs() -> None:
     model = keras.Sequential([keras.Input((5,)), L.Dense(6, "relu"), L.Dense(4), L.Dense(2)])
     inputs = numbers(40, 5)
     layers, _ = find_layers(model)
-    assert matrix_bytes(layers[0]) == 8 * 36
+    assert matrix_bytes(layers[0]) == 2 * 8 * 36  # H and its inverse
     whole = collected(model, inputs)
     for limit in (0, 8 * (36 + 49)):
         for one, other in zip(whole, collected(model, inputs, limit=limit), strict=True):
