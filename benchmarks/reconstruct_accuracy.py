@@ -15,6 +15,7 @@ The sparsest level is that of `SweepResult.choose`: within one point of dense to
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import sys
 import time
@@ -159,22 +160,33 @@ def curves(case: Case, ways: Sequence[str]) -> Iterator[tuple[str, float]]:
     from keras_prunelab import NoTradeOffError
 
     case.model.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    data = (case.inputs, case.labels)
-    large = case.model.count_params() > 100_000
-    for name in ways:
-        score, mode = WAYS[name]
-        levels = LARGE if large else LEVELS
-        begun, used = time.perf_counter(), time.process_time()
-        result = kpl.sweep(case.model, data, levels, scores=[score], calibration=case.calibration, reconstruct=mode)
-        taken = f"{time.perf_counter() - begun:.0f} s, {time.process_time() - used:.0f} s of processors"
+    levels = LARGE if case.model.count_params() > 100_000 else LEVELS
+    scores, modes = ([*dict.fromkeys(part)] for part in zip(*(WAYS[way] for way in ways), strict=True))
+    begun, used = time.perf_counter(), time.process_time()
+    # One sweep for all: obs is traced once, and statistics are collected once.
+    swept = kpl.sweep(
+        case.model,
+        (case.inputs, case.labels),
+        levels,
+        scores,
+        calibration=case.calibration,
+        reconstruct=modes,
+        progress=lambda at: print(f"<!-- {time.perf_counter() - begun:.0f} s: {at.what} -->", file=sys.stderr),
+    )
+    taken = f"{time.perf_counter() - begun:.0f} s, {time.process_time() - used:.0f} s of processors for all ways"
+    for way in ways:
+        score, mode = WAYS[way]
+        training = {False: "none", "layers": "reconstruction", "sequential": "sequential reconstruction"}[mode]
+        rows = swept.table[(swept.table["score"] == score) & (swept.table["training"] == training)]
+        result = dataclasses.replace(swept, table=rows.reset_index(drop=True))
         try:
             found = float(result.choose(max_drop=0.01).sparsity_target)
         except NoTradeOffError:
             found = 0.0
         points = zip(result.table["sparsity_target"], result.table["accuracy"], strict=True)
         line = " ".join(f"{level:g}:{100 * accuracy:.1f}" for level, accuracy in points)
-        print(f"<!-- {case.name}, {name}: dense {result.dense:.4f}, {found:.3f}; {taken}; {line} -->", flush=True)
-        yield name, found
+        print(f"<!-- {case.name}, {way}: dense {result.dense:.4f}, {found:.3f}; {taken}; {line} -->", flush=True)
+        yield way, found
 
 
 def level_table(make: Callable[[int], Case], seeds: Sequence[int], ways: Sequence[str]) -> None:

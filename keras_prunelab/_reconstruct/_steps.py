@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from ._gram import Matrix, singular
 
-_BLOCK = 96  # inputs whose updates wait for each other
+_BLOCK = 128  # inputs whose updates wait for each other
 _TILE = 128  # rows of an inverse that are worked on at once, few enough for the cache
-_SHRINK = 0.95  # the inverses shrink to the inputs that are left where those are no more than this share
+_SHRINK = 0.85  # the inverses shrink to the inputs that are left where those are no more than this share
 
 
 class Lanes:
@@ -24,9 +24,7 @@ class Lanes:
         n_of_m: N and M, as for `trace`.
     """
 
-    def __init__(
-        self, start: NDArray[np.floating], weights: Matrix, size: int, n_of_m: tuple[int, int] | None
-    ) -> None:
+    def __init__(self, start: NDArray[np.floating], weights: Matrix, size: int, n_of_m: tuple[int, int] | None) -> None:
         lanes, _, inputs = weights.shape
         units = inputs // size
         self._lanes = np.arange(lanes)
@@ -161,9 +159,7 @@ class Lanes:
             self._closed = np.take_along_axis(self._closed, stay, axis=1)
             self._gone = np.zeros((lanes, left), np.bool_)
 
-    def _reduced(
-        self, lane: int, places: NDArray[np.intp], rows: NDArray[np.floating]
-    ) -> NDArray[np.floating]:
+    def _reduced(self, lane: int, places: NDArray[np.intp], rows: NDArray[np.floating]) -> NDArray[np.floating]:
         """The inverse less the squares of rows, at the places that stay, in the memory of the one before.
 
         A row of the result never lies behind the row that it is made from, so that no row is lost before it is read.
@@ -175,8 +171,10 @@ class Lanes:
         rows = rows.take(places, 1) if left < len(before) else rows
         turned = np.ascontiguousarray(rows.T)
         for first in range(0, left, self._tile):
-            tile, rest = slice(first, first + self._tile), places[first:]
-            part = before[np.ix_(places[tile], rest)] if left < len(before) else before[tile, first:]
+            tile = slice(first, first + self._tile)
+            part = before[tile, first:]
+            if left < len(before):
+                part = before.take(places[tile], 0).take(places[first:], 1)
             own = np.subtract(part, turned[tile] @ rows[:, first:], out=after[tile, first:])
             corner = own[:, : len(own)]
             corner[:] = np.triu(corner) + np.triu(corner, 1).T  # what shrinks next may read all of it

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from keras_prunelab._sweep._call import NEEDED
+from keras_prunelab._sweep._call import preceded_by
 from keras_prunelab._sweep._metric import percent
 from keras_prunelab._sweep._plot import accuracy_figure
 
@@ -326,8 +326,7 @@ def _done(result: SweepResult, given: Given) -> Iterator[Block]:
     if given.command:
         yield Code(given.command, "On the command line:")
     if call:
-        code = f"{given.loading.rstrip()}\n\n{call.replace(NEEDED, '')}" if given.loading else call
-        yield Code(code, "In Python:")
+        yield Code(preceded_by(given.loading, call) if given.loading else call, "In Python:")
     elif not given.command:
         yield Paragraph("This result is of an earlier version, which did not note the call.", "note")
     versions = [f"{name} {facts[name]}" for name in _VERSIONS if name in facts]

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from keras_prunelab._model._data import calibration_of, check_batch_size, check_ends
+from keras_prunelab._model._data import batches, calibration_of, check_batch_size, check_ends
 from keras_prunelab._model._filters import Filters
 from keras_prunelab._prune._trajectory import Trajectory
 from keras_prunelab._reconstruct._gram import DAMPING
@@ -47,6 +47,7 @@ from ._streams import observations
 
 EXAMPLE_LEVELS = tuple(np.linspace(0, 0.9, 10).round(12).tolist())
 """The levels of MathWorks' example."""
+_COMPARED = 32  # observations that tell whether data is the same
 _BEFORE = ["score", "convention", "scope", "granularity", "training", "seed", "sparsity_target", "sparsity"]
 COLUMNS = [*_BEFORE, "accuracy", *COUNTS, *PAIRED]
 """The columns of the table of a classifier that is not compiled."""
@@ -272,13 +273,25 @@ def _calibrated(task: Task) -> dict[str, Any]:
     """What scores and reconstruction were computed on, and how."""
     if not task.reconstructs and not any(curve.score.needs_data for curve in task.curves):
         return {}
-    facts: dict[str, Any] = {"calibration": SAME_DATA if task.calibration is None else "data of its own"}
+    facts: dict[str, Any] = {"calibration": SAME_DATA if _calibrates_on_itself(task) else "data of its own"}
     methods: dict[str, str] = {}
     for curve in task.curves:
         methods |= getattr(curve.score, "methods", {})
     if methods:
         facts["traces"] = ", ".join(f"{path} {method}" for path, method in methods.items())
     return facts | ({"damping": task.damping} if task.reconstructs else {})
+
+
+def _calibrates_on_itself(task: Task) -> bool:
+    """Whether the calibration data is what is measured, or begins like it."""
+    if task.calibration is None or not task.data.is_held:
+        return task.calibration is None
+    given, measured = (
+        next(iter(batches(data, _COMPARED, labels=False, model=task.model))).inputs
+        for data in (task.calibration, task.data.for_scores)
+    )
+    pairs = zip(keras.tree.flatten(given), keras.tree.flatten(measured), strict=True)
+    return all(np.array_equal(keras.ops.convert_to_numpy(one), keras.ops.convert_to_numpy(two)) for one, two in pairs)
 
 
 def _sources(run: SweepRun, pruning: Pruning) -> dict[CurveKey, MaskSource]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, final
 
 import pandas as pd
 
-from keras_prunelab._errors import InvalidModelError, NoTradeOffError
+from keras_prunelab._errors import InvalidModelError, NoTradeOffError, StoreMismatchError
 from keras_prunelab._model._numbers import real_number
 from keras_prunelab._select._masks import MaskSet
 from keras_prunelab._util._notebook import paragraph, picture, table
@@ -18,17 +19,20 @@ from keras_prunelab._util._notebook import paragraph, picture, table
 from . import _files
 from ._blocks import blocks_of
 from ._by_class import COLUMNS
+from ._call import followed_by
 from ._choice import Choice
 from ._doubts import doubts, no_meaning
 from ._measurements import Measurements
 from ._metric import percent
 from ._pruning import CurveMasks, MaskSource
-from ._solving import solved_copy
+from ._solving import solved_copy, trained_copy
 
 if TYPE_CHECKING:
     import keras
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+_SAME_DENSE = 0.01  # batches of another size may round an answer otherwise
 
 
 @final
@@ -142,6 +146,52 @@ class SweepResult(Measurements):
             return points.at_knee(score)
         return points.within_drop(given.get("max_drop", 0.01), score)
 
+    def join(self, more: SweepResult) -> SweepResult:
+        """Put the curves of another sweep of the same network, on the same data, beside these.
+
+        Args:
+            more: the other sweep, by the same convention.
+
+        Returns:
+            The points of both; complete where both are. The metadata are those of this result and, under names that it
+            has not, those of the other; `repeat` makes both.
+
+        Raises:
+            StoreMismatchError: they measure something else, or the same network differently, or a curve is in both at
+                the same level.
+
+        Examples:
+            >>> import keras, numpy as np
+            >>> import keras_prunelab as kpl
+            >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3)])
+            >>> data = np.eye(3), np.arange(3)
+            >>> kpl.sweep(model, data, [0.5]).join(kpl.sweep(model, data, [0.6], "random")).scores
+            ('magnitude', 'random')
+        """
+        ours, theirs = ((each.metric.name, each.convention) for each in (self, more))
+        if ours != theirs or not math.isclose(self.dense, more.dense, rel_tol=_SAME_DENSE):
+            raise StoreMismatchError(
+                "Sweeps that are joined measure the same network by the same metric and convention, but one measured "
+                f"{' and '.join(ours)} with {self.dense:.4g} before pruning, the other {' and '.join(theirs)} with "
+                f"{more.dense:.4g}."
+            )
+        keys = ["score", "scope", "training", "seed", "sparsity_target"]
+        table = pd.concat([self.table, more.table], ignore_index=True)
+        twice = table.loc[table.duplicated(keys), keys]
+        if len(twice):
+            raise StoreMismatchError(f"Two sweeps are joined that have a point in common: {twice.iloc[0].to_dict()}.")
+        facts = {**more.metadata, **self.metadata}
+        if "repeat" in self.metadata and "repeat" in more.metadata:
+            facts["repeat"] = followed_by(str(self.metadata["repeat"]), str(more.metadata["repeat"]))
+        return replace(
+            self,
+            table=table,
+            sources={**self.sources, **more.sources},
+            metadata=facts,
+            complete=self.complete and more.complete,
+            by_class=None if self.by_class is None else self.by_class.joined(more.by_class),
+        )
+
     def __repr__(self) -> str:
         text = self.metric.text
         levels = self.table["sparsity_target"]
@@ -179,17 +229,22 @@ class SweepResult(Measurements):
     def network(self, choice: Choice) -> keras.Model:
         """The network that was measured at a choice: a pruned copy, with the weights that were solved anew, if any.
 
+        One that was trained is trained again, in the same way from the same seed.
+
         Raises:
-            InvalidModelError: it was trained after pruning, which is not kept; or the result was read from a file.
+            InvalidModelError: it was pruned in several rounds, whose networks are not kept; or the result was read from
+                a file.
         """
         source = self._source(choice)
-        if not isinstance(source, CurveMasks) or source.curve.finetune is not None:
+        if not isinstance(source, CurveMasks):
             raise InvalidModelError(
-                f"The network of {choice.curve} at {choice.sparsity_target:g} is not at hand: trained networks are not "
-                "kept, and files hold no network. Prune the model with these options again."
+                f"The network of {choice.curve} at {choice.sparsity_target:g} is not at hand: those of several rounds "
+                "are not kept, and files hold no network. Prune the model with these options again."
             )
-        masks = source.applied(choice.sparsity_target)
-        return solved_copy(source.model, source.pruning, masks, source.curve.reconstruct, source.solver)
+        level = choice.sparsity_target
+        if source.curve.finetune is not None:
+            return trained_copy(source, source.curve.finetune, level)
+        return solved_copy(source.model, source.pruning, source.applied(level), source.curve.reconstruct, source.solver)
 
     def _source(self, choice: Choice) -> MaskSource:
         return self.sources[choice.score, choice.scope, choice.training, choice.seed]

@@ -17,7 +17,8 @@ from keras_prunelab._reconstruct._solver import Mode, Solver, write_flat
 from keras_prunelab._reconstruct._statistics import twins
 from keras_prunelab._select._masks import MaskSet
 
-from ._pruning import Pruning
+from ._finetune import FineTune, Trainer
+from ._pruning import CurveMasks, Pruning
 
 
 @dataclass
@@ -53,6 +54,15 @@ class Reconstructor:
             self._before.append((layer, _flat(layer)))  # noted first: an interrupted assignment is put back as well
             write_flat(layer, flat)
 
+    def before_training(self, mode: Mode) -> Callable[[MaskSet], None]:
+        """What is done to the weights of the target between masks and training, to stay."""
+
+        def prepare(masks: MaskSet) -> None:
+            for layer, flat in self.solved(self.pruning.completed(self.solver.model, masks), mode):
+                write_flat(layer, flat)
+
+        return prepare
+
     def restore(self) -> None:
         """Take them back, to what the weights were before."""
         while self._before:
@@ -77,6 +87,25 @@ def solved_copy(
         solver = solver_of()
         solve_into(copy, solver, masks_of(solver.layers, pruning.touched(model, model), masks), mode)
     return copy
+
+
+def trained_copy(source: CurveMasks, how: FineTune, level: float) -> keras.Model:
+    """A pruned and trained copy of a model, as it was measured.
+
+    Args:
+        source: a curve that is trained in one round.
+        how: its training.
+        level: the level asked for; the model has its dense weights.
+    """
+    model, curve = source.model, source.curve
+    student, result = copy_model(model), copy_model(model)
+    prepare = None
+    if curve.reconstruct is not None and source.solver is not None:
+        prepare = Reconstructor(source.solver(), source.pruning, student).before_training(curve.reconstruct)
+    trainer = Trainer(student, source.pruning.of_copy(model, student).prunables)
+    trainer.train(how, level, curve.seed, lambda _kept, _sparsity: source.masks(level), prepare)
+    result.set_weights(student.get_weights())  # without what keeps the masks while it is trained
+    return result
 
 
 def apply(masks: MaskSet, pruning: Pruning, model: keras.Model, copy: keras.Model) -> None:

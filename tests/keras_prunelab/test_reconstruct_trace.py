@@ -32,7 +32,7 @@ def check(found: Trace, rows: Array, weights: Array, damping: float, units: list
         np.testing.assert_allclose(found.losses[:, group], losses, rtol=1e-6, atol=1e-9)
 
 
-@pytest.fixture(params=[1, 3, 96], ids="block{}".format)
+@pytest.fixture(params=[1, 3, 128], ids="block{}".format)
 def block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of updates shorter than the layers of these tests, too, and tiles that do not fill them."""
     monkeypatch.setattr(_steps, "_BLOCK", request.param)

@@ -11,7 +11,6 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import keras_prunelab as kpl
-from keras_prunelab._sweep._collapse import join
 
 pytestmark = pytest.mark.backends
 
@@ -77,7 +76,7 @@ def test_obs_alone_is_solved_under_its_own_name(setting: Any, tmp_path: Path) ->
     result = kpl.sweep(model, data, LEVELS, ["magnitude", "obs"], calibration=calibration, reconstruct=True)
     assert result.scores == ("magnitude + reconstruction", "obs")
     more = kpl.sweep(model, data, [0.8], "obs", calibration=calibration, reconstruct="sequential")
-    both = join(result, more)
+    both = result.join(more)
     assert both.scores == ("magnitude + reconstruction", "obs", "obs, sequential")
     assert both.choose(sparsity=0.8, score="obs").curve == "obs"
     assert kpl.report(both, both.choose(sparsity=0.8, score="obs"), tmp_path / "report.html").exists()
