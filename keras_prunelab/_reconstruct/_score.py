@@ -20,7 +20,7 @@ from ._layers import output_energy, rank_layer
 from ._method import BUDGET, Method, Removals
 from ._rules import flat_weights
 from ._sensitivity import sensitivity_of, squared_gradients
-from ._solver import Solver, checked_damping
+from ._solver import Solver, checked_damping, digest
 from ._statistics import LayerStatistics
 
 _AIM = 0.9  # the sparsity that a pass aims at where nobody says which is wanted
@@ -68,7 +68,23 @@ class OBS(Score):
 
     def __call__(self, context: ScoreContext) -> dict[str, NDArray[Any]]:
         """Score the weights; see `Score.__call__`."""
-        solver: Solver = context.once("solver", lambda: Solver(context.model, context.data, self.damping))
+        solver = Solver.of(context.model, context.data, self.damping)
+        aim = float(np.median(context.sparsities)) if context.sparsities else _AIM
+        weights = digest([np.asarray(value) for value in context.values.values()])
+        paths = tuple(item.path for item in context.prunables)
+        # By what a pass has aimed at; traces serve every level, under None.
+        known: dict[float | None, tuple[dict[str, Matrix], dict[str, Method]]] = solver.once(
+            (self.name, self.budget, context.granularity, paths, weights), dict
+        )
+        found = known.get(None) or known.get(aim)
+        if found is None:
+            found = self._costs(context, solver, aim), self.methods
+            known[None if set(self.methods.values()) <= {"exact"} else aim] = found
+        costs, self.methods = found
+        return _finite(context, costs)
+
+    def _costs(self, context: ScoreContext, solver: Solver, aim: float) -> dict[str, Matrix]:
+        """What each weight is worth, by path; notes the methods."""
         items = {id(item.variable): item for item in context.prunables}
         wanted = [layer for layer in solver.layers if any(id(each) in items for each in layer.weights)]
         _check_rules(context, solver, {id(each) for layer in wanted for each in layer.weights})
@@ -80,14 +96,14 @@ class OBS(Score):
         for statistics in solver.statistics():
             if statistics.layer not in wanted:
                 continue
-            flat = self._ranked(context, items, statistics, sensitivity_of(statistics, squares))
+            flat = self._ranked(context, items, statistics, sensitivity_of(statistics, squares), aim)
             start = 0
             for variable in statistics.layer.weights:
                 stop = start + int(np.prod(variable.shape))
                 if id(variable) in items:
                     costs[items[id(variable)].path] = flat[start:stop].reshape(variable.shape)
                 start = stop
-        return _finite(context, costs)
+        return costs
 
     def _ranked(
         self,
@@ -95,6 +111,7 @@ class OBS(Score):
         items: Mapping[int, Prunable],
         statistics: LayerStatistics,
         felt: NDArray[np.float64],
+        aim: float,
     ) -> Matrix:
         """The costs of a layer's weights, flat."""
         layer, grain = statistics.layer, _granularity.get(context.granularity)
@@ -114,7 +131,7 @@ class OBS(Score):
             return np.asarray(output_energy(statistics, weights, free) * np.maximum(felt, np.finfo(float).tiny))
         costs, removals = rank_layer(
             statistics,
-            float(np.median(context.sparsities)) if context.sparsities else _AIM,
+            aim,
             weights=weights,
             free=free,
             units=_units(layer, own, grain),

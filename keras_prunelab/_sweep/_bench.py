@@ -101,7 +101,7 @@ class Task:
     def solver(self) -> Solver:
         """What solves weights anew, on the calibration data; the model has its dense weights when it is first used."""
         data = self.data.for_scores if self.calibration is None else self.calibration
-        return Solver(self.model, data, self.damping)
+        return Solver.of(self.model, data, self.damping)
 
     @property
     def reconstructs(self) -> bool:

@@ -158,6 +158,8 @@ class SweepPlan:
     def _masks(self) -> dict[Curve, CurveMasks]:
         task = self.task
         data = task.data.for_scores if task.calibration is None else task.calibration
+        if task.reconstructs:
+            _ = task.solver  # from here on, so that obs finds its statistics, and leaves what it traces
         # Masks before training and reconstruction are the same however the weights that are left are treated.
         known: dict[Any, dict[float, tuple[Trajectory, int]]] = {}
         return {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,10 +12,7 @@ from . import _console, _options
 from ._levels import DEFAULT_LEVELS, parse_levels
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import keras_prunelab as kpl
-    from keras_prunelab._errors import NoTradeOffError
     from matlab_bridge import Dataset
 
     from ._calibration import Calibration
@@ -31,6 +27,8 @@ Examples:
 
     prunelab lab net.mat --data images.zip --scores magnitude,synflow --max-drop 0.02 --out report
 
+    prunelab lab lab5.mat --calibration-split 0.5 --finetune 1
+
     prunelab lab workspace.mat --image-root D:/digits --inputs imdsValidation --sparsities 0.8:0.98:0.002
 """
 
@@ -41,8 +39,6 @@ WRITTEN = (
 """The files that `lab` writes into its folder."""
 FORMATS = ("html", "docx", "pdf")
 """The formats of its report."""
-
-_FURTHER = 4  # levels that are solved one layer after the other
 
 
 def command(
@@ -82,6 +78,7 @@ def command(
     ] = None,
     calibration: _options.Calibration = None,
     calibration_split: _options.CalibrationSplit = None,
+    finetune: _options.FineTune = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder for what is written.")] = Path("lab"),
 ) -> None:
     """Sweep the sparsity, choose a trade-off, and write the report and the pruned network.
@@ -92,13 +89,16 @@ def command(
     that came from MATLAB) and pruned.keras. What is not named is found by its
     size and by the names of the classes. Where there is other data beside what is measured,
     such as XTrain, the curve of obs is added: its weights are solved anew on that data, so that each layer's outputs
-    stay.
+    stay. --finetune adds the curves of networks that are trained on it after pruning, and of those that are both.
     """
+    import keras_prunelab as kpl
     from keras_prunelab._errors import NoTradeOffError
 
+    from ._curves import Lab, choose
     from ._inputs import open_data, open_model, write_loading_code
     from ._outputs import check_sources, make_folder
-    from ._sweep import leave_if_stopped, run_without_collapse
+    from ._sweep import leave_if_stopped
+    from ._training import prepare_training, training_data
     from ._trials import fit_inputs
 
     formats = _formats(format)
@@ -109,19 +109,24 @@ def command(
     dataset = open_data(opened, data or workspace, inputs, labels, image_root)
     dataset, change = fit_inputs(opened.model, dataset)
     dataset, given_data, reconstruct = _calibration(
-        opened, dataset, data or workspace, calibration, calibration_split, image_root, reconstruct
+        opened, dataset, data or workspace, calibration, calibration_split, image_root, reconstruct, finetune
     )
+    code = "" if given_data is None else given_data.code
+    training = None
+    if finetune is not None:
+        arrays, compiling = prepare_training(opened.model, training_data(given_data))
+        code += f"train = train.inputs, train.labels\n{compiling}"
+        training = kpl.FineTune(arrays, finetune)
     make_folder(out)
     if max_drop == 1 and dataset.class_names:
         raise NoTradeOffError(
             "--max-drop 1 can mean one point of accuracy, which is 0.01, or all of it, which every level meets: write "
             "--max-drop 0.01 for one point."
         )
-    result = run_without_collapse(opened, dataset, levels, scores, convention=convention)
-    if reconstruct and result.complete:
-        result = _with_obs(opened, dataset, levels, result, given_data, max_drop)
+    lab = Lab(opened, dataset, levels, max_drop, given_data)
+    result = lab.measure(scores, convention, reconstruct=reconstruct, training=training)
     result.to_csv(out / "sweep.csv")
-    choice, failure = _choose(result, max_drop)
+    choice, failure = choose(result, max_drop)
     for doubt in result.doubts(choice):
         _console.warn(doubt)
     if choice is not None:
@@ -130,9 +135,7 @@ def command(
     read = {str(workspace): "the network" if data else "the network and the data"} | (
         {str(data): "the data"} if data else {}
     )
-    code = write_loading_code(opened, data or workspace, given) + change
-    if given_data is not None:
-        code += f"\n# calibration: {given_data.what}"
+    code = write_loading_code(opened, data or workspace, given) + change + code
     about: dict[str, Any] = {
         "title": title,
         "author": author,
@@ -143,8 +146,6 @@ def command(
         "command": str(context.find_root().obj or ""),
     }
     written = write_outputs(opened, result, choice, out)
-    import keras_prunelab as kpl
-
     for each in formats:
         kpl.report(result, choice, out / f"report.{each}", files=read | written, **about)
     if choice is None:
@@ -167,15 +168,16 @@ def _calibration(
     split: float | None,
     image_root: Path | None,
     reconstruct: bool | None,
+    finetune: int | None,
 ) -> tuple[Dataset, Calibration | None, bool]:
     """What is measured, what calibrates, and whether weights are solved anew at all."""
     from ._calibration import open_calibration, tell
     from ._sweep import calibrated
 
-    if reconstruct is False:
+    if reconstruct is False and finetune is None:
         return dataset, None, False
     if reconstruct or named is not None or split is not None:
-        return *calibrated(opened, dataset, path, named, split, image_root), True
+        return *calibrated(opened, dataset, path, named, split, image_root), reconstruct is not False
     found = open_calibration(opened, dataset, path, None, image_root)
     if found is None:
         _console.say(
@@ -184,79 +186,7 @@ def _calibration(
         )
         return dataset, None, False
     tell(found)
-    return dataset, found, True
-
-
-def _with_obs(
-    opened: OpenedModel,
-    dataset: Dataset,
-    levels: Sequence[float],
-    result: kpl.SweepResult,
-    given: Calibration | None,
-    max_drop: float,
-) -> kpl.SweepResult:
-    """The result with the curve of obs, solved anew; and from its choice on, solved one layer after the other.
-
-    A network that obs cannot rank, such as one with a layer of the user's own, keeps its plain curves.
-    """
-    import keras_prunelab as kpl
-    from keras_prunelab._sweep._collapse import join
-
-    from ._sweep import run_sweep
-
-    options: dict[str, Any] = {"convention": result.convention}
-    if given is not None:
-        options["calibration"] = given.inputs
-    try:
-        solved = run_sweep(opened, dataset, levels, "obs", reconstruct=True, **options)
-    except (kpl.InvalidModelError, kpl.InvalidDataError) as error:
-        _console.warn(str(error))
-        return result
-    noted = {key: solved.metadata[key] for key in ("calibration", "damping", "traces") if key in solved.metadata}
-    if given is not None:
-        noted["calibration"] = given.what
-    result = replace(join(result, solved), metadata={**result.metadata, **noted})
-    choice, _ = _choose(solved, max_drop) if solved.complete else (None, None)
-    if choice is None:
-        return result
-    further = [level for level in levels if level >= choice.sparsity_target][:_FURTHER]
-    begun = time.monotonic()
-    again = run_sweep(opened, dataset, further, "obs", reconstruct="sequential", **options)
-    _console.say(
-        f"Solved one layer after the other at {len(further)} levels from {choice.sparsity_target:.1%} on, in "
-        f"{time.monotonic() - begun:.0f} s."
-    )
-    result = join(result, again)
-    _tell_step(result, max_drop)
-    return result
-
-
-def _tell_step(result: kpl.SweepResult, max_drop: float) -> None:
-    """Say how far each curve goes."""
-    from keras_prunelab._errors import PruneLabError
-
-    for curve in result.scores:
-        try:
-            choice = result.choose(max_drop=max_drop, score=curve)
-        except PruneLabError:
-            continue
-        _console.say(
-            f"{curve}: {choice.sparsity:.1%} of the weights go at {result.metric.label} "
-            f"{result.metric.text(choice.accuracy)} (dense {result.metric.text(result.dense)})."
-        )
-
-
-def _choose(result: kpl.SweepResult, max_drop: float) -> tuple[kpl.Choice | None, NoTradeOffError | None]:
-    """The choice, or the reason why no level meets the condition; neither where no level is meaningful."""
-    from keras_prunelab._errors import NoTradeOffError
-    from keras_prunelab._sweep._doubts import no_meaning
-
-    if no_meaning(result):
-        return None, None
-    try:
-        return result.choose(max_drop=max_drop), None
-    except NoTradeOffError as error:
-        return None, error
+    return dataset, found, reconstruct is not False
 
 
 def _tell_earlier(out: Path) -> None:

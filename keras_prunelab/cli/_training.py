@@ -27,8 +27,8 @@ def training_data(calibration: Calibration | None) -> Dataset:
     if calibration is None or calibration.training is None:
         what = "there is no data beside what is measured" if calibration is None else "the calibration has no labels"
         raise InvalidDataError(
-            f"--finetune needs training data with labels, but {what}: name some with --calibration, or take part of the "
-            "data with --calibration-split 0.5."
+            f"--finetune needs training data with labels, but {what}: name some with --calibration, or take part of "
+            "the data with --calibration-split 0.5."
         )
     if calibration.is_measured:
         raise InvalidDataError(

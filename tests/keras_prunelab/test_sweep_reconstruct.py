@@ -111,6 +111,11 @@ def test_training_begins_from_the_solved_weights(setting: Any) -> None:
         *("magnitude, none", "magnitude, 1 epoch"),
         *("magnitude + reconstruction, none", "magnitude + reconstruction, 1 epoch"),
     )
+    for curve in result.scores:
+        choice = result.choose(sparsity=0.8, score=curve)
+        network = result.network(choice)
+        assert kpl.sparsity(network) == choice.sparsity
+        assert accuracy(network, data) == pytest.approx(choice.accuracy)
     with pytest.raises(kpl.InvalidScheduleError, match="one round"):
         kpl.plan_sweep(model, data, [0.8], reconstruct=True, finetune=kpl.FineTune(data, rounds=2))
 

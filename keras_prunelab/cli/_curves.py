@@ -1,0 +1,135 @@
+"""The curves of a lab: the scores as they are, obs with its weights solved anew, and networks trained after pruning."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from . import _console
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import keras_prunelab as kpl
+    from keras_prunelab._errors import NoTradeOffError
+    from matlab_bridge import Dataset
+
+    from ._calibration import Calibration
+    from ._inputs import OpenedModel
+
+_FURTHER = 4  # levels that are solved one layer after the other
+_TRAINED = 24  # levels at which networks are trained, at most
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A network, what it is measured on, and at which levels.
+
+    Attributes:
+        opened: the network.
+        dataset: what is measured.
+        levels: the sparsities, ascending.
+        max_drop: what a choice may lose.
+        calibration: what weights are solved on; None for what is measured.
+    """
+
+    opened: OpenedModel
+    dataset: Dataset
+    levels: Sequence[float]
+    max_drop: float
+    calibration: Calibration | None
+
+    def measure(
+        self, scores: str, convention: str | None, *, reconstruct: bool, training: kpl.FineTune | None
+    ) -> kpl.SweepResult:
+        """Measure all curves, and say how far each goes.
+
+        Args:
+            scores: those that are measured as they are.
+            convention: how weights are counted; None for that of the network.
+            reconstruct: whether obs is added.
+            training: how networks are trained; None where they are not.
+        """
+        from ._sweep import run_without_collapse
+
+        result = run_without_collapse(self.opened, self.dataset, self.levels, scores, convention=convention)
+        solved = self._obs(result) if reconstruct and result.complete else None
+        if solved is not None:
+            result = self._with_obs(result, solved)
+        if training is not None and result.complete:
+            result = self._with_training(result, training, has_obs=solved is not None)
+        if self.calibration is not None:
+            result = replace(result, metadata={**result.metadata, "calibration": self.calibration.fact})
+        if reconstruct or training is not None:
+            self._tell(result)
+        return result
+
+    def _run(self, levels: Sequence[float], scores: str, like: kpl.SweepResult, **options: Any) -> kpl.SweepResult:
+        from ._sweep import run_sweep
+
+        given = {} if self.calibration is None else {"calibration": self.calibration.inputs}
+        return run_sweep(self.opened, self.dataset, levels, scores, convention=like.convention, **given, **options)
+
+    def _obs(self, result: kpl.SweepResult) -> kpl.SweepResult | None:
+        """The curve of obs, solved anew; None for a network that it cannot rank, such as one with a layer of one's own."""
+        import keras_prunelab as kpl
+
+        try:
+            return self._run(self.levels, "obs", result, reconstruct=True)
+        except (kpl.InvalidModelError, kpl.InvalidDataError) as error:
+            _console.warn(str(error))
+            return None
+
+    def _with_obs(self, result: kpl.SweepResult, solved: kpl.SweepResult) -> kpl.SweepResult:
+        """The result with the curve of obs; and from its choice on, solved one layer after the other."""
+        result = result.join(solved)
+        choice, _ = choose(solved, self.max_drop) if solved.complete else (None, None)
+        if choice is None:
+            return result
+        further = [level for level in self.levels if level >= choice.sparsity_target][:_FURTHER]
+        begun = time.monotonic()
+        # The curve before still has the statistics and the trace of this one.
+        again = self._run(further, "obs", result, reconstruct="sequential")
+        note = f"{len(further)} levels from {choice.sparsity_target:.1%} on, the choice of obs"
+        _console.say(f"Solved one layer after the other at {note}, in {time.monotonic() - begun:.0f} s.")
+        joined = result.join(again)
+        return replace(joined, metadata={**joined.metadata, "sequential": f"solved at {note}"})
+
+    def _with_training(self, result: kpl.SweepResult, training: kpl.FineTune, *, has_obs: bool) -> kpl.SweepResult:
+        """The result with the curves of networks that are trained after pruning, at some of the levels."""
+        some = list(self.levels[:: -(-len(self.levels) // _TRAINED)])
+        plain = list(dict.fromkeys(result.table.loc[result.table["training"] == "none", "score"]))
+        count = len(some) * (len(plain) + has_obs)
+        _console.say(f"Training: {count} networks, {training} each, on {len(training.data[0]):,} observations.")
+        result = result.join(self._run(some, ",".join(plain), result, finetune=training))
+        if has_obs and result.complete:
+            result = result.join(self._run(some, "obs", result, reconstruct=True, finetune=training))
+        return replace(result, metadata={**result.metadata, "trained": f"{training}, at {len(some)} levels"})
+
+    def _tell(self, result: kpl.SweepResult) -> None:
+        """Say how far each curve goes."""
+        from keras_prunelab._errors import PruneLabError
+
+        for curve in result.scores:
+            try:
+                choice = result.choose(max_drop=self.max_drop, score=curve)
+            except PruneLabError:
+                continue
+            _console.say(
+                f"{curve}: {choice.sparsity:.1%} of the weights go at {result.metric.label} "
+                f"{result.metric.text(choice.accuracy)} (dense {result.metric.text(result.dense)})."
+            )
+
+
+def choose(result: kpl.SweepResult, max_drop: float) -> tuple[kpl.Choice | None, NoTradeOffError | None]:
+    """The choice, or the reason why no level meets the condition; neither where no level is meaningful."""
+    from keras_prunelab._errors import NoTradeOffError
+    from keras_prunelab._sweep._doubts import no_meaning
+
+    if no_meaning(result):
+        return None, None
+    try:
+        return result.choose(max_drop=max_drop), None
+    except NoTradeOffError as error:
+        return None, error
