@@ -43,15 +43,16 @@ class Lanes:
     def follow(self, order: NDArray[np.int32], losses: Matrix) -> None:
         """Take the steps, and write down which unit goes and what it costs: steps x lanes each."""
         done, total = 0, len(order)
-        while done < total:
-            block = slice(done, min(done + max(1, _BLOCK // self._size), total))
-            with np.errstate(divide="ignore", invalid="ignore"):
+        # Of a singular H divisions by zero; and of what an inverse does not have, numbers that nobody reads.
+        with np.errstate(all="ignore"):
+            while done < total:
+                block = slice(done, min(done + max(1, _BLOCK // self._size), total))
                 rows = self._take_block(order[block], losses[block])
-            if not np.isfinite(losses[block]).all():
-                raise singular()
-            done = block.stop
-            if done < total:
-                self._catch_up(rows)
+                if not np.isfinite(losses[block]).all():
+                    raise singular()
+                done = block.stop
+                if done < total:
+                    self._catch_up(rows)
 
     def _take_block(self, order: NDArray[np.int32], losses: Matrix) -> Matrix:
         """Remove some units; returns the rows whose squares the inverses still have to lose."""

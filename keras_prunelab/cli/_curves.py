@@ -72,7 +72,7 @@ class Lab:
         return run_sweep(self.opened, self.dataset, levels, scores, convention=like.convention, **given, **options)
 
     def _obs(self, result: kpl.SweepResult) -> kpl.SweepResult | None:
-        """The curve of obs, solved anew; None for a network that it cannot rank, such as one with a layer of one's own."""
+        """The curve of obs, solved anew; None where it cannot rank the network, as with a layer of one's own."""
         import keras_prunelab as kpl
 
         try:
