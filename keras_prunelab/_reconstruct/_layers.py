@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -74,6 +75,7 @@ def rank_layer(
     damping: float = DAMPING,
     budget: float = BUDGET,
     n_of_m: tuple[int, int] | None = None,
+    on_part: Callable[[int, int], None] | None = None,
 ) -> tuple[NDArray[np.float64], list[Removals]]:
     """Say what each weight of a layer is worth, by Optimal Brain Surgeon.
 
@@ -90,6 +92,7 @@ def rank_layer(
         damping: a share of the mean of H's diagonal, at least 0.
         budget: in multiply-adds, for each of its matrices.
         n_of_m: N and M, for N of every M inputs to stay.
+        on_part: as for `trace`.
 
     Returns:
         Costs of all weights, flat: the lowest go first; infinite for those that stay, and for what no matrix has.
@@ -120,6 +123,7 @@ def rank_layer(
                     damping=damping,
                     budget=budget,
                     inverted=partial(gram.inverse, damping),
+                    on_part=on_part,
                 )
             )
         costs[each.places] = np.stack([removals.costs for removals in own])

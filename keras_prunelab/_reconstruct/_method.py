@@ -121,6 +121,7 @@ def rank_map(
     damping: float = DAMPING,
     budget: float = BUDGET,
     inverted: Callable[[], Matrix] | None = None,
+    on_part: Callable[[int, int], None] | None = None,
 ) -> Removals:
     """Say what each weight is worth: by a trace where the work fits the budget, else by one pass.
 
@@ -135,6 +136,7 @@ def rank_map(
         damping: as for `trace`.
         budget: in multiply-adds.
         inverted: as for `solve`.
+        on_part: as for `trace`.
 
     Returns:
         Costs that are comparable between layers, as `keras_prunelab` compares scores: the lowest go first.
@@ -157,6 +159,7 @@ def rank_map(
             n_of_m=n_of_m,
             damping=damping,
             inverted=None if inverted is None else inverted(),
+            on_part=on_part,
         )
         return Removals(found.scores(felt if together == 1 else None), "exact", work, found)
     stays = None if units is None else units < 0

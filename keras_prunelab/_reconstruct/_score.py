@@ -15,6 +15,7 @@ from keras_prunelab._select import _granularity
 from keras_prunelab._select._granularity import Granularity
 from keras_prunelab.scores import Score, ScoreContext, register
 
+from ._estimate import Estimate
 from ._gram import DAMPING, Matrix
 from ._layers import output_energy, rank_layer
 from ._method import BUDGET, Method, Removals
@@ -90,6 +91,7 @@ class OBS(Score):
         _check_rules(context, solver, {id(each) for layer in wanted for each in layer.weights})
         weights = (each for layer in wanted for each in layer.weights)
         variables = {id(each): each for each in weights if keras.backend.is_float_dtype(each.dtype)}
+        context.tell(str(Estimate.of(wanted, self.budget)))
         squares = squared_gradients(context.model, list(variables.values()), context.data)
         self.methods = {}
         costs: dict[str, Matrix] = {}
@@ -139,6 +141,7 @@ class OBS(Score):
             damping=self.damping,
             budget=self.budget,
             n_of_m=grain.pair if grain.kind == "n:m" else None,
+            on_part=lambda done, total: context.tell(f"{layer.path}, {done} of {total} parts"),
         )
         self.methods[layer.path] = _method(removals)
         return _dead_by_size(costs, weights)

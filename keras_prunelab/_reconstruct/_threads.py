@@ -34,7 +34,7 @@ def linear_algebra_on(inputs: int) -> AbstractContextManager[object]:
     return nullcontext() if inputs >= _LARGE else threadpool_limits(1, user_api="blas")
 
 
-def run(work: Callable[[T], None], parts: Iterable[T]) -> None:
+def run(work: Callable[[T], None], parts: Iterable[T], on_part: Callable[[int, int], None] | None = None) -> None:
     """Do the parts of some work on threads, each with linear algebra on one core.
 
     NumPy's products and factorizations let other threads run. One core each is faster than all cores for one part
@@ -43,6 +43,7 @@ def run(work: Callable[[T], None], parts: Iterable[T]) -> None:
     Args:
         work: does one part, and writes its result where no other part writes.
         parts: what it is called with. One part alone has all cores for its linear algebra.
+        on_part: called as `on_part(done, total)` in this thread.
 
     Raises:
         Exception: the first that a part raises.
@@ -53,5 +54,7 @@ def run(work: Callable[[T], None], parts: Iterable[T]) -> None:
             work(part)
         return
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(min(cores(), len(several))) as pool:
-        for done in [pool.submit(work, part) for part in several]:
+        for number, done in enumerate([pool.submit(work, part) for part in several], 1):
             done.result()
+            if on_part is not None:
+                on_part(number, len(several))

@@ -11,6 +11,7 @@ product. Inverses of large layers are in single precision, as those of the paper
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,6 +108,7 @@ def trace(
     damping: float = DAMPING,
     memory: int = _MEMORY,
     inverted: Matrix | None = None,
+    on_part: Callable[[int, int], None] | None = None,
 ) -> Trace:
     """Remove weights one by one, always the one that costs least while the others make up for it.
 
@@ -123,6 +125,7 @@ def trace(
         damping: a share of the mean of H's diagonal, at least 0.
         memory: in bytes, for the inverses that are worked on at the same time.
         inverted: the inverse of the damped H, which is only read; by default it is computed.
+        on_part: called as `on_part(done, total)` when some outputs are done.
 
     Returns:
         The order and the losses.
@@ -155,13 +158,27 @@ def trace(
         state.follow(order[:, chosen], losses[:, chosen])
 
     lanes = _lanes(groups, start.nbytes, memory)
-    run(follow, range(0, groups if last else 0, lanes))
+    run(follow, range(0, groups if last else 0, lanes), on_part)
     return Trace(order, losses, numbers, together, old.shape[1])
 
 
 def multiply_adds(inputs: int, outputs: int, together: int = 1) -> float:
     """Estimate what a trace costs: n^3 / 6 for each group of outputs, and n^3 for the inverse."""
     return float(inputs) ** 3 * (1 + -(-outputs // together) / 6)
+
+
+def memory(inputs: int, outputs: int) -> int:
+    """The bytes that the inverses of a trace take, those that are worked on at the same time."""
+    return _bytes(inputs) * min(cores() * _lanes(outputs, _bytes(inputs), _MEMORY), outputs)
+
+
+def rounds(inputs: int, outputs: int) -> int:
+    """How often a thread goes through all inputs, with some outputs each time."""
+    return -(-outputs // (_lanes(outputs, _bytes(inputs), _MEMORY) * cores()))
+
+
+def _bytes(inputs: int) -> int:
+    return inputs * inputs * (4 if inputs >= _SINGLE else 8)
 
 
 def _lanes(groups: int, each: int, memory: int) -> int:

@@ -17,6 +17,7 @@ import pandas as pd
 from keras_prunelab._model._data import batches, calibration_of, check_batch_size, check_ends
 from keras_prunelab._model._filters import Filters
 from keras_prunelab._prune._trajectory import Trajectory
+from keras_prunelab._reconstruct._estimate import estimate
 from keras_prunelab._reconstruct._gram import DAMPING
 from keras_prunelab._reconstruct._solver import checked_damping
 from keras_prunelab._reconstruct._statistics import in_call_order
@@ -185,7 +186,10 @@ class SweepPlan:
     def __str__(self) -> str:
         how = f"{self.task.pruning.convention.name} convention, granularity {self.task.pruning.granularity}"
         total = self.task.pruning.prunables.total
-        return visible(f"Sweep of model {self.task.model.name!r}, {total:,} weights, {how}.\n{self.plan}")
+        costs = (
+            f"\nobs: {estimate(self.task.model)}." if any(one.score.name == "obs" for one in self.task.curves) else ""
+        )
+        return visible(f"Sweep of model {self.task.model.name!r}, {total:,} weights, {how}.\n{self.plan}{costs}")
 
 
 @names_options

@@ -131,7 +131,13 @@ class CurveMasks:
     solver: Callable[[], Solver] | None = field(default=None, repr=False)
     _known: dict[float, tuple[Trajectory, int]] = field(default_factory=dict, repr=False)
 
-    def prepare(self, levels: Sequence[float], plan: Plan, on_level: OnStep | None = None) -> None:
+    def prepare(
+        self,
+        levels: Sequence[float],
+        plan: Plan,
+        on_level: OnStep | None = None,
+        on_score: Callable[[str], None] | None = None,
+    ) -> None:
         """Find the masks of levels that are not known yet."""
         new = [level for level in levels if level not in self._known]
         if not new:
@@ -153,6 +159,7 @@ class CurveMasks:
             prunables=self.pruning.prunables,
             data=self.data,
             on_level=on_level,
+            on_score=on_score,
         )
         self._known.update({level: (path, index) for index, level in enumerate(path.sparsities)})
 

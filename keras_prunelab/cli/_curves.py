@@ -75,6 +75,9 @@ class Lab:
         """The curve of obs, solved anew; None where it cannot rank the network, as with a layer of one's own."""
         import keras_prunelab as kpl
 
+        from ._sweep import tell_cost
+
+        tell_cost(self.opened, "obs")
         try:
             return self._run(self.levels, "obs", result, reconstruct=True)
         except (kpl.InvalidModelError, kpl.InvalidDataError) as error:

@@ -50,6 +50,7 @@ def command(
     from ._calibration import open_calibration, tell
     from ._inputs import open_model
     from ._outputs import check_sources, check_target, make_folder, save_keras
+    from ._sweep import tell_cost
 
     check_target(out, {".keras", ".mat"})
     check_sources([model, calibration], [out])
@@ -70,6 +71,7 @@ def command(
                 "with --calibration."
             )
         tell(given)
+        tell_cost(opened, score)
     pruned = kpl.prune(
         opened.model,
         sparsity,

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ._calibration import Calibration
     from ._inputs import OpenedModel
 
+_LONG = 5.0  # seconds from which on the cost of a trace is said
+
 EXAMPLES = """\
 Examples:
 
@@ -144,6 +146,7 @@ def command(
     if dry_run:
         _tell_plan(opened, dataset, levels, scores, convention=convention, scope=_names(scope), **options)
         return
+    tell_cost(opened, scores)
     result = run_sweep(
         opened,
         dataset,
@@ -242,6 +245,17 @@ def run_sweep(
         raise KeyboardInterrupt
     _console.say(f"Stopped after {len(result.table)} points: what follows is about these.")
     return result
+
+
+def tell_cost(opened: OpenedModel, scores: str) -> None:
+    """Say what a trace of obs costs, where there is one that takes long."""
+    from keras_prunelab._reconstruct._estimate import estimate
+
+    if "obs" not in _names(scores):
+        return
+    found = estimate(opened.model)
+    if found.seconds >= _LONG:
+        _console.say(f"obs: {found}.")
 
 
 def run_without_collapse(

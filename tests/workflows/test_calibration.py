@@ -101,7 +101,7 @@ def test_one_report_compares_as_it_is_solved_trained_and_both(
     written, data = mb.load_network(out / "pruned.mat"), mb.load_dataset(trained_on, "XValidation")
     right = written.to_keras().predict(data.inputs.astype(np.float32), verbose=0).argmax(-1) == data.labels
     assert right.mean() == pytest.approx(choice["Accuracy"].item())
-    assert mb.load(out / "results.mat")["about"]["Details"]["calibration"] == "150 observations, XTrain of lab5.mat"
+    assert mb.load(out / "results.mat")["about"]["Details"]["Calibration"] == "150 observations, XTrain of lab5.mat"
     assert_repeated(out)
 
 
