@@ -179,7 +179,18 @@ def _facts(result: SweepResult) -> pd.DataFrame:
         )
         if "total" in table:
             rows["weights that count"] = f"{int(table['total'].iloc[0]):,} ({result.convention} convention)"
+    rows |= {what: str(facts[name]) for name, what in _PREPARED.items() if name in facts}
     return pd.DataFrame(list(rows.items()), columns=["what", "value"])
+
+
+_PREPARED = {
+    "calibration": "calibration data",
+    "damping": "damping of the reconstruction",
+    "traces": "traces of obs",
+    "sequential": "one layer after the other",
+    "trained": "training after pruning",
+}
+"""What the setting says of how weights were solved anew and trained, by what the metadata call it."""
 
 
 def _degradation(findings: Findings, given: Given) -> Iterator[Block]:

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import keras_prunelab as kpl
 from keras_prunelab import _errors
+from keras_prunelab._reconstruct._gram import Gram
 from keras_prunelab._reconstruct._layers import rank_layer, solve_layer
 from keras_prunelab._reconstruct._rules import flat_weights
 from keras_prunelab._reconstruct._share import masks_at
@@ -187,3 +189,47 @@ def test_bad_input_is_refused() -> None:
     with pytest.raises(_errors.InvalidModelError, match="no copy"):
         collected(model, numbers(4, 5), pruned=other)
     assert all("call" not in vars(layer) for layer in model._flatten_layers())
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(1, 2), (2, 1), (1, 3)])
+def test_a_copy_that_calls_a_shared_layer_more_or_less_often_is_refused(ours: int, theirs: int) -> None:
+    def repeated(times: int) -> keras.Model:
+        inputs, shared = keras.Input((5,)), L.Dense(5)
+        outputs = inputs
+        for _ in range(times):
+            outputs = shared(outputs)
+        return keras.Model(inputs, outputs)
+
+    model, pruned = repeated(ours), repeated(theirs)
+    layers, _ = find_layers(model)
+    with pytest.raises(_errors.InvalidModelError, match=f"called {ours} times in the unpruned model, but"):
+        list(collect(model, numbers(40, 5), layers, pruned=pruned))
+    with pytest.raises(_errors.InvalidModelError, match="no copies of each other"):
+        kpl.reconstruct(pruned, model, numbers(40, 5))
+
+
+@pytest.mark.parametrize("parts", [[40], [1] * 40, [7, 0, 33], [1100, 3000, 1]])
+@pytest.mark.parametrize("inputs", [1, 6])
+def test_rows_are_summed_however_they_come(parts: list[int], inputs: int) -> None:
+    random = np.random.default_rng(0)
+    rows = [random.normal(size=(count, inputs)).astype(np.float32) for count in parts]
+    others = [each[:, ::-1] + 1 for each in rows]
+    gram = Gram(inputs)
+    for number, (each, other) in enumerate(zip(rows, others, strict=True)):
+        gram.add(each, other)
+        if number % 3 == 0:  # looking at a matrix under way changes nothing
+            assert gram.matrix.shape == (inputs, inputs)
+    whole, beside = (np.concatenate(each).astype(np.float64) for each in (rows, others))
+    np.testing.assert_allclose(gram.matrix, whole.T @ whole / len(whole), rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(gram.cross, whole.T @ beside / len(whole), rtol=1e-12, atol=1e-14)
+    assert gram.samples == len(whole)
+
+
+def test_the_inverse_is_that_of_the_rows_so_far() -> None:
+    gram, rows = Gram(4), numbers(60, 4).astype(np.float64)
+    for part in (rows[:30], rows[30:]):
+        gram.add(part)
+        pulled = gram.matrix + 0.1 * np.trace(gram.matrix) / 4 * np.eye(4)
+        np.testing.assert_allclose(gram.inverse(0.1) @ pulled, np.eye(4), atol=1e-10)
+    assert gram.inverse(0.1) is gram.inverse(0.1)
+    assert not np.allclose(gram.inverse(0.1), gram.inverse(0.2))
