@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from keras_prunelab._errors import InvalidDataError, InvalidModelError, UnknownNameError
 from keras_prunelab._model._numbers import real_number
 from keras_prunelab._model._prunable import maskable
+from keras_prunelab._util._arrays import add_to_digest
 
 from ._gram import DAMPING
 from ._layers import solve_layer
@@ -208,13 +209,11 @@ _IN_USE: WeakValueDictionary[tuple[Any, ...], Solver] = WeakValueDictionary()
 
 
 def digest(values: Any) -> bytes:
-    """What tells arrays from others; nothing of what is none, such as a stream of batches."""
+    """What tells arrays and variables from others; nothing of what is neither, such as a stream of batches."""
     found = hashlib.blake2b(digest_size=16)
     for each in keras.tree.flatten(values) if isinstance(values, list | tuple | dict | np.ndarray) else ():
-        if isinstance(each, np.ndarray | keras.Variable):
-            array = np.ascontiguousarray(keras.ops.convert_to_numpy(each) if isinstance(each, keras.Variable) else each)
-            found.update(f"{array.dtype}{array.shape}".encode())
-            found.update(array.reshape(-1).view(np.uint8) if array.size and array.dtype != object else b"")
+        if isinstance(each, keras.Variable) or (isinstance(each, np.ndarray) and each.dtype != object):
+            add_to_digest(found, keras.ops.convert_to_numpy(each) if isinstance(each, keras.Variable) else each)
     return found.digest()
 
 

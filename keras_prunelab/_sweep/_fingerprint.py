@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from keras_prunelab._backend import read
+from keras_prunelab._util._arrays import add_to_digest
 
 from ._bench import Task
 from ._data import Observations
@@ -60,7 +61,7 @@ def _of_weights(model: keras.Model) -> str:
     for layer in model._flatten_layers():
         digest.update(type(layer).__name__.encode())
     for weight in model.weights:
-        _add(digest, read(weight))
+        add_to_digest(digest, read(weight))
     return digest.hexdigest()
 
 
@@ -71,7 +72,7 @@ def _of_data(data: Observations) -> str:
         for place, array in enumerate(keras.tree.flatten(tuple(batch[:3]))):
             if array is not None:
                 digest = digests.setdefault(place, hashlib.blake2b(digest_size=16))
-                _add(digest, array, with_length=False)
+                add_to_digest(digest, array, with_length=False)
     return hashlib.blake2b("".join(each.hexdigest() for each in digests.values()).encode(), digest_size=16).hexdigest()
 
 
@@ -104,15 +105,8 @@ def _of_anything(data: Any) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for part in keras.tree.flatten(data):
         if part is not None:
-            _add(digest, np.asarray(keras.ops.convert_to_numpy(part) if keras.ops.is_tensor(part) else part))
+            add_to_digest(digest, np.asarray(keras.ops.convert_to_numpy(part) if keras.ops.is_tensor(part) else part))
     return digest.hexdigest()
-
-
-def _add(digest: Any, array: Any, *, with_length: bool = True) -> None:
-    array = np.ascontiguousarray(array)
-    if with_length:
-        digest.update(f"{array.dtype}{array.shape}".encode())
-    digest.update(array.reshape(-1).view(np.uint8) if array.size else b"")
 
 
 def _short(value: Any) -> str:
