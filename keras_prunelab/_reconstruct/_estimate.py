@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from . import _blocked, _trace
-from ._method import BUDGET
+from ._method import TRACE_BUDGET
 from ._rules import maps_of
 from ._statistics import find_layers, matrix_bytes
 from ._threads import cores
@@ -37,7 +37,7 @@ class Estimate:
     bytes: int
 
     @classmethod
-    def of(cls, layers: Iterable[Any], budget: float = BUDGET) -> Estimate:
+    def of(cls, layers: Iterable[Any], budget: float = TRACE_BUDGET) -> Estimate:
         """Estimate the work.
 
         Args:
@@ -70,6 +70,6 @@ class Estimate:
         )
 
 
-def estimate(model: keras.Model, budget: float = BUDGET) -> Estimate:
+def estimate(model: keras.Model, budget: float = TRACE_BUDGET) -> Estimate:
     """Estimate what the traces of all layers of a built model cost."""
     return Estimate.of(find_layers(model)[0], budget)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._gram import DAMPING, Matrix
-from ._method import BUDGET, Removals, Solution, rank_map, solve_map
+from ._method import BUDGET, TRACE_BUDGET, Removals, Solution, rank_map, solve_map
 from ._rules import LinearMap, flat_weights
 from ._statistics import LayerStatistics
 from ._trace import multiply_adds
@@ -73,7 +73,7 @@ def rank_layer(
     units: Ids | None = None,
     sensitivity: NDArray[np.floating] | None = None,
     damping: float = DAMPING,
-    budget: float = BUDGET,
+    budget: float = TRACE_BUDGET,
     n_of_m: tuple[int, int] | None = None,
     on_part: Callable[[int, int], None] | None = None,
 ) -> tuple[NDArray[np.float64], list[Removals]]:

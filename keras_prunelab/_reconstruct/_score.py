@@ -18,7 +18,7 @@ from keras_prunelab.scores import Score, ScoreContext, register
 from ._estimate import Estimate
 from ._gram import DAMPING, Matrix
 from ._layers import output_energy, rank_layer
-from ._method import BUDGET, Method, Removals
+from ._method import TRACE_BUDGET, Method, Removals
 from ._rules import flat_weights
 from ._sensitivity import sensitivity_of, squared_gradients
 from ._solver import Solver, checked_damping, digest
@@ -59,7 +59,7 @@ class OBS(Score):
     name = "obs"
     needs_data = True
 
-    def __init__(self, damping: float = DAMPING, budget: float = BUDGET) -> None:
+    def __init__(self, damping: float = DAMPING, budget: float = TRACE_BUDGET) -> None:
         self.damping, self.budget = checked_damping(damping), budget
         self.methods: dict[str, Method] = {}
 
