@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 import keras_prunelab as kpl
 from keras_prunelab import _errors
+from keras_prunelab._reconstruct import _statistics
 from keras_prunelab._reconstruct._gram import Gram
 from keras_prunelab._reconstruct._layers import rank_layer, solve_layer
 from keras_prunelab._reconstruct._rules import flat_weights
@@ -233,3 +234,18 @@ def test_the_inverse_is_that_of_the_rows_so_far() -> None:
         np.testing.assert_allclose(gram.inverse(0.1) @ pulled, np.eye(4), atol=1e-10)
     assert gram.inverse(0.1) is gram.inverse(0.1)
     assert not np.allclose(gram.inverse(0.1), gram.inverse(0.2))
+
+
+def test_as_many_observations_run_at_once_as_their_rows_allow(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = keras.Sequential([keras.Input((8, 8, 1)), L.Conv2D(2, 3), L.Flatten(), L.Dense(2)])
+    images = numbers(12, 8, 8, 1)
+    layers, _ = find_layers(model)
+    expected = [each.grams[0][0].matrix for each in collect(model, images, layers, size=12)]
+    sizes: list[int] = []
+    run = _statistics._run
+    monkeypatch.setattr(_statistics, "_run", lambda model, batch: (sizes.append(len(batch)), run(model, batch))[1])
+    monkeypatch.setattr(_statistics, "_ROWS", 5 * 36 * 10 * 8)  # five times 36 positions of 9 inputs and a bias
+    found = [each.grams[0][0].matrix for each in collect(model, images, layers)]
+    assert sizes == [1, 5, 5, 2]
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12)
