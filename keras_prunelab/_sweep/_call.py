@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -16,7 +15,6 @@ from ._finetune import FineTune
 from ._plan import Plan
 from ._refine import AutoLevels
 
-_NEEDED = re.compile(r"# Provide (?P<names>.*), as they were for this sweep\.\n")
 _WIDTH = 88
 
 
@@ -89,32 +87,6 @@ def spell(plan: Plan, prunables: Prunables, seeds: Any, given: Mapping[str, Any]
         f"import keras_prunelab as kpl\n\n# Provide {needed}, as they were for this sweep.\n"
         f"levels = {levels}\nresult = kpl.sweep(\n    model,\n    data,\n    levels,\n{lines})"
     )
-
-
-def followed_by(call: str, more: str) -> str:
-    """Spell two sweeps whose results are joined.
-
-    Args:
-        call: from `spell`, or from here.
-        more: from `spell`.
-    """
-    own = more.removeprefix("import keras_prunelab as kpl\n\n").replace("result = kpl.sweep(", "more = kpl.sweep(")
-    return f"{call}\n\n{own}\nresult = result.join(more)"
-
-
-def preceded_by(loading: str, call: str) -> str:
-    """Spell a sweep behind the code that makes what it needs.
-
-    Args:
-        loading: Python that makes `model`, `data` and the like.
-        call: from `spell`, or from `followed_by`. Its comments stay where they name something that is not made.
-    """
-    made = set(re.findall(r"^(\w+) = ", loading, re.MULTILINE))
-
-    def left(found: re.Match[str]) -> str:
-        return "" if made.issuperset(found["names"].split(", ")) else found[0]
-
-    return f"{loading.rstrip()}\n\n{_NEEDED.sub(left, call)}"
 
 
 def _several(texts: Iterable[str]) -> str:

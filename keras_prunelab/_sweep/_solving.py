@@ -17,8 +17,9 @@ from keras_prunelab._reconstruct._solver import Mode, Solver, write_flat
 from keras_prunelab._reconstruct._statistics import twins
 from keras_prunelab._select._masks import MaskSet
 
-from ._finetune import FineTune, Trainer
-from ._pruning import CurveMasks, Pruning
+from ._finetune import Trainer
+from ._plan import Curve
+from ._pruning import Pruning
 
 
 @dataclass
@@ -89,21 +90,31 @@ def solved_copy(
     return copy
 
 
-def trained_copy(source: CurveMasks, how: FineTune, level: float) -> keras.Model:
-    """A pruned and trained copy of a model, as it was measured.
+def trained_copy(
+    model: keras.Model,
+    pruning: Pruning,
+    curve: Curve,
+    level: float,
+    masks: MaskSet,
+    solver_of: Callable[[], Solver] | None,
+) -> keras.Model:
+    """A copy of a model that is pruned, solved anew and trained in one round.
 
     Args:
-        source: a curve that is trained in one round.
-        how: its training.
-        level: the level asked for; the model has its dense weights.
+        model: the dense network.
+        pruning: how it is pruned.
+        curve: how it is solved anew and trained.
+        level: the sparsity that was asked for.
+        masks: those of the level.
+        solver_of: gives what solves weights.
     """
-    model, curve = source.model, source.curve
     student, result = copy_model(model), copy_model(model)
     prepare = None
-    if curve.reconstruct is not None and source.solver is not None:
-        prepare = Reconstructor(source.solver(), source.pruning, student).before_training(curve.reconstruct)
-    trainer = Trainer(student, source.pruning.of_copy(model, student).prunables)
-    trainer.train(how, level, curve.seed, lambda _kept, _sparsity: source.masks(level), prepare)
+    if curve.reconstruct is not None and solver_of is not None:
+        prepare = Reconstructor(solver_of(), pruning, student).before_training(curve.reconstruct)
+    if curve.finetune is not None:
+        trainer = Trainer(student, pruning.of_copy(model, student).prunables)
+        trainer.train(curve.finetune, level, curve.seed, lambda _kept, _sparsity: masks, prepare)
     result.set_weights(student.get_weights())  # without what keeps the masks while it is trained
     return result
 

@@ -69,7 +69,7 @@ class Calibration:
     @property
     def fact(self) -> str:
         """What the metadata of a sweep say of it."""
-        from keras_prunelab._sweep._doubts import SAME_DATA
+        from keras_prunelab._result._doubts import SAME_DATA
 
         return f"{SAME_DATA}: {self.what}" if self.is_measured else self.what
 

@@ -128,7 +128,7 @@ class Lab:
 def choose(result: kpl.SweepResult, max_drop: float) -> tuple[kpl.Choice | None, NoTradeOffError | None]:
     """The choice, or the reason why no level meets the condition; neither where no level is meaningful."""
     from keras_prunelab._errors import NoTradeOffError
-    from keras_prunelab._sweep._doubts import no_meaning
+    from keras_prunelab._result._doubts import no_meaning
 
     if no_meaning(result):
         return None, None

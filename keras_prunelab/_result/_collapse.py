@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ._metric import percent
+from keras_prunelab._evaluate._metric import percent
 
 if TYPE_CHECKING:
     from ._result import SweepResult
