@@ -154,7 +154,7 @@ def _windows(corpus: Path, pattern: str, names: list[str]) -> tuple[Any, Any]:
     return np.array(windows, "float32"), np.array(labels)
 
 
-def curves(case: Case, ways: Sequence[str]) -> Iterator[tuple[str, float]]:
+def curves(case: Case, ways: Sequence[str], budget: float | None = None) -> Iterator[tuple[str, float]]:
     """The sparsest level of each way; what was measured at each level is printed."""
     import keras_prunelab as kpl
     from keras_prunelab import NoTradeOffError
@@ -168,7 +168,7 @@ def curves(case: Case, ways: Sequence[str]) -> Iterator[tuple[str, float]]:
         case.model,
         (case.inputs, case.labels),
         levels,
-        scores,
+        [kpl.scores.OBS(budget=budget) if score == "obs" and budget is not None else score for score in scores],
         calibration=case.calibration,
         reconstruct=modes,
         progress=lambda at: print(f"<!-- {time.perf_counter() - begun:.0f} s: {at.what} -->", file=sys.stderr),
@@ -189,14 +189,16 @@ def curves(case: Case, ways: Sequence[str]) -> Iterator[tuple[str, float]]:
         yield way, found
 
 
-def level_table(make: Callable[[int], Case], seeds: Sequence[int], ways: Sequence[str]) -> None:
+def level_table(
+    make: Callable[[int], Case], seeds: Sequence[int], ways: Sequence[str], budget: float | None = None
+) -> None:
     """Print a row of the table: the median over seeds."""
     found: dict[str, list[float]] = {way: [] for way in ways}
     name = ""
     for seed in seeds:
         case = make(seed)
         name = case.name
-        for way, level in curves(case, ways):
+        for way, level in curves(case, ways, budget):
             found[way].append(level)
     cells = []
     for levels in found.values():
@@ -239,6 +241,7 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, default=5, help="how many networks or splits; by default 5")
     parser.add_argument("--way", action="append", choices=WAYS, help="one of these alone; several times for several")
+    parser.add_argument("--budget", type=float, help="multiply-adds that obs may take for a trace")
     given = parser.parse_args()
     ways = given.way or list(WAYS)
     seeds = range(given.seeds)
@@ -254,13 +257,13 @@ def main() -> None:
         return
     print(f"| network | {' | '.join(ways)} |\n|{'---|' * (1 + len(ways))}", flush=True)
     if given.part == "lab":
-        level_table(lambda seed: lab(given.digits, seed), seeds, ways)
+        level_table(lambda seed: lab(given.digits, seed), seeds, ways, given.budget)
         return
     for name in given.network or (*IMAGES, "walks"):
         if name == "walks":
-            level_table(lambda seed: walks(given.corpus, seed), seeds, ways)
+            level_table(lambda seed: walks(given.corpus, seed), seeds, ways, given.budget)
         else:
-            level_table(lambda seed, name=name: images(given.corpus, name, seed), seeds, ways)
+            level_table(lambda seed, name=name: images(given.corpus, name, seed), seeds, ways, given.budget)
 
 
 if __name__ == "__main__":
