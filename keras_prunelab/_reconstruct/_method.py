@@ -106,8 +106,9 @@ def solve_map(
     old = np.asarray(weights, np.float64)
     masked = np.where(mask, old, 0.0)
     if cross is None or energy is None:
-        errors = squared_error(gram, old), squared_error(gram, masked - old), squared_error(gram, new - old)
-        return Solution(new, method, work, *errors)
+        # One product for all three: H may be far larger than the weights.
+        changes = squared_error(gram, np.concatenate([old, masked - old, new - old], axis=1))
+        return Solution(new, method, work, *np.split(changes, 3))
     before, after = (squared_distance(gram, cross, energy, old, each) for each in (masked, new))
     return Solution(new, method, work, energy, before, after)
 

@@ -6,9 +6,10 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import TypeVar
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 T = TypeVar("T")
 
@@ -31,7 +32,7 @@ def linear_algebra_on(inputs: int) -> AbstractContextManager[object]:
     Args:
         inputs: the length of a matrix.
     """
-    return nullcontext() if inputs >= _LARGE else threadpool_limits(1, user_api="blas")
+    return nullcontext() if inputs >= _LARGE else _on_one_core()
 
 
 def run(work: Callable[[T], None], parts: Iterable[T], on_part: Callable[[int, int], None] | None = None) -> None:
@@ -53,8 +54,18 @@ def run(work: Callable[[T], None], parts: Iterable[T], on_part: Callable[[int, i
         for part in several:
             work(part)
         return
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(min(cores(), len(several))) as pool:
+    with _on_one_core(), ThreadPoolExecutor(min(cores(), len(several))) as pool:
         for number, done in enumerate([pool.submit(work, part) for part in several], 1):
             done.result()
             if on_part is not None:
                 on_part(number, len(several))
+
+
+def _on_one_core() -> AbstractContextManager[object]:
+    return _controller().limit(limits=1, user_api="blas")
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    """What sets the threads of the libraries that are loaded by now: to look for them takes longer than a layer may."""
+    return ThreadpoolController()
