@@ -62,7 +62,8 @@ def run(work: Callable[[T], None], parts: Iterable[T], on_part: Callable[[int, i
 
 
 def _on_one_core() -> AbstractContextManager[object]:
-    return _controller().limit(limits=1, user_api="blas")
+    limits: AbstractContextManager[object] = _controller().limit(limits=1, user_api="blas")
+    return limits
 
 
 @cache
