@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from ._model._variables import Prunable, Prunables
     from ._prune._oneshot import prune, sparsity
     from ._prune._trajectory import Trajectory, trajectory
-    from ._reconstruct._reconstruct import reconstruct, reconstruction
+    from ._reconstruct._reconstruct import reconstruct
     from ._reconstruct._rules import LinearRule, register_linear_rule
     from ._reconstruct._solved import Reconstruction, SolvedMap
     from ._report._plots import export_plots
@@ -123,7 +123,6 @@ __all__ = [
     "prune",
     "recalibrate",
     "reconstruct",
-    "reconstruction",
     "register_linear_rule",
     "register_rule",
     "remove_filters",
@@ -179,7 +178,6 @@ _HOMES = {
     "prune": "_prune._oneshot",
     "recalibrate": "_compaction._recalibrate",
     "reconstruct": "_reconstruct._reconstruct",
-    "reconstruction": "_reconstruct._reconstruct",
     "register_linear_rule": "_reconstruct._rules",
     "register_rule": "_channels.rules._registry",
     "remove_filters": "_compaction._remove",

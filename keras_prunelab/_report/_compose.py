@@ -12,7 +12,7 @@ import pandas as pd
 
 from keras_prunelab._evaluate._metric import percent
 from keras_prunelab._result._plot import accuracy_figure
-from keras_prunelab._sweep._call import NEEDED
+from keras_prunelab._result._repeat import preceded_by
 
 from . import _answers, _curves
 from ._document import (
@@ -185,7 +185,18 @@ def _facts(result: SweepResult) -> pd.DataFrame:
         )
         if "total" in table:
             rows["weights that count"] = f"{int(table['total'].iloc[0]):,} ({result.convention} convention)"
+    rows |= {what: str(facts[name]) for name, what in _PREPARED.items() if name in facts}
     return pd.DataFrame(list(rows.items()), columns=["what", "value"])
+
+
+_PREPARED = {
+    "calibration": "calibration data",
+    "damping": "damping of the reconstruction",
+    "traces": "traces of obs",
+    "sequential": "one layer after the other",
+    "trained": "training after pruning",
+}
+"""What the setting says of how weights were solved anew and trained, by what the metadata call it."""
 
 
 def _degradation(findings: Findings, given: Given) -> Iterator[Block]:
@@ -337,8 +348,7 @@ def _done(result: SweepResult, given: Given) -> Iterator[Block]:
     if given.command:
         yield Code(given.command, "On the command line:")
     if call:
-        code = f"{given.loading.rstrip()}\n\n{call.replace(NEEDED, '')}" if given.loading else call
-        yield Code(code, "In Python:")
+        yield Code(preceded_by(given.loading, call) if given.loading else call, "In Python:")
     elif not given.command:
         yield Paragraph("This result is of an earlier version, which did not note the call.", "note")
     versions = [f"{name} {facts[name]}" for name in _VERSIONS if name in facts]

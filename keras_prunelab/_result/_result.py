@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, cast, final
 
 import pandas as pd
 
-from keras_prunelab._errors import NoTradeOffError
+from keras_prunelab._errors import NoTradeOffError, StoreMismatchError
 from keras_prunelab._evaluate._by_class import COLUMNS
 from keras_prunelab._evaluate._metric import percent
 from keras_prunelab._model._numbers import real_number
@@ -24,11 +25,14 @@ from ._doubts import doubts, no_meaning
 from ._mask_source import MaskSource, NoMasks
 from ._measurements import Measurements
 from ._outline import Left
+from ._repeat import followed_by
 
 if TYPE_CHECKING:
     import keras
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+_SAME_DENSE = 0.01  # batches of another size may round an answer otherwise
 
 
 @final
@@ -145,6 +149,53 @@ class SweepResult(Measurements):
             return points.at_knee(score)
         return points.within_drop(given.get("max_drop", 0.01), score)
 
+    def join(self, more: SweepResult) -> SweepResult:
+        """Put the curves of another sweep of the same network, on the same data, beside these.
+
+        Args:
+            more: the other sweep, by the same convention.
+
+        Returns:
+            The points of both; complete where both are. The metadata are those of this result and, under names that it
+            has not, those of the other; `repeat` makes both.
+
+        Raises:
+            StoreMismatchError: they measure something else, or the same network differently, or a curve is in both at
+                the same level.
+
+        Examples:
+            >>> import keras, numpy as np
+            >>> import keras_prunelab as kpl
+            >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3)])
+            >>> data = np.eye(3), np.arange(3)
+            >>> kpl.sweep(model, data, [0.5]).join(kpl.sweep(model, data, [0.6], "random")).scores
+            ('magnitude', 'random')
+        """
+        ours, theirs = ((each.metric.name, each.convention) for each in (self, more))
+        if ours != theirs or not math.isclose(self.dense, more.dense, rel_tol=_SAME_DENSE):
+            raise StoreMismatchError(
+                "Sweeps that are joined measure the same network by the same metric and convention, but one measured "
+                f"{' and '.join(ours)} with {self.dense:.4g} before pruning, the other {' and '.join(theirs)} with "
+                f"{more.dense:.4g}."
+            )
+        keys = ["score", "scope", "training", "seed", "sparsity_target"]
+        table = pd.concat([self.table, more.table], ignore_index=True)
+        twice = table.loc[table.duplicated(keys), keys]
+        if len(twice):
+            raise StoreMismatchError(f"Two sweeps are joined that have a point in common: {twice.iloc[0].to_dict()}.")
+        facts = {**more.metadata, **self.metadata}
+        if "repeat" in self.metadata and "repeat" in more.metadata:
+            facts["repeat"] = followed_by(str(self.metadata["repeat"]), str(more.metadata["repeat"]))
+        return replace(
+            self,
+            table=table,
+            sources={**self.sources, **more.sources},
+            metadata=facts,
+            complete=self.complete and more.complete,
+            by_class=None if self.by_class is None else self.by_class.joined(more.by_class),
+            by_layer=None if self.by_layer is None else self.by_layer.joined(more.by_layer),
+        )
+
     def __repr__(self) -> str:
         text = self.metric.text
         levels = self.table["sparsity_target"]
@@ -182,8 +233,11 @@ class SweepResult(Measurements):
     def network(self, choice: Choice) -> keras.Model:
         """The network that was measured at a choice: a pruned copy, with the weights that were solved anew, if any.
 
+        One that was trained is trained again, in the same way from the same seed.
+
         Raises:
-            InvalidModelError: it was trained after pruning, which is not kept; or the result was read from a file.
+            InvalidModelError: it was pruned in several rounds, whose networks are not kept; or the result was read from
+                a file.
         """
         return self._source(choice).network(choice.sparsity_target)
 

@@ -19,9 +19,10 @@ from keras_prunelab._evaluate._evaluate import MetricLike
 from keras_prunelab._evaluate._metric import ACCURACY
 from keras_prunelab._evaluate._paired import PAIRED
 from keras_prunelab._evaluate._streams import observations
-from keras_prunelab._model._data import calibration_of, check_batch_size, check_ends
+from keras_prunelab._model._data import batches, calibration_of, check_batch_size, check_ends
 from keras_prunelab._model._filters import Filters
 from keras_prunelab._prune._trajectory import Trajectory
+from keras_prunelab._reconstruct._estimate import estimate
 from keras_prunelab._reconstruct._gram import DAMPING
 from keras_prunelab._reconstruct._solver import checked_damping
 from keras_prunelab._reconstruct._statistics import in_call_order
@@ -50,6 +51,7 @@ from ._store import Store
 
 EXAMPLE_LEVELS = tuple(np.linspace(0, 0.9, 10).round(12).tolist())
 """The levels of MathWorks' example."""
+_COMPARED = 32  # observations that tell whether data is the same
 _BEFORE = ["score", "convention", "scope", "granularity", "training", "seed", "sparsity_target", "sparsity"]
 COLUMNS = [*_BEFORE, "accuracy", *COUNTS, *PAIRED]
 """The columns of the table of a classifier that is not compiled."""
@@ -164,6 +166,8 @@ class SweepPlan:
     def _masks(self) -> dict[Curve, CurveMasks]:
         task = self.task
         data = task.data.for_scores if task.calibration is None else task.calibration
+        if task.reconstructs:
+            _ = task.solver  # from here on, so that obs finds its statistics, and leaves what it traces
         # Masks before training and reconstruction are the same however the weights that are left are treated.
         known: dict[Any, dict[float, tuple[Trajectory, int]]] = {}
         return {
@@ -189,7 +193,10 @@ class SweepPlan:
     def __str__(self) -> str:
         how = f"{self.task.pruning.convention.name} convention, granularity {self.task.pruning.granularity}"
         total = self.task.pruning.prunables.total
-        return visible(f"Sweep of model {self.task.model.name!r}, {total:,} weights, {how}.\n{self.plan}")
+        costs = (
+            f"\nobs: {estimate(self.task.model)}." if any(one.score.name == "obs" for one in self.task.curves) else ""
+        )
+        return visible(f"Sweep of model {self.task.model.name!r}, {total:,} weights, {how}.\n{self.plan}{costs}")
 
 
 @names_options
@@ -279,13 +286,25 @@ def _calibrated(task: Task) -> dict[str, Any]:
     """What scores and reconstruction were computed on, and how."""
     if not task.reconstructs and not any(curve.score.needs_data for curve in task.curves):
         return {}
-    facts: dict[str, Any] = {"calibration": SAME_DATA if task.calibration is None else "data of its own"}
+    facts: dict[str, Any] = {"calibration": SAME_DATA if _calibrates_on_itself(task) else "data of its own"}
     methods: dict[str, str] = {}
     for curve in task.curves:
         methods |= getattr(curve.score, "methods", {})
     if methods:
         facts["traces"] = ", ".join(f"{path} {method}" for path, method in methods.items())
     return facts | ({"damping": task.damping} if task.reconstructs else {})
+
+
+def _calibrates_on_itself(task: Task) -> bool:
+    """Whether the calibration data is what is measured, or begins like it."""
+    if task.calibration is None or not task.data.is_held:
+        return task.calibration is None
+    given, measured = (
+        next(iter(batches(data, _COMPARED, labels=False, model=task.model))).inputs
+        for data in (task.calibration, task.data.for_scores)
+    )
+    pairs = zip(keras.tree.flatten(given), keras.tree.flatten(measured), strict=True)
+    return all(np.array_equal(keras.ops.convert_to_numpy(one), keras.ops.convert_to_numpy(two)) for one, two in pairs)
 
 
 def _sources(run: SweepRun, pruning: Pruning) -> dict[CurveKey, MaskSource]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -33,6 +32,8 @@ Examples:
 
     prunelab lab net.mat --data images.zip --scores magnitude,synflow --max-drop 0.02 --out report
 
+    prunelab lab lab5.mat --calibration-split 0.5 --finetune 1
+
     prunelab lab workspace.mat --image-root D:/digits --inputs imdsValidation --sparsities 0.8:0.98:0.002
 """
 
@@ -50,8 +51,6 @@ WRITTEN = (
     *("accuracy.png", "break.png", "layers.png", "filters.png", "blocks.png"),
 )
 """The files that `lab` writes into its folder."""
-
-_FURTHER = 4  # levels that are solved one layer after the other
 
 
 def command(
@@ -86,6 +85,7 @@ def command(
     ] = None,
     calibration: _options.Calibration = None,
     calibration_split: _options.CalibrationSplit = None,
+    finetune: _options.FineTune = None,
     store: _options.Store = None,
     force: _options.Force = False,
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder for what is written.")] = Path("lab"),
@@ -97,13 +97,16 @@ def command(
     sweep.json (all points), results.mat (the sweep as MATLAB variables), pruned.mat (the same network object with
     zeros in it, for a network that came from MATLAB) and pruned.keras. What is not named is found by its size and by
     the names of the classes. Where there is other data beside what is measured, such as XTrain, the curve of obs is
-    added: its weights are solved anew on that data, so that each layer's outputs stay. A report of an earlier run
-    stays, unless --force is given or the run goes on from its --store.
+    added: its weights are solved anew on that data, so that each layer's outputs stay. --finetune adds the curves of
+    networks that are trained on it after pruning, and of those that are both. A report of an earlier run stays, unless
+    --force is given or the run goes on from its --store.
     """
+    from ._curves import Lab
     from ._inputs import check_inputs, open_data, open_model, write_loading_code
     from ._outputs import check_sources, make_folder
     from ._reports import Reports, choose
-    from ._sweep import leave_if_stopped, run_without_collapse
+    from ._sweep import leave_if_stopped
+    from ._training import prepare_training, training_data
     from ._trials import fit_inputs
 
     # All that can be checked without Keras, which takes seconds to load: options, files, and of a .mat its contents.
@@ -123,12 +126,19 @@ def command(
     if levels == "auto":
         levels = _auto_levels(condition)
     dataset, given_data, reconstruct = _calibration(
-        opened, dataset, data or workspace, calibration, calibration_split, image_root, reconstruct
+        opened, dataset, data or workspace, calibration, calibration_split, image_root, reconstruct, finetune
     )
+    code = "" if given_data is None else given_data.code
+    training = None
+    if finetune is not None:
+        from keras_prunelab import FineTune
+
+        arrays, compiling = prepare_training(opened.model, training_data(given_data))
+        code += f"train = train.inputs, train.labels\n{compiling}"
+        training = FineTune(arrays, finetune)
     make_folder(out)
-    result = run_without_collapse(opened, dataset, levels, scores, convention=convention, store=store)
-    if reconstruct and result.complete:
-        result = _with_obs(opened, dataset, levels, result, given_data, condition, store)
+    lab = Lab(opened, dataset, levels, condition, given_data, store)
+    result = lab.measure(scores, convention, reconstruct=reconstruct, training=training)
     choice, failure = choose(result, condition)
     for doubt in result.doubts(choice):
         _console.warn(doubt)
@@ -138,9 +148,7 @@ def command(
     read = {str(workspace): "the network" if data else "the network and the data"} | (
         {str(data): "the data"} if data else {}
     )
-    code = write_loading_code(opened, data or workspace, given) + change
-    if given_data is not None:
-        code += f"\n# calibration: {given_data.what}"
+    code = write_loading_code(opened, data or workspace, given) + change + code
     written = write_outputs(opened, result, choice, out)
     if store is not None:
         _keep(result, choice, store)
@@ -220,15 +228,16 @@ def _calibration(
     split: float | None,
     image_root: Path | None,
     reconstruct: bool | None,
+    finetune: int | None,
 ) -> tuple[Dataset, Calibration | None, bool]:
     """What is measured, what calibrates, and whether weights are solved anew at all."""
     from ._calibration import open_calibration, tell
     from ._sweep import calibrated
 
-    if reconstruct is False:
+    if reconstruct is False and finetune is None:
         return dataset, None, False
     if reconstruct or named is not None or split is not None:
-        return *calibrated(opened, dataset, path, named, split, image_root), True
+        return *calibrated(opened, dataset, path, named, split, image_root), reconstruct is not False
     found = open_calibration(opened, dataset, path, None, image_root)
     if found is None:
         _console.say(
@@ -237,71 +246,7 @@ def _calibration(
         )
         return dataset, None, False
     tell(found)
-    return dataset, found, True
-
-
-def _with_obs(
-    opened: OpenedModel,
-    dataset: Dataset,
-    levels: Levels,
-    result: kpl.SweepResult,
-    given: Calibration | None,
-    condition: Mapping[str, Any],
-    store: Path | None,
-) -> kpl.SweepResult:
-    """The result with the curve of obs, solved anew; and from its choice on, solved one layer after the other.
-
-    A network that obs cannot rank, such as one with a layer of the user's own, keeps its plain curves.
-    """
-    import keras_prunelab as kpl
-    from keras_prunelab._result._collapse import join
-
-    from ._reports import choose
-    from ._sweep import run_sweep, store_beside
-
-    options: dict[str, Any] = {"convention": result.convention}
-    if given is not None:
-        options["calibration"] = given.inputs
-    try:
-        kept = store_beside(store, "obs")
-        solved = run_sweep(opened, dataset, levels, "obs", reconstruct=True, store=kept, **options)
-    except (kpl.InvalidModelError, kpl.InvalidDataError) as error:
-        _console.warn(str(error))
-        return result
-    noted = {key: solved.metadata[key] for key in ("calibration", "damping", "traces") if key in solved.metadata}
-    if given is not None:
-        noted["calibration"] = given.what
-    result = replace(join(result, solved), metadata={**result.metadata, **noted})
-    choice, _ = choose(solved, condition) if solved.complete else (None, None)
-    if choice is None:
-        return result
-    tested = sorted(set(solved.table["sparsity_target"]))
-    further = [level for level in tested if level >= choice.sparsity_target][:_FURTHER]
-    begun = time.monotonic()
-    kept = store_beside(store, "sequential")
-    again = run_sweep(opened, dataset, further, "obs", reconstruct="sequential", store=kept, **options)
-    _console.say(
-        f"Solved one layer after the other at {len(further)} levels from {choice.sparsity_target:.1%} on, in "
-        f"{time.monotonic() - begun:.0f} s."
-    )
-    result = join(result, again)
-    _tell_step(result, condition)
-    return result
-
-
-def _tell_step(result: kpl.SweepResult, condition: Mapping[str, Any]) -> None:
-    """Say how far each curve goes."""
-    from keras_prunelab._errors import PruneLabError
-
-    for curve in result.scores:
-        try:
-            choice = result.choose(**condition, score=curve)
-        except PruneLabError:
-            continue
-        _console.say(
-            f"{curve}: {choice.sparsity:.1%} of the weights go at {result.metric.label} "
-            f"{result.metric.text(choice.accuracy)} (dense {result.metric.text(result.dense)})."
-        )
+    return dataset, found, reconstruct is not False
 
 
 def _tell_earlier(out: Path) -> None:

@@ -153,6 +153,16 @@ CalibrationSplit = Annotated[
         parser=fraction,
     ),
 ]
+FineTune = Annotated[
+    int | None,
+    typer.Option(
+        "--finetune",
+        metavar="EPOCHS",
+        min=1,
+        help="Add the curves of networks that are trained after pruning, for so many epochs, on data with labels that "
+        "is not measured: what lies beside it, or what --calibration or --calibration-split says.",
+    ),
+]
 Scope = Annotated[
     Literal["global", "layer"],
     typer.Option("--scope", help="Where weights compete: global, over the whole network, or layer."),

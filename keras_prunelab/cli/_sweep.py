@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     Levels = Sequence[float] | str | kpl.AutoLevels
 
+_LONG = 5.0  # seconds from which on the cost of a trace is said
+
 EXAMPLES = """\
 Examples:
 
@@ -34,6 +36,8 @@ Examples:
     prunelab sweep model.keras --data validation.zip --train training.zip --epochs 3 --dry-run
 
     prunelab sweep lab5.mat --scores magnitude,obs --reconstruct --calibration-split 0.5
+
+    prunelab sweep lab5.mat --scores magnitude --reconstruct --finetune 1 --calibration-split 0.5
 """
 
 
@@ -67,9 +71,13 @@ def command(
     ] = None,
     train: Annotated[
         Path | None,
-        typer.Option("--train", metavar="DATA", help="Train on this after pruning; the model must be compiled."),
+        typer.Option("--train", metavar="DATA", help="Train on this after pruning; alone it has no plain curves."),
     ] = None,
-    epochs: Annotated[int, typer.Option("--epochs", min=1, help="Epochs of training, in each round.")] = 1,
+    epochs: Annotated[
+        int | None,
+        typer.Option("--epochs", min=1, help="Epochs of training with --train, in each round; 1 by default."),
+    ] = None,
+    finetune: _options.FineTune = None,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Prune and train in so many rounds.")] = 1,
     rewind: Annotated[
         Literal["learning_rate", "weights"] | None,
@@ -95,6 +103,7 @@ def command(
 
     from ._inputs import check_inputs, open_data, open_model
     from ._outputs import check_sources, make_folder
+    from ._training import prepare_training, training_data
     from ._trials import fit_inputs
 
     if out.suffix.lower() not in {".csv", ".json", ".parquet", ".mat"}:
@@ -109,20 +118,29 @@ def command(
     found = open_data(opened, data or model, inputs, labels, image_root)
     dataset, _ = fit_inputs(opened.model, found)
     options: dict[str, Any] = {"granularity": granularity, "seeds": _numbers(seeds)}
-    if reconstruct or calibration is not None or calibration_split is not None:
+    given = None
+    if reconstruct or calibration is not None or calibration_split is not None or (finetune and train is None):
         dataset, given = calibrated(opened, dataset, data or model, calibration, calibration_split, image_root)
         options |= {"reconstruct": [False, True] if reconstruct else False}
         options |= {} if given is None else {"calibration": given.inputs}
     if metrics is not None:
         options["metrics"] = _names(metrics)
-    if train is not None:
+    if finetune is not None and epochs is not None:
+        raise InvalidDataError("--finetune and --epochs both say for how many epochs to train: give one of them.")
+    if train is not None or finetune is not None:
         from keras_prunelab import FineTune
 
-        training = open_data(opened, train, inputs, labels, image_root)
-        options["finetune"] = FineTune(training, epochs, rounds, rewind)
+        if train is not None:
+            training, _ = fit_inputs(opened.model, open_data(opened, train, inputs, labels, image_root))
+        else:
+            training = training_data(given)
+        arrays, _ = prepare_training(opened.model, training)
+        trained = FineTune(arrays, finetune or epochs or 1, rounds, rewind)
+        options["finetune"] = trained if finetune is None else [None, trained]
     if dry_run:
         _tell_plan(opened, dataset, levels, scores, convention=convention, scope=_names(scope), **options)
         return
+    tell_cost(opened, scores)
     result = run_sweep(
         opened,
         dataset,
@@ -223,6 +241,17 @@ def run_sweep(
     return result
 
 
+def tell_cost(opened: OpenedModel, scores: str) -> None:
+    """Say what a trace of obs costs, where there is one that takes long."""
+    from keras_prunelab._reconstruct._estimate import estimate
+
+    if "obs" not in _names(scores):
+        return
+    found = estimate(opened.model)
+    if found.seconds >= _LONG:
+        _console.say(f"obs: {found}.")
+
+
 def run_without_collapse(
     opened: OpenedModel,
     dataset: Dataset,
@@ -233,15 +262,13 @@ def run_without_collapse(
     store: Path | None = None,
 ) -> kpl.SweepResult:
     """A sweep; where a curve collapses at its first level, the curve of a score that does not is added."""
-    from keras_prunelab._result._collapse import join
-
     result = run_sweep(opened, dataset, levels, scores, convention=convention, store=store)
     collapses = tell_collapses(result) if result.complete else []
     remedies = {found.remedy for found in collapses if found.remedy is not None}
     for remedy in sorted(remedies.difference(result.scores)):
         _console.say(f"Adding the curve of {remedy}.")
         kept = store_beside(store, remedy)
-        result = join(result, run_sweep(opened, dataset, levels, remedy, convention=convention, store=kept))
+        result = result.join(run_sweep(opened, dataset, levels, remedy, convention=convention, store=kept))
     return result
 
 
