@@ -53,7 +53,8 @@ def measure(path):
 
 folder = Path(tempfile.mkdtemp())
 dates = pandas.to_datetime(["2024-01-01", None])
-table = pandas.DataFrame({"a": [1.0, 2.0], "b": ["x", "y"], "c": pandas.Categorical(["u", None]), "d": dates - dates[0]})
+texts, labels = ["x", "y"], pandas.Categorical(["u", None])
+table = pandas.DataFrame({"a": [1.0, 2.0], "b": texts, "c": labels, "d": dates - dates[0]}, index=dates[[0, 0]])
 for version in ("v7", "v7.3"):
     matfile.save(folder / version, {"t": table, "s": scipy.sparse.eye(3), "c": ["a", 1]}, version=version)
 gc.collect()
