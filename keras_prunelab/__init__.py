@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from ._compaction._remove import remove_filters
     from ._cost._latency import latency
     from ._cost._metrics import Metrics, metrics
+    from ._evaluate._evaluate_file import FileEvaluation, evaluate_file
     from ._export._c._export import CHeader, export_c
     from ._export._litert import LitertExport, export_litert
     from ._export._sparse_file import load_sparse, save_sparse
@@ -52,11 +53,15 @@ if TYPE_CHECKING:
     from ._reconstruct._rules import LinearRule, register_linear_rule
     from ._reconstruct._solved import Reconstruction, SolvedMap
     from ._report import export_plots, report
+    from ._result._choice import Choice
+    from ._result._result import SweepResult
     from ._select._allocation import Allocation
     from ._select._conventions import Convention
     from ._select._masks import MaskSet
-    from ._sweep import AutoLevels, Choice, FineTune, SweepPlan, SweepResult, plan_sweep, sweep
-    from ._sweep._evaluate_file import FileEvaluation, evaluate_file
+    from ._sweep._finetune import FineTune
+    from ._sweep._planned import SweepPlan, plan_sweep
+    from ._sweep._refine import AutoLevels
+    from ._sweep._sweep import sweep
 
 __all__ = [
     "Allocation",
@@ -130,13 +135,13 @@ __all__ = [
 
 _HOMES = {
     "Allocation": "_select._allocation",
-    "AutoLevels": "_sweep",
+    "AutoLevels": "_sweep._refine",
     "CHeader": "_export._c._export",
-    "Choice": "_sweep",
+    "Choice": "_result._choice",
     "Compaction": "_compaction._compact",
     "Convention": "_select._conventions",
-    "FileEvaluation": "_sweep._evaluate_file",
-    "FineTune": "_sweep",
+    "FileEvaluation": "_evaluate._evaluate_file",
+    "FineTune": "_sweep._finetune",
     "LinearRule": "_reconstruct._rules",
     "LitertExport": "_export._litert",
     "MaskSet": "_select._masks",
@@ -147,14 +152,14 @@ _HOMES = {
     "Reconstruction": "_reconstruct._solved",
     "SolvedMap": "_reconstruct._solved",
     "SparseOnnx": "_export._sparse_onnx",
-    "SweepPlan": "_sweep",
-    "SweepResult": "_sweep",
+    "SweepPlan": "_sweep._planned",
+    "SweepResult": "_result._result",
     "Trajectory": "_prune._trajectory",
     "callbacks": "callbacks",
     "compact": "_compaction._compact",
     "compaction": "_compaction._compact",
     "complete_channels": "_compaction._complete",
-    "evaluate_file": "_sweep._evaluate_file",
+    "evaluate_file": "_evaluate._evaluate_file",
     "export_c": "_export._c._export",
     "export_litert": "_export._litert",
     "export_plots": "_report",
@@ -163,7 +168,7 @@ _HOMES = {
     "layers": "layers",
     "load_sparse": "_export._sparse_file",
     "metrics": "_cost._metrics",
-    "plan_sweep": "_sweep",
+    "plan_sweep": "_sweep._planned",
     "prunable": "_model._prunable",
     "prune": "_prune._oneshot",
     "recalibrate": "_compaction._recalibrate",
@@ -178,7 +183,7 @@ _HOMES = {
     "scores": "scores",
     "sparsify_onnx": "_export._sparse_onnx",
     "sparsity": "_prune._oneshot",
-    "sweep": "_sweep",
+    "sweep": "_sweep._sweep",
     "trajectory": "_prune._trajectory",
 }
 

@@ -226,12 +226,12 @@ class Removable:
     Attributes:
         groups: for each group whether it can go without a change of the outputs.
         values: for each tensor and channel the number that it always is; NaN where it varies.
-        held: how many constant channels have to stay for the sake of a layer, by the layer's name.
+        constants_kept: how many constant channels have to stay for the sake of a layer, by the layer's name.
     """
 
     groups: Flags
     values: Mapping[Tensor, Values]
-    held: Mapping[str, int]
+    constants_kept: Mapping[str, int]
 
 
 def find_removable(analysis: Analysis) -> Removable:
@@ -248,24 +248,24 @@ def find_removable(analysis: Analysis) -> Removable:
     for tensor in analysis.graph.outputs:
         live[tensor][:] = True
     stays = np.zeros(analysis.stays.size, np.bool_)
-    held: dict[str, int] = {}
+    constants_kept: dict[str, int] = {}
     for rule, site in zip(reversed(analysis.rules), reversed(analysis.sites), strict=True):
         for mask in site.call.masks:
             live[mask][:] = True
         given = [values[tensor] for tensor in site.call.inputs]
         read = [live[tensor] & np.isnan(values[tensor]) for tensor in site.call.outputs]
         needed = rule.needs(site, given, read)
-        kept = rule.held(site, given, needed)
+        kept = rule.keep(site, given, needed)
         for tensor, need in zip(site.call.inputs, needed, strict=True):
             live[tensor] = live[tensor] | need
         for flow, flags, constant in zip(site.inputs, kept, given, strict=True):
             stays[analysis.labels[flow.ids[flags]]] = True
             if rule is not _BARRIER and (count := int((flags & ~np.isnan(constant)).sum())):
-                held[site.call.name] = held.get(site.call.name, 0) + count
-        for ids, flags in rule.held_inside(site, given, read):
+                constants_kept[site.call.name] = constants_kept.get(site.call.name, 0) + count
+        for ids, flags in rule.keep_inside(site, given, read):
             stays[analysis.labels[ids[flags]]] = True
-    _hold_differing(analysis, values, stays, held)
-    return Removable(analysis.find_fixed_point(~stays), values, dict(reversed(held.items())))
+    _keep_differing(analysis, values, stays, constants_kept)
+    return Removable(analysis.find_fixed_point(~stays), values, dict(reversed(constants_kept.items())))
 
 
 def constants(
@@ -289,7 +289,9 @@ def constants(
     return values
 
 
-def _hold_differing(analysis: Analysis, values: Mapping[Tensor, Values], stays: Flags, held: dict[str, int]) -> None:
+def _keep_differing(
+    analysis: Analysis, values: Mapping[Tensor, Values], stays: Flags, constants_kept: dict[str, int]
+) -> None:
     """Of a shared layer there is one bias: channels that are another constant at another call stay."""
     calls: dict[int, list[tuple[ChannelRule, Site]]] = {}
     for rule, site in zip(analysis.rules, analysis.sites, strict=True):
@@ -308,4 +310,4 @@ def _hold_differing(analysis: Analysis, values: Mapping[Tensor, Values], stays: 
             differ = wanted & ~same
             stays[analysis.labels[flow.ids[differ]]] = True
             if differ.any():
-                held[first.call.name] = held.get(first.call.name, 0) + int(differ.sum())
+                constants_kept[first.call.name] = constants_kept.get(first.call.name, 0) + int(differ.sum())

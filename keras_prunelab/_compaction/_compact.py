@@ -28,8 +28,8 @@ class Compaction:
         channels: for each layer that makes channels, by name, how many it had and has.
         parameters: how many weights the model had and has.
         barriers: the layers without a rule, whose neighbours stay as they are, with the reasons.
-        held: how many constant channels had to stay for the sake of a layer, by its name: a constant that is not zero
-            cannot be folded into a bias behind padding, whose border differs.
+        constants_kept: how many constant channels had to stay for the sake of a layer, by its name: a constant that is
+            not zero cannot be folded into a bias behind padding, whose border differs.
         difference: the largest difference of an output, relative to the largest output.
     """
 
@@ -37,7 +37,7 @@ class Compaction:
     channels: Mapping[str, tuple[int, int]]
     parameters: tuple[int, int]
     barriers: tuple[Barrier, ...]
-    held: Mapping[str, int]
+    constants_kept: Mapping[str, int]
     difference: float
 
     def __str__(self) -> str:
@@ -47,7 +47,7 @@ class Compaction:
         changed = {name: counts for name, counts in self.channels.items() if counts[0] != counts[1]}
         lines += [f"  {name}: {was} channels become {now}" for name, (was, now) in changed.items()]
         lines += [f"  barrier: {barrier.layer} ({barrier.kind}): {barrier.reason}" for barrier in self.barriers]
-        lines += [f"  held: {count} constant channels before {name}" for name, count in self.held.items()]
+        lines += [f"  kept: {count} constant channels before {name}" for name, count in self.constants_kept.items()]
         return visible("\n".join(lines))
 
     @property
@@ -55,6 +55,12 @@ class Compaction:
         """Deprecated: `barriers`, by the name of version 0.1."""
         warnings.warn("Compaction.walls is called Compaction.barriers now.", DeprecationWarning, stacklevel=2)
         return self.barriers
+
+    @property
+    def held(self) -> Mapping[str, int]:
+        """Deprecated: `constants_kept`, by the name of version 0.1."""
+        warnings.warn("Compaction.held is called Compaction.constants_kept now.", DeprecationWarning, stacklevel=2)
+        return self.constants_kept
 
 
 def compact(model: keras.Model, data: Any = None) -> keras.Model:
@@ -122,7 +128,7 @@ def compaction(model: keras.Model, data: Any = None) -> Compaction:
         channels=channels(analysis, found.groups),
         parameters=(plain.count_params(), small.count_params()),
         barriers=analysis.barriers,
-        held=found.held,
+        constants_kept=found.constants_kept,
         difference=check_equivalence(plain, small, data),
     )
 

@@ -11,13 +11,13 @@ import pandas as pd
 from scipy import stats
 
 from keras_prunelab._errors import NoTradeOffError
-from keras_prunelab._sweep._collapse import find_collapse
-from keras_prunelab._sweep._metric import percent
+from keras_prunelab._evaluate._metric import percent
+from keras_prunelab._result._collapse import find_collapse
 
 from ._findings import Findings
 
 if TYPE_CHECKING:
-    from keras_prunelab._sweep._result import SweepResult
+    from keras_prunelab._result._result import SweepResult
 
 CONVENTIONS = {
     "matlab": (

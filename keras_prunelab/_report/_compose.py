@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from keras_prunelab._evaluate._metric import percent
+from keras_prunelab._result._plot import accuracy_figure
 from keras_prunelab._sweep._call import NEEDED
-from keras_prunelab._sweep._metric import percent
-from keras_prunelab._sweep._plot import accuracy_figure
 
 from . import _answers, _curves
 from ._document import (
@@ -37,8 +37,8 @@ from ._questions import questions
 from ._works import TERMS, works
 
 if TYPE_CHECKING:
-    from keras_prunelab._sweep._choice import Choice
-    from keras_prunelab._sweep._result import SweepResult
+    from keras_prunelab._result._choice import Choice
+    from keras_prunelab._result._result import SweepResult
 
 MAX_CLASSES = 12
 """Classes up to which each has a row; of more, those that lose most."""

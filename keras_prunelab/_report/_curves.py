@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from keras_prunelab._sweep._metric import percent
+from keras_prunelab._evaluate._metric import percent
 
 from ._degradation import Degradation, degradation
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from keras_prunelab._sweep._measurements import Measurements
+    from keras_prunelab._result._measurements import Measurements
 
 EARLY, LATE = 0.1, 0.9
 """The shares of its whole fall at which a curve starts to fall, and is down."""

@@ -11,8 +11,8 @@ import pandas as pd
 from ._degradation import degradation
 
 if TYPE_CHECKING:
-    from keras_prunelab._sweep._choice import Choice
-    from keras_prunelab._sweep._result import SweepResult
+    from keras_prunelab._result._choice import Choice
+    from keras_prunelab._result._result import SweepResult
 
 MAX_CURVES = 4
 """Curves up to which the methods are compared layer by layer; of more, the choice's and the first ones."""

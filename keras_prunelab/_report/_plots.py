@@ -17,10 +17,10 @@ from matplotlib.text import Annotation
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from keras_prunelab._sweep._metric import percent
-from keras_prunelab._sweep._placement import place_legend
-from keras_prunelab._sweep._plot import accuracy_figure, draw_accuracy, write_figure
-from keras_prunelab._sweep._style import (
+from keras_prunelab._evaluate._metric import percent
+from keras_prunelab._result._placement import place_legend
+from keras_prunelab._result._plot import accuracy_figure, draw_accuracy, write_figure
+from keras_prunelab._result._style import (
     FONT,
     LIGHT,
     MARKERS,
@@ -36,8 +36,8 @@ from ._degradation import breaking_range
 from ._findings import Findings
 
 if TYPE_CHECKING:
-    from keras_prunelab._sweep._choice import Choice
-    from keras_prunelab._sweep._result import SweepResult
+    from keras_prunelab._result._choice import Choice
+    from keras_prunelab._result._result import SweepResult
 
 MAX_BARS = 22
 """Bars of one chart; of more layers or blocks the most and the least pruned are drawn, and a table has them all."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from keras_prunelab._sweep._metric import percent
+from keras_prunelab._evaluate._metric import percent
 
 from ._document import Question
 from ._findings import Findings

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, get_args
 import pandas as pd
 
 from keras_prunelab._errors import UnknownNameError
-from keras_prunelab._sweep._files import load_from
+from keras_prunelab._result._files import load_from
 from keras_prunelab._util._atomic import refuse_to_overwrite, replace_whole
 
 from . import _html, _pdf, _word
@@ -20,8 +20,8 @@ from ._document import Document, Paper
 from ._files import Files, Notes
 
 if TYPE_CHECKING:
-    from keras_prunelab._sweep._choice import Choice
-    from keras_prunelab._sweep._result import SweepResult
+    from keras_prunelab._result._choice import Choice
+    from keras_prunelab._result._result import SweepResult
 
 WRITERS: dict[str, Callable[[Document], bytes]] = {".html": _html.write, ".docx": _word.write, ".pdf": _pdf.write}
 """What makes a file of a document, by the ending of its name."""

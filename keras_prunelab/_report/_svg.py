@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from keras_prunelab._sweep._style import DARK, LIGHT, NO_TEX, Theme
+from keras_prunelab._result._style import DARK, LIGHT, NO_TEX, Theme
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from keras_prunelab._sweep._measurements import Measurements
+    from keras_prunelab._result._measurements import Measurements
 
 TERMS = {
     "sparsity": "The share of the weights that count which are zero: at 90 % one weight in ten is left.",

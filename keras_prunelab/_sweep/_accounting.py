@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from keras_prunelab._model._variables import Prunables
+from keras_prunelab._result._outline import Outline
 from keras_prunelab._util._storage import sparse_bytes, width
-
-from ._outline import Outline
 
 if TYPE_CHECKING:
     import keras

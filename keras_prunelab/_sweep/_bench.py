@@ -11,16 +11,16 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_prunelab._evaluate._data import Observations
+from keras_prunelab._evaluate._evaluate import Evaluator, Measured, MetricLike
+from keras_prunelab._evaluate._metric import Metric
+from keras_prunelab._evaluate._paired import Answers
 from keras_prunelab._model._copy import copy_model
 from keras_prunelab._reconstruct._gram import DAMPING
 from keras_prunelab._reconstruct._solver import Mode, Solver, write_flat
 from keras_prunelab._select._masks import MaskSet
 
-from ._data import Observations
-from ._evaluate import Evaluator, Measured, MetricLike
 from ._finetune import Trainer
-from ._metric import Metric
-from ._paired import Answers
 from ._plan import Curve
 from ._pruning import Pruning
 from ._solving import Reconstructor

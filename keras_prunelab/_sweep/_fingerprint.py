@@ -12,9 +12,9 @@ import keras
 import numpy as np
 
 from keras_prunelab._backend import read
+from keras_prunelab._evaluate._data import Observations
 
 from ._bench import Task
-from ._data import Observations
 from ._finetune import FineTune
 from ._plan import Plan
 from ._refine import AutoLevels

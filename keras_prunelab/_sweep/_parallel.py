@@ -13,8 +13,8 @@ from keras_prunelab._model._numbers import whole_number
 from keras_prunelab._util._worker import Packet, measure
 
 from ._bench import Dense, Outcome, Task
+from ._curve_masks import CurveMasks
 from ._plan import Curve, Plan, Point
-from ._pruning import CurveMasks
 from ._sent import pack, pack_masks
 
 _SENT_ONCE = 10_000

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from numpy.typing import ArrayLike
 
 from keras_prunelab._errors import InvalidScheduleError, InvalidSparsityError, UnknownNameError
+from keras_prunelab._evaluate._metric import percent
 from keras_prunelab._model._numbers import whole_number
 from keras_prunelab._reconstruct._solver import Mode, mode_of
 from keras_prunelab._select import _allocation
@@ -18,7 +19,6 @@ from keras_prunelab.scores import Score, get
 from keras_prunelab.scores._registry import ScoreLike
 
 from ._finetune import FineTune
-from ._metric import percent
 from ._refine import AutoLevels
 
 Sparsities: TypeAlias = "float | ArrayLike | str | AutoLevels"

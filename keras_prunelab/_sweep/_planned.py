@@ -14,12 +14,22 @@ import keras
 import numpy as np
 import pandas as pd
 
+from keras_prunelab._evaluate._by_class import ByClass
+from keras_prunelab._evaluate._evaluate import MetricLike
+from keras_prunelab._evaluate._metric import ACCURACY
+from keras_prunelab._evaluate._paired import PAIRED
+from keras_prunelab._evaluate._streams import observations
 from keras_prunelab._model._data import calibration_of, check_batch_size, check_ends
 from keras_prunelab._model._filters import Filters
 from keras_prunelab._prune._trajectory import Trajectory
 from keras_prunelab._reconstruct._gram import DAMPING
 from keras_prunelab._reconstruct._solver import checked_damping
 from keras_prunelab._reconstruct._statistics import in_call_order
+from keras_prunelab._result._doubts import SAME_DATA
+from keras_prunelab._result._mask_source import MaskSource, TrainedMasks
+from keras_prunelab._result._measurements import CurveKey
+from keras_prunelab._result._outline import outline
+from keras_prunelab._result._result import SweepResult
 from keras_prunelab._select._conventions import Convention
 from keras_prunelab._select._granularity import GranularityLike
 from keras_prunelab._text import visible
@@ -28,22 +38,14 @@ from keras_prunelab.scores._registry import ScoreLike
 
 from ._accounting import COUNTS, Accounting
 from ._bench import Bench, Dense, Task
-from ._by_class import ByClass
 from ._call import spell
-from ._doubts import SAME_DATA
-from ._evaluate import MetricLike
+from ._curve_masks import CurveMasks
 from ._fingerprint import Fingerprint
-from ._measurements import CurveKey
-from ._metric import ACCURACY
-from ._outline import outline
-from ._paired import PAIRED
 from ._parallel import Workers
 from ._plan import Curve, FineTunes, Plan, Point, Reconstructs, Scopes, Seeds, Sparsities, plan
-from ._pruning import CurveMasks, MaskSource, Pruning, TrainedMasks
-from ._result import SweepResult
+from ._pruning import Pruning
 from ._run import InProcess, SweepRun, Tell
 from ._store import Store
-from ._streams import observations
 
 EXAMPLE_LEVELS = tuple(np.linspace(0, 0.9, 10).round(12).tolist())
 """The levels of MathWorks' example."""

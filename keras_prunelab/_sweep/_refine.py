@@ -9,9 +9,8 @@ from itertools import pairwise
 import numpy as np
 
 from keras_prunelab._errors import InvalidSparsityError
+from keras_prunelab._evaluate._metric import Metric
 from keras_prunelab._model._numbers import real_number
-
-from ._metric import Metric
 
 _COARSE = 32  # steps of the grid between two levels of the first round
 

@@ -10,8 +10,8 @@ from typing import Protocol
 from keras_prunelab._errors import SweepStoppedError
 
 from ._bench import Bench, Dense, Outcome, Task
+from ._curve_masks import CurveMasks
 from ._plan import Curve, Plan, Point
-from ._pruning import CurveMasks
 from ._refine import AutoLevels
 from ._store import Store
 

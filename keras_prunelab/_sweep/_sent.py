@@ -19,9 +19,10 @@ from keras_prunelab._model._variables import Learnables, Prunables
 from keras_prunelab._util._worker import Packet
 
 from ._bench import Bench, Task
+from ._curve_masks import CurveMasks
 from ._fingerprint import Fingerprint
 from ._plan import Plan
-from ._pruning import CurveMasks, Pruning
+from ._pruning import Pruning
 
 
 @dataclass(frozen=True)

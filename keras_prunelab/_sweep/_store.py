@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from keras_prunelab._errors import DiskFullError, StoreMismatchError
+from keras_prunelab._evaluate._by_class import counted
+from keras_prunelab._evaluate._metric import Metric
 
 from ._bench import Dense, Outcome
-from ._by_class import counted
 from ._fingerprint import Fingerprint
-from ._metric import Metric
 from ._plan import Point
 
 _FORMAT = "keras_prunelab sweep 1"

@@ -11,20 +11,20 @@ from typing import Any
 
 import keras
 
+from keras_prunelab._evaluate._evaluate import MetricLike
 from keras_prunelab._model._data import calibration_of
 from keras_prunelab._model._filters import Filters
 from keras_prunelab._reconstruct._gram import DAMPING
+from keras_prunelab._result._result import SweepResult
 from keras_prunelab._select._conventions import Convention
 from keras_prunelab._select._granularity import GranularityLike
 from keras_prunelab._util._progress import is_watched, show_progress
 from keras_prunelab._util._signatures import names_options
 from keras_prunelab.scores._registry import ScoreLike
 
-from ._evaluate import MetricLike
 from ._parallel import wanted_workers
 from ._plan import FineTunes, Reconstructs, Scopes, Seeds, Sparsities
 from ._planned import EXAMPLE_LEVELS, plan_sweep
-from ._result import SweepResult
 from ._run import Tell
 
 

@@ -200,7 +200,7 @@ def _with_obs(
     A network that obs cannot rank, such as one with a layer of the user's own, keeps its plain curves.
     """
     import keras_prunelab as kpl
-    from keras_prunelab._sweep._collapse import join
+    from keras_prunelab._result._collapse import join
 
     from ._sweep import run_sweep
 
@@ -249,7 +249,7 @@ def _tell_step(result: kpl.SweepResult, max_drop: float) -> None:
 def _choose(result: kpl.SweepResult, max_drop: float) -> tuple[kpl.Choice | None, NoTradeOffError | None]:
     """The choice, or the reason why no level meets the condition; neither where no level is meaningful."""
     from keras_prunelab._errors import NoTradeOffError
-    from keras_prunelab._sweep._doubts import no_meaning
+    from keras_prunelab._result._doubts import no_meaning
 
     if no_meaning(result):
         return None, None

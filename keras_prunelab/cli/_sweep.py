@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import keras_prunelab as kpl
-    from keras_prunelab._sweep._collapse import Collapse
+    from keras_prunelab._result._collapse import Collapse
     from matlab_bridge import Dataset
 
     from ._calibration import Calibration
@@ -233,7 +233,7 @@ def run_without_collapse(
     opened: OpenedModel, dataset: Dataset, levels: Sequence[float] | str, scores: str, *, convention: str | None
 ) -> kpl.SweepResult:
     """A sweep; where a curve collapses at its first level, the curve of a score that does not is added."""
-    from keras_prunelab._sweep._collapse import join
+    from keras_prunelab._result._collapse import join
 
     result = run_sweep(opened, dataset, levels, scores, convention=convention)
     collapses = tell_collapses(result) if result.complete else []
@@ -246,7 +246,7 @@ def run_without_collapse(
 
 def tell_collapses(result: kpl.SweepResult) -> list[Collapse]:
     """Say on the console which curves collapse at their first level, and why."""
-    from keras_prunelab._sweep._collapse import find_collapses
+    from keras_prunelab._result._collapse import find_collapses
 
     found = find_collapses(result)
     for collapse in found:

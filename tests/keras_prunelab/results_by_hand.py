@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from keras_prunelab import MaskSet, SweepResult
-from keras_prunelab._sweep._metric import ACCURACY, Metric
-from keras_prunelab._sweep._outline import LayerOutline, Outline, VariableOutline
+from keras_prunelab._evaluate._metric import ACCURACY, Metric
+from keras_prunelab._result._outline import LayerOutline, Outline, VariableOutline
 
 OUTLINE = Outline(
     (

@@ -51,8 +51,8 @@ def test_a_constant_does_not_pass_padding(padding: str, filters: int) -> None:
 
     _, small, found = compacted([((8, 8, 2), F)], build, lambda model: without(model.layers[1].kernel, [0, 4]))
     assert small.layers[1].filters == filters
-    assert found.held == ({} if padding == "valid" else {"last": 2})
-    assert ("held: 2 constant channels before last" in str(found)) == (padding == "same")
+    assert found.constants_kept == ({} if padding == "valid" else {"last": 2})
+    assert ("kept: 2 constant channels before last" in str(found)) == (padding == "same")
 
 
 def test_a_kernel_of_one_pixel_sees_no_border() -> None:

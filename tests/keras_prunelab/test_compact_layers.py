@@ -545,7 +545,7 @@ def test_a_quotient_by_zero_stays() -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "held"),
+    ("make", "kept"),
     [
         (lambda: L.ZeroPadding2D(1, name="border"), 2),
         (lambda: L.AveragePooling2D(2, padding="same", name="border"), 2),
@@ -555,7 +555,7 @@ def test_a_quotient_by_zero_stays() -> None:
         (lambda: L.DepthwiseConv2D(3, padding="valid", name="border"), 0),
     ],
 )
-def test_constants_that_a_border_changes_are_counted(make: Callable[[], Any], held: int) -> None:
+def test_constants_that_a_border_changes_are_counted(make: Callable[[], Any], kept: int) -> None:
     def build(x: Any) -> Any:
         return L.Conv2D(2, 3, name="last")(make()(L.Conv2D(6, 3, name="first")(x)))
 
@@ -565,5 +565,5 @@ def test_constants_that_a_border_changes_are_counted(make: Callable[[], Any], he
         silenced(model.get_layer("first"), [5])
 
     _, small, found = compacted([((9, 9, 2), F)], build, prepare)
-    assert small.get_layer("first").filters == 2 + held
-    assert found.held == ({"border": held} if held else {})
+    assert small.get_layer("first").filters == 2 + kept
+    assert found.constants_kept == ({"border": kept} if kept else {})

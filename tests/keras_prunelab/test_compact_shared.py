@@ -68,7 +68,7 @@ def test_a_constant_that_differs_between_calls_stays() -> None:
     set_to(shared, 0, np.s_[0, 1:], 0)
     found = kpl.compaction(model)
     assert found.model.get_layer("h").units == 4
-    assert found.held == {"d": 1}
+    assert found.constants_kept == {"d": 1}
     assert_same(model, found.model)
 
 

@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 
 import keras_prunelab as kpl
 from keras_prunelab import MaskSet
+from keras_prunelab._evaluate._metric import RMSE
 from keras_prunelab._report import _answers, _curves, _plots
 from keras_prunelab._report._findings import Findings
-from keras_prunelab._sweep import _plot
-from keras_prunelab._sweep._metric import RMSE
-from keras_prunelab._sweep._style import DARK, LIGHT, new_figure
+from keras_prunelab._result import _plot
+from keras_prunelab._result._style import DARK, LIGHT, new_figure
 
 from .results_by_hand import FALLING, MASKS, OUTLINE, SameMasks, result
 

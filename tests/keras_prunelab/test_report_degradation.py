@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from keras_prunelab._evaluate._metric import RMSE
 from keras_prunelab._report import _curves
 from keras_prunelab._report._degradation import degradation
 from keras_prunelab._report._findings import Findings
-from keras_prunelab._sweep._metric import RMSE
 
 from .results_by_hand import result
 

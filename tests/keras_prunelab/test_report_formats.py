@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 
 import keras_prunelab as kpl
+from keras_prunelab._evaluate._by_class import ByClass
 from keras_prunelab._report import _report
-from keras_prunelab._sweep._by_class import ByClass
 
 from .results_by_hand import result
 

@@ -101,5 +101,7 @@ def test_old_names_work_with_a_warning() -> None:
     found = kpl.compaction(model)
     with pytest.warns(DeprecationWarning, match="barriers"):
         assert found.walls == found.barriers
+    with pytest.warns(DeprecationWarning, match="constants_kept now"):
+        assert found.held == found.constants_kept
     with warnings.catch_warnings(action="error"):
         assert kpl.export_plots

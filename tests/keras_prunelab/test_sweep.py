@@ -11,7 +11,8 @@ from keras import layers
 
 import keras_prunelab as kpl
 from keras_prunelab import InvalidDataError, InvalidSparsityError, UnknownNameError
-from keras_prunelab._sweep import _batch_size, _planned, _weights
+from keras_prunelab._evaluate import _batch_size
+from keras_prunelab._sweep import _planned, _weights
 from keras_prunelab._sweep._plan import plan
 
 pytestmark = pytest.mark.backends

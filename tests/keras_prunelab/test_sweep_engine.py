@@ -22,8 +22,8 @@ from keras import layers
 
 import keras_prunelab as kpl
 from keras_prunelab import InvalidMaskError, NoTradeOffError, StoreMismatchError
+from keras_prunelab._evaluate._metric import ACCURACY
 from keras_prunelab._sweep._bench import Bench
-from keras_prunelab._sweep._metric import ACCURACY
 
 pytestmark = pytest.mark.backends
 

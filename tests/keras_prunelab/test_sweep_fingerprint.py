@@ -17,7 +17,7 @@ from keras import layers
 
 import keras_prunelab as kpl
 from keras_prunelab import StoreMismatchError
-from keras_prunelab._sweep import _streams
+from keras_prunelab._evaluate import _streams
 
 LEVELS = (0.0, 0.5)
 X = np.random.default_rng(0).normal(size=(1030, 4)).astype("float32")  # more than are read at once

@@ -11,7 +11,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import keras_prunelab as kpl
-from keras_prunelab._sweep._collapse import join
+from keras_prunelab._result._collapse import join
 
 pytestmark = pytest.mark.backends
 

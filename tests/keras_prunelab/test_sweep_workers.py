@@ -11,7 +11,8 @@ import pytest
 
 import keras_prunelab as kpl
 from keras_prunelab import InvalidDataError, UnknownNameError
-from keras_prunelab._sweep import _parallel, _sent, _streams
+from keras_prunelab._evaluate import _streams
+from keras_prunelab._sweep import _parallel, _sent
 from keras_prunelab._util import _worker
 
 from .test_sweep_engine import LEVELS, data, model

@@ -14,10 +14,10 @@ from matplotlib.text import Text
 
 import keras_prunelab as kpl
 import matlab_bridge as mb
+from keras_prunelab._evaluate._metric import Metric
 from keras_prunelab._report._plots import bar_figure, filter_figure
 from keras_prunelab._report._svg import svg
-from keras_prunelab._sweep._metric import Metric
-from keras_prunelab._sweep._plot import accuracy_figure
+from keras_prunelab._result._plot import accuracy_figure
 from keras_prunelab.cli._console import shell_word
 from matlab_bridge.write._matlab_text import quote, settings_field
 from tests.keras_prunelab.results_by_hand import FALLING, OUTLINE, result

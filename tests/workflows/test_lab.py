@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 
 import matlab_bridge as mb
-from keras_prunelab._sweep._evaluate import Evaluator
+from keras_prunelab._evaluate._evaluate import Evaluator
 
 from .command import run
 

@@ -66,12 +66,12 @@ class MultiHeadAttentionRule(ChannelRule):
                 flags[:] = True
         return needed
 
-    def held(self, site: Site, values: Sequence[Values], needed: Sequence[Flags]) -> Sequence[Flags]:
+    def keep(self, site: Site, values: Sequence[Values], needed: Sequence[Flags]) -> Sequence[Flags]:
         """What varies, and without biases what is not zero."""
         loose = [np.isnan(given) | ((given != 0) & (not site.layer.use_bias)) for given in values]
         return [flags & each for flags, each in zip(needed, loose, strict=True)]
 
-    def held_inside(self, site: Site, values: Sequence[Values], live: Sequence[Flags]) -> Sequence[tuple[Ids, Flags]]:
+    def keep_inside(self, site: Site, values: Sequence[Values], live: Sequence[Flags]) -> Sequence[tuple[Ids, Flags]]:
         """Heads, keys and values that matter."""
         matter = self._matter(site, values, live)
         return [

@@ -71,7 +71,7 @@ class ChannelRule(ABC):
         wanted = any(flags.any() or not flags.size for flags in live)
         return [np.full(flow.ids.size, wanted) for flow in site.inputs]
 
-    def held(self, site: Site, values: Sequence[Values], needed: Sequence[Flags]) -> Sequence[Flags]:
+    def keep(self, site: Site, values: Sequence[Values], needed: Sequence[Flags]) -> Sequence[Flags]:
         """Say which positions of the inputs have to stay, so that the outputs do not change.
 
         Args:
@@ -85,7 +85,7 @@ class ChannelRule(ABC):
         del site, values
         return needed
 
-    def held_inside(self, site: Site, values: Sequence[Values], live: Sequence[Flags]) -> Sequence[tuple[Ids, Flags]]:
+    def keep_inside(self, site: Site, values: Sequence[Values], live: Sequence[Flags]) -> Sequence[tuple[Ids, Flags]]:
         """Say which channels inside the layer, or of its own making, have to stay.
 
         Args:
@@ -210,8 +210,8 @@ class CarryingRule(ChannelRule):
     Nothing has to stay for the layer's own sake; whoever reads its outputs decides.
     """
 
-    def held(self, site: Site, values: Sequence[Values], needed: Sequence[Flags]) -> Sequence[Flags]:
-        """Nothing; see `ChannelRule.held`."""
+    def keep(self, site: Site, values: Sequence[Values], needed: Sequence[Flags]) -> Sequence[Flags]:
+        """Keep nothing."""
         del site, values
         return [np.zeros(flags.size, np.bool_) for flags in needed]
 

@@ -193,11 +193,11 @@ class DepthwiseConvRule(CarryingRule):
         """What is made of it is read."""
         return [np.asarray(live[0].reshape(-1, site.layer.depth_multiplier).any(axis=1))]
 
-    def held(self, site: Site, values: Sequence[Values], needed: Sequence[Flags]) -> Sequence[Flags]:
+    def keep(self, site: Site, values: Sequence[Values], needed: Sequence[Flags]) -> Sequence[Flags]:
         """A constant that the border changes."""
         if is_padded(site.layer):
             return [needed[0] & is_nonzero(values[0])]
-        return super().held(site, values, needed)
+        return super().keep(site, values, needed)
 
     def layout(self, layer: Any, ports: Mapping[str, Ids]) -> Sequence[Layout]:
         """(..., in, multiplier), and a bias of in x multiplier."""

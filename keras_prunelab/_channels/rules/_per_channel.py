@@ -80,10 +80,10 @@ class SpatialRule(PerChannelRule):
         """The same, or the same where it is zero."""
         return values if self.keeps(site) else np.where(values == 0, 0.0, np.nan)
 
-    def held(self, site: Site, values: Sequence[Values], needed: Sequence[Flags]) -> Sequence[Flags]:
+    def keep(self, site: Site, values: Sequence[Values], needed: Sequence[Flags]) -> Sequence[Flags]:
         """A constant that does not stay one."""
         if self.keeps(site):
-            return super().held(site, values, needed)
+            return super().keep(site, values, needed)
         return [needed[0] & is_nonzero(values[0])]
 
     def keeps(self, site: Site) -> bool:

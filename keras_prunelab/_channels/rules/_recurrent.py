@@ -75,12 +75,12 @@ class RecurrentRule(ChannelRule):
         read = np.asarray((kernel != 0).any(axis=1)[:, matter].any(axis=1))
         return [read, *[matter] * (len(values) - 1)]
 
-    def held(self, site: Site, values: Sequence[Values], needed: Sequence[Flags]) -> Sequence[Flags]:
+    def keep(self, site: Site, values: Sequence[Values], needed: Sequence[Flags]) -> Sequence[Flags]:
         """What varies; of the states, what the units hold."""
         states = [np.zeros(flags.size, np.bool_) for flags in needed[1:]]
         return [needed[0] & ~self._foldable(site, values[0]), *states]
 
-    def held_inside(self, site: Site, values: Sequence[Values], live: Sequence[Flags]) -> Sequence[tuple[Ids, Flags]]:
+    def keep_inside(self, site: Site, values: Sequence[Values], live: Sequence[Flags]) -> Sequence[tuple[Ids, Flags]]:
         """Units that other units listen to."""
         return [(site.ports["units"], self._matter(site, values, live))]
 

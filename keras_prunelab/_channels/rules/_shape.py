@@ -74,7 +74,7 @@ class RearrangingRule(MovementRule):
     """A layer that does to an array of one observation what NumPy can do."""
 
     @abstractmethod
-    def moved(self, layer: Any, numbers: NDArray[Any]) -> NDArray[Any]:
+    def rearrange(self, layer: Any, numbers: NDArray[Any]) -> NDArray[Any]:
         """Do with an array of one observation what the layer does."""
 
     def places(self, call: Call, flow: Flow) -> NDArray[Any]:
@@ -82,14 +82,14 @@ class RearrangingRule(MovementRule):
         shape = [length for length in call.inputs[0].shape[1:] if length is not None]
         if len(shape) < len(call.inputs[0].shape) - 1:
             raise BarrierError(f"reshapes {call.inputs[0].shape}, whose lengths are not all known")
-        return self.moved(call.layer, number_channels(shape, flow.axis - 1))
+        return self.rearrange(call.layer, number_channels(shape, flow.axis - 1))
 
 
 @register_rule(L.Flatten)
 class FlattenRule(RearrangingRule):
     """All numbers in a row."""
 
-    def moved(self, layer: Any, numbers: NDArray[Any]) -> NDArray[Any]:
+    def rearrange(self, layer: Any, numbers: NDArray[Any]) -> NDArray[Any]:
         """Channels last, whatever the data format."""
         if layer.data_format == "channels_first" and numbers.ndim > 1:
             numbers = np.moveaxis(numbers, 0, -1)
@@ -100,7 +100,7 @@ class FlattenRule(RearrangingRule):
 class ReshapeRule(RearrangingRule):
     """Other lengths for the same numbers."""
 
-    def moved(self, layer: Any, numbers: NDArray[Any]) -> NDArray[Any]:
+    def rearrange(self, layer: Any, numbers: NDArray[Any]) -> NDArray[Any]:
         return numbers.reshape(layer.target_shape)
 
     def out(self, call: Call, ids: Ids, trace: Trace) -> Ids:

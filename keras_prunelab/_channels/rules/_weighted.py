@@ -80,7 +80,7 @@ class Weighted(ChannelRule):
             return [np.asarray(self.reads(site).any(axis=1) & live[0].any())]
         return [np.asarray(self.reads(site)[:, live[0]].any(axis=1))]
 
-    def held(self, site: Site, values: Sequence[Values], needed: Sequence[Flags]) -> Sequence[Flags]:
+    def keep(self, site: Site, values: Sequence[Values], needed: Sequence[Flags]) -> Sequence[Flags]:
         """What varies has to stay, and a constant that the border changes."""
         return [needed[0] & self._loose(site, values[0])]
 

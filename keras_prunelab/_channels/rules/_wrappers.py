@@ -47,13 +47,13 @@ class TimeDistributedRule(ChannelRule):
         rule, inner = _inside(site)
         return rule.needs(inner, values, live)
 
-    def held(self, site: Site, values: Sequence[Values], needed: Sequence[Flags]) -> Sequence[Flags]:
+    def keep(self, site: Site, values: Sequence[Values], needed: Sequence[Flags]) -> Sequence[Flags]:
         rule, inner = _inside(site)
-        return rule.held(inner, values, needed)
+        return rule.keep(inner, values, needed)
 
-    def held_inside(self, site: Site, values: Sequence[Values], live: Sequence[Flags]) -> Sequence[tuple[Ids, Flags]]:
+    def keep_inside(self, site: Site, values: Sequence[Values], live: Sequence[Flags]) -> Sequence[tuple[Ids, Flags]]:
         rule, inner = _inside(site)
-        return rule.held_inside(inner, values, live)
+        return rule.keep_inside(inner, values, live)
 
     def layout(self, layer: Any, ports: Mapping[str, Ids]) -> Sequence[Layout]:
         rule = rule_of(layer.layer)
@@ -166,14 +166,14 @@ class BidirectionalRule(ChannelRule):
         ]
         return [parts[0][0] | parts[1][0]]
 
-    def held(self, site: Site, values: Sequence[Values], needed: Sequence[Flags]) -> Sequence[Flags]:
-        parts = [rule.held(inner, values, needed)[0] for rule, inner in _directions(site)]
+    def keep(self, site: Site, values: Sequence[Values], needed: Sequence[Flags]) -> Sequence[Flags]:
+        parts = [rule.keep(inner, values, needed)[0] for rule, inner in _directions(site)]
         return [parts[0] | parts[1]]
 
-    def held_inside(self, site: Site, values: Sequence[Values], live: Sequence[Flags]) -> Sequence[tuple[Ids, Flags]]:
+    def keep_inside(self, site: Site, values: Sequence[Values], live: Sequence[Flags]) -> Sequence[tuple[Ids, Flags]]:
         """The units of both."""
         sides = zip(_directions(site), _live(site, live), strict=True)
-        return [pair for (rule, inner), each in sides for pair in rule.held_inside(inner, values, each)]
+        return [pair for (rule, inner), each in sides for pair in rule.keep_inside(inner, values, each)]
 
     def layout(self, layer: Any, ports: Mapping[str, Ids]) -> Sequence[Layout]:
         rows: list[Layout] = []

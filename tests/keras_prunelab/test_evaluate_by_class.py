@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import keras_prunelab as kpl
-from keras_prunelab._sweep._by_class import MAX_CLASSES, ByClass, counts_by_class
-from keras_prunelab._sweep._collapse import join
+from keras_prunelab._evaluate._by_class import MAX_CLASSES, ByClass, counts_by_class
+from keras_prunelab._result._collapse import join
 
 LEVELS = [0.2, 0.5, 0.8]
 

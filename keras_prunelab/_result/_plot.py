@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
+from keras_prunelab._evaluate._metric import percent
 from keras_prunelab._util._atomic import replace_whole
 
-from ._metric import percent
 from ._placement import place_label, place_legend
 from ._style import FONT, LIGHT, MARKERS, NO_TEX, Theme, line_style, new_figure, percent_axis, plain
 

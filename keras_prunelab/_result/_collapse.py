@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from ._metric import percent
+from keras_prunelab._evaluate._metric import percent
 
 if TYPE_CHECKING:
     from ._result import SweepResult

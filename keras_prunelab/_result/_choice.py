@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 
 from keras_prunelab._errors import InvalidSparsityError, NoTradeOffError, UnknownNameError
+from keras_prunelab._evaluate._metric import Metric, percent
 from keras_prunelab._util._notebook import paragraph
-
-from ._metric import Metric, percent
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_prunelab import NoTradeOffError, UnknownNameError
-from keras_prunelab._sweep._metric import ACCURACY, RMSE
+from keras_prunelab._evaluate._metric import ACCURACY, RMSE
 
 from .results_by_hand import FALLING, result
 

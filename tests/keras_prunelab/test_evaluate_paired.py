@@ -12,8 +12,8 @@ from keras import layers
 
 import keras_prunelab as kpl
 from keras_prunelab import NoTradeOffError
-from keras_prunelab._sweep._metric import ACCURACY, RMSE
-from keras_prunelab._sweep._paired import PAIRED, AnswerLog, Answers
+from keras_prunelab._evaluate._metric import ACCURACY, RMSE
+from keras_prunelab._evaluate._paired import PAIRED, AnswerLog, Answers
 
 pytestmark = pytest.mark.backends
 

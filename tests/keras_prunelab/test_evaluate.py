@@ -9,7 +9,7 @@ from keras import layers
 
 import keras_prunelab as kpl
 from keras_prunelab import InvalidDataError, UnknownNameError
-from keras_prunelab._sweep import _batch_size, _evaluate, _streams
+from keras_prunelab._evaluate import _batch_size, _evaluate, _streams
 
 pytestmark = pytest.mark.backends
 

@@ -10,20 +10,19 @@ from typing import TYPE_CHECKING, cast, final
 
 import pandas as pd
 
-from keras_prunelab._errors import InvalidModelError, NoTradeOffError
+from keras_prunelab._errors import NoTradeOffError
+from keras_prunelab._evaluate._by_class import COLUMNS
+from keras_prunelab._evaluate._metric import percent
 from keras_prunelab._model._numbers import real_number
 from keras_prunelab._select._masks import MaskSet
 from keras_prunelab._util._notebook import paragraph, picture, table
 
 from . import _files
 from ._blocks import blocks_of
-from ._by_class import COLUMNS
 from ._choice import Choice
 from ._doubts import doubts, no_meaning
+from ._mask_source import MaskSource
 from ._measurements import Measurements
-from ._metric import percent
-from ._pruning import CurveMasks, MaskSource
-from ._solving import solved_copy
 
 if TYPE_CHECKING:
     import keras
@@ -182,14 +181,7 @@ class SweepResult(Measurements):
         Raises:
             InvalidModelError: it was trained after pruning, which is not kept; or the result was read from a file.
         """
-        source = self._source(choice)
-        if not isinstance(source, CurveMasks) or source.curve.finetune is not None:
-            raise InvalidModelError(
-                f"The network of {choice.curve} at {choice.sparsity_target:g} is not at hand: trained networks are not "
-                "kept, and files hold no network. Prune the model with these options again."
-            )
-        masks = source.applied(choice.sparsity_target)
-        return solved_copy(source.model, source.pruning, masks, source.curve.reconstruct, source.solver)
+        return self._source(choice).network(choice.sparsity_target)
 
     def _source(self, choice: Choice) -> MaskSource:
         return self.sources[choice.score, choice.scope, choice.training, choice.seed]

@@ -8,11 +8,12 @@ from typing import TypeAlias
 
 import pandas as pd
 
-from ._by_class import ByClass
+from keras_prunelab._evaluate._by_class import ByClass
+from keras_prunelab._evaluate._metric import ACCURACY, Metric
+
 from ._choice import TradeOffs, curve_points
-from ._metric import ACCURACY, Metric
+from ._mask_source import MaskSource
 from ._outline import Outline
-from ._pruning import MaskSource
 
 CurveKey: TypeAlias = "tuple[str, str, str, int]"
 """The score, the scope, the training and the seed of a curve, as in the columns of the table."""

@@ -13,7 +13,7 @@ from matplotlib.text import Annotation, Text
 from keras_prunelab._report import _plots
 from keras_prunelab._report._degradation import breaking_range
 from keras_prunelab._report._findings import Findings
-from keras_prunelab._sweep._plot import accuracy_figure
+from keras_prunelab._result._plot import accuracy_figure
 
 from .results_by_hand import FALLING, result
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ._metric import ROUNDING
+from keras_prunelab._evaluate._metric import ROUNDING
 
 if TYPE_CHECKING:
     from ._choice import Choice

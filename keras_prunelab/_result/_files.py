@@ -7,7 +7,7 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +15,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from keras_prunelab._errors import InvalidMaskError, MissingBackendError, StoreMismatchError
-from keras_prunelab._select._masks import MaskSet
+from keras_prunelab._errors import MissingBackendError, StoreMismatchError
+from keras_prunelab._evaluate._by_class import ByClass
+from keras_prunelab._evaluate._metric import Metric
 from keras_prunelab._util._atomic import replace_whole
 
-from ._by_class import ByClass
-from ._metric import Metric
+from ._mask_source import NoMasks
 from ._outline import LayerOutline, Outline, VariableOutline
 
 if TYPE_CHECKING:
@@ -28,26 +28,6 @@ if TYPE_CHECKING:
 
 _FORMAT = "keras_prunelab sweep result 1"
 _ATTRIBUTE = "keras_prunelab"
-
-
-@dataclass(frozen=True)
-class NoMasks:
-    """Stands for the masks of a curve in a result that was loaded without them."""
-
-    path: str = field(repr=False)
-
-    def masks(self, level: float, /) -> MaskSet:
-        """Say where masks come from.
-
-        Raises:
-            InvalidMaskError: always.
-        """
-        raise InvalidMaskError(
-            f"{self.path!r} holds what was measured, not the masks; sweep the model again, or prune it to the level: "
-            f"keras_prunelab.prune(model, {level:g}, score)."
-        )
-
-    applied = masks
 
 
 def load_from(result: Measurements) -> set[str]:

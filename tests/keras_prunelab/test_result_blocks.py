@@ -8,8 +8,8 @@ import pytest
 from keras import layers
 
 from keras_prunelab import MaskSet, UnknownNameError, prunable
-from keras_prunelab._sweep._blocks import blocks_of
-from keras_prunelab._sweep._outline import LayerOutline, Outline, outline
+from keras_prunelab._result._blocks import blocks_of
+from keras_prunelab._result._outline import LayerOutline, Outline, outline
 
 from .results_by_hand import FALLING, MASKS, OUTLINE, result
 

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from keras_prunelab import MaskSet
-from keras_prunelab._sweep._collapse import find_collapses, join
+from keras_prunelab._result._collapse import find_collapses, join
 
 from .results_by_hand import MASKS, SameMasks, result
 
