@@ -102,10 +102,11 @@ def write_header(
     from ._inputs import open_inputs
     from ._outputs import make_folder
 
+    observations: Any = None
     if data is not None:
         observations = open_inputs(opened, data, inputs).inputs
-    else:
-        observations = _beside(opened, None, None, None) if dtype == "int8" else None
+    elif dtype == "int8":
+        observations = _beside(opened, None, None, None)
     make_folder(target.parent)
     is_classifier = opened.model.output_shape[-1:] == (len(opened.class_names),)
     names = opened.class_names if is_classifier else ()
