@@ -254,6 +254,12 @@ def whole_numbers(count: int = 80 * MIB) -> bytes:
     return level5_matrix(6, (1, count), element(2, numbers.tobytes()))
 
 
+def complex_whole_numbers() -> bytes:
+    """Complex doubles, each part in a byte."""
+    numbers = element(2, np.arange(40 * MIB, dtype=np.uint8).tobytes())
+    return level5_matrix(6 | 0x800, (1, 40 * MIB), numbers, numbers)
+
+
 def whole_numbers_of_a_field() -> bytes:
     head = element(5, struct.pack("<i", 8)), element(1, b"a".ljust(8, b"\0"))
     numbers = np.arange(80 * MIB, dtype=np.uint8).tobytes()
@@ -272,6 +278,7 @@ def whole_numbers_of_a_field() -> bytes:
         (rows_of_one_character, True),
         (columns_of_a_sparse_matrix, True),
         (whole_numbers, True),
+        (complex_whole_numbers, True),
         (whole_numbers_of_a_field, True),
     ],
     ids=lambda given: getattr(given, "__name__", ""),
@@ -299,6 +306,19 @@ def test_numbers_that_are_stored_in_bytes_are_all_there(compressed: bool, tmp_pa
     np.testing.assert_array_equal(found, numbers)
     np.testing.assert_array_equal(first, beside)
     np.testing.assert_array_equal(last, beside)
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+@pytest.mark.parametrize("count", [5, 2**24 + 12345])
+def test_complex_numbers_that_are_stored_in_bytes_are_all_there(count: int, compressed: bool, tmp_path: Path) -> None:
+    real, imaginary = np.random.default_rng(0).integers(256, size=(2, 1, count), dtype=np.uint8)
+    matrix = level5_matrix(6 | 0x800, (1, count), element(2, real.tobytes()), element(2, imaginary.tobytes()))
+    (tmp_path / "x.mat").write_bytes(level5_file(matrix, compressed=compressed))
+    found = load(tmp_path / "x.mat")["x"]
+    found = np.asarray(found)
+    assert found.dtype == np.complex128
+    np.testing.assert_array_equal(found.real, real)
+    np.testing.assert_array_equal(found.imag, imaginary)
 
 
 def test_names_that_are_all_alike_take_time_in_proportion() -> None:
