@@ -327,7 +327,7 @@ _VARIABLES = (_linked, _elsewhere, _stated, _zeros, _shared, _looped, _deep, _sp
 
 
 def exchanged(data: bytearray, chance: Chance) -> bytes:
-    """A network with other values: impossible sizes, texts for numbers, names twice, connections in a circle."""
+    """Other values in their places: impossible sizes, texts for numbers, names twice, connections in a circle."""
     from matlab_bridge import matfile
 
     from .fuzz_seeds import written
@@ -452,7 +452,7 @@ BYTES: tuple[Mutation, ...] = (flipped, overwritten, cut, grown, moved)
 _MAT: tuple[Mutation, ...] = (*BYTES, inner, inner, inner, references, bomb, hdf5_fields, hdf5_fields)
 STRATEGIES: dict[str, tuple[Mutation, ...]] = {
     "load": (*_MAT, composed, composed, composed, nested, level4, hdf5_made, hdf5_made),
-    "dataset": (*_MAT, composed, hdf5_made),
+    "dataset": (*_MAT, exchanged, exchanged, composed, hdf5_made),
     "network": (*_MAT, *[exchanged] * 6),
     "zip": (*BYTES, members, members, members),
     "sparse": (*BYTES, members, members, arrays, arrays),

@@ -96,6 +96,35 @@ def test_a_struct_with_any_format_is_no_portable_network(value: Any, tmp_path: P
         mb.load_network(tmp_path / "x.mat")
 
 
+def convolution(**settings: Any) -> mb.Network:
+    """A network of one convolution with other settings."""
+    layers = (
+        mb.Layer("in", "nnet.cnn.layer.ImageInputLayer", {"InputSize": row(4, 4, 1), "Normalization": "none"}),
+        mb.Layer(
+            "conv",
+            "nnet.cnn.layer.Convolution2DLayer",
+            {"FilterSize": row(3, 3), "NumFilters": row(2), "Stride": row(1, 1), "PaddingMode": "same", **settings},
+            {"Weights": single(0, 3, 3, 1, 2), "Bias": single(1, 1, 1, 2)},
+        ),
+    )
+    return mb.Network(layers, (mb.Connection("in", "conv"),))
+
+
+ODD = [np.zeros((0, 0)), row(1, 2), "words", {"a": 1.0}, cell("a", row(1)), np.array([["ab"], ["cd"]])]
+
+
+@pytest.mark.parametrize("setting", ["PaddingMode", "Stride", "FilterSize", "NumFilters", "DilationFactor"])
+@pytest.mark.parametrize("value", ODD, ids=["empty", "numbers", "words", "struct", "cell", "strings"])
+def test_a_network_with_odd_settings_is_shown_and_written_or_refused(setting: str, value: Any, tmp_path: Path) -> None:
+    network = convolution(**{setting: value})
+    assert "conv" in network.summary()
+    for use in (network.to_keras, lambda: mb.export_matlab_code(tmp_path / "net.m", network)):
+        try:
+            use()
+        except mb.BridgeError:
+            continue
+
+
 def test_parameters_that_are_no_numbers() -> None:
     layers = (
         mb.Layer("in", "nnet.cnn.layer.FeatureInputLayer", {"InputSize": row(2), "Normalization": "none"}),
