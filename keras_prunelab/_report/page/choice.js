@@ -67,12 +67,12 @@ function whyNone(ascending, lucky, metric, condition) {
   if (!lucky.length) {
     const best = last(sortedBy(ascending, (each) => [goodness(metric, each.value), each.sparsity]));
     return (
-      `No tested level has a ${metric.label} that ${condition}. The best is ${best.curve} at ` +
+      `The ${metric.label} of no tested level ${condition}. The best is ${best.curve} at ` +
       `${percent(best.sparsity)} with ${valueText(metric, best.value)}. Allow more, or test lower sparsities.`
     );
   }
   return (
-    `No level has a ${metric.label} that ${condition} together with every tested level below it. ` +
+    `There is no level up to which the ${metric.label} ${condition} at every tested level. ` +
     `${named(lucky, metric)} would, but sparser than a level that does not: that is luck, and is not chosen. ` +
     "Allow more, or test lower sparsities."
   );
