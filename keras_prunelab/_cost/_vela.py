@@ -152,8 +152,9 @@ def _cost(row: Mapping[str, str], target: str, said: str) -> TargetCost:
     storage = row["weights_storage_area"].lower().replace("-", "_").replace(" ", "_")
     column = f"{storage}_memory_used"
     flash = float(row.get(column) or 0) if column in row else float(row["off_chip_flash_memory_used"])
-    counts = {kind: re.search(rf"{kind} operators = (\d+)", said) for kind in ("CPU", "NPU")}
-    operators = {kind: int(found[1]) if found else 0 for kind, found in counts.items()}
+    operators = {"CPU": 0, "NPU": 0} | {
+        kind: int(count) for kind, count in re.findall(r"(CPU|NPU) operators = (\d+)", said)
+    }
     return TargetCost(
         target,
         round(_KIB * flash),
