@@ -81,7 +81,7 @@ for line in sys.stdin:
 
 SMALL_ELEMENTS = r"""
 import json, os, sys, time
-import numpy as np, scipy.io
+import numpy as np, scipy.io, pymatreader, matio
 sys.path.insert(0, os.environ["BENCHMARK_TOP"])
 from matlab_bridge.matfile import load
 path, count = sys.argv[1], 60_000
@@ -99,15 +99,20 @@ cases = {
     "1x20 rows": cell(list(chance.random((count, 1, 20)))),
     "struct, 4 fields": struct,
 }
-def least(read):
-    times = []
-    for _ in range(3):
-        start = time.perf_counter(); read(); times.append(time.perf_counter() - start)
-    return min(times)
+readers = {
+    "ours": lambda: load(path)["v"],
+    "scipy": lambda: scipy.io.loadmat(path)["v"],
+    "pymatreader": lambda: pymatreader.read_mat(path)["v"],
+    "mat-io": lambda: matio.load_from_mat(path)["v"],
+}
 found = {}
-for name, value in cases.items():
+for case, value in cases.items():
     scipy.io.savemat(path, {"v": value}, do_compression=True)
-    found[name] = least(lambda: load(path)["v"]), least(lambda: scipy.io.loadmat(path)["v"])
+    found[case] = {}
+    for _ in range(int(sys.argv[2])):  # in turns, so that what else the machine does befalls all
+        for name, read in readers.items():
+            start = time.perf_counter(); kept = read(); seconds = time.perf_counter() - start; del kept
+            found[case][name] = min(seconds, found[case].get(name, seconds))
 print(json.dumps(found))
 """
 
@@ -174,12 +179,20 @@ def measure(version: str, folder: Path, runs: int, nbytes: int) -> dict[str, Any
     }  # fmt: skip
 
 
-def measure_small_elements(folder: Path) -> dict[str, tuple[float, float]]:
-    """The least seconds of three readings, ours and SciPy's, of v7 files of 60,000 small elements."""
-    command = [interpreter(), "-c", SMALL_ELEMENTS, str(folder / "small.mat")]
+def measure_small_elements(folder: Path, runs: int) -> dict[str, dict[str, float]]:
+    """The least seconds of every reader, of v7 files of 60,000 small elements."""
+    command = [interpreter(), "-c", SMALL_ELEMENTS, str(folder / "small.mat"), str(runs)]
     environment = os.environ | {"BENCHMARK_TOP": str(TOP)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)  # noqa: S603
     return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def versions() -> list[str]:
+    """What was compared, with versions, as `pip` lists them."""
+    command = [interpreter(), "-m", "pip", "list", "--format=freeze", "--disable-pip-version-check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    names = {name.split(">")[0].replace("-", "_") for name in PACKAGES}
+    return [line for line in done.stdout.splitlines() if line.partition("==")[0].replace("-", "_") in names]
 
 
 def main() -> None:
@@ -193,24 +206,28 @@ def main() -> None:
         with ProcessPoolExecutor(1) as pool:
             nbytes = pool.submit(make_files, Path(name)).result()
         results = {version: measure(version, Path(name), given.runs, nbytes) for version in PEERS}
-        small = measure_small_elements(Path(name))
+        small = measure_small_elements(Path(name), given.runs)
     print(f"{nbytes / 1e6:.0f} MB: median of {given.runs} alternating runs; memory as a multiple of the data")
+    met = {True: "met", False: "not met"}
     for version, result in results.items():
         print(f"\n{version:13}{'seconds':>9}{'least':>9}{'to ours':>9}{'memory':>8}  equal")
         for reader, seconds in result["seconds"].items():
             ratio, least = seconds / result["seconds"]["ours"], result["least"][reader]
             memory, same = result["memory"][reader], result["equal"][reader]
             print(f"{reader:13}{seconds:9.3f}{least:9.3f}{ratio:9.2f}{memory:8.2f}  {same}")
-        met = {True: "met", False: "not met"}
         print(
             f"{result['ratio']:.2f}x {result['fastest_peer']} (goal {result['goal']}x): {met[result['met']]}", end="; "
         )
         print(f"memory at most {MEMORY_GOAL}x: {met[result['memory_met']]}")
-    print(f"\n{'small, v7':20}{'ours':>9}{'scipy':>9}{'to ours':>9}")
-    for case, (ours, scipy) in small.items():
-        print(f"{case:20}{ours:9.3f}{scipy:9.3f}{scipy / ours:9.2f}")
+    readers = list(next(iter(small.values())))
+    print(f"\n{'small, v7: least s':20}" + "".join(f"{name:>13}" for name in readers) + f"{'scipy to ours':>15}")
+    for case, least in small.items():
+        ratio = least["scipy"] / least["ours"]
+        print(f"{case:20}" + "".join(f"{least[name]:13.3f}" for name in readers) + f"{ratio:15.2f}")
+    print(f"not slower than SciPy: {met[all(least['ours'] <= least['scipy'] for least in small.values())]}")
+    print("\n" + ", ".join(versions()))
     if given.json:
-        given.json.write_text(json.dumps(results, indent=2))
+        given.json.write_text(json.dumps({**results, "small": small, "versions": versions()}, indent=2))
     if not all(result["equal"]["ours"] for result in results.values()):
         raise SystemExit("the values read differ from those written")
 

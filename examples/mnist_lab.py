@@ -91,7 +91,7 @@ def main() -> None:
         },
     )
     print(f"Saved the network, {len(images)} images to validate and {len(train_images)} to train on to {workspace}.")
-    prunelab(["lab", str(workspace), "--out", str(arguments.out)])
+    prunelab(["lab", str(workspace), "--out", str(arguments.out), "--force"])
 
 
 if __name__ == "__main__":

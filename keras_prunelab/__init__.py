@@ -50,10 +50,11 @@ if TYPE_CHECKING:
     from ._model._variables import Prunable, Prunables
     from ._prune._oneshot import prune, sparsity
     from ._prune._trajectory import Trajectory, trajectory
-    from ._reconstruct._reconstruct import reconstruct, reconstruction
+    from ._reconstruct._reconstruct import reconstruct
     from ._reconstruct._rules import LinearRule, register_linear_rule
     from ._reconstruct._solved import Reconstruction, SolvedMap
-    from ._report import export_plots, report
+    from ._report._plots import export_plots
+    from ._report._report import report
     from ._result._choice import Choice
     from ._result._result import SweepResult
     from ._select._allocation import Allocation
@@ -122,7 +123,6 @@ __all__ = [
     "prune",
     "recalibrate",
     "reconstruct",
-    "reconstruction",
     "register_linear_rule",
     "register_rule",
     "remove_filters",
@@ -167,7 +167,7 @@ _HOMES = {
     "evaluate_file": "_evaluate._evaluate_file",
     "export_c": "_export._c._export",
     "export_litert": "_export._litert",
-    "export_plots": "_report",
+    "export_plots": "_report._plots",
     "fuse": "_compaction._fuse",
     "latency": "_cost._latency",
     "layers": "layers",
@@ -178,11 +178,10 @@ _HOMES = {
     "prune": "_prune._oneshot",
     "recalibrate": "_compaction._recalibrate",
     "reconstruct": "_reconstruct._reconstruct",
-    "reconstruction": "_reconstruct._reconstruct",
     "register_linear_rule": "_reconstruct._rules",
     "register_rule": "_channels.rules._registry",
     "remove_filters": "_compaction._remove",
-    "report": "_report",
+    "report": "_report._report",
     "save_sparse": "_export._sparse_file",
     "schedules": "schedules",
     "scores": "scores",

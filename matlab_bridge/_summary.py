@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -47,8 +48,9 @@ def layer_type(layer: Layer) -> str:
 def description(layer: Layer) -> str:
     """What a layer does, in MATLAB's words: `"2x2 max pooling with stride [2 2] and padding [0 0 0 0]"`."""
     if layer.kind in _TYPES:
-        # A layer made by hand may lack a setting, and then the blank around it is one too many.
-        return " ".join(_TYPES[layer.kind][1](layer).split())
+        with contextlib.suppress(TypeError, ValueError):  # a setting is of another type; the table shows the others
+            # A layer made by hand may lack a setting, and then the blank around it is one too many.
+            return " ".join(_TYPES[layer.kind][1](layer).split())
     return " ".join(texts(layer.settings.get("Description"))) or layer.kind
 
 

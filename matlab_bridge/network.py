@@ -150,6 +150,11 @@ class Network:
                 f"Connections name the layers {sorted(strangers)}, which the network does not have. "
                 f"Its layers are {names}."
             )
+        lost = [output for output in self.output_names if end_point(output, names)[0] not in names]
+        if lost:
+            raise InvalidNetworkError(
+                f"The outputs {lost} are of layers that the network does not have. Its layers are {names}."
+            )
 
     def __getitem__(self, name: str) -> Layer:
         return self._by_name[name]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -14,7 +16,7 @@ import scipy.io
 import scipy.sparse
 from PIL import Image
 
-from matlab_bridge import matfile
+from matlab_bridge import UnwritableValueError, matfile
 
 
 def values(folder: Path) -> list[bytes]:
@@ -62,25 +64,60 @@ def datasets(folder: Path) -> list[bytes]:
 
 
 def networks(folder: Path) -> list[bytes]:
-    """Networks in portable form."""
+    """Networks of every kind that is read."""
+    from matlab_bridge import save_portable
+
+    from .matlab_bridge.test_save_sources import FILES
+
+    path = folder / "seed.mat"
+    found = []
+    for model, names in zip(_models(), (("a", "b", "c"), ()), strict=True):
+        save_portable(path, model, class_names=names)
+        found.append(path.read_bytes())
+    return [written(variables, version) for variables in (*FILES.values(), *_objects()) for version in VERSIONS] + found
+
+
+def _models() -> list[Any]:
+    """Of images with a branch, and of sequences."""
     import keras
     from keras import layers
 
-    from matlab_bridge import save_portable
-
-    path = folder / "seed.mat"
     x = keras.Input((6, 6, 2), name="in")
     y = layers.Conv2D(2, 3, padding="same", activation="relu", name="conv")(x)
     y = layers.Add(name="add")([layers.BatchNormalization(name="norm")(y), x])
     y = layers.Dense(3, name="fc")(layers.GlobalAveragePooling2D(name="pool")(layers.MaxPooling2D(2, name="max")(y)))
     graph = keras.Model(x, layers.Softmax(name="soft")(y))
     rows = keras.Sequential([keras.Input((None, 3)), layers.LSTM(4, name="lstm"), layers.Dense(2, name="fc")])
-    found = []
-    for model, names in ((graph, ("a", "b", "c")), (rows, ())):
-        for version in ("v7", "v7.3"):
-            save_portable(path, model, class_names=names, version=version)  # type: ignore[arg-type]
-            found.append(path.read_bytes())
-    return found
+    return [graph, rows]
+
+
+def _objects() -> list[dict[str, Any]]:
+    """Of MATLAB's classes."""
+    from .matlab_bridge.objects_by_hand import connections, dlnetwork, fully_connected, layer, row, small_network
+
+    images = layer("ImageInputLayer", "in", InputSize=row(4, 4, 1), Normalization="none")
+    graph = dlnetwork(
+        *(images, layer("ReLULayer", "relu"), layer("AdditionLayer", "add", NumInputs=row(2))),
+        fully_connected("fc", np.ones((2, 16)), np.zeros((2, 1))),
+        table=connections(("in", "relu"), ("relu", "add/in1"), ("in", "add/in2"), ("add", "fc")),
+    )
+    return [{"net": small_network()}, {"net": graph}]
+
+
+def written(variables: dict[str, Any], version: str) -> bytes:
+    """A file of variables, of which some may be objects."""
+    from .matlab_bridge.object_files import write_objects
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.mat"
+        try:
+            matfile.save(path, variables, version=version)  # type: ignore[arg-type]
+        except UnwritableValueError:  # the others write objects
+            write_objects(path, variables, version)
+        return path.read_bytes()
+
+
+VERSIONS = ("v7", "v7.3")
 
 
 def archives(folder: Path) -> list[bytes]:

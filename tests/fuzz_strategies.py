@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import sqlite3
@@ -9,7 +10,7 @@ import struct
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -325,25 +326,49 @@ _VARIABLES = (_linked, _elsewhere, _stated, _zeros, _shared, _looped, _deep, _sp
 # Values of a network.
 
 
-def settings(data: bytearray, chance: Chance) -> bytes:
-    """A network in portable form with other values: impossible sizes, names twice, connections in a circle."""
+def exchanged(data: bytearray, chance: Chance) -> bytes:
+    """Other values in their places: impossible sizes, texts for numbers, names twice, connections in a circle."""
     from matlab_bridge import matfile
+
+    from .fuzz_seeds import written
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x.mat"
         path.write_bytes(data)
-        network = matfile.load(path, lazy=False)["net"]
-        odd = [np.nan, -1.0, 0.0, 1e12, 2.0**31, np.array([1e9, 1e9]), "text", "", np.zeros((0, 0)), {"a": 1.0}, True]
-        for _ in range(int(chance.integers(1, 4))):
-            layer = pick(chance, network["Layers"].ravel())
-            place = pick(
-                chance, [layer["Settings"], layer["Learnables"], layer["State"], layer, network["Connections"]]
-            )
-            if isinstance(place, dict) and place:
-                name = pick(chance, list(place))
-                place[name] = pick(chance, [*odd, *place.values()])
-        matfile.save(path, {"net": network})
-        return path.read_bytes()
+        variables = dict(matfile.load(path, lazy=False).items())
+    for _ in range(int(chance.integers(1, 4))):
+        places = list(_value_places(variables))
+        content, key = pick(chance, places)
+        other, known = pick(chance, places)
+        content[key] = copy.deepcopy(pick(chance, [*_ODD, other[known]]))  # nothing holds itself
+    try:
+        return written(variables, pick(chance, ["v7", "v7.3"]))
+    except (TypeError, ValueError, RecursionError):  # the writer of objects does not know the value
+        return inner(data, chance)
+
+
+_ODD: tuple[Any, ...] = (
+    *(np.nan, -1.0, 0.0, 1e12, 2.0**31, np.array([1e9, 1e9]), np.zeros((0, 0)), np.ones((2, 3, 4)), True),
+    *("text", "", {"a": 1.0}, np.array([[1.0, "b"]], object), np.array([["ab"], ["cd"]])),
+)
+
+
+def _value_places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """All that a value holds, at any depth: what it is in, and where."""
+    from matlab_bridge.matfile import MatlabObject, ObjectArray
+
+    if isinstance(value, MatlabObject):
+        value = value.properties
+    if isinstance(value, ObjectArray):
+        value = value.elements
+    keys: Iterable[Any] = ()
+    if isinstance(value, dict):
+        keys = value
+    elif isinstance(value, np.ndarray) and value.dtype == object:
+        keys = np.ndindex(value.shape)
+    for key in keys:
+        yield value, key
+        yield from _value_places(value[key])
 
 
 # Archives.
@@ -427,8 +452,8 @@ BYTES: tuple[Mutation, ...] = (flipped, overwritten, cut, grown, moved)
 _MAT: tuple[Mutation, ...] = (*BYTES, inner, inner, inner, references, bomb, hdf5_fields, hdf5_fields)
 STRATEGIES: dict[str, tuple[Mutation, ...]] = {
     "load": (*_MAT, composed, composed, composed, nested, level4, hdf5_made, hdf5_made),
-    "dataset": (*_MAT, composed, hdf5_made),
-    "network": (*_MAT, settings, settings, settings),
+    "dataset": (*_MAT, exchanged, exchanged, composed, hdf5_made),
+    "network": (*_MAT, *[exchanged] * 6),
     "zip": (*BYTES, members, members, members),
     "sparse": (*BYTES, members, members, arrays, arrays),
     "store": (*BYTES, rows, rows),

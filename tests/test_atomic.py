@@ -188,10 +188,10 @@ def test_a_long_name_leaves_room_for_a_temporary_one(replace_whole, tmp_path):
     assert target.read_text(encoding="utf-8") == "new"
 
 
-@pytest.mark.parametrize("name", ["_atomic.py", "_text.py"])
+@pytest.mark.parametrize("name", ["_atomic.py", "_child.py", "_text.py"])
 def test_both_packages_do_the_same(name):
     """Neither imports the other, so that each has the module: what one mends the other gets."""
     ours, theirs = (Path(each.__file__).parent for each in (keras_prunelab, matlab_bridge))
-    ours = ours / "_util" / name if name == "_atomic.py" else ours / name
+    ours = ours / name if name == "_text.py" else ours / "_util" / name
     one, other = (each.read_text(encoding="utf-8") for each in (ours, theirs / name))
     assert one.replace("from keras_prunelab._errors", "from ._errors") == other

@@ -130,7 +130,7 @@ def prune(
     rules, mode = _conventions.get(convention), mode_of(reconstruct)
     found = prunable(model, include, exclude, learnables=rules.learnables)
     calibration = calibration_of(calibration, data=data)
-    solver = None if mode is None else Solver(model, calibration, damping)
+    solver = None if mode is None else Solver.of(model, calibration, damping)
     path = trajectory(
         model,
         sparsity,

@@ -13,8 +13,8 @@ import keras
 import numpy as np
 
 from keras_prunelab._backend import read
-from keras_prunelab._evaluate._data import Array, Observations
-from keras_prunelab._util._arrays import as_array
+from keras_prunelab._evaluate._data import Observations
+from keras_prunelab._util._arrays import add_to_digest, as_array, bytes_of
 
 from ._bench import Task
 from ._finetune import FineTune
@@ -63,7 +63,7 @@ def _of_weights(model: keras.Model) -> str:
     for layer in model._flatten_layers():
         digest.update(type(layer).__name__.encode())
     for weight in model.weights:
-        _add(digest, read(weight))
+        add_to_digest(digest, read(weight))
     return digest.hexdigest()
 
 
@@ -78,7 +78,7 @@ def _of_data(data: Observations) -> str:
                 digest, layout = digests.setdefault(place, _new_digest()), f"{array.dtype}{array.shape[1:]}"
                 if layouts.get(place) != layout:  # sequences of another length
                     digest.update(layout.encode())
-                digest.update(_bytes(array))
+                digest.update(bytes_of(array))
                 layouts[place] = layout
     return _new_digest("".join(each.hexdigest() for each in digests.values()).encode()).hexdigest()
 
@@ -112,17 +112,8 @@ def _of_anything(data: Any) -> str:
     digest = _new_digest()
     for part in keras.tree.flatten(data):
         if part is not None:
-            _add(digest, as_array(part))
+            add_to_digest(digest, as_array(part))
     return digest.hexdigest()
-
-
-def _add(digest: Any, array: Array) -> None:
-    digest.update(f"{array.dtype}{array.shape}".encode())
-    digest.update(_bytes(array))
-
-
-def _bytes(array: Array) -> Array:
-    return np.ascontiguousarray(array).ravel().view(np.uint8)
 
 
 def _short(value: Any) -> str:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 from keras_prunelab._errors import InvalidModelError
 
+from ._child import problem_of
+
 _CHILD = Path(__file__).with_name("_hdf5_child.py")
-_SECONDS = 30.0  # with the start of Python, which takes long on a busy machine
-_BYTES_PER_SECOND = 10e6
+_SECONDS = 5.0  # with the start of Python
+_BYTES_PER_SECOND = 1e7
 
 
 def check_hdf5(path: Path, shown: str) -> None:
@@ -28,26 +26,7 @@ def check_hdf5(path: Path, shown: str) -> None:
     Raises:
         InvalidModelError: it is not one to be opened; the message says why.
     """
-    seconds = _SECONDS + path.stat().st_size / _BYTES_PER_SECOND
-    # By its path: it is found however this package was, and starts in a fraction of a second, without Keras.
-    command = [sys.executable, "-P", str(_CHILD), os.fspath(path)]
-    try:
-        done = subprocess.run(  # noqa: S603  # this Python, and a module of this package
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=seconds,
-            check=False,
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # each thread of NumPy's takes memory
-            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-        )
-        problem = json.loads(done.stdout)
-    except subprocess.TimeoutExpired:
-        problem = f"it is damaged, or no file of Keras: the HDF5 library was not done with it after {seconds:.0f} s"
-    except OSError as error:
-        problem = f"no process could be started to look through it ({error})"
-    except ValueError:  # nothing was printed
-        problem = f"it is damaged: a process that read it ended with status {done.returncode}"
+    nbytes = path.stat().st_size
+    problem = problem_of(_CHILD, path, nbytes=2 * nbytes, seconds=_SECONDS + nbytes / _BYTES_PER_SECOND)
     if problem is not None:
         raise InvalidModelError(f"{shown} cannot be loaded: {problem}{'' if problem.endswith('?') else '.'}")

@@ -6,13 +6,10 @@ where a file tells it to. `_hdf5.check_hdf5` runs this module by its path, so it
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
-_MEMORY = 2**32
 # Numbers that were never written take no place in a file, and may take this much memory in all.
 _MOST_UNWRITTEN = 2**26
 _MOST_INFLATION = 1032
@@ -20,17 +17,6 @@ _MOST_INFLATION = 1032
 
 class _RefusedError(Exception):
     """The file is not one to be opened."""
-
-
-def _limit_memory(path: str) -> None:
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    nbytes = _MEMORY + 2 * Path(path).stat().st_size
-    with contextlib.suppress(OSError, ValueError):  # the system has no such limit, or a lower one is set
-        resource.setrlimit(resource.RLIMIT_AS, (nbytes, resource.getrlimit(resource.RLIMIT_AS)[1]))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _walk(path: str) -> None:
@@ -85,7 +71,6 @@ def _read(item: Any) -> None:
 
 def main(path: str) -> None:
     """Print what is wrong with a file, as a string of JSON; null where nothing is."""
-    _limit_memory(path)
     problem = None
     try:
         _walk(path)

@@ -57,7 +57,9 @@ def command(
     ] = None,
     quantize: Annotated[
         Literal["int8", "int8-weights", "float16"] | None,
-        typer.Option(help="The numbers of a .tflite file; int8 needs --calibration or --data."),
+        typer.Option(
+            help="The numbers of a .tflite file; int8 needs --calibration, --data, or data beside the network."
+        ),
     ] = None,
     runtime: Annotated[
         Literal["litert", "tflm"] | None,
@@ -73,7 +75,7 @@ def command(
     dtype: Annotated[
         str | None,
         typer.Option(
-            metavar="TYPE", help="Of the numbers of a .h: float32, or int8, which needs --calibration or --data."
+            metavar="TYPE", help="Of the numbers of a .h: float32, or int8, which needs data as a .tflite does."
         ),
     ] = None,
     optimize: Annotated[

@@ -45,14 +45,13 @@ def write_litert(
     dataset = _fitted(opened, data, read)
     ranges: Any = None
     if quantize == "int8":
-        source = calibration or data
-        if source is None:
+        used = _fitted(opened, calibration, read, labels=False)
+        ranges = _beside(opened, data, dataset, read[2]) if used is None else used.inputs
+        if ranges is None:
             raise kpl.InvalidDataError(
                 "--quantize int8 needs --calibration DATA, inputs such as those in use, on which the ranges of all "
                 "values are measured; or --data DATA, which is measured on as well."
             )
-        found = dataset if dataset is not None and source == data else _fitted(opened, source, read, labels=False)
-        ranges = None if found is None else found.inputs
     elif calibration is not None:
         raise kpl.InvalidDataError("--calibration goes with --quantize int8 alone.")
     make_folder(target.parent)
@@ -80,6 +79,18 @@ def tell(found: FileEvaluation) -> None:
     _console.say(found.summary)
 
 
+def _beside(opened: OpenedModel, data: Path | None, measured: Dataset | None, image_root: Path | None) -> Any:
+    """The inputs on which ranges are measured where none are named: beside the data or the network, or the data."""
+    from ._calibration import open_calibration
+    from ._calibration import tell as tell_calibration
+
+    found = open_calibration(opened, measured, data or opened.path, None, image_root)
+    if found is not None:
+        tell_calibration(found)
+        return found.inputs
+    return None if measured is None else measured.inputs
+
+
 def _fitted(opened: OpenedModel, path: Path | None, read: Read, *, labels: bool = True) -> Dataset | None:
     """The data of a file as the network was trained on it, as far as the labels tell."""
     from ._inputs import open_data
@@ -101,7 +112,11 @@ def write_header(
     from ._inputs import open_inputs
     from ._outputs import make_folder
 
-    observations = None if data is None else open_inputs(opened, data, inputs).inputs
+    observations: Any = None
+    if data is not None:
+        observations = open_inputs(opened, data, inputs).inputs
+    elif dtype == "int8":
+        observations = _beside(opened, None, None, None)
     make_folder(target.parent)
     is_classifier = opened.model.output_shape[-1:] == (len(opened.class_names),)
     names = opened.class_names if is_classifier else ()

@@ -64,6 +64,7 @@ def command(
     from ._calibration import open_calibration, tell
     from ._inputs import open_model
     from ._outputs import check_sources, check_target, make_folder, save_keras
+    from ._sweep import tell_cost
 
     if (sparsity is None) == (budget is None):
         raise typer.BadParameter("Give --sparsity, such as 0.9, or --budget, such as flash=60000; one of them.")
@@ -86,6 +87,7 @@ def command(
                 "with --calibration."
             )
         tell(given)
+        tell_cost(opened, score)
     pruned = kpl.prune(
         opened.model,
         sparsity,
@@ -101,7 +103,7 @@ def command(
     if to_matlab:
         bridge.save_network(out, pruned, like=opened.path, variable=opened.variable)
     else:
-        save_keras(replace(opened, model=pruned), out)
+        save_keras(replace(opened, built=pruned), out)
     _console.say(
         f"Wrote {out}: {kpl.sparsity(pruned, convention=used):.2%} of the weights are zero ({used} convention)"
         f"{', the others are solved anew' if reconstruct else ''}."

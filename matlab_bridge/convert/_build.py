@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import traceback
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from operator import attrgetter
 from typing import TypeVar
 
@@ -16,6 +16,7 @@ from matlab_bridge._errors import InvalidNetworkError, NetworkMismatchError, Uns
 from matlab_bridge._layer import Array, Layer
 from matlab_bridge._layer_classes import without_rule
 from matlab_bridge._normalization import Normalization
+from matlab_bridge._unexpected import values_expected
 from matlab_bridge.network import WHOLE_FILE, Network, end_point
 
 from ._frames import fold, has_frames, unfold
@@ -150,7 +151,8 @@ def _rules_of(network: Network) -> dict[str, LayerRule]:
         rule = rule_for(layer)
         if rule is None and layer.name not in sources and is_output_of_ones_own(layer):
             rule = Output()
-        objection = without_rule(layer.class_name) if rule is None else rule.objection(layer)
+        with values_expected(partial(_failure, layer, "has settings that cannot be read")):
+            objection = without_rule(layer.class_name) if rule is None else rule.objection(layer)
         if rule is not None and objection is None:
             rules[layer.name] = rule
         else:
@@ -158,6 +160,10 @@ def _rules_of(network: Network) -> dict[str, LayerRule]:
     if objections:
         raise _unsupported(network, objections)
     return rules
+
+
+def _failure(layer: Layer, what: str) -> str:
+    return f"The layer {layer.name!r} ({layer.class_name}) {what}"
 
 
 def _unsupported(network: Network, objections: Mapping[str, str]) -> UnsupportedLayerError:
@@ -203,31 +209,19 @@ def _built(network: Network, site: Site, rule: LayerRule) -> Mapping[str, Tensor
             "A network without an input layer has no input size: add an imageInputLayer, a featureInputLayer "
             "or a sequenceInputLayer in MATLAB and save it again."
         )
+
+    def failure() -> str:
+        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in site.inputs) or "nothing"
+        return (
+            f"The layer {site.layer.name!r} ({site.layer.kind}), {_place(network, site.layer.name)}, "
+            f"cannot be built on inputs of shape {shapes}"
+        )
+
     try:
-        return _outputs(site, rule)
+        with values_expected(failure):
+            return _outputs(site, rule)
     except UnsupportedLayerError as error:
         raise _unsupported(network, {site.layer.name: str(error)}) from error
-    except InvalidNetworkError:
-        raise
-    # Keras and each backend have errors of their own for shapes that do not fit, and for what memory does not hold.
-    except Exception as error:
-        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in site.inputs) or "nothing"
-        raise InvalidNetworkError(
-            f"The layer {site.layer.name!r} ({site.layer.kind}), {_place(network, site.layer.name)}, "
-            f"cannot be built on inputs of shape {shapes}: {error}{_blame(error)}"
-        ) from error
-
-
-def _blame(error: Exception) -> str:
-    """Ends a message where this package's own code failed, and not what it called: the network may be without fault."""
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    module = str(frames[-1].f_globals.get("__name__"))
-    if module.partition(".")[0] != __name__.partition(".")[0]:
-        return ""
-    return (
-        f" ({type(error).__name__} in {module}). The layer has settings that its conversion does not expect, or the "
-        "conversion has a defect: please report it, with the layer's class and settings."
-    )
 
 
 def _ends(
@@ -268,9 +262,10 @@ def _load(network: Network, rules: Mapping[str, LayerRule], names: LayerNames, m
             _refuse_lost_learnables(layer, parameter)
             untrained.append(layer.name)
             continue
-        parts = _in_keras_layout(layer, parameter, array, [tuple(variable.shape) for variable in variables])
-        for variable, part in zip(variables, parts, strict=True):
-            variable.assign(part)
+        with values_expected(partial(_failure, layer, f"has {parameter.matlab} that cannot be put into Keras")):
+            parts = _in_keras_layout(layer, parameter, array, [tuple(variable.shape) for variable in variables])
+            for variable, part in zip(variables, parts, strict=True):
+                variable.assign(part)
     return tuple(dict.fromkeys(untrained))
 
 
@@ -292,7 +287,9 @@ def _refuse_lost_learnables(layer: Layer, parameter: Parameter) -> None:
 def _parameters(network: Network) -> Iterator[tuple[Layer, Parameter]]:
     for layer in network.layers:
         rule = rule_for(layer)
-        for parameter in rule.parameters(layer) if rule else ():
+        with values_expected(partial(_failure, layer, "has learnables that cannot be read")):
+            parameters = rule.parameters(layer) if rule else ()
+        for parameter in parameters:
             yield layer, parameter
 
 

@@ -28,7 +28,7 @@ def texts(value: Any) -> tuple[str, ...]:
         return tuple(value.categories[code - 1] for code in codes if code > 0)
     if isinstance(value, pd.Categorical):
         return tuple(str(element) for element in value if not pd.isna(element))
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray) and value.dtype.kind not in "fiubc":
         elements: Iterable[Any] = value.ravel(order="F")
         return tuple(text for element in elements for text in texts(element))
     if isinstance(value, pd.Series):

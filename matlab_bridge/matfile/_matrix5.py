@@ -36,7 +36,7 @@ from ._raw import (
 )
 from ._values import StructArray
 from ._walk5 import MOST_DEPTH, MatrixHeader, Tag, Walker, broken
-from ._widen import widen
+from ._widen import widen, widen_complex
 
 _NUMBERS = {**NUMBERS, **TEXTS}
 _DTYPES_OF_ORDER = {order: {kind: np.dtype(order + code) for kind, code in _NUMBERS.items()} for order in "<>"}
@@ -186,11 +186,10 @@ class MatrixReader:
 
     def _numeric(self, header: MatrixHeader, tag: Tag) -> Array:
         dtype, values = DTYPES[header.class_name], self._numbers(tag, header.size)
+        self._budget.spend(ARRAY_BYTES, "numbers")
         if header.is_complex:
             imaginary = self._numbers(self._walker.tag(tag.stop, header.stop), header.size)
-            self._budget.spend(ARRAY_BYTES + 16 * header.size, "complex numbers")
-            return complex_array(values, imaginary, dtype).reshape(header.shape, order="F")
-        self._budget.spend(ARRAY_BYTES, "numbers")
+            return widen_complex(values, imaginary, dtype, self._budget).reshape(header.shape, order="F")
         return widen(values, dtype, self._budget).reshape(header.shape, order="F")
 
     def _char(self, header: MatrixHeader, tag: Tag) -> Any:

@@ -40,14 +40,37 @@ def widen(stored: Array, dtype: np.dtype[Any], budget: Budget) -> Array:
     """
     if stored.dtype == dtype:
         return stored
-    if stored.nbytes >= LARGE:
-        budget.free(stored.nbytes)
-    budget.spend(stored.size * dtype.itemsize, "numbers")
+    _exchange(stored.nbytes, stored.size * dtype.itemsize, budget)
     if stored.nbytes < LARGE:
         return stored.astype(dtype)
     found = np.empty(stored.size, dtype)
     _move(stored, found)
     return found
+
+
+def widen_complex(real: Array, imaginary: Array, dtype: np.dtype[Any], budget: Budget) -> Array:
+    """Complex numbers of two parts; what these were stored in may not be there afterwards.
+
+    Args:
+        real: along one axis, as `widen` takes it.
+        imaginary: as many.
+        dtype: of MATLAB's class.
+        budget: as `widen` takes it.
+    """
+    found_type = np.dtype(np.complex64 if dtype == np.float32 else np.complex128)
+    _exchange(real.nbytes + imaginary.nbytes, real.size * found_type.itemsize, budget)
+    found = np.empty(real.size, found_type)
+    # Not real + 1j * imaginary: that makes NaN of an infinite part.
+    _move(real, found.real)
+    _move(imaginary, found.imag)
+    return found
+
+
+def _exchange(nbytes: int, wanted: int, budget: Budget) -> None:
+    """Count bytes that are about to be allocated in the place of others, which are freed if they are many."""
+    if nbytes >= LARGE:
+        budget.free(nbytes)
+    budget.spend(wanted, "numbers")
 
 
 def _move(stored: Array, target: Array) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from matlab_bridge._errors import MatFileError, NetworkError, NetworkNotFoundError
 from matlab_bridge._layer import Layer
+from matlab_bridge._unexpected import values_expected
 from matlab_bridge.matfile import MatFile, load
 from matlab_bridge.matfile._elements import numeric
 from matlab_bridge.matfile._info import FileInfo
@@ -231,7 +232,8 @@ def _candidates(path: Path, values: dict[str, Any]) -> list[_Candidate]:
 
 def _candidate(value: Any, source: Source, reader: Reader) -> _Candidate:
     try:
-        return _Candidate(source, reader.read(value, source))
+        with values_expected(lambda: f"{source.variable!r} of {source.path.name} is no {reader.kind} that can be read"):
+            return _Candidate(source, reader.read(value, source))
     except NetworkError as error:
         return _Candidate(source, error)
 

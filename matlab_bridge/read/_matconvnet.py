@@ -107,7 +107,7 @@ def read_dagnn(value: Any, source: Source) -> Network:
         kind, name, inputs = str(fields["type"]), str(fields["name"]), texts(fields.get("inputs"))
         settings = fields["block"] if isinstance(fields.get("block"), Mapping) else {}
         if kind == "dagnn.Loss":
-            if settings.get("loss", "softmaxlog") != "softmaxlog":
+            if texts(settings.get("loss", "softmaxlog")) != ("softmaxlog",):
                 continue
             # The loss takes the labels too; the softmax in its place does not.
             kind, inputs = "dagnn.SoftMax", inputs[:1]

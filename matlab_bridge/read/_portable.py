@@ -23,7 +23,7 @@ from ._objects import read_connections
 
 def is_portable(value: Any) -> bool:
     """Whether a MATLAB value is a network in portable form, of this version or another."""
-    return isinstance(value, Mapping) and value.get("Format") == FORMAT
+    return isinstance(value, Mapping) and texts(value.get("Format")) == (FORMAT,)
 
 
 def read_portable(value: Any, source: Source | None = None) -> Network:

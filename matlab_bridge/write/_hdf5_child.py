@@ -6,26 +6,11 @@ runs this module by its path, so it imports nothing of the package.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
-from pathlib import Path
 
 import h5py
 import numpy as np
-
-_MEMORY = 2**32
-
-
-def _limit_memory(*paths: str) -> None:
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    nbytes = _MEMORY + 4 * sum(Path(path).stat().st_size for path in paths)
-    with contextlib.suppress(OSError, ValueError):  # the system has no such limit, or a lower one is set
-        resource.setrlimit(resource.RLIMIT_AS, (nbytes, resource.getrlimit(resource.RLIMIT_AS)[1]))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def main(path: str, numbers: str) -> None:
@@ -35,7 +20,6 @@ def main(path: str, numbers: str) -> None:
         path: the file, which is changed.
         numbers: an archive of NumPy's: the names of the datasets as `names`, and for each by its place what it gets.
     """
-    _limit_memory(path, numbers)
     problem = None
     try:
         with np.load(numbers, allow_pickle=False) as values, h5py.File(path, "r+") as file:
@@ -43,7 +27,7 @@ def main(path: str, numbers: str) -> None:
                 dataset = file[name]
                 dataset[...] = values[str(i)].reshape(dataset.shape)
     except Exception as error:  # noqa: BLE001  # the library raises whatever the damage leads to
-        problem = str(error)
+        problem = str(error) or type(error).__name__
     sys.stdout.write(json.dumps(problem))
 
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -14,6 +10,7 @@ from typing import final
 
 import numpy as np
 
+from matlab_bridge._child import problem_of
 from matlab_bridge._errors import TruncatedFileError
 from matlab_bridge.matfile._budget import Budget
 from matlab_bridge.matfile._damage import SYMPTOMS
@@ -23,8 +20,8 @@ from matlab_bridge.matfile._level73 import USER_BLOCK
 from ._array_file import ArrayFile, Place, Vector
 
 _CHILD = Path(__file__).with_name("_hdf5_child.py")
-_SECONDS = 30.0
-_BYTES_PER_SECOND = 2e6
+_SECONDS = 5.0
+_BYTES_PER_SECOND = 1e7
 
 
 @final
@@ -74,26 +71,8 @@ def _datasets(file: File) -> Iterator[tuple[str, Item]]:
 
 def _change(target: Path, numbers: Path) -> None:
     """Put numbers into a file by the HDF5 library, in a process that may be ended by it."""
-    seconds = _SECONDS + (target.stat().st_size + numbers.stat().st_size) / _BYTES_PER_SECOND
-    command = [sys.executable, "-P", str(_CHILD), os.fspath(target), os.fspath(numbers)]
-    try:
-        done = subprocess.run(  # noqa: S603  # this Python, and a module of this package
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=seconds,
-            check=False,
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # each thread of NumPy's takes memory
-            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-        )
-        problem = json.loads(done.stdout)
-    except subprocess.TimeoutExpired:
-        problem = f"it was not done after {seconds:.0f} s"
-    except OSError as error:
-        problem = f"no process could be started for that ({error})"
-    except ValueError:  # nothing was printed
-        problem = f"its process ended with status {done.returncode}"
+    nbytes = target.stat().st_size + numbers.stat().st_size
+    problem = problem_of(_CHILD, target, numbers, nbytes=4 * nbytes, seconds=_SECONDS + nbytes / _BYTES_PER_SECOND)
     if problem is not None:
         raise TruncatedFileError(
             f"The HDF5 library cannot write into a copy of the file, which may be damaged: {problem}. "

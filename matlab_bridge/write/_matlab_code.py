@@ -18,6 +18,7 @@ from matlab_bridge._input_format import dimensions
 from matlab_bridge._layer import Layer
 from matlab_bridge._public import public_layer
 from matlab_bridge._text import one_line
+from matlab_bridge._unexpected import values_expected
 from matlab_bridge.network import Connection, Network
 
 from ._constructors import Constructor, constructor_of
@@ -136,8 +137,9 @@ def export_matlab_code(
     _check_paths(code, weights)
     refuse_to_overwrite(sources_of(network), weights)
     net = network_of(network, class_names)
-    plan = _CodePlan(without_output_layers(replace(net, layers=tuple(map(public_layer, net.layers)))))
-    text = plan.code(code.stem, Path(os.path.relpath(weights, code.parent)).as_posix())
+    with values_expected(lambda: "The network cannot be written as MATLAB code"):
+        plan = _CodePlan(without_output_layers(replace(net, layers=tuple(map(public_layer, net.layers)))))
+        text = plan.code(code.stem, Path(os.path.relpath(weights, code.parent)).as_posix())
     with replace_whole(code) as code_file, replace_whole(weights) as weights_file:
         code_file.write_text(text, encoding="utf-8")
         matfile.save(weights_file, plan.variables())

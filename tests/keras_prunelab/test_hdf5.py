@@ -161,9 +161,15 @@ def test_numbers_that_are_not_there_are_refused(tmp_path: Path) -> None:
 
 
 CHILDREN = {
-    "crashes": ("import os; os.abort()", "a process that read it ended with status"),
-    "says nothing": ("import sys; sys.stderr.write('noise' * 100000)", "ended with status 0"),
-    "never ends": ("import time; time.sleep(60)", "was not done with it after 1 s"),
+    "crashes": ("import os; os.abort()", "it is damaged, or its process was ended: status -6"),
+    "says nothing": ("import sys; sys.stderr.write('noise' * 100000)", "its process was ended: status 0"),
+    "takes all its time": (
+        """import os, resource, signal
+assert resource.getrlimit(resource.RLIMIT_CPU)[0] == 11
+os.kill(os.getpid(), signal.SIGXCPU)""",
+        "too large: not done after 11 s of the processor",
+    ),
+    "never ends": ("import time; time.sleep(60)", "too slow: not done after 3 s"),
     "takes too much memory": (
         f"""import runpy, sys, types
 sys.modules["h5py"] = types.SimpleNamespace(File=lambda *_: bytes(2**40))
@@ -181,7 +187,7 @@ def test_what_becomes_of_the_process_that_reads_is_an_error(
     (tmp_path / "child.py").write_text(code)
     (tmp_path / "x.h5").write_bytes(b"")
     monkeypatch.setattr(_hdf5, "_CHILD", tmp_path / "child.py")
-    monkeypatch.setattr(_hdf5, "_SECONDS", 1.0 if name == "never ends" else 60.0)
+    monkeypatch.setattr(_hdf5, "_SECONDS", 0.5 if name == "never ends" else 10.0)
     with pytest.raises(kpl.InvalidModelError, match=message):
         _hdf5.check_hdf5(tmp_path / "x.h5", "x.h5")
     assert capfd.readouterr() == ("", "")

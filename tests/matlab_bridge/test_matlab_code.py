@@ -30,7 +30,7 @@ from matlab_bridge.write._matlab_text import literal
 from . import numpy_layers, octave
 from .layer_tools import assert_close, chain, feature_input, layer, sequence_input
 from .networks_by_hand import NNET, branching, row, single
-from .test_toolbox import initialize, load, values_of, write_functions
+from .toolbox_in_octave import initialize, load, values_of, write_functions
 
 STAND_INS = {
     "layerGraph": "function g = layerGraph()\ng = struct('Layers', {{}}, 'Connections', {{}});\nend\n",

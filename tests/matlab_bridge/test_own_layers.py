@@ -91,11 +91,10 @@ def test_a_spiking_network_of_real_matlab(corpus) -> None:
     assert np.asarray(model(images)).shape[:3] == images.shape[:3]
 
 
-def test_a_conversion_that_fails_by_itself_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(activation, "keras")  # a defect of the module
-    with pytest.raises(mb.InvalidNetworkError, match=r"NameError in matlab_bridge.*please report it") as caught:
+def test_a_defect_of_a_conversion_is_not_blamed_on_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(activation, "keras")
+    with pytest.raises(NameError):
         chain(feature_input(4), mb.Layer("relu", "nnet.cnn.layer.ReLULayer")).to_keras()
-    assert isinstance(caught.value.__cause__, NameError)
 
 
 def test_a_network_that_does_not_fit_is_not_reported_as_a_defect() -> None:

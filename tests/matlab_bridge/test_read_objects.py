@@ -190,6 +190,15 @@ def test_connections_to_nowhere_are_refused() -> None:
     )
 
 
+def test_outputs_of_layers_that_are_not_there_are_refused() -> None:
+    network = dlnetwork(layer("ReLULayer", "a"), table=connections(), outputs=cell("a/out", "b/size"))
+    with pytest.raises(InvalidNetworkError) as caught:
+        read_network_object(network, SOURCE)
+    assert str(caught.value) == (
+        "The outputs ['b/size'] are of layers that the network does not have. Its layers are ['a']."
+    )
+
+
 @pytest.mark.parametrize(
     ("table", "fault"),
     [

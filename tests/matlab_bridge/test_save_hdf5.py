@@ -69,9 +69,15 @@ def test_what_is_in_another_file_is_no_place_for_numbers(libver: str, tmp_path: 
 
 
 CHILDREN = {
-    "crashes": ("import os; os.abort()", "its process ended with status"),
-    "says nothing": ("import sys; sys.stderr.write('noise' * 100000)", "ended with status 0"),
-    "never ends": ("import time; time.sleep(60)", "not done after 1 s"),
+    "crashes": ("import os; os.abort()", "it is damaged, or its process was ended: status -6"),
+    "says nothing": ("import sys; sys.stderr.write('noise' * 100000)", "its process was ended: status 0"),
+    "takes all its time": (
+        """import os, resource, signal
+assert resource.getrlimit(resource.RLIMIT_CPU)[0] == 11
+os.kill(os.getpid(), signal.SIGXCPU)""",
+        "too large: not done after 11 s of the processor",
+    ),
+    "never ends": ("import time; time.sleep(60)", "too slow: not done after 3 s"),
     "fails": ("import json; print(json.dumps('no space'))", "damaged: no space"),
 }
 
@@ -85,7 +91,7 @@ def test_what_becomes_of_the_process_that_writes_is_an_error(
     with h5py.File(tmp_path / "x.mat", "w", userblock_size=512) as file:
         file["x"] = values()
     monkeypatch.setattr(_hdf5_file, "_CHILD", tmp_path / "child.py")
-    monkeypatch.setattr(_hdf5_file, "_SECONDS", 1.0 if name == "never ends" else 60.0)
+    monkeypatch.setattr(_hdf5_file, "_SECONDS", 0.5 if name == "never ends" else 10.0)
     with pytest.raises(TruncatedFileError, match=message):
         Hdf5File(tmp_path / "x.mat").write(tmp_path / "y.mat", {"/x": values(1).ravel()})
     assert capfd.readouterr() == ("", "")

@@ -14,6 +14,7 @@ import pytest
 import scipy.io
 
 import matlab_bridge as mb
+from matlab_bridge import matfile
 from matlab_bridge.matfile import MatlabObject
 from matlab_bridge.write import _network as writing
 from matlab_bridge.write import portable_struct
@@ -119,6 +120,33 @@ def test_an_object_that_two_variables_share_changes_in_both(version: str, tmp_pa
     for variable in ("net", "lgraph"):
         found = parameters(mb.load_network(tmp_path / "out.mat", variable))
         np.testing.assert_array_equal(found["a", "Weights"], new["a", "Weights"])
+
+
+@VERSIONS
+def test_learnables_kept_as_plain_arrays_go_back(version: str, tmp_path: Path) -> None:
+    """Some classes keep the numbers alone, without a struct of value and learning rate around them."""
+    rates = {"WeightLearnRateFactor": row(1), "BiasLearnRateFactor": row(1)}
+    sizes = {"OutputSize": row(3), "MaxPosition": row(8), "PositionDimension": "auto"}
+    own = MatlabObject("my.gainLayer", {"Name": "gain", "Alpha": weights(3, 1, 4)})
+    net = series_network(
+        layer("SequenceInputLayer", "in", InputSize=row(3), Normalization=EMPTY),
+        layer("PositionEmbeddingLayer", "positions", **sizes, Weights=weights(3, 8), **rates),
+        layer("FullyConnectedLayer", "fc", OutputSize=row(3), Weights=weights(3, 3, 2), Bias=weights(3, 1, 3), **rates),
+    )
+    write_objects(tmp_path / "trained.mat", {"net": net, "copy": weights(3, 8)}, version)
+    old = mb.load_network(tmp_path / "trained.mat")
+    assert set(parameters(old)) == {("positions", "Weights"), ("fc", "Weights"), ("fc", "Bias")}
+    model = old.to_keras()
+    model.set_weights([np.where(np.abs(kernel) < 0.5, 0, kernel) for kernel in model.get_weights()])
+    mb.save_network(tmp_path / "out.mat", model, like=tmp_path / "trained.mat")
+    new = {name: np.where(np.abs(array) < 0.5, 0, array) for name, array in parameters(old).items()}
+    assert_same_parameters(mb.load_network(tmp_path / "out.mat"), new)
+    np.testing.assert_array_equal(matfile.load(tmp_path / "out.mat")["copy"], weights(3, 8))
+    write_objects(tmp_path / "own.mat", {"net": series_network(own)}, version)
+    new = pruned(mb.load_network(tmp_path / "own.mat"))
+    assert new.keys() == {("gain", "Alpha")}
+    mb.save_network(tmp_path / "out.mat", new, like=tmp_path / "own.mat")
+    assert_same_parameters(mb.load_network(tmp_path / "out.mat"), new)
 
 
 def test_a_keras_model_goes_back(trained: Path, tmp_path: Path) -> None:

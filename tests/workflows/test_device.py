@@ -66,7 +66,7 @@ def test_sparse_onnx(pruned: Path, workspace: Path, tmp_path: Path, capsys: pyte
     [
         (["net.tflite", "--quantize", "int8"], "--quantize int8 needs --calibration DATA"),
         (["net.tflite", "--calibration", "lab5.mat"], "--calibration goes with --quantize int8 alone"),
-        (["net.keras", "--quantize", "int8"], "--quantize means nothing for a .keras file"),
+        (["net.h", "--quantize", "int8"], "--quantize means nothing for a .h file"),
         (["net.onnx", "--calibration", "lab5.mat"], "--calibration means nothing for a .onnx file"),
     ],
 )
@@ -74,6 +74,40 @@ def test_options_that_do_not_go_together(
     arguments: list[str], message: str, pruned: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target, *options = arguments
-    assert run("convert", pruned, tmp_path / target, *options) == 3
+    network, folder = tmp_path / "alone.keras", tmp_path / "out"
+    folder.mkdir()
+    mb.load_network(pruned).to_keras().save(network)
+    assert run("convert", network, folder / target, *options) == 3
     assert message in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("with_data", [False, True])
+def test_training_data_beside_the_network_calibrates(
+    with_data: bool, pruned: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, rng = mb.load_network(pruned), np.random.default_rng(0)
+    shape = tuple(np.ravel(network.layers[0].settings["InputSize"]).astype(int))
+    names = np.array(network.class_names, object)
+    pairs = {}
+    for split, count in (("Train", 40), ("Test", 20)):
+        pairs[f"X{split}"] = rng.integers(0, 256, (*shape, count)).astype(np.uint8)
+        pairs[f"Y{split}"] = names[np.arange(count) % len(names)][:, None]
+    lab = tmp_path / "lab.mat"
+    mb.save_portable(lab, network)
+    mb.save(lab, {**mb.load(lab), **pairs})
+    used = []
+    export = kpl.export_litert
+    monkeypatch.setattr(
+        kpl,
+        "export_litert",
+        lambda *given, calibration, **options: (
+            used.append(calibration),
+            export(*given, calibration=calibration, **options),
+        )[1],
+    )
+    data = ("--data", lab) if with_data else ()
+    assert run("convert", lab, tmp_path / "net.tflite", "--quantize", "int8", *data) == 0
+    assert "Calibration: 40 observations, XTrain of lab.mat." in capsys.readouterr().out
+    (found,) = used
+    np.testing.assert_array_equal(found, np.moveaxis(pairs["XTrain"], -1, 0))

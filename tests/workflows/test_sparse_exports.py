@@ -152,8 +152,9 @@ def test_matlab_network_to_c(
 
 
 def test_an_int8_header_needs_data(workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mb.load_network(workspace).to_keras().save(tmp_path / "alone.keras")
     with pytest.raises(SystemExit) as end:
-        main(["convert", str(workspace), str(tmp_path / "net.h"), "--dtype", "int8"])
+        main(["convert", str(tmp_path / "alone.keras"), str(tmp_path / "net.h"), "--dtype", "int8"])
     assert end.value.code == 3
     assert "needs data=" in capsys.readouterr().err
     assert not (tmp_path / "net.h").exists()
