@@ -66,15 +66,8 @@ def all_finite(values: NDArray[Any]) -> bool:
     return bool(np.isfinite(total)) or bool(np.isfinite(values).all())
 
 
-def add_to_digest(digest: Any, array: Any, *, with_length: bool = True) -> None:
-    """Let a digest of `hashlib` read an array.
-
-    Args:
-        digest: is updated.
-        array: what NumPy makes an array of.
-        with_length: whether its type and shape count too, not only the bytes one after the other.
-    """
+def add_to_digest(digest: Any, array: Any) -> None:
+    """Let a digest of `hashlib` read an array: its type, its shape and its bytes."""
     array = np.ascontiguousarray(array)
-    if with_length:
-        digest.update(f"{array.dtype}{array.shape}".encode())
+    digest.update(f"{array.dtype}{array.shape}".encode())
     digest.update(array.reshape(-1).view(np.uint8) if array.size else b"")
