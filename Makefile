@@ -38,8 +38,9 @@ lint: $(VENV)/.dev ## style, and the layers of the packages
 types: $(VENV)/.dev ## types
 	$(BIN)/mypy
 
-docs: $(VENV)/.docs ## the documentation, as a site
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+docs: $(VENV)/.docs ## the documentation, as a site, with what the examples left behind in the last `make test`
+	$(BIN)/python docs/build_gallery.py
+	$(BIN)/zensical build --strict
 
 corpus-table: $(VENV)/.dev ## docs/corpus.md, where the files are at hand
 	$(BIN)/python -m tests.corpus_table

@@ -1,10 +1,10 @@
-"""What zeros bring on a device: bytes and speed of networks in C, at 0, 50, 80, 90 and 95 %.
+"""What zeros bring on a device: bytes and speed of networks in C, and files for devices, at 0, 50, 80, 90 and 95 %.
 
-    python benchmarks/device.py [NAME ...] [--markdown FILE]
+    python benchmarks/device.py [NAME ...] [--only c|files] [--markdown FILE]
 
 LeNet-300-100, a convolutional network as that of MathWorks' lab sheet, a keyword-spotting DS-CNN and a GRU, with random
-weights, each layer pruned by magnitude to the same share (accuracy is not the matter here). For each sparsity and type
-of numbers:
+weights, each layer pruned by magnitude to the same share (accuracy is not the matter here; the statistics of
+normalizations are measured anew). For each sparsity and type of numbers:
 
 - `dense`, `sparse`: bytes of constants with every matrix stored whole, and as `optimize="size"` stores them;
 - `share`: the one by the other;
@@ -13,6 +13,17 @@ of numbers:
 Times are taken side by side on this machine: gcc -O3 without -march, the programs of one row in turn, the least of many
 rounds each. The dense network multiplies with the inner loop over outputs, which the compiler vectorizes. Only ratios
 mean anything. Needs gcc.
+
+The second table has bytes of files, and what Vela estimates for an Ethos-U55 with 128 multiply-adds at a time:
+
+- `LiteRT`, `sparse`: the file, and with zeros stored sparsely;
+- `TFLM`, `share`: the file for TensorFlow Lite Micro whose constants DECODE makes, and its share of the dense one, with
+  whose outputs it agrees bit for bit;
+- `arena`, `of dense`: the working memory of TensorFlow Lite Micro with it, and with the dense file;
+- `slower`: how many times as long it takes to run as the dense file, here, in its reference kernels;
+- `flash`, `cycles`: of Vela.
+
+Needs `pip install "keras-prunelab[device]"`.
 """
 
 from __future__ import annotations
@@ -22,7 +33,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -130,28 +142,100 @@ def row(model: keras.Model, data: np.ndarray, dtype: str) -> tuple[int, int, flo
     return dense, sparse, least["dense"] / least["size"], least["dense"] / least["speed"]
 
 
+def litert_files(model: keras.Model, data: np.ndarray, quantize: str | None) -> str:
+    """The figures of the files, in the order of the columns."""
+    calibration = data if quantize else None
+    found: list[str] = []
+    with tempfile.TemporaryDirectory() as name:
+        for sparse in (False, True):
+            try:
+                written = kpl.export_litert(
+                    model, Path(name) / "net.tflite", quantize, calibration=calibration, sparse=sparse
+                )
+                found.append(f"{written.bytes:,}" if written.quantize == quantize else f"{written.quantize}")
+            except kpl.InvalidModelError:
+                found.append("none")
+        paths = [Path(name) / f"{kind}.tflite" for kind in ("whole", "micro")]
+        _, micro = (
+            kpl.export_litert(
+                model,
+                path,
+                quantize,
+                runtime="tflm",
+                calibration=calibration,
+                sparse=None if path is paths[1] else False,
+            )
+            for path in paths
+        )
+        if micro.quantize != quantize:
+            return " | ".join([*found, *["float32"] * 5, *["none"] * 2])
+        share = micro.bytes / micro.dense_bytes
+        found += [f"{micro.bytes:,}", f"{share:.3f}", f"{micro.arena_bytes:,}", f"{micro.dense_arena_bytes:,}"]
+        found.append(f"{slower(paths, data[:1]):.1f}")
+    if quantize is None:
+        return " | ".join([*found, "", ""])
+    cost = kpl.metrics(model, target="ethos-u55-128", calibration=data).target
+    return " | ".join([*found, f"{cost.flash_bytes:,}", f"{cost.cycles:,}"])
+
+
+def slower(paths: list[Path], observation: np.ndarray) -> float:
+    """How many times as long the second file takes as the first, the least of many calls in turn."""
+    from tflite_micro import runtime
+
+    interpreters = [runtime.Interpreter.from_bytes(path.read_bytes(), arena_size=2**24) for path in paths]
+    for interpreter in interpreters:
+        detail = interpreter.get_input_details(0)
+        scales, zeros = (detail["quantization_parameters"][name] for name in ("scales", "zero_points"))
+        steps = np.round(observation / scales[0]) + zeros[0] if len(scales) else observation
+        interpreter.set_input(np.clip(steps, -128, 127).astype(detail["dtype"]), 0)
+    times: list[list[float]] = [[], []]
+    for _ in range(20 * ROUNDS):
+        for each, interpreter in zip(times, interpreters, strict=True):
+            start = time.perf_counter()
+            interpreter.invoke()
+            each.append(time.perf_counter() - start)
+    return min(times[1]) / min(times[0])
+
+
 def main(arguments: list[str]) -> int:
     """Measure, and print the table."""
-    parser = argparse.ArgumentParser(description="Bytes and speed of pruned networks in C.")
+    parser = argparse.ArgumentParser(description="Bytes and speed of pruned networks on devices.")
     parser.add_argument("names", nargs="*", help=f"some of {', '.join(NETWORKS)}; all by default")
     parser.add_argument("--markdown", type=Path, help="a file for the table")
+    parser.add_argument("--only", choices=["c", "files"], help="one of the tables")
     options = parser.parse_args(arguments)
-    lines = [
-        "| network | numbers | zeros | dense | sparse | share | size | speed |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    print("\n".join(lines))
-    for name in options.names or NETWORKS:
-        keras.utils.set_random_seed(0)
-        whole = NETWORKS[name]()
-        data = np.random.default_rng(0).normal(size=(100, *whole.input_shape[1:])).astype("float32")
-        for dtype in ("float32", "int8"):
-            for sparsity in SPARSITIES:
-                model = kpl.prune(whole, sparsity, scope="layer") if sparsity else whole
-                dense, sparse, size, speed = row(model, data, dtype)
-                figures = f"{dense:,} | {sparse:,} | {sparse / dense:.3f} | {size:.2f} | {speed:.2f}"
-                lines.append(f"| {name} | {dtype} | {sparsity:.0%} | {figures} |")
-                print(lines[-1], flush=True)
+    lines: list[str] = []
+
+    def tell(*texts: object) -> None:
+        lines.append(f"| {' | '.join(map(str, texts))} |")
+        print(lines[-1], flush=True)
+
+    def rows() -> Iterator[tuple[str, str, float, keras.Model, np.ndarray]]:
+        for name in options.names or NETWORKS:
+            keras.utils.set_random_seed(0)
+            whole = NETWORKS[name]()
+            data = np.random.default_rng(0).normal(size=(100, *whole.input_shape[1:])).astype("float32")
+            for dtype in ("float32", "int8"):
+                for sparsity in SPARSITIES:
+                    model = kpl.prune(whole, sparsity, scope="layer") if sparsity else whole
+                    has_statistics = any(isinstance(layer, L.BatchNormalization) for layer in model.layers)
+                    yield name, dtype, sparsity, kpl.recalibrate(model, data) if has_statistics else model, data
+
+    if options.only != "files":
+        tell("network", "numbers", "zeros", "dense", "sparse", "share", "size", "speed")
+        tell(*["---"] * 8)
+        for name, dtype, sparsity, model, data in rows():
+            dense, sparse, size, speed = row(model, data, dtype)
+            figures = (f"{dense:,}", f"{sparse:,}", f"{sparse / dense:.3f}", f"{size:.2f}", f"{speed:.2f}")
+            tell(name, dtype, f"{sparsity:.0%}", *figures)
+        lines.append("")
+    if options.only != "c":
+        columns = ["LiteRT", "sparse", "TFLM", "share", "arena", "of dense", "slower", "flash", "cycles"]
+        tell("network", "numbers", "zeros", *columns)
+        tell(*["---"] * (3 + len(columns)))
+        for name, dtype, sparsity, model, data in rows():
+            quantize = None if dtype == "float32" else "int8"
+            tell(name, dtype, f"{sparsity:.0%}", litert_files(model, data, quantize))
     if options.markdown:
         options.markdown.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return 0

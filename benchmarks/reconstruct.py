@@ -3,6 +3,7 @@
     python benchmarks/reconstruct.py                        # everything
     python benchmarks/reconstruct.py traces --peer-rows 32  # the peer on 32 outputs, and its time scaled
     python benchmarks/reconstruct.py large
+    python benchmarks/reconstruct.py curve
 
 Traces: layers of 1,568 x 10 and 1,152 x 128 on rectified, correlated inputs. The peer is ExactOBS as its paper writes
 it down (Frantar and Alistarh 2022, arXiv 2208.11580, algorithm 1 for a row, 32 rows side by side), in torch and single
@@ -12,6 +13,9 @@ outputs' losses; the errors are those of the least squares that follow, ||X W' -
 Large: 9,216 x 4,096 at 50 and 90 % by magnitude, H given. What fits the budget is solved exactly, else by SparseGPT's
 pass and conjugate gradients; beside them stand the pass alone and the exact error, of some outputs where all would take
 too long. Each layer runs in a process of its own, so that the peak of memory is its own.
+
+Curve: the lab's network (examples/mnist_lab.py) at 91 levels, 0 to 90 %: the curve of magnitude, one trace of obs with
+the statistics of its inputs, and the curve of obs with its weights solved anew, which holds both again.
 """
 
 from __future__ import annotations
@@ -24,9 +28,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 
 import numpy as np
 
@@ -160,28 +166,61 @@ def large(level: float) -> None:
     print(f"<!-- {solution[0].multiply_adds:.1e} multiply-adds exactly; {made:.1f} GB before -->", flush=True)
 
 
+def curve() -> None:
+    """Print the rows of the table for the curve of obs."""
+    import keras
+    from mnist_lab import classifier, digits
+
+    import keras_prunelab as kpl
+
+    images, labels, *measured = digits()
+    keras.utils.set_random_seed(0)
+    model = classifier()
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.fit(images, labels, batch_size=64, epochs=1, verbose=0)
+    levels = np.linspace(0, 0.9, 91).round(12)
+    calibration = images[:1000]
+    for name in ("magnitude", "obs"):  # what is compiled and imported at first use
+        kpl.sweep(model, measured, [0.5], name, calibration=calibration[:64], reconstruct=name == "obs")
+
+    def row(name: str, run: Callable[[], Any]) -> float:
+        start, used = time.perf_counter(), time.process_time()
+        run()
+        taken, used = time.perf_counter() - start, time.process_time() - used
+        print(f"| {name} | {taken:.1f} | {used:.1f} |", flush=True)
+        return used
+
+    plain = row("magnitude, 91 levels", lambda: kpl.sweep(model, measured, levels))
+    trace = row("one trace of obs", lambda: kpl.trajectory(model, [0.5], "obs", calibration=calibration))
+    whole = row(
+        "obs, 91 levels solved",
+        lambda: kpl.sweep(model, measured, levels, "obs", calibration=calibration, reconstruct=True),
+    )
+    print(f"| as a multiple of magnitude, less the trace | | {(whole - trace) / plain:.2f} |", flush=True)
+
+
 def main() -> None:
     """Run what is asked for, each layer in a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", nargs="?", choices=("all", "traces", "large"), default="all")
+    parser.add_argument("part", nargs="?", choices=("all", "traces", "large", "curve"), default="all")
     parser.add_argument("--peer-rows", type=int, default=0, help="trace so many outputs with the peer; 0 for all")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
         function, arguments = json.loads(given.one)
-        {"traced": traced, "large": large}[function](*arguments)
+        {"traced": traced, "large": large, "curve": curve}[function](*arguments)
         return
 
     def alone(function: str, *arguments: float) -> None:
         command = [sys.executable, __file__, "--one", json.dumps([function, arguments])]
         subprocess.run(command, check=True)  # noqa: S603 - this script again
 
-    if given.part != "large":
+    if given.part in ("all", "traces"):
         levels = " | ".join(f"error at {level:.0%}" for level in LEVELS)
         print(f"| layer | trace | seconds | times as fast | {levels} |\n|{'---|' * (4 + len(LEVELS))}", flush=True)
         for inputs, outputs in TRACED:
             alone("traced", inputs, outputs, given.peer_rows)
-    if given.part != "traces":
+    if given.part in ("all", "large"):
         print(
             f"\n| {LARGE[0]:,} x {LARGE[1]:,} | weights | seconds | CPU seconds | peak GB | error | "
             f"of {SAMPLED} outputs |"
@@ -189,6 +228,9 @@ def main() -> None:
         print(f"|{'---|' * 7}", flush=True)
         for level in LARGE_LEVELS:
             alone("large", level)
+    if given.part in ("all", "curve"):
+        print("\n| lab network | seconds | CPU seconds |\n|---|---|---|", flush=True)
+        alone("curve")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ The sparsest level is that of `SweepResult.choose`: within one point of dense to
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import sys
 import time
@@ -153,38 +154,51 @@ def _windows(corpus: Path, pattern: str, names: list[str]) -> tuple[Any, Any]:
     return np.array(windows, "float32"), np.array(labels)
 
 
-def curves(case: Case, ways: Sequence[str]) -> Iterator[tuple[str, float]]:
+def curves(case: Case, ways: Sequence[str], budget: float | None = None) -> Iterator[tuple[str, float]]:
     """The sparsest level of each way; what was measured at each level is printed."""
     import keras_prunelab as kpl
     from keras_prunelab import NoTradeOffError
 
     case.model.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    data = (case.inputs, case.labels)
-    large = case.model.count_params() > 100_000
-    for name in ways:
-        score, mode = WAYS[name]
-        levels = LARGE if large else LEVELS
-        begun, used = time.perf_counter(), time.process_time()
-        result = kpl.sweep(case.model, data, levels, scores=[score], calibration=case.calibration, reconstruct=mode)
-        taken = f"{time.perf_counter() - begun:.0f} s, {time.process_time() - used:.0f} s of processors"
+    levels = LARGE if case.model.count_params() > 100_000 else LEVELS
+    scores, modes = ([*dict.fromkeys(part)] for part in zip(*(WAYS[way] for way in ways), strict=True))
+    begun, used = time.perf_counter(), time.process_time()
+    # One sweep for all: obs is traced once, and statistics are collected once.
+    swept = kpl.sweep(
+        case.model,
+        (case.inputs, case.labels),
+        levels,
+        [kpl.scores.OBS(budget=budget) if score == "obs" and budget is not None else score for score in scores],
+        calibration=case.calibration,
+        reconstruct=modes,
+        progress=lambda at: print(f"<!-- {time.perf_counter() - begun:.0f} s: {at.what} -->", file=sys.stderr),
+    )
+    taken = f"{time.perf_counter() - begun:.0f} s, {time.process_time() - used:.0f} s of processors for all ways"
+    for way in ways:
+        score, mode = WAYS[way]
+        training = {False: "none", "layers": "reconstruction", "sequential": "sequential reconstruction"}[mode]
+        rows = swept.table[(swept.table["score"] == score) & (swept.table["training"] == training)]
+        result = dataclasses.replace(swept, table=rows.reset_index(drop=True))
         try:
             found = float(result.choose(max_drop=0.01).sparsity_target)
         except NoTradeOffError:
             found = 0.0
         points = zip(result.table["sparsity_target"], result.table["accuracy"], strict=True)
         line = " ".join(f"{level:g}:{100 * accuracy:.1f}" for level, accuracy in points)
-        print(f"<!-- {case.name}, {name}: dense {result.dense:.4f}, {found:.3f}; {taken}; {line} -->", flush=True)
-        yield name, found
+        print(f"<!-- {case.name}, {way}: dense {result.dense:.4f}, {found:.3f}; {taken}; {line} -->", flush=True)
+        yield way, found
 
 
-def level_table(make: Callable[[int], Case], seeds: Sequence[int], ways: Sequence[str]) -> None:
+def level_table(
+    make: Callable[[int], Case], seeds: Sequence[int], ways: Sequence[str], budget: float | None = None
+) -> None:
     """Print a row of the table: the median over seeds."""
     found: dict[str, list[float]] = {way: [] for way in ways}
     name = ""
     for seed in seeds:
         case = make(seed)
         name = case.name
-        for way, level in curves(case, ways):
+        for way, level in curves(case, ways, budget):
             found[way].append(level)
     cells = []
     for levels in found.values():
@@ -227,6 +241,7 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, default=5, help="how many networks or splits; by default 5")
     parser.add_argument("--way", action="append", choices=WAYS, help="one of these alone; several times for several")
+    parser.add_argument("--budget", type=float, help="multiply-adds that obs may take for a trace")
     given = parser.parse_args()
     ways = given.way or list(WAYS)
     seeds = range(given.seeds)
@@ -242,13 +257,13 @@ def main() -> None:
         return
     print(f"| network | {' | '.join(ways)} |\n|{'---|' * (1 + len(ways))}", flush=True)
     if given.part == "lab":
-        level_table(lambda seed: lab(given.digits, seed), seeds, ways)
+        level_table(lambda seed: lab(given.digits, seed), seeds, ways, given.budget)
         return
     for name in given.network or (*IMAGES, "walks"):
         if name == "walks":
-            level_table(lambda seed: walks(given.corpus, seed), seeds, ways)
+            level_table(lambda seed: walks(given.corpus, seed), seeds, ways, given.budget)
         else:
-            level_table(lambda seed, name=name: images(given.corpus, name, seed), seeds, ways)
+            level_table(lambda seed, name=name: images(given.corpus, name, seed), seeds, ways, given.budget)
 
 
 if __name__ == "__main__":

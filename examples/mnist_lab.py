@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -52,12 +52,12 @@ def classifier() -> keras.Model:
     return keras.Sequential([keras.Input((28, 28, 1), name="imageinput"), layers.Rescaling(1 / 255), *blocks, *head])
 
 
-def train(model: keras.Model, images: np.ndarray, labels: np.ndarray, epochs: int) -> None:
-    """Adam on the cross-entropy, with the same shuffles on every run."""
+def train(model: keras.Model, images: np.ndarray, labels: np.ndarray, epochs: int, **options: Any) -> None:
+    """Adam on the cross-entropy, with the same shuffles on every run; `options` are those of `fit`."""
     import keras
 
     model.compile(optimizer=keras.optimizers.Adam(2e-3), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    model.fit(images.astype(np.float32), labels, batch_size=64, epochs=epochs, verbose=2)
+    model.fit(images.astype(np.float32), labels, batch_size=64, epochs=epochs, **({"verbose": 2} | options))
 
 
 def main() -> None:
@@ -91,7 +91,7 @@ def main() -> None:
         },
     )
     print(f"Saved the network, {len(images)} images to validate and {len(train_images)} to train on to {workspace}.")
-    prunelab(["lab", str(workspace), "--out", str(arguments.out)])
+    prunelab(["lab", str(workspace), "--out", str(arguments.out), "--force"])
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from ._compaction._fuse import fuse
     from ._compaction._recalibrate import recalibrate
     from ._compaction._remove import remove_filters
+    from ._cost._deployment import Deployment, deployment
     from ._cost._latency import latency
     from ._cost._metrics import Metrics, metrics
     from ._evaluate._evaluate_file import FileEvaluation, evaluate_file
@@ -49,10 +50,11 @@ if TYPE_CHECKING:
     from ._model._variables import Prunable, Prunables
     from ._prune._oneshot import prune, sparsity
     from ._prune._trajectory import Trajectory, trajectory
-    from ._reconstruct._reconstruct import reconstruct, reconstruction
+    from ._reconstruct._reconstruct import reconstruct
     from ._reconstruct._rules import LinearRule, register_linear_rule
     from ._reconstruct._solved import Reconstruction, SolvedMap
-    from ._report import export_plots, report
+    from ._report._plots import export_plots
+    from ._report._report import report
     from ._result._choice import Choice
     from ._result._result import SweepResult
     from ._select._allocation import Allocation
@@ -70,6 +72,7 @@ __all__ = [
     "Choice",
     "Compaction",
     "Convention",
+    "Deployment",
     "DiskFullError",
     "FileEvaluation",
     "FineTune",
@@ -105,6 +108,7 @@ __all__ = [
     "compact",
     "compaction",
     "complete_channels",
+    "deployment",
     "evaluate_file",
     "export_c",
     "export_litert",
@@ -119,7 +123,6 @@ __all__ = [
     "prune",
     "recalibrate",
     "reconstruct",
-    "reconstruction",
     "register_linear_rule",
     "register_rule",
     "remove_filters",
@@ -140,6 +143,7 @@ _HOMES = {
     "Choice": "_result._choice",
     "Compaction": "_compaction._compact",
     "Convention": "_select._conventions",
+    "Deployment": "_cost._deployment",
     "FileEvaluation": "_evaluate._evaluate_file",
     "FineTune": "_sweep._finetune",
     "LinearRule": "_reconstruct._rules",
@@ -159,10 +163,11 @@ _HOMES = {
     "compact": "_compaction._compact",
     "compaction": "_compaction._compact",
     "complete_channels": "_compaction._complete",
+    "deployment": "_cost._deployment",
     "evaluate_file": "_evaluate._evaluate_file",
     "export_c": "_export._c._export",
     "export_litert": "_export._litert",
-    "export_plots": "_report",
+    "export_plots": "_report._plots",
     "fuse": "_compaction._fuse",
     "latency": "_cost._latency",
     "layers": "layers",
@@ -173,11 +178,10 @@ _HOMES = {
     "prune": "_prune._oneshot",
     "recalibrate": "_compaction._recalibrate",
     "reconstruct": "_reconstruct._reconstruct",
-    "reconstruction": "_reconstruct._reconstruct",
     "register_linear_rule": "_reconstruct._rules",
     "register_rule": "_channels.rules._registry",
     "remove_filters": "_compaction._remove",
-    "report": "_report",
+    "report": "_report._report",
     "save_sparse": "_export._sparse_file",
     "schedules": "schedules",
     "scores": "scores",

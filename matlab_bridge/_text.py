@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import unicodedata
+from collections.abc import Iterable
 
 # Control characters; invisible ones such as those that turn the direction of writing; separators of lines.
 _OBEYED = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
@@ -36,3 +38,16 @@ def visible(text: str) -> str:
 def one_line(text: str) -> str:
     """As `visible`, with ends of lines and tabs spelled out too: a name in a table, a plot or a comment of code."""
     return visible(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """The known name that looks most like a wrong one, as a question to put behind an error; empty where none does.
+
+    Examples:
+        >>> suggest("XTset", ["XTest", "YTest"])
+        " Did you mean 'XTest'?"
+    """
+    there = list(known)
+    folded = {each.lower(): each for each in reversed(there)}
+    nearest = difflib.get_close_matches(name.lower(), folded, 1)
+    return f" Did you mean {folded[nearest[0]]!r}?" if nearest else ""

@@ -120,15 +120,14 @@ def _behavior(source: str) -> str | None:
 
 
 def _difference(before: str, after: str) -> tuple[int, str]:
+    """The first line that differs, and all lines before and after."""
     old, new = before.splitlines(), after.splitlines()
-    for tag, start, stop, first, last in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        if tag != "equal":
-            lines = (
-                "".join(f"{sign} {line.strip()}\n" for line in part)
-                for sign, part in (("-", old[start:stop]), ("+", new[first:last]))
-            )
-            return start + 1, "".join(lines)
-    return 0, ""
+    steps = difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+    parts = [(start, old[start:stop], new[first:last]) for tag, start, stop, first, last in steps if tag != "equal"]
+    lines = (
+        f"{sign} {line.strip()}\n" for _, was, now in parts for sign, part in (("-", was), ("+", now)) for line in part
+    )
+    return parts[0][0] + 1 if parts else 0, "".join(lines)
 
 
 def is_current(mutant: Mutant) -> bool:

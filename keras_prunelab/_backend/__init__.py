@@ -2,6 +2,7 @@
 
 from ._building import stop_waiting, when_built
 from ._converter import Conversion, ConversionError, converter_of
+from ._fake_quantize import fake_quantize
 from ._gradients import Gradients, gradients, hessian_products
 from ._imports import import_keras, keras
 from ._litert import constant_values, open_litert, to_litert
@@ -37,6 +38,7 @@ __all__ = [
     "constant_values",
     "converter_of",
     "creation_scope",
+    "fake_quantize",
     "gradients",
     "hessian_products",
     "import_keras",

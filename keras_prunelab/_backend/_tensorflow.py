@@ -99,3 +99,11 @@ def _slopes(result: Callable[[], Any], values: Any) -> Any:
 
 def _any_length(tensor: Any) -> Any:
     return tf.TensorSpec([None, *tensor.shape[1:]] if tensor.shape.rank else [], tensor.dtype)
+
+
+def fake_quantize(values: Any, low: Any, high: Any, *, is_weight: bool) -> Any:
+    """Numbers of eight bits, by the operations that the converter knows; see `_fake_quantize.fake_quantize`."""
+    if len(keras.ops.shape(low)) == 1:
+        per_channel = tf.quantization.fake_quant_with_min_max_vars_per_channel
+        return per_channel(values, low, high, num_bits=8, narrow_range=is_weight)
+    return tf.quantization.fake_quant_with_min_max_vars(values, low, high, num_bits=8, narrow_range=is_weight)

@@ -74,7 +74,10 @@ class RemovalPlan:
             )
         goal, target = ("fraction", fraction) if budget is None else next(iter(budget.items()))
         if goal not in ("fraction", "accuracy", *COSTS):
-            raise UnknownNameError(f"budget={budget!r}: a goal is 'parameters', 'macs', 'bytes' or 'accuracy'.")
+            raise UnknownNameError(
+                f"budget={budget!r}: a goal is 'parameters', 'macs', 'bytes' or 'accuracy', or several of 'flash', "
+                "'sram' and 'cycles'."
+            )
         share = real_number(target)
         if share is None or not _is_share(goal, share):
             bounds = {"fraction": "[0, 1)", "accuracy": "[0, 1]"}.get(goal, "(0, 1)")

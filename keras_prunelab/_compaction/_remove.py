@@ -11,6 +11,7 @@ import numpy as np
 from keras_prunelab._channels._analysis import Analysis, analyze
 from keras_prunelab._channels._channels import Flags
 from keras_prunelab._cost._costs import Cost, cost, remove_none
+from keras_prunelab._cost._target_budget import TARGET_GOALS, TargetBudget
 from keras_prunelab._errors import InvalidDataError, InvalidModelError, NothingToPruneError
 from keras_prunelab._model._data import calibration_of
 from keras_prunelab._model._filters import Filters
@@ -28,6 +29,8 @@ from ._importance import FilterScoreLike, Importance, importance
 from ._ranking import Ranking, alternate, in_multiples, so_many, steps_of, together, within
 from ._removal_plan import COSTS, RemovalPlan, Train
 
+_SHARES = [share / 100 for share in range(100)]
+
 
 @names_options
 def remove_filters(
@@ -36,6 +39,7 @@ def remove_filters(
     score: FilterScoreLike = "l1",
     *,
     budget: Mapping[str, float] | None = None,
+    target: str = "ethos-u55-128",
     scope: Literal["layer", "global"] | None = None,
     rounds: int | None = None,
     train: Train = None,
@@ -65,7 +69,10 @@ def remove_filters(
             summed.
         budget: instead of a fraction, what may remain of the model: `{"parameters": 0.5}`, `{"macs": 0.5}` or
             `{"bytes": 0.5}`, shares in (0, 1), where layers in `metrics(model).uncounted` count no multiply-adds; or
-            `{"accuracy": 0.97}`, the least that `evaluate` may return.
+            `{"accuracy": 0.97}`, the least that `evaluate` may return; or what it may take on `target`, as in `prune`:
+            `{"flash": 60_000, "sram": 20_000, "cycles": 0.5}`, several at once, for which the smallest fraction in
+            steps of 1 % is searched for.
+        target: of such a budget, the NPU: `"ethos-u55-128"` and others, see `metrics`.
         scope: `"layer"`: the same share of each layer and of those coupled to it, by default for a fraction;
             `"global"`: all filters are ranked together, by their score in relation to the mean of their layer, by
             default for a budget.
@@ -109,6 +116,27 @@ def remove_filters(
         >>> kpl.metrics(kpl.remove_filters(model, budget={"macs": 0.5})).macs / kpl.metrics(model).macs <= 0.5
         True
     """
+    if isinstance(budget, Mapping) and set(TARGET_GOALS) & set(budget) and fraction is None:
+        limits = TargetBudget.checked(budget, target)
+
+        def at(share: float, finished: bool) -> keras.Model:
+            return remove_filters(
+                model,
+                share,
+                score,
+                scope=scope or "global",
+                rounds=rounds if finished else None,
+                train=train if finished else None,
+                evaluate=evaluate,
+                multiple_of=multiple_of,
+                include=include,
+                exclude=exclude,
+                calibration=calibration_of(calibration, data=data),
+                reconstruct=reconstruct if finished else False,
+                damping=damping,
+            )
+
+        return limits.search(model, _SHARES, lambda share: at(share, False), lambda share: at(share, True))
     plan = RemovalPlan.checked(
         model,
         fraction,

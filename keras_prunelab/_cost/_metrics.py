@@ -19,6 +19,7 @@ from keras_prunelab.layers._strip import without_wrappers
 from ._latency import latency
 from ._macs import uses
 from ._products import UnknownCountError, products
+from ._vela import TargetCost, check_target, target_cost
 
 _MEGABYTE = 2**20
 
@@ -44,6 +45,7 @@ class Metrics:
         activation_bytes: the most that all values take which are needed at a time, for one observation.
         latency: the median time for a batch in seconds, by the batch's size; empty unless asked for.
         uncounted: layers and operations whose multiply-adds are not known; they count as none.
+        target: what the model takes on an NPU; None unless asked for.
     """
 
     layers: pd.DataFrame = field(repr=False)
@@ -57,6 +59,7 @@ class Metrics:
     activation_bytes: int
     latency: dict[int, float]
     uncounted: tuple[str, ...]
+    target: TargetCost | None = None
 
     def _repr_html_(self) -> str:
         """The totals and the layers, for notebooks."""
@@ -64,7 +67,8 @@ class Metrics:
             f"{self.parameters:,} parameters, {self.nonzeros:,} of them not zero; {self.bytes_compressed:,} of "
             f"{self.bytes_dense:,} bytes; {self.macs_effective:,} of {self.macs:,} multiply-adds for one observation."
         )
-        return paragraph(totals) + table(self.layers)
+        target = "" if self.target is None else paragraph(str(self.target))
+        return paragraph(totals) + target + table(self.layers)
 
     def matlab(self) -> pd.DataFrame:
         """The layers with weights under the names of MATLAB's `estimateNetworkMetrics`.
@@ -90,19 +94,34 @@ class Metrics:
         ).reset_index(drop=True)
 
 
-def metrics(model: keras.Model, *, batches: tuple[int, ...] = (), stored: bool = False) -> Metrics:
+def metrics(
+    model: keras.Model,
+    *,
+    batches: tuple[int, ...] = (),
+    stored: bool = False,
+    target: str | None = None,
+    calibration: Any = None,
+) -> Metrics:
     """Count what a model costs, and measure how long it takes.
 
     Args:
         model: a built functional or sequential model.
         batches: measure the latency for batches of these sizes, such as `(1, 32)`.
         stored: save the model to a temporary file to see how large it is.
+        target: an NPU such as `"ethos-u55-128"`: the model is converted to int8 and compiled for it, and
+            `Metrics.target` has flash, SRAM, cycles and time as the compiler estimates them. Zeros pay there as they
+            are, in flash, and in cycles where reading weights takes the time. Arm's Ethos-U55, U65 and U85, with the
+            number of multiply-adds at a time; https://pypi.org/project/ethos-u-vela/.
+        calibration: inputs on which the ranges of the int8 file are measured; by default random ones.
 
     Returns:
         The figures.
 
     Raises:
-        InvalidModelError: the model is not built, or a subclass whose `call` nobody can look into.
+        InvalidModelError: the model is not built, or a subclass whose `call` nobody can look into; or nothing of it
+            runs on the target.
+        UnknownNameError: there is no such target.
+        MissingBackendError: `pip install "keras-prunelab[device]"` is missing, or Keras runs on JAX.
 
     Examples:
         >>> import keras
@@ -112,6 +131,8 @@ def metrics(model: keras.Model, *, batches: tuple[int, ...] = (), stored: bool =
         >>> found.parameters, found.macs
         (80, 48672)
     """
+    if target is not None:
+        check_target(target)
     model = without_wrappers(model)
     graph = graph_of(model)
     known: dict[int, _Weight] = {}
@@ -130,6 +151,7 @@ def metrics(model: keras.Model, *, batches: tuple[int, ...] = (), stored: bool =
         activation_bytes=_peak(graph),
         latency={batch: latency([model], batch)[0] for batch in batches},
         uncounted=tuple(uncounted),
+        target=None if target is None else target_cost(model, target, calibration),
     )
 
 

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from keras_prunelab._backend import compile_forward
 from keras_prunelab._errors import InvalidDataError
+from keras_prunelab._export._file_tensor import FileTensor
 from keras_prunelab._export._inputs import arrays_by_input, name_of
-from keras_prunelab._export._runtimes import ExportedFile, FileTensor, open_file, run_batch
+from keras_prunelab._export._runtimes import ExportedFile, open_file, run_batch
 from keras_prunelab._model._data import Batch, batches, check_ends, fits
 from keras_prunelab._util._notebook import paragraph, table
 from keras_prunelab.layers._strip import without_wrappers
@@ -92,14 +93,15 @@ def evaluate_file(
     *,
     model: keras.Model | None = None,
     metrics: Sequence[MetricLike] | None = None,
-    kernels: Literal["default", "reference"] = "default",
+    kernels: Literal["default", "reference", "micro"] = "default",
 ) -> FileEvaluation:
     """Measure an exported file with the interpreter that runs it.
 
     Quantized inputs and outputs are converted; a file that takes a fixed number of observations gets as many at a time.
 
     Args:
-        path: a `.tflite` file, which `ai-edge-litert` or TensorFlow runs, or an `.onnx` file, which onnxruntime runs.
+        path: a `.tflite` file, which `ai-edge-litert` or TensorFlow runs, or TensorFlow Lite Micro where it was written
+            for it; or an `.onnx` file, which onnxruntime runs.
         data: inputs and labels in any form that `sweep` takes: `(inputs, labels)`, an object with both, a
             `tf.data.Dataset`, a `PyDataset`, or a function that returns batches. Labels are class indices from 0,
             one-hot rows, or responses. Channels come last; for a file that takes them first they are moved.
@@ -107,8 +109,8 @@ def evaluate_file(
         metrics: `"accuracy"`, `"rmse"`, metrics of Keras or their names, or functions of labels and outputs. By default
             accuracy for classes, and the root-mean-square error for responses. Of several outputs each has its own,
             `accuracy_NAME`.
-        kernels: `"default"`, or `"reference"` for those that are written to be read: LiteRT's own, or those of the
-            package onnx. The default ones may differ from these by some steps in int8.
+        kernels: `"default"`; `"reference"` for those that are written to be read: LiteRT's own, or those of the
+            package onnx; `"micro"` for those of TensorFlow Lite Micro. They may differ by some steps in int8.
 
     Returns:
         The measures, the size, and the agreement; it prints as a table.
@@ -117,7 +119,8 @@ def evaluate_file(
         FileNotFoundError: there is no such file.
         InvalidModelError: the file has another ending, or its interpreter cannot read it.
         InvalidDataError: inputs or labels do not fit the file, or there are none.
-        MissingBackendError: the interpreter is not installed: `pip install "keras-prunelab[litert]"` or `[onnx]`.
+        MissingBackendError: the interpreter is not installed: `pip install "keras-prunelab[litert]"`, `[onnx]` or
+            `[device]`.
         UnknownNameError: there are no such kernels, or no such metric.
 
     Examples:
@@ -164,7 +167,7 @@ def evaluate_file(
     return FileEvaluation(
         target,
         target.stat().st_size,
-        kernels,
+        file.kernels,
         count,
         ours[0].results(),
         ours[1].results() if plain is not None else {},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import numpy as np
 from keras_prunelab._backend import litert_input_name
 from keras_prunelab._errors import InvalidDataError
 from keras_prunelab._model._data import batches, check_ends, require_finite
+from keras_prunelab._model._random_inputs import random_inputs
 
-from ._inputs import arrays_by_input, name_of
+from ._inputs import Array, arrays_by_input, name_of
 
 _BATCH = 256
+_FIRST = 8
 
 
 def write_calibration(model: keras.Model, calibration: Any, folder: Path) -> int:
@@ -60,3 +63,23 @@ def write_calibration(model: keras.Model, calibration: Any, folder: Path) -> int
                 "into 256 steps. Give inputs such as those in use."
             )
     return count
+
+
+def first_observations(model: keras.Model, calibration: Any, written: Path) -> Mapping[str, Array]:
+    """The first observations, by the names that a LiteRT file gives its inputs.
+
+    Args:
+        model: the model.
+        calibration: as `write_calibration` takes it; None for random numbers.
+        written: the folder that `write_calibration` wrote, where it did: batches can be read once.
+    """
+    files = sorted(written.glob("*.npz"))
+    if files:
+        with np.load(files[0], allow_pickle=False) as arrays:
+            return {name: array[:_FIRST] for name, array in arrays.items()}
+    inputs = random_inputs(model)
+    if calibration is not None:
+        check_ends(calibration)
+        inputs = next(batches(calibration, _FIRST, labels=False, model=model)).inputs
+    names = [litert_input_name(tensor) for tensor in model.inputs]
+    return {name: array[:_FIRST] for name, array in zip(names, arrays_by_input(model, inputs), strict=True)}

@@ -1,30 +1,35 @@
-"""LiteRT files in which zeros take no space, of floating-point numbers or of whole ones."""
+"""LiteRT files in which zeros take no space, of floating-point numbers or of whole ones, for LiteRT or for devices."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import keras
 
-from keras_prunelab._backend import Conversion, ConversionError, converter_of, to_litert
+from keras_prunelab._backend import Conversion, ConversionError
 from keras_prunelab._errors import InvalidModelError, MissingBackendError, UnknownNameError
 from keras_prunelab._model._data import calibration_of
 from keras_prunelab._model._rebuild import is_graph
 from keras_prunelab._util._atomic import replace_whole, temporary_folder
 from keras_prunelab.layers._strip import without_wrappers
 
-from ._calibration import write_calibration
-from ._unroll import MOST_STEPS, recurrent_steps, unrolled
+from ._calibration import first_observations
+from ._inputs import name_of
+from ._litert_conversion import Made, Quantize, Runtime, converted, float32
+from ._tflm._graph import check_format
+from ._tflm._micro import check_installed
+from ._tflm._write import MicroModel, micro_model, write_micro
 from ._zeros import check_zeros
 
-Quantize: TypeAlias = Literal["int8", "int8-weights", "float16"]
 NumberType: TypeAlias = Literal["int8", "uint8", "float32"]
 
+
 _QUANTIZE = ("int8", "int8-weights", "float16")
+_RUNTIMES = {"litert": (None, *_QUANTIZE), "tflm": (None, "int8")}
 _TYPES = ("int8", "uint8", "float32")
 
 
@@ -36,6 +41,14 @@ class LitertExport(int):
         bytes: its size.
         quantize: what its numbers are: None for float32, `"int8"`, `"int8-weights"` or `"float16"`.
         sparse: whether zeros are stored sparsely.
+        runtime: what runs it, `"litert"` or `"tflm"`.
+        dense_bytes: for `"tflm"`, the size of the same file with every constant stored whole; None for `"litert"`.
+        arena_bytes: for `"tflm"`, the working memory, measured where a pointer has 8 bytes; None for `"litert"`.
+        dense_arena_bytes: for `"tflm"`, the same with every constant stored whole: DECODE writes what it decodes, the
+            constants of one operator at a time, into the arena, and other kernels read constants where they are.
+        operators: for `"tflm"`, the operators that a device needs; empty for `"litert"`.
+        forms: for `"tflm"`, how the compressed constants are stored, by their names: `"mask"`, a bit for each value and
+            those that are not zero, or `"table"`, the place of each value in a look-up table.
         input_type: the type of its inputs: `"float32"`, `"int8"` or `"uint8"`.
         output_type: that of its outputs.
         reason: why `quantize` is not what was asked for; empty where it is.
@@ -45,16 +58,32 @@ class LitertExport(int):
     bytes: int
     quantize: Quantize | None
     sparse: bool
+    runtime: Runtime
+    dense_bytes: int | None
+    arena_bytes: int | None
+    dense_arena_bytes: int | None
+    operators: tuple[str, ...]
+    forms: Mapping[str, str]
     input_type: NumberType
     output_type: NumberType
     reason: str
 
     @classmethod
-    def _of(cls, nonzeros: int, path: Path, made: _Made) -> LitertExport:
+    def _of(cls, nonzeros: int, path: Path, made: Made, micro: MicroModel | None) -> LitertExport:
         found = cls(nonzeros)
-        found.path, found.bytes, found.reason = path, len(made.content), made.reason
+        found.path, found.bytes, found.reason = path, path.stat().st_size, made.reason
         for name in ("quantize", "sparse", "input_type", "output_type"):
             setattr(found, name, getattr(made.how, name))
+        found.runtime, found.operators, found.forms = "litert", (), {}
+        found.dense_bytes, found.arena_bytes, found.dense_arena_bytes = None, None, None
+        if micro is not None:
+            found.runtime, found.sparse = "tflm", bool(micro.forms)
+            found.operators, found.forms = micro.operators, micro.forms
+            found.dense_bytes, found.arena_bytes, found.dense_arena_bytes = (
+                micro.dense_bytes,
+                micro.arena,
+                micro.dense_arena,
+            )
         return found
 
     @property
@@ -64,21 +93,19 @@ class LitertExport(int):
 
     def __repr__(self) -> str:
         numbers = self.quantize or "float32"
+        micro = ""
+        if self.dense_bytes is not None:
+            share = f"{self.bytes / self.dense_bytes:.1%} of the dense {self.dense_bytes:,}"
+            micro = (
+                f" For TensorFlow Lite Micro: {share}; an arena of {self.arena_bytes:,} bytes, where the dense file "
+                f"takes {self.dense_arena_bytes:,}."
+            )
         return (
             f"{self.path.name}: {self.bytes:,} bytes, {numbers}{', zeros stored sparsely' if self.sparse else ''}, "
-            f"{int(self):,} values that are not zero.{' ' if self.reason else ''}{self.reason}"
+            f"{int(self):,} values that are not zero.{micro}{' ' if self.reason else ''}{self.reason}"
         )
 
     __str__ = __repr__
-
-
-@dataclass(frozen=True)
-class _Made:
-    """A file that was converted, and why it is not as asked."""
-
-    content: bytes
-    how: Conversion
-    reason: str = ""
 
 
 def export_litert(
@@ -86,6 +113,7 @@ def export_litert(
     path: str | os.PathLike[str],
     quantize: Quantize | None = None,
     *,
+    runtime: Runtime = "litert",
     calibration: Any = None,
     data: Any = None,
     sparse: bool | None = None,
@@ -103,16 +131,28 @@ def export_litert(
     observation at a time. Recurrent layers are unrolled for it, where they have at most 64 steps and the file is no
     larger than with float16; otherwise the file has float16 or whole weights, and the result says why.
 
+    With `runtime="tflm"` the file is one for microcontrollers. TensorFlow Lite Micro knows no sparse weights; its
+    operator DECODE makes them from a bit mask and values, or from a look-up table, before each call: such a file is
+    smaller, slower, and its arena is larger by the decoded weights of one operator. It runs here, in the package
+    `tflite-micro`, and its outputs are those of the dense file, bit for bit, or nothing is written
+    (https://github.com/tensorflow/tflite-micro/tree/main/tensorflow/lite/micro/compression).
+
     Args:
         model: a built model. `Pruned` wrappers are taken off.
-        path: the file to write; its ending is `.tflite`. Replaced only once the new one is whole.
+        path: the file to write; its ending is `.tflite`. Replaced only once the new one is whole. With `"tflm"`, a path
+            without an ending is a folder, made where there is none, with the file and what a device compiles: the file
+            as an array (`model.h`, `model.cc`), the list of its operators (`operators.h`), its arena, a test vector,
+            and an example (`main.cc`).
         quantize: None for float32; `"int8"` for whole numbers throughout; `"int8-weights"` for whole weights, and
             activations in float32; `"float16"` for weights of half the size.
+        runtime: `"litert"`, or `"tflm"` for TensorFlow Lite Micro, which runs float32 and `"int8"`, one observation at
+            a time.
         calibration: inputs, `(inputs, labels)` or batches of either, for `"int8"` alone: some hundred observations such
-            as those in use. They are read in batches, once.
+            as those in use. They are read in batches, once. With `"tflm"`, the first are those that outputs are
+            compared on; float32 takes random ones without.
         data: another name of `calibration`.
         sparse: whether zeros are stored sparsely. By default they are with None and `"float16"`; LiteRT's default
-            kernels (XNNPACK) refuse sparse int8 weights, and TensorFlow Lite Micro refuses all of them.
+            kernels (XNNPACK) refuse sparse int8 weights. With `"tflm"` they are, each constant where that is smaller.
         input_type: with `"int8"`, the type of the file's inputs: `"int8"` (the default), `"uint8"` or `"float32"`.
         output_type: that of its outputs, likewise.
 
@@ -121,13 +161,16 @@ def export_litert(
         Constants of the graph count too.
 
     Raises:
-        MissingBackendError: Keras runs on JAX; or on torch, and TensorFlow is not installed.
+        MissingBackendError: Keras runs on JAX; or on torch, and TensorFlow is not installed; or, for `"tflm"`,
+            `pip install "keras-prunelab[device]"` is missing.
         InvalidModelError: TensorFlow cannot write the model, Keras quantized it, the ending is another one, or zeros
             would be lost: what became of the weights has more values than there are weights that are not zero, and a
-            few for each layer, or a kernel's zeros are elsewhere.
+            few for each layer, or a kernel's zeros are elsewhere. For `"tflm"`: it lacks an operator, the values before
+            a softmax collapsed, or an input has a free length.
+        NotEquivalentError: TensorFlow Lite Micro gives other outputs than for the dense file.
         InvalidDataError: with `"int8"`, the calibration data is missing, empty, constant, not finite, or of another
             shape.
-        UnknownNameError: there is no such `quantize` or type.
+        UnknownNameError: there is no such `quantize`, `runtime` or type.
         FileNotFoundError: there is no such folder.
 
     Examples:
@@ -143,33 +186,40 @@ def export_litert(
         ('int8', 'int8', True)
     """
     target = Path(path)
-    _check(model, target, quantize, {"input_type": input_type, "output_type": output_type})
+    _check(model, target, quantize, {"input_type": input_type, "output_type": output_type}, runtime)
     given = calibration_of(calibration, data=data)
     plain = without_wrappers(model)
+    is_micro = runtime == "tflm"
     how = Conversion(
         quantize=quantize,
-        sparse=quantize in (None, "float16") if sparse is None else sparse,
+        sparse=not is_micro and (quantize in (None, "float16") if sparse is None else sparse),
         input_type=(input_type or "int8") if quantize == "int8" else "float32",
         output_type=(output_type or "int8") if quantize == "int8" else "float32",
     )
+    micro = None
     try:
-        if quantize is None and keras.config.backend() == "tensorflow":
-            made = _Made(_float32(plain, how), how)
+        if quantize is None and keras.config.backend() == "tensorflow" and not is_micro:
+            made = Made(float32(plain, how), how)
         else:
             with temporary_folder() as folder:
-                made = _converted(plain, how, given, folder)
+                made = converted(plain, how, given, folder, runtime)
+                if is_micro:
+                    inputs = first_observations(plain, given, folder / "calibration")
+                    micro = micro_model(made.content, target.name, inputs, encode=sparse is not False)
     except ConversionError as error:
         raise InvalidModelError(
             f"TensorFlow cannot write model {model.name!r} as LiteRT{f' in {quantize}' if quantize else ''}: {error} "
             "matlab_bridge.export_onnx may."
         ) from error
     nonzeros = check_zeros(plain, made.content, sparse=made.how.sparse)
+    if micro is not None:
+        return LitertExport._of(nonzeros, write_micro(target, micro), made, micro)
     with replace_whole(target) as temporary:
         temporary.write_bytes(made.content)
-    return LitertExport._of(nonzeros, target, made)
+    return LitertExport._of(nonzeros, target, made, None)
 
 
-def _check(model: keras.Model, target: Path, quantize: Any, types: dict[str, Any]) -> None:
+def _check(model: keras.Model, target: Path, quantize: Any, types: dict[str, Any], runtime: Any) -> None:
     """Refuse what cannot be done, before any work."""
     if keras.config.backend() not in ("tensorflow", "torch"):
         raise MissingBackendError(
@@ -186,10 +236,11 @@ def _check(model: keras.Model, target: Path, quantize: Any, types: dict[str, Any
             f"Model {model.name!r} is not built, or a subclass of keras.Model whose inputs nobody knows, so that it "
             "cannot be quantized. Build it from keras.Input."
         )
-    if target.suffix != ".tflite":
-        raise InvalidModelError(f"{target} should end in .tflite.")
+    _check_path(target, runtime)
     if quantize is not None and quantize not in _QUANTIZE:
         raise UnknownNameError(f"quantize={quantize!r}; it is None or one of {', '.join(map(repr, _QUANTIZE))}.")
+    if runtime == "tflm":
+        _check_micro(model, quantize)
     for name, value in types.items():
         if value is not None and value not in _TYPES:
             raise UnknownNameError(f"{name}={value!r}; it is one of {', '.join(map(repr, _TYPES))}.")
@@ -207,65 +258,25 @@ def _check(model: keras.Model, target: Path, quantize: Any, types: dict[str, Any
             )
 
 
-def _float32(model: keras.Model, how: Conversion) -> bytes:
-    try:
-        return to_litert(model, sparse=how.sparse)
-    except Exception as error:  # TensorFlow raises many, its own ConverterError among them
-        raise ConversionError(str(error).partition("\n")[0]) from error
+def _check_path(target: Path, runtime: Any) -> None:
+    if runtime not in _RUNTIMES:
+        raise UnknownNameError(f"runtime={runtime!r}; it is one of {', '.join(map(repr, _RUNTIMES))}.")
+    if target.suffix not in ([".tflite"] if runtime == "litert" else [".tflite", ""]):
+        raise InvalidModelError(
+            f"{target} should end in .tflite{' or, for a folder, in nothing' if runtime == 'tflm' else ''}."
+        )
 
 
-def _converted(model: keras.Model, how: Conversion, calibration: Any, folder: Path) -> _Made:
-    """Convert in another process, and where int8 cannot be or does not pay, with float16 or whole weights."""
-    if how.quantize == "int8":
-        ranges = folder / "calibration"
-        ranges.mkdir()
-        write_calibration(model, calibration, ranges)
-        how = replace(how, calibration=str(ranges))
-    steps = recurrent_steps(model)
-    if not steps:
-        batch = 1 if how.quantize == "int8" else None
-        return _Made(converter_of(model, _new(folder), batch)(how), how)
-    looping = converter_of(model, _new(folder), 1)  # a loop over steps has no operator for any number of observations
-    if how.quantize != "int8":
-        return _Made(looping(how), how)
-    return _recurrent(model, how, steps, looping, folder)
-
-
-def _recurrent(model: keras.Model, how: Conversion, steps: list[int | None], looping: Any, folder: Path) -> _Made:
-    others = {}
-    for name in ("float16", "int8-weights"):
-        sparse = how.sparse or name == "float16"
-        as_other = replace(how, quantize=name, sparse=sparse, input_type="float32", output_type="float32")
-        try:
-            others[name] = _Made(looping(as_other), as_other)
-            break
-        except ConversionError as error:
-            refusal = error
-    known = [step for step in steps if step is not None]
-    if len(known) < len(steps):
-        reason = "it has a recurrent layer of free length, or one inside another layer, and int8 takes a fixed one"
-    elif max(known) > MOST_STEPS:
-        reason = f"it has a recurrent layer of {max(known)} steps, and int8 takes at most {MOST_STEPS}, unrolled"
-    else:
-        try:
-            made = _Made(converter_of(unrolled(model), _new(folder), 1)(how), how)
-        except ConversionError as error:
-            reason = f"unrolled over {max(known)} steps it cannot be converted: {error}"
-        else:
-            smallest = min((len(other.content) for other in others.values()), default=len(made.content))
-            if len(made.content) <= smallest:
-                return made
-            reason = (
-                f"unrolled over {max(known)} steps it takes {len(made.content):,} bytes in int8, and {smallest:,} "
-                f"in {next(iter(others))}"
+def _check_micro(model: keras.Model, quantize: Any) -> None:
+    check_format()
+    check_installed()
+    if quantize not in _RUNTIMES["tflm"]:
+        raise UnknownNameError(
+            f"TensorFlow Lite Micro has no kernels for quantize={quantize!r}; it runs None (float32) and 'int8'."
+        )
+    for tensor in model.inputs:
+        if None in tensor.shape[1:]:
+            raise InvalidModelError(
+                f"Input {name_of(tensor)!r} of model {model.name!r} has the shape {tensor.shape}, and TensorFlow Lite "
+                "Micro takes fixed lengths alone. Build the model with keras.Input of the length in use."
             )
-    if not others:
-        raise refusal
-    other = next(iter(others.values()))
-    return replace(other, reason=f"Not in int8: {reason}.")
-
-
-def _new(folder: Path) -> Path:
-    new = folder / f"model{len(list(folder.iterdir()))}"
-    new.mkdir()
-    return new

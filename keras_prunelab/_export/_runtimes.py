@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,45 +13,14 @@ from numpy.typing import NDArray
 
 from keras_prunelab._backend import open_litert
 from keras_prunelab._errors import InvalidModelError, MissingBackendError, UnknownNameError
-from keras_prunelab._model._data import Shape
+
+from ._file_tensor import FileTensor, numbered
+from ._tflm._graph import has_decode
+from ._tflm._micro import MicroFile
 
 Array = NDArray[Any]
 
-KERNELS = ("default", "reference")
-
-
-@dataclass(frozen=True)
-class FileTensor:
-    """An input or output of a file.
-
-    Attributes:
-        name: what the file calls it.
-        shape: with the axis of observations; None where a length is free.
-        dtype: of the numbers that the file takes.
-        scale: what one step is worth; 0 where the numbers are not quantized.
-        zero: the number that stands for zero.
-    """
-
-    name: str
-    shape: Shape
-    dtype: np.dtype[Any]
-    scale: float = 0.0
-    zero: int = 0
-
-    def encode(self, array: Array) -> Array:
-        """Numbers as the file takes them, rounded half away from zero, as LiteRT's own operator does."""
-        if not self.scale:
-            return array.astype(self.dtype, copy=False)
-        steps = np.asarray(array, np.float32) / np.float32(self.scale)
-        whole = np.trunc(steps + np.copysign(np.float32(0.5), steps)) + self.zero
-        limits = np.iinfo(self.dtype)
-        return np.asarray(np.clip(whole, limits.min, limits.max).astype(self.dtype))
-
-    def decode(self, array: Array) -> Array:
-        """What numbers of the file are worth."""
-        if not self.scale:
-            return array
-        return np.asarray(((array.astype(np.int32) - self.zero) * self.scale).astype(np.float32))
+KERNELS = ("default", "reference", "micro")
 
 
 class ExportedFile(Protocol):
@@ -62,11 +30,13 @@ class ExportedFile(Protocol):
         inputs: what it takes.
         outputs: what it gives.
         ends_in_sigmoid: whether its last operator is a sigmoid.
+        kernels: those that run it.
     """
 
     inputs: tuple[FileTensor, ...]
     outputs: tuple[FileTensor, ...]
     ends_in_sigmoid: bool
+    kernels: str
 
     def run(self, arrays: Sequence[Array]) -> list[Array]:
         """Run it once; the numbers are as the file has them."""
@@ -77,7 +47,8 @@ def open_file(path: Path, kernels: str) -> ExportedFile:
 
     Args:
         path: a `.tflite` or an `.onnx` file.
-        kernels: `"default"` for the fast ones, or `"reference"`.
+        kernels: `"default"` for the fast ones, `"reference"`, or `"micro"` for those of TensorFlow Lite Micro, which a
+            file that was written for it gets by default.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -93,7 +64,7 @@ def open_file(path: Path, kernels: str) -> ExportedFile:
         raise FileNotFoundError(f"There is no file {str(path)!r}.")
     try:
         return _OPEN[path.suffix.lower()](path, kernels)
-    except (ImportError, InvalidModelError):
+    except (ImportError, InvalidModelError, UnknownNameError):
         raise
     except Exception as error:  # each interpreter has errors of its own
         text = " ".join(str(error).split())
@@ -124,11 +95,22 @@ def run_batch(file: ExportedFile, arrays: Sequence[Array]) -> list[Array]:
     return [tensor.decode(output) for tensor, output in zip(file.outputs, outputs, strict=True)]
 
 
+def _open_litert(path: Path, kernels: str) -> ExportedFile:
+    content = path.read_bytes()
+    if content[4:8] != b"TFL3":
+        raise InvalidModelError(f"{path.name} is no LiteRT file, or it is damaged.")
+    if kernels == "micro" or has_decode(content):
+        if kernels == "reference":
+            raise UnknownNameError(
+                f"{path.name} has the operator DECODE, which TensorFlow Lite Micro alone knows: kernels='micro'."
+            )
+        return MicroFile(content, path.name)
+    return _LitertFile(content, kernels)
+
+
 class _LitertFile:
-    def __init__(self, path: Path, kernels: str) -> None:
-        content = path.read_bytes()
-        if content[4:8] != b"TFL3":
-            raise InvalidModelError(f"{path.name} is no LiteRT file, or it is damaged.")
+    def __init__(self, content: bytes, kernels: str) -> None:
+        self.kernels = kernels
         self._interpreter = open_litert(content, kernels)
         try:
             self._interpreter.allocate_tensors()
@@ -146,7 +128,7 @@ class _LitertFile:
             inputs = {each["name"]: each for each in self._interpreter.get_input_details()}
             outputs = {each["name"]: each for each in self._interpreter.get_output_details()}
         self._indices = [inputs[name]["index"] for name in inputs], [outputs[name]["index"] for name in outputs]
-        ordered = sorted(outputs, key=_number) if signatures else list(outputs)
+        ordered = sorted(outputs, key=numbered) if signatures else list(outputs)
         self.inputs = tuple(_tensor(name, detail) for name, detail in inputs.items())
         self.outputs = tuple(_tensor(name, outputs[name]) for name in ordered)
         self.ends_in_sigmoid = self._last_operators() & {"LOGISTIC"} != set()
@@ -179,6 +161,9 @@ class _LitertFile:
 
 class _OnnxFile:
     def __init__(self, path: Path, kernels: str) -> None:
+        if kernels == "micro":
+            raise UnknownNameError("kernels='micro' runs .tflite files; onnxruntime runs .onnx files.")
+        self.kernels = kernels
         missing = [name for name in ("onnx", "onnxruntime") if not importlib.util.find_spec(name)]
         if missing:
             raise MissingBackendError(
@@ -207,8 +192,7 @@ class _OnnxFile:
         return [np.asarray(each) for each in self._session.run(None, feeds)]
 
 
-# TensorFlow Lite Micro reads .tflite files too: its kernels belong into KERNELS and into _LitertFile's place.
-_OPEN: dict[str, Callable[[Path, str], ExportedFile]] = {".tflite": _LitertFile, ".onnx": _OnnxFile}
+_OPEN: dict[str, Callable[[Path, str], ExportedFile]] = {".tflite": _open_litert, ".onnx": _OnnxFile}
 
 
 def _tensor(name: str, detail: Any) -> FileTensor:
@@ -241,10 +225,3 @@ def _without_sparse(model: Any) -> Any:
         model.graph.initializer.append(numpy_helper.from_array(dense, sparse.values.name))
     del model.graph.sparse_initializer[:]
     return model
-
-
-def _number(name: str) -> tuple[str, int]:
-    """Keras numbers its outputs: `output_10` comes after `output_9`."""
-    stem = name.rstrip("0123456789")
-    digits = name[len(stem) :]
-    return stem, int(digits or 0)

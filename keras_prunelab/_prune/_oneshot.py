@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 
 from keras_prunelab._compaction._complete import complete_channels
+from keras_prunelab._cost._target_budget import TargetBudget
 from keras_prunelab._errors import InvalidSparsityError
 from keras_prunelab._model._copy import copy_model
 from keras_prunelab._model._data import calibration_of
@@ -26,13 +28,17 @@ from keras_prunelab.scores import ScoreLike
 
 from ._trajectory import trajectory
 
+_LEVELS = [level / 1000 for level in range(1000)]
+
 
 @names_options
 def prune(
     model: keras.Model,
-    sparsity: float,
+    sparsity: float | None = None,
     score: ScoreLike = "magnitude",
     *,
+    budget: Mapping[str, float] | None = None,
+    target: str = "ethos-u55-128",
     scope: Scope = "global",
     granularity: GranularityLike = "weight",
     calibration: Any = None,
@@ -51,6 +57,11 @@ def prune(
         model: a built model: Sequential, functional, or a subclass that Keras can save.
         sparsity: the share of the prunable weights to set to zero, in [0, 1). Exactly round(s N) of them go,
             halves rounded up; with `convention="matlab"` all that tie with the last of these go too.
+        budget: instead of a sparsity, what the model may take on `target`: `{"flash": 60_000, "cycles": 0.5}`, several
+            at once. Numbers from 1 on are bytes of `"flash"` and `"sram"`, or `"cycles"`; below 1 they are shares of
+            what the whole model takes. The lowest sparsity in steps of 0.1 % is searched for with some ten compilations
+            of its int8 file, and the result is compiled once more. These are estimates of a compiler: see `metrics`.
+        target: of `budget`, the NPU: `"ethos-u55-128"` and others, see `metrics`.
         score: what decides which go first: `"magnitude"`, `"synflow"`, `"random"`, `"snip"`, a `Score`, a function,
             and others: see `scores`.
         scope: `"global"` ranks all weights together; `"layer"` prunes the same share of each layer; `"erk"`,
@@ -73,11 +84,14 @@ def prune(
         The sparse copy.
 
     Raises:
-        InvalidSparsityError: the sparsity is outside [0, 1), or scope or granularity do not allow it.
-        UnknownNameError: there is no such score, scope, granularity, convention, or layer of a filter.
+        InvalidSparsityError: the sparsity is outside [0, 1), or scope or granularity do not allow it; or sparsity and
+            budget are both given, or neither.
+        UnknownNameError: there is no such score, scope, granularity, convention, goal, target, or layer of a filter.
         InvalidDataError: the score or the reconstruction needs data, and there is none or it does not fit.
-        NothingToPruneError: no weight is left to prune.
-        InvalidModelError: the model is not built, has weights that are not finite, or cannot be copied.
+        NothingToPruneError: no weight is left to prune, or the budget cannot be reached.
+        InvalidModelError: the model is not built, has weights that are not finite, or cannot be copied; or it has no
+            int8 form for the target.
+        MissingBackendError: a budget needs `pip install "keras-prunelab[device]"`, and TensorFlow or torch.
 
     Examples:
         >>> import keras
@@ -87,12 +101,36 @@ def prune(
         >>> kpl.sparsity(pruned), kpl.sparsity(model)
         (0.9, 0.0)
     """
-    if real_number(sparsity) is None:
+    if (sparsity is None) == (budget is None):
+        raise InvalidSparsityError(
+            f"sparsity={sparsity!r} and budget={budget!r}: give one of them, such as sparsity=0.9, or "
+            "budget={'flash': 60_000} with target=."
+        )
+    if budget is not None:
+        limits = TargetBudget.checked(budget, target)
+
+        def at(level: float, how: bool | Mode) -> keras.Model:
+            return prune(
+                model,
+                level,
+                score,
+                scope=scope,
+                granularity=granularity,
+                calibration=calibration_of(calibration, data=data),
+                convention=convention,
+                include=include,
+                exclude=exclude,
+                reconstruct=how,
+                damping=damping,
+            )
+
+        return limits.search(model, _LEVELS, lambda level: at(level, False), lambda level: at(level, reconstruct))
+    if sparsity is None or real_number(sparsity) is None:
         raise InvalidSparsityError(f"sparsity={sparsity!r} is to be one number in [0, 1), such as 0.9 for 90 %.")
     rules, mode = _conventions.get(convention), mode_of(reconstruct)
     found = prunable(model, include, exclude, learnables=rules.learnables)
     calibration = calibration_of(calibration, data=data)
-    solver = None if mode is None else Solver(model, calibration, damping)
+    solver = None if mode is None else Solver.of(model, calibration, damping)
     path = trajectory(
         model,
         sparsity,

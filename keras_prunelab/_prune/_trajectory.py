@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
@@ -110,6 +110,7 @@ def trajectory(
     prunables: Prunables | None = None,
     calibration: Any = None,
     on_level: OnStep | None = None,
+    on_score: Callable[[str], None] | None = None,
     data: Any = None,
 ) -> Trajectory:
     """Compute the masks of one score at several sparsities.
@@ -128,6 +129,7 @@ def trajectory(
         prunables: the variables to prune; by default those of the model that the convention counts.
         calibration: inputs, or (inputs, labels), or batches of either, for a score that needs them.
         on_level: called as `on_level(done, total)` when a level is done.
+        on_score: called with what a score that takes long is at, in words: `obs` says what it will cost.
         data: another name of `calibration`.
 
     Returns:
@@ -146,6 +148,7 @@ def trajectory(
     data = calibration_of(calibration, data=data)
     check_data(scorer, data)
     context = ScoreContext(model, found, found.views(), data, rules.flow, str(grain), levels)
+    context = context if on_score is None else replace(context, tell=on_score)
     search = Search(scorer, context, rules, share, grain, on_level)
     check(found, levels[-1], share, grain)
     return Trajectory(scorer.name, str(share), str(grain), rules.name, levels, found.total, search(levels))

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import lapack
+from scipy.linalg import blas, lapack
 
 from keras_prunelab._errors import InvalidDataError
 
@@ -18,10 +18,14 @@ Matrix: TypeAlias = NDArray[np.float64]
 DAMPING = 0.01
 """The default pull towards the old weights, as a share of the mean of H's diagonal."""
 
+_FEW = 1024  # rows that wait at least
+
 
 @dataclass
 class Gram:
     """The inputs of a linear map as the matrix that least squares needs: H = X'X / samples.
+
+    Rows wait until there are many, so that the matrix, which may be far larger than they, is read and written seldom.
 
     Attributes:
         inputs: n, the columns of X, one of ones for a bias included.
@@ -30,12 +34,14 @@ class Gram:
 
     inputs: int
     samples: int = 0
-    _sum: Matrix = field(init=False, repr=False)
+    _mean: Matrix = field(init=False, repr=False)
     _cross: Matrix | None = field(default=None, init=False, repr=False)
     _energy: Matrix | None = field(default=None, init=False, repr=False)
+    _inverse: tuple[float, Matrix] | None = field(default=None, init=False, repr=False)
+    _waiting: list[tuple[Matrix, Matrix | None]] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._sum = np.zeros((self.inputs, self.inputs))
+        self._mean = np.zeros((self.inputs, self.inputs))
 
     def add(
         self,
@@ -55,30 +61,61 @@ class Gram:
             InvalidDataError: the rows have another width, or hold a number that is NaN or infinite.
         """
         wide = _check(rows, self.inputs)
-        if reference is not None:
-            self._cross = np.zeros_like(self._sum) if self._cross is None else self._cross
-            whole = _check(reference, self.inputs)
-            self._cross += wide.T @ whole
-            if weights is not None:
-                outputs = np.square(whole @ weights).sum(axis=0)
-                self._energy = outputs if self._energy is None else self._energy + outputs
-        self._sum += wide.T @ wide
+        whole = None if reference is None else _check(reference, self.inputs)
+        if whole is not None and weights is not None:
+            outputs = np.square(whole @ weights).sum(axis=0)
+            self._energy = outputs if self._energy is None else self._energy + outputs
+        self._waiting.append((wide, whole))
         self.samples += len(wide)
+        if sum(len(each) for each, _ in self._waiting) >= max(_FEW, self.inputs // 4):
+            self._take()
+
+    def _take(self) -> None:
+        """Take the rows that wait into the means."""
+        if not self._waiting:
+            return
+        wide = np.concatenate([each for each, _ in self._waiting])
+        references = [each for _, each in self._waiting if each is not None]
+        self._waiting.clear()
+        self._inverse = None
+        if not wide.size:
+            return
+        new, old = 1 / self.samples, 1 - len(wide) / self.samples
+        with linear_algebra_on(self.inputs):
+            # The lower triangle of a matrix in Fortran's order is the upper one of its transpose, which has C's.
+            blas.dsyrk(new, wide.T, beta=old, c=self._mean.T, lower=1, overwrite_c=1)
+            cross = new * (wide.T @ np.concatenate(references)) if references else None
+        _mirror_upper(self._mean)
+        if cross is not None:
+            self._cross = cross if self._cross is None else old * self._cross + cross
 
     @property
     def matrix(self) -> Matrix:
-        """H, n x n: the mean over the samples."""
-        return self._sum / max(1, self.samples)
+        """H, n x n: the mean over the samples. It is not copied: leave it as it is."""
+        self._take()
+        return self._mean
 
     @property
     def cross(self) -> Matrix | None:
         """X'^T X / samples, n x n, of rows and their reference; None where they are the same."""
-        return None if self._cross is None else self._cross / max(1, self.samples)
+        self._take()
+        return self._cross
 
     @property
     def energy(self) -> Matrix | None:
         """The mean square of each output of the unpruned network, m numbers; None without a reference and weights."""
         return None if self._energy is None else self._energy / max(1, self.samples)
+
+    def inverse(self, damping: float) -> Matrix:
+        """The inverse of H with its damping; it is kept, as every level of a sweep needs it, and not copied.
+
+        Raises:
+            InvalidDataError: H is singular.
+        """
+        matrix = self.matrix
+        if self._inverse is None or self._inverse[0] != damping:
+            self._inverse = damping, inverse(damp(matrix, damping))
+        return self._inverse[1]
 
 
 def _check(rows: NDArray[Any], inputs: int) -> Matrix:

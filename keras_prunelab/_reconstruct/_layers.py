@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._gram import DAMPING, Matrix
-from ._method import BUDGET, Removals, Solution, rank_map, solve_map
+from ._method import BUDGET, TRACE_BUDGET, Removals, Solution, rank_map, solve_map
 from ._rules import LinearMap, flat_weights
 from ._statistics import LayerStatistics
 from ._trace import multiply_adds
@@ -45,7 +47,16 @@ def solve_layer(
             continue
         matrices, kept = each.read(old), each.read(mask)
         own: list[Solution] = [
-            solve_map(gram.matrix, weights, stays, cross=gram.cross, energy=gram.energy, damping=damping, budget=budget)
+            solve_map(
+                gram.matrix,
+                weights,
+                stays,
+                cross=gram.cross,
+                energy=gram.energy,
+                damping=damping,
+                budget=budget,
+                inverted=partial(gram.inverse, damping),
+            )
             for gram, weights, stays in zip(grams, matrices, kept, strict=True)
         ]
         each.write(new, np.stack([solution.weights for solution in own]))
@@ -62,8 +73,9 @@ def rank_layer(
     units: Ids | None = None,
     sensitivity: NDArray[np.floating] | None = None,
     damping: float = DAMPING,
-    budget: float = BUDGET,
+    budget: float = TRACE_BUDGET,
     n_of_m: tuple[int, int] | None = None,
+    on_part: Callable[[int, int], None] | None = None,
 ) -> tuple[NDArray[np.float64], list[Removals]]:
     """Say what each weight of a layer is worth, by Optimal Brain Surgeon.
 
@@ -80,6 +92,7 @@ def rank_layer(
         damping: a share of the mean of H's diagonal, at least 0.
         budget: in multiply-adds, for each of its matrices.
         n_of_m: N and M, for N of every M inputs to stay.
+        on_part: as for `trace`.
 
     Returns:
         Costs of all weights, flat: the lowest go first; infinite for those that stay, and for what no matrix has.
@@ -109,6 +122,8 @@ def rank_layer(
                     sensitivity=felt[number, 0],
                     damping=damping,
                     budget=budget,
+                    inverted=partial(gram.inverse, damping),
+                    on_part=on_part,
                 )
             )
         costs[each.places] = np.stack([removals.costs for removals in own])

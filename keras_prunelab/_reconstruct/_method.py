@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -18,7 +19,10 @@ from ._solve import Flags, Work, equal_columns, solve
 Method: TypeAlias = Literal["exact", "blocked", "refined"]
 
 BUDGET = 2e12
-"""The multiply-adds that a layer may take to be solved exactly: some minutes on two cores."""
+"""The multiply-adds that a layer may take to be solved exactly for one mask: about a minute on two cores."""
+
+TRACE_BUDGET = 5e12
+"""The multiply-adds that a layer may take for a trace, which serves every level: some minutes on two cores."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,7 @@ def solve_map(
     damping: float = DAMPING,
     budget: float = BUDGET,
     steps: int = STEPS,
+    inverted: Callable[[], Matrix] | None = None,
 ) -> Solution:
     """Solve the weights that a mask keeps anew: exactly where the work fits the budget, else by a pass and steps.
 
@@ -83,6 +88,7 @@ def solve_map(
         damping: as for `solve`.
         budget: in multiply-adds; `math.inf` for always exactly, 0 for never.
         steps: the most conjugate gradients after a pass; 0 for the pass alone.
+        inverted: as for `solve`.
 
     Raises:
         InvalidMaskError: as for `solve`.
@@ -92,7 +98,7 @@ def solve_map(
     work = Work.of(len(gram), mask, equal_columns(mask)).multiply_adds
     method: Method = "exact"
     if work <= budget:
-        new = solve(gram, weights, mask, cross=cross, damping=damping)
+        new = solve(gram, weights, mask, cross=cross, damping=damping, inverted=inverted)
     else:
         method = "refined" if steps else "blocked"
         new = _blocked.solve_blocked(gram, weights, mask, cross=cross, damping=damping)
@@ -100,8 +106,9 @@ def solve_map(
     old = np.asarray(weights, np.float64)
     masked = np.where(mask, old, 0.0)
     if cross is None or energy is None:
-        errors = squared_error(gram, old), squared_error(gram, masked - old), squared_error(gram, new - old)
-        return Solution(new, method, work, *errors)
+        # One product for all three: H may be far larger than the weights.
+        changes = squared_error(gram, np.concatenate([old, masked - old, new - old], axis=1))
+        return Solution(new, method, work, *np.split(changes, 3))
     before, after = (squared_distance(gram, cross, energy, old, each) for each in (masked, new))
     return Solution(new, method, work, energy, before, after)
 
@@ -116,7 +123,9 @@ def rank_map(
     n_of_m: tuple[int, int] | None = None,
     sensitivity: NDArray[np.floating] | None = None,
     damping: float = DAMPING,
-    budget: float = BUDGET,
+    budget: float = TRACE_BUDGET,
+    inverted: Callable[[], Matrix] | None = None,
+    on_part: Callable[[int, int], None] | None = None,
 ) -> Removals:
     """Say what each weight is worth: by a trace where the work fits the budget, else by one pass.
 
@@ -130,6 +139,8 @@ def rank_map(
         sensitivity: how much the network's loss feels each output: m numbers of at least 0; by default all the same.
         damping: as for `trace`.
         budget: in multiply-adds.
+        inverted: as for `solve`.
+        on_part: as for `trace`.
 
     Returns:
         Costs that are comparable between layers, as `keras_prunelab` compares scores: the lowest go first.
@@ -144,7 +155,16 @@ def rank_map(
     if work <= budget or not single:
         # Outputs that share their masks are weighed against each other before their losses are added up.
         scale = np.sqrt(felt) if together > 1 else np.ones_like(felt)
-        found = _trace.trace(gram, weights * scale, units=units, together=together, n_of_m=n_of_m, damping=damping)
+        found = _trace.trace(
+            gram,
+            weights * scale,
+            units=units,
+            together=together,
+            n_of_m=n_of_m,
+            damping=damping,
+            inverted=None if inverted is None else inverted(),
+            on_part=on_part,
+        )
         return Removals(found.scores(felt if together == 1 else None), "exact", work, found)
     stays = None if units is None else units < 0
     free = weights.size if stays is None else int(np.count_nonzero(~stays)) * weights.shape[1]

@@ -41,6 +41,7 @@ def reconstruct(
     convention: str | Convention = "paper",
     budget: float = BUDGET,
     on_layer: OnLayer | None = None,
+    on_done: Callable[[Reconstruction], None] | None = None,
     data: Any = None,
 ) -> keras.Model:
     """Solve the weights that a pruned model has left anew, so that each layer's outputs stay what they were.
@@ -53,7 +54,7 @@ def reconstruct(
 
     Layers solved: fully connected ones, `EinsumDense`, convolutions of all kinds, `LSTM`, `GRU`, `SimpleRNN`, and the
     projections of attention, also inside wrappers and nested models; others can be registered with
-    `register_linear_rule`. What has no rule keeps its masked weights: `reconstruction` lists it.
+    `register_linear_rule`. What has no rule keeps its masked weights: `on_done` is told of it.
 
     Args:
         model: the pruned model, which is only read: a copy of `reference` with zeros in it.
@@ -69,6 +70,8 @@ def reconstruct(
         budget: how many multiply-adds a layer may take to be solved exactly; beyond it SparseGPT's pass and conjugate
             gradients come close to it. The default is some minutes.
         on_layer: called as `on_layer(done, total)` when a layer is done.
+        on_done: called with what was solved, how, and what it gained; and what was left out, and why. `on_done=print`
+            shows it.
         data: another name of `calibration`.
 
     Returns:
@@ -89,67 +92,13 @@ def reconstruct(
         >>> x = np.random.normal(size=(200, 8)) @ np.random.normal(size=(8, 8))
         >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(10, "relu"), keras.layers.Dense(3)])
         >>> pruned = kpl.prune(model, 0.5)
-        >>> better = kpl.reconstruct(pruned, model, x)
+        >>> done = []
+        >>> better = kpl.reconstruct(pruned, model, x, on_done=done.append)
+        >>> [each.method for each in done[0].solved], all(each.after < each.before for each in done[0].solved)
+        (['exact', 'exact'], True)
         >>> error = lambda other: float(np.square(other.predict(x, verbose=0) - model.predict(x, verbose=0)).mean())
         >>> kpl.sparsity(better), error(better) < 0.5 * error(pruned)
         (0.5, True)
-    """
-    return reconstruction(
-        model,
-        reference,
-        calibration_of(calibration, data=data),
-        mode=mode,
-        damping=damping,
-        convention=convention,
-        budget=budget,
-        on_layer=on_layer,
-    ).model
-
-
-@names_options
-def reconstruction(
-    model: keras.Model,
-    reference: keras.Model,
-    calibration: Any = None,
-    *,
-    mode: Mode = "sequential",
-    damping: float = DAMPING,
-    convention: str | Convention = "paper",
-    budget: float = BUDGET,
-    on_layer: OnLayer | None = None,
-    data: Any = None,
-) -> Reconstruction:
-    """Do what `reconstruct` does, and tell what was solved, how, and what it gained.
-
-    Args:
-        model: as for `reconstruct`, and so are all others.
-        reference: the model before pruning.
-        calibration: inputs.
-        mode: `"sequential"` or `"layers"`.
-        damping: the pull towards the old weights.
-        convention: whether biases that are zero were pruned.
-        budget: the multiply-adds that a layer may take.
-        on_layer: told of each layer.
-        data: another name of `calibration`.
-
-    Returns:
-        The model; for each layer the method, and its output error before and after; what was left out, and why.
-
-    Raises:
-        InvalidModelError: as for `reconstruct`.
-        InvalidDataError: as for `reconstruct`.
-        UnknownNameError: as for `reconstruct`.
-
-    Examples:
-        >>> import keras
-        >>> import numpy as np
-        >>> import keras_prunelab as kpl
-        >>> keras.utils.set_random_seed(0)
-        >>> x = np.random.normal(size=(200, 8)) @ np.random.normal(size=(8, 8))
-        >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(10, "relu"), keras.layers.Dense(3)])
-        >>> found = kpl.reconstruction(kpl.prune(model, 0.5), model, x)
-        >>> [each.method for each in found.solved], all(each.after < each.before for each in found.solved)
-        (['exact', 'exact'], True)
     """
     begun = time.monotonic()
     way = mode_of(mode)
@@ -163,7 +112,10 @@ def reconstruction(
     result = copy_model(model)
     solved = solve_into(result, solver, masks, way, on_layer)
     skipped = _skipped(solver, model)
-    return Reconstruction(result, way, solver.damping, tuple(solved), skipped, time.monotonic() - begun)
+    if on_done is not None:
+        seconds = time.monotonic() - begun
+        on_done(Reconstruction(result, way, solver.damping, tuple(solved), skipped, seconds))
+    return result
 
 
 def solve_into(

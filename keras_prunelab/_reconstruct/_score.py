@@ -15,12 +15,13 @@ from keras_prunelab._select import _granularity
 from keras_prunelab._select._granularity import Granularity
 from keras_prunelab.scores import Score, ScoreContext, register
 
+from ._estimate import Estimate
 from ._gram import DAMPING, Matrix
 from ._layers import output_energy, rank_layer
-from ._method import BUDGET, Method, Removals
+from ._method import TRACE_BUDGET, Method, Removals
 from ._rules import flat_weights
 from ._sensitivity import sensitivity_of, squared_gradients
-from ._solver import Solver, checked_damping
+from ._solver import Solver, checked_damping, digest
 from ._statistics import LayerStatistics
 
 _AIM = 0.9  # the sparsity that a pass aims at where nobody says which is wanted
@@ -58,7 +59,7 @@ class OBS(Score):
     name = "obs"
     needs_data = True
 
-    def __init__(self, damping: float = DAMPING, budget: float = BUDGET) -> None:
+    def __init__(self, damping: float = DAMPING, budget: float = TRACE_BUDGET) -> None:
         self.damping, self.budget = checked_damping(damping), budget
         self.methods: dict[str, Method] = {}
 
@@ -68,26 +69,43 @@ class OBS(Score):
 
     def __call__(self, context: ScoreContext) -> dict[str, NDArray[Any]]:
         """Score the weights; see `Score.__call__`."""
-        solver: Solver = context.once("solver", lambda: Solver(context.model, context.data, self.damping))
+        solver = Solver.of(context.model, context.data, self.damping)
+        aim = float(np.median(context.sparsities)) if context.sparsities else _AIM
+        weights = digest([np.asarray(value) for value in context.values.values()])
+        paths = tuple(item.path for item in context.prunables)
+        # By what a pass has aimed at; traces serve every level, under None.
+        known: dict[float | None, tuple[dict[str, Matrix], dict[str, Method]]] = solver.once(
+            (self.name, self.budget, context.granularity, paths, weights), dict
+        )
+        found = known.get(None) or known.get(aim)
+        if found is None:
+            found = self._costs(context, solver, aim), self.methods
+            known[None if set(self.methods.values()) <= {"exact"} else aim] = found
+        costs, self.methods = found
+        return _finite(context, costs)
+
+    def _costs(self, context: ScoreContext, solver: Solver, aim: float) -> dict[str, Matrix]:
+        """What each weight is worth, by path; notes the methods."""
         items = {id(item.variable): item for item in context.prunables}
         wanted = [layer for layer in solver.layers if any(id(each) in items for each in layer.weights)]
         _check_rules(context, solver, {id(each) for layer in wanted for each in layer.weights})
         weights = (each for layer in wanted for each in layer.weights)
         variables = {id(each): each for each in weights if keras.backend.is_float_dtype(each.dtype)}
+        context.tell(str(Estimate.of(wanted, self.budget)))
         squares = squared_gradients(context.model, list(variables.values()), context.data)
         self.methods = {}
         costs: dict[str, Matrix] = {}
         for statistics in solver.statistics():
             if statistics.layer not in wanted:
                 continue
-            flat = self._ranked(context, items, statistics, sensitivity_of(statistics, squares))
+            flat = self._ranked(context, items, statistics, sensitivity_of(statistics, squares), aim)
             start = 0
             for variable in statistics.layer.weights:
                 stop = start + int(np.prod(variable.shape))
                 if id(variable) in items:
                     costs[items[id(variable)].path] = flat[start:stop].reshape(variable.shape)
                 start = stop
-        return _finite(context, costs)
+        return costs
 
     def _ranked(
         self,
@@ -95,6 +113,7 @@ class OBS(Score):
         items: Mapping[int, Prunable],
         statistics: LayerStatistics,
         felt: NDArray[np.float64],
+        aim: float,
     ) -> Matrix:
         """The costs of a layer's weights, flat."""
         layer, grain = statistics.layer, _granularity.get(context.granularity)
@@ -114,7 +133,7 @@ class OBS(Score):
             return np.asarray(output_energy(statistics, weights, free) * np.maximum(felt, np.finfo(float).tiny))
         costs, removals = rank_layer(
             statistics,
-            float(np.median(context.sparsities)) if context.sparsities else _AIM,
+            aim,
             weights=weights,
             free=free,
             units=_units(layer, own, grain),
@@ -122,6 +141,7 @@ class OBS(Score):
             damping=self.damping,
             budget=self.budget,
             n_of_m=grain.pair if grain.kind == "n:m" else None,
+            on_part=lambda done, total: context.tell(f"{layer.path}, {done} of {total} parts"),
         )
         self.methods[layer.path] = _method(removals)
         return _dead_by_size(costs, weights)

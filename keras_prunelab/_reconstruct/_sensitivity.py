@@ -20,6 +20,7 @@ OBSERVATIONS = 1024
 
 _TEMPERATURE = 4.0  # a network that is sure of nearly all observations would feel nothing but the few others
 _TOGETHER = 8
+_AT_ONCE = 128  # observations that are predicted at once
 _TINY = 1e-12
 
 Squares = Mapping[int, NDArray[np.float64]]
@@ -45,16 +46,19 @@ def squared_gradients(model: keras.Model, variables: Sequence[Any], data: Any) -
     ids = set(map(id, variables))
     states = [each for each in model.weights if id(each) not in ids]
     slopes = gradients(_surrogate(model), variables, states)
-    values = [np.asarray(keras.ops.convert_to_numpy(each)) for each in variables]
+    values = list(map(_numpy, variables))
     sums = {id(each): np.zeros(each.shape) for each in variables}
     random, count = np.random.default_rng(0), 0
-    for batch in itertools.islice(batches(data, _TOGETHER, labels=False, model=model), OBSERVATIONS // _TOGETHER):
-        outputs = keras.tree.flatten(model(batch.inputs, training=False))
+    for batch in itertools.islice(batches(data, _AT_ONCE, labels=False, model=model), OBSERVATIONS // _AT_ONCE):
+        outputs = map(_numpy, keras.tree.flatten(model(batch.inputs, training=False)))
         signs = random.choice(np.array([-1, 1], np.float32), len(batch))
-        targets = [_target(np.asarray(keras.ops.convert_to_numpy(each)), signs, random) for each in outputs]
+        targets = [_target(each, signs, random) for each in outputs]
         count += len(batch)
-        for each, slope in zip(variables, slopes(values, {"inputs": batch.inputs, "targets": targets}), strict=True):
-            sums[id(each)] += np.square(np.float64(slope))
+        whole = {"inputs": batch.inputs, "targets": targets}
+        for first in range(0, len(batch), _TOGETHER):
+            part = keras.tree.map_structure(lambda each: each[first : first + _TOGETHER], whole)  # noqa: B023
+            for each, slope in zip(variables, slopes(values, part), strict=True):
+                sums[id(each)] += np.square(np.float64(slope))
     return {key: total / max(1, count) for key, total in sums.items()}
 
 
@@ -80,6 +84,10 @@ def sensitivity_of(statistics: LayerStatistics, squares: Squares) -> NDArray[np.
             energy = float(np.trace(gram.matrix))
             felt[places] = flat[places].sum(axis=0) / energy if energy > 0 else 0.0
     return felt
+
+
+def _numpy(value: Any) -> NDArray[Any]:
+    return np.asarray(keras.ops.convert_to_numpy(value))
 
 
 def _surrogate(model: keras.Model) -> Any:

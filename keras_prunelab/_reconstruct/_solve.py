@@ -6,6 +6,7 @@ to prune deep neural networks via layer-wise optimal brain surgeon, NIPS 2017, h
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,13 @@ Flags = NDArray[np.bool_]
 
 
 def solve(
-    gram: Matrix, weights: NDArray[np.floating], mask: Flags, *, cross: Matrix | None = None, damping: float = DAMPING
+    gram: Matrix,
+    weights: NDArray[np.floating],
+    mask: Flags,
+    *,
+    cross: Matrix | None = None,
+    damping: float = DAMPING,
+    inverted: Callable[[], Matrix] | None = None,
 ) -> Matrix:
     """Solve the kept weights of a linear map anew, so that its outputs change least.
 
@@ -36,6 +43,7 @@ def solve(
         mask: n x m booleans, True where a weight stays.
         cross: X'^T X / samples, n x n, where the inputs X' of a pruned network replace X; H is then theirs.
         damping: d as a share of the mean of H's diagonal, at least 0.
+        inverted: gives the inverse of the damped H, which is only read; by default it is computed where it is needed.
 
     Returns:
         The new weights in float64, n x m. Weights of inputs that are always zero stay as they are.
@@ -51,7 +59,10 @@ def solve(
     groups = equal_columns(mask)
     work = Work.of(len(gram), mask, groups)
     result = np.zeros_like(old)
-    removal = _Removal.of(whole, target, old, exact=cross is None) if work.removes else None
+    removal = None
+    if work.removes:
+        whole_inverse = inverse(whole.copy()) if inverted is None else inverted()
+        removal = _Removal(whole_inverse, old if cross is None else whole_inverse @ target)
 
     def solve_group(columns: NDArray[np.intp]) -> None:
         kept = mask[:, columns[0]]
@@ -120,11 +131,6 @@ class _Removal:
 
     inverted: Matrix
     best: Matrix
-
-    @classmethod
-    def of(cls, whole: Matrix, target: Matrix, old: Matrix, *, exact: bool) -> _Removal:
-        inverted = inverse(whole.copy())
-        return cls(inverted, old if exact else inverted @ target)
 
     def without(self, pruned: Flags, columns: NDArray[np.intp]) -> Matrix:
         """Optimal Brain Surgeon for a set of weights: w - G_:R (G_RR)^-1 w_R with G the inverse of H."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, TypeVar, cast, get_args
+from weakref import WeakValueDictionary
 
 import keras
 import numpy as np
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 from keras_prunelab._errors import InvalidDataError, InvalidModelError, UnknownNameError
 from keras_prunelab._model._numbers import real_number
 from keras_prunelab._model._prunable import maskable
+from keras_prunelab._util._arrays import add_to_digest
 
 from ._gram import DAMPING
 from ._layers import solve_layer
@@ -23,6 +26,8 @@ from ._solved import SolvedMap
 from ._statistics import LayerStatistics, collect, find_layers, free_memory, in_call_order, matrix_bytes, twins
 
 Mode: TypeAlias = Literal["sequential", "layers"]
+
+T = TypeVar("T")
 
 FEWEST = 16
 """Fewer samples than this tell nothing of a layer's inputs."""
@@ -72,7 +77,7 @@ def require_plain(model: keras.Model) -> None:
         item.view()  # says so where it is not finite
 
 
-@dataclass
+@dataclass(eq=False)
 class Solver:
     """Solves the layers of a model anew, as often as there are masks.
 
@@ -100,6 +105,30 @@ class Solver:
     layers: Sequence[Any] = field(init=False, repr=False)
     skipped: Mapping[str, str] = field(init=False, repr=False)
     _statistics: list[LayerStatistics] | None = field(default=None, init=False, repr=False)
+    _kept: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
+
+    @classmethod
+    def of(cls, model: keras.Model, data: Any, damping: float = DAMPING) -> Solver:
+        """One that is in use for this model, as it is now, and this data; or else a new one.
+
+        So scores, reconstruction and one sweep after another collect statistics once. Nobody keeps a solver but those
+        who use it.
+
+        Raises:
+            InvalidDataError: as the class does.
+            InvalidModelError: as the class does.
+        """
+        key = (id(model), id(data), float(checked_damping(damping)), digest(model.weights), digest(data))
+        found = _IN_USE.get(key)
+        if found is None:
+            found = _IN_USE[key] = cls(model, data, damping)
+        return found
+
+    def once(self, key: Any, make: Callable[[], T]) -> T:
+        """Make something from the statistics at its first use, and give it again at every later."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        return cast("T", self._kept[key])
 
     def __post_init__(self) -> None:
         self.damping = checked_damping(self.damping)
@@ -174,6 +203,18 @@ class Solver:
                 write_flat(twin, flat)
                 solved += SolvedMap.all_of(statistics, mask, solutions, follows)
             yield solved
+
+
+_IN_USE: WeakValueDictionary[tuple[Any, ...], Solver] = WeakValueDictionary()
+
+
+def digest(values: Any) -> bytes:
+    """What tells arrays and variables from others; nothing of what is neither, such as a stream of batches."""
+    found = hashlib.blake2b(digest_size=16)
+    for each in keras.tree.flatten(values) if isinstance(values, list | tuple | dict | np.ndarray) else ():
+        if isinstance(each, keras.Variable) or (isinstance(each, np.ndarray) and each.dtype != object):
+            add_to_digest(found, keras.ops.convert_to_numpy(each) if isinstance(each, keras.Variable) else each)
+    return found.digest()
 
 
 def write_flat(layer: Any, flat: NDArray[Any]) -> None:

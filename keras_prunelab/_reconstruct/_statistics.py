@@ -18,7 +18,8 @@ from keras_prunelab._model._data import Batch, batches, check_ends
 from ._gram import Gram
 from ._rules import LinearMap, NoLinearMapError, Seen, flat_weights, maps_of
 
-_BATCH = 32  # observations that run at once: a convolution makes a row of each position
+_ROWS = 64 * 2**20  # bytes of rows that a layer may make of the observations that run at once
+_BATCH = 512  # observations that run at once, where their rows are fewer
 _UNKNOWN_MEMORY = 4 * 2**30
 
 
@@ -128,14 +129,14 @@ def free_memory() -> int:
 
 
 def matrix_bytes(layer: Any, *, sequential: bool = False) -> int:
-    """The memory that the matrices of a layer take.
+    """The memory that the matrices of a layer take: H, and its inverse or what goes with the inputs in another model.
 
     Args:
         layer: one that has linear maps.
         sequential: whether its inputs in a pruned model are seen beside those in the whole one.
     """
     shapes = [each.places.shape for each in maps_of(layer)]
-    return sum(8 * int(problems) * int(inputs) ** 2 for problems, inputs, _ in shapes) * (2 if sequential else 1)
+    return sum(8 * int(problems) * int(inputs) ** 2 for problems, inputs, _ in shapes) * (3 if sequential else 2)
 
 
 def collect(
@@ -145,7 +146,7 @@ def collect(
     *,
     pruned: keras.Model | None = None,
     limit: float | None = None,
-    size: int = _BATCH,
+    size: int | None = None,
 ) -> Iterator[LayerStatistics]:
     """Run a model and sum up the inputs of its layers; memory is that of the matrices.
 
@@ -156,7 +157,8 @@ def collect(
         pruned: a pruned copy of the model, whose layers' inputs are to be seen beside those of the model.
         limit: in bytes, by default half of the free memory: where the matrices of all layers take more, the model runs
             several times. A layer alone may take more.
-        size: how many observations run at once.
+        size: how many observations run at once; by default as many as their rows allow: a convolution makes one of each
+            position.
 
     Yields:
         The layers with their matrices, a group that fits the limit after the other. Let them go before the next.
@@ -180,8 +182,9 @@ def collect(
 
 
 def _collect_group(
-    model: keras.Model, data: Any, layers: Sequence[Any], pruned: keras.Model | None, size: int
+    model: keras.Model, data: Any, layers: Sequence[Any], pruned: keras.Model | None, size: int | None
 ) -> Iterator[LayerStatistics]:
+    size = _fitting(model, data, layers) if size is None else size
     statistics = [LayerStatistics.of(layer) for layer in layers]
     doubles = layers if pruned is None else twins(model, layers, pruned)
     empty = True
@@ -207,6 +210,21 @@ def _collect_group(
     if silent:
         raise InvalidModelError(f"The model does not call {', '.join(map(repr, silent))}; leave these layers out.")
     yield from statistics
+
+
+def _fitting(model: keras.Model, data: Any, layers: Sequence[Any]) -> int:
+    """How many observations run at once, from the rows that the first one makes."""
+    bytes_of: dict[int, int] = {}
+
+    def measure(seen: Seen) -> None:
+        own = sum(8 * each.rows(seen).size for each in maps_of(seen.layer))
+        bytes_of[id(seen.layer)] = bytes_of.get(id(seen.layer), 0) + own
+
+    for batch in batches(data, 1, labels=False, model=model):
+        with _observe(layers, [measure] * len(layers)):
+            _run(model, batch)
+        break
+    return max(1, min(_BATCH, _ROWS // max(bytes_of.values(), default=1)))
 
 
 def twins(model: keras.Model, layers: Sequence[Any], pruned: keras.Model) -> list[Any]:

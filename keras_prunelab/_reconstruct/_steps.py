@@ -7,13 +7,15 @@ from numpy.typing import NDArray
 
 from ._gram import Matrix, singular
 
-_BLOCK = 96  # inputs whose updates wait for each other
+_BLOCK = 128  # inputs whose updates wait for each other
 _TILE = 128  # rows of an inverse that are worked on at once, few enough for the cache
-_SHRINK = 0.95  # the inverses shrink to the inputs that are left where those are no more than this share
+_SHRINK = 0.85  # the inverses shrink to the inputs that are left where those are no more than this share
 
 
 class Lanes:
     """Some outputs, or groups of outputs, that lose their weights one unit a step.
+
+    An inverse is symmetric, so that in each tile of rows what lies before the tile is neither computed nor read.
 
     Args:
         start: the inverse of H for the inputs that may go, those of a unit next to each other.
@@ -22,13 +24,14 @@ class Lanes:
         n_of_m: N and M, as for `trace`.
     """
 
-    def __init__(self, start: Matrix, weights: Matrix, size: int, n_of_m: tuple[int, int] | None) -> None:
+    def __init__(self, start: NDArray[np.floating], weights: Matrix, size: int, n_of_m: tuple[int, int] | None) -> None:
         lanes, _, inputs = weights.shape
         units = inputs // size
         self._lanes = np.arange(lanes)
         self._size = size
-        self._inverses = [start] * lanes
-        self._memory = [np.empty(0)] * lanes
+        self._tile = max(1, _TILE // size) * size
+        self._inverses: list[NDArray[np.floating]] = [start] * lanes
+        self._memory = [np.empty(0, start.dtype)] * lanes
         self._weights = weights.copy()
         self._names = np.tile(np.arange(units, dtype=np.int32), (lanes, 1))
         self._gone = np.zeros((lanes, units), np.bool_)
@@ -40,21 +43,22 @@ class Lanes:
     def follow(self, order: NDArray[np.int32], losses: Matrix) -> None:
         """Take the steps, and write down which unit goes and what it costs: steps x lanes each."""
         done, total = 0, len(order)
-        while done < total:
-            block = slice(done, min(done + max(1, _BLOCK // self._size), total))
-            with np.errstate(divide="ignore", invalid="ignore"):
+        # Of a singular H divisions by zero; and of what an inverse does not have, numbers that nobody reads.
+        with np.errstate(all="ignore"):
+            while done < total:
+                block = slice(done, min(done + max(1, _BLOCK // self._size), total))
                 rows = self._take_block(order[block], losses[block])
-            if not np.isfinite(losses[block]).all():
-                raise singular()
-            done = block.stop
-            if done < total:
-                self._catch_up(rows)
+                if not np.isfinite(losses[block]).all():
+                    raise singular()
+                done = block.stop
+                if done < total:
+                    self._catch_up(rows)
 
     def _take_block(self, order: NDArray[np.int32], losses: Matrix) -> Matrix:
         """Remove some units; returns the rows whose squares the inverses still have to lose."""
         lanes, _, inputs = self._weights.shape
         size = self._size
-        rows = np.empty((lanes, len(order) * size, inputs))
+        rows = np.empty((lanes, len(order) * size, inputs), self._inverses[0].dtype)
         corners = self._corners()
         for step in range(len(order)):
             costs = self._costs(corners)
@@ -90,13 +94,18 @@ class Lanes:
     def _fresh_rows(self, known: Matrix, chosen: NDArray[np.intp]) -> Matrix:
         """The rows of the chosen units in each inverse as it would be now, divided by the root of their corner."""
         places = self._places(chosen)
-        rows = np.stack([inverse[own] for inverse, own in zip(self._inverses, places, strict=True)])
+        rows = np.stack([self._row(inverse, own) for inverse, own in zip(self._inverses, places, strict=True)])
         if known.shape[1]:
             rows -= np.matmul(self._at(known, places), known)
         if self._size == 1:
             rows /= np.sqrt(self._at(rows, places))
             return rows
         return np.linalg.solve(np.linalg.cholesky(self._at(rows, places)), rows)
+
+    def _row(self, inverse: NDArray[np.floating], places: NDArray[np.intp]) -> NDArray[np.floating]:
+        """The rows of a unit: from their tile on they are there, what lies before stands in the tiles above."""
+        first = places[0] // self._tile * self._tile
+        return np.concatenate([inverse[:first, places].T, inverse[places, first:]], axis=1)
 
     def _remove(self, chosen: NDArray[np.intp], fresh: Matrix, corners: Matrix) -> None:
         """Take units out of the weights and corners; their own weights are 0 from here on."""
@@ -151,23 +160,23 @@ class Lanes:
             self._closed = np.take_along_axis(self._closed, stay, axis=1)
             self._gone = np.zeros((lanes, left), np.bool_)
 
-    def _reduced(self, lane: int, places: NDArray[np.intp], rows: Matrix) -> Matrix:
+    def _reduced(self, lane: int, places: NDArray[np.intp], rows: NDArray[np.floating]) -> NDArray[np.floating]:
         """The inverse less the squares of rows, at the places that stay, in the memory of the one before.
 
         A row of the result never lies behind the row that it is made from, so that no row is lost before it is read.
         """
         before, left = self._inverses[lane], len(places)
         if not self._memory[lane].size:
-            self._memory[lane] = np.empty(left * left)
+            self._memory[lane] = np.empty(left * left, before.dtype)
         after = self._memory[lane][: left * left].reshape(left, left)
-        shrinks = left < len(before)
-        rows = rows.take(places, 1) if shrinks else rows
-        turned = np.ascontiguousarray(rows.T)  # NumPy makes half of a product with its own transpose, and mirrors it
-        product = np.empty((min(_TILE, left), left))
-        for first in range(0, left, _TILE):
-            tile = slice(first, min(first + _TILE, left))
-            part = before.take(places[tile], 0).take(places, 1) if shrinks else before[tile]
-            own = product[: tile.stop - tile.start]
-            np.matmul(turned[tile], rows, out=own)
-            np.subtract(part, own, out=after[tile])
+        rows = rows.take(places, 1) if left < len(before) else rows
+        turned = np.ascontiguousarray(rows.T)
+        for first in range(0, left, self._tile):
+            tile = slice(first, first + self._tile)
+            part = before[tile, first:]
+            if left < len(before):
+                part = before.take(places[tile], 0).take(places[first:], 1)
+            own = np.subtract(part, turned[tile] @ rows[:, first:], out=after[tile, first:])
+            corner = own[:, : len(own)]
+            corner[:] = np.triu(corner) + np.triu(corner, 1).T  # what shrinks next may read all of it
         return after

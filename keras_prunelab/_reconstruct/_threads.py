@@ -6,9 +6,10 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import TypeVar
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 T = TypeVar("T")
 
@@ -31,10 +32,10 @@ def linear_algebra_on(inputs: int) -> AbstractContextManager[object]:
     Args:
         inputs: the length of a matrix.
     """
-    return nullcontext() if inputs >= _LARGE else threadpool_limits(1, user_api="blas")
+    return nullcontext() if inputs >= _LARGE else _on_one_core()
 
 
-def run(work: Callable[[T], None], parts: Iterable[T]) -> None:
+def run(work: Callable[[T], None], parts: Iterable[T], on_part: Callable[[int, int], None] | None = None) -> None:
     """Do the parts of some work on threads, each with linear algebra on one core.
 
     NumPy's products and factorizations let other threads run. One core each is faster than all cores for one part
@@ -43,6 +44,7 @@ def run(work: Callable[[T], None], parts: Iterable[T]) -> None:
     Args:
         work: does one part, and writes its result where no other part writes.
         parts: what it is called with. One part alone has all cores for its linear algebra.
+        on_part: called as `on_part(done, total)` in this thread.
 
     Raises:
         Exception: the first that a part raises.
@@ -52,6 +54,19 @@ def run(work: Callable[[T], None], parts: Iterable[T]) -> None:
         for part in several:
             work(part)
         return
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(min(cores(), len(several))) as pool:
-        for done in [pool.submit(work, part) for part in several]:
+    with _on_one_core(), ThreadPoolExecutor(min(cores(), len(several))) as pool:
+        for number, done in enumerate([pool.submit(work, part) for part in several], 1):
             done.result()
+            if on_part is not None:
+                on_part(number, len(several))
+
+
+def _on_one_core() -> AbstractContextManager[object]:
+    limits: AbstractContextManager[object] = _controller().limit(limits=1, user_api="blas")
+    return limits
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    """What sets the threads of the libraries that are loaded by now: to look for them takes longer than a layer may."""
+    return ThreadpoolController()

@@ -12,7 +12,7 @@ import pandas as pd
 
 from keras_prunelab._evaluate._metric import percent
 from keras_prunelab._result._plot import accuracy_figure
-from keras_prunelab._sweep._call import NEEDED
+from keras_prunelab._result._repeat import preceded_by
 
 from . import _answers, _curves
 from ._document import (
@@ -30,6 +30,7 @@ from ._document import (
     Sources,
     Table,
 )
+from ._exploration import exploration
 from ._files import Files, Notes, file_table, named, note_blocks
 from ._findings import Findings
 from ._plots import MAX_BARS, figures
@@ -40,6 +41,10 @@ if TYPE_CHECKING:
     from keras_prunelab._result._choice import Choice
     from keras_prunelab._result._result import SweepResult
 
+NO_LAYERS = (
+    "This result is of an earlier version, which did not keep how many weights of each layer are zero. Nothing can be "
+    "said of layers and blocks; sweep the network again for that."
+)
 MAX_CLASSES = 12
 """Classes up to which each has a row; of more, those that lose most."""
 
@@ -77,6 +82,7 @@ def compose(result: SweepResult, choice: Choice | None, given: Given) -> Documen
         about=_about(result),
         paper=given.paper,
         blocks=tuple(parts),
+        exploration=exploration(result, choice),
     )
 
 
@@ -179,7 +185,18 @@ def _facts(result: SweepResult) -> pd.DataFrame:
         )
         if "total" in table:
             rows["weights that count"] = f"{int(table['total'].iloc[0]):,} ({result.convention} convention)"
+    rows |= {what: str(facts[name]) for name, what in _PREPARED.items() if name in facts}
     return pd.DataFrame(list(rows.items()), columns=["what", "value"])
+
+
+_PREPARED = {
+    "calibration": "calibration data",
+    "damping": "damping of the reconstruction",
+    "traces": "traces of obs",
+    "sequential": "one layer after the other",
+    "trained": "training after pruning",
+}
+"""What the setting says of how weights were solved anew and trained, by what the metadata call it."""
 
 
 def _degradation(findings: Findings, given: Given) -> Iterator[Block]:
@@ -256,6 +273,8 @@ def _methods(findings: Findings) -> Iterator[Block]:
     near = percent(findings.choice.sparsity)
     caption = f"The methods near the sparsity of the choice, {near}, and how far each goes within a loss."
     yield Table("methods", table, caption, _as_numbers(table, "method"))
+    if not findings.has_layers:
+        return
     compared = findings.compared(what)
     yield Paragraph((_answers.difference_sentence(compared, what), " ", See("compared"), f" shows every {what}."))
     yield Figure(
@@ -285,6 +304,9 @@ def _compared_beyond(findings: Findings) -> Iterator[Block]:
 def _inside(findings: Findings) -> Iterator[Block]:
     layers, what = findings.layers, findings.unit
     yield Heading("Question 4. Where are the zeros?")
+    if not findings.has_layers:
+        yield Paragraph(NO_LAYERS, "note")
+        return
     yield Bullets(
         (
             _answers.depth_trend(findings.units, what),
@@ -326,8 +348,7 @@ def _done(result: SweepResult, given: Given) -> Iterator[Block]:
     if given.command:
         yield Code(given.command, "On the command line:")
     if call:
-        code = f"{given.loading.rstrip()}\n\n{call.replace(NEEDED, '')}" if given.loading else call
-        yield Code(code, "In Python:")
+        yield Code(preceded_by(given.loading, call) if given.loading else call, "In Python:")
     elif not given.command:
         yield Paragraph("This result is of an earlier version, which did not note the call.", "note")
     versions = [f"{name} {facts[name]}" for name in _VERSIONS if name in facts]

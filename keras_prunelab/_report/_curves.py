@@ -63,7 +63,10 @@ def cause(findings: Findings) -> str:
     fall = degradation(result, curve)
     if fall is None:
         return ""
-    layers = result.layers(result.choose(sparsity=fall.end, score=curve))
+    point = result.choose(sparsity=fall.end, score=curve)
+    if not result.has_layers(point):
+        return ""
+    layers = result.layers(point)
     layers = layers[layers["macs"].isna() | (layers["macs"] > 0)]
     if layers.empty:
         return ""

@@ -169,6 +169,7 @@ class Document:
         about: the network and data in a few words, for the title block.
         paper: the format of the pages.
         blocks: what stands in it, from top to bottom.
+        exploration: the sweep as JSON values, for a page that lets its reader explore it; None where there is none.
     """
 
     title: str
@@ -178,6 +179,7 @@ class Document:
     about: str
     paper: Paper
     blocks: tuple[Block, ...]
+    exploration: Mapping[str, Any] | None = None
 
     @property
     def labels(self) -> dict[str, str]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
+from keras_prunelab._result._outline import Left
+
 from ._degradation import degradation
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ class Findings:
 
     @classmethod
     def of(cls, result: SweepResult, choice: Choice) -> Findings:
-        """Look at a sweep at one of its points."""
+        """Look at a sweep at one of its points; where a file does not say what is in layers, their tables are empty."""
         others = [curve for curve in result.scores if curve != choice.curve][: MAX_CURVES - 1]
         curves = [curve for curve in result.scores if curve in {choice.curve, *others}]
         beside = {
@@ -69,7 +71,14 @@ class Findings:
         if fall is not None and fall.middle > choice.sparsity and len(curves) > 1:
             beyond = {curve: _look(result, _nearest(result, fall.middle, curve)) for curve in curves}
         own = beside[choice.curve]
-        return cls(result, choice, own.layers, own.blocks, result.macs(choice), beside, beyond)
+        macs = result.macs(choice) if result.has_layers(choice) else (0, 0, ())
+        return cls(result, choice, own.layers, own.blocks, macs, beside, beyond)
+
+    @property
+    def has_layers(self) -> bool:
+        """Whether it is known what is left of each layer, at each point that is looked at."""
+        looked = (*self.beside.values(), *self.beyond.values())
+        return all(self.result.has_layers(one.point) for one in looked)
 
     @property
     def unit(self) -> Literal["block", "layer"]:
@@ -104,4 +113,7 @@ def _nearest(result: SweepResult, sparsity: float, curve: str) -> Choice:
 
 
 def _look(result: SweepResult, point: Choice) -> Beside:
+    if not result.has_layers(point):
+        nothing = result.outline.table(Left({}, (None,) * len(result.outline.layers)))
+        return Beside(point, nothing, nothing.rename(columns={"layer": "block"}))
     return Beside(point, result.layers(point), result.blocks(point))

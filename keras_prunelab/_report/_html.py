@@ -1,93 +1,56 @@
-"""A report as one HTML page that loads nothing; every text that comes in is escaped here."""
+"""A report as one HTML page that loads nothing; every text that comes in is escaped here.
+
+The page reads without scripts. Its script, the files of the folder `page`, lets the reader explore the sweep with
+uPlot, which is in the folder `vendor`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import base64
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import singledispatch
 from html import escape as escape_markup
+from pathlib import Path
 
 from . import _document as doc
 from ._svg import DARK_COLOURS, LIGHT_COLOURS, inline, svg
 
-STYLE = """
-:root { color-scheme: light dark; --text: #1f2328; --soft: #59636e; --line: #d0d7de; --page: #ffffff;
-  --card: #f6f8fa;
-  --accent: #0072b2; --alarm: #b3001b; LIGHT }
-@media screen and (prefers-color-scheme: dark) {
-  :root { --text: #e6edf3; --soft: #9aa4af; --line: #3d444d; --page: #0d1117;
-    --card: #161b22; --accent: #56b4e9; --alarm: #ff7b72; DARK } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 57rem; padding: 2.5rem 1.5rem 4rem; background: var(--page);
-  color: var(--text); font: 1rem/1.6 system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
-h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .3rem; }
-h2 { font-size: 1.3rem; margin: 2.6rem 0 .6rem; padding-top: .9rem; border-top: 1px solid var(--line); }
-h3 { font-size: 1.05rem; margin: 1.6rem 0 .4rem; }
-p, ul, dl { margin: .5rem 0; }
-li { margin: .25rem 0; }
-.meta, figcaption, caption { color: var(--soft); font-size: .9rem; }
-.headline { background: var(--card); border-left: 4px solid var(--accent); padding: 1rem 1.2rem;
-  margin: 1.4rem 0; }
-.headline p { margin: .3rem 0; }
-.figures { display: flex; flex-wrap: wrap; gap: .4rem 2.2rem; }
-.figures div { min-width: 6.5rem; }
-.figures b { display: block; font-size: 1.55rem; line-height: 1.3; color: var(--accent);
-  font-variant-numeric: tabular-nums; }
-.figures span { color: var(--soft); font-size: .85rem; }
-.warning { border-left: 4px solid var(--alarm); padding: .5rem 1rem; background: var(--card); color: var(--alarm);
-  font-weight: 600; }
-figure { margin: 1.2rem 0; }
-figure svg { width: 100%; max-width: 6.5in; height: auto; display: block; }
-figcaption { margin-top: .4rem; }
-.scroll { overflow-x: auto; margin: .8rem 0; }
-table { border-collapse: collapse; width: 100%; font-size: .88rem; font-variant-numeric: tabular-nums; }
-caption { text-align: left; padding-bottom: .3rem; }
-th, td { padding: .28rem .9rem .28rem 0; text-align: left; border-bottom: 1px solid var(--line);
-  vertical-align: top; }
-th { font-weight: 600; border-bottom-width: 2px; }
-th.number, td.number { text-align: right; white-space: nowrap; }
-code, pre { font-family: ui-monospace, "Cascadia Mono", Consolas, Menlo, monospace; font-size: .85em; }
-pre { background: var(--card); padding: .8rem 1rem; overflow-x: auto; line-height: 1.45; }
-.meta { margin: 0; }
-nav { font-size: .92rem; margin: 1rem 0; }
-nav ol { list-style: none; padding: 0; margin: 0; columns: 2; }
-nav a { color: var(--accent); }
-.note, .terms { font-size: .88rem; color: var(--soft); }
-.terms dt { float: left; font-weight: 600; margin-right: .5em; color: var(--text); }
-.terms dd { margin: 0 0 .15rem; }
-h4 { font-size: 1rem; margin: .9rem 0 .1rem; }
-.prompt { border-left: 3px solid var(--accent); padding-left: .8rem; font-style: italic; }
-.sources li { margin: .15rem 0; }
-@page { size: PAPER; margin: 20mm; }
-@media print {
-  body { max-width: none; padding: 0; font-size: 9.5pt; line-height: 1.38; }
-  h1 { font-size: 1.6rem; }
-  h2 { margin: 1rem 0 .3rem; padding-top: .4rem; }
-  h2, h3, h4, caption, .lead { break-after: avoid; }
-  p, ul, dl, .scroll { margin: .3rem 0; }
-  figure { margin: .5rem 0; }
-  th, td { padding: .12rem .7rem .12rem 0; }
-  figure, tr, .headline, dt, .prompt { break-inside: avoid; }
-  .scroll, pre { overflow: visible; }
-  pre { white-space: pre-wrap; }
-  thead { display: table-header-group; }
+PAGE = Path(__file__).with_name("page")
+VENDOR = Path(__file__).with_name("vendor")
+SCRIPTS = ("numbers", "choice", "elements", "chart", "layers", "tables", "figures", "explore", "page")
+"""The files of the page's script, in the order in which they are read."""
+_COLOURS = {
+    "--text": ("#1f2328", "#e6edf3"),
+    "--soft": ("#59636e", "#9aa4af"),
+    "--line": ("#d0d7de", "#3d444d"),
+    "--edge": ("#838b94", "#6e7681"),
+    "--page": ("#ffffff", "#0d1117"),
+    "--card": ("#f6f8fa", "#161b22"),
+    "--select": ("#0072b226", "#56b4e940"),
+    "--accent": ("#0072b2", "#56b4e9"),
+    "--alarm": ("#b3001b", "#ff7b72"),
+    **{name: (LIGHT_COLOURS[name], DARK_COLOURS[name]) for name in LIGHT_COLOURS},
 }
-"""
+"""The colours of the page and its figures, on paper and on a dark screen."""
 
 
 def write(document: doc.Document) -> bytes:
     """The whole page, as UTF-8."""
-    # The policy makes a promise of it: whatever a name or a note contains, a browser fetches and runs nothing.
-    style = STYLE.replace("PAPER", document.paper.replace("a4", "A4"))
-    for name, colours in (("LIGHT", LIGHT_COLOURS), ("DARK", DARK_COLOURS)):
-        style = style.replace(f" {name} ", " " + " ".join(f"{key}: {value};" for key, value in colours.items()) + " ")
-    body = "\n".join([*_title(document), *_body(document)])
+    style = _style(document)
+    scripts = [] if document.exploration is None else [("", _read(VENDOR / "uPlot.iife.min.js"))]
+    scripts.append((' type="module"', _script()))
+    body = "\n".join(_body(document))
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
+        f'<meta http-equiv="Content-Security-Policy" content="{_policy(style, [code for _, code in scripts])}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<meta name="author" content="{escape(document.author)}">\n'
         f"<title>{escape(document.title)}</title>\n<style>{style}</style>\n</head>\n"
-        f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+        f"<body>\n{''.join(_title(document))}\n<main>\n{body}\n</main>\n{_data(document)}"
+        + "".join(f"<script{kind}>{code}</script>\n" for kind, code in scripts)
+        + "</body>\n</html>\n"
     ).encode()
 
 
@@ -96,10 +59,52 @@ def escape(text: str) -> str:
     return escape_markup(doc.shown(text))
 
 
+def _policy(style: str, scripts: Sequence[str]) -> str:
+    """What a browser may do: run these scripts and show figures that they draw; whatever a name holds, nothing else."""
+    hashes = " ".join(_hash(script) for script in scripts)
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src {_hash(style)}; img-src blob:; base-uri 'none'; "
+        "form-action 'none'"
+    )
+
+
+def _hash(content: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
+
+
+def _style(document: doc.Document) -> str:
+    light = " ".join(f"{name}: {pair[0]};" for name, pair in _COLOURS.items())
+    both = " ".join(f"{name}: light-dark({', '.join(pair)});" for name, pair in _COLOURS.items())
+    plot = "" if document.exploration is None else _read(VENDOR / "uPlot.min.css")
+    return (
+        f":root {{ color-scheme: light dark; {light} }}\n"
+        f"@supports (color: light-dark(#000, #fff)) {{ :root {{ {both} }} }}\n"
+        ":root[data-theme=light] { color-scheme: light; }\n:root[data-theme=dark] { color-scheme: dark; }\n"
+        "@media print { :root:root { color-scheme: light; } }\n"
+        f"@page {{ size: {document.paper.replace('a4', 'A4')}; margin: 20mm; }}\n{plot}\n{_read(PAGE / 'page.css')}"
+    )
+
+
+def _script() -> str:
+    return "\n" + "\n".join(_read(PAGE / f"{name}.js") for name in SCRIPTS)
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def _data(document: doc.Document) -> str:
+    """What the script explores, in which no text can end the element."""
+    if document.exploration is None:
+        return ""
+    text = json.dumps(document.exploration, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return f'<script type="application/json" id="data">{text.replace("<", chr(92) + "u003c")}</script>\n'
+
+
 def _title(document: doc.Document) -> Iterator[str]:
     yield f"<header>\n<h1>{escape(document.title)}</h1>"
     yield f'<p class="meta">{escape(document.byline)}</p>\n<p class="meta">{escape(document.about)}</p>'
-    yield "</header>"
+    yield "</header>\n"
     links = (f'<li><a href="#section-{n}">{escape(text)}</a></li>' for n, text in enumerate(document.contents, start=1))
     yield f'<nav aria-label="Contents">\n<ol>{"".join(links)}</ol>\n</nav>'
 
@@ -109,6 +114,8 @@ def _body(document: doc.Document) -> Iterator[str]:
     for block in document.blocks:
         if isinstance(block, doc.Heading) and block.level == 1:
             section += 1
+            if section == 2 and document.exploration is not None:
+                yield '<section id="exploration" aria-labelledby="explore" hidden></section>'
             yield f'<h2 id="section-{section}">{escape(block.text)}</h2>'
         else:
             yield _element(block, document)

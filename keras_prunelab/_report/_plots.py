@@ -208,6 +208,8 @@ def figures(findings: Findings) -> dict[str, Callable[[], Figure]]:
     limits = breaking_range(result, choice.sparsity)
     if limits is not None:
         plots["break"] = lambda: break_figure(result, choice, limits)
+    if not findings.has_layers:
+        return plots
     plots["layers"] = lambda: bar_figure(layers, "layer")
     if layers["filters"].notna().any():
         plots["filters"] = lambda: filter_figure(layers)

@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from matplotlib import rc_context
+
 from keras_prunelab._result._style import DARK, LIGHT, NO_TEX, Theme
 
 if TYPE_CHECKING:
@@ -41,7 +43,8 @@ def svg(figure: Figure) -> str:
         One `<svg>` element, in points, without styles: a page that allows none, and other drawings, are left alone.
     """
     content = io.StringIO()
-    figure.savefig(content, format="svg", metadata={"Date": None})
+    with rc_context({"svg.hashsalt": "keras-prunelab"}):  # the same identifiers each time
+        figure.savefig(content, format="svg", metadata={"Date": None})
     text = content.getvalue()
     text = _UNUSED.sub("", text[text.index("<svg") :])
     text = _STYLE.sub(_attributes, text)

@@ -196,12 +196,12 @@ class TradeOffs:
             lucky = points[is_passing]
             if lucky.empty:
                 raise NoTradeOffError(
-                    f"No tested level has a {self.metric.label} that {condition}. The best is {best['curve']} at "
+                    f"The {self.metric.label} of no tested level {condition}. The best is {best['curve']} at "
                     f"{percent(best['sparsity'])} with {self.metric.text(best[self.metric.name])}. "
                     "Allow more, or test lower sparsities."
                 )
             raise NoTradeOffError(
-                f"No level has a {self.metric.label} that {condition} together with every tested level below it. "
+                f"There is no level up to which the {self.metric.label} {condition} at every tested level. "
                 f"{self._named(lucky)} would, but sparser than a level that does not: that is luck, and is not "
                 "chosen. Allow more, or test lower sparsities."
             )

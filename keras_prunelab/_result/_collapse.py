@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-import pandas as pd
 
 from keras_prunelab._evaluate._metric import percent
 
@@ -79,10 +77,12 @@ def find_collapse(result: SweepResult, curve: str, sparsity: float | None) -> Co
         sparsity: where to look: the tested level nearest to this fraction; None for the lowest one.
 
     Returns:
-        The finding; None where every layer has a weight left.
+        The finding; None where every layer has a weight left, or where that is not known.
     """
     points = result.curves[result.curves["curve"] == curve]
     point = result.choose(sparsity=points["sparsity"].min() if sparsity is None else sparsity, score=curve)
+    if not result.has_layers(point):
+        return None
     layers = result.layers(point)
     emptied = tuple(layers.loc[layers["zeros"] == layers["parameters"], "layer"])
     if not emptied:
@@ -91,22 +91,3 @@ def find_collapse(result: SweepResult, curve: str, sparsity: float | None) -> Co
     went_beyond = point.sparsity > point.sparsity_target + _SAME
     is_flow = result.convention == "matlab" and score in REMEDIES and went_beyond
     return Collapse(curve, score, emptied, point.sparsity, point.sparsity_target, is_flow)
-
-
-def join(result: SweepResult, more: SweepResult) -> SweepResult:
-    """Put the curves of two sweeps of one network, on the same data and by the same convention, into one result.
-
-    Args:
-        result: the first sweep, whose metadata stay.
-        more: a sweep of other scores.
-
-    Returns:
-        Both; complete where both are.
-    """
-    return replace(
-        result,
-        table=pd.concat([result.table, more.table], ignore_index=True),
-        sources={**result.sources, **more.sources},
-        complete=result.complete and more.complete,
-        by_class=None if result.by_class is None else result.by_class.joined(more.by_class),
-    )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 SAME_DATA = "the observations that are measured"
-"""What the metadata say of the calibration where no other data was given."""
+"""How the metadata begin to name the calibration where it is what is measured."""
 
 
 def no_meaning(result: Measurements) -> str:
@@ -49,7 +49,7 @@ def _found(result: Measurements, choice: Choice | None) -> Iterator[str]:
     yield no_meaning(result)
     if result.metadata.get("answers") == 1:
         yield "The dense network gives every observation the same answer."
-    if result.metadata.get("calibration") == SAME_DATA and "damping" in result.metadata:
+    if str(result.metadata.get("calibration", "")).startswith(SAME_DATA) and "damping" in result.metadata:
         yield (
             "The weights were reconstructed on the very observations that are measured, which flatters the result: "
             "calibrate on others."

@@ -20,6 +20,9 @@ from keras_prunelab._evaluate._by_class import ByClass
 from keras_prunelab._evaluate._metric import Metric
 from keras_prunelab._util._atomic import replace_whole
 
+from . import _stored_result as stored_result
+from ._by_layer import ByLayer
+from ._choice import Choice
 from ._mask_source import NoMasks
 from ._outline import LayerOutline, Outline, VariableOutline
 
@@ -51,11 +54,19 @@ def _no_formula(text: Any) -> Any:
 
 def write_json(result: Measurements, path: Path) -> None:
     """Everything but the masks; infinity as text and what is missing as null, because JSON has no numbers for these."""
+    with replace_whole(path, sources=load_from(result)) as temporary:
+        temporary.write_text(_json(result, indent=2) + "\n", encoding="utf-8")
+
+
+def _json(result: Measurements, indent: int | None = None) -> str:
     points = [{name: _json_value(value) for name, value in row.items()} for row in result.table.to_dict("records")]
     content = _about(result) | {"points": points}
-    with replace_whole(path, sources=load_from(result)) as temporary:
-        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
+    return json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def keep_in_store(result: Measurements, path: str | os.PathLike[str]) -> None:
+    """Put a result into the store of its points, beside them, so that it can be read without measuring."""
+    stored_result.write(path, _json(result))
 
 
 def write_parquet(result: Measurements, path: Path) -> None:
@@ -87,7 +98,7 @@ def write_mat(result: Measurements, path: Path) -> None:
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The arguments of a `SweepResult`, from a file that `write_json` or `write_parquet` wrote.
+    """The arguments of a `SweepResult`, from a file that `write_json` or `write_parquet` wrote, or from a store.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -95,7 +106,10 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     path = Path(path)
     try:
-        if path.suffix.lower() == ".parquet":
+        if stored_result.is_store(path):
+            about = json.loads(stored_result.read(path))
+            table = _table(about)
+        elif path.suffix.lower() == ".parquet":
             table = pd.read_parquet(path)
             about = json.loads(table.attrs.pop(_ATTRIBUTE))
         else:
@@ -113,7 +127,8 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         if isinstance(error, StoreMismatchError):
             raise
         raise StoreMismatchError(
-            f"{os.fspath(path)!r} is no result of a sweep; load reads what to_json and to_parquet have written."
+            f"{os.fspath(path)!r} is no result of a sweep; load reads what to_json and to_parquet have written, and "
+            "the store of a sweep."
         ) from error
     keys = {(str(row[0]), str(row[1]), str(row[2]), int(row[3])) for row in table[_KEY].itertuples(index=False)}
     return {
@@ -126,6 +141,8 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         "metadata": about["metadata"],
         "complete": about["complete"],
         "by_class": None if about.get("by_class") is None else ByClass.from_json(about["by_class"]),
+        "by_layer": None if about.get("by_layer") is None else ByLayer.from_json(about["by_layer"]),
+        "choice": None if about.get("choice") is None else Choice(**about["choice"]),
     }
 
 
@@ -139,6 +156,8 @@ def _about(result: Measurements) -> dict[str, Any]:
         "dense": _json_value(result.dense),
         "complete": result.complete,
         "by_class": None if result.by_class is None else result.by_class.to_json(),
+        "by_layer": None if result.by_layer is None else result.by_layer.to_json(),
+        "choice": None if result.choice is None else asdict(result.choice),
         "class_names": list(result.class_names),
         "metadata": {name: _json_value(value) for name, value in result.metadata.items()},
         "dtypes": {str(name): str(dtype) for name, dtype in result.table.dtypes.items()},

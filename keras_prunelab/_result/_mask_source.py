@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import keras
 
 NOT_KEPT = (
-    "The network of this point is not at hand: trained networks are not kept, and files hold no network. Prune the "
-    "model with these options again."
+    "The network of this point is not at hand: those of several rounds of training are not kept, and files hold no "
+    "network. Prune the model with these options again."
 )
 """What a source says that has no network."""
 

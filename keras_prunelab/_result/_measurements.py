@@ -11,7 +11,8 @@ import pandas as pd
 from keras_prunelab._evaluate._by_class import ByClass
 from keras_prunelab._evaluate._metric import ACCURACY, Metric
 
-from ._choice import TradeOffs, curve_points
+from ._by_layer import ByLayer
+from ._choice import Choice, TradeOffs, curve_points
 from ._mask_source import MaskSource
 from ._outline import Outline
 
@@ -32,6 +33,8 @@ class Measurements:
     metadata: Mapping[str, str | int | float] = field(default_factory=dict)
     complete: bool = True
     by_class: ByClass | None = field(default=None, repr=False)
+    by_layer: ByLayer | None = field(default=None, repr=False)
+    choice: Choice | None = field(default=None, repr=False)
 
     @property
     def scores(self) -> tuple[str, ...]:

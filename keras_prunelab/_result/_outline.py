@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -109,20 +109,44 @@ class LayerOutline:
 
 
 @dataclass(frozen=True)
+class Left:
+    """What masks leave of a network, as counts.
+
+    Attributes:
+        zeros: how many weights of each variable that the masks cover are zero, by path.
+        removed: of each layer of the outline, how many filters or units are gone; None where it has none to count.
+    """
+
+    zeros: Mapping[str, int]
+    removed: tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
 class Outline:
     """The layers of a model, early to late."""
 
     layers: tuple[LayerOutline, ...]
 
-    def table(self, masks: Masks) -> pd.DataFrame:
-        """One row for each layer that the masks cover, with the columns of `SweepResult.layers`."""
-        rows = [self._row(layer, masks) for layer in self.layers if any(v.path in masks for v in layer.variables)]
-        counts = ["filters", "filters_removed", "macs", "macs_kept"]
-        return pd.DataFrame(rows).astype(dict.fromkeys(counts, "Int64"))
+    def left(self, masks: Masks) -> Left:
+        """Count what masks leave."""
+        zeros = {path: int(mask.size - np.count_nonzero(mask)) for path, mask in masks.items()}
+        kept = [layer.filters_kept(masks) for layer in self.layers]
+        removed = (None if each is None else int(each.size - np.count_nonzero(each)) for each in kept)
+        return Left(zeros, tuple(removed))
 
-    def macs(self, masks: Masks) -> tuple[int, int, tuple[str, ...]]:
+    def table(self, left: Left) -> pd.DataFrame:
+        """One row for each layer that is pruned, with the columns of `SweepResult.layers`."""
+        rows = [
+            self._row(layer, left, removed)
+            for layer, removed in zip(self.layers, left.removed, strict=True)
+            if any(variable.path in left.zeros for variable in layer.variables)
+        ]
+        counts = ["filters", "filters_removed", "macs", "macs_kept"]
+        return pd.DataFrame(rows, columns=_COLUMNS).astype(dict.fromkeys(counts, "Int64"))
+
+    def macs(self, left: Left) -> tuple[int, int, tuple[str, ...]]:
         """Multiply-adds of the whole model, those that are left, and the layers that could not be counted."""
-        counted = [(layer, _macs(layer, masks)) for layer in self.layers if layer.variables]
+        counted = [(layer, _macs(layer, left)) for layer in self.layers if layer.variables]
         unknown = tuple(layer.name for layer, (total, _) in counted if total is None)
         return (
             sum(total or 0 for _, (total, _) in counted),
@@ -131,33 +155,40 @@ class Outline:
         )
 
     @staticmethod
-    def _row(layer: LayerOutline, masks: Masks) -> dict[str, object]:
-        covered = [variable for variable in layer.variables if variable.path in masks]
+    def _row(layer: LayerOutline, left: Left, removed: int | None) -> dict[str, object]:
+        covered = [variable for variable in layer.variables if variable.path in left.zeros]
         parameters = sum(variable.size for variable in covered)
-        zeros = parameters - sum(int(np.count_nonzero(masks[variable.path])) for variable in covered)
-        filters = layer.filters_kept(masks)
-        total, kept = _macs(layer, masks)
+        zeros = sum(left.zeros[variable.path] for variable in covered)
+        total, kept = _macs(layer, left)
         return {
             "layer": layer.name,
             "type": layer.kind,
             "parameters": parameters,
             "zeros": zeros,
             "sparsity": zeros / parameters,
-            "filters": None if filters is None else filters.size,
-            "filters_removed": None if filters is None else int(filters.size - np.count_nonzero(filters)),
+            "filters": None if removed is None else _filters(covered),
+            "filters_removed": removed,
             "macs": total,
             "macs_kept": kept,
         }
 
 
-def _macs(layer: LayerOutline, masks: Masks) -> tuple[int, int] | tuple[None, None]:
+_COLUMNS = ["layer", "type", "parameters", "zeros", "sparsity", "filters", "filters_removed", "macs", "macs_kept"]
+
+
+def _filters(covered: Sequence[VariableOutline]) -> int:
+    """How many filters the last kernel makes."""
+    kernel = [variable for variable in covered if variable.role == "kernel" and variable.output_axes][-1]
+    return math.prod(kernel.shape[axis] for axis in kernel.output_axes)
+
+
+def _macs(layer: LayerOutline, left: Left) -> tuple[int, int] | tuple[None, None]:
     total = kept = 0
     for variable in layer.variables:
         if variable.uses is None:
             return None, None
-        mask = masks.get(variable.path)
         total += variable.uses * variable.size
-        kept += variable.uses * (variable.size if mask is None else int(np.count_nonzero(mask)))
+        kept += variable.uses * (variable.size - left.zeros.get(variable.path, 0))
     return total, kept
 
 

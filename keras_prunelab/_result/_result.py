@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, final
 
 import pandas as pd
 
-from keras_prunelab._errors import NoTradeOffError
+from keras_prunelab._errors import NoTradeOffError, StoreMismatchError
 from keras_prunelab._evaluate._by_class import COLUMNS
 from keras_prunelab._evaluate._metric import percent
 from keras_prunelab._model._numbers import real_number
@@ -21,13 +22,17 @@ from . import _files
 from ._blocks import blocks_of
 from ._choice import Choice
 from ._doubts import doubts, no_meaning
-from ._mask_source import MaskSource
+from ._mask_source import MaskSource, NoMasks
 from ._measurements import Measurements
+from ._outline import Left
+from ._repeat import followed_by
 
 if TYPE_CHECKING:
     import keras
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+_SAME_DENSE = 0.01  # batches of another size may round an answer otherwise
 
 
 @final
@@ -72,6 +77,9 @@ class SweepResult(Measurements):
         complete: False where the sweep was interrupted; the points up to then are there.
         by_class: how many observations of each class are answered right; None where the metric is not accuracy, where
             observations have weights, with more than 2,000 classes, and in results of earlier versions.
+        by_layer: how many weights of each variable are zero, and how many filters of each layer are gone, at every
+            point; None in results of earlier versions.
+        choice: the choice that was written with the result; None where there is none.
     """
 
     def choose(
@@ -141,6 +149,53 @@ class SweepResult(Measurements):
             return points.at_knee(score)
         return points.within_drop(given.get("max_drop", 0.01), score)
 
+    def join(self, more: SweepResult) -> SweepResult:
+        """Put the curves of another sweep of the same network, on the same data, beside these.
+
+        Args:
+            more: the other sweep, by the same convention.
+
+        Returns:
+            The points of both; complete where both are. The metadata are those of this result and, under names that it
+            has not, those of the other; `repeat` makes both.
+
+        Raises:
+            StoreMismatchError: they measure something else, or the same network differently, or a curve is in both at
+                the same level.
+
+        Examples:
+            >>> import keras, numpy as np
+            >>> import keras_prunelab as kpl
+            >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3)])
+            >>> data = np.eye(3), np.arange(3)
+            >>> kpl.sweep(model, data, [0.5]).join(kpl.sweep(model, data, [0.6], "random")).scores
+            ('magnitude', 'random')
+        """
+        ours, theirs = ((each.metric.name, each.convention) for each in (self, more))
+        if ours != theirs or not math.isclose(self.dense, more.dense, rel_tol=_SAME_DENSE):
+            raise StoreMismatchError(
+                "Sweeps that are joined measure the same network by the same metric and convention, but one measured "
+                f"{' and '.join(ours)} with {self.dense:.4g} before pruning, the other {' and '.join(theirs)} with "
+                f"{more.dense:.4g}."
+            )
+        keys = ["score", "scope", "training", "seed", "sparsity_target"]
+        table = pd.concat([self.table, more.table], ignore_index=True)
+        twice = table.loc[table.duplicated(keys), keys]
+        if len(twice):
+            raise StoreMismatchError(f"Two sweeps are joined that have a point in common: {twice.iloc[0].to_dict()}.")
+        facts = {**more.metadata, **self.metadata}
+        if "repeat" in self.metadata and "repeat" in more.metadata:
+            facts["repeat"] = followed_by(str(self.metadata["repeat"]), str(more.metadata["repeat"]))
+        return replace(
+            self,
+            table=table,
+            sources={**self.sources, **more.sources},
+            metadata=facts,
+            complete=self.complete and more.complete,
+            by_class=None if self.by_class is None else self.by_class.joined(more.by_class),
+            by_layer=None if self.by_layer is None else self.by_layer.joined(more.by_layer),
+        )
+
     def __repr__(self) -> str:
         text = self.metric.text
         levels = self.table["sparsity_target"]
@@ -178,8 +233,11 @@ class SweepResult(Measurements):
     def network(self, choice: Choice) -> keras.Model:
         """The network that was measured at a choice: a pruned copy, with the weights that were solved anew, if any.
 
+        One that was trained is trained again, in the same way from the same seed.
+
         Raises:
-            InvalidModelError: it was trained after pruning, which is not kept; or the result was read from a file.
+            InvalidModelError: it was pruned in several rounds, whose networks are not kept; or the result was read from
+                a file.
         """
         return self._source(choice).network(choice.sparsity_target)
 
@@ -197,7 +255,19 @@ class SweepResult(Measurements):
             one observation (one per kernel weight and position); `macs_kept`, those with a weight that is
             left. What does not apply or cannot be counted is missing.
         """
-        return self.outline.table(self._source(choice).masks(choice.sparsity_target))
+        return self.outline.table(self._left(choice))
+
+    def has_layers(self, choice: Choice) -> bool:
+        """Whether `layers`, `blocks` and `macs` are known at a choice: files of earlier versions do not say them."""
+        return self._counted(choice) is not None or not isinstance(self._source(choice), NoMasks)
+
+    def _left(self, choice: Choice) -> Left:
+        found = self._counted(choice)
+        return self.outline.left(self._source(choice).masks(choice.sparsity_target)) if found is None else found
+
+    def _counted(self, choice: Choice) -> Left | None:
+        key = (choice.score, choice.scope, choice.training, choice.seed, choice.sparsity_target)
+        return None if self.by_layer is None else self.by_layer.points.get(key)
 
     def blocks(self, choice: Choice, blocks: Mapping[str, Collection[str]] | None = None) -> pd.DataFrame:
         """What is left of each block, a group of layers, at a choice.
@@ -239,7 +309,7 @@ class SweepResult(Measurements):
 
     def macs(self, choice: Choice) -> tuple[int, int, tuple[str, ...]]:
         """Multiply-adds for one observation: of the dense network, those left, and the layers not counted."""
-        return self.outline.macs(self._source(choice).masks(choice.sparsity_target))
+        return self.outline.macs(self._left(choice))
 
     def plot(self, target: str | os.PathLike[str] | Axes | None = None, choice: Choice | None = None) -> Figure:
         """Plot accuracy against sparsity.
@@ -268,19 +338,32 @@ class SweepResult(Measurements):
         _files.write_csv(self, Path(path))
         return Path(path)
 
-    def to_json(self, path: str | os.PathLike[str]) -> Path:
-        """Write all but the masks as JSON, replacing `path` when it is whole."""
-        _files.write_json(self, Path(path))
+    def to_json(self, path: str | os.PathLike[str], choice: Choice | None = None) -> Path:
+        """Write all but the masks as JSON, replacing `path` when it is whole.
+
+        Args:
+            path: the file.
+            choice: a point to write with it; None for `choice` of this result.
+        """
+        _files.write_json(self.chosen(choice), Path(path))
         return Path(path)
 
-    def to_parquet(self, path: str | os.PathLike[str]) -> Path:
+    def to_parquet(self, path: str | os.PathLike[str], choice: Choice | None = None) -> Path:
         """Write all but the masks as Parquet, replacing `path` when it is whole.
+
+        Args:
+            path: the file.
+            choice: a point to write with it; None for `choice` of this result.
 
         Raises:
             MissingBackendError: pyarrow is not installed.
         """
-        _files.write_parquet(self, Path(path))
+        _files.write_parquet(self.chosen(choice), Path(path))
         return Path(path)
+
+    def chosen(self, choice: Choice | None) -> SweepResult:
+        """The same result with a choice; None leaves the one that it has."""
+        return self if choice is None else replace(self, choice=choice)
 
     def to_mat(self, path: str | os.PathLike[str]) -> Path:
         """Write the table as a struct of columns for MATLAB, replacing `path` when it is whole.
@@ -292,7 +375,7 @@ class SweepResult(Measurements):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> SweepResult:
-        """Read what `to_json` or `to_parquet` has written.
+        """Read what `to_json` or `to_parquet` has written, or the result that a sweep has left in its store.
 
         Args:
             path: the file; one whose name ends in `.parquet` is read as such.

@@ -30,8 +30,8 @@ class Theme:
         background: behind everything.
         text: words, ticks and the frame.
         faint: grid lines, and the share that is not the point of a bar.
-        series: one colour for each curve. Light: Okabe and Ito 2008, *Color Universal Design*; dark: the
-            lighter ones of the same set first.
+        series: one colour for each curve, 3:1 or more against the background. Light: Okabe and Ito 2008, *Color
+            Universal Design*, the pale ones darkened; dark: the lighter ones of the same set first.
     """
 
     background: str
@@ -40,7 +40,7 @@ class Theme:
     series: tuple[str, ...]
 
 
-LIGHT = Theme("#ffffff", "#1f2328", "#d0d7de", ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9"))
+LIGHT = Theme("#ffffff", "#1f2328", "#d0d7de", ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#6f4fa8"))
 DARK = Theme("#0d1117", "#e6edf3", "#3d444d", ("#56b4e9", "#e69f00", "#2fc99b", "#e39fc4", "#f0e442", "#d55e00"))
 
 

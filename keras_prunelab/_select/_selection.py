@@ -100,7 +100,7 @@ def check(prunables: Prunables, sparsity: float, scope: Scope, granularity: Gran
     """
     rules, grain = _allocation.get(scope), _granularity.get(granularity)
     grain.check(prunables)
-    groups = rules.groups(prunables, in_channels=grain.kind == "channel")
+    groups = _groups(rules, grain, prunables)
     _check_count(pruned_count(sparsity, prunables.total), prunables.total, *_limits(rules, grain, groups))
 
 
@@ -135,7 +135,7 @@ def select(
     """
     rules, grain = _allocation.get(scope), _granularity.get(granularity)
     masks = kept or {item.path: np.ones(item.shape, np.bool_) for item in prunables}
-    groups = rules.groups(prunables, in_channels=grain.kind == "channel")
+    groups = _groups(rules, grain, prunables)
     candidates = [Candidates(group, scores, masks, grain, norm) for group in groups]
     pruned = np.array([each.pruned for each in candidates])
     if rules.rule == "layer" and not rules.is_limited:
@@ -156,6 +156,10 @@ def select(
             for each, count in zip(candidates, counts.tolist(), strict=True):
                 take([each], count)
     return {path: mask for each in candidates for path, mask in each.masks().items()}
+
+
+def _groups(rules: Allocation, grain: Granularity, prunables: Prunables) -> list[Group]:
+    return rules.groups(prunables, in_channels=grain.kind == "channel")
 
 
 def _limits(

@@ -17,7 +17,7 @@ from keras_prunelab._evaluate._metric import Metric
 from keras_prunelab._evaluate._paired import Answers
 from keras_prunelab._model._copy import copy_model
 from keras_prunelab._reconstruct._gram import DAMPING
-from keras_prunelab._reconstruct._solver import Mode, Solver, write_flat
+from keras_prunelab._reconstruct._solver import Solver
 from keras_prunelab._select._masks import MaskSet
 
 from ._finetune import Trainer
@@ -101,7 +101,7 @@ class Task:
     def solver(self) -> Solver:
         """What solves weights anew, on the calibration data; the model has its dense weights when it is first used."""
         data = self.data.for_scores if self.calibration is None else self.calibration
-        return Solver(self.model, data, self.damping)
+        return Solver.of(self.model, data, self.damping)
 
     @property
     def reconstructs(self) -> bool:
@@ -186,7 +186,7 @@ class Bench:
         self.restore()
         self._trained = True
         if curve.finetune.rounds == 1:
-            prepare = None if curve.reconstruct is None else self._prepare(curve.reconstruct)
+            prepare = None if curve.reconstruct is None else self._solver.before_training(curve.reconstruct)
             self._trainer.train(curve.finetune, level, curve.seed, lambda _kept, _sparsity: masks(), prepare)
             return self._outcome()
         found = self._trainer.train(
@@ -202,15 +202,6 @@ class Bench:
         if self._reconstructor is None:
             self._reconstructor = Reconstructor(self._task.solver, self._task.pruning, self._model)
         return self._reconstructor
-
-    def _prepare(self, mode: Mode) -> Callable[[MaskSet], None]:
-        """What is done to the weights between masks and training."""
-
-        def prepare(masks: MaskSet) -> None:
-            for layer, flat in self._solver.solved(self._task.pruning.completed(self._task.model, masks), mode):
-                write_flat(layer, flat)
-
-        return prepare
 
     def _unsolve(self) -> None:
         if self._reconstructor is not None:

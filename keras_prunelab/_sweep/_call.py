@@ -15,8 +15,6 @@ from ._finetune import FineTune
 from ._plan import Plan
 from ._refine import AutoLevels
 
-NEEDED = "# Provide model, data, as they were for this sweep.\n"
-"""The comment of a call that needs nothing but these two."""
 _WIDTH = 88
 
 

@@ -8,17 +8,15 @@ from typing import Any
 
 import keras
 
-from keras_prunelab._errors import InvalidModelError
 from keras_prunelab._prune._trajectory import Trajectory, trajectory
 from keras_prunelab._reconstruct._solver import Solver
-from keras_prunelab._result._mask_source import NOT_KEPT
 from keras_prunelab._select._masks import MaskSet
 from keras_prunelab._select._search import OnStep
 
 from ._plan import Curve, Plan
 from ._pruning import Pruning
 from ._refine import AutoLevels
-from ._solving import solved_copy
+from ._solving import solved_copy, trained_copy
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,13 @@ class CurveMasks:
     solver: Callable[[], Solver] | None = field(default=None, repr=False)
     _known: dict[float, tuple[Trajectory, int]] = field(default_factory=dict, repr=False)
 
-    def prepare(self, levels: Sequence[float], plan: Plan, on_level: OnStep | None = None) -> None:
+    def prepare(
+        self,
+        levels: Sequence[float],
+        plan: Plan,
+        on_level: OnStep | None = None,
+        on_score: Callable[[str], None] | None = None,
+    ) -> None:
         """Find the masks of levels that are not known yet."""
         new = [level for level in levels if level not in self._known]
         if not new:
@@ -62,6 +66,7 @@ class CurveMasks:
             prunables=self.pruning.prunables,
             data=self.data,
             on_level=on_level,
+            on_score=on_score,
         )
         self._known.update({level: (path, index) for index, level in enumerate(path.sparsities)})
 
@@ -87,11 +92,7 @@ class CurveMasks:
         return path.zeros_by_variable(index)
 
     def network(self, level: float, /) -> keras.Model:
-        """A copy of the model, pruned to a level, with the weights that were solved anew.
-
-        Raises:
-            InvalidModelError: the curve is trained after pruning.
-        """
+        """A copy of the model, pruned to a level, solved anew and trained as it was measured."""
         if self.curve.finetune is not None:
-            raise InvalidModelError(NOT_KEPT)
+            return trained_copy(self.model, self.pruning, self.curve, level, self.masks(level), self.solver)
         return solved_copy(self.model, self.pruning, self.applied(level), self.curve.reconstruct, self.solver)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ import numpy as np
 
 from keras_prunelab._backend import read
 from keras_prunelab._evaluate._data import Observations
+from keras_prunelab._util._arrays import add_to_digest, as_array, bytes_of
 
 from ._bench import Task
 from ._finetune import FineTune
@@ -20,6 +22,7 @@ from ._plan import Plan
 from ._refine import AutoLevels
 
 _BATCH = 1024
+_new_digest = functools.partial(hashlib.blake2b, digest_size=16)
 
 
 @dataclass(frozen=True)
@@ -56,23 +59,28 @@ class Fingerprint:
 
 
 def _of_weights(model: keras.Model) -> str:
-    digest = hashlib.blake2b(digest_size=16)
+    digest = _new_digest()
     for layer in model._flatten_layers():
         digest.update(type(layer).__name__.encode())
     for weight in model.weights:
-        _add(digest, read(weight))
+        add_to_digest(digest, read(weight))
     return digest.hexdigest()
 
 
 def _of_data(data: Observations) -> str:
     # A digest for each part, so that it does not matter how the data is cut into batches.
     digests: dict[int, Any] = {}
+    layouts: dict[int, str] = {}
     for batch in data.batches(_BATCH):
-        for place, array in enumerate(keras.tree.flatten(tuple(batch[:3]))):
-            if array is not None:
-                digest = digests.setdefault(place, hashlib.blake2b(digest_size=16))
-                _add(digest, array, with_length=False)
-    return hashlib.blake2b("".join(each.hexdigest() for each in digests.values()).encode(), digest_size=16).hexdigest()
+        for place, part in enumerate(keras.tree.flatten(tuple(batch[:3]))):
+            if part is not None:
+                array = np.asarray(part)
+                digest, layout = digests.setdefault(place, _new_digest()), f"{array.dtype}{array.shape[1:]}"
+                if layouts.get(place) != layout:  # sequences of another length
+                    digest.update(layout.encode())
+                digest.update(bytes_of(array))
+                layouts[place] = layout
+    return _new_digest("".join(each.hexdigest() for each in digests.values()).encode()).hexdigest()
 
 
 def _settings(task: Task, plan: Plan) -> dict[str, Any]:
@@ -101,18 +109,11 @@ def _of_anything(data: Any) -> str:
         data = (data.inputs, data.labels)
     if isinstance(data, keras.utils.PyDataset) or not isinstance(data, list | tuple | dict | np.ndarray):
         return type(data).__name__
-    digest = hashlib.blake2b(digest_size=16)
+    digest = _new_digest()
     for part in keras.tree.flatten(data):
         if part is not None:
-            _add(digest, np.asarray(keras.ops.convert_to_numpy(part) if keras.ops.is_tensor(part) else part))
+            add_to_digest(digest, as_array(part))
     return digest.hexdigest()
-
-
-def _add(digest: Any, array: Any, *, with_length: bool = True) -> None:
-    array = np.ascontiguousarray(array)
-    if with_length:
-        digest.update(f"{array.dtype}{array.shape}".encode())
-    digest.update(array.reshape(-1).view(np.uint8) if array.size else b"")
 
 
 def _short(value: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -14,21 +14,23 @@ import keras
 import numpy as np
 import pandas as pd
 
-from keras_prunelab._evaluate._by_class import ByClass
+from keras_prunelab._evaluate._by_class import ByClass, PointKey
 from keras_prunelab._evaluate._evaluate import MetricLike
 from keras_prunelab._evaluate._metric import ACCURACY
 from keras_prunelab._evaluate._paired import PAIRED
 from keras_prunelab._evaluate._streams import observations
-from keras_prunelab._model._data import calibration_of, check_batch_size, check_ends
+from keras_prunelab._model._data import batches, calibration_of, check_batch_size, check_ends
 from keras_prunelab._model._filters import Filters
 from keras_prunelab._prune._trajectory import Trajectory
+from keras_prunelab._reconstruct._estimate import estimate
 from keras_prunelab._reconstruct._gram import DAMPING
 from keras_prunelab._reconstruct._solver import checked_damping
 from keras_prunelab._reconstruct._statistics import in_call_order
+from keras_prunelab._result._by_layer import ByLayer
 from keras_prunelab._result._doubts import SAME_DATA
 from keras_prunelab._result._mask_source import MaskSource, TrainedMasks
 from keras_prunelab._result._measurements import CurveKey
-from keras_prunelab._result._outline import outline
+from keras_prunelab._result._outline import Left, outline
 from keras_prunelab._result._result import SweepResult
 from keras_prunelab._select._conventions import Convention
 from keras_prunelab._select._granularity import GranularityLike
@@ -42,13 +44,14 @@ from ._call import spell
 from ._curve_masks import CurveMasks
 from ._fingerprint import Fingerprint
 from ._parallel import Workers
-from ._plan import Curve, FineTunes, Plan, Point, Reconstructs, Scopes, Seeds, Sparsities, plan
+from ._plan import Curve, FineTunes, Plan, Reconstructs, Scopes, Seeds, Sparsities, plan
 from ._pruning import Pruning
 from ._run import InProcess, SweepRun, Tell
 from ._store import Store
 
 EXAMPLE_LEVELS = tuple(np.linspace(0, 0.9, 10).round(12).tolist())
 """The levels of MathWorks' example."""
+_COMPARED = 32  # observations that tell whether data is the same
 _BEFORE = ["score", "convention", "scope", "granularity", "training", "seed", "sparsity_target", "sparsity"]
 COLUMNS = [*_BEFORE, "accuracy", *COUNTS, *PAIRED]
 """The columns of the table of a classifier that is not compiled."""
@@ -105,8 +108,11 @@ class SweepPlan:
         account = Accounting.of(model, pruning.prunables, layers)
         dense = run.dense or Dense(data.metric or ACCURACY, {}, 0)
         rows, sources, right = [], _sources(run, pruning), {}
+        left: dict[PointKey, Left] = {}
         for point, its, outcome in run.rows():
-            zeros = _zeros(run, its, sources[its.curve.key])
+            key = (*point.curve.key, point.level)
+            left[key] = left.get((*its.curve.key, its.level)) or layers.left(sources[its.curve.key].masks(its.level))
+            zeros = left[key].zeros
             counts = account.row(zeros)
             rows.append(
                 {
@@ -124,7 +130,7 @@ class SweepPlan:
                 }
             )
             if outcome.right:
-                right[(*point.curve.key, point.level)] = outcome.right
+                right[key] = outcome.right
         measures = list(dense.measures) or [dense.metric.name]
         columns = [*_BEFORE, *measures, *COUNTS, *PAIRED]
         scopes = dict.fromkeys(str(curve.scope) for curve in self.plan.curves)
@@ -154,11 +160,14 @@ class SweepPlan:
             },
             complete=run.complete,
             by_class=ByClass(dense.observations, dense.right, right) if dense.observations else None,
+            by_layer=ByLayer(left),
         )
 
     def _masks(self) -> dict[Curve, CurveMasks]:
         task = self.task
         data = task.data.for_scores if task.calibration is None else task.calibration
+        if task.reconstructs:
+            _ = task.solver  # from here on, so that obs finds its statistics, and leaves what it traces
         # Masks before training and reconstruction are the same however the weights that are left are treated.
         known: dict[Any, dict[float, tuple[Trajectory, int]]] = {}
         return {
@@ -184,7 +193,10 @@ class SweepPlan:
     def __str__(self) -> str:
         how = f"{self.task.pruning.convention.name} convention, granularity {self.task.pruning.granularity}"
         total = self.task.pruning.prunables.total
-        return visible(f"Sweep of model {self.task.model.name!r}, {total:,} weights, {how}.\n{self.plan}")
+        costs = (
+            f"\nobs: {estimate(self.task.model)}." if any(one.score.name == "obs" for one in self.task.curves) else ""
+        )
+        return visible(f"Sweep of model {self.task.model.name!r}, {total:,} weights, {how}.\n{self.plan}{costs}")
 
 
 @names_options
@@ -274,13 +286,25 @@ def _calibrated(task: Task) -> dict[str, Any]:
     """What scores and reconstruction were computed on, and how."""
     if not task.reconstructs and not any(curve.score.needs_data for curve in task.curves):
         return {}
-    facts: dict[str, Any] = {"calibration": SAME_DATA if task.calibration is None else "data of its own"}
+    facts: dict[str, Any] = {"calibration": SAME_DATA if _calibrates_on_itself(task) else "data of its own"}
     methods: dict[str, str] = {}
     for curve in task.curves:
         methods |= getattr(curve.score, "methods", {})
     if methods:
         facts["traces"] = ", ".join(f"{path} {method}" for path, method in methods.items())
     return facts | ({"damping": task.damping} if task.reconstructs else {})
+
+
+def _calibrates_on_itself(task: Task) -> bool:
+    """Whether the calibration data is what is measured, or begins like it."""
+    if task.calibration is None or not task.data.is_held:
+        return task.calibration is None
+    given, measured = (
+        next(iter(batches(data, _COMPARED, labels=False, model=task.model))).inputs
+        for data in (task.calibration, task.data.for_scores)
+    )
+    pairs = zip(keras.tree.flatten(given), keras.tree.flatten(measured), strict=True)
+    return all(np.array_equal(keras.ops.convert_to_numpy(one), keras.ops.convert_to_numpy(two)) for one, two in pairs)
 
 
 def _sources(run: SweepRun, pruning: Pruning) -> dict[CurveKey, MaskSource]:
@@ -290,12 +314,6 @@ def _sources(run: SweepRun, pruning: Pruning) -> dict[CurveKey, MaskSource]:
         bits = {level: out.bits for level, out in run.outcomes.get(curve, {}).items() if out.bits is not None}
         sources[curve.key] = TrainedMasks(shapes, bits) if bits else masks
     return sources
-
-
-def _zeros(run: SweepRun, point: Point, source: MaskSource) -> Mapping[str, int]:
-    if isinstance(source, CurveMasks):
-        return run.masks[point.curve].zeros(point.level)
-    return source.masks(point.level).zeros_by_variable()
 
 
 def _beside_constants(dense: Dense) -> dict[str, float]:

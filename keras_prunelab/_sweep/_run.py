@@ -172,6 +172,7 @@ class SweepRun:
                 levels,
                 self.plan,
                 lambda level, count: self.tell(self._done, self._total, f"{name}, masks {level} of {count}"),
+                lambda what: self.tell(self._done, self._total, f"{name}: {what}"),
             )
         return masks
 

@@ -17,6 +17,8 @@ from keras_prunelab._reconstruct._solver import Mode, Solver, write_flat
 from keras_prunelab._reconstruct._statistics import twins
 from keras_prunelab._select._masks import MaskSet
 
+from ._finetune import Trainer
+from ._plan import Curve
 from ._pruning import Pruning
 
 
@@ -53,6 +55,15 @@ class Reconstructor:
             self._before.append((layer, _flat(layer)))  # noted first: an interrupted assignment is put back as well
             write_flat(layer, flat)
 
+    def before_training(self, mode: Mode) -> Callable[[MaskSet], None]:
+        """What is done to the weights of the target between masks and training, to stay."""
+
+        def prepare(masks: MaskSet) -> None:
+            for layer, flat in self.solved(self.pruning.completed(self.solver.model, masks), mode):
+                write_flat(layer, flat)
+
+        return prepare
+
     def restore(self) -> None:
         """Take them back, to what the weights were before."""
         while self._before:
@@ -77,6 +88,35 @@ def solved_copy(
         solver = solver_of()
         solve_into(copy, solver, masks_of(solver.layers, pruning.touched(model, model), masks), mode)
     return copy
+
+
+def trained_copy(
+    model: keras.Model,
+    pruning: Pruning,
+    curve: Curve,
+    level: float,
+    masks: MaskSet,
+    solver_of: Callable[[], Solver] | None,
+) -> keras.Model:
+    """A copy of a model that is pruned, solved anew and trained in one round.
+
+    Args:
+        model: the dense network.
+        pruning: how it is pruned.
+        curve: how it is solved anew and trained.
+        level: the sparsity that was asked for.
+        masks: those of the level.
+        solver_of: gives what solves weights.
+    """
+    student, result = copy_model(model), copy_model(model)
+    prepare = None
+    if curve.reconstruct is not None and solver_of is not None:
+        prepare = Reconstructor(solver_of(), pruning, student).before_training(curve.reconstruct)
+    if curve.finetune is not None:
+        trainer = Trainer(student, pruning.of_copy(model, student).prunables)
+        trainer.train(curve.finetune, level, curve.seed, lambda _kept, _sparsity: masks, prepare)
+    result.set_weights(student.get_weights())  # without what keeps the masks while it is trained
+    return result
 
 
 def apply(masks: MaskSet, pruning: Pruning, model: keras.Model, copy: keras.Model) -> None:

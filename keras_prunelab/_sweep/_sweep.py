@@ -15,6 +15,7 @@ from keras_prunelab._evaluate._evaluate import MetricLike
 from keras_prunelab._model._data import calibration_of
 from keras_prunelab._model._filters import Filters
 from keras_prunelab._reconstruct._gram import DAMPING
+from keras_prunelab._result._files import keep_in_store
 from keras_prunelab._result._result import SweepResult
 from keras_prunelab._select._conventions import Convention
 from keras_prunelab._select._granularity import GranularityLike
@@ -110,7 +111,8 @@ def sweep(
         metrics: what to measure, the first being what choices go by: `"accuracy"`, `"rmse"`, `"loss"`, names of what
             the model was compiled with, metrics of Keras, functions of labels and outputs.
         batch_size: how many observations are computed at once, from 1; by default as many as is quickest.
-        store: a file for finished points, from which a sweep that was stopped goes on.
+        store: a file for finished points, from which a sweep that was stopped goes on, and for the result, which
+            `SweepResult.load` reads from it.
         workers: how many processes measure, -1 for all processors; by default what `joblib.parallel_config` says,
             or 1.
         progress: True shows a bar, or lines without a terminal; a function is called before the first point and after
@@ -166,6 +168,8 @@ def sweep(
     if run.failure is not None:
         run.failure.result = result
         raise run.failure
+    if store is not None:
+        keep_in_store(result, store)
     return result
 
 

@@ -25,7 +25,7 @@ class PruningState:
     """
 
     masks: MaskSet
-    start: int = 0
+    start: int
     applied: int = -1
 
     def fitted(self, prunables: Prunables) -> PruningState | None:

@@ -31,13 +31,11 @@ class StepOffset:
         self._model = model
         self._optimizer = model.optimizer
         self._methods = tuple(methods)
-        self._offsets: tuple[Any, ...] = ()
 
     def attach(self) -> None:
-        """Put offsets of zero into the optimizer."""
+        """Put the offsets into the optimizer; `values` has to be set next."""
         key = ("steps set back", id(self._optimizer), *self._methods)
         self._offsets, self._alteration = kept(self._model, key, self._make)
-        self.values = (0,) * len(self._offsets)
         alter(self._model, self._alteration)
 
     def detach(self) -> None:

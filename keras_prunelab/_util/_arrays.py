@@ -64,3 +64,15 @@ def all_finite(values: NDArray[Any]) -> bool:
         total = values.sum()
     # What is not finite stays in a sum; large numbers may also overflow it.
     return bool(np.isfinite(total)) or bool(np.isfinite(values).all())
+
+
+def bytes_of(array: NDArray[Any]) -> NDArray[np.uint8]:
+    """The bytes of an array, one after the other."""
+    return np.ascontiguousarray(array).ravel().view(np.uint8)
+
+
+def add_to_digest(digest: Any, array: Any) -> None:
+    """Let a digest of `hashlib` read the type, the shape and the numbers of an array."""
+    array = np.asarray(array)
+    digest.update(f"{array.dtype}{array.shape}".encode())
+    digest.update(bytes_of(array))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 from keras_prunelab._errors import UnknownNameError
+from keras_prunelab._text import suggest
 
 
 class Named(Protocol):
@@ -74,5 +75,6 @@ class Registry(Generic[T]):
         name = config.get("name")
         if name not in self._classes:
             known = ", ".join(map(repr, self._classes))
-            raise UnknownNameError(f"{self.kind}={name!r} is unknown; it is one of {known}{self._otherwise}.")
+            hint = suggest(str(name), self._classes)
+            raise UnknownNameError(f"{self.kind}={name!r} is unknown; it is one of {known}{self._otherwise}.{hint}")
         return self._classes[name].from_config(dict(config.get("config", {})))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
+
+from keras_prunelab._text import suggest
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -28,8 +29,7 @@ def names_options(function: Callable[P, R]) -> Callable[P, R]:
     def checked(*args: P.args, **options: P.kwargs) -> R:
         unknown = next((name for name in options if name not in known), None)
         if unknown is not None:
-            nearest = difflib.get_close_matches(unknown, known, 1)
-            hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+            hint = suggest(unknown, known)
             raise TypeError(f"{function.__name__} has no option {unknown!r}.{hint} Its options are {', '.join(known)}.")
         return function(*args, **options)
 

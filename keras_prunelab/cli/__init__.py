@@ -15,7 +15,7 @@ import typer
 
 from keras_prunelab._util._atomic import is_full
 
-from . import _compact, _console, _convert, _evaluate, _info, _lab, _prune, _sweep, _toolbox
+from . import _compact, _console, _convert, _evaluate, _info, _lab, _prune, _report, _sweep, _toolbox
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,6 @@ app = typer.Typer(
     help="Prune neural networks: Keras models, and networks that MATLAB saved, without MATLAB.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -42,6 +41,7 @@ for _name, _module in {
     "info": _info,
     "convert": _convert,
     "lab": _lab,
+    "report": _report,
     "prune": _prune,
     "compact": _compact,
     "sweep": _sweep,

@@ -21,6 +21,30 @@ if TYPE_CHECKING:
 
 MOST = 2000
 """More observations than this tell little more of a layer's inputs, and take their time."""
+_CHOOSE = f"""
+import numpy as np
+
+places = np.unique(np.linspace(0, len(train) - 1, min(len(train), {MOST})).astype(int))
+inputs = train.inputs
+calibration = [inputs[place] for place in places] if isinstance(inputs, list) else inputs[places]
+"""
+_SPLIT = """
+import dataclasses
+
+import numpy as np
+
+
+def rows(part, places):
+    return [part[place] for place in places] if isinstance(part, list) else part[places]
+
+
+order = np.random.default_rng(0).permutation(len(data))
+chosen, rest = np.sort(order[:{count}]), np.sort(order[{count}:])
+train, data = (
+    dataclasses.replace(data, inputs=rows(data.inputs, places), labels=rows(data.labels, places))
+    for places in (chosen, rest)
+)
+"""
 _FOLDERS = ("train", "training", "Train", "Training", "TRAIN")
 
 
@@ -31,12 +55,23 @@ class Calibration:
     Attributes:
         inputs: the observations.
         what: what they are, in words for the console and the report.
+        code: Python that makes them of `net` and `data`, under the names `train`, with labels, and `calibration`.
         training: the same with labels, all of them, for training; None where there are none.
+        is_measured: whether they are also what is measured.
     """
 
     inputs: Any
     what: str
+    code: str
     training: Dataset | None = None
+    is_measured: bool = False
+
+    @property
+    def fact(self) -> str:
+        """What the metadata of a sweep say of it."""
+        from keras_prunelab._result._doubts import SAME_DATA
+
+        return f"{SAME_DATA}: {self.what}" if self.is_measured else self.what
 
 
 def open_calibration(
@@ -55,13 +90,12 @@ def open_calibration(
         DatasetNotFoundError: the named file holds no inputs for the network.
     """
     if named is not None:
-        return _taken(opened, next(_readings(opened, named, [None], image_root, quiet=False)), str(named))
+        data = next(_readings(opened, named, [None], image_root, quiet=False))
+        found = _taken(opened, data, str(named), _loading(named, None, image_root))
+        return replace(found, is_measured=_are_measured(data, found, measured))
     for name, data in _beside(opened, path, image_root):
-        if measured is not None and _overlap(data, measured):
-            continue
-        found = _taken(opened, data, f"{name} of {path.name}")
-        # What is measured may have been scaled since it was read, as calibration data is here.
-        if measured is None or not _overlap(replace(data, inputs=found.inputs), measured):
+        found = _taken(opened, data, f"{name} of {path.name}", _loading(path, name, image_root))
+        if not _are_measured(data, found, measured):
             return found
     return None
 
@@ -87,7 +121,8 @@ def split_off(data: Dataset, share: float) -> tuple[Dataset, Calibration]:
     chosen, rest = np.sort(order[:count]), np.sort(order[count:])
     training = _rows(data, chosen)
     what = f"{count} of the {len(data)} observations; the other {len(rest)} measure"
-    return _rows(data, rest), Calibration(_few(training.inputs), what, training)
+    code = _SPLIT.format(count=count) + _CHOOSE
+    return _rows(data, rest), Calibration(_few(training.inputs), what, code, training)
 
 
 def _beside(opened: OpenedModel, path: Path, image_root: Path | None) -> Iterator[tuple[str, Dataset]]:
@@ -131,11 +166,26 @@ def _readings(
                 raise
 
 
-def _taken(opened: OpenedModel, data: Dataset, what: str) -> Calibration:
-    fitted, _ = fit_inputs(opened.model, data)
+def _taken(opened: OpenedModel, data: Dataset, what: str, code: str) -> Calibration:
+    fitted, change = fit_inputs(opened.model, data)
     inputs = _few(fitted.inputs)
     some = f"{len(inputs)} of {len(fitted)}" if len(inputs) < len(fitted) else f"{len(fitted)}"
-    return Calibration(inputs, f"{some} observations, {what}", fitted if fitted.labels is not None else None)
+    code += re.sub(r"\bdata\b", "train", change) + _CHOOSE
+    training = fitted if fitted.labels is not None else None
+    return Calibration(inputs, f"{some} observations, {what}", code, training)
+
+
+def _loading(path: Path, name: str | None, image_root: Path | None) -> str:
+    given = {"inputs": name, "image_root": None if image_root is None else str(image_root)}
+    options = "".join(f", {key}={value!r}" for key, value in given.items() if value is not None)
+    return f"\ntrain = mb.load_dataset({str(path)!r}{options}, network=net)"
+
+
+def _are_measured(data: Dataset, found: Calibration, measured: Dataset | None) -> bool:
+    """Whether most observations are among those that are measured, as they were read or as they were scaled since."""
+    if measured is None:
+        return False
+    return _overlap(data, measured) or _overlap(replace(data, inputs=found.inputs), measured)
 
 
 def _few(inputs: Any) -> Any:
@@ -172,3 +222,5 @@ def _content(observation: Any) -> tuple[tuple[int, ...], bytes]:
 def tell(calibration: Calibration) -> None:
     """Say what weights are solved on."""
     _console.say(f"Calibration: {calibration.what}.")
+    if calibration.is_measured:
+        _console.warn("Most of these observations are measured too, which flatters the result: name others.")

@@ -54,7 +54,7 @@ def command(
     if out.suffix == ".m":
         bridge.export_matlab_code(out, found.model, class_names=opened.class_names)
     else:
-        save_keras(replace(opened, model=found.model), out)
+        save_keras(replace(opened, built=found.model), out)
     lines = str(found).splitlines()
     if fraction is not None:  # it compares with a network whose filters are gone already; people know the whole one
         from keras_prunelab._compaction._compact import channels_of

@@ -21,6 +21,8 @@ from rich.table import Table
 from keras_prunelab._text import one_line, visible
 from keras_prunelab._util._progress import Advance, show_progress
 
+from ._words import in_options
+
 console = Console(highlight=False)
 stderr = Console(stderr=True, highlight=False)
 
@@ -42,7 +44,7 @@ def complain(error: BaseException, *, debug: bool) -> None:
     text = str(error) or type(error).__name__
     if isinstance(error, OSError) and error.strerror:  # without the number that Python puts before it
         text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-    stderr.print(f"[bold red]Error:[/] {escape(visible(text))}", soft_wrap=True)
+    stderr.print(f"[bold red]Error:[/] {escape(visible(in_options(text)))}", soft_wrap=True)
 
 
 def table(title: str, columns: dict[str, str], rows: Iterator[tuple[Any, ...]] | list[tuple[Any, ...]]) -> None:

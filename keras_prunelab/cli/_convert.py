@@ -25,6 +25,8 @@ Examples:
 
     prunelab convert pruned.mat net.tflite --quantize int8 --calibration images.mat
 
+    prunelab convert pruned.mat net.tflite --runtime tflm --quantize int8 --calibration images.mat
+
     prunelab convert trainedNet.mat net.h --dtype int8 --calibration validation.mat
 """
 
@@ -32,7 +34,7 @@ _ENDINGS = (".keras", ".m", ".onnx", ".tflite", ".h")
 
 
 _OPTIONS = {
-    ".tflite": ("quantize", "calibration", "sparse", "data"),
+    ".tflite": ("quantize", "runtime", "calibration", "sparse", "data"),
     ".onnx": ("sparse", "data"),
     ".h": ("dtype", "optimize", "calibration", "data"),
 }
@@ -46,7 +48,7 @@ def command(
         typer.Argument(
             metavar="OUT",
             help="The file to write: .keras; .m, MATLAB code that builds the network; .onnx; .tflite "
-            "(LiteRT); or .h, a header of C99.",
+            "(LiteRT); or .h, a header of C99. With --runtime tflm, a name without an ending is a folder to compile.",
         ),
     ],
     network: Annotated[
@@ -58,6 +60,10 @@ def command(
         typer.Option(
             help="The numbers of a .tflite file; int8 needs --calibration, --data, or data beside the network."
         ),
+    ] = None,
+    runtime: Annotated[
+        Literal["litert", "tflm"] | None,
+        typer.Option(help="What runs a .tflite file: litert, the default, or tflm, TensorFlow Lite Micro."),
     ] = None,
     sparse: Annotated[
         bool | None,
@@ -99,16 +105,24 @@ def command(
     from ._model_files import ENDINGS
     from ._outputs import check_sources, check_target, make_folder, save_keras
 
-    kind = target.suffix
+    kind = ".tflite" if runtime == "tflm" and not target.suffix else target.suffix
     if source.suffix.lower() not in (".mat", *ENDINGS) or kind not in _ENDINGS or kind == source.suffix.lower():
         raise InvalidModelError(
             "convert reads a .mat, a .keras or an .h5 file, and writes another: a .keras, a .m, a .onnx, a .tflite or "
             f"a .h file. It got {source.name} and {target.name}."
         )
     _check_options(
-        kind, quantize=quantize, calibration=calibration, sparse=sparse, data=data, dtype=dtype, optimize=optimize
+        kind,
+        quantize=quantize,
+        runtime=runtime,
+        calibration=calibration,
+        sparse=sparse,
+        data=data,
+        dtype=dtype,
+        optimize=optimize,
     )
-    check_target(target, _ENDINGS)
+    if kind == target.suffix:
+        check_target(target, _ENDINGS)
     check_sources([source, calibration, data, inputs, labels], [target])
     if kind == ".keras":
         opened = open_model(source, network)
@@ -127,7 +141,8 @@ def command(
 
         opened = open_model(source, network)
         read = (inputs, labels, image_root)
-        write_litert(opened, target, quantize, sparse=sparse, calibration=calibration, data=data, read=read)
+        how = (quantize, runtime or "litert", sparse)
+        write_litert(opened, target, how, calibration=calibration, data=data, read=read)
         return
     described = _in_matlab_words(source, network)
     make_folder(target.parent)

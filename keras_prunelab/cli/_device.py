@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from . import _console
 
 if TYPE_CHECKING:
     from keras_prunelab import FileEvaluation
+    from keras_prunelab._export._litert_conversion import Quantize, Runtime
     from matlab_bridge import Dataset
 
     from ._inputs import OpenedModel
@@ -21,18 +21,27 @@ Read: TypeAlias = "tuple[str | None, str | None, Path | None]"
 def write_litert(
     opened: OpenedModel,
     target: Path,
-    quantize: Literal["int8", "int8-weights", "float16"] | None,
+    how: tuple[Quantize | None, Runtime, bool | None],
     *,
-    sparse: bool | None,
     calibration: Path | None,
     data: Path | None,
     read: Read,
 ) -> None:
-    """Write a LiteRT file and tell its size, and its accuracy where there is data."""
+    """Write a LiteRT file and tell its size, and its accuracy where there is data.
+
+    Args:
+        opened: the network.
+        target: the file; or, for TensorFlow Lite Micro, a folder.
+        how: its numbers, what runs it, and whether zeros are stored sparsely.
+        calibration: inputs on which ranges are measured.
+        data: what is measured on.
+        read: how data is read.
+    """
     import keras_prunelab as kpl
 
     from ._outputs import make_folder
 
+    quantize, runtime, sparse = how
     dataset = _fitted(opened, data, read)
     ranges: Any = None
     if quantize == "int8":
@@ -46,10 +55,10 @@ def write_litert(
     elif calibration is not None:
         raise kpl.InvalidDataError("--calibration goes with --quantize int8 alone.")
     make_folder(target.parent)
-    written = kpl.export_litert(opened.model, target, quantize, calibration=ranges, sparse=sparse)
+    written = kpl.export_litert(opened.model, target, quantize, runtime=runtime, calibration=ranges, sparse=sparse)
     _console.say(f"Wrote {target}. {written}")
     if dataset is not None:
-        tell(kpl.evaluate_file(target, dataset, model=opened.model))
+        tell(kpl.evaluate_file(written.path, dataset, model=opened.model))
 
 
 def finish_onnx(opened: OpenedModel | None, target: Path, *, sparse: bool, data: Path | None, read: Read) -> None:
@@ -98,6 +107,7 @@ def write_header(
 ) -> None:
     """Write C99, with the class names that the network knows."""
     import keras_prunelab as kpl
+    from keras_prunelab._export._c._names import identifier
 
     from ._inputs import open_inputs
     from ._outputs import make_folder
@@ -110,15 +120,9 @@ def write_header(
     make_folder(target.parent)
     is_classifier = opened.model.output_shape[-1:] == (len(opened.class_names),)
     names = opened.class_names if is_classifier else ()
-    prefix = _identifier(target.stem)
+    prefix = identifier(target.stem)
     header = kpl.export_c(opened.model, target, observations, dtype, optimize=optimize, name=prefix, class_names=names)
     _console.say(
         f"Wrote {target}: {header.constant_bytes:,} bytes of constants, {header.dense_bytes:,} with every weight. "
         "How it is compiled stands at its top."
     )
-
-
-def _identifier(stem: str) -> str:
-    """The name of a file as what names in C begin with."""
-    found = re.sub(r"\W+", "_", stem, flags=re.ASCII).strip("_") or "net"
-    return found if found[0].isalpha() else f"net_{found}"

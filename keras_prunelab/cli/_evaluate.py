@@ -32,7 +32,8 @@ def command(
     inputs: _options.Inputs = None,
     labels: _options.Labels = None,
     kernels: Annotated[
-        Literal["default", "reference"], typer.Option(help="The fast kernels, or those written to be read.")
+        Literal["default", "reference", "micro"],
+        typer.Option(help="The fast kernels, those written to be read, or those of TensorFlow Lite Micro."),
     ] = "default",
 ) -> None:
     """Measure a file for a device with the interpreter that runs it: size, accuracy, and agreement with its network."""

@@ -1,4 +1,4 @@
-"""`prunelab info`: what is in a MATLAB file, without reading its data and without Keras."""
+"""`prunelab info`: what is in a MATLAB file, without its data and without Keras; or what a network's zeros bring."""
 
 from __future__ import annotations
 
@@ -18,17 +18,29 @@ Examples:
     prunelab info lab5.mat
 
     prunelab info lab5.mat --network net
+
+    prunelab info pruned.mat --targets
 """
 
 
 def command(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .mat file of any version.")],
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="A .mat file of any version; with --targets also a .keras or .h5 file."),
+    ],
     network: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Show the layers of this network instead of the variables."),
     ] = None,
+    targets: Annotated[
+        bool,
+        typer.Option("--targets", help="Show what the zeros of the network bring on each kind of device, by layer."),
+    ] = False,
 ) -> None:
-    """List the variables of a MATLAB file, and the networks found in it."""
+    """List the variables of a MATLAB file, and the networks found in it; or show what a network's zeros bring."""
+    if targets:
+        _tell_targets(file, network)
+        return
     from matlab_bridge import find_networks, info, load_network
 
     if network is not None:
@@ -52,6 +64,19 @@ def command(
             f"See the layers of one: prunelab info {_console.shell_word(str(file))} "
             f"--network {_console.shell_word(networks[0].variable)}"
         )
+
+
+def _tell_targets(file: Path, network: str | None) -> None:
+    import keras_prunelab as kpl
+
+    from ._inputs import open_model
+
+    found = kpl.deployment(open_model(file, network).model)
+    rows = found.layers.drop(columns=["type", "kernel"]).assign(zeros=[f"{each:.1%}" for each in found.layers["zeros"]])
+    sides = {str(name): "right" if name == "zeros" else "left" for name in rows.columns}
+    _console.table("What zeros bring", sides, [tuple(row) for row in rows.itertuples(index=False)])
+    for name, text in found.targets.items():
+        _console.say(f"{name}: {text} [{found.sources[name]}]")
 
 
 def _class(variable: VariableInfo) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +19,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class OpenedModel:
-    """A Keras model, the file it came from, and the MATLAB network it was, if it was one."""
+    """A Keras model, the file it came from, and the MATLAB network it was, if it was one.
 
-    model: keras.Model
+    Attributes:
+        path: the file.
+        built: the model; None for a MATLAB network that is not converted before it is needed, since Keras takes
+            seconds to load.
+        network: the MATLAB network.
+        class_names: those of its outputs.
+    """
+
     path: Path
+    built: keras.Model | None = None
     network: Network | None = None
     class_names: tuple[str, ...] = ()
+
+    @cached_property
+    def model(self) -> keras.Model:
+        """The model."""
+        if self.built is not None:
+            return self.built
+        assert self.network is not None, "an opened file has a model or a network"  # noqa: S101
+        with _console.native_messages_hidden():
+            return self.network.to_keras()
 
     @property
     def convention(self) -> str:
@@ -52,8 +69,6 @@ def open_model(path: Path, variable: str | None = None) -> OpenedModel:
         raise InvalidModelError(f"A network is a .mat, a .keras or an .h5 file, but got {str(path)!r}.")
     if not path.exists():
         raise FileNotFoundError(f"There is no file {str(path)!r}.")
-    with _console.native_messages_hidden():
-        pass  # takes seconds, so only once the file is there
     if is_keras:
         import matlab_bridge.convert.keras_objects  # what models that were MATLAB's may need
         from matlab_bridge.convert._sidecar import attach
@@ -61,12 +76,41 @@ def open_model(path: Path, variable: str | None = None) -> OpenedModel:
         model = _model_files.load(path)
         facts = bridge.load_sidecar(path)
         attach(model, facts)
-        opened = OpenedModel(model, path, class_names=facts.class_names)
+        opened = OpenedModel(path, model, class_names=facts.class_names)
     else:
         network = bridge.load_network(path, **find_named_network(variable))
-        opened = OpenedModel(network.to_keras(), path, network, network.class_names)
-        _console.say(f"Network: {_what(network)}, {opened.model.count_params():,} parameters.")
+        opened = OpenedModel(path, None, network, network.class_names)
+        _console.say(f"Network: {_what(network)}, {_count_learnables(network):,} learnables.")
     return opened
+
+
+def check_inputs(network: Path, *data: Path | None, image_root: Path | None = None) -> None:
+    """Make sure that the files of a command are there and of a kind that is read, before any of them is opened.
+
+    Raises:
+        FileNotFoundError: one is not there.
+        InvalidModelError: the network is of another kind.
+        InvalidDataError: data is of another kind, or the folder of images is none.
+    """
+    from keras_prunelab._errors import InvalidDataError
+
+    if not network.exists():
+        raise FileNotFoundError(f"There is no file {str(network)!r}.")
+    if not network.is_dir() and network.suffix.lower() not in {".mat", *_model_files.ENDINGS}:
+        raise InvalidModelError(f"A network is a .mat, a .keras or an .h5 file, but got {str(network)!r}.")
+    for path in filter(None, data):
+        if not path.exists():
+            raise FileNotFoundError(f"There is no file or folder {str(path)!r}.")
+        if not path.is_dir() and path.suffix.lower() not in DATA_ENDINGS:
+            raise InvalidDataError(
+                f"Data is a folder, or a file that ends in {', '.join(DATA_ENDINGS)}, but got {str(path)!r}."
+            )
+    if image_root is not None and not image_root.is_dir():
+        raise InvalidDataError(f"--image-root is a folder, but {str(image_root)!r} is none.")
+
+
+DATA_ENDINGS = (".mat", ".npz", ".npy", ".csv", ".zip")
+"""The endings of files of data."""
 
 
 def open_data(
@@ -96,10 +140,7 @@ def open_inputs(
     """The inputs for a model, and the labels where there are any."""
     import matlab_bridge as bridge
 
-    try:
-        data = bridge.load_dataset(path, inputs, labels, network=describe(opened), image_root=image_root)
-    except bridge.DatasetNotFoundError as error:
-        raise bridge.DatasetNotFoundError(_in_options(str(error))) from error
+    data = bridge.load_dataset(path, inputs, labels, network=describe(opened), image_root=image_root)
     for line in data.description.splitlines():
         _console.say(f"Data: {line}")
     return data
@@ -157,12 +198,6 @@ def find_named_network(variable: str | None) -> dict[str, Any]:
     return {"describe": layers}
 
 
-def _in_options(message: str) -> str:
-    """A message of the bridge in the words of the command line."""
-    options = re.sub(r"\b(inputs|labels|network)=(?:'([^']*)')?", r"--\1 \2", message)
-    return re.sub(r"(?<! ) +([;,.])", r"\1", options)
-
-
 def describe(opened: OpenedModel) -> Network | None:
     """The network whose input size and class names tell which variable is what."""
     import matlab_bridge as bridge
@@ -173,6 +208,10 @@ def describe(opened: OpenedModel) -> Network | None:
         return replace(bridge.from_keras(opened.model), class_names=opened.class_names)
     except bridge.UnsupportedLayerError:  # a Keras model that MATLAB has no words for: the data must be named
         return None
+
+
+def _count_learnables(network: Network) -> int:
+    return sum(array.size for layer in network.layers for array in layer.learnables.values())
 
 
 def _what(network: Network) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 def save_keras(opened: OpenedModel, path: Path) -> None:
     """Write the model as a `.keras` file, and beside it what a MATLAB network knows besides its layers."""
     import matlab_bridge as bridge
-    from matlab_bridge.convert._sidecar import sidecar_path
+    from matlab_bridge._sidecar_path import sidecar_path
 
     with replace_whole(path) as temporary:
         opened.model.save(temporary)
@@ -93,11 +94,25 @@ def _is_in(path: Path, folder: Path) -> bool:
 
 def _beside(target: Path) -> list[Path]:
     """What goes with a file: the weights of MATLAB code, the facts of a Keras model."""
-    from matlab_bridge.convert._sidecar import sidecar_path
+    from matlab_bridge._sidecar_path import sidecar_path
 
     if target.suffix == ".m":
         return [target.with_name(f"{target.stem}Weights.mat")]
     return [sidecar_path(target)] if target.suffix == ".keras" else []
+
+
+def check_folder(path: Path) -> None:
+    """Make sure that results can be written into a folder, which need not be there yet.
+
+    Raises:
+        NotADirectoryError: if a file is in the way.
+        PermissionError: if the folder, or the one above it, cannot be written to.
+    """
+    there = next(each for each in (path, *path.absolute().parents) if each.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(f"Results go into a folder, but {str(there)!r} is a file.")
+    if not os.access(there, os.W_OK):
+        raise PermissionError(f"Results go into {str(path)!r}, but {str(there)!r} cannot be written to.")
 
 
 def make_folder(path: Path) -> None:
@@ -105,7 +120,7 @@ def make_folder(path: Path) -> None:
 
     Raises:
         NotADirectoryError: if a file is in the way.
+        PermissionError: if the folder above it cannot be written to.
     """
-    if path.exists() and not path.is_dir():
-        raise NotADirectoryError(f"Results go into a folder, but {str(path)!r} is a file.")
+    check_folder(path)
     path.mkdir(parents=True, exist_ok=True)

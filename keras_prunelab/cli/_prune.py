@@ -1,4 +1,4 @@
-"""`prunelab prune`: one network, one sparsity."""
+"""`prunelab prune`: one network, at one sparsity or within a budget of a device."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ Examples:
 
     prunelab prune model.keras --sparsity 0.95 --score synflow --scope layer --out pruned.keras
 
+    prunelab prune model.keras --budget flash=60000,cycles=0.5 --target ethos-u55-128 --out fitting.keras
+
     prunelab prune lab5.mat --sparsity 0.93 --score obs --reconstruct --calibration train.mat --out pruned.mat
 """
 
@@ -24,13 +26,25 @@ def command(
     model: Annotated[
         Path, typer.Argument(metavar="MODEL", help="A .mat file with a network, or a .keras or .h5 file.")
     ],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The file to write: .mat like the source, or .keras.")],
     sparsity: Annotated[
-        float,
+        float | None,
         typer.Option(
             metavar="FRACTION", help="The fraction to set to zero, from 0 to below 1.", parser=_options.fraction
         ),
-    ],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="The file to write: .mat like the source, or .keras.")],
+    ] = None,
+    budget: Annotated[
+        dict[str, float] | None,
+        typer.Option(
+            metavar="GOAL=NUMBER,...",
+            help="Instead of a sparsity, what the network may take on --target: flash, sram (bytes), cycles; below 1, "
+            "shares of what it takes whole.",
+            parser=_options.budget,
+        ),
+    ] = None,
+    target: Annotated[
+        str, typer.Option(metavar="NPU", help="Of --budget: an Ethos-U, as its compiler names it.")
+    ] = "ethos-u55-128",
     score: Annotated[
         str, typer.Option(metavar="NAME", help="The saliency score: magnitude, synflow, obs, random.")
     ] = "magnitude",
@@ -50,7 +64,10 @@ def command(
     from ._calibration import open_calibration, tell
     from ._inputs import open_model
     from ._outputs import check_sources, check_target, make_folder, save_keras
+    from ._sweep import tell_cost
 
+    if (sparsity is None) == (budget is None):
+        raise typer.BadParameter("Give --sparsity, such as 0.9, or --budget, such as flash=60000; one of them.")
     check_target(out, {".keras", ".mat"})
     check_sources([model, calibration], [out])
     to_matlab = out.suffix == ".mat"
@@ -70,10 +87,13 @@ def command(
                 "with --calibration."
             )
         tell(given)
+        tell_cost(opened, score)
     pruned = kpl.prune(
         opened.model,
         sparsity,
         score,
+        budget=budget,
+        target=target,
         scope=scope,
         convention=used,
         calibration=None if given is None else given.inputs,
@@ -83,7 +103,7 @@ def command(
     if to_matlab:
         bridge.save_network(out, pruned, like=opened.path, variable=opened.variable)
     else:
-        save_keras(replace(opened, model=pruned), out)
+        save_keras(replace(opened, built=pruned), out)
     _console.say(
         f"Wrote {out}: {kpl.sparsity(pruned, convention=used):.2%} of the weights are zero ({used} convention)"
         f"{', the others are solved anew' if reconstruct else ''}."

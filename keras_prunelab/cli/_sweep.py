@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from ._calibration import Calibration
     from ._inputs import OpenedModel
 
+    Levels = Sequence[float] | str | kpl.AutoLevels
+
+_LONG = 5.0  # seconds from which on the cost of a trace is said
+
 EXAMPLES = """\
 Examples:
 
@@ -32,6 +36,8 @@ Examples:
     prunelab sweep model.keras --data validation.zip --train training.zip --epochs 3 --dry-run
 
     prunelab sweep lab5.mat --scores magnitude,obs --reconstruct --calibration-split 0.5
+
+    prunelab sweep lab5.mat --scores magnitude --reconstruct --finetune 1 --calibration-split 0.5
 """
 
 
@@ -42,15 +48,7 @@ def command(
     image_root: _options.ImageRoot = None,
     inputs: _options.Inputs = None,
     labels: _options.Labels = None,
-    sparsities: Annotated[
-        str,
-        typer.Option(
-            "--sparsities",
-            metavar="LEVELS",
-            help="Fractions and ranges start:stop:step (MATLAB's start:step:stop too), with commas between; or auto: "
-            "few where the curve is flat, many where it bends.",
-        ),
-    ] = DEFAULT_LEVELS,
+    sparsities: _options.Sparsities = DEFAULT_LEVELS,
     scores: _options.Scores = "magnitude",
     seeds: Annotated[
         str | None,
@@ -73,9 +71,13 @@ def command(
     ] = None,
     train: Annotated[
         Path | None,
-        typer.Option("--train", metavar="DATA", help="Train on this after pruning; the model must be compiled."),
+        typer.Option("--train", metavar="DATA", help="Train on this after pruning; alone it has no plain curves."),
     ] = None,
-    epochs: Annotated[int, typer.Option("--epochs", min=1, help="Epochs of training, in each round.")] = 1,
+    epochs: Annotated[
+        int | None,
+        typer.Option("--epochs", min=1, help="Epochs of training with --train, in each round; 1 by default."),
+    ] = None,
+    finetune: _options.FineTune = None,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Prune and train in so many rounds.")] = 1,
     rewind: Annotated[
         Literal["learning_rate", "weights"] | None,
@@ -85,10 +87,7 @@ def command(
     reconstruct: _options.Reconstruct = False,
     calibration: _options.Calibration = None,
     calibration_split: _options.CalibrationSplit = None,
-    store: Annotated[
-        Path | None,
-        typer.Option("--store", metavar="FILE", help="Keep finished points here; a sweep that was stopped goes on."),
-    ] = None,
+    store: _options.Store = None,
     workers: Annotated[
         int | None, typer.Option("--workers", metavar="N", help="How many processes measure; -1 for all processors.")
     ] = None,
@@ -102,8 +101,9 @@ def command(
     """Measure the accuracy at many sparsities and write the table."""
     from keras_prunelab._errors import InvalidDataError
 
-    from ._inputs import open_data, open_model
+    from ._inputs import check_inputs, open_data, open_model
     from ._outputs import check_sources, make_folder
+    from ._training import prepare_training, training_data
     from ._trials import fit_inputs
 
     if out.suffix.lower() not in {".csv", ".json", ".parquet", ".mat"}:
@@ -112,23 +112,35 @@ def command(
     check_sources([*read, store], [out])
     check_sources(read, [store])
     levels = "auto" if sparsities.strip() == "auto" else parse_levels(sparsities)
+    _options.check_scores(scores)
+    check_inputs(model, data, train, calibration, image_root=image_root)
     opened = open_model(model, network)
-    dataset, _ = fit_inputs(opened.model, open_data(opened, data or model, inputs, labels, image_root))
+    found = open_data(opened, data or model, inputs, labels, image_root)
+    dataset, _ = fit_inputs(opened.model, found)
     options: dict[str, Any] = {"granularity": granularity, "seeds": _numbers(seeds)}
-    if reconstruct or calibration is not None or calibration_split is not None:
+    given = None
+    if reconstruct or calibration is not None or calibration_split is not None or (finetune and train is None):
         dataset, given = calibrated(opened, dataset, data or model, calibration, calibration_split, image_root)
         options |= {"reconstruct": [False, True] if reconstruct else False}
         options |= {} if given is None else {"calibration": given.inputs}
     if metrics is not None:
         options["metrics"] = _names(metrics)
-    if train is not None:
+    if finetune is not None and epochs is not None:
+        raise InvalidDataError("--finetune and --epochs both say for how many epochs to train: give one of them.")
+    if train is not None or finetune is not None:
         from keras_prunelab import FineTune
 
-        training = open_data(opened, train, inputs, labels, image_root)
-        options["finetune"] = FineTune(training, epochs, rounds, rewind)
+        if train is not None:
+            training, _ = fit_inputs(opened.model, open_data(opened, train, inputs, labels, image_root))
+        else:
+            training = training_data(given)
+        arrays, _ = prepare_training(opened.model, training)
+        trained = FineTune(arrays, finetune or epochs or 1, rounds, rewind)
+        options["finetune"] = trained if finetune is None else [None, trained]
     if dry_run:
         _tell_plan(opened, dataset, levels, scores, convention=convention, scope=_names(scope), **options)
         return
+    tell_cost(opened, scores)
     result = run_sweep(
         opened,
         dataset,
@@ -194,7 +206,7 @@ def calibrated(
 def run_sweep(
     opened: OpenedModel,
     dataset: Dataset,
-    levels: Sequence[float] | str,
+    levels: Levels,
     scores: str,
     *,
     convention: str | None = None,
@@ -229,19 +241,40 @@ def run_sweep(
     return result
 
 
+def tell_cost(opened: OpenedModel, scores: str) -> None:
+    """Say what a trace of obs costs, where there is one that takes long."""
+    from keras_prunelab._reconstruct._estimate import estimate
+
+    if "obs" not in _names(scores):
+        return
+    found = estimate(opened.model)
+    if found.seconds >= _LONG:
+        _console.say(f"obs: {found}.")
+
+
 def run_without_collapse(
-    opened: OpenedModel, dataset: Dataset, levels: Sequence[float] | str, scores: str, *, convention: str | None
+    opened: OpenedModel,
+    dataset: Dataset,
+    levels: Levels,
+    scores: str,
+    *,
+    convention: str | None,
+    store: Path | None = None,
 ) -> kpl.SweepResult:
     """A sweep; where a curve collapses at its first level, the curve of a score that does not is added."""
-    from keras_prunelab._result._collapse import join
-
-    result = run_sweep(opened, dataset, levels, scores, convention=convention)
+    result = run_sweep(opened, dataset, levels, scores, convention=convention, store=store)
     collapses = tell_collapses(result) if result.complete else []
     remedies = {found.remedy for found in collapses if found.remedy is not None}
     for remedy in sorted(remedies.difference(result.scores)):
         _console.say(f"Adding the curve of {remedy}.")
-        result = join(result, run_sweep(opened, dataset, levels, remedy, convention=convention))
+        kept = store_beside(store, remedy)
+        result = result.join(run_sweep(opened, dataset, levels, remedy, convention=convention, store=kept))
     return result
+
+
+def store_beside(store: Path | None, name: str) -> Path | None:
+    """The store of a further sweep: one sweep has one."""
+    return None if store is None else store.with_name(f"{store.stem}-{name}{store.suffix}")
 
 
 def tell_collapses(result: kpl.SweepResult) -> list[Collapse]:

@@ -109,18 +109,23 @@ def check_rise(first: float, last: float) -> tuple[float, float]:
 
 def check_span(begin: Step, end: Step) -> None:
     """Make sure that a schedule ends after it begins, as far as its units can be compared."""
-    if begin.unit == end.unit or begin.count == 0:
-        span(begin, end, 1.0)
+    can_compare = begin.unit == end.unit or begin.count == 0
+    if can_compare and end.count <= begin.count:
+        raise _ends_too_early(begin, end)
 
 
 def span(begin: Step, end: Step, steps_per_epoch: float | None) -> tuple[int, int]:
     """The first and last step of a schedule, in optimizer steps."""
     first, last = begin.steps(steps_per_epoch), end.steps(steps_per_epoch)
     if last <= first:
-        raise InvalidScheduleError(
-            f"The schedule ends at step {end} and begins at step {begin}; end_step must be later than begin_step."
-        )
+        raise _ends_too_early(begin, end)
     return first, last
+
+
+def _ends_too_early(begin: Step, end: Step) -> InvalidScheduleError:
+    return InvalidScheduleError(
+        f"The schedule ends at step {end} and begins at step {begin}; end_step must be later than begin_step."
+    )
 
 
 def check_frequency(frequency: StepLike) -> Step:

@@ -15,7 +15,7 @@ StepLike: TypeAlias = "int | str | Step"
 _TEXT = re.compile(r"(\d+(?:\.\d+)?)\s*(ep)?")
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True)
 class Step:
     """A moment of training, or a length of it, counted in optimizer steps or in epochs.
 

@@ -33,6 +33,7 @@ class ScoreContext:
             paper's theory, or the one `"as built"`, with its offsets, means and activations.
         granularity: what goes as a whole, in words: `"weight"`, `"2:4"`, `"4x4"`, `"kernel"`, `"channel"`.
         sparsities: the levels that the scores are for, as far as the caller knows them.
+        tell: called with what a score that takes long is at, in words.
     """
 
     model: keras.Model
@@ -42,6 +43,7 @@ class ScoreContext:
     flow: Literal["linear", "as built"] = "linear"
     granularity: str = "weight"
     sparsities: tuple[float, ...] = ()
+    tell: Callable[[str], None] = field(default=lambda _: None, repr=False, compare=False)
     _kept: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def at(self, values: Mapping[str, NDArray[Any]]) -> ScoreContext:

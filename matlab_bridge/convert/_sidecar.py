@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from matlab_bridge._atomic import replace_whole
 from matlab_bridge._errors import InvalidNetworkError
+from matlab_bridge._sidecar_path import sidecar_path
 from matlab_bridge.network import Network
 
 if TYPE_CHECKING:
@@ -80,11 +81,6 @@ def sidecar(model: keras.Model) -> Sidecar:
     """
     facts = getattr(model, _FACTS, None)
     return facts if isinstance(facts, Sidecar) else Sidecar(convention="paper")
-
-
-def sidecar_path(model_path: str | os.PathLike[str]) -> Path:
-    """Where the facts of a saved model stand: `net.matlab.json` beside `net.keras`."""
-    return Path(model_path).with_suffix(".matlab.json")
 
 
 def save_sidecar(model_path: str | os.PathLike[str], model: keras.Model) -> Path:

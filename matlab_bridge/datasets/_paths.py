@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from matlab_bridge._errors import VariableNotFoundError
+from matlab_bridge._text import suggest
 from matlab_bridge.matfile._values import MatlabObject, StructArray
 
 from ._pairs import column
@@ -79,7 +80,7 @@ def _field(value: Any, name: str, path: str) -> Any:
     found: Mapping[str, Any] = dict.fromkeys(value.fields) if isinstance(value, StructArray) else fields(value)
     if name not in found:
         where = f"{path!r} has no field {name!r}" if path else f"There is no variable {name!r}"
-        raise VariableNotFoundError(f"{where}. There are: {', '.join(found) or 'none'}.")
+        raise VariableNotFoundError(f"{where}. There are: {', '.join(found) or 'none'}.{suggest(name, found)}")
     return found[name]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from matlab_bridge._errors import MatFileError, TruncatedFileError, VariableNotFoundError
+from matlab_bridge._text import suggest
 
 from ._budget import Budget
 from ._convert import Converter
@@ -70,8 +71,8 @@ class MatFile(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._values:
-            names = ", ".join(self._values) or "none"
-            raise VariableNotFoundError(f"{self._path} has no variable {name!r}. Its variables: {names}.")
+            names, hint = ", ".join(self._values) or "none", suggest(name, self._values)
+            raise VariableNotFoundError(f"{self._path} has no variable {name!r}. Its variables: {names}.{hint}")
         if self._lazy and name not in self._read:
             if name not in self._parts and (array := self._lazy_array(name)) is not None:
                 self._parts[name] = array

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import struct
-import sys
 import time
 import zlib
 from collections.abc import Mapping
@@ -27,7 +26,6 @@ _MOST_BYTES = 2**31  # MATLAB's own limit for a variable of v7, though the forma
 _UNITS = 2  # MATLAB_int_decode of text
 _CHUNK_BYTES = 2**18
 _ENDIAN = 0x4D49  # reads "IM" where the least byte comes first, else "MI"
-_ORDER = "<" if sys.byteorder == "little" else ">"
 
 
 def write_level5(path: Path, forms: Mapping[str, Any], *, compress: bool) -> None:
@@ -99,7 +97,7 @@ def chunk_shape(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
 
 
 def _new_subsystem() -> Any:
-    subsystem = MatSubsystem(_ORDER)
+    subsystem = MatSubsystem("<")  # the byte order to read in; it writes in that of the machine
     subsystem.init_save()
     return subsystem
 

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 import keras_prunelab as kpl
 from keras_prunelab._select import _allocation
-from keras_prunelab._select._selection import pruned_count, select
+from keras_prunelab._select._selection import select
+
+from .sparsity_by_hand import count_by_hand, sparsities
 
 Array = NDArray[Any]
 
@@ -41,21 +43,21 @@ def random_scores(seed: int) -> list[Array]:
     return [rng.random(shape) * scale for shape, scale in zip(SHAPES, (1.0, 0.5, 3.0), strict=True)]
 
 
-@given(sparsity=st.floats(0, 0.999), seed=st.integers(0, 3))
+@given(sparsity=sparsities(), seed=st.integers(0, 3))
 def test_global_is_one_sorted_list(sparsity: float, seed: int) -> None:
     scores = [np.round(score, 1) for score in random_scores(seed)]  # with ties
     by_path = {item.path: score for item, score in zip(FOUND, scores, strict=True)}
     masks = select(FOUND, by_path, sparsity)
     flat = np.concatenate([score.reshape(-1) for score in scores])
-    lowest = sorted(range(620), key=lambda index: (flat[index], index))[: pruned_count(sparsity, 620)]
+    lowest = sorted(range(620), key=lambda index: (flat[index], index))[: count_by_hand(sparsity, 620)]
     expected = np.ones(620, np.bool_)
     expected[lowest] = False
     np.testing.assert_array_equal(np.concatenate([mask.reshape(-1) for mask in masks.values()]), expected)
 
 
-@given(sparsity=st.floats(0, 0.999))
+@given(sparsity=sparsities())
 def test_layer_takes_the_same_share_of_each(sparsity: float) -> None:
-    assert gone(random_scores(0), sparsity, "layer") == [pruned_count(sparsity, size) for size in (200, 300, 120)]
+    assert gone(random_scores(0), sparsity, "layer") == [count_by_hand(sparsity, size) for size in (200, 300, 120)]
 
 
 def test_erk_is_the_rule_of_the_paper() -> None:
@@ -78,9 +80,9 @@ def test_erk_sees_each_kernel_of_a_layer_for_itself() -> None:
     assert [np.count_nonzero(item.value()) for item in kpl.prunable(pruned)] == [7, 13]
 
 
-@given(sparsity=st.floats(0, 0.999), rule=st.sampled_from(["global", "erk", "lamp"]), seed=st.integers(0, 3))
+@given(sparsity=sparsities(), rule=st.sampled_from(["global", "erk", "lamp"]), seed=st.integers(0, 3))
 def test_the_total_is_exact_under_every_rule(sparsity: float, rule: str, seed: int) -> None:
-    assert sum(gone(random_scores(seed), sparsity, rule)) == pruned_count(sparsity, 620)
+    assert sum(gone(random_scores(seed), sparsity, rule)) == count_by_hand(sparsity, 620)
 
 
 @pytest.mark.parametrize("sparsity", [0.2, 0.7, 0.95])
@@ -98,7 +100,7 @@ def test_lamp_shares_out_and_the_score_ranks() -> None:
 
 
 @given(
-    sparsity=st.floats(0.15, 0.6),
+    sparsity=sparsities(0.15, 0.6),
     rule=st.sampled_from(["global", "layer", "erk", "lamp"]),
     low=st.floats(0, 0.1),
     high=st.floats(0.65, 1),
@@ -107,7 +109,7 @@ def test_lamp_shares_out_and_the_score_ranks() -> None:
 def test_limits_hold_and_the_total_stays_exact(sparsity: float, rule: Any, low: float, high: float, seed: int) -> None:
     scope = kpl.Allocation(rule, min_sparsity=low, max_sparsity=high)
     counts = gone(random_scores(seed), sparsity, scope)
-    assert sum(counts) == pruned_count(sparsity, 620)
+    assert sum(counts) == count_by_hand(sparsity, 620)
     for count, size in zip(counts, (200, 300, 120), strict=True):
         assert np.ceil(low * size - 1e-5) <= count <= np.floor(high * size + 1e-5)
 
@@ -151,11 +153,12 @@ def test_what_is_gone_stays_gone_under_every_rule() -> None:
     scores = random_scores(0)
     kept = {item.path: np.random.default_rng(5).random(item.shape) > 0.2 for item in FOUND}
     already = sum(int(np.count_nonzero(~mask)) for mask in kept.values())
-    for rule in ("global", "layer", "erk", "lamp"):
+    rules: tuple[Any, ...] = ("global", "layer", "erk", "lamp")
+    for scope in (*rules, *(kpl.Allocation(rule, min_sparsity=0.3) for rule in rules)):
         by_path = {item.path: score for item, score in zip(FOUND, scores, strict=True)}
-        masks = select(FOUND, by_path, 0.6, scope=rule, kept=kept)
+        masks = select(FOUND, by_path, 0.6, scope=scope, kept=kept)
         assert all(not (masks[path] & ~kept[path]).any() for path in kept)
-        if rule != "layer":
+        if scope != "layer":
             assert sum(int(np.count_nonzero(~mask)) for mask in masks.values()) == 372 > already
 
 
@@ -169,8 +172,13 @@ def test_what_is_gone_stays_gone_under_every_rule() -> None:
     ],
 )
 def test_what_the_limits_do_not_allow_is_refused(scope: Any, sparsity: float, message: str) -> None:
-    with pytest.raises(kpl.InvalidSparsityError, match=message):
-        kpl.prune(MODEL, sparsity, scope=scope)
+    class Unasked(kpl.scores.Score):
+        def __call__(self, context: kpl.scores.ScoreContext) -> dict[str, Array]:
+            pytest.fail("scores were computed for masks that cannot be made")
+
+    for score in ("magnitude", Unasked()):
+        with pytest.raises(kpl.InvalidSparsityError, match=message):
+            kpl.prune(MODEL, sparsity, score, scope=scope)
 
 
 def test_bad_allocations_are_refused() -> None:

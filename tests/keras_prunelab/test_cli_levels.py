@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_prunelab._errors import InvalidSparsityError
+from keras_prunelab import InvalidSparsityError
 from keras_prunelab.cli._levels import DEFAULT_LEVELS, parse_levels
 
 

@@ -11,7 +11,6 @@ import pytest
 
 import keras_prunelab as kpl
 from keras_prunelab._evaluate._by_class import MAX_CLASSES, ByClass, counts_by_class
-from keras_prunelab._result._collapse import join
 
 LEVELS = [0.2, 0.5, 0.8]
 
@@ -93,10 +92,10 @@ def test_worker_processes_send_them(model, data):
 
 def test_joined_sweeps_have_the_points_of_both(model, data):
     one, other = (kpl.sweep(model, data, LEVELS, [name]) for name in ("magnitude", "random"))
-    both = join(one, other)
+    both = one.join(other)
     for score in ("magnitude", "random"):
         assert len(both.classes(both.choose(sparsity=0.5, score=score))) == 3
-    assert join(one, dataclasses.replace(other, by_class=None)).by_class is None
+    assert one.join(dataclasses.replace(other, by_class=None)).by_class is None
 
 
 def test_responses_have_no_classes(data):

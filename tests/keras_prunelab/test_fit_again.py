@@ -181,6 +181,34 @@ def test_nothing_is_left_that_a_user_sees() -> None:
     assert "train_step" not in vars(model)
 
 
+def test_a_method_of_the_optimizer_that_a_user_replaced_is_used_and_put_back() -> None:
+    model, calls = counting(), []
+    plain = model.optimizer.apply
+
+    def apply(*arguments: Any) -> None:
+        calls.append(1)
+        plain(*arguments)
+
+    vars(model.optimizer)["apply"] = apply
+    fit(model, Prune(0.5, include="hidden"), Prune(0.75, include="twin"))
+    assert calls
+    assert vars(model.optimizer)["apply"] is apply
+    assert [kpl.sparsity(model, include=name) for name in ("hidden", "twin")] == [0.5, 0.75]
+
+
+def test_a_train_function_that_is_made_anew_within_fit_knows_no_masks_afterwards() -> None:
+    class Anew(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+            if batch == 2:
+                self.model.make_train_function(force=True)
+
+    model = counting()
+    fit(model, Prune(0.75), Anew(), epochs=2)
+    assert kpl.sparsity(model) == 0.75
+    fit(model)
+    assert kpl.sparsity(model) < 0.5
+
+
 def test_interrupted_and_fitted_again() -> None:
     model = counting()
 

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 import keras_prunelab as kpl
 from keras_prunelab._select import _granularity
-from keras_prunelab._select._selection import pruned_count, select
+from keras_prunelab._select._selection import select
+
+from .sparsity_by_hand import count_by_hand, sparsities
 
 L = keras.layers
 Array = NDArray[Any]
@@ -61,12 +63,12 @@ def test_two_of_four_along_the_inputs(layer: Any, shape: tuple[int, ...]) -> Non
             np.testing.assert_array_equal(kept[place][start : start + 4], expected)
 
 
-@given(sparsity=st.floats(0, 0.5), seed=st.integers(0, 5))
+@given(sparsity=sparsities(highest=0.5), seed=st.integers(0, 5))
 def test_on_the_way_to_two_of_four_the_count_is_exact_and_the_best_stay(sparsity: float, seed: int) -> None:
     model = DENSE
     score = np.random.default_rng(seed).integers(0, 6, (8, 6)).astype(float)  # with ties
     (mask,) = masks_of(model, [score], sparsity, granularity="2:4")
-    assert np.count_nonzero(~mask) == pruned_count(sparsity, 48)
+    assert np.count_nonzero(~mask) == count_by_hand(sparsity, 48)
     assert (mask.reshape(2, 4, 6).sum(axis=1) >= 2).all()
     gone, kept = score[~mask], score.reshape(2, 4, 6)
     (half,) = masks_of(model, [score], 0.5, granularity="2:4")
@@ -254,7 +256,7 @@ def test_what_is_gone_stays_gone_and_counts() -> None:
         (mask,) = masks.values()
         assert not (mask & ~kept[found[0].path]).any()
         if granularity in ("weight", "2:4"):
-            assert np.count_nonzero(~mask) == max(pruned_count(sparsity, 48), np.count_nonzero(~kept[found[0].path]))
+            assert np.count_nonzero(~mask) == max(count_by_hand(sparsity, 48), np.count_nonzero(~kept[found[0].path]))
     again = select(found, {found[0].path: score}, 0.1, kept=kept)
     np.testing.assert_array_equal(again[found[0].path], kept[found[0].path])
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 import keras_prunelab as kpl
-from keras_prunelab._select._selection import pruned_count
+
+from .sparsity_by_hand import count_by_hand, sparsities
 
 pytestmark = pytest.mark.backends
 
@@ -121,7 +122,7 @@ def test_the_copy_is_sparse_and_the_model_is_untouched(make: object, convention:
     found = kpl.prunable(model, learnables=learnables)
     magnitudes = np.concatenate([np.abs(item.value()).ravel() for item in found])
     kept = np.concatenate([np.abs(item.value()).ravel() for item in kpl.prunable(pruned, learnables=learnables)])
-    count = pruned_count(0.5, found.total)
+    count = count_by_hand(0.5, found.total)
     threshold = np.sort(magnitudes)[count - 1]
     assert_array_equal(kept, np.where(magnitudes > threshold, magnitudes, 0))
     assert kpl.sparsity(pruned, convention=convention) == np.count_nonzero(kept == 0) / found.total
@@ -166,13 +167,13 @@ def test_a_model_that_cannot_be_copied_says_what_to_do() -> None:
 NET = sequential()
 
 
-@given(sparsity=st.floats(0, 0.999), scope=st.sampled_from(["global", "layer"]))
+@given(sparsity=sparsities(), scope=st.sampled_from(["global", "layer"]))
 @settings(max_examples=10)
 def test_sparsity_is_exact(sparsity: float, scope: str) -> None:
     pruned = kpl.prune(NET, sparsity, "random", scope=scope)  # type: ignore[arg-type]
     zeros = [sum(int((item.value() == 0).sum()) for item in kpl.prunable(pruned))]
     sizes = [63] if scope == "global" else [42, 21]
-    assert zeros == [sum(pruned_count(sparsity, size) for size in sizes)]
+    assert zeros == [sum(count_by_hand(sparsity, size) for size in sizes)]
     assert kpl.sparsity(pruned) == zeros[0] / 63
 
 
@@ -188,7 +189,7 @@ def test_a_pruned_model_can_be_pruned_further() -> None:
     half = kpl.prune(built(sequential), 0.5)
     more = kpl.prune(half, 0.8)
     assert kpl.MaskSet.from_zeros(more) | kpl.MaskSet.from_zeros(half) == kpl.MaskSet.from_zeros(half)
-    assert kpl.sparsity(more) == pruned_count(0.8, 63) / 63
+    assert kpl.sparsity(more) == count_by_hand(0.8, 63) / 63
 
 
 # JAX has no float64 unless a process asks for it at its start.

@@ -192,16 +192,15 @@ def test_gradients_without_their_variables_are_those_of_all(clip: float | None, 
     prune = Prune(0.5)
     prune.set_model(model)
     gradients = [keras.ops.full(variable.shape, gradient) for variable in model.trainable_variables]
-    before = []
 
     def step(x: Any, y: Any) -> None:
-        before.append([array(item.variable) for item in kpl.prunable(model)])
+        before = [array(item.variable).copy() for item in kpl.prunable(model)]
         model.optimizer.apply(gradients)
+        assert prune.masks is not None
+        for item, was in zip(kpl.prunable(model), before, strict=True):  # before the callback looks at them
+            np.testing.assert_allclose(array(item.variable), np.where(prune.masks[item.path], was - 0.1, 0), atol=1e-6)
 
     drive(step, 1, prune)
-    assert prune.masks is not None
-    for item, was in zip(kpl.prunable(model), before[-1], strict=True):
-        np.testing.assert_allclose(array(item.variable), np.where(prune.masks[item.path], was - 0.1, 0), atol=1e-6)
     assert kpl.sparsity(model) == 0.5
 
 

@@ -263,6 +263,11 @@ def test_several_optimizers() -> None:
     probe = trained(model, kpl.callbacks.Prune(SCHEDULE))
     total = kpl.prunable(model).total
     assert probe.zeros == [expected_zeros(SCHEDULE, step, total) for step in range(1, 3 * STEPS + 1)]
+    kept = [variable for optimizer in model.optimizer.optimizers for variable in optimizer.variables]
+    for item, slots in zip(kpl.prunable(model), (1, 2), strict=True):  # a momentum, and two moments of AdamW
+        found = [array(each) for each in kept if tuple(each.shape) == item.shape and "bool" not in str(each.dtype)]
+        assert len(found) == slots
+        assert not any(value[array(item.variable) == 0].any() for value in found)
 
 
 def test_swapping_averages_in_for_validation() -> None:

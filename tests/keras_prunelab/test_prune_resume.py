@@ -230,6 +230,16 @@ def test_a_dense_model_with_a_past_counts_from_now(caplog: pytest.LogCaptureFixt
     assert "without pruning" in caplog.text
 
 
+def test_a_callback_that_pruned_a_network_of_other_shapes_begins_anew() -> None:
+    prune = kpl.callbacks.Prune(0.5)
+    fit(compiled(dense()), prune)
+    narrow = keras.Sequential([keras.Input((12,)), keras.layers.Dense(8), keras.layers.Dense(4)])
+    fit(compiled(narrow), prune)
+    assert kpl.sparsity(narrow) == 0.5
+    assert prune.masks is not None
+    assert list(prune.masks.shapes.values()) == [(12, 8), (8, 4)]
+
+
 def test_layers_by_other_names_take_the_masks_up() -> None:
     assert L is keras.layers
     model = compiled(dense())

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import keras_prunelab as kpl
 from keras_prunelab import _errors
+from keras_prunelab._reconstruct import _statistics
+from keras_prunelab._reconstruct._gram import Gram
 from keras_prunelab._reconstruct._layers import rank_layer, solve_layer
 from keras_prunelab._reconstruct._rules import flat_weights
 from keras_prunelab._reconstruct._share import masks_at
@@ -122,7 +125,7 @@ def test_the_limit_only_changes_how_often_the_model_runs() -> None:
     model = keras.Sequential([keras.Input((5,)), L.Dense(6, "relu"), L.Dense(4), L.Dense(2)])
     inputs = numbers(40, 5)
     layers, _ = find_layers(model)
-    assert matrix_bytes(layers[0]) == 8 * 36
+    assert matrix_bytes(layers[0]) == 2 * 8 * 36  # H and its inverse
     whole = collected(model, inputs)
     for limit in (0, 8 * (36 + 49)):
         for one, other in zip(whole, collected(model, inputs, limit=limit), strict=True):
@@ -187,3 +190,62 @@ def test_bad_input_is_refused() -> None:
     with pytest.raises(_errors.InvalidModelError, match="no copy"):
         collected(model, numbers(4, 5), pruned=other)
     assert all("call" not in vars(layer) for layer in model._flatten_layers())
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(1, 2), (2, 1), (1, 3)])
+def test_a_copy_that_calls_a_shared_layer_more_or_less_often_is_refused(ours: int, theirs: int) -> None:
+    def repeated(times: int) -> keras.Model:
+        inputs, shared = keras.Input((5,)), L.Dense(5)
+        outputs = inputs
+        for _ in range(times):
+            outputs = shared(outputs)
+        return keras.Model(inputs, outputs)
+
+    model, pruned = repeated(ours), repeated(theirs)
+    layers, _ = find_layers(model)
+    with pytest.raises(_errors.InvalidModelError, match=f"called {ours} times in the unpruned model, but"):
+        list(collect(model, numbers(40, 5), layers, pruned=pruned))
+    with pytest.raises(_errors.InvalidModelError, match="no copies of each other"):
+        kpl.reconstruct(pruned, model, numbers(40, 5))
+
+
+@pytest.mark.parametrize("parts", [[40], [1] * 40, [7, 0, 33], [1100, 3000, 1]])
+@pytest.mark.parametrize("inputs", [1, 6])
+def test_rows_are_summed_however_they_come(parts: list[int], inputs: int) -> None:
+    random = np.random.default_rng(0)
+    rows = [random.normal(size=(count, inputs)).astype(np.float32) for count in parts]
+    others = [each[:, ::-1] + 1 for each in rows]
+    gram = Gram(inputs)
+    for number, (each, other) in enumerate(zip(rows, others, strict=True)):
+        gram.add(each, other)
+        if number % 3 == 0:  # looking at a matrix under way changes nothing
+            assert gram.matrix.shape == (inputs, inputs)
+    whole, beside = (np.concatenate(each).astype(np.float64) for each in (rows, others))
+    np.testing.assert_allclose(gram.matrix, whole.T @ whole / len(whole), rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(gram.cross, whole.T @ beside / len(whole), rtol=1e-12, atol=1e-14)
+    assert gram.samples == len(whole)
+
+
+def test_the_inverse_is_that_of_the_rows_so_far() -> None:
+    gram, rows = Gram(4), numbers(60, 4).astype(np.float64)
+    for part in (rows[:30], rows[30:]):
+        gram.add(part)
+        pulled = gram.matrix + 0.1 * np.trace(gram.matrix) / 4 * np.eye(4)
+        np.testing.assert_allclose(gram.inverse(0.1) @ pulled, np.eye(4), atol=1e-10)
+    assert gram.inverse(0.1) is gram.inverse(0.1)
+    assert not np.allclose(gram.inverse(0.1), gram.inverse(0.2))
+
+
+def test_as_many_observations_run_at_once_as_their_rows_allow(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = keras.Sequential([keras.Input((8, 8, 1)), L.Conv2D(2, 3), L.Flatten(), L.Dense(2)])
+    images = numbers(12, 8, 8, 1)
+    layers, _ = find_layers(model)
+    expected = [each.grams[0][0].matrix for each in collect(model, images, layers, size=12)]
+    sizes: list[int] = []
+    run = _statistics._run
+    monkeypatch.setattr(_statistics, "_run", lambda model, batch: (sizes.append(len(batch)), run(model, batch))[1])
+    monkeypatch.setattr(_statistics, "_ROWS", 5 * 36 * 10 * 8)  # five times 36 positions of 9 inputs and a bias
+    found = [each.grams[0][0].matrix for each in collect(model, images, layers)]
+    assert sizes == [1, 5, 5, 2]
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12)

@@ -32,7 +32,7 @@ def check(found: Trace, rows: Array, weights: Array, damping: float, units: list
         np.testing.assert_allclose(found.losses[:, group], losses, rtol=1e-6, atol=1e-9)
 
 
-@pytest.fixture(params=[1, 3, 96], ids="block{}".format)
+@pytest.fixture(params=[1, 3, 128], ids="block{}".format)
 def block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of updates shorter than the layers of these tests, too, and tiles that do not fill them."""
     monkeypatch.setattr(_steps, "_BLOCK", request.param)
@@ -178,3 +178,23 @@ def test_bad_input_is_refused() -> None:
         trace(np.eye(6), np.ones((6, 2)), n_of_m=(3, 4))
     with pytest.raises(_errors.InvalidDataError, match="4 removals"):
         trace(np.eye(4), np.ones((4, 2))).mask(5)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_large_layers_are_traced_as_well_in_single_precision(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The inputs of a small one, far from each other in size and nearly dependent."""
+    rows, weights = problem(36, 5, 30)
+    rows = rows * np.logspace(0, 3, 36)
+    units = np.arange(36) // size
+    exact = trace(gram_of(rows), weights, units=units)
+    monkeypatch.setattr("keras_prunelab._reconstruct._trace._SINGLE", 1)
+    monkeypatch.setattr(_steps, "_TILE", 8)
+    monkeypatch.setattr(_steps, "_BLOCK", 5)
+    single = trace(gram_of(rows), weights, units=units)
+    whole = squared_error(gram_of(rows), weights)
+    for count in range(0, len(exact.order), 4):
+        errors = [
+            squared_error(gram_of(rows), solve(gram_of(rows), weights, each.mask(count)) - weights)
+            for each in (single, exact)
+        ]
+        np.testing.assert_array_less(errors[0], 1.05 * errors[1] + 1e-4 * whole)

@@ -11,41 +11,42 @@ from numpy.testing import assert_array_equal
 
 from keras_prunelab._select import _removal
 from keras_prunelab._select._removal import Levels, removal_levels
-from keras_prunelab._select._selection import pruned_count
+
+from .sparsity_by_hand import count_by_hand, sparsities
 
 # Few different scores make many ties.
 SCORES = st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0, 3.0]) | st.floats(0, 4, width=32), min_size=1, max_size=60)
-SPARSITIES = st.lists(st.floats(0, 0.999), min_size=1, max_size=8).map(sorted)
+SEVERAL = st.lists(sparsities(), min_size=1, max_size=8).map(sorted)
 
 
 def levels_of(values: np.ndarray, counts: Sequence[int], ties: str = "exact") -> Levels:
     return removal_levels([values], counts, ties)[0]  # type: ignore[arg-type]
 
 
-@given(SCORES, SPARSITIES)
+@given(SCORES, SEVERAL)
 def test_exact_levels_are_those_of_a_stable_sort(scores: list[float], sparsities: list[float]) -> None:
     values = np.asarray(scores, np.float32)
-    counts = [pruned_count(sparsity, values.size) for sparsity in sparsities]
+    counts = [count_by_hand(sparsity, values.size) for sparsity in sparsities]
     levels = levels_of(values, counts)
     order = np.argsort(values, kind="stable")
     for level, count in enumerate(counts):
         assert_array_equal(np.sort(order[:count]), np.flatnonzero(levels <= level))
 
 
-@given(SCORES, SPARSITIES)
+@given(SCORES, SEVERAL)
 def test_matlab_levels_keep_what_is_above_the_threshold(scores: list[float], sparsities: list[float]) -> None:
     values = np.asarray(scores, np.float32)
-    counts = [pruned_count(sparsity, values.size) for sparsity in sparsities]
+    counts = [count_by_hand(sparsity, values.size) for sparsity in sparsities]
     levels = levels_of(values, counts, "matlab")
     for level, count in enumerate(counts):
         threshold = np.sort(values)[count - 1] if count else 0
         assert_array_equal(levels > level, values > threshold)
 
 
-@given(SCORES, SPARSITIES)
+@given(SCORES, SEVERAL)
 def test_chunks_change_nothing(scores: list[float], sparsities: list[float]) -> None:
     values = np.asarray(scores)
-    counts = [pruned_count(sparsity, values.size) for sparsity in sparsities]
+    counts = [count_by_hand(sparsity, values.size) for sparsity in sparsities]
     whole = levels_of(values, counts)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_removal, "_CHUNK", 7)
@@ -71,7 +72,7 @@ def test_equal_scores_go_by_position() -> None:
 def test_memory_stays_below_two_and_a_half_times_the_weights(ties: str) -> None:
     scores = np.random.default_rng(0).random(1 << 24, np.float32)
     scores[::2] = 0  # half of them tie
-    counts = [pruned_count(sparsity, scores.size) for sparsity in np.linspace(0.3, 0.98, 91)]
+    counts = [count_by_hand(sparsity, scores.size) for sparsity in np.linspace(0.3, 0.98, 91)]
     tracemalloc.start()
     levels = levels_of(scores, counts, ties)
     _, peak = tracemalloc.get_traced_memory()

@@ -75,16 +75,16 @@ def test_a_grouping_of_ones_own():
 
 
 def test_a_filter_is_gone_when_its_weights_and_its_bias_are():
-    table = OUTLINE.table(MASKS).set_index("layer")
+    table = OUTLINE.table(OUTLINE.left(MASKS)).set_index("layer")
     assert (table.loc["conv1_1", "filters"], table.loc["conv1_1", "filters_removed"]) == (3, 1)
     assert (table.loc["fc2", "filters"], table.loc["fc2", "filters_removed"]) == (4, 1)
     without_bias = MaskSet({path: mask for path, mask in MASKS.items() if path != "conv1_1/bias"})
-    assert OUTLINE.table(without_bias).set_index("layer").loc["conv1_1", "filters_removed"] == 2
+    assert OUTLINE.table(OUTLINE.left(without_bias)).set_index("layer").loc["conv1_1", "filters_removed"] == 2
 
 
 def test_multiply_adds_by_hand():
     # Each of the 6 kernel weights of the convolution at 100 positions, each of 20 weights once; biases never.
-    assert OUTLINE.macs(MASKS) == (620, 1 * 100 + 11, ())
+    assert OUTLINE.macs(OUTLINE.left(MASKS)) == (620, 1 * 100 + 11, ())
 
 
 def test_the_outline_counts_positions_filters_and_nested_layers():
@@ -104,7 +104,7 @@ def test_the_outline_counts_positions_filters_and_nested_layers():
         ]
     )
     masks = MaskSet({item.path: np.ones(item.shape, bool) for item in prunable(model)})
-    table = outline(model).table(masks).set_index("layer")
+    table = outline(model).table(outline(model).left(masks)).set_index("layer")
     # conv: 6 x 5 outputs; dw: 4 x 3 outputs; up: every weight meets each of 4 x 3 inputs;
     # sep: 6 x 4 outputs, which are the 24 steps of what follows.
     expected = {
@@ -125,7 +125,7 @@ def test_a_layer_counts_at_each_of_its_calls():
     attended = layers.MultiHeadAttention(2, 3, name="attention")(shared(shared(inputs)), inputs)
     model = keras.Model(inputs, layers.Dense(2, name="out")(attended))
     masks = MaskSet({item.path: np.ones(item.shape, bool) for item in prunable(model)})
-    table = outline(model).table(masks).set_index("layer")
+    table = outline(model).table(outline(model).left(masks)).set_index("layer")
     assert table["macs"].to_dict() == {"shared": 2 * 6 * 16, "attention": 6 * 4 * 4 * 2 * 3, "out": 6 * 4 * 2}
 
 

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from keras_prunelab import MaskSet
-from keras_prunelab._result._collapse import find_collapses, join
+from keras_prunelab._result._collapse import find_collapses
 
 from .results_by_hand import MASKS, SameMasks, result
 
@@ -38,8 +38,8 @@ def test_magnitude_has_no_remedy() -> None:
 
 def test_joined_sweeps_have_the_curves_of_both() -> None:
     one, other = result({"magnitude": [(0.5, 0.9)]}), result({"synflow": [(0.5, 0.8), (0.9, 0.7)]})
-    both = join(one, other)
+    both = one.join(other)
     assert both.scores == ("magnitude", "synflow")
     assert list(both.table.index) == [0, 1, 2]
     assert both.choose(sparsity=0.9, score="synflow").accuracy == 0.7
-    assert not join(one, dataclasses.replace(other, complete=False)).complete
+    assert not one.join(dataclasses.replace(other, complete=False)).complete

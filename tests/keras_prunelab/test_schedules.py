@@ -69,10 +69,11 @@ def test_the_schedules_of_the_tests_of_training_are_what_is_written_there() -> N
         assert ROUNDS(step) == pytest.approx(rounds_by_hand(step), abs=1e-12)
 
 
+@pytest.mark.parametrize("frequency", [1, 5])
 @pytest.mark.parametrize("begin", [0, 7])
-def test_each_round_takes_the_same_share_of_what_is_left(begin: int) -> None:
-    schedule = schedules.Iterative(0.25, rounds=3, frequency=5, begin_step=begin)
-    left = {begin + 5 * number: (3 / 4) ** (number + 1) for number in range(3)}
+def test_each_round_takes_the_same_share_of_what_is_left(begin: int, frequency: int) -> None:
+    schedule = schedules.Iterative(0.25, rounds=3, frequency=frequency, begin_step=begin)
+    left = {begin + frequency * number: (3 / 4) ** (number + 1) for number in range(3)}
     kept = 1.0
     for step in range(begin + 40):
         kept = left.get(step, kept)
@@ -145,6 +146,7 @@ def test_a_schedule_is_made_again_from_json_values(schedule: schedules.Schedule)
     again = schedules.get(stored)
     assert again == schedule == schedules.deserialize(stored)
     assert again is not schedule
+    assert schedules.get(schedule) is schedule
     assert hash(again) == hash(schedule)
     assert stored == {"name": type(schedule).name, "config": schedule.get_config()}
     assert [again(step, 11) for step in range(50)] == [schedule(step, 11) for step in range(50)]
@@ -207,6 +209,23 @@ def test_levels_that_may_be_equal_are_taken() -> None:
     assert schedules.Polynomial(0.5, 0.5, end_step=10)(3) == 0.5
     mixed = schedules.Polynomial(0.0, 0.5, begin_step="2ep", end_step=10)  # who knows how long an epoch is?
     assert mixed(10, 2) == 0.5
+
+
+@pytest.mark.parametrize("begin", ["0ep", "0.25ep", 0])
+def test_a_schedule_may_begin_and_end_within_one_epoch(begin: Any) -> None:
+    schedule = schedules.Polynomial(0.0, 0.5, begin_step=begin, end_step="0.75ep", frequency=1)
+    assert [schedule(step, 100) for step in (0, 75)] == [0, 0.5]
+    with pytest.raises(InvalidScheduleError, match="must be later than begin_step"):  # of one step, which is both
+        schedules.Polynomial(0.0, 0.5, begin_step="0.25ep", end_step="0.75ep")(0, 1)
+
+
+@pytest.mark.parametrize("left_out", ["at", "get_config"])
+def test_a_schedule_of_ones_own_needs_both_methods(left_out: str) -> None:
+    methods: dict[str, Any] = {"at": lambda *_: 0.5, "get_config": lambda _: {}}
+    assert type("Whole", (schedules.Schedule,), methods)()(0) == 0.5
+    del methods[left_out]
+    with pytest.raises(TypeError, match=rf"abstract.* '?{left_out}'?"):
+        type("Partial", (schedules.Schedule,), methods)()
 
 
 def test_a_schedule_of_ones_own_is_checked_at_each_step() -> None:

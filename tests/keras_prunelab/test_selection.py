@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from fractions import Fraction
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,17 +7,14 @@ from hypothesis import strategies as st
 
 from keras_prunelab import InvalidSparsityError
 from keras_prunelab._select._lowest import lowest
-from keras_prunelab._select._selection import check_sparsities, pruned_count
+from keras_prunelab._select._selection import check_sparsities, pruned_count, sparsities_of_rounds
+
+from .sparsity_by_hand import count_by_hand, sparsities
 
 
-def rounded(sparsity: float, total: int) -> int:
-    """Round s N, s as it is written in decimal, halves up."""
-    return int(Fraction(repr(sparsity)) * total + Fraction(1, 2))
-
-
-@given(st.integers(0, 1000).map(lambda thousandths: thousandths / 1000), st.integers(1, 100_000))
+@given(sparsities(), st.integers(1, 100_000))
 def test_count_is_rounded_half_up_as_written_in_decimal(sparsity: float, total: int) -> None:
-    assert pruned_count(sparsity, total) == rounded(sparsity, total)
+    assert pruned_count(sparsity, total) == count_by_hand(sparsity, total)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +34,8 @@ def test_sparsities_are_sorted_each_once() -> None:
     ("wrong", "message"),
     [
         (1.0, r"in \[0, 1\), not 1; write 0.9 for 90 %"),
-        (-0.1, r"not -0.1"),
+        (-0.1, r"not -0\.1; write 0\.9 for 90 %"),
+        (100, r"not 100; write 0\.9 for 90 %"),
         (80, r"not 80; write 0.8 for 80 %"),
         (float("nan"), "not nan"),
         ([], "is empty"),
@@ -50,6 +46,14 @@ def test_sparsities_are_sorted_each_once() -> None:
 def test_what_is_no_sparsity_is_refused(wrong: object, message: str) -> None:
     with pytest.raises(InvalidSparsityError, match=message):
         check_sparsities(wrong)  # type: ignore[arg-type]
+
+
+@given(sparsities(0.001), st.integers(1, 9))
+def test_each_round_keeps_the_same_share_of_what_the_one_before_kept(sparsity: float, rounds: int) -> None:
+    share = (1 - sparsity) ** (1 / rounds)
+    kept = [1 - each for each in sparsities_of_rounds(sparsity, rounds)]
+    assert kept == pytest.approx([share ** (number + 1) for number in range(rounds)])
+    assert sparsities_of_rounds(sparsity, rounds)[-1] == sparsity
 
 
 def by_sorting(scores: list[np.ndarray], is_open: list[np.ndarray], need: int) -> list[list[int]]:

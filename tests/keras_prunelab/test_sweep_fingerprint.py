@@ -64,6 +64,8 @@ OPTIONS: dict[str, Callable[[], dict[str, Any]]] = {
     "found": lambda: {"sparsities": kpl.AutoLevels(0.0, 0.5, step=0.25)},
     "metrics": lambda: {"metrics": ["accuracy", "loss"]},
     "sequences": lambda: {"model": recurrent(), "data": (SEQUENCES, [0, 1, 0])},
+    "shifted": lambda: {"model": model(0.25)},
+    "images": lambda: images((2, 2), model=convolution((1, 2))),
 }
 SEQUENCES = [np.ones((3, 2), "float32"), np.ones((2, 2), "float32"), np.zeros((3, 2), "float32")]
 
@@ -79,6 +81,21 @@ def recurrent() -> keras.Model:
     return keras.Sequential(
         [keras.Input((None, 2)), layers.GRU(2, name="one"), layers.Dense(2, "softmax", name="two")], name="net"
     )
+
+
+def convolution(kernel: tuple[int, int]) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    middle = [layers.Conv2D(2, kernel, padding="same", name="one"), layers.GlobalAveragePooling2D()]
+    made = keras.Sequential([keras.Input((None, None, 1)), *middle, layers.Dense(2, "softmax", name="two")], name="net")
+    made.layers[0].set_weights([np.arange(4, dtype="float32").reshape(*kernel, 1, 2), np.zeros(2)])
+    made.compile("sgd", "sparse_categorical_crossentropy")
+    return made
+
+
+def images(size: tuple[int, int], calibration: tuple[int, int] = (2, 2), **more: Any) -> dict[str, Any]:
+    """The same numbers as images of any height and width."""
+    of_score = FEW[0].reshape(-1, *calibration, 1), FEW[1]
+    return {"data": (X.reshape(-1, *size, 1), Y), "scores": "snip", "calibration": of_score, **more}
 
 
 class Renamed(layers.ReLU):
@@ -102,6 +119,10 @@ DIFFERENT: list[tuple[str, Callable[[], dict[str, Any]], str]] = [
     ("plain", lambda: {"data": (moved(X, 1), Y), "model": model(0.25)}, "in the weights of the model; the data. Give"),
     ("weighted", lambda: {"data": (X, Y, moved(WEIGHTS, 5))}, "in the data. Give"),
     ("sequences", lambda: {"data": (SEQUENCES, [0, 1, 1])}, "in the data. Give"),
+    ("shifted", lambda: {"model": model()}, "in the weights of the model. Give"),
+    ("images", lambda: {"model": convolution((2, 1))}, "in the weights of the model. Give"),
+    ("images", lambda: images((1, 4)), "in the data. Give"),
+    ("images", lambda: images((2, 2), calibration=(4, 1)), "in the setting score_data"),
     (
         "plain",
         lambda: {"convention": "matlab"},
@@ -168,10 +189,12 @@ SAME: list[tuple[str, Callable[[], dict[str, Any]]]] = [
     ("plain", lambda: {"sparsities": [0.5, 0.0]}),
     ("calibrated", lambda: {"calibration": Named(*FEW)}),
     ("calibrated", lambda: {"calibration": [FEW[0], FEW[1]]}),
+    ("calibrated", lambda: {"calibration": (FEW[0].astype("float64"), FEW[1])}),
     ("calibrated", lambda: {"calibration": tuple(map(keras.ops.convert_to_tensor, FEW))}),
     ("trained", lambda: {"finetune": kpl.FineTune((FEW[0].copy(), FEW[1]), batch_size=32)}),
     ("found", dict),
     ("sequences", dict),
+    ("images", dict),
     ("weighted", dict),
 ]
 

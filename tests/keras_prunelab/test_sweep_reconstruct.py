@@ -11,7 +11,6 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import keras_prunelab as kpl
-from keras_prunelab._result._collapse import join
 
 pytestmark = pytest.mark.backends
 
@@ -77,7 +76,7 @@ def test_obs_alone_is_solved_under_its_own_name(setting: Any, tmp_path: Path) ->
     result = kpl.sweep(model, data, LEVELS, ["magnitude", "obs"], calibration=calibration, reconstruct=True)
     assert result.scores == ("magnitude + reconstruction", "obs")
     more = kpl.sweep(model, data, [0.8], "obs", calibration=calibration, reconstruct="sequential")
-    both = join(result, more)
+    both = result.join(more)
     assert both.scores == ("magnitude + reconstruction", "obs", "obs, sequential")
     assert both.choose(sparsity=0.8, score="obs").curve == "obs"
     assert kpl.report(both, both.choose(sparsity=0.8, score="obs"), tmp_path / "report.html").exists()
@@ -112,6 +111,11 @@ def test_training_begins_from_the_solved_weights(setting: Any) -> None:
         *("magnitude, none", "magnitude, 1 epoch"),
         *("magnitude + reconstruction, none", "magnitude + reconstruction, 1 epoch"),
     )
+    for curve in result.scores:
+        choice = result.choose(sparsity=0.8, score=curve)
+        network = result.network(choice)
+        assert kpl.sparsity(network) == choice.sparsity
+        assert accuracy(network, data) == pytest.approx(choice.accuracy)
     with pytest.raises(kpl.InvalidScheduleError, match="one round"):
         kpl.plan_sweep(model, data, [0.8], reconstruct=True, finetune=kpl.FineTune(data, rounds=2))
 

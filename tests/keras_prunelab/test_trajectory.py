@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 import keras_prunelab as kpl
 from keras_prunelab import scores
-from keras_prunelab._select._conventions import Convention
-from keras_prunelab._select._selection import pruned_count
+
+from .sparsity_by_hand import count_by_hand, sparsities
 
 L = keras.layers
 LEVELS = [0.0, 0.3, 0.5, 0.55, 0.9, 0.99]
@@ -32,14 +32,14 @@ NET = model()  # read only
 
 
 @given(
-    levels=st.lists(st.floats(0, 0.999), min_size=1, max_size=6),
+    levels=st.lists(sparsities(), min_size=1, max_size=6),
     score=st.sampled_from(["magnitude", "random"]),
 )
 def test_every_level_has_its_exact_count(levels: list[float], score: str) -> None:
     found = kpl.trajectory(NET, levels, score)
     assert found.sparsities == tuple(sorted(set(levels)))
     for index, sparsity in enumerate(found.sparsities):
-        count = pruned_count(sparsity, found.total)
+        count = count_by_hand(sparsity, found.total)
         assert found.zeros(index) == found.masks(index).zeros == count
 
 
@@ -52,7 +52,7 @@ def test_layer_scope_prunes_each_layer_alike(score: scores.ScoreLike, convention
         for name in ("conv", "fc"):
             of_layer = kpl.MaskSet({path: mask for path, mask in masks.items() if f"/{name}/" in path})
             # Biases start at zero and tie with nothing else, so both rules come to the same count.
-            assert of_layer.zeros == pruned_count(sparsity, of_layer.total)
+            assert of_layer.zeros == count_by_hand(sparsity, of_layer.total)
 
 
 @pytest.mark.parametrize("convention", ["paper", "matlab"])
@@ -61,7 +61,7 @@ def test_masks_are_nested_where_they_should_be(score: str, convention: str) -> N
     found = kpl.trajectory(NET, LEVELS, scores.SynFlow(3) if score == "synflow" else score, convention=convention)
     if (score, convention) == ("synflow", "paper"):
         assert [found.zeros(level) for level in range(len(LEVELS))] == [
-            pruned_count(sparsity, found.total) for sparsity in LEVELS
+            count_by_hand(sparsity, found.total) for sparsity in LEVELS
         ]
         return
     for level in range(1, len(LEVELS)):
@@ -69,10 +69,10 @@ def test_masks_are_nested_where_they_should_be(score: str, convention: str) -> N
 
 
 def test_exact_ties_and_one_score_a_level() -> None:
-    rules = Convention("mixed", learnables="all", ties="exact", rescoring="levels", source="this test")
+    rules = kpl.Convention("mixed", learnables="all", ties="exact", rescoring="levels", source="this test")
     found = kpl.trajectory(NET, LEVELS, "synflow", convention=rules)
     assert [found.zeros(level) for level in range(len(LEVELS))] == [
-        pruned_count(sparsity, found.total) for sparsity in LEVELS
+        count_by_hand(sparsity, found.total) for sparsity in LEVELS
     ]
     assert found.masks(4) | found.masks(3) == found.masks(3)
     assert found.convention == "mixed"

@@ -12,16 +12,19 @@ import pytest
 from matlab_bridge import (
     InvalidNetworkError,
     Layer,
+    LayerRule,
     NetworkMismatchError,
     Sidecar,
+    Site,
     UnsupportedLayerError,
     load_sidecar,
+    register_layer,
     save_sidecar,
     sidecar,
 )
 from matlab_bridge._layer_classes import without_rule
 from matlab_bridge.convert._build import model_values, to_matlab, variable_paths
-from matlab_bridge.convert._rules import LayerNames, LayerRule, Site, keras_name, register_layer, registered
+from matlab_bridge.convert._rules import LayerNames, keras_name, registered
 from matlab_bridge.network import Connection, Network, Source, series
 
 from .layer_tools import assert_close, chain, feature_input, image_input, layer, normal, outputs

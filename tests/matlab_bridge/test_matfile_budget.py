@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from matlab_bridge._errors import TruncatedFileError
+from matlab_bridge import TruncatedFileError
 from matlab_bridge.matfile import load
 from matlab_bridge.matfile._budget import Budget
 

@@ -188,6 +188,13 @@ def test_an_unknown_kind_of_element_does_not_end_the_process(path, kind):
         load(path)["x"]
 
 
+@pytest.mark.parametrize("kind", [7, 9, 12, 13])
+def test_characters_are_whole_numbers_of_32_bits_at_most(path, kind):
+    path.write_bytes(level5_file(level5_matrix(4, (1, 2), element(kind, bytes(16)))))
+    with pytest.raises(TruncatedFileError, match=f"characters were expected, and an element of kind {kind} found"):
+        load(path)["x"]
+
+
 def test_a_wrong_size_in_hdf5_allocates_nothing(path):
     save(path, {"x": np.eye(2)}, version="v7.3")
     with h5py.File(path, "r+") as file:
@@ -206,19 +213,36 @@ def test_sparse_indices_outside_the_matrix(path, rows):
         load(path)["x"]
 
 
+@pytest.mark.parametrize(
+    ("shape", "starts"), [((2, 2), [0, 1]), ((2, 2), []), ((2, 2, 1), [0, 1, 2])], ids=["too few", "none", "three axes"]
+)
+def test_column_starts_that_do_not_fit_the_size_of_a_sparse_matrix(path, shape, starts):
+    parts = [element(5, np.array(n, "<i4").tobytes()) for n in ([0, 1], starts)]
+    path.write_bytes(level5_file(level5_matrix(5, shape, *parts, element(9, bytes(16)))))
+    with pytest.raises(TruncatedFileError, match=rf"size \({shape[0]}, .* has {len(starts)} column starts"):
+        load(path)["x"]
+
+
 def test_a_deflated_stream_that_does_not_inflate(path):
     path.write_bytes(level5_file(struct.pack("<2I", 15, 40) + b"\x78\x9c" + b"\xff" * 38))
     with pytest.raises(TruncatedFileError, match="cannot read the variable 'variable 1'"):
         load(path)["variable 1"]
 
 
-def test_cells_nested_without_end(path):
-    matrix = level5_matrix(6, (0, 0), element(9, b""), name="")
-    for _ in range(3000):
+@pytest.mark.parametrize(("depth", "is_read"), [(200, True), (201, False), (3000, False)])
+def test_cells_are_read_when_nested_up_to_200_deep(path, depth, is_read):
+    matrix = level5_matrix(6, (1, 1), element(9, struct.pack("<d", 5)), name="")
+    for _ in range(depth):
         matrix = level5_matrix(1, (1, 1), matrix)
     path.write_bytes(level5_file(matrix))
-    with pytest.raises(TruncatedFileError, match="nested more than 200 deep"):
-        load(path)["x"]
+    if not is_read:
+        with pytest.raises(TruncatedFileError, match="nested more than 200 deep"):
+            load(path)["x"]
+        return
+    value = load(path)["x"]
+    for _ in range(depth):
+        value = value[0, 0]
+    assert value.item() == 5
 
 
 LOOKS = {

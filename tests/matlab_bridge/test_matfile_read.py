@@ -165,6 +165,11 @@ def test_a_function_handle_is_its_text(path):
     assert load(path)["x"] == FunctionHandle("@sin")
 
 
+def test_a_function_handle_may_hold_nothing(path):
+    path.write_bytes(level5_file(level5_matrix(1, (1, 2), level5_matrix(16, (1, 1)), level5_matrix(16, (1, 1)))))
+    assert load(path)["x"].tolist() == [[FunctionHandle(""), FunctionHandle("")]]
+
+
 def test_an_object_of_the_older_kind(path):
     names = element(5, np.array([2], "<i4").tobytes()) + element(1, b"a\x00")
     value = level5_matrix(6, (1, 1), element(9, np.array([4.0]).tobytes()), name="")

@@ -62,6 +62,7 @@ WHAT_BECOMES_WHAT = {
     "text": ("héllo 中 😀", "héllo 中 😀"),
     "no text": ("", ""),
     "list of text": (["a", "", "c"], cell("a", "", "c")),
+    "texts with a NUL": (["a\0b", {"c": "\0"}], cell("a\0b", {"c": "\0"})),
     "array of text": (np.array([["a", "bb"]]), cell("a", "bb", shape=(1, 2))),
     "char matrix": (CharArray(["ab", "", "c 中😀"]), CharArray(["ab   ", "     ", "c 中😀"])),
     "char matrix of three dimensions": (CharArray([["a", "b"], ["c", "d"]]),) * 2,

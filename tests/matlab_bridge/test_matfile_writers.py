@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import re
 import struct
+import tracemalloc
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+import scipy.io
 import scipy.sparse
 
 from matlab_bridge import UnwritableValueError
@@ -51,10 +53,10 @@ CLASSES = {
 }
 
 
-@pytest.mark.parametrize("class_name", CLASSES)
+@pytest.mark.parametrize(("class_name", "value"), [*CLASSES.items(), ("char", "a NUL\x00within")])
 @pytest.mark.parametrize("compress", [False, True])
-def test_every_variable_has_the_attribute_of_its_class(path, class_name, compress):
-    save(path, {"x": CLASSES[class_name]}, version="v7.3", compress=compress)
+def test_every_variable_has_the_attribute_of_its_class(path, class_name, value, compress):
+    save(path, {"x": value}, version="v7.3", compress=compress)
     with h5py.File(path) as file:
         attributes = file["x"].attrs
         assert attributes["MATLAB_class"] == class_name.encode()
@@ -63,12 +65,21 @@ def test_every_variable_has_the_attribute_of_its_class(path, class_name, compres
         assert attributes.get("MATLAB_int_decode") == decode
 
 
+def test_a_struct_has_the_names_of_its_fields_as_an_attribute(path):
+    save(path, {"x": {"b": 1, "first": {"c": 2}}}, version="v7.3")
+    with h5py.File(path) as file:
+        for struct, names in ((file["x"], [b"b", b"first"]), (file["x"]["first"], [b"c"])):
+            assert [b"".join(letters) for letters in struct.attrs["MATLAB_fields"]] == names
+
+
 def test_empty_and_sparse_arrays_say_so(path):
     sparse = scipy.sparse.csc_array(np.array([[0, 2.0], [0, 0], [1, 0]]))
-    save(path, {"none": np.empty((0, 3), np.int8), "s": sparse}, version="v7.3")
+    empty = {"int8": np.empty((0, 3), np.int8), "single": np.empty((0, 3), np.complex64)}
+    save(path, {**empty, "s": sparse}, version="v7.3")
     with h5py.File(path) as file:
-        assert (file["none"].attrs["MATLAB_empty"], file["none"].attrs["MATLAB_class"]) == (1, b"int8")
-        assert file["none"][()].tolist() == [0, 3]  # of an empty array the size is stored
+        for name in empty:
+            assert (file[name].attrs["MATLAB_empty"], file[name].attrs["MATLAB_class"]) == (1, name.encode())
+            assert file[name][()].tolist() == [0, 3]  # of an empty array the size is stored
         assert file["s"].attrs["MATLAB_sparse"] == 3
         parts = {name: file["s"][name][()].tolist() for name in ("jc", "ir", "data")}
     assert parts == {"jc": [0, 1, 2], "ir": [2, 0], "data": [1, 2]}
@@ -132,3 +143,21 @@ def test_what_is_too_large_for_v7_is_written_as_v73(path, monkeypatch, what):
         assert found.tolist() == ["x" * 40000] * 2
     else:
         np.testing.assert_array_equal(number[what](), large)
+
+
+def test_an_array_too_large_for_v7_is_refused_before_it_is_copied(path):
+    repeated = np.broadcast_to(1.0, (2**14, 20 * 2**10))  # one number in memory, and 2.5 GiB in a file
+    tracemalloc.start()
+    with pytest.raises(UnwritableValueError, match=r"x takes 2\.5 GiB, and a variable of a v7 file at most 2 GiB\. "):
+        save(path, {"x": repeated})
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < repeated.nbytes / 20
+
+
+@pytest.mark.parametrize("value", [np.eye(2), "text", [1.0, "a"], {"a": 1}], ids=["array", "text", "cell", "struct"])
+def test_no_variable_is_written_as_a_global_one(path, version, value):
+    save(path, {"x": value}, version=version)
+    assert not info(path).variables[0].is_global
+    if version == "v7":
+        assert scipy.io.loadmat(path)["__globals__"] == []

@@ -11,11 +11,9 @@ import pandas as pd
 import pytest
 
 import matlab_bridge as mb
-from matlab_bridge import InvalidNetworkError, Layer, Network
+from matlab_bridge import InvalidNetworkError, Layer, Network, NetworkNotFoundError
 from matlab_bridge._public import public_layer, saved_settings
 from matlab_bridge.matfile import FunctionHandle, MatlabObject
-from matlab_bridge.read._portable import is_portable, read_portable
-from matlab_bridge.write._portable import portable_struct
 
 from . import octave
 from .networks_by_hand import NNET, branching, row
@@ -50,6 +48,19 @@ def assert_same_values(got: Mapping[str, Any], expected: Mapping[str, Any], laye
             np.testing.assert_array_equal(np.squeeze(got[name]), np.squeeze(value), err_msg=where)
 
 
+def written(path: Path, network: Network) -> dict[str, Any]:
+    """The struct that a file holds of a network."""
+    mb.save_portable(path, network)
+    struct: dict[str, Any] = mb.load(path)["net"]
+    return struct
+
+
+def read(path: Path, struct: Any) -> Network:
+    """The network of a file with this struct."""
+    mb.save(path, {"net": struct})
+    return mb.load_network(path)
+
+
 @pytest.mark.parametrize("version", ["v7", "v7.3"])
 def test_round_trip(version: Literal["v7", "v7.3"], tmp_path: Path) -> None:
     path = tmp_path / "net.mat"
@@ -81,32 +92,33 @@ def test_the_networks_variable_cannot_be_given_twice(tmp_path: Path) -> None:
     assert not (tmp_path / "lab.mat").exists()
 
 
-def test_ports_and_slashes_in_names_survive() -> None:
+def test_ports_and_slashes_in_names_survive(path: Path) -> None:
     layers = (Layer("block/pool", "a.MaxPooling2DLayer"), Layer("unpool", "a.MaxUnpooling2DLayer"))
     connections = (
         mb.Connection("block/pool", "unpool", "out", "in"),
         mb.Connection("block/pool", "unpool", "indices", "indices"),
     )
-    struct = portable_struct(Network(layers, connections))
+    struct = written(path, Network(layers, connections))
     assert struct["Connections"]["Source"].ravel().tolist() == ["block/pool/out", "block/pool/indices"]
-    assert read_portable(struct).connections == connections
+    assert mb.load_network(path).connections == connections
 
 
-def test_function_handles_become_text_and_objects_are_left_out() -> None:
+def test_function_handles_become_text_and_objects_are_left_out(path: Path) -> None:
     settings = {
         "PredictFcn": FunctionHandle("@(x)2*x"),
         "Other": MatlabObject("my.Class", {}),
         "Size": row(2),
     }
     with pytest.warns(UserWarning, match="'Other' of the layer 'f'"):
-        struct = portable_struct(Network((Layer("f", f"{NNET}FunctionLayer", settings),), ()))
+        struct = written(path, Network((Layer("f", f"{NNET}FunctionLayer", settings),), ()))
     assert struct["Layers"][0, 0]["Settings"].keys() == {"PredictFcn", "Size"}
     assert struct["Layers"][0, 0]["Settings"]["PredictFcn"] == "@(x)2*x"
 
 
 @pytest.mark.parametrize("value", [3, "text", {}, {"Format": "another"}, None])
-def test_other_values_are_no_networks(value: Any) -> None:
-    assert not is_portable(value)
+def test_other_values_are_no_networks(path: Path, value: Any) -> None:
+    with pytest.raises(NetworkNotFoundError):
+        read(path, value)
 
 
 def drop(name: str) -> Any:
@@ -152,24 +164,24 @@ def in_layer(edit: Any) -> Any:
         (change("ClassNames", np.array([1, 2])), "the field ClassNames is ndarray of size 2"),
     ],
 )
-def test_errors_name_the_field(edit: Any, message: str) -> None:
-    struct = portable_struct(branching())
+def test_errors_name_the_field(path: Path, edit: Any, message: str) -> None:
+    struct = written(path, branching())
     edit(struct)
     with pytest.raises(InvalidNetworkError, match=message):
-        read_portable(struct)
+        read(path, struct)
 
 
-def test_connections_to_nowhere_are_refused() -> None:
-    struct = portable_struct(branching())
+def test_connections_to_nowhere_are_refused(path: Path) -> None:
+    struct = written(path, branching())
     struct["Connections"]["Destination"][0, 0] = "nowhere"
     with pytest.raises(InvalidNetworkError, match="nowhere"):
-        read_portable(struct)
+        read(path, struct)
 
 
-def test_layers_may_be_a_struct_without_fields_where_octave_makes_it_empty() -> None:
-    struct = portable_struct(branching())
+def test_layers_may_be_a_struct_without_fields_where_octave_makes_it_empty(path: Path) -> None:
+    struct = written(path, branching())
     struct["Layers"][3, 0]["Settings"] = np.empty((0, 0))
-    assert dict(read_portable(struct)["relu"].settings) == {}
+    assert dict(read(path, struct)["relu"].settings) == {}
 
 
 @pytest.mark.corpus

@@ -17,6 +17,7 @@ from matlab_bridge import (
     Network,
     NetworkMismatchError,
     Parameter,
+    Sidecar,
     Site,
     UnsupportedLayerError,
     export_matlab_code,
@@ -28,7 +29,7 @@ from matlab_bridge import (
     save_portable,
 )
 from matlab_bridge.convert import _rules
-from matlab_bridge.convert._sidecar import Sidecar, attach
+from matlab_bridge.convert._sidecar import attach
 
 from .layer_tools import assert_close, chain, dropped, feature_input, image_input, layer, normal, sequence_input
 from .networks_by_hand import row

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -12,8 +15,6 @@ from keras import layers as kl
 import matlab_bridge as mb
 from matlab_bridge.convert._rules import registered
 from matlab_bridge.network import Network
-from matlab_bridge.read._portable import read_portable
-from matlab_bridge.write._portable import portable_struct
 
 from .layer_tools import normal
 from .test_from_keras import randomized
@@ -120,8 +121,10 @@ def drawn_model(draw):
 
 
 def there_and_back(model: keras.Model) -> Network:
-    """Through the struct that MATLAB reads, whose values alone the second model is made of."""
-    return read_portable(portable_struct(mb.from_keras(model)))
+    """Through the file that MATLAB reads, whose values alone the second model is made of."""
+    with tempfile.TemporaryDirectory() as folder:
+        mb.save_portable(Path(folder, "net.mat"), model)
+        return mb.load_network(Path(folder, "net.mat"))
 
 
 def assert_same_outputs(model: keras.Model, network: Network) -> None:

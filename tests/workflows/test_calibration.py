@@ -14,19 +14,19 @@ import keras_prunelab as kpl
 import matlab_bridge as mb
 
 from .command import run
+from .test_lab import assert_repeated
 
 LEVELS = "0.5,0.7,0.8"
 
 
-def test_the_lab_takes_training_data_and_writes_solved_weights(
-    workspace: Path, example: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def trained_on(workspace: Path, example: ModuleType, tmp_path: Path) -> Path:
+    """A workspace that also has digits of the training set."""
     images, labels, x, y = example.digits()
     digits = [f"{digit}" for digit in range(10)]
-    network = mb.load_network(workspace)
     mb.save_portable(
         tmp_path / "lab5.mat",
-        network.to_keras(),
+        mb.load_network(workspace).to_keras(),
         class_names=tuple(digits),
         variables={
             "XValidation": x[:200].transpose(1, 2, 3, 0),
@@ -35,6 +35,13 @@ def test_the_lab_takes_training_data_and_writes_solved_weights(
             "YTrain": pd.Categorical.from_codes(labels[:150], categories=digits),
         },
     )
+    return tmp_path / "lab5.mat"
+
+
+def test_the_lab_takes_training_data_and_writes_solved_weights(
+    trained_on: Path, example: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, _, x, y = example.digits()
     out = tmp_path / "out"
     arguments = ("--scores", "magnitude", "--sparsities", LEVELS, "--max-drop", "0.1", "--out", out)
     assert run("lab", tmp_path / "lab5.mat", *arguments) == 0
@@ -72,3 +79,64 @@ def test_without_any_it_says_so_and_halves_on_demand(
     given = ("--sparsity", "0.8", "--score", "obs", "--reconstruct", "--calibration", workspace, "--out", pruned)
     assert run("prune", tmp_path / "lab5.mat", *given) == 0
     assert kpl.sparsity(mb.load_network(pruned).to_keras(), convention="matlab") == pytest.approx(0.8, abs=0.02)
+
+
+def test_one_report_compares_as_it_is_solved_trained_and_both(
+    trained_on: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    arguments = ("--scores", "magnitude", "--sparsities", "0.5,0.9", "--max-drop", "0.3", "--finetune", "2")
+    assert run("lab", trained_on, *arguments, "--out", out) == 0
+    said = capsys.readouterr().out
+    assert "4 networks, 2 epochs each, on 150 observations" in said
+    table = pd.read_csv(out / "sweep.csv")
+    assert {*zip(table["score"], table["training"], strict=True)} >= {
+        *(("magnitude", "none"), ("magnitude", "2 epochs")),
+        *(("obs", "reconstruction"), ("obs", "reconstruction, 2 epochs")),
+    }
+    sparsest = table[table["sparsity_target"] == 0.9].set_index(["score", "training"])["accuracy"]
+    assert sparsest["magnitude", "2 epochs"] > sparsest["magnitude", "none"]
+    # What is written is the network that was measured, whichever was chosen.
+    choice = mb.load(out / "results.mat")["choice"]
+    written, data = mb.load_network(out / "pruned.mat"), mb.load_dataset(trained_on, "XValidation")
+    right = written.to_keras().predict(data.inputs.astype(np.float32), verbose=0).argmax(-1) == data.labels
+    assert right.mean() == pytest.approx(choice["Accuracy"].item())
+    assert mb.load(out / "results.mat")["about"]["Details"]["Calibration"] == "150 observations, XTrain of lab5.mat"
+    assert_repeated(out)
+
+
+def test_the_report_repeats_a_split(workspace: Path, tmp_path: Path) -> None:
+    shutil.copy(workspace, tmp_path / "lab5.mat")
+    arguments = ("--scores", "magnitude", "--sparsities", "0.5,0.8", "--max-drop", "0.3", "--calibration-split", "0.5")
+    assert run("lab", tmp_path / "lab5.mat", *arguments, "--out", tmp_path / "out") == 0
+    assert_repeated(tmp_path / "out")
+
+
+def test_a_sweep_has_all_four_curves(trained_on: Path, tmp_path: Path) -> None:
+    out = tmp_path / "sweep.csv"
+    given = ("--sparsities", "0.8", "--reconstruct", "--finetune", "1", "--out", out)
+    assert run("sweep", trained_on, *given) == 0
+    assert list(pd.read_csv(out)["training"]) == ["none", "1 epoch", "reconstruction", "reconstruction, 1 epoch"]
+    assert run("sweep", trained_on, "--sparsities", "0.8", "--train", trained_on, "--epochs", "1", "--out", out) == 0
+    assert list(pd.read_csv(out)["training"]) == ["1 epoch"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--finetune", "1"], "--finetune needs training data with labels, but there is no data beside"),
+        (["--finetune", "1", "--calibration", "{workspace}"], "would train on the observations that are measured"),
+        (["--finetune", "0"], "--finetune"),
+    ],
+)
+def test_training_on_nothing_or_on_what_is_measured_is_refused(
+    arguments: list[str], message: str, workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(workspace, tmp_path / "lab5.mat")
+    for command in ("lab", "sweep"):
+        given = [each.format(workspace=workspace) for each in arguments]
+        out = tmp_path / ("out.csv" if command == "sweep" else "out")
+        assert run(command, tmp_path / "lab5.mat", "--sparsities", "0.5", *given, "--out", out) in (2, 3)
+        shown = capsys.readouterr()
+        assert message in " ".join(shown.err.split())
+        assert not out.exists()

@@ -120,7 +120,8 @@ def test_pages_and_tables_of_a_sweep(tmp_path):
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         page = kpl.report(swept, swept.choose(sparsity=0.9), tmp_path / "r.html", title=NAMES[8], notes=NAMES)
     text = page.read_text(encoding="utf-8")
-    assert "<script" not in text
+    assert text.count("<script") == text.count("</script") == 3  # uPlot, the page's own, and the data
+    assert "<script" not in text[: text.index("</main>")]
     assert is_safe(text.replace("\n", "").replace("\t", ""))
     lines = swept.to_csv(tmp_path / "s.csv").read_text(encoding="utf-8")
     assert "'=cmd" in lines

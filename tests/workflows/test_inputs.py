@@ -8,6 +8,7 @@ import pytest
 from keras_prunelab import InvalidModelError
 from keras_prunelab.cli import main
 from keras_prunelab.cli._inputs import open_data, open_model
+from keras_prunelab.cli._words import in_options
 from matlab_bridge import DatasetNotFoundError, load, load_network, save, save_network
 
 W1, B1 = np.arange(12.0).reshape(3, 4) / 10, np.array([[0.1], [-0.2], [0.3]])
@@ -87,7 +88,7 @@ def test_what_was_not_found_is_told_in_options(tmp_path):
     save(tmp_path / "data.mat", names)
     with pytest.raises(DatasetNotFoundError) as error:
         open_data(opened, tmp_path / "data.mat", None, None, None)
-    text = str(error.value)
+    text = in_options(str(error.value))
     assert "--inputs a, --labels y" in text
     assert "rate: a single value" in text
     assert "inputs=" not in text

@@ -36,7 +36,15 @@ def lab(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_writes_what_the_readme_lists(lab: Path) -> None:
     names = {path.name for path in lab.iterdir()}
-    assert names >= {"report.html", "sweep.csv", "results.mat", "pruned.mat", "pruned.keras", "accuracy.png"}
+    assert names >= {
+        "report.html",
+        "sweep.csv",
+        "sweep.json",
+        "results.mat",
+        "pruned.mat",
+        "pruned.keras",
+        "accuracy.png",
+    }
     assert not [name for name in names if name.startswith(".")]
 
 
@@ -150,7 +158,7 @@ def test_no_level_is_good_enough(workspace: Path, tmp_path: Path, capsys: pytest
     assert len(pd.read_csv(out / "sweep.csv")) == 2
     assert "Allow more, or test lower sparsities." in (out / "report.html").read_text(encoding="utf-8")
     reports = {f"report.{each}" for each in ("html", "docx", "pdf")}
-    assert {path.name for path in out.iterdir()} == reports | {"sweep.csv", "results.mat", "accuracy.png"}
+    assert {path.name for path in out.iterdir()} == reports | {"sweep.csv", "sweep.json", "results.mat", "accuracy.png"}
 
 
 def test_debug_shows_the_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -211,7 +219,7 @@ def test_a_network_with_shuffled_labels_ends_well_and_chooses_nothing(
     page = (out / "report.html").read_text(encoding="utf-8")
     assert '<p class="warning">No level is meaningful' in page
     reports = {f"report.{each}" for each in ("html", "docx", "pdf")}
-    assert {path.name for path in out.iterdir()} == reports | {"sweep.csv", "results.mat", "accuracy.png"}
+    assert {path.name for path in out.iterdir()} == reports | {"sweep.csv", "sweep.json", "results.mat", "accuracy.png"}
 
 
 def test_the_reports_have_title_author_course_and_notes(workspace: Path, tmp_path: Path) -> None:
@@ -289,6 +297,8 @@ def assert_repeated(folder: Path) -> None:
     there: dict[str, Any] = {}
     exec(python, there)  # noqa: S102
     (folder / "sweep.csv").unlink()
+    for report in folder.glob("report.*"):
+        report.unlink()
     assert run(*words) == 0
     for again in (there["result"].table, pd.read_csv(folder / "sweep.csv")):
         assert again["accuracy"].tolist() == pytest.approx(table["accuracy"].tolist(), abs=1e-12)

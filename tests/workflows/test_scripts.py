@@ -1,4 +1,4 @@
-"""The example and the benchmark run as their first lines say."""
+"""The benchmark runs as its first lines say."""
 
 from __future__ import annotations
 
@@ -17,16 +17,6 @@ def run(script: str, *arguments: str | Path) -> str:
     done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-@pytest.mark.slow
-def test_the_example_ends_with_the_choice_and_the_report(tmp_path: Path) -> None:
-    *_, choice, html, word, pdf = run("examples/mnist_lab.py", "--epochs", "4", "--out", tmp_path).splitlines()
-    assert choice.startswith("Choice: ")
-    names = ("report.html", "report.docx", "report.pdf")
-    assert [html, word, pdf] == [f"Report: {tmp_path.resolve() / name}" for name in names]
-    assert all((tmp_path / name).is_file() for name in names)
-    assert (tmp_path / "pruned.mat").is_file()
 
 
 @pytest.mark.slow

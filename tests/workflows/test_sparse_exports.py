@@ -89,7 +89,9 @@ def test_constants_are_no_weights(make: Callable[[], keras.Model], constants: in
 def test_zeros_that_are_lost_are_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     model = pruned()
     dense = keras.Sequential([keras.Input((16, 16, 3)), *map(kept, model.layers)])
-    monkeypatch.setattr("keras_prunelab._export._litert.to_litert", lambda _, **options: to_litert(dense, **options))
+    monkeypatch.setattr(
+        "keras_prunelab._export._litert_conversion.to_litert", lambda _, **options: to_litert(dense, **options)
+    )
     with pytest.raises(kpl.InvalidModelError, match="though the model has"):
         kpl.export_litert(model, tmp_path / "model.tflite")
     assert list(tmp_path.iterdir()) == []

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from keras_prunelab._util._class_registry import ClassRegistry
+
 from ._base import ChannelRule
 
 R = TypeVar("R", bound=type[ChannelRule])
 
-_RULES: dict[type, ChannelRule] = {}
+_RULES = ClassRegistry[ChannelRule]()
 
 
 def register_rule(*classes: type) -> Callable[[R], R]:
@@ -34,20 +36,14 @@ def register_rule(*classes: type) -> Callable[[R], R]:
         ...     def value(self, site, values):
         ...         return 0.5 * values
     """
-
-    def decorate(rule: R) -> R:
-        made = rule()
-        _RULES.update(dict.fromkeys(classes, made))
-        return rule
-
-    return decorate
+    return _RULES.register(*classes)
 
 
 def rule_of(layer: Any) -> ChannelRule | None:
     """The rule for a layer; None where it has none."""
-    return _RULES.get(type(layer))
+    return _RULES.of(layer)
 
 
 def known_classes() -> frozenset[type]:
     """Every class that has a rule."""
-    return frozenset(_RULES)
+    return _RULES.classes

@@ -39,6 +39,12 @@ _PARTS = (
 _KEYWORDS = frozenset((*_OF_C, *_OF_CPP, *_USED))
 
 
+def identifier(stem: str) -> str:
+    """The name of a file as what names in C begin with."""
+    found = re.sub(r"\W+", "_", stem, flags=re.ASCII).strip("_") or "net"
+    return found if found[0].isalpha() else f"net_{found}"
+
+
 class Names:
     """Identifiers, each given once."""
 

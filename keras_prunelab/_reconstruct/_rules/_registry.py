@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from keras_prunelab._util._class_registry import ClassRegistry
+
 from ._base import LinearMap, NoLinearMapError, Rule
 
 R = TypeVar("R", bound=type[Rule])
 
-_RULES: dict[type, Rule] = {}
+_RULES = ClassRegistry[Rule]()
 
 
 def register_linear_rule(*classes: type) -> Callable[[R], R]:
@@ -23,12 +25,7 @@ def register_linear_rule(*classes: type) -> Callable[[R], R]:
     Returns:
         The decorator, which returns the rule as it is.
     """
-
-    def decorate(rule: R) -> R:
-        _RULES.update(dict.fromkeys(classes, rule()))
-        return rule
-
-    return decorate
+    return _RULES.register(*classes)
 
 
 def maps_of(layer: Any) -> Sequence[LinearMap]:
@@ -37,7 +34,7 @@ def maps_of(layer: Any) -> Sequence[LinearMap]:
     Raises:
         NoLinearMapError: it has no rule, or its rule refuses it, with the reason.
     """
-    rule = _RULES.get(type(layer))
+    rule = _RULES.of(layer)
     if rule is None:
         raise NoLinearMapError(
             f"no rule says how a {type(layer).__name__} multiplies its inputs; register_linear_rule adds one"
@@ -49,4 +46,4 @@ def maps_of(layer: Any) -> Sequence[LinearMap]:
 
 def known_classes() -> frozenset[type]:
     """Every class that has a rule."""
-    return frozenset(_RULES)
+    return _RULES.classes

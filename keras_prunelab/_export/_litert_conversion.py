@@ -1,0 +1,130 @@
+"""Models converted to LiteRT with the numbers that are asked for, or others where those cannot be or do not pay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import keras
+
+from keras_prunelab._backend import Conversion, ConversionError, converter_of, to_litert
+
+from ._calibration import write_calibration
+from ._tflm._graph import Graph
+from ._unroll import MOST_STEPS, recurrent_steps, unrolled
+
+Quantize: TypeAlias = Literal["int8", "int8-weights", "float16"]
+Runtime: TypeAlias = Literal["litert", "tflm"]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A file that was converted, and why it is not as asked."""
+
+    content: bytes
+    how: Conversion
+    reason: str = ""
+
+
+def float32(model: keras.Model, how: Conversion) -> bytes:
+    """Convert in this process, where Keras runs on TensorFlow.
+
+    Raises:
+        ConversionError: TensorFlow cannot.
+    """
+    try:
+        return to_litert(model, sparse=how.sparse)
+    except Exception as error:  # TensorFlow raises many, its own ConverterError among them
+        raise ConversionError(str(error).partition("\n")[0]) from error
+
+
+def converted(model: keras.Model, how: Conversion, calibration: Any, folder: Path, runtime: Runtime) -> Made:
+    """Convert in another process, and where int8 cannot be or does not pay, with other numbers that the runtime has."""
+    if how.quantize == "int8":
+        ranges = folder / "calibration"
+        ranges.mkdir()
+        write_calibration(model, calibration, ranges)
+        how = replace(how, calibration=str(ranges))
+    steps = recurrent_steps(model)
+    if not steps:
+        batch = 1 if how.quantize == "int8" or runtime == "tflm" else None
+        return Made(converter_of(model, _new(folder), batch)(how), how)
+    looping = converter_of(model, _new(folder), 1)  # a loop over steps has no operator for any number of observations
+    if runtime == "tflm":
+        looping = _ending(looping)
+    if how.quantize != "int8":
+        try:
+            return Made(looping(how), how)
+        except ConversionError:
+            if runtime != "tflm" or None in steps or max(map(int, filter(None, steps))) > MOST_STEPS:
+                raise
+            return Made(converter_of(unrolled(model), _new(folder), 1)(how), how)
+    return _recurrent(model, how, steps, looping, folder, _INSTEAD[runtime])
+
+
+def _ending(convert: Callable[[Conversion], bytes]) -> Callable[[Conversion], bytes]:
+    """A conversion whose loops come to an end in TensorFlow Lite Micro."""
+
+    def converted(how: Conversion) -> bytes:
+        content = convert(how)
+        if {"WHILE", "SLICE"} <= set(Graph(content).operators):
+            raise ConversionError(
+                "a recurrent layer that returns sequences is a loop that never ends in TensorFlow Lite Micro; with "
+                "unroll=True it is none."
+            )
+        return content
+
+    return converted
+
+
+_INSTEAD: dict[Runtime, tuple[Quantize | None, ...]] = {"litert": ("float16", "int8-weights"), "tflm": (None,)}
+"""What recurrent layers have where int8 cannot be."""
+
+
+def _recurrent(
+    model: keras.Model,
+    how: Conversion,
+    steps: list[int | None],
+    looping: Any,
+    folder: Path,
+    instead: tuple[Quantize | None, ...],
+) -> Made:
+    others: dict[Quantize | None, Made] = {}
+    for name in instead:
+        sparse = how.sparse or name == "float16"
+        as_other = replace(how, quantize=name, sparse=sparse, input_type="float32", output_type="float32")
+        try:
+            others[name] = Made(looping(as_other), as_other)
+            break
+        except ConversionError as error:
+            refusal = error
+    known = [step for step in steps if step is not None]
+    if len(known) < len(steps):
+        reason = "it has a recurrent layer of free length, or one inside another layer, and int8 takes a fixed one"
+    elif max(known) > MOST_STEPS:
+        reason = f"it has a recurrent layer of {max(known)} steps, and int8 takes at most {MOST_STEPS}, unrolled"
+    else:
+        try:
+            made = Made(converter_of(unrolled(model), _new(folder), 1)(how), how)
+        except ConversionError as error:
+            reason = f"unrolled over {max(known)} steps it cannot be converted: {error}"
+        else:
+            smallest = min((len(other.content) for other in others.values()), default=len(made.content))
+            if len(made.content) <= smallest:
+                return made
+            reason = (
+                f"unrolled over {max(known)} steps it takes {len(made.content):,} bytes in int8, and {smallest:,} "
+                f"in {next(iter(others)) or 'float32'}"
+            )
+    if not others:
+        raise refusal
+    other = next(iter(others.values()))
+    return replace(other, reason=f"Not in int8: {reason}.")
+
+
+def _new(folder: Path) -> Path:
+    new = folder / f"model{len(list(folder.iterdir()))}"
+    new.mkdir()
+    return new

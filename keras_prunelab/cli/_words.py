@@ -1,0 +1,29 @@
+"""Messages of the two packages in the words of the command line: `--inputs X` where Python has `inputs='X'`."""
+
+from __future__ import annotations
+
+import re
+
+_OPTIONS = (
+    *("calibration", "convention", "damping", "describe", "finetune", "granularity", "image_root", "inputs", "labels"),
+    *("knee", "max_drop", "metrics", "min_metric", "network", "reconstruct", "scope", "score", "scores", "seeds"),
+    *("sparsities", "sparsity", "store", "workers"),
+)
+"""Arguments of Python's functions that are options of a command."""
+_NAMES = {"describe": "network"}
+_ARGUMENT = re.compile(rf"(?<![\w.])({'|'.join(_OPTIONS)})=(?:'([^']*)'|([\w.]*\w)?)")
+
+
+def in_options(message: str) -> str:
+    """A message with options in place of Python's arguments; calls that it quotes stay as they are."""
+    return re.sub(r"(?<=\S) +(?=[;,.](\s|$))", "", _ARGUMENT.sub(_option, message))
+
+
+def _option(found: re.Match[str]) -> str:
+    before = found.string[: found.start()]
+    if before.count("(") > before.count(")"):  # inside a call
+        return found[0]
+    value = found[2] or found[3] or ""
+    quoted = f"'{value}'" if " " in value else value
+    name = _NAMES.get(found[1], found[1]).replace("_", "-")
+    return f"--{name}" if value in {"", "True"} else f"--{name} {quoted}"

@@ -1,0 +1,11 @@
+"""Where the facts of a converted model stand: known without Keras, so that nothing is written over by mistake."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def sidecar_path(model_path: str | os.PathLike[str]) -> Path:
+    """The file of the facts of a saved model: `net.matlab.json` beside `net.keras`."""
+    return Path(model_path).with_suffix(".matlab.json")
