@@ -44,8 +44,10 @@ def suggest(name: str, known: Iterable[str]) -> str:
     """The known name that looks most like a wrong one, as a question to put behind an error; empty where none does.
 
     Examples:
-        >>> suggest("magnitud", ["magnitude", "random"])
+        >>> suggest("Magnitud", ["magnitude", "random"])
         " Did you mean 'magnitude'?"
     """
-    nearest = difflib.get_close_matches(name, list(known), 1)
-    return f" Did you mean {nearest[0]!r}?" if nearest else ""
+    there = list(known)
+    folded = {each.lower(): each for each in reversed(there)}
+    nearest = difflib.get_close_matches(name.lower(), folded, 1)
+    return f" Did you mean {folded[nearest[0]]!r}?" if nearest else ""

@@ -44,8 +44,8 @@ def suggest(name: str, known: Iterable[str]) -> str:
     """The known name that looks most like a wrong one, as a question to put behind an error; empty where none does.
 
     Examples:
-        >>> suggest("XTset", ["XTest", "YTest"])
-        " Did you mean 'XTest'?"
+        >>> suggest("Magnitud", ["magnitude", "random"])
+        " Did you mean 'magnitude'?"
     """
     there = list(known)
     folded = {each.lower(): each for each in reversed(there)}
