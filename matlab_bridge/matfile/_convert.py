@@ -16,6 +16,7 @@ from ._raw import (
     ITEM_BYTES,
     MARKER_MAGIC,
     OBJECT_BYTES,
+    TEXT_BYTES,
     Array,
     Finished,
     Function,
@@ -106,6 +107,8 @@ class Converter:
         return StructArray(elements.reshape(raw.shape), names)
 
     def _old_object(self, raw: OldObject, *, within_object: bool) -> MatlabObject | ObjectArray:
+        # A struct and an array of objects of its own, and the class's name, however few elements there are.
+        self._budget.spend(2 * (ARRAY_BYTES + OBJECT_BYTES) + TEXT_BYTES, "objects")
         fields = self._struct(raw.fields, within_object=within_object)
         if not isinstance(fields, dict):
             each = OBJECT_BYTES + dict_bytes(len(fields.fields))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,22 @@ def test_many_small_elements_are_never_refused(tmp_path: Path):
     found = load(path)["x"]
     assert found.shape == (1, 300_000)
     assert (found[0, -3].shape, found[0, -2].item(), found[0, -1]) == ((0, 0), 0.0, "a")
+
+
+def test_arrays_of_no_objects_cost_what_they_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    parts = element(1, b"cls"), element(5, struct.pack("<i", 32)), element(1, b"")
+    nobody = level5_matrix(3, (0, 2**31 - 1), *parts, name="")
+    path = tmp_path / "objects.mat"
+    path.write_bytes(level5_file(level5_matrix(1, (1, 6000), nobody * 6000), compressed=True))
+    spent: list[int] = []
+    monkeypatch.setattr(Budget, "spend", lambda _budget, nbytes, _what: spent.append(nbytes))
+    tracemalloc.start()
+    try:
+        assert load(path)["x"].shape == (1, 6000)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak - 6 * len(nobody) * 6000 <= sum(spent) <= 2 * peak
 
 
 def test_names_that_decode_alike_and_a_damaged_header_hide_no_variable(tmp_path: Path):
