@@ -25,6 +25,7 @@ from ._raw import (
     DTYPES,
     FIELD_BYTES,
     ITEM_BYTES,
+    OBJECT_BYTES,
     Array,
     Finished,
     Function,
@@ -156,6 +157,7 @@ class MatrixReader:
         elif header.kind != CELL:
             fields, at = self._field_names(header)
             nbytes += header.size * (ITEM_BYTES + dict_bytes(len(fields)))
+            nbytes += 5 * OBJECT_BYTES if header.kind == OBJECT else 0  # a type of these fields, its holder, and headers meanwhile
             count *= len(fields)
         self._budget.spend(nbytes + count * _ELEMENT_BYTES, "the elements of cells and structs")
         starts.extend(self._walker.matrices(at, header.stop, count))
