@@ -157,7 +157,8 @@ class MatrixReader:
         elif header.kind != CELL:
             fields, at = self._field_names(header)
             nbytes += header.size * (ITEM_BYTES + dict_bytes(len(fields)))
-            nbytes += 5 * OBJECT_BYTES if header.kind == OBJECT else 0  # a type of these fields, its holder, and headers meanwhile
+            if header.kind == OBJECT:
+                nbytes += 5 * OBJECT_BYTES  # a type with these fields, what holds it, and a header meanwhile
             count *= len(fields)
         self._budget.spend(nbytes + count * _ELEMENT_BYTES, "the elements of cells and structs")
         starts.extend(self._walker.matrices(at, header.stop, count))
