@@ -11,10 +11,10 @@
 if ~exist('folder', 'var'), folder = 'lab'; end
 if exist('prunelab-toolbox', 'dir'), addpath('prunelab-toolbox'); end
 
-% What was measured, as tables: a MATLAB table, or in Octave a struct of columns.
+% What was measured, as a struct of columns; sweepTable is the same as a MATLAB table.
 load(fullfile(folder, 'results.mat'), 'sweep', 'choice');
 fprintf('%d points were measured. Chosen: %s at %.1f %% sparsity, accuracy %.1f %%.\n', ...
-    numel(sweep.sparsity), choice.score, 100 * choice.sparsity, 100 * choice.accuracy);
+    numel(sweep.Sparsity), choice.Score, 100 * choice.Sparsity, 100 * choice.Accuracy);
 
 % Accuracy against sparsity.
 plotSweep(fullfile(folder, 'results.mat'));
