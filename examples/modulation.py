@@ -1,8 +1,8 @@
 """Tell modulations apart, and see what pruning costs at which signal-to-noise ratio.
 
 BPSK, QPSK, 8-PSK and 16-QAM are made by arithmetic (`signals.py`). A one-dimensional CNN and an LSTM learn them. Both
-are pruned in one shot, by magnitude and by `obs`, which solves the weights that are left anew. The lower row shows at
-which ratios the accuracy goes.
+are pruned in one shot, by magnitude and by `obs`, and the weights that are left are solved anew. The lower row shows
+at which ratios the accuracy goes.
 """
 
 from __future__ import annotations
