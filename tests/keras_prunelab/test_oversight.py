@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import keras_prunelab as kpl
+from keras_prunelab._training._oversight import Oversight
 from keras_prunelab.callbacks import SET, Prune, RigL, UpdateMasks
 
 from .training import BATCH, ROWS, L, Probe, array, compiled, data, dense
@@ -300,3 +301,44 @@ def test_optimizers_that_are_none() -> None:
         compiled(dense()).fit(X, Y, verbose=0, callbacks=[Prune(0.5, optimizers="adam")])
     with pytest.raises(kpl.InvalidModelError, match=r"optimizers=\[\]"):
         compiled(dense()).fit(X, Y, verbose=0, callbacks=[Prune(0.5, optimizers=[])])
+
+
+def overseen() -> tuple[Any, Any, Oversight]:
+    """A network of one kernel, of which the first row is pruned, and what looks at it."""
+    model = keras.Sequential([keras.Input((3,)), L.Dense(2, kernel_initializer="ones", name="fc")])
+    model.compile("sgd", "mse")
+    model.optimizer.build(model.trainable_variables)
+    kernel = model.layers[0].kernel
+    kernel.assign([[0.0, 0.0], [1.0, 1.0], [1.0, 1.0]])
+    found = kpl.prunable(model)
+    masks = kpl.MaskSet({item.path: array(item.variable) != 0 for item in found})
+    return model, kernel, Oversight(found, [model.optimizer], lambda: masks)
+
+
+@pytest.mark.parametrize("value", [0.5, -0.5])
+def test_a_pruned_weight_that_is_not_zero_is_seen_whatever_its_sign(value: float) -> None:
+    _, kernel, oversight = overseen()
+    oversight.begin()
+    oversight.check()
+    kernel.assign([[value, 0.0], [1.0, 1.0], [1.0, 1.0]])
+    for check in (oversight.check, oversight.check_zeros):
+        with pytest.raises(kpl.InvalidModelError, match="1 of the pruned weights of"):
+            check()
+
+
+def test_a_weight_that_moves_while_no_known_optimizer_steps_is_seen() -> None:
+    _, kernel, oversight = overseen()
+    oversight.begin()
+    kernel.assign([[0.0, 0.0], [1.0, 2.0], [1.0, 1.0]])
+    with pytest.raises(kpl.InvalidModelError, match="was trained, but no optimizer that the callback knows"):
+        oversight.check()
+    oversight.forget()  # the callback itself has written it
+    oversight.check()
+
+
+def test_a_weight_that_moves_with_a_step_is_no_fault() -> None:
+    model, kernel, oversight = overseen()
+    oversight.begin()
+    kernel.assign([[0.0, 0.0], [1.0, 2.0], [1.0, 1.0]])
+    model.optimizer.iterations.assign_add(1)
+    oversight.check()
