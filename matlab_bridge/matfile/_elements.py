@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from ._raw import Array
-from ._values import CategoricalArray, MatlabObject
+from ._values import CategoricalArray, MatlabObject, is_pandas
 
 
 def texts(value: Any) -> tuple[str, ...]:
@@ -26,12 +25,12 @@ def texts(value: Any) -> tuple[str, ...]:
     if isinstance(value, CategoricalArray):
         codes = np.ravel(value.codes, order="F")
         return tuple(value.categories[code - 1] for code in codes if code > 0)
-    if isinstance(value, pd.Categorical):
-        return tuple(str(element) for element in value if not pd.isna(element))
+    if is_pandas(value, "Categorical"):
+        return tuple(str(value.categories[code]) for code in value.codes if code >= 0)
     if isinstance(value, np.ndarray) and value.dtype.kind not in "fiubc":
         elements: Iterable[Any] = value.ravel(order="F")
         return tuple(text for element in elements for text in texts(element))
-    if isinstance(value, pd.Series):
+    if is_pandas(value, "Series"):
         return texts(value.to_numpy())
     return ()
 
@@ -59,7 +58,7 @@ def columns(table: Any, *names: str) -> tuple[tuple[str, ...], ...]:
     Raises:
         KeyError: if the table has no such column.
     """
-    if isinstance(table, pd.DataFrame | Mapping):
+    if isinstance(table, Mapping) or is_pandas(table, "DataFrame"):
         return tuple(texts(table[name]) for name in names)
     rows = list(np.ravel(table, order="F"))
     return tuple(tuple(text for row in rows for text in texts(row[name])) for name in names)

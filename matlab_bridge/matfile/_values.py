@@ -24,6 +24,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -134,6 +135,15 @@ class CategoricalArray:
     codes: Any
     categories: tuple[str, ...]
     ordered: bool = False
+
+
+def is_pandas(value: Any, name: str) -> bool:
+    """Whether a value is of a class of pandas, such as `"DataFrame"`; pandas is not loaded for it.
+
+    Nothing is of its classes before it is loaded, which takes a third of a second that few files need.
+    """
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(value, getattr(pandas, name))
 
 
 def categorical(codes: np.ndarray[Any, Any], categories: tuple[str, ...], *, ordered: bool) -> pd.Categorical:

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
-import pandas as pd
 
 from matlab_bridge._errors import VariableNotFoundError
-from matlab_bridge.matfile._values import MatlabObject
+from matlab_bridge.matfile._values import MatlabObject, is_pandas
 
 T = TypeVar("T")
 
@@ -55,7 +54,7 @@ def _children(value: Any) -> Iterator[tuple[str, Any]]:
         named = {name: child for name, child in value.fields.items() if name != "any"}
     elif isinstance(value, Mapping):
         named = value
-    elif isinstance(value, pd.DataFrame):
+    elif is_pandas(value, "DataFrame"):
         named = {name: column.to_numpy() for name, column in value.items()}
     elif isinstance(value, np.ndarray) and value.dtype == object:
         # A subclass is an array of structs or objects; a cell is a plain one.
@@ -69,9 +68,8 @@ def _children(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _is_container(value: Any) -> bool:
-    return isinstance(value, MatlabObject | Mapping | pd.DataFrame) or (
-        isinstance(value, np.ndarray) and value.dtype == object
-    )
+    is_cell = isinstance(value, np.ndarray) and value.dtype == object
+    return is_cell or isinstance(value, MatlabObject | Mapping) or is_pandas(value, "DataFrame")
 
 
 def follow(variables: Mapping[str, Any], path: str) -> Any:
