@@ -77,7 +77,7 @@ class MicroFile:
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self._path = Path(folder) / "model.tflite"
         self._path.write_bytes(content)
-        self._room: int | None = None  # as much as it takes
+        self._size: int | None = None  # as much as it takes
         self.arena = self._least_arena(self._ask(None)["arena"])
 
     def run(self, arrays: Sequence[Array]) -> list[Array]:
@@ -99,21 +99,21 @@ class MicroFile:
         interpreter says so or ends its process.
         """
         for number in range(_TRIALS):
-            self._room = room = max(used + number * _KIB, int(used * _MORE**number))
+            self._size = size = max(used + number * _KIB, int(used * _MORE**number))
             try:
                 self._ask(None)
                 break
             except InvalidModelError:
                 if number == _TRIALS - 1:
                     raise
-        return room
+        return size
 
     def _ask(self, data: Path | None) -> dict[str, Any]:
         log = self._path.with_name("log")
         log.write_bytes(b"")
         job = {
             "file": str(self._path),
-            "arena": self._room,
+            "arena": self._size,
             "outputs": len(self.outputs),
             "batch": self._batch,
             "data": None if data is None else str(data),
