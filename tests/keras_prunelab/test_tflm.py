@@ -128,13 +128,12 @@ def test_compressed_files_answer_as_dense_ones_bit_for_bit(
     model = kpl.prune(make(), 0.9, scope="layer")
     x = inputs_of(model, 32)
     calibration = None if quantize is None else (x,) if isinstance(x, list) else x
-
-    def export(*, sparse: bool | None) -> Any:
-        keras.utils.clear_session()  # the file has names that Keras counts on from model to model
-        path = tmp_path / f"{sparse}.tflite"
-        return kpl.export_litert(model, path, quantize, runtime="tflm", sparse=sparse, calibration=calibration)
-
-    small, whole = export(sparse=None), export(sparse=False)
+    small, whole = (
+        kpl.export_litert(
+            model, tmp_path / f"{sparse}.tflite", quantize, runtime="tflm", sparse=sparse, calibration=calibration
+        )
+        for sparse in (None, False)
+    )
     assert (small.runtime, whole.sparse) == ("tflm", False)
     if make is looping and quantize:  # unrolled, it has many operators, each of which would need a DECODE
         assert small.bytes == whole.bytes
