@@ -136,7 +136,7 @@ def test_compressed_files_answer_as_dense_ones_bit_for_bit(
     )
     assert (small.runtime, whole.sparse) == ("tflm", False)
     if make is looping and quantize:  # unrolled, it has many operators, each of which would need a DECODE
-        assert small.bytes == whole.bytes
+        assert small.bytes == small.dense_bytes  # each conversion names its values anew, in more or fewer letters
         return
     assert "mask" in small.forms.values()
     assert "TFLM_DECODE" in small.operators
