@@ -178,11 +178,10 @@ def test_bad_measures_are_refused_before_work(
 
 @needs_files
 @pytest.mark.parametrize(
-    ("missing", "metric", "extra"), [("tflite_micro", "flash_bytes", "device"), ("tensorflow", "int8_accuracy", "tensor")]
+    ("missing", "metric", "extra"),
+    [("tflite_micro", "flash_bytes", "device"), ("tensorflow", "int8_accuracy", "tensor")],
 )
-def test_what_is_not_installed_is_named(
-    missing: str, metric: str, extra: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_not_installed_is_named(missing: str, metric: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == missing else find(name, *more))
     with pytest.raises(kpl.MissingBackendError, match=rf"keras-prunelab\[{extra}"):
@@ -215,5 +214,3 @@ class _Batch:
 
     def __len__(self) -> int:
         return len(self.inputs)
-
-

@@ -80,8 +80,8 @@ class FileMeter:
         if len(asked) > 1:
             names = ", ".join(repr(one.metric.name) for one in found)
             raise UnknownNameError(
-                f"metrics= names measures of files in {' and in '.join(asked)}: {names}. Measure one kind of numbers at "
-                "a time; 'flash_bytes' is of int8."
+                f"metrics= names measures of files in {' and in '.join(asked)}: {names}. Measure one kind of numbers "
+                "at a time; 'flash_bytes' is of int8."
             )
         check_convertible(model, asked[0])
         for one in found:
