@@ -103,8 +103,8 @@ def command(
     the names of the classes. Where there is other data beside what is measured, such as XTrain, the curve of obs is
     added: its weights are solved anew on that data, so that each layer's outputs stay. --finetune adds the curves of
     networks that are trained on it after pruning, and of those that are both. --quantize measures the networks of the
-    choice's curve as LiteRT files: their accuracy, their sizes, and the choice by them. A report of an earlier run stays, unless
-    --force is given or the run goes on from its --store.
+    choice's curve as LiteRT files: their accuracy, their sizes, and the choice by them. A report of
+    an earlier run stays, unless --force is given or the run goes on from its --store.
     """
     from ._curves import Lab
     from ._inputs import check_inputs, open_data, open_model, write_loading_code
