@@ -125,11 +125,12 @@ def patterns(shape: tuple[int, ...], classes: int, count: int, seed: int) -> tup
 
 
 def trained(model: keras.Model, data: tuple[np.ndarray, np.ndarray], epochs: int) -> keras.Model:
-    """The model after some epochs, its zeros held."""
+    """The model after some epochs, its zeros held, and the statistics of its normalizations measured anew."""
     model.compile(keras.optimizers.Adam(2e-3), "sparse_categorical_crossentropy")
     held = [kpl.callbacks.Prune(kpl.sparsity(model), masks="from_zeros")] if kpl.sparsity(model) else []
     model.fit(*data, batch_size=32, epochs=epochs, verbose=0, callbacks=held)
-    return model
+    has_statistics = any(isinstance(layer, L.BatchNormalization) for layer in model.layers)
+    return kpl.recalibrate(model, data[0]) if has_statistics else model
 
 
 def program(model: keras.Model, data: np.ndarray, dtype: str, kind: str, folder: Path) -> tuple[Path, kpl.CHeader]:
@@ -243,7 +244,7 @@ def main(arguments: list[str]) -> int:
             train, test = (
                 patterns(whole.input_shape[1:], whole.output_shape[-1], *each) for each in ((640, 1), (400, 2))
             )
-            trained(whole, train, 4)
+            whole = trained(whole, train, 4)
             models = {
                 sparsity: trained(kpl.prune(whole, sparsity, scope="layer"), train, 1) if sparsity else whole
                 for sparsity in SPARSITIES
