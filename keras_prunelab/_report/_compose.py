@@ -34,6 +34,7 @@ from ._exploration import exploration
 from ._files import Files, Notes, file_table, named, note_blocks
 from ._findings import Findings
 from ._plots import MAX_BARS, figures
+from ._quantized import quantized
 from ._questions import questions
 from ._works import TERMS, works
 
@@ -96,6 +97,7 @@ def _with_choice(findings: Findings, given: Given) -> Iterator[Block]:
     yield from _trade_off(findings)
     yield from _methods(findings)
     yield from _inside(findings)
+    yield from quantized(findings)
     yield Heading("Question 5. Open questions")
     yield from questions(findings)
     yield from _done(findings.result, given)

@@ -79,7 +79,7 @@ class Store:
             for statement in _TABLES.split(";"):
                 self._connection.execute(statement)
             columns = {row[1] for row in self._connection.execute("PRAGMA table_info(points)")}
-            for later in {"paired", "right"} - columns:  # a store of an earlier version
+            for later in {"paired", "right", "left_out"} - columns:  # a store of an earlier version
                 self._connection.execute(f"ALTER TABLE points ADD COLUMN {later} TEXT")
             self._put("format", json.dumps(_FORMAT))
             self._put("fingerprint", json.dumps(asdict(fingerprint)))
@@ -119,7 +119,7 @@ class Store:
         """What was measured at a point, or None."""
         with self._explained(), self._sound(f"the point {point}"):
             row = self._connection.execute(
-                "SELECT measures, masks, paired, right FROM points WHERE curve = ? AND level = ?",
+                "SELECT measures, masks, paired, right, left_out FROM points WHERE curve = ? AND level = ?",
                 (_key(point), point.level),
             ).fetchone()
             if row is None:
@@ -131,18 +131,19 @@ class Store:
             ):
                 raise ValueError("its masks are not those of the network")
             right = counted(json.loads(row[3] or "[]"))
-            return Outcome(_check(json.loads(row[0])), bits, _check(json.loads(row[2] or "{}")), right)
+            paired, left_out = _check(json.loads(row[2] or "{}")), str(row[4] or "")
+            return Outcome(_check(json.loads(row[0])), bits, paired, right, left_out)
 
     def add(self, point: Point, outcome: Outcome) -> None:
         """Write down a point; once this returns, it stays."""
         bits = None if outcome.bits is None else outcome.bits.tobytes()
         with self._explained(), self._transaction():
             self._connection.execute(
-                "INSERT OR REPLACE INTO points (curve, level, measures, masks, paired, right) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO points (curve, level, measures, masks, paired, right, left_out) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
                     *(_key(point), point.level, json.dumps(outcome.measures), bits),
-                    *(json.dumps(dict(outcome.paired)), json.dumps(outcome.right)),
+                    *(json.dumps(dict(outcome.paired)), json.dumps(outcome.right), outcome.left_out),
                 ),
             )
 

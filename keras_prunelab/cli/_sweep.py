@@ -66,7 +66,9 @@ def command(
     metrics: Annotated[
         str | None,
         typer.Option(
-            "--metrics", metavar="NAMES", help="What to measure, the first being what counts: accuracy, loss, ..."
+            "--metrics",
+            metavar="NAMES",
+            help="What to measure, the first being what counts: accuracy, int8_accuracy, ...",
         ),
     ] = None,
     train: Annotated[
@@ -125,6 +127,7 @@ def command(
         options |= {} if given is None else {"calibration": given.inputs}
     if metrics is not None:
         options["metrics"] = _names(metrics)
+        options = _ranges(opened, dataset, data or model, options["metrics"], image_root) | options
     if finetune is not None and epochs is not None:
         raise InvalidDataError("--finetune and --epochs both say for how many epochs to train: give one of them.")
     if train is not None or finetune is not None:
@@ -170,6 +173,23 @@ def command(
         _console.warn(doubt)
     tell_collapses(result)
     leave_if_stopped(result)
+
+
+def _ranges(
+    opened: OpenedModel, dataset: Dataset, path: Path, metrics: Sequence[str], image_root: Path | None
+) -> dict[str, Any]:
+    """The data beside what is measured, for the ranges of int8 files; nothing where there is none, or no file."""
+    from keras_prunelab._evaluate._file_metrics._meter import FILE_METRICS
+
+    from ._calibration import open_calibration, tell
+
+    if not any(name in FILE_METRICS for name in metrics):
+        return {}
+    found = open_calibration(opened, dataset, path, None, image_root)
+    if found is None:
+        return {}
+    tell(found)
+    return {"calibration": found.inputs}
 
 
 def calibrated(
