@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_prunelab._evaluate._by_group import MetricByGroup
 from keras_prunelab._evaluate._data import Observations
 from keras_prunelab._evaluate._evaluate import Evaluator, Measured, MetricLike
 from keras_prunelab._evaluate._metric import Metric
@@ -41,6 +42,7 @@ class Dense:
         trivial_error: the standard error of the difference of both.
         observations: how many labels each class has; empty where that is not known.
         right: how many of them are answered right.
+        groups: the metric of each group, by the name of the variable.
     """
 
     metric: Metric
@@ -52,6 +54,7 @@ class Dense:
     trivial_error: float = 0.0
     observations: tuple[int, ...] = ()
     right: tuple[int, ...] = ()
+    groups: MetricByGroup = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,12 +66,14 @@ class Outcome:
         bits: the masks, one bit a weight, where pruning and training took turns.
         paired: how the answers differ from the dense network's, as `Answers.against` says; empty where that is unknown.
         right: how many labels of each class are answered right; empty likewise.
+        groups: the metric of each group, by the name of the variable; empty likewise.
     """
 
     measures: Measured
     bits: NDArray[np.uint8] | None = None
     paired: Mapping[str, float] = field(default_factory=dict)
     right: tuple[int, ...] = ()
+    groups: MetricByGroup = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -155,6 +160,7 @@ class Bench:
             trivial_error=self._baseline.error_beside(trivial),
             observations=observations,
             right=right,
+            groups=self._baseline.by_group(self._task.data.groups),
         )
 
     def measure(self, number: int, level: float, masks: Callable[[], MaskSet]) -> Outcome:
@@ -211,7 +217,8 @@ class Bench:
         measures, answers = self._evaluate(), self._evaluate.answers
         if answers is None or self._baseline is None:
             return Outcome(measures, bits)
-        return Outcome(measures, bits, answers.against(self._baseline), answers.by_class[1])
+        groups = answers.by_group(self._task.data.groups)
+        return Outcome(measures, bits, answers.against(self._baseline), answers.by_class[1], groups)
 
     def _completed(self, masks: MaskSet) -> MaskSet:
         if self._pruning.granularity.kind == "channel":
