@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -84,8 +84,8 @@ class ByGroup:
     def joined(self, others: Sequence[ByGroup]) -> ByGroup | None:
         """These and the points of another sweep with the same groups; None where it has none like them."""
         for other in others:
-            if (self.name, self.values, self.observations) == (other.name, other.values, other.observations):
-                return ByGroup(self.name, self.values, self.observations, self.dense, {**self.points, **other.points})
+            if replace(self, points={}) == replace(other, dense=self.dense, points={}):
+                return replace(self, points={**self.points, **other.points})
         return None
 
 
