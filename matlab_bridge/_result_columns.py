@@ -65,7 +65,14 @@ _LAYERS = {
     "macs": Column("multiply-adds", "Multiply-adds for one observation, before pruning"),
     "macs_kept": Column("multiply-adds", "Multiply-adds for one observation that have a weight left"),
 }
-COLUMNS = _CHOSEN | _MEASURED | _COUNTED | _LAYERS
+_GROUPS = {
+    "variable": Column("", "Name of the variable that puts observations into groups"),
+    "value": Column("", "Value of the variable"),
+    "observations": Column("observations", "How many observations have this value"),
+    "dense": Column("units of the metric", "Metric of these observations before pruning"),
+    "change": Column("units of the metric", "Difference of the two, negative where pruning lowers the metric"),
+}
+COLUMNS = _CHOSEN | _MEASURED | _COUNTED | _LAYERS | _GROUPS
 """By the name of the column in the result's tables."""
 
 

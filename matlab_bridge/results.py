@@ -9,6 +9,8 @@
 |                            | where a weight is pruned                                              |
 | `layerStats`, `layerTable` | a row for each layer at the choice                                    |
 | `blockStats`, `blockTable` | a row for each block of layers at the choice                          |
+| `groupStats`, `groupTable` | where observations are in groups, as by signal-to-noise ratio: a row  |
+|                            | for each value of each variable at the choice                         |
 | `about`                    | the convention, the dense network's accuracy, the class names, ...    |
 
 What has two names is a struct of columns, which Octave and old releases read, and a MATLAB `table`, whose `Properties`
@@ -100,6 +102,9 @@ class Sweep(Protocol):
     def blocks(self, choice: Any) -> pd.DataFrame:
         """A row for each block of layers at a point."""
 
+    def groups(self, choice: Any) -> pd.DataFrame:
+        """A row for each value of each variable that puts observations into groups; without rows where none does."""
+
 
 def save_results(
     path: str | os.PathLike[str],
@@ -135,7 +140,9 @@ def save_results(
         variables["choice"] = _choice(choice)
         variables["masks"] = _masks(result.masks(choice), network)
         at = f"at the choice, {choice.score} with {100 * choice.sparsity:.1f} % sparsity"
-        for name, frame in (("layer", result.layers(choice)), ("block", result.blocks(choice))):
+        frames = {"layer": result.layers(choice), "block": result.blocks(choice)}
+        groups = result.groups(choice)
+        for name, frame in (frames if groups.empty else frames | {"group": groups}).items():
             rule = f"; {frame.attrs['rule']}" if "rule" in frame.attrs else ""
             variables |= {f"{name}Stats": columns(frame), f"{name}Table": table(frame, f"The {name}s {at}{rule}")}
     if quantized_choice is not None:

@@ -33,6 +33,7 @@ from ._document import (
 from ._exploration import exploration
 from ._files import Files, Notes, file_table, named, note_blocks
 from ._findings import Findings
+from ._groups import group_blocks
 from ._plots import MAX_BARS, figures
 from ._quantized import quantized
 from ._questions import questions
@@ -239,6 +240,7 @@ def _trade_off(findings: Findings) -> Iterator[Block]:
     yield Table("alternatives", table, f"{what}is that of the loss.", _as_numbers(table, "allowed loss", "method"))
     yield Definitions(TERMS)
     yield from _classes(findings)
+    yield from group_blocks(findings)
 
 
 def _classes(findings: Findings) -> Iterator[Block]:

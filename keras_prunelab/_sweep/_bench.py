@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_prunelab._evaluate._by_group import MetricByGroup
 from keras_prunelab._evaluate._data import Observations
 from keras_prunelab._evaluate._evaluate import Measured, MetricLike
 from keras_prunelab._evaluate._measure import Meter
@@ -42,6 +43,7 @@ class Dense:
         trivial_error: the standard error of the difference of both.
         observations: how many labels each class has; empty where that is not known.
         right: how many of them are answered right.
+        groups: the metric of each group, by the name of the variable.
     """
 
     metric: Metric
@@ -53,6 +55,7 @@ class Dense:
     trivial_error: float = 0.0
     observations: tuple[int, ...] = ()
     right: tuple[int, ...] = ()
+    groups: MetricByGroup = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ class Outcome:
         paired: how the answers differ from the dense network's, as `Answers.against` says; empty where that is unknown.
         right: how many labels of each class are answered right; empty likewise.
         left_out: why measures of the exported file are NaN; empty where none is.
+        groups: the metric of each group, by the name of the variable; empty likewise.
     """
 
     measures: Measured
@@ -72,6 +76,7 @@ class Outcome:
     paired: Mapping[str, float] = field(default_factory=dict)
     right: tuple[int, ...] = ()
     left_out: str = ""
+    groups: MetricByGroup = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -161,6 +166,7 @@ class Bench:
             trivial_error=self._baseline.error_beside(trivial),
             observations=observations,
             right=right,
+            groups=self._baseline.by_group(self._task.data.groups),
         )
 
     def measure(self, number: int, level: float, masks: Callable[[], MaskSet]) -> Outcome:
@@ -217,7 +223,8 @@ class Bench:
         measures, answers, left_out = self._measure(), self._measure.answers, self._measure.file_left_out
         if answers is None or self._baseline is None:
             return Outcome(measures, bits, left_out=left_out)
-        return Outcome(measures, bits, answers.against(self._baseline), answers.by_class[1], left_out)
+        paired, right = answers.against(self._baseline), answers.by_class[1]
+        return Outcome(measures, bits, paired, right, left_out, answers.by_group(self._task.data.groups))
 
     def _completed(self, masks: MaskSet) -> MaskSet:
         if self._pruning.granularity.kind == "channel":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -65,6 +65,7 @@ def sweep(
     reconstruct: Reconstructs = False,
     damping: float = DAMPING,
     metrics: Sequence[MetricLike] | None = None,
+    groups: Mapping[str, Any] | None = None,
     batch_size: int | None = None,
     store: str | os.PathLike[str] | None = None,
     workers: int | None = None,
@@ -114,6 +115,9 @@ def sweep(
             `"int8_rmse"` and so on), `"litert_bytes"`, and `"flash_bytes"` with TensorFlow Lite Micro. Ranges are
             measured on 200 to 400 observations of `calibration`. What cannot be measured at a level is NaN, and
             `metadata["files_left_out"]` says why.
+        groups: variables that put each observation into a group, such as `{"SNR": ratios}`: by the name of each, one
+            number or text for each observation, in the order of the data; up to 100 different values. The metric is
+            then measured for each value, too, and `SweepResult.groups` compares it with the dense network's.
         batch_size: how many observations are computed at once, from 1; by default as many as is quickest.
         store: a file for finished points, from which a sweep that was stopped goes on, and for the result, which
             `SweepResult.load` reads from it.
@@ -166,6 +170,7 @@ def sweep(
         reconstruct=reconstruct,
         damping=damping,
         metrics=metrics,
+        groups=groups,
         batch_size=batch_size,
     )
     with _telling(progress) as tell:

@@ -34,6 +34,7 @@ class Lab:
         condition: what a choice has to meet, as `choose` takes it.
         calibration: what weights are solved on; None for what is measured.
         store: where points are kept, each sweep in a file of its own beside it; None where they are not.
+        groups: variables that put each observation into a group, by name; None for none.
     """
 
     opened: OpenedModel
@@ -42,6 +43,7 @@ class Lab:
     condition: Mapping[str, Any]
     calibration: Calibration | None
     store: Path | None
+    groups: Mapping[str, Any] | None = None
 
     def measure(
         self, scores: str, convention: str | None, *, reconstruct: bool, training: kpl.FineTune | None
@@ -57,7 +59,7 @@ class Lab:
         from ._sweep import run_without_collapse
 
         result = run_without_collapse(
-            self.opened, self.dataset, self.levels, scores, convention=convention, store=self.store
+            self.opened, self.dataset, self.levels, scores, convention=convention, store=self.store, groups=self.groups
         )
         solved = self._obs(result) if reconstruct and result.complete else None
         if solved is not None:
@@ -76,7 +78,7 @@ class Lab:
         """One more sweep; `name` tells its store from those of the others."""
         from ._sweep import run_sweep, store_beside
 
-        options["store"] = store_beside(self.store, name)
+        options |= {"store": store_beside(self.store, name), "groups": self.groups}
         given = {} if self.calibration is None else {"calibration": self.calibration.inputs}
         return run_sweep(self.opened, self.dataset, levels, scores, convention=like.convention, **given, **options)
 

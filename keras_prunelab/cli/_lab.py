@@ -36,6 +36,8 @@ Examples:
 
     prunelab lab lab5.mat --quantize int8
 
+    prunelab lab signals.mat --group-by SNR
+
     prunelab lab workspace.mat --image-root D:/digits --inputs imdsValidation --sparsities 0.8:0.98:0.002
 """
 
@@ -65,6 +67,7 @@ def command(
     image_root: _options.ImageRoot = None,
     inputs: _options.Inputs = None,
     labels: _options.Labels = None,
+    group_by: _options.GroupBy = None,
     sparsities: _options.Sparsities = DEFAULT_LEVELS,
     scores: _options.Scores = "magnitude,synflow",
     max_drop: _options.MaxDrop = None,
@@ -107,6 +110,7 @@ def command(
     an earlier run stays, unless --force is given or the run goes on from its --store.
     """
     from ._curves import Lab
+    from ._groups import open_groups, write_groups_code
     from ._inputs import check_inputs, open_data, open_model, write_loading_code
     from ._outputs import check_sources, make_folder
     from ._quantized import Quantization, add_quantized
@@ -131,6 +135,7 @@ def command(
     _check_condition(condition, is_classifier=bool(dataset.class_names))
     if quantization is not None:
         quantization.check(opened.model)
+    groups = open_groups(data or workspace, group_by, len(dataset), calibration_split)
     dataset, change = fit_inputs(opened.model, dataset)
     if levels == "auto":
         levels = _auto_levels(condition)
@@ -146,7 +151,7 @@ def command(
         code += f"train = train.inputs, train.labels\n{compiling}"
         training = FineTune(arrays, finetune)
     make_folder(out)
-    lab = Lab(opened, dataset, levels, condition, given_data, store)
+    lab = Lab(opened, dataset, levels, condition, given_data, store, groups)
     result = lab.measure(scores, convention, reconstruct=reconstruct, training=training)
     choice, failure = choose(result, condition)
     for doubt in result.doubts(choice):
@@ -161,6 +166,7 @@ def command(
         {str(data): "the data"} if data else {}
     )
     code = write_loading_code(opened, data or workspace, given) + change + code
+    code += write_groups_code(data or workspace, group_by, is_split=calibration_split is not None)
     written = write_outputs(opened, result, choice, out, quantized_choice)
     if store is not None:
         _keep(result, choice, store)

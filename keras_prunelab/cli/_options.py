@@ -110,6 +110,15 @@ Labels = Annotated[
     str | None,
     typer.Option("--labels", metavar="Y", help="The variable that holds the labels; of another file, FILE:Y."),
 ]
+GroupBy = Annotated[
+    str | None,
+    typer.Option(
+        "--group-by",
+        metavar="NAMES",
+        help="Variables beside the data with a number or text for each observation, such as its SNR, with commas "
+        "between: the report compares the accuracy of each value before and after pruning.",
+    ),
+]
 Sparsities = Annotated[
     str,
     typer.Option(
