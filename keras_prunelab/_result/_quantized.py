@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from keras_prunelab._errors import NoTradeOffError
-from keras_prunelab._evaluate._file_metrics._meter import FILE_METRICS
+from keras_prunelab._evaluate._file_metrics import FILE_METRICS
 from keras_prunelab._evaluate._metric import Metric
 
 if TYPE_CHECKING:

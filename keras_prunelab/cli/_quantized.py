@@ -49,8 +49,9 @@ class Quantization:
             if levels is not None:
                 raise InvalidDataError("--quantize-levels goes with --quantize alone.")
             return None
-        given = None if levels is None else "all" if levels.strip() == "all" else parse_levels(levels)
-        return cls(numbers, given)
+        if levels is None or levels.strip() == "all":
+            return cls(numbers, None if levels is None else "all")
+        return cls(numbers, parse_levels(levels))
 
     def check(self, model: Any) -> None:
         """Refuse networks of which no file can be written, before any work.
