@@ -18,7 +18,7 @@ mean anything. Needs gcc.
 The second table has bytes of files, and what Vela estimates for an Ethos-U55 with 128 multiply-adds at a time:
 
 - `accuracy`, `file`: of the network on patterns that it has not seen, and of the LiteRT file run by its interpreter;
-- `LiteRT`, `sparse`: bytes of the file, and with zeros stored sparsely;
+- `LiteRT`, `sparse`: bytes of the file, and with zeros stored sparsely; `whole` where they cannot be, inside a loop;
 - `TFLM`, `share`: the file for TensorFlow Lite Micro whose constants DECODE makes, and its share of the dense one, with
   whose outputs it agrees bit for bit;
 - `arena`, `of dense`: the working memory of TensorFlow Lite Micro with it, and with the dense file;
@@ -179,7 +179,7 @@ def litert_files(
                 if not sparse:
                     found.append(f"{kpl.evaluate_file(written.path, test).metrics['accuracy']:.1%}")
                 kind = "" if written.quantize == quantize else f" ({written.quantize})"
-                found.append(f"{written.bytes:,}{kind}" if written.sparse == sparse else "whole")
+                found.append("whole" if sparse and not written.sparse else f"{written.bytes:,}{kind}")
             except kpl.InvalidModelError:
                 found += ["none"] if sparse else ["none", "none"]
         paths = [Path(name) / f"{kind}.tflite" for kind in ("whole", "micro")]
