@@ -102,9 +102,13 @@ def section(found: list[dict[str, str]]) -> str:
 
 
 def _general(text: str) -> str:
-    """A reason without what tells one network from the next."""
+    """A reason without what tells one network from the next, and without advice."""
     reason = re.sub(r"\s+", " ", text.partition(": ")[2])
-    return re.sub(r"\d[\d,]*", "N", re.sub(r"'[^']*'", "...", reason))
+    faults = re.findall(r"\((\w+)\): ([^;.]+)", reason)
+    if faults:
+        return "; ".join(dict.fromkeys(f"{kind}: {why}" for kind, why in faults))
+    shortened = re.sub(r"'[^']*' of model '[^']*' has the shape \([^)]*\)", "has a free length", reason)
+    return re.sub(r"\b\d[\d,]*\b", "N", shortened)
 
 
 def main() -> None:

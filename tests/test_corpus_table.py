@@ -9,6 +9,7 @@ import pytest
 import matlab_bridge as mb
 
 from .corpus_table import CONVERTED, DEVICES, TARGET, Row, page, reason, rows
+from .device_table import TARGETS, section
 
 KNOWN = {
     *("ImageInputLayer", "FeatureInputLayer", "SequenceInputLayer"),
@@ -36,6 +37,17 @@ def test_faults_that_are_alike_are_told_once() -> None:
     message = "\n".join(["2 layers fail:", *(f"  {fault}" for fault in faults), "Advice."])
     assert reason(message) == "'a' (A), layer 1 of 9: none; 'c' (C), layer 3 of 9: none"
     assert reason("No list.") == "No list."
+
+
+def test_reasons_of_devices_are_counted_where_they_are_alike() -> None:
+    c = "no: Model 'a' has 2 layers that export_c cannot write: 'x' (RNN): no form in C; 'y' (RNN): no form in C. Build"
+    other = "other: Not in int8: it has a recurrent layer of 90 steps, and int8 takes at most 64, unrolled."
+    found = [dict.fromkeys(TARGETS, CONVERTED), dict.fromkeys(TARGETS, c), dict.fromkeys(TARGETS, other)]
+    page = section([*found, dict.fromkeys(TARGETS, c.replace("'a'", "'b'"))])
+    for target in TARGETS:
+        assert f"| {target} | 1 | 1 | 2 |" in page
+        assert f"| {target} | 2 | RNN: no form in C |" in page
+        assert f"| {target} | 1 | Not in int8: it has a recurrent layer of N steps, and int8 takes at most N" in page
 
 
 @pytest.mark.corpus
