@@ -182,7 +182,7 @@ def _ranges(
     opened: OpenedModel, dataset: Dataset, path: Path, metrics: Sequence[str], image_root: Path | None
 ) -> dict[str, Any]:
     """The data beside what is measured, for the ranges of int8 files; nothing where there is none, or no file."""
-    from keras_prunelab._evaluate._file_metrics._meter import FILE_METRICS
+    from keras_prunelab._evaluate._file_metrics import FILE_METRICS
 
     from ._calibration import open_calibration, tell
 
