@@ -133,6 +133,8 @@ def _doubts(result: SweepResult, choice: Choice | None) -> Iterator[Block]:
     if not result.complete:
         stopped = f"This sweep was stopped before its end, after {len(result.table)} measured points."
         yield Paragraph(stopped, "warning")
+        if result.metadata.get("resume"):
+            yield Code(str(result.metadata["resume"]), "This goes on from where it was:")
     for doubt in result.doubts(choice):
         yield Paragraph(doubt, "warning")
 

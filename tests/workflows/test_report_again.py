@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -279,3 +281,54 @@ def _completions(environment: dict[str, str]) -> list[str]:
 )
 def test_errors_are_in_the_words_of_the_command_line(message: str, expected: str) -> None:
     assert in_options(message) == expected
+
+
+KILLED = """
+import os, sys
+
+from keras_prunelab._sweep._store import Store
+from keras_prunelab.cli import main
+
+add, calls = Store.add, []
+
+
+def killed_after_three(self, *arguments):
+    add(self, *arguments)
+    calls.append(arguments)
+    if len(calls) == 3:
+        os.kill(os.getpid(), 9) if hasattr(os, "fork") else os._exit(9)
+
+
+Store.add = killed_after_three
+main(sys.argv[1:])
+"""
+
+
+def test_a_sweep_that_was_killed_has_a_report_and_goes_on(workspace: Path, tmp_path: Path, capfd: Any) -> None:
+    store, levels = tmp_path / "sweep.db", "0,0.25,0.5,0.75,0.9"
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED, encoding="utf-8")
+    options = ["--scores", "magnitude", "--sparsities", levels, "--store", str(store)]
+    command = ["sweep", str(workspace), *options, "--out", str(tmp_path / "sweep.csv")]
+    done = subprocess.run([sys.executable, str(script), *command], capture_output=True, check=False)
+    assert done.returncode not in {0, 1, 2, 3}, done.stderr
+    with closing(sqlite3.connect(store)) as connection:
+        measured = [level for (level,) in connection.execute("SELECT level FROM points ORDER BY level")]
+    assert len(measured) == 3
+
+    partial = kpl.SweepResult.load(store)
+    kept = partial.table["sparsity_target"].tolist()
+    assert not partial.complete
+    assert kept == measured
+    assert run("report", store, "--max-drop", "1e-9", "--out", tmp_path / "report", "--format", "html") in {0, 4}
+    page = unescape((tmp_path / "report" / "report.html").read_text(encoding="utf-8")).replace("\xa0", " ")
+    assert "This sweep was stopped before its end, after 3 measured points." in page
+    assert f"prunelab {shlex.join(command)}" in page
+    assert f"prunelab {shlex.join(command)}" in capfd.readouterr().out.replace("\n", "")
+
+    assert run(*command) == 0  # the command that the report names
+    whole = kpl.SweepResult.load(store)
+    assert whole.complete
+    assert "resume" not in whole.metadata
+    assert whole.table["sparsity_target"].tolist() == [0, 0.25, 0.5, 0.75, 0.9]
+    pd.testing.assert_frame_equal(whole.table.iloc[:3], partial.table)
