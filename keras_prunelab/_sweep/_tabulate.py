@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -99,7 +99,7 @@ class Tabulator:
 
 
 def _row(
-    point: Point, outcome: Outcome, pruning: Pruning, zeros: dict[str, int], account: Accounting
+    point: Point, outcome: Outcome, pruning: Pruning, zeros: Mapping[str, int], account: Accounting
 ) -> dict[str, Any]:
     return {
         "score": point.curve.score.name,
