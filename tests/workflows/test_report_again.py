@@ -332,3 +332,40 @@ def test_a_sweep_that_was_killed_has_a_report_and_goes_on(workspace: Path, tmp_p
     assert "resume" not in whole.metadata
     assert whole.table["sparsity_target"].tolist() == [0, 0.25, 0.5, 0.75, 0.9]
     pd.testing.assert_frame_equal(whole.table.iloc[:3], partial.table)
+
+
+def test_the_accuracy_by_snr_from_the_workspace_to_the_reports(workspace: Path, tmp_path: Path, capfd: Any) -> None:
+    network, images = mb.load_network(workspace), mb.load_dataset(workspace)
+    snr = np.resize([0.0, 10.0, 20.0], len(images.labels))
+    signals = tmp_path / "signals.mat"
+    names = np.array(images.class_names)[images.labels]
+    variables = {
+        "XValidation": images.inputs.transpose(1, 2, 3, 0),
+        "YValidation": pd.Categorical(names, categories=list(images.class_names)),
+        "SNR": snr[:, None],
+    }
+    mb.save(signals, variables)
+    out = tmp_path / "out"
+    given = ("lab", workspace, "--data", signals, *OPTIONS, "--out", out, "--min-metric", "0.6")
+    assert run(*given, "--group-by", "snr", "--format", "html") == 3
+    assert "Did you mean 'SNR'?" in capfd.readouterr().err.replace("\n", " ")
+    assert run(*given, "--group-by", "SNR", "--format", "html,docx,pdf", "--calibration-split", "0.2") == 0
+    capfd.readouterr()
+
+    order = np.random.default_rng(0).permutation(len(snr))
+    measured = np.sort(order[round(0.2 * len(snr)) :])
+    answers = network.to_keras().predict(images.inputs[measured].astype("float32"), verbose=0).argmax(axis=1)
+    right = answers == images.labels[measured]
+    dense = [right[snr[measured] == ratio].mean() for ratio in (0, 10, 20)]
+    result = kpl.SweepResult.load(out / "sweep.json")
+    table = result.groups(result.choice)
+    np.testing.assert_allclose(table["dense"].astype(float), dense)
+    stored = mb.load(out / "results.mat")["groupTable"]
+    assert stored["Value"].tolist() == [0.0, 10.0, 20.0]
+    np.testing.assert_allclose(stored["Dense"], dense)
+    page = unescape((out / "report.html").read_text(encoding="utf-8"))
+    assert "Accuracy by SNR, before pruning and at the choice." in page
+    code = [block for block in re.findall(r"<pre[^>]*>(.*?)</pre>", page, re.DOTALL) if "kpl.sweep" in block]
+    there: dict[str, Any] = {}
+    exec(re.sub(r"</?\w+[^>]*>", "", code[0]), there)  # noqa: S102  # what the report says
+    np.testing.assert_allclose(there["result"].groups(result.choice)["dense"].astype(float), dense)
