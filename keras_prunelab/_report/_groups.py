@@ -76,29 +76,42 @@ def group_figure(group: pd.DataFrame, name: str, metric: Metric, curve: str, the
         curve: the curve of the choice.
         theme: the colours.
     """
-    lines = (
-        (group["dense"], "dense network", theme.text),
-        (group[metric.name], f"{curve}, at the choice", theme.series[0]),
-    )
+    values = {"dense": group["dense"], metric.name: group[metric.name]}
+    labels = {"dense": "dense network", metric.name: f"{curve}, at the choice"}
+    colours = {"dense": theme.text, metric.name: theme.series[0]}
+    label = f"{metric.label} (%)" if metric.is_fraction else plain(metric.label)
     if pd.api.types.is_numeric_dtype(group[name]):
         figure, axes = new_figure(theme)
-        for number, (values, label, colour) in enumerate(lines):
-            look = {"color": colour, "linestyle": line_style(1 - number), "linewidth": 1.6}
-            axes.plot(group[name], values, marker=MARKERS[number], markersize=4.5, label=plain(label), **look)
-        which, names_axis, numbers_axis = "y", axes.xaxis, axes.yaxis
+        for number, (key, points) in enumerate(values.items()):
+            axes.plot(
+                group[name],
+                points,
+                color=colours[key],
+                marker=MARKERS[number],
+                markersize=4.5,
+                linewidth=1.6,
+                linestyle=line_style(1 - number),
+                label=plain(labels[key]),
+            )
+        axes.set(xlabel=plain(name), ylabel=label)
     else:  # texts need room, and nothing lies between two of them
         shown = np.sort(np.argsort(group["change"].map(metric.goodness).to_numpy(), kind="stable")[:MAX_NAMES])
         figure, axes = new_figure(theme, 1.2 + 0.2 * len(shown))
-        for number, (values, label, colour) in enumerate(lines):
-            look = {"color": colour, "linestyle": "none", "fillstyle": "none" if number == 0 else "full"}
-            axes.plot(values.iloc[shown], range(len(shown)), marker=MARKERS[number], label=plain(label), **look)
+        for number, (key, points) in enumerate(values.items()):
+            axes.plot(
+                points.iloc[shown],
+                range(len(shown)),
+                color=colours[key],
+                marker=MARKERS[number],
+                fillstyle="full" if number else "none",
+                linestyle="none",
+                label=plain(labels[key]),
+            )
         axes.set_yticks(range(len(shown)), [plain(str(text), 32) for text in group[name].iloc[shown]])
         axes.set_ylim(len(shown) - 0.4, -0.6)
-        which, names_axis, numbers_axis = "x", axes.yaxis, axes.xaxis
+        axes.set(xlabel=label, ylabel=plain(name))
     if metric.is_fraction:
-        percent_axis(axes, which)
-    names_axis.set_label_text(plain(name))
-    numbers_axis.set_label_text(f"{metric.label} (%)" if metric.is_fraction else plain(metric.label))
+        percent_axis(axes, "y" if pd.api.types.is_numeric_dtype(group[name]) else "x")
     place_legend(axes, fontsize=FONT - 1, labelcolor=theme.text, facecolor=theme.background, edgecolor=theme.faint)
     return figure
 
