@@ -44,6 +44,7 @@ docs: $(VENV)/.docs ## the documentation, as a site, with what the examples left
 
 corpus-table: $(VENV)/.dev ## docs/corpus.md, where the files are at hand
 	$(BIN)/python -m tests.corpus_table
+	$(BIN)/python -m tests.device_table
 
 clean:            ## what was made
 	rm -rf $(VENV) lab site build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .mutants

@@ -4,6 +4,7 @@
 |----------------------------|-----------------------------------------------------------------------|
 | `sweep`, `sweepTable`      | a row for each point: `Score`, `Sparsity`, `Accuracy`, ...            |
 | `choice`                   | the chosen point, its reason, and its `Row` in `sweep`, from 1        |
+| `quantizedChoice`          | the same by the accuracy of the exported files, such as `Int8Accuracy` |
 | `masks`                    | columns `Layer`, `Parameter`, `Value` as in `net.Learnables`; false   |
 |                            | where a weight is pruned                                              |
 | `layerStats`, `layerTable` | a row for each layer at the choice                                    |
@@ -110,6 +111,7 @@ def save_results(
     result: Sweep,
     *,
     choice: Choice | None = None,
+    quantized_choice: Choice | None = None,
     network: Network | None = None,
 ) -> None:
     """Write the results of a sweep into a new MAT-file of version 7.
@@ -118,6 +120,7 @@ def save_results(
         path: the file; one that exists is replaced.
         result: a `keras_prunelab.SweepResult`, or anything that has its `table`, `dense`, `masks`, ...
         choice: a point of the sweep, from `result.choose`: it, its masks and its tables are written too.
+        quantized_choice: the choice by the accuracy of exported files, where they were measured.
         network: the MATLAB network that the model was made of. With it the masks have MATLAB's names and
             layout; without it they have those of Keras, and `about.MaskLayout` says so.
 
@@ -142,6 +145,8 @@ def save_results(
         for name, frame in (frames if groups.empty else frames | {"group": groups}).items():
             rule = f"; {frame.attrs['rule']}" if "rule" in frame.attrs else ""
             variables |= {f"{name}Stats": columns(frame), f"{name}Table": table(frame, f"The {name}s {at}{rule}")}
+    if quantized_choice is not None:
+        variables["quantizedChoice"] = _choice(quantized_choice)
     variables["about"] = _about(result, network)
     matfile.save(path, variables)
 

@@ -35,6 +35,7 @@ from ._files import Files, Notes, file_table, named, note_blocks
 from ._findings import Findings
 from ._groups import group_blocks
 from ._plots import EXTREMES, MAX_BARS, figures
+from ._quantized import quantized
 from ._questions import questions
 from ._works import TERMS, works
 
@@ -97,6 +98,7 @@ def _with_choice(findings: Findings, given: Given) -> Iterator[Block]:
     yield from _trade_off(findings)
     yield from _methods(findings)
     yield from _inside(findings)
+    yield from quantized(findings)
     yield Heading("Question 5. Open questions")
     yield from questions(findings)
     yield from _done(findings.result, given)

@@ -199,6 +199,49 @@ class SweepResult(Measurements):
             by_group=tuple(both for each in self.by_group if (both := each.joined(more.by_group)) is not None),
         )
 
+    def add_measures(self, more: SweepResult) -> SweepResult:
+        """Put what another sweep has measured of the same points beside the measures of these.
+
+        Args:
+            more: a sweep of the same network by the same convention, of some of the points, with other `metrics=`.
+
+        Returns:
+            These points with its further measures, which are missing where it has no such point.
+
+        Raises:
+            StoreMismatchError: it has a point that is not here, or nothing new.
+
+        Examples:
+            >>> import keras, numpy as np
+            >>> import keras_prunelab as kpl
+            >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3)])
+            >>> data = np.eye(3), np.arange(3)
+            >>> result = kpl.sweep(model, data, [0.5, 0.6])
+            >>> more = kpl.sweep(model, data, [0.6], metrics=["accuracy", "mse"])
+            >>> result.add_measures(more).table["mse"].notna().tolist()
+            [False, True]
+        """
+        keys = ["score", "scope", "training", "seed", "sparsity_target"]
+        names = [name for name in more.table.columns if name not in self.table.columns]
+        ours, theirs = (set(each.table[keys].itertuples(index=False, name=None)) for each in (self, more))
+        if not names or not theirs <= ours or self.convention != more.convention:
+            raise StoreMismatchError(
+                "Measures are added to points of the same sweep, but the other one has "
+                f"{'other points' if names else 'no other measures'}: {sorted(theirs - ours)[:1] or names}."
+            )
+        table = self.table.merge(more.table[[*keys, *names]], on=keys, how="left", validate="one_to_one")
+        place = list(self.table.columns).index("zeros")
+        columns = list(self.table.columns)
+        facts = {name: more.metadata[name] for name in more.metadata if name not in self.metadata}
+        if "repeat" in self.metadata and "repeat" in more.metadata:
+            facts["repeat"] = followed_by(str(self.metadata["repeat"]), str(more.metadata["repeat"]), "add_measures")
+        return replace(
+            self,
+            table=table[[*columns[:place], *names, *columns[place:]]],
+            metadata={**self.metadata, **facts},
+            complete=self.complete and more.complete,
+        )
+
     def __repr__(self) -> str:
         text = self.metric.text
         levels = self.table["sparsity_target"]

@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 
 from keras_prunelab._evaluate._evaluate import MetricLike
-from keras_prunelab._evaluate._metric import ACCURACY
+from keras_prunelab._evaluate._file_metrics._meter import FileMeter
+from keras_prunelab._evaluate._metric import ACCURACY, percent
 from keras_prunelab._evaluate._paired import PAIRED
 from keras_prunelab._evaluate._streams import observations
 from keras_prunelab._model._data import batches, calibration_of, check_batch_size, check_ends
@@ -141,6 +142,7 @@ class SweepPlan:
                 **{f"dense_{name}": value for name, value in dense.measures.items() if name != dense.metric.name},
                 **_beside_constants(dense),
                 **({"metrics_left_out": dense.left_out} if dense.left_out else {}),
+                **_files_left_out(run),
                 **_calibrated(self.task),
                 "repeat": self.call,
                 **({"stopped": str(run.failure)} if run.failure is not None else {}),
@@ -274,6 +276,7 @@ def plan_sweep(
     damping = checked_damping(damping)
     pruning = Pruning.of(model, convention, granularity, include, exclude)
     found = observations(model, data, groups)
+    FileMeter.of(metrics, model, found)
     pruning.check(points, found if calibration is None else calibration)
     curves = tuple(dict.fromkeys(points.measured.values()))
     passes = len(curves) * len(points.first_levels)
@@ -290,7 +293,8 @@ def plan_sweep(
 
 def _calibrated(task: Task) -> dict[str, Any]:
     """What scores and reconstruction were computed on, and how."""
-    if not task.reconstructs and not any(curve.score.needs_data for curve in task.curves):
+    has_ranges = FileMeter.of(task.metrics, task.model, task.data) is not None
+    if not task.reconstructs and not has_ranges and not any(curve.score.needs_data for curve in task.curves):
         return {}
     facts: dict[str, Any] = {"calibration": SAME_DATA if _calibrates_on_itself(task) else "data of its own"}
     methods: dict[str, str] = {}
@@ -320,6 +324,16 @@ def _sources(run: SweepRun, pruning: Pruning) -> dict[CurveKey, MaskSource]:
         bits = {level: out.bits for level, out in run.outcomes.get(curve, {}).items() if out.bits is not None}
         sources[curve.key] = TrainedMasks(shapes, bits) if bits else masks
     return sources
+
+
+def _files_left_out(run: SweepRun) -> dict[str, str]:
+    """Why files of some points could not be measured, each reason once, with the levels."""
+    levels: dict[str, list[float]] = {}
+    for point, _, outcome in run.rows():
+        if outcome.left_out:
+            levels.setdefault(outcome.left_out, []).append(point.level)
+    texts = [f"from {percent(min(found), 2)} on, {reason}" for reason, found in levels.items()]
+    return {"files_left_out": "; ".join(texts)} if texts else {}
 
 
 def _beside_constants(dense: Dense) -> dict[str, float]:

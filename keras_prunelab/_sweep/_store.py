@@ -80,7 +80,7 @@ class Store:
             for statement in _TABLES.split(";"):
                 self._connection.execute(statement)
             columns = {row[1] for row in self._connection.execute("PRAGMA table_info(points)")}
-            for later in {"paired", "right", "grouped", "described"} - columns:  # a store of an earlier version
+            for later in {"paired", "right", "left_out", "grouped", "described"} - columns:  # of an earlier version
                 self._connection.execute(f"ALTER TABLE points ADD COLUMN {later} TEXT")
             self._put("format", json.dumps(_FORMAT))
             self._put("fingerprint", json.dumps(asdict(fingerprint)))
@@ -121,7 +121,7 @@ class Store:
         """What was measured at a point, or None."""
         with self._explained(), self._sound(f"the point {point}"):
             row = self._connection.execute(
-                "SELECT measures, masks, paired, right, grouped FROM points WHERE curve = ? AND level = ?",
+                "SELECT measures, masks, paired, right, left_out, grouped FROM points WHERE curve = ? AND level = ?",
                 (_key(point), point.level),
             ).fetchone()
             if row is None:
@@ -133,8 +133,9 @@ class Store:
             ):
                 raise ValueError("its masks are not those of the network")
             right = counted(json.loads(row[3] or "[]"))
-            groups = metric_by_group(json.loads(row[4] or "{}"))
-            return Outcome(_check(json.loads(row[0])), bits, _check(json.loads(row[2] or "{}")), right, groups)
+            paired, left_out = _check(json.loads(row[2] or "{}")), str(row[4] or "")
+            groups = metric_by_group(json.loads(row[5] or "{}"))
+            return Outcome(_check(json.loads(row[0])), bits, paired, right, left_out, groups)
 
     def add(self, point: Point, outcome: Outcome, described: str) -> None:
         """Write down a point; once this returns, it stays.
@@ -147,12 +148,12 @@ class Store:
         bits = None if outcome.bits is None else outcome.bits.tobytes()
         with self._explained(), self._transaction():
             self._connection.execute(
-                "INSERT OR REPLACE INTO points (curve, level, measures, masks, paired, right, grouped, described)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO points (curve, level, measures, masks, paired, right, left_out, grouped, described)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     *(_key(point), point.level, json.dumps(outcome.measures), bits),
-                    *(json.dumps(part) for part in (dict(outcome.paired), outcome.right, dict(outcome.groups))),
-                    described,
+                    *(json.dumps(dict(outcome.paired)), json.dumps(outcome.right), outcome.left_out),
+                    *(json.dumps(dict(outcome.groups)), described),
                 ),
             )
 

@@ -110,7 +110,11 @@ def sweep(
             make a curve each.
         damping: the pull of reconstruction towards the old weights.
         metrics: what to measure, the first being what choices go by: `"accuracy"`, `"rmse"`, `"loss"`, names of what
-            the model was compiled with, metrics of Keras, functions of labels and outputs.
+            the model was compiled with, metrics of Keras, functions of labels and outputs; and, of the LiteRT file that
+            the network becomes at each level, `"int8_accuracy"`, `"int8_weights_accuracy"`, `"float16_accuracy"` (or
+            `"int8_rmse"` and so on), `"litert_bytes"`, and `"flash_bytes"` with TensorFlow Lite Micro. Ranges are
+            measured on 200 to 400 observations of `calibration`. What cannot be measured at a level is NaN, and
+            `metadata["files_left_out"]` says why.
         groups: variables that put each observation into a group, such as `{"SNR": ratios}`: by the name of each, one
             number or text for each observation, in the order of the data; up to 100 different values. The metric is
             then measured for each value, too, and `SweepResult.groups` compares it with the dense network's.
@@ -128,7 +132,9 @@ def sweep(
 
     Raises:
         InvalidDataError: the data does not fit the model.
-        InvalidModelError: the model is not built, weights are not finite, or it cannot be copied where that is needed.
+        InvalidModelError: the model is not built, weights are not finite, or it cannot be copied where that is needed;
+            or no such file can be written of it.
+        MissingBackendError: files are to be measured and Keras runs on JAX, or a package for them is not installed.
         InvalidSparsityError: a sparsity is outside [0, 1), or scope or granularity do not allow it.
         NothingToPruneError: no variable is left to prune.
         StoreMismatchError: the store belongs to a sweep of other weights, data or settings, or is damaged.

@@ -176,6 +176,23 @@ Scope = Annotated[
     Literal["global", "layer"],
     typer.Option("--scope", help="Where weights compete: global, over the whole network, or layer."),
 ]
+Quantize = Annotated[
+    Literal["int8", "int8-weights", "float16"] | None,
+    typer.Option(
+        "--quantize",
+        help="Measure the chosen networks as LiteRT files too: whole numbers, whole weights, or half the bytes. Ranges "
+        "are measured on calibration data, where there is any.",
+    ),
+]
+QuantizeLevels = Annotated[
+    str | None,
+    typer.Option(
+        "--quantize-levels",
+        metavar="all|LEVELS",
+        help="Where --quantize measures, of the levels that are tested: all, or the nearest to these. By default every "
+        "tenth, those beside the choice, and the choice.",
+    ),
+]
 MaxDrop = Annotated[
     float | None,
     typer.Option(

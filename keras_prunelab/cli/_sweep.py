@@ -67,7 +67,9 @@ def command(
     metrics: Annotated[
         str | None,
         typer.Option(
-            "--metrics", metavar="NAMES", help="What to measure, the first being what counts: accuracy, loss, ..."
+            "--metrics",
+            metavar="NAMES",
+            help="What to measure, the first being what counts: accuracy, int8_accuracy, ...",
         ),
     ] = None,
     train: Annotated[
@@ -102,7 +104,7 @@ def command(
     """Measure the accuracy at many sparsities and write the table."""
     from keras_prunelab._errors import InvalidDataError
 
-    from ._groups import open_groups
+    from ._groups import measured_groups, open_groups
     from ._inputs import check_inputs, open_data, open_model
     from ._outputs import check_sources, make_folder
     from ._training import prepare_training, training_data
@@ -120,14 +122,16 @@ def command(
     found = open_data(opened, data or model, inputs, labels, image_root)
     dataset, _ = fit_inputs(opened.model, found)
     options: dict[str, Any] = {"granularity": granularity, "seeds": _numbers(seeds)}
-    options["groups"] = open_groups(data or model, group_by, len(dataset), calibration_split)
+    groups, observations = open_groups(data or model, group_by, len(dataset)), len(dataset)
     given = None
     if reconstruct or calibration is not None or calibration_split is not None or (finetune and train is None):
         dataset, given = calibrated(opened, dataset, data or model, calibration, calibration_split, image_root)
         options |= {"reconstruct": [False, True] if reconstruct else False}
         options |= {} if given is None else {"calibration": given.inputs}
+    options["groups"] = measured_groups(groups, observations, calibration_split)
     if metrics is not None:
         options["metrics"] = _names(metrics)
+        options = _ranges(opened, dataset, data or model, options["metrics"], image_root) | options
     if finetune is not None and epochs is not None:
         raise InvalidDataError("--finetune and --epochs both say for how many epochs to train: give one of them.")
     if train is not None or finetune is not None:
@@ -173,6 +177,23 @@ def command(
         _console.warn(doubt)
     tell_collapses(result)
     leave_if_stopped(result)
+
+
+def _ranges(
+    opened: OpenedModel, dataset: Dataset, path: Path, metrics: Sequence[str], image_root: Path | None
+) -> dict[str, Any]:
+    """The data beside what is measured, for the ranges of int8 files; nothing where there is none, or no file."""
+    from keras_prunelab._evaluate._file_metrics._meter import FILE_METRICS
+
+    from ._calibration import open_calibration, tell
+
+    if not any(name in FILE_METRICS for name in metrics):
+        return {}
+    found = open_calibration(opened, dataset, path, None, image_root)
+    if found is None:
+        return {}
+    tell(found)
+    return {"calibration": found.inputs}
 
 
 def calibrated(

@@ -346,10 +346,11 @@ def test_the_accuracy_by_snr_from_the_workspace_to_the_reports(workspace: Path, 
     }
     mb.save(signals, variables)
     out = tmp_path / "out"
-    given = ("lab", workspace, "--data", signals, *OPTIONS, "--out", out, "--min-metric", "0.6")
+    given = ("lab", workspace, "--data", signals, *OPTIONS[:4], "--out", out)
     assert run(*given, "--group-by", "snr", "--format", "html") == 3
     assert "Did you mean 'SNR'?" in capfd.readouterr().err.replace("\n", " ")
-    assert run(*given, "--group-by", "SNR", "--format", "html,docx,pdf", "--calibration-split", "0.2") == 0
+    split = ("--reconstruct", "--calibration-split", "0.2")
+    assert run(*given, *split, "--group-by", "SNR", "--format", "html,docx,pdf", "--max-drop", "0.9") == 0
     capfd.readouterr()
 
     order = np.random.default_rng(0).permutation(len(snr))
