@@ -148,8 +148,9 @@ class Store:
         bits = None if outcome.bits is None else outcome.bits.tobytes()
         with self._explained(), self._transaction():
             self._connection.execute(
-                "INSERT OR REPLACE INTO points (curve, level, measures, masks, paired, right, left_out, grouped, described)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO points "
+                "(curve, level, measures, masks, paired, right, left_out, grouped, described) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     *(_key(point), point.level, json.dumps(outcome.measures), bits),
                     *(json.dumps(dict(outcome.paired)), json.dumps(outcome.right), outcome.left_out),
