@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import shutil
-import subprocess
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +19,7 @@ from keras_prunelab._result._by_layer import ByLayer
 from keras_prunelab._result._outline import LayerOutline, Left, Outline, VariableOutline
 
 from .browser import chromium, opened
+from .office import pdf_of
 from .results_by_hand import result
 
 LAYERS = 150
@@ -154,13 +153,7 @@ def test_pages_of_the_pdf(written):
 
 
 def test_pages_of_word_as_libreoffice_lays_them_out(written, tmp_path):
-    office = shutil.which("soffice")
-    if office is None:
-        pytest.skip("LibreOffice is not installed")
-    profile = (tmp_path / "profile").as_uri()
-    command = [office, f"-env:UserInstallation={profile}", "--headless", "--convert-to", "pdf", "--outdir", tmp_path]
-    subprocess.run([*command, written / "large.docx"], check=True, capture_output=True, timeout=300)
-    _check_pages(tmp_path / "large.pdf", 16)
+    _check_pages(pdf_of(written / "large.docx", tmp_path), 16)
 
 
 @pytest.mark.parametrize("width", [400, 1280])
