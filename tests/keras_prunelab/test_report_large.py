@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 from dataclasses import replace
 
@@ -165,3 +166,20 @@ def test_the_page_fits_its_window(written, width):
                 .filter((each) => parseFloat(getComputedStyle(each).fontSize) < 8).length"""
         )
         assert small == 0
+
+
+def test_printed_from_the_browser_no_letter_is_small(written):
+    """A table wider than the paper would make the browser print everything smaller."""
+    pypdf = pytest.importorskip("pypdf")
+    sizes = []
+
+    def note(text, matrix, text_matrix, _font, size):
+        if text.strip():
+            sizes.append(abs(size * text_matrix[3] * matrix[3]))
+
+    with chromium() as browser, opened(browser, written / "large.html") as page:
+        printed = pypdf.PdfReader(io.BytesIO(page.pdf(prefer_css_page_size=True)))
+    for each in printed.pages:
+        each.extract_text(visitor_text=note)
+    assert min(sizes) >= 8
+    assert len(printed.pages) <= 14
