@@ -18,7 +18,7 @@ from keras_prunelab._model._prunable import maskable
 from keras_prunelab._util._arrays import add_to_digest
 
 from ._gram import DAMPING
-from ._layers import solve_layer
+from ._layers import solve_layer, solve_levels
 from ._method import BUDGET
 from ._rules import flat_weights, maps_of
 from ._solve import Flags
@@ -175,6 +175,20 @@ class Solver:
             mask = own[id(statistics.layer)]
             new, solutions = solve_layer(statistics, mask, damping=self.damping, budget=self.budget)
             yield statistics.layer, new, SolvedMap.all_of(statistics, mask, solutions)
+
+    def at_levels(self, levels: Sequence[Sequence[Flags]]) -> Iterator[tuple[Any, list[NDArray[Any]]]]:
+        """Solve all layers on the inputs that they have in the unpruned model, for several masks together.
+
+        Args:
+            levels: as for `at_once`, for each level; the fullest first.
+
+        Yields:
+            Each layer of the unpruned model, and its new weights at each level, flat.
+        """
+        own = dict(zip(map(id, self.layers), zip(*levels, strict=True), strict=True))
+        for statistics in self.statistics():
+            masks = own[id(statistics.layer)]
+            yield statistics.layer, solve_levels(statistics, masks, damping=self.damping, budget=self.budget)
 
     def in_sequence(self, masks: Sequence[Flags], pruned: keras.Model) -> Iterator[list[SolvedMap]]:
         """Solve one layer after the other, on what those before it give once they are solved.
