@@ -15,10 +15,10 @@ import numpy as np
 
 from matlab_bridge._errors import TruncatedFileError
 from matlab_bridge.matfile._damage import SYMPTOMS
-from matlab_bridge.matfile._format5 import COMPRESSED, TAG_BYTES
 from matlab_bridge.matfile._header import HEADER_BYTES, ByteOrder, Header
-from matlab_bridge.matfile._places5 import STORED_AS, NumericArray, numeric_arrays
-from matlab_bridge.matfile._walk5 import Walker
+from matlab_bridge.matfile._level5._format import COMPRESSED, TAG_BYTES
+from matlab_bridge.matfile._level5._places import STORED_AS, NumericArray, numeric_arrays
+from matlab_bridge.matfile._level5._walk import Walker
 
 from ._array_file import ArrayFile, Place, Vector
 from ._note import NOTE, Units, level5_note

@@ -7,8 +7,8 @@ import struct
 import numpy as np
 from numpy.typing import NDArray
 
-from matlab_bridge.matfile._format5 import CHAR, MATRIX, UINT16
 from matlab_bridge.matfile._header import ByteOrder
+from matlab_bridge.matfile._level5._format import CHAR, MATRIX, UINT16
 
 Units = NDArray[np.uint16]
 """The UTF-16 units that MATLAB's char is made of."""
