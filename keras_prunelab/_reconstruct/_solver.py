@@ -62,6 +62,20 @@ def checked_damping(damping: Any) -> float:
     return found
 
 
+def checked_budget(budget: Any) -> float:
+    """Make sure that a budget is a number of multiply-adds.
+
+    Raises:
+        InvalidDataError: it is none.
+    """
+    found = real_number(budget)
+    if found is None or not found >= 0:
+        raise InvalidDataError(
+            f"budget={budget!r} is a number of multiply-adds, at least 0, such as {BUDGET:g}; float('inf') for no limit."
+        )
+    return found
+
+
 def require_plain(model: keras.Model) -> None:
     """Make sure that the weights of a model are what it computes with, and numbers.
 
@@ -93,7 +107,7 @@ class Solver:
         skipped: why other layers with weights have none, by their paths.
 
     Raises:
-        InvalidDataError: there is no data, or it does not fit the model; or the damping is negative.
+        InvalidDataError: there is no data, or it does not fit the model; or the damping or the budget is negative.
         InvalidModelError: as `require_plain` does.
     """
 
@@ -131,7 +145,7 @@ class Solver:
         return cast("T", self._kept[key])
 
     def __post_init__(self) -> None:
-        self.damping = checked_damping(self.damping)
+        self.damping, self.budget = checked_damping(self.damping), checked_budget(self.budget)
         if self.data is None:
             raise InvalidDataError(
                 "Reconstruction needs calibration data: give calibration=x, some hundred inputs without labels, others "
