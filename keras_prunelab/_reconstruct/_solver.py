@@ -71,7 +71,7 @@ def checked_budget(budget: Any) -> float:
     found = real_number(budget)
     if found is None or not found >= 0:
         raise InvalidDataError(
-            f"budget={budget!r} is a number of multiply-adds, at least 0, such as {BUDGET:g}; float('inf') for no limit."
+            f"budget={budget!r} is a number of multiply-adds of at least 0, such as {BUDGET:g}, or infinity."
         )
     return found
 
