@@ -82,9 +82,9 @@ class SweepPlan:
             masks = self._masks()[first.curve]
             if first.curve.finetune is None or first.curve.finetune.rounds == 1:
                 masks.prepare([first.level], self.plan)
-            bench.measure(0, first.level, lambda: masks.masks(first.level))  # compiles, too
+            bench.measure(0, first.level, masks.masks)  # compiles, too
             ready = time.monotonic()
-            bench.measure(0, first.level, lambda: masks.masks(first.level))
+            bench.measure(0, first.level, masks.masks)
             each = time.monotonic() - ready
         return ready - begun + each * (self.task.passes - 1)
 

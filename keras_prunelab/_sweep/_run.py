@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Protocol
 
 from keras_prunelab._errors import SweepStoppedError
@@ -57,8 +56,9 @@ class InProcess:
             if point.curve is not curve:
                 self._bench.restore()  # a score is of the dense network, not of what the curve before it left
                 curve = point.curve
-            masks = partial(prepared(point).masks, point.level)
-            yield point, self._bench.measure(self._numbers[point.curve], point.level, masks)
+            levels = [other.level for other in points if other.curve is curve]
+            masks = prepared(point).masks
+            yield point, self._bench.measure(self._numbers[point.curve], point.level, masks, levels)
 
 
 @dataclass

@@ -307,8 +307,21 @@ def write_outputs(
     if choice is not None:
         opened = replace(opened, built=result.network(choice))
         if opened.network is not None:
-            bridge.save_network(out / "pruned.mat", opened.model, like=opened.path, variable=opened.variable)
+            note = _note(result, choice)
+            bridge.save_network(out / "pruned.mat", opened.model, like=opened.path, variable=opened.variable, note=note)
             written["pruned.mat"] = "the pruned network, for MATLAB"
         save_keras(opened, out / "pruned.keras")
         written["pruned.keras"] = "the pruned network, for Keras"
     return {str(out / name): what for name, what in written.items()}
+
+
+def _note(result: kpl.SweepResult, choice: kpl.Choice) -> str | None:
+    """What the network's file says of the data that its masks or weights come from; None where there was none."""
+    from keras_prunelab import scores
+
+    from ._outputs import note_of
+
+    calibration = result.metadata.get("calibration")
+    if calibration is None or (choice.training == "none" and not scores.get(choice.score).needs_data):
+        return None
+    return note_of(choice.score, choice.sparsity, choice.training, str(calibration))
