@@ -65,15 +65,14 @@ def _json(result: Measurements, indent: int | None = None, **more: Any) -> str:
     return json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False)
 
 
-def keep_in_store(result: Measurements, path: str | os.PathLike[str], *, is_under_way: bool = False) -> None:
-    """Put a result into the store of its points, beside them, so that it can be read without measuring.
+def keep_in_store(result: Measurements, path: str | os.PathLike[str]) -> None:
+    """Put a result into the store of its points, beside them, so that it can be read without measuring."""
+    stored_result.write(path, _json(result))
 
-    Args:
-        result: the result.
-        path: the store.
-        is_under_way: whether more points are to come, which the result in the store then has as well.
-    """
-    stored_result.write(path, _json(result, is_under_way=is_under_way))
+
+def text_under_way(result: Measurements) -> str:
+    """A result as a store keeps it while more points are to come, which are then read with it."""
+    return _json(result, is_under_way=True)
 
 
 def write_parquet(result: Measurements, path: Path) -> None:

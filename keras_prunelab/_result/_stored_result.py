@@ -24,10 +24,7 @@ def is_store(path: Path) -> bool:
 
 
 def write(path: str | os.PathLike[str], text: str) -> None:
-    """Put the text of a result into a store; an earlier one is replaced.
-
-    Of one that `is_under_way`, `read` takes the points that the store has by then.
-    """
+    """Put the text of a result into a store; an earlier one is replaced."""
     with closing(sqlite3.connect(Path(path), timeout=60)) as connection, connection:
         connection.execute("INSERT OR REPLACE INTO facts VALUES ('result', ?)", (text,))
 

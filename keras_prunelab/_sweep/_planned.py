@@ -29,7 +29,7 @@ from keras_prunelab._reconstruct._gram import DAMPING
 from keras_prunelab._reconstruct._solver import checked_damping
 from keras_prunelab._reconstruct._statistics import in_call_order
 from keras_prunelab._result._doubts import SAME_DATA
-from keras_prunelab._result._files import keep_in_store
+from keras_prunelab._result._files import text_under_way
 from keras_prunelab._result._mask_source import MaskSource, TrainedMasks
 from keras_prunelab._result._measurements import CurveKey
 from keras_prunelab._result._result import SweepResult
@@ -162,9 +162,10 @@ class SweepPlan:
     def _describe(self, run: SweepRun, point: Point, outcome: Outcome, store: Any) -> str:
         """A point as the store keeps it, so that a sweep that is killed has a result; of the first one all about it."""
         assert run.dense is not None, "the dense network is measured before any point"  # noqa: S101
+        assert run.store is not None, "only what is kept is described"  # noqa: S101
         if not run.is_described:
             run.is_described = True
-            keep_in_store(self.result(run, 0.0, store, is_over=False), store, is_under_way=True)
+            run.store.keep(text_under_way(self.result(run, 0.0, store, is_over=False)))
         curves = (curve for curve, its in self.plan.measured.items() if its == point.curve)
         rows = ((Point(curve, point.level), point, outcome) for curve in curves)
         return self._tabulate(run.dense, rows, _sources(run, self.task.pruning)).to_json()

@@ -158,6 +158,11 @@ class Store:
                 ),
             )
 
+    def keep(self, result: str) -> None:
+        """Put the text of a result that is under way beside the points; an earlier one is replaced."""
+        with self._explained(), self._transaction():
+            self._connection.execute("INSERT OR REPLACE INTO facts VALUES ('result', ?)", (result,))
+
     def close(self) -> None:
         """Close the file, which is one again: the log is merged into it."""
         self._connection.close()
