@@ -7,10 +7,11 @@ import json
 import platform
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # Only the whole tables belong to the repository.
         results = asked.results or (RESULTS if asked.scale == "full" else work)
         results.mkdir(parents=True, exist_ok=True)
-        for name in asked.study or STUDIES:
+        for name in asked.study or scale.studies:
             measure(name, bench, results, asked)
         if asked.scale != "full":
             write_page(results, work / "evidence.md")
@@ -47,8 +48,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--study", action="append", choices=STUDIES, help="one of these alone; several times for several")
+    parser.add_argument(
+        "--study", action="append", choices=STUDIES, help="one of these alone; several times for several"
+    )
     parser.add_argument("--network", action="append", help="on this one alone; several times for several")
+    parser.add_argument("--method", action="append", help="this one alone; several times for several")
     parser.add_argument("--seeds", type=int, help="how many seeds of each study; by default 3")
     for name in ("quick", "smoke"):
         parser.add_argument(f"--{name}", dest="scale", action="store_const", const=name, default="full")
@@ -64,7 +68,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def measure(study: str, bench: Bench, results: Path, asked: argparse.Namespace) -> None:
     """Measure the rows of a study that its store does not have, and write its table after each job."""
     store = RowStore(bench.work / "rows.sqlite", settings(bench))
-    wanted = [job for job in jobs(STUDIES[study], bench.scale)]
+    wanted = [job for job in jobs(STUDIES[study], bench.scale) if job.method in (asked.method or (job.method,))]
     known = store.rows()
     missing = [job for job in wanted if not known.keys() >= set(job.keys)]
     progress = Progress(len(wanted), len(wanted) - len(missing))
@@ -83,7 +87,7 @@ def carry_out(bench: Bench, wanted: Sequence[Job], asked: argparse.Namespace) ->
         return
     import joblib
 
-    def each(function, arguments):  # noqa: ANN001, ANN202  # two calls of it below
+    def each(function: Callable[..., Any], arguments: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
         return joblib.Parallel(return_as="generator_unordered")(joblib.delayed(function)(*these) for these in arguments)
 
     if asked.dask:
@@ -123,7 +127,9 @@ def write(study: str, store: RowStore, results: Path, bench: Bench) -> None:
     facts["seeds"] = sorted({key.seed for key in rows})
     facts["data"] = digits(bench.mnist).name
     facts["epochs"], facts["tuning"] = bench.scale.epochs, bench.scale.tuning
-    facts["command"] = " ".join(["python benchmarks/evidence.py", f"--study {study}", *sys.argv[1:] * (bench.scale.name != "full")])
+    facts["command"] = " ".join(
+        ["python benchmarks/evidence.py", f"--study {study}", *sys.argv[1:] * (bench.scale.name != "full")]
+    )
     temporary = path.with_suffix(".part")
     temporary.write_text(json.dumps(known | {study: facts}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     temporary.replace(path)

@@ -17,6 +17,8 @@ from .trial import Clock, Trial
 
 UPDATES = 20
 """Steps between two changes of the masks."""
+END_OF_PRUNING = 0.4
+"""The share of training after which nothing more is pruned: what is left needs the rest of it."""
 
 # While the network is trained, from its first weights on --------------------------------------------------------------
 
@@ -25,10 +27,10 @@ Callbacks = Callable[[Trial, float], list[Any]]
 
 
 def gradual(score: str) -> Callbacks:
-    """More and more weights until 60 % of training is behind: Zhu and Gupta 2017."""
+    """More and more weights, along the polynomial of Zhu and Gupta 2017."""
 
     def callbacks(trial: Trial, sparsity: float) -> list[Any]:
-        end = int(0.6 * trial.epochs * math.ceil(len(trial.data.train.labels) / BATCH))
+        end = int(END_OF_PRUNING * trial.epochs * math.ceil(len(trial.data.train.labels) / BATCH))
         schedule = kpl.schedules.Polynomial(0.0, sparsity, end_step=end, frequency=UPDATES)
         return [kpl.callbacks.Prune(schedule, score)]
 

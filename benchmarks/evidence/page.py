@@ -1,5 +1,231 @@
-"""stub"""
+"""The page: tables and plots of the CSV files, beside what the papers reached."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+
 from .data import ROOT
+from .rows import read_table
+
 PAGE = ROOT / "docs" / "evidence.md"
-def write_page(results: Path, page: Path) -> None: ...
+
+PAPERS = {
+    "LeNet-300-100": (
+        (12, "Han et al. 2015", 1.59, 1.64),
+        (12.5, "OBD (Lee et al. 2019)", 2.0, 1.7),
+        (20, "SNIP, Lee et al. 2019", 1.6, 1.7),
+        (23, "SWS (Lee et al. 2019)", 1.9, 1.7),
+        (50, "SNIP, Lee et al. 2019", 2.4, 1.7),
+        (56, "DNS, Guo et al. 2016", 1.99, 2.28),
+        (67, "L-OBS (Lee et al. 2019)", 2.0, 1.7),
+        (68, "SparseVD, Molchanov et al. 2017", 1.92, 1.64),
+        (100, "LC (Lee et al. 2019)", 3.2, 1.7),
+    ),
+    "LeNet-5": (
+        (12, "Han et al. 2015", 0.77, 0.80),
+        (50, "SNIP, Lee et al. 2019", 0.8, 0.9),
+        (100, "SNIP, Lee et al. 2019", 1.1, 0.9),
+        (100, "L-OBS (Lee et al. 2019)", 2.1, 0.9),
+        (108, "DNS, Guo et al. 2016", 0.91, 0.91),
+        (200, "SWS (Lee et al. 2019)", 1.0, 0.9),
+        (280, "SparseVD, Molchanov et al. 2017", 0.75, 0.80),
+    ),
+    "LSTM-128": ((20, "SNIP, Lee et al. 2019", 1.57, 1.88),),
+}
+"""Compression, name, and the error of the pruned and of the dense network in percent, as `papers.md` quotes them."""
+
+TITLES = {
+    "train": ("Pruned while training", "From the first weights on, as many epochs as the dense network."),
+    "oneshot": (
+        "Without any training",
+        "The dense network pruned at once; the weights that are left as they are, or solved anew.",
+    ),
+    "finetune": ("Pruned at once, then fine-tuned", "As many epochs of fine-tuning for every score."),
+    "rewind": ("In rounds", "Three equal parts of the epochs with a pruning after the first and the second."),
+    "filters": (
+        "Whole filters",
+        "The share of the neurons of each hidden layer that is cut out; `macs` fall as much in any runtime.",
+    ),
+    "headline": ("More seeds for the headline", "The first rows of the first table, with two seeds more."),
+    "peers": (
+        "Other libraries",
+        "The same network, data, epochs, batch and learning rate, each in an environment of its own.",
+    ),
+}
+
+
+def write_page(results: Path, page: Path) -> None:
+    """Write the page and its plots from the tables of a folder, and from nothing else.
+
+    Args:
+        results: the folder with `<study>.csv` and `made-with.json`.
+        page: the Markdown file; its plots go to `images/` beside it.
+    """
+    tables = {path.stem: read_table(path) for path in sorted(results.glob("*.csv"))}
+    made = json.loads((results / "made-with.json").read_text(encoding="utf-8"))
+    images = page.parent / "images"
+    images.mkdir(parents=True, exist_ok=True)
+    parts = [*introduction(tables, made), *headline(tables)]
+    for study, (title, about) in TITLES.items():
+        parts += [f"## {title}", about]
+        if study not in tables or tables[study].empty:
+            parts.append(f"Not run yet: `python benchmarks/evidence.py --study {study}`.")
+            continue
+        parts += section(study, tables[study], images)
+        parts.append(made_with(made[study]))
+    page.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+def introduction(tables: dict[str, pd.DataFrame], made: dict) -> Iterator[str]:
+    """What is measured, and how it differs from the papers."""
+    yield "# Evidence"
+    names = sorted({facts["data"] for facts in made.values()})
+    yield (
+        f"What each method is worth, measured by `python benchmarks/evidence.py` on {' and '.join(names)}: the same first "
+        "weights, data, batches of 128, learning rate (Adam, along half a cosine) and epochs for every method. "
+        "Every number of this page comes from a CSV file in `benchmarks/evidence-results/`."
+    )
+    yield (
+        "**Not the papers' split.** The papers train on 60,000 images and test on MNIST's own 10,000. Here 10,000 of the "
+        "60,000 training images are held out as the test split, 2,000 to choose by, and 48,000 are trained on; dense "
+        "errors stand beside every pruned one for that reason."
+    )
+    yield (
+        "**Compression counts all parameters**: those of the dense network divided by those that are not pruned, biases "
+        "and normalizations among them. `sparsity` is that of the kernels. `macs` are multiply-adds for one observation, "
+        "one for each use of a kernel's weight, as [`metrics`](reference.md) counts them; those of a pruned network have "
+        "a weight that is not zero. Errors are in percent, the mean over seeds ± the sample standard deviation."
+    )
+
+
+def headline(tables: dict[str, pd.DataFrame]) -> Iterator[str]:
+    """The published figures, and what was reached here."""
+    rows = pd.concat([tables[name] for name in ("train", "headline") if name in tables] or [pd.DataFrame()])
+    if rows.empty:
+        return
+    yield "## Beside the papers"
+    lines = []
+    for network, published in PAPERS.items():
+        for level in sorted(set(rows["level"])):
+            there = rows[(rows["network"] == network) & (rows["level"] == level)]
+            if there.empty:
+                continue
+            best = there.groupby("method")["error"].mean().idxmin()
+            ours = there[there["method"] == best]
+            papers = "; ".join(
+                f"{name}: {error:g} at {at:g}x (dense {dense:g})"
+                for at, name, error, dense in published
+                if abs(at / level - 1) < 0.15
+            )
+            lines.append(
+                (
+                    network,
+                    f"{level:g}x",
+                    percent(ours["error_dense"]),
+                    percent(ours["error"]),
+                    best,
+                    str(ours["seed"].nunique()),
+                    papers,
+                )
+            )
+    yield markdown(("network", "compression", "dense error", "error", "method", "seeds", "the papers"), lines)
+
+
+def section(study: str, rows: pd.DataFrame, images: Path) -> Iterator[str]:
+    """A table and a plot for each network of a study."""
+    for network, its in rows.groupby("network", sort=False):
+        levels = sorted(set(its["level"]))
+        lines = []
+        for method, row in its.groupby("method", sort=False):
+            cells = [row[row["level"] == level]["error"] for level in levels]
+            seeds = row["seed"].nunique()
+            lines.append((method, str(seeds), *(percent(cell) for cell in cells), f"{row['seconds'].mean():.0f}"))
+        yield f"**{network}**, dense error {percent(its.drop_duplicates('seed')['error_dense'])} %:"
+        yield markdown(("error, %", "seeds", *(name_of(level) for level in levels), "seconds"), lines)
+        file = images / f"evidence-{study}-{network}.svg"
+        draw(its, file)
+        yield f"![{TITLES[study][0]}: {network}](images/{file.name})"
+        at = its.groupby("level").first()
+        sizes = [
+            (
+                name_of(level),
+                f"{row['compression']:.1f}",
+                f"{100 * row['sparsity']:.2f} %",
+                f"{row['macs_dense']:,.0f}",
+                f"{row['macs']:,.0f}",
+            )
+            for level, row in at.iterrows()
+        ]
+        first = its["method"].iloc[0]
+        yield f'??? note "Sizes of {network} ({first}, one seed)"\n\n' + "\n".join(
+            f"    {line}"
+            for line in markdown(
+                ("asked", "compression", "sparsity of kernels", "macs dense", "macs"), sizes
+            ).splitlines()
+        )
+
+
+def name_of(level: float) -> str:
+    """A compression, or a share of filters."""
+    return f"{level:g}x" if level >= 1 else f"{level:.0%}"
+
+
+def percent(errors: pd.Series) -> str:
+    """Mean and standard deviation in percent; of one seed its value."""
+    if errors.empty:
+        return "-"
+    mean = f"{100 * errors.mean():.2f}"
+    return mean if len(errors) < 2 else f"{mean} ± {100 * errors.std():.2f}"
+
+
+def markdown(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    rows = [header, ["---"] * len(header), *lines]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def draw(rows: pd.DataFrame, file: Path) -> None:
+    """Draw error against compression, a line for each method; the files are the same for the same tables."""
+    with mpl.rc_context({"svg.hashsalt": "evidence", "svg.fonttype": "none", "font.size": 9}):
+        figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+        axes = figure.subplots()
+        for number, (method, its) in enumerate(rows.groupby("method", sort=False)):
+            means = its.groupby("level")["error"].agg(["mean", "std"])
+            style = "--" if "reconstruction" in method else "-"
+            axes.errorbar(
+                means.index,
+                100 * means["mean"],
+                100 * means["std"].fillna(0),
+                fmt=style,
+                marker="o",
+                markersize=3,
+                label=method,
+                color=f"C{number % 10}",
+                linewidth=1,
+            )
+        axes.axhline(100 * rows["error_dense"].mean(), color="0.5", linewidth=1, label="dense")
+        axes.set(yscale="log", ylabel="error, %", xlabel="compression, all parameters counted")
+        if rows["level"].min() >= 1:
+            axes.set_xscale("log", base=2)
+            axes.set_xticks(sorted(set(rows["level"])), [name_of(level) for level in sorted(set(rows["level"]))])
+            axes.minorticks_off()
+        else:
+            axes.set_xlabel("share of the neurons that is cut out")
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=7, ncols=2)
+        figure.savefig(file, metadata={"Date": None})
+
+
+def made_with(facts: dict) -> str:
+    """How a table is made again."""
+    versions = ", ".join(f"{name} {number}" for name, number in sorted(facts["versions"].items()))
+    seeds = ", ".join(map(str, facts["seeds"]))
+    return (
+        f"`{facts['command']}`; seeds {seeds}; {facts['epochs']} epochs, {facts['tuning']} of fine-tuning; {versions}."
+    )

@@ -140,7 +140,9 @@ def read_table(path: Path) -> pd.DataFrame:
     """Read what `write_table` wrote."""
     found = pd.read_csv(path)
     rows = {
-        Key(path.stem, *(row[name] for name in Key._fields[1:])): Outcome(**{each.name: row[each.name] for each in fields(Outcome)})
+        Key(path.stem, *(row[name] for name in Key._fields[1:])): Outcome(
+            **{each.name: row[each.name] for each in fields(Outcome)}
+        )
         for row in found.to_dict("records")
     }
     return table(rows)

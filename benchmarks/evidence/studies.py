@@ -13,6 +13,7 @@ import keras_prunelab as kpl
 from . import methods
 from .data import Data, Split, digits, signals
 from .networks import NETWORKS
+from .peers import OURS, PEERS, peers
 from .rows import Key, Outcome
 from .trial import Trial
 
@@ -70,6 +71,7 @@ STUDIES = {
             (0.25, 0.5, 0.75),
         ),
         Study("headline", methods.train, tuple(methods.TRAINED)[:1], _ALL[:1], (12, 50, 56, 100), seeds=(3, 4)),
+        Study("peers", peers, (OURS, *PEERS), _ALL[:1], (1, 12, 50, 100)),
     )
 }
 
@@ -87,6 +89,7 @@ class Scale:
         seeds: how many seeds of each study.
         levels: at most so many levels of each study.
         methods: at most so many methods of each study.
+        studies: which studies.
     """
 
     name: str
@@ -97,12 +100,13 @@ class Scale:
     seeds: int = 3
     levels: int | None = None
     methods: int | None = None
+    studies: tuple[str, ...] = tuple(STUDIES)
 
 
 SCALES = {
     "full": Scale("full"),
-    "quick": Scale("quick", 12_000, 6, 1, _ALL[:1], 1, 3, 4),
-    "smoke": Scale("smoke", 2_000, 3, 1, _ALL[:1], 1, 2, 2),
+    "quick": Scale("quick", 12_000, 6, 1, _ALL[:1], 1, 4, 4, ("train", "oneshot", "finetune", "rewind", "filters")),
+    "smoke": Scale("smoke", 2_000, 3, 1, _ALL[:1], 1, 2, 2, ("train", "oneshot", "filters")),
 }
 
 
@@ -187,8 +191,6 @@ def trial_of(bench: Bench, network: str, seed: int) -> Trial:
     chosen = NETWORKS[network]
     data = data_of(bench, chosen.data)
     splits = {name: getattr(data, name) for name in ("train", "validation", "test")}
-    shaped = {
-        name: split._replace(inputs=split.inputs.reshape(-1, *chosen.shape)) for name, split in splits.items()
-    }
+    shaped = {name: split._replace(inputs=split.inputs.reshape(-1, *chosen.shape)) for name, split in splits.items()}
     scale = bench.scale
     return Trial(chosen, seed, replace(data, **shaped), scale.epochs, scale.tuning, bench.work)
