@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
+from .choosing import choices, within_a_point
 from .data import ROOT
 from .rows import read_table
 
@@ -60,18 +62,25 @@ TITLES = {
 }
 
 
+CHOOSER = """# Which method?
+
+`s` is the sparsity, the share of weights that goes. The figures are errors on images or signals that nothing else has
+seen, the mean over seeds, from the same tables as [the evidence](evidence.md), where all methods are."""
+
+
 def write_page(results: Path, page: Path) -> None:
     """Write the page and its plots from the tables of a folder, and from nothing else.
 
     Args:
         results: the folder with `<study>.csv` and `made-with.json`.
-        page: the Markdown file; its plots go to `images/` beside it.
+        page: the Markdown file; its plots go to `images/` beside it, and so does the method chooser, `choosing.md`.
     """
     tables = {path.stem: read_table(path) for path in sorted(results.glob("*.csv"))}
     made = json.loads((results / "made-with.json").read_text(encoding="utf-8"))
     images = page.parent / "images"
     images.mkdir(parents=True, exist_ok=True)
-    parts = [*introduction(tables, made), *headline(tables)]
+    sources = " and ".join(sorted({facts["data"] for facts in made.values()}))
+    parts = [INTRODUCTION.format(data=sources), *headline(tables)]
     for study, (title, about) in TITLES.items():
         parts += [f"## {title}", about]
         if study not in tables or tables[study].empty:
@@ -80,28 +89,25 @@ def write_page(results: Path, page: Path) -> None:
         parts += section(study, tables[study], images)
         parts.append(made_with(made[study]))
     page.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    chooser = [CHOOSER, markdown(("I have", "I want", "use this", "measured"), choices(tables))]
+    page.with_name("choosing.md").write_text("\n\n".join(chooser) + "\n", encoding="utf-8")
 
 
-def introduction(tables: dict[str, pd.DataFrame], made: dict) -> Iterator[str]:
-    """What is measured, and how it differs from the papers."""
-    yield "# Evidence"
-    names = sorted({facts["data"] for facts in made.values()})
-    yield (
-        f"What each method is worth, measured by `python benchmarks/evidence.py` on {' and '.join(names)}: the same first "
-        "weights, data, batches of 128, learning rate (Adam, along half a cosine) and epochs for every method. "
-        "Every number of this page comes from a CSV file in `benchmarks/evidence-results/`."
-    )
-    yield (
-        "**Not the papers' split.** The papers train on 60,000 images and test on MNIST's own 10,000. Here 10,000 of the "
-        "60,000 training images are held out as the test split, 2,000 to choose by, and 48,000 are trained on; dense "
-        "errors stand beside every pruned one for that reason."
-    )
-    yield (
-        "**Compression counts all parameters**: those of the dense network divided by those that are not pruned, biases "
-        "and normalizations among them. `sparsity` is that of the kernels. `macs` are multiply-adds for one observation, "
-        "one for each use of a kernel's weight, as [`metrics`](reference.md) counts them; those of a pruned network have "
-        "a weight that is not zero. Errors are in percent, the mean over seeds ± the sample standard deviation."
-    )
+INTRODUCTION = """# Evidence
+
+What each method is worth, measured by `python benchmarks/evidence.py` on {data}: for every method the same first
+weights, data, batches of 128, learning rate (Adam, along half a cosine) and epochs. Every number of this page comes from
+a CSV file in `benchmarks/evidence-results/`; what is missing has not been run, and `python benchmarks/evidence.py` goes
+on with it.
+
+**Not the papers' split.** The papers train on 60,000 images and test on MNIST's own 10,000. Here 10,000 of the 60,000
+training images are held out as the test split, 2,000 to choose by, and 48,000 are trained on. Dense errors stand beside
+pruned ones for that reason.
+
+**Compression counts all parameters**: those of the dense network divided by those that are not pruned, biases and
+normalizations among them. The sparsity is that of the kernels. `macs` are multiply-adds for one observation, one for
+each use of a kernel's weight, as [`metrics`](reference.md) counts them; pruned, those whose weight is not zero. Errors
+are in percent, the mean over the seeds and the sample standard deviation. Seconds are those of a busy machine."""
 
 
 def headline(tables: dict[str, pd.DataFrame]) -> Iterator[str]:
@@ -140,35 +146,47 @@ def headline(tables: dict[str, pd.DataFrame]) -> Iterator[str]:
 def section(study: str, rows: pd.DataFrame, images: Path) -> Iterator[str]:
     """A table and a plot for each network of a study."""
     for network, its in rows.groupby("network", sort=False):
-        levels = sorted(set(its["level"]))
-        lines = []
-        for method, row in its.groupby("method", sort=False):
-            cells = [row[row["level"] == level]["error"] for level in levels]
-            seeds = row["seed"].nunique()
-            lines.append((method, str(seeds), *(percent(cell) for cell in cells), f"{row['seconds'].mean():.0f}"))
-        yield f"**{network}**, dense error {percent(its.drop_duplicates('seed')['error_dense'])} %:"
-        yield markdown(("error, %", "seeds", *(name_of(level) for level in levels), "seconds"), lines)
         file = images / f"evidence-{study}-{network}.svg"
         draw(its, file)
+        yield f"**{network}**, dense error {percent(its.drop_duplicates('seed')['error_dense'])} %:"
+        yield errors(its)
         yield f"![{TITLES[study][0]}: {network}](images/{file.name})"
-        at = its.groupby("level").first()
-        sizes = [
-            (
-                name_of(level),
-                f"{row['compression']:.1f}",
-                f"{100 * row['sparsity']:.2f} %",
-                f"{row['macs_dense']:,.0f}",
-                f"{row['macs']:,.0f}",
-            )
-            for level, row in at.iterrows()
-        ]
-        first = its["method"].iloc[0]
-        yield f'??? note "Sizes of {network} ({first}, one seed)"\n\n' + "\n".join(
-            f"    {line}"
-            for line in markdown(
-                ("asked", "compression", "sparsity of kernels", "macs dense", "macs"), sizes
-            ).splitlines()
+        yield sizes(str(network), its)
+
+
+def errors(rows: pd.DataFrame) -> str:
+    """The errors of one network: a line for each method, a column for each level."""
+    levels = sorted(set(rows["level"]))
+    header = ["error, %", "seeds", *map(name_of, levels), "seconds"]
+    if levels[0] > 1:
+        header.append("within one point of dense up to")
+    lines = []
+    for method, its in rows.groupby("method", sort=False):
+        cells = [percent(its[its["level"] == level]["error"]) for level in levels]
+        lines.append([str(method), str(its["seed"].nunique()), *cells, f"{its['seconds'].mean():.0f}"])
+        if levels[0] > 1:
+            reached = within_a_point(its)
+            lines[-1].append("-" if reached is None else name_of(reached))
+    return markdown(header, lines)
+
+
+def sizes(network: str, rows: pd.DataFrame) -> str:
+    """What is left of one network at each level, by its first method and seed, folded away."""
+    first = rows.iloc[0]
+    its = rows[(rows["method"] == first["method"]) & (rows["seed"] == first["seed"])].sort_values("level")
+    lines = [
+        (
+            name_of(row["level"]),
+            f"{row['compression']:.2f}",
+            f"{row['sparsity']:.2%}",
+            f"{row['macs_dense']:,}",
+            f"{row['macs']:,}",
         )
+        for row in its.to_dict("records")
+    ]
+    header = ("asked", "compression", "sparsity of kernels", "macs dense", "macs")
+    table = textwrap.indent(markdown(header, lines), "    ")
+    return f'??? note "Sizes of {network}: {first["method"]}, seed {first["seed"]}"\n\n{table}'
 
 
 def name_of(level: float) -> str:
