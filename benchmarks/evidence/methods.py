@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 
 import keras_prunelab as kpl
 
@@ -189,15 +188,3 @@ def filters(trial: Trial, method: str, levels: Sequence[float]) -> Iterator[Outc
                 keras.utils.set_random_seed(trial.seed)
                 trial.fit(trial.compiled(model, epochs), epochs=epochs)
         yield trial.measure(model, epochs, clock.seconds)
-
-
-# Tried: what other libraries have -------------------------------------------------------------------------------------
-
-
-def taught(trial: Trial, share: float, temperature: float) -> np.ndarray:
-    """Targets `(N, classes)`: the classes, and what the dense network answers: Hinton et al. 2015."""
-    outputs = trial.dense.predict(trial.data.train.inputs, 1000, verbose=0) / temperature
-    answers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-    answers /= answers.sum(axis=1, keepdims=True)
-    right = keras.utils.to_categorical(trial.data.train.labels, answers.shape[1])
-    return (share * answers + (1 - share) * right).astype(np.float32)

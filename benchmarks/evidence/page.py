@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from .choosing import choices, within_a_point
 from .data import ROOT
+from .networks import BATCH
 from .rows import read_table
 
 PAGE = ROOT / "docs" / "evidence.md"
@@ -42,6 +43,9 @@ PAPERS = {
 }
 """Compression, name, and the error of the pruned and of the dense network in percent, as `papers.md` quotes them."""
 
+TRIED = """A method is added where its mean error is lower than that of gradual magnitude pruning by more than the
+pooled standard deviation, with equal epochs and over three seeds, on at least two networks."""
+
 TITLES = {
     "train": ("Pruned while training", "From the first weights on, as many epochs as the dense network."),
     "oneshot": (
@@ -55,6 +59,7 @@ TITLES = {
         "The share of the neurons of each hidden layer that is cut out; `macs` fall as much in any runtime.",
     ),
     "headline": ("More seeds for the headline", "The first rows of the first table, with two seeds more."),
+    "tried": ("Tried, and not in the library", TRIED),
     "peers": (
         "Other libraries",
         "The same network, data, epochs, batch and learning rate, each in an environment of its own.",
@@ -80,7 +85,7 @@ def write_page(results: Path, page: Path) -> None:
     images = page.parent / "images"
     images.mkdir(parents=True, exist_ok=True)
     sources = " and ".join(sorted({facts["data"] for facts in made.values()}))
-    parts = [INTRODUCTION.format(data=sources), *headline(tables)]
+    parts = [INTRODUCTION.format(data=sources, batch=BATCH), *headline(tables)]
     for study, (title, about) in TITLES.items():
         parts += [f"## {title}", about]
         if study not in tables or tables[study].empty:
@@ -96,9 +101,9 @@ def write_page(results: Path, page: Path) -> None:
 INTRODUCTION = """# Evidence
 
 What each method is worth, measured by `python benchmarks/evidence.py` on {data}: for every method the same first
-weights, data, batches of 128, learning rate (Adam, along half a cosine) and epochs. Every number of this page comes from
-a CSV file in `benchmarks/evidence-results/`; what is missing has not been run, and `python benchmarks/evidence.py` goes
-on with it.
+weights, data, batches of {batch}, learning rate (Adam, along half a cosine) and epochs. Every number of this page comes
+from a CSV file in `benchmarks/evidence-results/`; what is missing has not been run, and the same command goes on with
+it.
 
 **Not the papers' split.** The papers train on 60,000 images and test on MNIST's own 10,000. Here 10,000 of the 60,000
 training images are held out as the test split, 2,000 to choose by, and 48,000 are trained on. Dense errors stand beside
