@@ -15,10 +15,12 @@ from typing import Any
 
 import keras
 
-from .data import ROOT, digits
+from .data import ROOT
+from .methods import END_OF_PRUNING
+from .networks import BATCH, NETWORKS
 from .page import PAGE, write_page
 from .rows import Key, Outcome, RowStore, write_table
-from .studies import SCALES, STUDIES, Bench, Job, jobs, trial_of
+from .studies import SCALES, STUDIES, Bench, Job, data_of, jobs, trial_of
 
 RESULTS = ROOT / "benchmarks" / "evidence-results"
 
@@ -51,9 +53,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--study", action="append", choices=STUDIES, help="one of these alone; several times for several"
     )
-    parser.add_argument("--network", action="append", help="on this one alone; several times for several")
-    parser.add_argument("--method", action="append", help="this one alone; several times for several")
-    parser.add_argument("--seeds", type=int, help="how many seeds of each study; by default 3")
+    parser.add_argument("--network", action="append", choices=NETWORKS, help="on this one alone, or several")
+    known = sorted({method for study in STUDIES.values() for method in study.methods})
+    parser.add_argument("--method", action="append", choices=known, metavar="METHOD", help="as the tables call it")
+    parser.add_argument("--seeds", type=int, help="how many seeds of each study; by default all of them")
     for name in ("quick", "smoke"):
         parser.add_argument(f"--{name}", dest="scale", action="store_const", const=name, default="full")
     parser.add_argument("--mnist", type=Path, help="an .npz file with x and y, by default the one beside the project")
@@ -110,9 +113,10 @@ def settings(bench: Bench) -> dict[str, str]:
     """What all rows of a store have in common."""
     scale = bench.scale
     return {
-        "data": digits(bench.mnist).fingerprint(),
+        "data": data_of(bench, "digits").fingerprint(),
         "epochs": f"{scale.epochs} and {scale.tuning} epochs",
-        "rows": f"{scale.rows or 'all'} rows",
+        "recipe": f"batches of {BATCH}, masks at rest after {END_OF_PRUNING:.0%}, rates "
+        + " ".join(f"{network.rate:g}" for network in NETWORKS.values()),
     }
 
 
@@ -125,7 +129,8 @@ def write(study: str, store: RowStore, results: Path, bench: Bench) -> None:
     facts = known.get(study, {"versions": {}})
     facts["versions"] |= versions()
     facts["seeds"] = sorted({key.seed for key in rows})
-    facts["data"] = digits(bench.mnist).name
+    kinds = {NETWORKS[key.network].data for key in rows}
+    facts["data"] = sorted(data_of(bench, kind).name for kind in kinds)
     facts["epochs"], facts["tuning"] = bench.scale.epochs, bench.scale.tuning
     facts["command"] = " ".join(
         ["python benchmarks/evidence.py", f"--study {study}", *sys.argv[1:] * (bench.scale.name != "full")]

@@ -84,7 +84,7 @@ def write_page(results: Path, page: Path) -> None:
     made = json.loads((results / "made-with.json").read_text(encoding="utf-8"))
     images = page.parent / "images"
     images.mkdir(parents=True, exist_ok=True)
-    sources = " and ".join(sorted({facts["data"] for facts in made.values()}))
+    sources = " and ".join(sorted({name for facts in made.values() for name in facts["data"]}))
     parts = [INTRODUCTION.format(data=sources, batch=BATCH), *headline(tables)]
     for study, (title, about) in TITLES.items():
         parts += [f"## {title}", about]

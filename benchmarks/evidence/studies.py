@@ -32,7 +32,7 @@ class Study:
         methods: their names.
         networks: on which networks.
         levels: compressions, or shares of filters.
-        seeds: of the runs; `--seeds` takes the first of them.
+        seeds: of the runs.
         together: whether one call measures all levels of a method, as a sweep does.
     """
 
@@ -88,7 +88,7 @@ class Scale:
         epochs: of the dense network and of what prunes while it trains.
         tuning: of fine-tuning.
         networks: which networks.
-        seeds: how many seeds of each study.
+        seeds: how many seeds of each study, or None for all.
         levels: at most so many levels of each study.
         methods: at most so many methods of each study.
         studies: which studies.
@@ -99,7 +99,7 @@ class Scale:
     epochs: int = 18
     tuning: int = 2
     networks: tuple[str, ...] = _ALL
-    seeds: int = 3
+    seeds: int | None = None
     levels: int | None = None
     methods: int | None = None
     studies: tuple[str, ...] = tuple(STUDIES)
