@@ -10,6 +10,9 @@ JOBS   ?= auto
 # large and not needed here.
 TORCH  ?= torch==2.13.0
 
+# Tests compile many small functions and run each of them once or twice: XLA need not take its time over them.
+QUICK := XLA_FLAGS=--xla_backend_optimization_level=0
+
 .PHONY: lab test test-jax test-torch lint types docs evidence mutants corpus-table clean help
 
 help:             ## what can be made
@@ -19,10 +22,10 @@ lab: $(VENV)/.lab ## train a digit classifier, save it as MATLAB would, prune it
 	$(BIN)/python examples/mnist_lab.py --out lab
 
 test: $(VENV)/.dev ## the whole test suite
-	$(BIN)/python -m pytest -n $(JOBS)
+	$(QUICK) $(BIN)/python -m pytest -n $(JOBS)
 
 test-jax: $(VENV)/.jax ## what depends on the backend, on JAX
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(JOBS) -m backends
+	KERAS_BACKEND=jax $(QUICK) $(BIN)/python -m pytest -n $(JOBS) -m backends
 
 test-torch: $(VENV)/.torch ## what depends on the backend, on torch
 	KERAS_BACKEND=torch $(BIN)/python -m pytest -n $(JOBS) -m backends
@@ -47,6 +50,7 @@ docs: $(VENV)/.docs ## the documentation, as a site, with what the examples left
 
 corpus-table: $(VENV)/.dev ## docs/corpus.md, where the files are at hand
 	$(BIN)/python -m tests.corpus_table
+	$(BIN)/python -m tests.device_table
 
 clean:            ## what was made
 	rm -rf $(VENV) lab site build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .mutants

@@ -10,10 +10,9 @@ from __future__ import annotations
 import keras
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 from gallery import output_folder
 from keras import layers
-from signals import CLASSES, LENGTH, RATIOS, Signals, make_signals
+from signals import CLASSES, LENGTH, make_signals
 
 import keras_prunelab as kpl
 
@@ -49,17 +48,11 @@ def lstm() -> keras.Model:
     )
 
 
-def accuracies(model: keras.Model, data: Signals) -> pd.Series:
-    """The share of right answers at each signal-to-noise ratio."""
-    right = model.predict(data.inputs, 1000, verbose=0).argmax(axis=1) == data.labels
-    return pd.Series(right).groupby(data.ratios).mean()
-
-
 def main() -> None:
     """Make signals, train, sweep, choose, and look at the ratios."""
     out = output_folder(__file__, __doc__)
     keras.utils.set_random_seed(0)
-    train, check, test = make_signals(20_000, seed=1), make_signals(2_000, seed=2), make_signals(4_000, seed=3)
+    train, check = make_signals(20_000, seed=1), make_signals(4_000, seed=2)
     figure, panels = plt.subplots(2, 2, figsize=(9, 6))
     for (above, below), model, epochs in zip(panels.T, (cnn(), lstm()), (6, 10), strict=True):
         model.compile(keras.optimizers.Adam(2e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
@@ -71,15 +64,19 @@ def main() -> None:
             ["magnitude", "obs"],
             calibration=train.inputs[:1000],
             reconstruct=True,
+            groups={"SNR in dB": check.ratios},
             progress=False,
         )
         print(f"{model.name}: {result.dense:.1%} before pruning")
-        below.plot(RATIOS, accuracies(model, test), "k--", label="before pruning")
-        for score in result.scores:
+        for number, score in enumerate(result.scores):
             choice = result.choose(max_drop=0.01, score=score)
             print(f"  {choice.curve} keeps within one point up to {choice.sparsity:.0%}")
             at = result.choose(sparsity=0.8, score=score)
-            below.plot(RATIOS, accuracies(result.network(at), test), marker="o", label=f"{at.curve}, 80 %")
+            by_ratio = result.groups(at)
+            if not number:
+                below.plot(by_ratio["value"], by_ratio["dense"], "k--", label="before pruning")
+            below.plot(by_ratio["value"], by_ratio["accuracy"], marker="o", label=f"{at.curve}, 80 %")
+        kpl.report(result, result.choose(max_drop=0.01), out / f"{model.name.lower()}.html", title=model.name)
         result.plot(above)
         above.set_title(model.name)
         below.set(xlabel="signal-to-noise ratio in dB", ylabel="accuracy")

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from .convert._from_keras import from_keras
     from .convert._rules import LayerRule, Parameter, Site, register_layer
     from .convert._sidecar import Sidecar, load_sidecar, save_sidecar, sidecar
-    from .datasets import Dataset, Imdb, load_dataset, load_imdb
+    from .datasets import Dataset, Imdb, load_dataset, load_groups, load_imdb
     from .matfile import info, load, save
     from .network import Connection, Network, Source, WeightLayer
     from .read import find_networks, load_network
@@ -89,6 +89,7 @@ __all__ = [
     "info",
     "load",
     "load_dataset",
+    "load_groups",
     "load_imdb",
     "load_network",
     "load_sidecar",
@@ -121,6 +122,7 @@ _HOMES = {
     "info": ".matfile",
     "load": ".matfile",
     "load_dataset": ".datasets",
+    "load_groups": ".datasets",
     "load_imdb": ".datasets",
     "load_network": ".read",
     "load_sidecar": ".convert._sidecar",

@@ -31,6 +31,14 @@ _MEASURED = {
     "accuracy": Column("fraction", "Share of right answers"),
     "rmse": Column("units of the responses", "Root-mean-square error"),
     "loss": Column("", "Loss that the network was compiled with"),
+    "int8_accuracy": Column("fraction", "Share of right answers of the LiteRT file in int8"),
+    "int8_rmse": Column("units of the responses", "Root-mean-square error of the LiteRT file in int8"),
+    "int8_weights_accuracy": Column("fraction", "Share of right answers of the LiteRT file with int8 weights"),
+    "int8_weights_rmse": Column("units of the responses", "Root-mean-square error of the file with int8 weights"),
+    "float16_accuracy": Column("fraction", "Share of right answers of the LiteRT file in float16"),
+    "float16_rmse": Column("units of the responses", "Root-mean-square error of the LiteRT file in float16"),
+    "litert_bytes": Column("bytes", "Size of the LiteRT file"),
+    "flash_bytes": Column("bytes", "Size of the file for TensorFlow Lite Micro, zeros compressed, in flash"),
     "lost": Column("observations", "Right before pruning and wrong after it"),
     "gained": Column("observations", "Wrong before pruning and right after it"),
     "loss_error": Column("units of the metric", "Standard error of the metric's difference from the dense network's"),
@@ -57,7 +65,14 @@ _LAYERS = {
     "macs": Column("multiply-adds", "Multiply-adds for one observation, before pruning"),
     "macs_kept": Column("multiply-adds", "Multiply-adds for one observation that have a weight left"),
 }
-COLUMNS = _CHOSEN | _MEASURED | _COUNTED | _LAYERS
+_GROUPS = {
+    "variable": Column("", "Name of the variable that puts observations into groups"),
+    "value": Column("", "Value of the variable"),
+    "observations": Column("observations", "How many observations have this value"),
+    "dense": Column("units of the metric", "Metric of these observations before pruning"),
+    "change": Column("units of the metric", "Difference of the two, negative where pruning lowers the metric"),
+}
+COLUMNS = _CHOSEN | _MEASURED | _COUNTED | _LAYERS | _GROUPS
 """By the name of the column in the result's tables."""
 
 

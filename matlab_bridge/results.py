@@ -4,10 +4,13 @@
 |----------------------------|-----------------------------------------------------------------------|
 | `sweep`, `sweepTable`      | a row for each point: `Score`, `Sparsity`, `Accuracy`, ...            |
 | `choice`                   | the chosen point, its reason, and its `Row` in `sweep`, from 1        |
+| `quantizedChoice`          | the same by the accuracy of the exported files, such as `Int8Accuracy` |
 | `masks`                    | columns `Layer`, `Parameter`, `Value` as in `net.Learnables`; false   |
 |                            | where a weight is pruned                                              |
 | `layerStats`, `layerTable` | a row for each layer at the choice                                    |
 | `blockStats`, `blockTable` | a row for each block of layers at the choice                          |
+| `groupStats`, `groupTable` | where observations are in groups, as by signal-to-noise ratio: a row  |
+|                            | for each value of each variable at the choice                         |
 | `about`                    | the convention, the dense network's accuracy, the class names, ...    |
 
 What has two names is a struct of columns, which Octave and old releases read, and a MATLAB `table`, whose `Properties`
@@ -99,12 +102,16 @@ class Sweep(Protocol):
     def blocks(self, choice: Any) -> pd.DataFrame:
         """A row for each block of layers at a point."""
 
+    def groups(self, choice: Any) -> pd.DataFrame:
+        """A row for each value of each variable that puts observations into groups; without rows where none does."""
+
 
 def save_results(
     path: str | os.PathLike[str],
     result: Sweep,
     *,
     choice: Choice | None = None,
+    quantized_choice: Choice | None = None,
     network: Network | None = None,
 ) -> None:
     """Write the results of a sweep into a new MAT-file of version 7.
@@ -113,6 +120,7 @@ def save_results(
         path: the file; one that exists is replaced.
         result: a `keras_prunelab.SweepResult`, or anything that has its `table`, `dense`, `masks`, ...
         choice: a point of the sweep, from `result.choose`: it, its masks and its tables are written too.
+        quantized_choice: the choice by the accuracy of exported files, where they were measured.
         network: the MATLAB network that the model was made of. With it the masks have MATLAB's names and
             layout; without it they have those of Keras, and `about.MaskLayout` says so.
 
@@ -132,9 +140,13 @@ def save_results(
         variables["choice"] = _choice(choice)
         variables["masks"] = _masks(result.masks(choice), network)
         at = f"at the choice, {choice.score} with {100 * choice.sparsity:.1f} % sparsity"
-        for name, frame in (("layer", result.layers(choice)), ("block", result.blocks(choice))):
+        frames = {"layer": result.layers(choice), "block": result.blocks(choice)}
+        groups = result.groups(choice)
+        for name, frame in (frames if groups.empty else frames | {"group": groups}).items():
             rule = f"; {frame.attrs['rule']}" if "rule" in frame.attrs else ""
             variables |= {f"{name}Stats": columns(frame), f"{name}Table": table(frame, f"The {name}s {at}{rule}")}
+    if quantized_choice is not None:
+        variables["quantizedChoice"] = _choice(quantized_choice)
     variables["about"] = _about(result, network)
     matfile.save(path, variables)
 

@@ -20,6 +20,8 @@ from .conftest import CORPUS
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "corpus.md"
 CONVERTED = "yes"
+DEVICES = "## Onto devices"
+"""The heading of the part that `tests.device_table` writes."""
 
 HEADING = """# Networks of real MATLAB files
 
@@ -99,9 +101,11 @@ def page(found: list[Row]) -> str:
 
 
 def main() -> None:
-    """Write the page."""
+    """Write the page, and leave the part about devices as it is."""
+    _, heading, devices = TARGET.read_text(encoding="utf-8").partition(DEVICES)
+    rest = f"\n{heading}{devices}" if heading else ""
     with replace_whole(TARGET) as temporary:
-        temporary.write_text(page(list(rows(CORPUS))), encoding="utf-8", newline="\n")
+        temporary.write_text(page(list(rows(CORPUS))) + rest, encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pytest
 
 import matlab_bridge as mb
 
-from .corpus_table import CONVERTED, TARGET, Row, page, reason, rows
+from .corpus_table import CONVERTED, DEVICES, TARGET, Row, page, reason, rows
 
 KNOWN = {
     *("ImageInputLayer", "FeatureInputLayer", "SequenceInputLayer"),
@@ -46,4 +46,4 @@ def test_every_network_of_known_layers_converts_and_the_page_says_so(corpus: Pat
         if {layer.class_name.removeprefix("nnet.cnn.layer.") for layer in row.network.layers} <= KNOWN:
             assert row.outcome == CONVERTED, row.file
     # Where the page is out of date: python -m tests.corpus_table
-    assert TARGET.read_text(encoding="utf-8") == page(found)
+    assert TARGET.read_text(encoding="utf-8").partition(f"\n{DEVICES}")[0] == page(found)

@@ -45,12 +45,12 @@ ADVICE = (
     ),
     Advice(
         "a trained network, and no data at all",
-        "as few weights as possible",
-        '`prune(model, s, "lamp")`',
+        "8 times fewer parameters",
+        '`prune(model, s, "synflow")`',
         "oneshot",
-        "LAMP",
+        "SynFlow",
         "magnitude",
-        None,
+        8,
     ),
     Advice(
         "a trained network, its data, two epochs",
@@ -80,12 +80,21 @@ ADVICE = (
         50,
     ),
     Advice(
-        "a trained network and its data",
+        "a trained network, 1,000 inputs, no time to train",
         "half of its neurons, faster on every machine",
-        "`remove_filters(model, 0.5, calibration=x, reconstruct=True)`, then `fit`",
+        "`remove_filters(model, 0.5, calibration=x, reconstruct=True)`",
         "filters",
-        f"Li (l1){RECONSTRUCTED} + fine-tuning",
+        "Li (l1)" + RECONSTRUCTED,
         "Li (l1)",
+        0.5,
+    ),
+    Advice(
+        "a trained network, its data, two epochs",
+        "half of its neurons, faster on every machine",
+        '`remove_filters(model, 0.5, "group")`, then `fit`',
+        "filters",
+        "group + fine-tuning",
+        "group",
         0.5,
     ),
 )
@@ -124,8 +133,11 @@ def _compare(network: str, rows: pd.DataFrame, each: Advice) -> str | None:
     ours, theirs = (rows[rows["method"] == name] for name in (each.method, each.other))
     if each.level is not None:
         ours, theirs = (its[its["level"] == each.level] for its in (ours, theirs))
-    if ours.empty or theirs.empty:
+    seeds = set(ours["seed"]) & set(theirs["seed"])
+    if not seeds:
         return None
+    ours, theirs = (its[its["seed"].isin(seeds)] for its in (ours, theirs))
+    network = f"{network}, {len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
     if each.level is None:
         reached, others = (within_a_point(its) for its in (ours, theirs))
         return f"{network}: within one point of dense up to {_times(reached)}, {each.other} {_times(others)}"

@@ -80,7 +80,7 @@ TITLES = {
 CHOOSER = """# Which method?
 
 `s` is the sparsity, the share of weights that goes. The figures are errors on images or signals that nothing else has
-seen, the mean over seeds, from the same tables as [the evidence](evidence.md), where all methods are."""
+seen, the mean over the seeds that both methods have, from the same tables as [the evidence](evidence.md), where all methods are."""
 
 
 def write_page(results: Path, page: Path) -> None:
@@ -122,7 +122,8 @@ pruned ones for that reason.
 **Compression counts all parameters**: those of the dense network divided by those that are not pruned, biases and
 normalizations among them. The sparsity is that of the kernels. `macs` are multiply-adds for one observation, one for
 each use of a kernel's weight, as [`metrics`](reference.md) counts them; pruned, those whose weight is not zero. Errors
-are in percent, the mean over the seeds and the sample standard deviation. Seconds are those of a busy machine."""
+are in percent, the mean over the seeds and the sample standard deviation; two rows of one seed that are less than 0.3
+points apart may be so by chance. Seconds are those of a busy machine."""
 
 
 def headline(tables: Mapping[str, pd.DataFrame], made: Mapping[str, Any]) -> Iterator[str]:

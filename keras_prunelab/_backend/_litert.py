@@ -97,6 +97,18 @@ def constant_values(content: bytes) -> Iterator[tuple[int, NDArray[Any]]]:
             yield int(np.prod(tensor["shape"])), value
 
 
+def has_sparse_loops(content: bytes) -> bool:
+    """Whether a loop or a branch of a LiteRT file, a graph of its own, has sparse weights.
+
+    LiteRT makes those of the first graph alone dense: from others it computes NaN, or any number (seen in 2.1).
+    """
+    interpreter = open_litert(content)
+    return any(
+        graph > 0 and interpreter._get_tensor_details(index, graph)["sparsity_parameters"]
+        for graph, index in _tensors(interpreter)
+    )
+
+
 def _tensors(interpreter: Any) -> Iterator[tuple[int, int]]:
     """The graph and the index of every tensor; a loop, such as that of a recurrent layer, has graphs of its own."""
     for graph in range(interpreter.num_subgraphs()):

@@ -78,19 +78,12 @@ class TargetBudget:
         Raises:
             NothingToPruneError: the last level is beyond the budget.
         """
-        limits = self._absolute(target_cost(model, self.target))
+        limits = self._absolute(target_cost(model, self.target) if min(self.limits.values()) < 1 else None)
 
         def is_within(found: keras.Model) -> bool:
             return not _beyond(target_cost(found, self.target), limits)
 
-        left, right = -1, len(levels) - 1
-        beyond = _beyond(target_cost(make(levels[right]), self.target), limits)
-        if beyond:
-            raise NothingToPruneError(
-                f"budget={dict(self.limits)!r} cannot be reached on {self.target}: at the highest level, "
-                f"{levels[right]:.1%}, the model still takes {'; '.join(beyond)}. Allow more, or begin with a smaller "
-                "model."
-            )
+        left, right = -1, self._within(levels, make, limits)
         while right - left > 1:
             middle = (left + right) // 2
             if is_within(make(levels[middle])):
@@ -107,11 +100,39 @@ class TargetBudget:
             "were solved anew or trained. Allow more."
         )
 
-    def _absolute(self, whole: TargetCost) -> dict[str, float]:
+    def _within(
+        self, levels: Sequence[float], make: Callable[[float], keras.Model], limits: Mapping[str, float]
+    ) -> int:
+        """The place of a high level that is within the limits, before anything is solved or trained.
+
+        The highest one may take more than those below it: Vela packs a layer without any weight worse than one with a
+        few. So others are tried, in steps that double.
+        """
+        costs: dict[float, TargetCost] = {}
+        for power in range(len(levels).bit_length()):
+            place = len(levels) - 2**power
+            if place < 0:
+                break
+            costs[levels[place]] = cost = target_cost(make(levels[place]), self.target)
+            if not _beyond(cost, limits):
+                return place
+        nearest = min(costs, key=lambda level: _excess(costs[level], limits))
+        raise NothingToPruneError(
+            f"budget={dict(self.limits)!r} cannot be reached on {self.target}: of the levels from "
+            f"{min(costs):.1%} to {max(costs):.1%}, the model comes nearest at {nearest:.1%}, where it still takes "
+            f"{'; '.join(_beyond(costs[nearest], limits))}. Allow more, or begin with a smaller model."
+        )
+
+    def _absolute(self, whole: TargetCost | None) -> dict[str, float]:
         return {
-            goal: limit if limit >= 1 else limit * getattr(whole, _ATTRIBUTES[goal])
+            goal: limit if whole is None or limit >= 1 else limit * getattr(whole, _ATTRIBUTES[goal])
             for goal, limit in self.limits.items()
         }
+
+
+def _excess(cost: TargetCost, limits: Mapping[str, float]) -> float:
+    """How many times the limit that is missed most is taken."""
+    return max(getattr(cost, _ATTRIBUTES[goal]) / limit for goal, limit in limits.items())
 
 
 def _beyond(cost: TargetCost, limits: Mapping[str, float]) -> list[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import keras
@@ -14,6 +14,7 @@ from keras_prunelab._errors import InvalidDataError
 from keras_prunelab._model._data import Shape, fits, misfit, require_finite, shape_text, slice_batch
 from keras_prunelab._util._arrays import as_array
 
+from ._by_group import Grouping, groupings
 from ._metric import ACCURACY, RMSE, Metric
 
 Array: TypeAlias = NDArray[Any]
@@ -54,6 +55,10 @@ class Observations(Protocol):
     def for_scores(self) -> Any:
         """What a score that needs data is given."""
 
+    @property
+    def groups(self) -> tuple[Grouping, ...]:
+        """The variables that put each observation into a group."""
+
     def __len__(self) -> int: ...
 
     def batches(self, size: int) -> Iterator[LabelledBatch]:
@@ -72,6 +77,7 @@ class Samples:
         class_names: the names of the classes, or nothing.
         targets: the labels as they were given, which is how the loss of a compiled model wants them.
         weights: one number an observation, or None.
+        groups: the variables that put each observation into a group, in the order of the batches.
     """
 
     inputs: Array | Sequence[Array]
@@ -80,11 +86,24 @@ class Samples:
     class_names: tuple[str, ...] = ()
     targets: Any = None
     weights: Array | None = None
+    groups: tuple[Grouping, ...] = ()
 
     is_held = True
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    def grouped(self, groups: Mapping[str, Any]) -> Samples:
+        """The same with variables that put each observation into a group.
+
+        Raises:
+            InvalidDataError: as `groupings` says.
+        """
+        found = groupings(groups, len(self))
+        if not isinstance(self.inputs, np.ndarray):  # batches have the short sequences first
+            order = np.argsort([len(sequence) for sequence in self.inputs], kind="stable")
+            found = tuple(replace(each, codes=each.codes[order]) for each in found)
+        return replace(self, groups=found)
 
     @property
     def for_scores(self) -> Any:
@@ -122,6 +141,7 @@ class Structured:
 
     is_held = True
     metric = None
+    groups = ()
 
     def __len__(self) -> int:
         return len(keras.tree.flatten(self.inputs)[0])

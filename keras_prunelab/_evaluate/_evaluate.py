@@ -245,8 +245,8 @@ def find_metric(one: MetricLike, model: Any, compiled: Sequence[str]) -> keras.m
     names = ", ".join(map(repr, compiled)) or "nothing"
     raise UnknownNameError(
         f"There is no metric {one!r} for this data. metrics= takes 'accuracy' for class labels, 'rmse' for responses, "
-        f"a name of what model {model.name!r} was compiled with ({names}), a metric of Keras or its name, or a "
-        "function of labels and outputs."
+        f"a name of what model {model.name!r} was compiled with ({names}), a metric of Keras or its name, a "
+        "function of labels and outputs, or a measure of the exported file ('int8_accuracy', 'litert_bytes', ...)."
     )
 
 

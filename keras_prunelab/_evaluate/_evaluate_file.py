@@ -150,7 +150,7 @@ def evaluate_file(
     count = 0
     for batch in read():
         arrays = arrays_by_input(described, batch.inputs)
-        found = run_batch(file, _in_order_of_file(file, described, arrays))
+        found = run_batch(file, in_order_of_file(file, described, arrays))
         ours[0].add(found, batch.labels)
         count += len(batch)
         if plain is None or forward is None:
@@ -280,7 +280,7 @@ def _channels_last(tensor: FileTensor) -> FileTensor:
     return FileTensor(tensor.name, (shape[0], *shape[2:], shape[1]) if len(shape) > 2 else shape, tensor.dtype)
 
 
-def _in_order_of_file(file: ExportedFile, described: Any, arrays: list[Array]) -> list[Array]:
+def in_order_of_file(file: ExportedFile, described: Any, arrays: list[Array]) -> list[Array]:
     """The inputs as the file has them: by their names, or by their shapes where names say nothing."""
     names = [name_of(tensor) for tensor in described.inputs]
     if len(arrays) > 1 and {tensor.name for tensor in file.inputs} == set(names):

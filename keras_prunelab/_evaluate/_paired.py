@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._by_class import counts_by_class
+from ._by_group import Grouping
 from ._metric import ACCURACY, Metric
 
 Array = NDArray[Any]
@@ -41,6 +43,15 @@ class Answers:
         """The metric over all observations."""
         share = float(self.totals.sum()) / float(self.sizes.sum())
         return share if self.metric == ACCURACY else math.sqrt(share)
+
+    def by_group(self, groups: Sequence[Grouping]) -> dict[str, tuple[float, ...]]:
+        """The metric over the observations of each group."""
+        found = {}
+        for group in groups:
+            totals, sizes = (np.bincount(group.codes, each, len(group.values)) for each in (self.totals, self.sizes))
+            shares = totals / sizes
+            found[group.name] = tuple((shares if self.metric == ACCURACY else np.sqrt(shares)).tolist())
+        return found
 
     @property
     def influence(self) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from keras_prunelab._util._arrays import as_array
 from ._data import (
     LabelledBatch,
     Observations,
+    Samples,
     check_inputs,
     check_labels,
     is_structured,
@@ -49,6 +50,7 @@ class Stream:
     class_names: tuple[str, ...] = ()
 
     is_held = False
+    groups = ()
 
     def __len__(self) -> int:
         return self.count
@@ -59,24 +61,35 @@ class Stream:
             yield self.check(given)[0]
 
 
-def observations(model: keras.Model, data: Any) -> Observations:
+def observations(model: keras.Model, data: Any, groups: Mapping[str, Any] | None = None) -> Observations:
     """Check whatever data a sweep takes against a model.
 
     Args:
         model: a built model.
         data: `(inputs, labels)` and the like, see `samples`; or batches of these, as `source` of
             `keras_prunelab._model._data` reads them.
+        groups: variables that put each observation into a group, by name; None for none.
 
     Returns:
         The observations.
 
     Raises:
-        InvalidDataError: shapes or kinds do not fit, the data has no end, or it can be read only once.
+        InvalidDataError: shapes or kinds do not fit, the data has no end, or it can be read only once; or there are
+            groups of data that is not held in memory, or of a model with several inputs or outputs.
     """
-    found = source(data)
-    if found is None:
-        return restructure(model, data) if is_structured(model) else samples(model, data)
-    return _collect(model, data, found.read)
+    read = source(data)
+    if read is not None:
+        found = _collect(model, data, read.read)
+    else:
+        found = restructure(model, data) if is_structured(model) else samples(model, data)
+    if not groups:
+        return found
+    if not isinstance(found, Samples):
+        raise InvalidDataError(
+            "groups needs data that fits into memory, and a model with one input and one output, whose answers are "
+            "compared one by one: leave groups out, or give fewer observations."
+        )
+    return found.grouped(groups)
 
 
 def _collect(model: keras.Model, data: Any, read: Callable[[], Iterable[Any]]) -> Observations:

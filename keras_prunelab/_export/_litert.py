@@ -23,6 +23,7 @@ from ._litert_conversion import Made, Quantize, Runtime, converted, float32
 from ._tflm._graph import check_format
 from ._tflm._micro import check_installed
 from ._tflm._write import MicroModel, micro_model, write_micro
+from ._unroll import recurrent_steps
 from ._zeros import check_zeros
 
 NumberType: TypeAlias = Literal["int8", "uint8", "float32"]
@@ -51,7 +52,7 @@ class LitertExport(int):
             those that are not zero, or `"table"`, the place of each value in a look-up table.
         input_type: the type of its inputs: `"float32"`, `"int8"` or `"uint8"`.
         output_type: that of its outputs.
-        reason: why `quantize` is not what was asked for; empty where it is.
+        reason: why `quantize` or `sparse` is not what was asked for; empty where they are.
     """
 
     path: Path
@@ -129,7 +130,9 @@ def export_litert(
     whole numbers whose ranges are measured on `calibration`
     (https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/quantization_spec). Such a file takes one
     observation at a time. Recurrent layers are unrolled for it, where they have at most 64 steps and the file is no
-    larger than with float16; otherwise the file has float16 or whole weights, and the result says why.
+    larger than with float16; otherwise the file has float16 or whole weights, and the result says why. With other
+    numbers they loop, one observation at a time, and zeros are stored whole: LiteRT computes wrong numbers from sparse
+    weights inside a loop.
 
     With `runtime="tflm"` the file is one for microcontrollers. TensorFlow Lite Micro knows no sparse weights; its
     operator DECODE makes them from a bit mask and values, or from a look-up table, before each call: such a file is
@@ -186,7 +189,10 @@ def export_litert(
         ('int8', 'int8', True)
     """
     target = Path(path)
-    _check(model, target, quantize, {"input_type": input_type, "output_type": output_type}, runtime)
+    check_convertible(model, quantize)
+    _check(target, quantize, {"input_type": input_type, "output_type": output_type}, runtime)
+    if runtime == "tflm":
+        check_micro(model, quantize)
     given = calibration_of(calibration, data=data)
     plain = without_wrappers(model)
     is_micro = runtime == "tflm"
@@ -198,8 +204,8 @@ def export_litert(
     )
     micro = None
     try:
-        if quantize is None and keras.config.backend() == "tensorflow" and not is_micro:
-            made = Made(float32(plain, how), how)
+        if quantize is None and keras.config.backend() == "tensorflow" and not is_micro and not recurrent_steps(plain):
+            made = float32(plain, how)
         else:
             with temporary_folder() as folder:
                 made = converted(plain, how, given, folder, runtime)
@@ -219,8 +225,17 @@ def export_litert(
     return LitertExport._of(nonzeros, target, made, None)
 
 
-def _check(model: keras.Model, target: Path, quantize: Any, types: dict[str, Any], runtime: Any) -> None:
-    """Refuse what cannot be done, before any work."""
+def check_convertible(model: keras.Model, quantize: Any) -> None:
+    """Refuse models that no LiteRT file can be written of here, before any work.
+
+    Args:
+        model: the model.
+        quantize: the numbers of the file, as `export_litert` takes them.
+
+    Raises:
+        MissingBackendError: Keras runs on JAX, or TensorFlow is not installed.
+        InvalidModelError: the model is not built, a subclass, or quantized by Keras.
+    """
     if keras.config.backend() not in ("tensorflow", "torch"):
         raise MissingBackendError(
             f"LiteRT files are written on TensorFlow or torch, and Keras runs on {keras.config.backend()}. Set "
@@ -236,18 +251,6 @@ def _check(model: keras.Model, target: Path, quantize: Any, types: dict[str, Any
             f"Model {model.name!r} is not built, or a subclass of keras.Model whose inputs nobody knows, so that it "
             "cannot be quantized. Build it from keras.Input."
         )
-    _check_path(target, runtime)
-    if quantize is not None and quantize not in _QUANTIZE:
-        raise UnknownNameError(f"quantize={quantize!r}; it is None or one of {', '.join(map(repr, _QUANTIZE))}.")
-    if runtime == "tflm":
-        _check_micro(model, quantize)
-    for name, value in types.items():
-        if value is not None and value not in _TYPES:
-            raise UnknownNameError(f"{name}={value!r}; it is one of {', '.join(map(repr, _TYPES))}.")
-        if value not in (None, "float32") and quantize != "int8":
-            raise UnknownNameError(
-                f"{name}={value!r} goes with quantize='int8' alone; the inputs and outputs of other files are float32."
-            )
     for layer in model._flatten_layers():
         mode = getattr(layer, "quantization_mode", None)
         if mode is not None:
@@ -255,6 +258,20 @@ def _check(model: keras.Model, target: Path, quantize: Any, types: dict[str, Any
                 f"Layer {layer.name!r} was quantized by Keras ({mode}): it makes whole numbers of its inputs anew at "
                 "each call, for which LiteRT has no operator. Export the model as it was before "
                 "model.quantize(...), with export_litert(model, path, 'int8', calibration=...)."
+            )
+
+
+def _check(target: Path, quantize: Any, types: dict[str, Any], runtime: Any) -> None:
+    """Refuse what is not known, before any work."""
+    _check_path(target, runtime)
+    if quantize is not None and quantize not in _QUANTIZE:
+        raise UnknownNameError(f"quantize={quantize!r}; it is None or one of {', '.join(map(repr, _QUANTIZE))}.")
+    for name, value in types.items():
+        if value is not None and value not in _TYPES:
+            raise UnknownNameError(f"{name}={value!r}; it is one of {', '.join(map(repr, _TYPES))}.")
+        if value not in (None, "float32") and quantize != "int8":
+            raise UnknownNameError(
+                f"{name}={value!r} goes with quantize='int8' alone; the inputs and outputs of other files are float32."
             )
 
 
@@ -267,7 +284,14 @@ def _check_path(target: Path, runtime: Any) -> None:
         )
 
 
-def _check_micro(model: keras.Model, quantize: Any) -> None:
+def check_micro(model: keras.Model, quantize: Any) -> None:
+    """Refuse what TensorFlow Lite Micro cannot run, before any work.
+
+    Raises:
+        MissingBackendError: `ai-edge-litert` or `tflite-micro` is not installed.
+        UnknownNameError: it has no such numbers.
+        InvalidModelError: an input has a free length.
+    """
     check_format()
     check_installed()
     if quantize not in _RUNTIMES["tflm"]:

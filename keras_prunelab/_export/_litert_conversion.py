@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 import keras
 
-from keras_prunelab._backend import Conversion, ConversionError, converter_of, to_litert
+from keras_prunelab._backend import Conversion, ConversionError, converter_of, has_sparse_loops, to_litert
 
 from ._calibration import write_calibration
 from ._tflm._graph import Graph
@@ -28,16 +28,32 @@ class Made:
     reason: str = ""
 
 
-def float32(model: keras.Model, how: Conversion) -> bytes:
+_WHOLE = "Zeros are stored whole: LiteRT computes wrong numbers from sparse weights inside a loop."
+
+
+def _made(convert: Callable[[Conversion], bytes], how: Conversion) -> Made:
+    """Convert, with zeros stored whole where they would be sparse inside a loop."""
+    content = convert(how)
+    if not how.sparse or not has_sparse_loops(content):
+        return Made(content, how)
+    how = replace(how, sparse=False)
+    return Made(convert(how), how, _WHOLE)
+
+
+def float32(model: keras.Model, how: Conversion) -> Made:
     """Convert in this process, where Keras runs on TensorFlow.
 
     Raises:
         ConversionError: TensorFlow cannot.
     """
-    try:
-        return to_litert(model, sparse=how.sparse)
-    except Exception as error:  # TensorFlow raises many, its own ConverterError among them
-        raise ConversionError(str(error).partition("\n")[0]) from error
+
+    def convert(how: Conversion) -> bytes:
+        try:
+            return to_litert(model, sparse=how.sparse)
+        except Exception as error:  # TensorFlow raises many, its own ConverterError among them
+            raise ConversionError(str(error).partition("\n")[0]) from error
+
+    return _made(convert, how)
 
 
 def converted(model: keras.Model, how: Conversion, calibration: Any, folder: Path, runtime: Runtime) -> Made:
@@ -50,17 +66,17 @@ def converted(model: keras.Model, how: Conversion, calibration: Any, folder: Pat
     steps = recurrent_steps(model)
     if not steps:
         batch = 1 if how.quantize == "int8" or runtime == "tflm" else None
-        return Made(converter_of(model, _new(folder), batch)(how), how)
+        return _made(converter_of(model, _new(folder), batch), how)
     looping = converter_of(model, _new(folder), 1)  # a loop over steps has no operator for any number of observations
     if runtime == "tflm":
         looping = _ending(looping)
     if how.quantize != "int8":
         try:
-            return Made(looping(how), how)
+            return _made(looping, how)
         except ConversionError:
-            if runtime != "tflm" or None in steps or max(map(int, filter(None, steps))) > MOST_STEPS:
+            if None in steps or max(map(int, filter(None, steps))) > MOST_STEPS:
                 raise
-            return Made(converter_of(unrolled(model), _new(folder), 1)(how), how)
+            return _made(converter_of(unrolled(model), _new(folder), 1), how)
     return _recurrent(model, how, steps, looping, folder, _INSTEAD[runtime])
 
 
@@ -96,7 +112,7 @@ def _recurrent(
         sparse = how.sparse or name == "float16"
         as_other = replace(how, quantize=name, sparse=sparse, input_type="float32", output_type="float32")
         try:
-            others[name] = Made(looping(as_other), as_other)
+            others[name] = _made(looping, as_other)
             break
         except ConversionError as error:
             refusal = error
@@ -107,7 +123,7 @@ def _recurrent(
         reason = f"it has a recurrent layer of {max(known)} steps, and int8 takes at most {MOST_STEPS}, unrolled"
     else:
         try:
-            made = Made(converter_of(unrolled(model), _new(folder), 1)(how), how)
+            made = _made(converter_of(unrolled(model), _new(folder), 1), how)
         except ConversionError as error:
             reason = f"unrolled over {max(known)} steps it cannot be converted: {error}"
         else:
@@ -121,7 +137,7 @@ def _recurrent(
     if not others:
         raise refusal
     other = next(iter(others.values()))
-    return replace(other, reason=f"Not in int8: {reason}.")
+    return replace(other, reason=f"Not in int8: {reason}. {other.reason}".rstrip())
 
 
 def _new(folder: Path) -> Path:

@@ -33,7 +33,9 @@ from ._document import (
 from ._exploration import exploration
 from ._files import Files, Notes, file_table, named, note_blocks
 from ._findings import Findings
+from ._groups import group_blocks
 from ._plots import MAX_BARS, figures
+from ._quantized import quantized
 from ._questions import questions
 from ._works import TERMS, works
 
@@ -96,6 +98,7 @@ def _with_choice(findings: Findings, given: Given) -> Iterator[Block]:
     yield from _trade_off(findings)
     yield from _methods(findings)
     yield from _inside(findings)
+    yield from quantized(findings)
     yield Heading("Question 5. Open questions")
     yield from questions(findings)
     yield from _done(findings.result, given)
@@ -237,6 +240,7 @@ def _trade_off(findings: Findings) -> Iterator[Block]:
     yield Table("alternatives", table, f"{what}is that of the loss.", _as_numbers(table, "allowed loss", "method"))
     yield Definitions(TERMS)
     yield from _classes(findings)
+    yield from group_blocks(findings)
 
 
 def _classes(findings: Findings) -> Iterator[Block]:

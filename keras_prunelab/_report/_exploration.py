@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from keras_prunelab._evaluate._file_metrics._meter import FILE_METRICS
 from keras_prunelab._evaluate._metric import Metric
 from keras_prunelab._result._choice import curve_points
 from keras_prunelab._result._doubts import no_meaning
@@ -54,7 +55,9 @@ def _chosen(choice: Choice) -> dict[str, Any]:
 
 def _measures(result: SweepResult) -> Iterable[dict[str, Any]]:
     for name in _measured(result):
-        metric = result.metric if name == result.metric.name else Metric(name)
+        of_file = FILE_METRICS.get(name)
+        other = Metric(name) if of_file is None else of_file.metric
+        metric = result.metric if name == result.metric.name else other
         yield {
             "key": name,
             "label": visible(metric.label),

@@ -98,6 +98,7 @@ def filter_figure(layers: pd.DataFrame, theme: Theme = LIGHT) -> Figure:
     texts = ["" if pd.isna(gone) else f"{gone:,} of {all_of_them:,} removed" for gone, all_of_them in counts]
     _label_bars(axes, removed + remaining, texts, theme)
     _name_bars(axes, layers["layer"])
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel(f"filters or units; {_order('layer', left_out)}")
     axes.set_xlim(0, 1.36 * max((removed + remaining).max(initial=0), 1))
     _legend_above(axes, theme, 2)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from keras_prunelab._errors import MissingBackendError, StoreMismatchError
 from keras_prunelab._evaluate._by_class import ByClass
+from keras_prunelab._evaluate._by_group import ByGroup
 from keras_prunelab._evaluate._metric import Metric
 from keras_prunelab._util._atomic import replace_whole
 
@@ -142,6 +143,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         "complete": about["complete"],
         "by_class": None if about.get("by_class") is None else ByClass.from_json(about["by_class"]),
         "by_layer": None if about.get("by_layer") is None else ByLayer.from_json(about["by_layer"]),
+        "by_group": tuple(map(ByGroup.from_json, about.get("by_group") or ())),
         "choice": None if about.get("choice") is None else Choice(**about["choice"]),
     }
 
@@ -157,6 +159,7 @@ def _about(result: Measurements) -> dict[str, Any]:
         "complete": result.complete,
         "by_class": None if result.by_class is None else result.by_class.to_json(),
         "by_layer": None if result.by_layer is None else result.by_layer.to_json(),
+        "by_group": [each.to_json() for each in result.by_group],
         "choice": None if result.choice is None else asdict(result.choice),
         "class_names": list(result.class_names),
         "metadata": {name: _json_value(value) for name, value in result.metadata.items()},

@@ -9,6 +9,7 @@ from typing import TypeAlias
 import pandas as pd
 
 from keras_prunelab._evaluate._by_class import ByClass
+from keras_prunelab._evaluate._by_group import ByGroup
 from keras_prunelab._evaluate._metric import ACCURACY, Metric
 
 from ._by_layer import ByLayer
@@ -34,6 +35,7 @@ class Measurements:
     complete: bool = True
     by_class: ByClass | None = field(default=None, repr=False)
     by_layer: ByLayer | None = field(default=None, repr=False)
+    by_group: tuple[ByGroup, ...] = field(default=(), repr=False)
     choice: Choice | None = field(default=None, repr=False)
 
     @property

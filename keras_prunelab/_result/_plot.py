@@ -13,6 +13,7 @@ from keras_prunelab._evaluate._metric import percent
 from keras_prunelab._util._atomic import replace_whole
 
 from ._placement import place_label, place_legend
+from ._quantized import Quantized
 from ._style import FONT, LIGHT, MARKERS, NO_TEX, Theme, line_style, new_figure, percent_axis, plain
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def draw_accuracy(axes: Axes, result: Measurements, choice: Choice | None = None
             linestyle=line_style(index),
             label=plain(score),
         )
+    _draw_quantized(axes, result, theme)
     axes.axhline(
         result.dense,
         color=theme.text,
@@ -81,6 +83,26 @@ def write_figure(figure: Figure, path: Path) -> None:
     """Write a figure in the format that the ending of `path` says, replacing `path` when it is whole."""
     with replace_whole(path) as temporary:
         figure.savefig(temporary, dpi=200)
+
+
+def _draw_quantized(axes: Axes, result: Measurements, theme: Theme) -> None:
+    """Draw what the exported files answer, beside the networks that they are of."""
+    found = Quantized.of(result)
+    if found is None:
+        return
+    for index, curve in enumerate(result.scores):
+        points = found.points[found.points["curve"] == curve].sort_values("sparsity", kind="stable")
+        if len(points):
+            axes.plot(
+                points["sparsity"],
+                points[found.metric.name],
+                color=theme.series[index % len(theme.series)],
+                marker="x",
+                markersize=5.5,
+                linewidth=1.0,
+                linestyle=":",
+                label=plain(f"{curve}, {found.label} file"),
+            )
 
 
 def _mark(axes: Axes, result: Measurements, choice: Choice, theme: Theme) -> Annotation:

@@ -7,15 +7,16 @@ import re
 _NEEDED = re.compile(r"# Provide (?P<names>.*), as they were for this sweep\.\n")
 
 
-def followed_by(call: str, more: str) -> str:
-    """Spell two sweeps whose results are joined.
+def followed_by(call: str, more: str, by: str = "join") -> str:
+    """Spell two sweeps whose results are put together.
 
     Args:
         call: from `spell`, or from here.
         more: from `spell`.
+        by: the method of the first result that does it.
     """
     own = more.removeprefix("import keras_prunelab as kpl\n\n").replace("result = kpl.sweep(", "more = kpl.sweep(")
-    return f"{call}\n\n{own}\nresult = result.join(more)"
+    return f"{call}\n\n{own}\nresult = result.{by}(more)"
 
 
 def preceded_by(loading: str, call: str) -> str:

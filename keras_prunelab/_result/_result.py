@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, cast, final
 import pandas as pd
 
 from keras_prunelab._errors import NoTradeOffError, StoreMismatchError
-from keras_prunelab._evaluate._by_class import COLUMNS
+from keras_prunelab._evaluate._by_class import COLUMNS, PointKey
+from keras_prunelab._evaluate._by_group import columns_of
 from keras_prunelab._evaluate._metric import percent
 from keras_prunelab._model._numbers import real_number
 from keras_prunelab._select._masks import MaskSet
@@ -79,6 +80,7 @@ class SweepResult(Measurements):
             observations have weights, with more than 2,000 classes, and in results of earlier versions.
         by_layer: how many weights of each variable are zero, and how many filters of each layer are gone, at every
             point; None in results of earlier versions.
+        by_group: the metric of each group of observations, one entry for each variable of `groups=`.
         choice: the choice that was written with the result; None where there is none.
     """
 
@@ -194,6 +196,50 @@ class SweepResult(Measurements):
             complete=self.complete and more.complete,
             by_class=None if self.by_class is None else self.by_class.joined(more.by_class),
             by_layer=None if self.by_layer is None else self.by_layer.joined(more.by_layer),
+            by_group=tuple(both for each in self.by_group if (both := each.joined(more.by_group)) is not None),
+        )
+
+    def add_measures(self, more: SweepResult) -> SweepResult:
+        """Put what another sweep has measured of the same points beside the measures of these.
+
+        Args:
+            more: a sweep of the same network by the same convention, of some of the points, with other `metrics=`.
+
+        Returns:
+            These points with its further measures, which are missing where it has no such point.
+
+        Raises:
+            StoreMismatchError: it has a point that is not here, or nothing new.
+
+        Examples:
+            >>> import keras, numpy as np
+            >>> import keras_prunelab as kpl
+            >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3)])
+            >>> data = np.eye(3), np.arange(3)
+            >>> result = kpl.sweep(model, data, [0.5, 0.6])
+            >>> more = kpl.sweep(model, data, [0.6], metrics=["accuracy", "mse"])
+            >>> result.add_measures(more).table["mse"].notna().tolist()
+            [False, True]
+        """
+        keys = ["score", "scope", "training", "seed", "sparsity_target"]
+        names = [name for name in more.table.columns if name not in self.table.columns]
+        ours, theirs = (set(each.table[keys].itertuples(index=False, name=None)) for each in (self, more))
+        if not names or not theirs <= ours or self.convention != more.convention:
+            raise StoreMismatchError(
+                "Measures are added to points of the same sweep, but the other one has "
+                f"{'other points' if names else 'no other measures'}: {sorted(theirs - ours)[:1] or names}."
+            )
+        table = self.table.merge(more.table[[*keys, *names]], on=keys, how="left", validate="one_to_one")
+        place = list(self.table.columns).index("zeros")
+        columns = list(self.table.columns)
+        facts = {name: more.metadata[name] for name in more.metadata if name not in self.metadata}
+        if "repeat" in self.metadata and "repeat" in more.metadata:
+            facts["repeat"] = followed_by(str(self.metadata["repeat"]), str(more.metadata["repeat"]), "add_measures")
+        return replace(
+            self,
+            table=table[[*columns[:place], *names, *columns[place:]]],
+            metadata={**self.metadata, **facts},
+            complete=self.complete and more.complete,
         )
 
     def __repr__(self) -> str:
@@ -300,12 +346,38 @@ class SweepResult(Measurements):
         """
         if self.by_class is None:
             return pd.DataFrame(columns=COLUMNS)
+        return self.by_class.table(self._seeds(choice), self.class_names)
+
+    def groups(self, choice: Choice) -> pd.DataFrame:
+        """The metric of each group of observations at a choice, of several seeds the mean.
+
+        Returns:
+            One row for each value of each variable of `groups=`, ascending. Columns: `variable`, its name; `value`;
+            `observations`, how many have it; `dense`, the metric over them before pruning; the metric, `accuracy` or
+            `rmse`, at the choice; `change`, their difference. No rows without groups.
+
+        Examples:
+            >>> import keras, numpy as np
+            >>> import keras_prunelab as kpl
+            >>> x = np.eye(4, dtype="float32")
+            >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4, use_bias=False)])
+            >>> model.layers[0].set_weights([np.diag([4.0, 3.0, 2.0, 1.0])])
+            >>> result = kpl.sweep(model, (x, np.arange(4)), [0.875], groups={"SNR": [10, 10, 0, 0]})
+            >>> table = result.groups(result.choose(sparsity=0.875))
+            >>> table[["variable", "value", "observations", "dense", "accuracy"]].values.tolist()
+            [['SNR', 0.0, 2, 1.0, 0.0], ['SNR', 10.0, 2, 1.0, 1.0]]
+        """
+        tables = [each.table(self._seeds(choice), self.metric.name) for each in self.by_group]
+        tables = [each for each in tables if len(each)]
+        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns_of(self.metric.name))
+
+    def _seeds(self, choice: Choice) -> list[PointKey]:
+        """The points of all seeds at a choice."""
         same = ["score", "scope", "training", "sparsity_target"]
         rows = self.table[(self.table[same] == [getattr(choice, name) for name in same]).all(axis=1)]
-        keys = [
+        return [
             (choice.score, choice.scope, choice.training, int(seed), choice.sparsity_target) for seed in rows["seed"]
         ]
-        return self.by_class.table(keys, self.class_names)
 
     def macs(self, choice: Choice) -> tuple[int, int, tuple[str, ...]]:
         """Multiply-adds for one observation: of the dense network, those left, and the layers not counted."""

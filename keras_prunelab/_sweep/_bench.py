@@ -11,8 +11,10 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_prunelab._evaluate._by_group import MetricByGroup
 from keras_prunelab._evaluate._data import Observations
-from keras_prunelab._evaluate._evaluate import Evaluator, Measured, MetricLike
+from keras_prunelab._evaluate._evaluate import Measured, MetricLike
+from keras_prunelab._evaluate._measure import Meter
 from keras_prunelab._evaluate._metric import Metric
 from keras_prunelab._evaluate._paired import Answers
 from keras_prunelab._model._copy import copy_model
@@ -41,6 +43,7 @@ class Dense:
         trivial_error: the standard error of the difference of both.
         observations: how many labels each class has; empty where that is not known.
         right: how many of them are answered right.
+        groups: the metric of each group, by the name of the variable.
     """
 
     metric: Metric
@@ -52,6 +55,7 @@ class Dense:
     trivial_error: float = 0.0
     observations: tuple[int, ...] = ()
     right: tuple[int, ...] = ()
+    groups: MetricByGroup = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,12 +67,16 @@ class Outcome:
         bits: the masks, one bit a weight, where pruning and training took turns.
         paired: how the answers differ from the dense network's, as `Answers.against` says; empty where that is unknown.
         right: how many labels of each class are answered right; empty likewise.
+        left_out: why measures of the exported file are NaN; empty where none is.
+        groups: the metric of each group, by the name of the variable; empty likewise.
     """
 
     measures: Measured
     bits: NDArray[np.uint8] | None = None
     paired: Mapping[str, float] = field(default_factory=dict)
     right: tuple[int, ...] = ()
+    left_out: str = ""
+    groups: MetricByGroup = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -131,7 +139,10 @@ class Bench:
             self._pruning = task.pruning.of_copy(task.model, self._model)
         self._trainer = Trainer(self._model, self._pruning.prunables) if task.trains else None
         self._weights = MaskedWeights(task.pruning.touched(task.model, self._model))
-        self._evaluate = Evaluator(self._model, task.data, task.metrics, passes=task.passes, batch_size=task.batch_size)
+        calibration = task.data.for_scores if task.calibration is None else task.calibration
+        self._measure = Meter(
+            self._model, task.data, task.metrics, calibration, passes=task.passes, batch_size=task.batch_size
+        )
         self._reconstructor: Reconstructor | None = None
         self._trained = False
         self._baseline: Answers | None = None
@@ -140,10 +151,10 @@ class Bench:
     def dense(self) -> Dense:
         """Measure the network before pruning."""
         self.restore()
-        evaluate = self._evaluate
-        measures, self._baseline = evaluate(), evaluate.answers
+        meter = self._measure
+        measures, self._baseline = meter(strict=True), meter.answers
         self._is_measured = True
-        dense = Dense(evaluate.metric, measures, evaluate.batch_size, evaluate.left_out)
+        dense = Dense(meter.metric, measures, meter.batch_size, meter.left_out)
         if self._baseline is None:
             return dense
         trivial = self._baseline.trivial()
@@ -155,6 +166,7 @@ class Bench:
             trivial_error=self._baseline.error_beside(trivial),
             observations=observations,
             right=right,
+            groups=self._baseline.by_group(self._task.data.groups),
         )
 
     def measure(self, number: int, level: float, masks: Callable[[], MaskSet]) -> Outcome:
@@ -208,10 +220,11 @@ class Bench:
             self._reconstructor.restore()
 
     def _outcome(self, bits: NDArray[np.uint8] | None = None) -> Outcome:
-        measures, answers = self._evaluate(), self._evaluate.answers
+        measures, answers, left_out = self._measure(), self._measure.answers, self._measure.file_left_out
         if answers is None or self._baseline is None:
-            return Outcome(measures, bits)
-        return Outcome(measures, bits, answers.against(self._baseline), answers.by_class[1])
+            return Outcome(measures, bits, left_out=left_out)
+        paired, right = answers.against(self._baseline), answers.by_class[1]
+        return Outcome(measures, bits, paired, right, left_out, answers.by_group(self._task.data.groups))
 
     def _completed(self, masks: MaskSet) -> MaskSet:
         if self._pruning.granularity.kind == "channel":
@@ -229,4 +242,4 @@ class Bench:
     def close(self) -> None:
         """Leave the model as it was."""
         self.restore()
-        self._evaluate.close()
+        self._measure.close()

@@ -48,7 +48,7 @@ def spell(plan: Plan, prunables: Prunables, seeds: Any, given: Mapping[str, Any]
         prunables: the variables that are pruned.
         seeds: as they were given.
         given: the options that were given: `convention`, `granularity`, `include`, `exclude`, `calibration`,
-            `metrics`, `batch_size`, `damping`.
+            `metrics`, `groups`, `batch_size`, `damping`.
 
     Returns:
         Python that makes `result`; a comment names what a reader must provide.
@@ -66,6 +66,7 @@ def spell(plan: Plan, prunables: Prunables, seeds: Any, given: Mapping[str, Any]
         **_filters(given, prunables),
         "calibration": None if given.get("calibration") is None else names.of(given["calibration"], "calibration"),
         "metrics": _metrics(given.get("metrics"), names),
+        "groups": None if given.get("groups") is None else names.of(given["groups"], "groups"),
         "batch_size": None if given.get("batch_size") is None else str(given["batch_size"]),
     }
     defaults = {

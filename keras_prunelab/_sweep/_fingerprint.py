@@ -94,9 +94,14 @@ def _settings(task: Task, plan: Plan) -> dict[str, Any]:
         "metrics": None if task.metrics is None else [getattr(one, "name", None) or str(one) for one in task.metrics],
         "score_data": None if task.calibration is None else _of_anything(task.calibration),
         **({"damping": task.damping} if task.reconstructs else {}),
+        **({"groups": _of_groups(task.data)} if task.data.groups else {}),
         "training": [_of_training(curve.finetune) for curve in plan.curves],
     }
     return json.loads(json.dumps(settings))  # type: ignore[no-any-return]  # tuples become lists, as in the store
+
+
+def _of_groups(data: Observations) -> list[list[Any]]:
+    return [[group.name, list(group.values), _of_anything(group.codes)] for group in data.groups]
 
 
 def _of_training(how: FineTune | None) -> list[Any] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -15,8 +15,10 @@ import numpy as np
 import pandas as pd
 
 from keras_prunelab._evaluate._by_class import ByClass, PointKey
+from keras_prunelab._evaluate._by_group import ByGroup
 from keras_prunelab._evaluate._evaluate import MetricLike
-from keras_prunelab._evaluate._metric import ACCURACY
+from keras_prunelab._evaluate._file_metrics._meter import FileMeter
+from keras_prunelab._evaluate._metric import ACCURACY, percent
 from keras_prunelab._evaluate._paired import PAIRED
 from keras_prunelab._evaluate._streams import observations
 from keras_prunelab._model._data import batches, calibration_of, check_batch_size, check_ends
@@ -108,6 +110,7 @@ class SweepPlan:
         account = Accounting.of(model, pruning.prunables, layers)
         dense = run.dense or Dense(data.metric or ACCURACY, {}, 0)
         rows, sources, right = [], _sources(run, pruning), {}
+        grouped: dict[str, dict[PointKey, tuple[float, ...]]] = {group.name: {} for group in data.groups}
         left: dict[PointKey, Left] = {}
         for point, its, outcome in run.rows():
             key = (*point.curve.key, point.level)
@@ -131,6 +134,8 @@ class SweepPlan:
             )
             if outcome.right:
                 right[key] = outcome.right
+            for name, values in outcome.groups.items():
+                grouped[name][key] = values
         measures = list(dense.measures) or [dense.metric.name]
         columns = [*_BEFORE, *measures, *COUNTS, *PAIRED]
         scopes = dict.fromkeys(str(curve.scope) for curve in self.plan.curves)
@@ -153,6 +158,7 @@ class SweepPlan:
                 **{f"dense_{name}": value for name, value in dense.measures.items() if name != dense.metric.name},
                 **_beside_constants(dense),
                 **({"metrics_left_out": dense.left_out} if dense.left_out else {}),
+                **_files_left_out(run),
                 **_calibrated(self.task),
                 "repeat": self.call,
                 **({"stopped": str(run.failure)} if run.failure is not None else {}),
@@ -161,6 +167,11 @@ class SweepPlan:
             complete=run.complete,
             by_class=ByClass(dense.observations, dense.right, right) if dense.observations else None,
             by_layer=ByLayer(left),
+            by_group=tuple(
+                ByGroup(group.name, group.values, group.sizes, dense.groups[group.name], grouped[group.name])
+                for group in data.groups
+                if group.name in dense.groups
+            ),
         )
 
     def _masks(self) -> dict[Curve, CurveMasks]:
@@ -217,6 +228,7 @@ def plan_sweep(
     reconstruct: Reconstructs = False,
     damping: float = DAMPING,
     metrics: Sequence[MetricLike] | None = None,
+    groups: Mapping[str, Any] | None = None,
     batch_size: int | None = None,
     score_data: Any = None,
 ) -> SweepPlan:
@@ -238,6 +250,7 @@ def plan_sweep(
         reconstruct: how the weights that are left are solved anew.
         damping: the pull of that towards the old weights.
         metrics: what to measure.
+        groups: variables that put each observation into a group.
         batch_size: how many observations are computed at once.
         score_data: another name of `calibration`.
 
@@ -267,12 +280,13 @@ def plan_sweep(
     points = plan(sparsities, scores, seeds, scope, finetune, reconstruct)
     damping = checked_damping(damping)
     pruning = Pruning.of(model, convention, granularity, include, exclude)
-    found = observations(model, data)
+    found = observations(model, data, groups)
+    FileMeter.of(metrics, model, found)
     pruning.check(points, found if calibration is None else calibration)
     curves = tuple(dict.fromkeys(points.measured.values()))
     passes = len(curves) * len(points.first_levels)
     given = {"convention": convention, "granularity": pruning.granularity, "include": include, "exclude": exclude}
-    given |= {"calibration": calibration, "metrics": metrics, "batch_size": size}
+    given |= {"calibration": calibration, "metrics": metrics, "groups": groups or None, "batch_size": size}
     given |= {"damping": None if damping == DAMPING else damping}
     call = spell(points, pruning.prunables, seeds, given)
     task = Task(model, found, pruning, metrics, curves, calibration, passes, size, damping)
@@ -284,7 +298,8 @@ def plan_sweep(
 
 def _calibrated(task: Task) -> dict[str, Any]:
     """What scores and reconstruction were computed on, and how."""
-    if not task.reconstructs and not any(curve.score.needs_data for curve in task.curves):
+    has_ranges = FileMeter.of(task.metrics, task.model, task.data) is not None
+    if not task.reconstructs and not has_ranges and not any(curve.score.needs_data for curve in task.curves):
         return {}
     facts: dict[str, Any] = {"calibration": SAME_DATA if _calibrates_on_itself(task) else "data of its own"}
     methods: dict[str, str] = {}
@@ -314,6 +329,16 @@ def _sources(run: SweepRun, pruning: Pruning) -> dict[CurveKey, MaskSource]:
         bits = {level: out.bits for level, out in run.outcomes.get(curve, {}).items() if out.bits is not None}
         sources[curve.key] = TrainedMasks(shapes, bits) if bits else masks
     return sources
+
+
+def _files_left_out(run: SweepRun) -> dict[str, str]:
+    """Why files of some points could not be measured, each reason once, with the levels."""
+    levels: dict[str, list[float]] = {}
+    for point, _, outcome in run.rows():
+        if outcome.left_out:
+            levels.setdefault(outcome.left_out, []).append(point.level)
+    texts = [f"from {percent(min(found), 2)} on, {reason}" for reason, found in levels.items()]
+    return {"files_left_out": "; ".join(texts)} if texts else {}
 
 
 def _beside_constants(dense: Dense) -> dict[str, float]:

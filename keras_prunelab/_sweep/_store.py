@@ -15,6 +15,7 @@ import numpy as np
 
 from keras_prunelab._errors import DiskFullError, StoreMismatchError
 from keras_prunelab._evaluate._by_class import counted
+from keras_prunelab._evaluate._by_group import metric_by_group
 from keras_prunelab._evaluate._metric import Metric
 
 from ._bench import Dense, Outcome
@@ -79,7 +80,7 @@ class Store:
             for statement in _TABLES.split(";"):
                 self._connection.execute(statement)
             columns = {row[1] for row in self._connection.execute("PRAGMA table_info(points)")}
-            for later in {"paired", "right"} - columns:  # a store of an earlier version
+            for later in {"paired", "right", "left_out", "grouped"} - columns:  # a store of an earlier version
                 self._connection.execute(f"ALTER TABLE points ADD COLUMN {later} TEXT")
             self._put("format", json.dumps(_FORMAT))
             self._put("fingerprint", json.dumps(asdict(fingerprint)))
@@ -103,7 +104,8 @@ class Store:
                 return None
             fields = json.loads(text)
             counts = {name: counted(fields.get(name, ())) for name in ("observations", "right")}
-            dense = Dense(**fields | counts | {"metric": Metric(**fields["metric"])})
+            groups = metric_by_group(fields.get("groups", {}))
+            dense = Dense(**fields | counts | {"metric": Metric(**fields["metric"]), "groups": groups})
             known = {name: getattr(dense, name) for name in ("batch_size", "answers", "trivial", "trivial_error")}
             _check({name: number for name, number in known.items() if number is not None})
             if dense.metric.name not in _check(dense.measures) or not isinstance(dense.left_out, str):
@@ -119,7 +121,7 @@ class Store:
         """What was measured at a point, or None."""
         with self._explained(), self._sound(f"the point {point}"):
             row = self._connection.execute(
-                "SELECT measures, masks, paired, right FROM points WHERE curve = ? AND level = ?",
+                "SELECT measures, masks, paired, right, left_out, grouped FROM points WHERE curve = ? AND level = ?",
                 (_key(point), point.level),
             ).fetchone()
             if row is None:
@@ -131,18 +133,21 @@ class Store:
             ):
                 raise ValueError("its masks are not those of the network")
             right = counted(json.loads(row[3] or "[]"))
-            return Outcome(_check(json.loads(row[0])), bits, _check(json.loads(row[2] or "{}")), right)
+            paired, left_out = _check(json.loads(row[2] or "{}")), str(row[4] or "")
+            groups = metric_by_group(json.loads(row[5] or "{}"))
+            return Outcome(_check(json.loads(row[0])), bits, paired, right, left_out, groups)
 
     def add(self, point: Point, outcome: Outcome) -> None:
         """Write down a point; once this returns, it stays."""
         bits = None if outcome.bits is None else outcome.bits.tobytes()
         with self._explained(), self._transaction():
             self._connection.execute(
-                "INSERT OR REPLACE INTO points (curve, level, measures, masks, paired, right) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO points (curve, level, measures, masks, paired, right, left_out, grouped) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     *(_key(point), point.level, json.dumps(outcome.measures), bits),
-                    *(json.dumps(dict(outcome.paired)), json.dumps(outcome.right)),
+                    *(json.dumps(dict(outcome.paired)), json.dumps(outcome.right), outcome.left_out),
+                    json.dumps(dict(outcome.groups)),
                 ),
             )
 

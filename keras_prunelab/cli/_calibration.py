@@ -110,19 +110,25 @@ def split_off(data: Dataset, share: float) -> tuple[Dataset, Calibration]:
     Raises:
         InvalidDataError: the share leaves either without observations.
     """
-    from keras_prunelab._errors import InvalidDataError
-
-    count = round(share * len(data)) if 0 < share < 1 else 0
-    if not 0 < count < len(data):
-        raise InvalidDataError(
-            f"--calibration-split is the part of the observations that calibrates, between 0 and 1, not {share:g}."
-        )
-    order = np.random.default_rng(0).permutation(len(data))
-    chosen, rest = np.sort(order[:count]), np.sort(order[count:])
+    chosen, rest = split_places(len(data), share)
+    count = len(chosen)
     training = _rows(data, chosen)
     what = f"{count} of the {len(data)} observations; the other {len(rest)} measure"
     code = _SPLIT.format(count=count) + _CHOOSE
     return _rows(data, rest), Calibration(_few(training.inputs), what, code, training)
+
+
+def split_places(observations: int, share: float) -> tuple[Any, Any]:
+    """Which observations calibrate, and which are measured; as `split_off`."""
+    from keras_prunelab._errors import InvalidDataError
+
+    count = round(share * observations) if 0 < share < 1 else 0
+    if not 0 < count < observations:
+        raise InvalidDataError(
+            f"--calibration-split is the part of the observations that calibrates, between 0 and 1, not {share:g}."
+        )
+    order = np.random.default_rng(0).permutation(observations)
+    return np.sort(order[:count]), np.sort(order[count:])
 
 
 def _beside(opened: OpenedModel, path: Path, image_root: Path | None) -> Iterator[tuple[str, Dataset]]:

@@ -34,6 +34,7 @@ class Lab:
         condition: what a choice has to meet, as `choose` takes it.
         calibration: what weights are solved on; None for what is measured.
         store: where points are kept, each sweep in a file of its own beside it; None where they are not.
+        groups: variables that put each observation into a group, by name; None for none.
     """
 
     opened: OpenedModel
@@ -42,6 +43,7 @@ class Lab:
     condition: Mapping[str, Any]
     calibration: Calibration | None
     store: Path | None
+    groups: Mapping[str, Any] | None = None
 
     def measure(
         self, scores: str, convention: str | None, *, reconstruct: bool, training: kpl.FineTune | None
@@ -57,7 +59,7 @@ class Lab:
         from ._sweep import run_without_collapse
 
         result = run_without_collapse(
-            self.opened, self.dataset, self.levels, scores, convention=convention, store=self.store
+            self.opened, self.dataset, self.levels, scores, convention=convention, store=self.store, groups=self.groups
         )
         solved = self._obs(result) if reconstruct and result.complete else None
         if solved is not None:
@@ -70,11 +72,13 @@ class Lab:
             self._tell(result)
         return result
 
-    def _run(self, name: str, levels: Levels, scores: str, like: kpl.SweepResult, **options: Any) -> kpl.SweepResult:
+    def measure_more(
+        self, name: str, levels: Levels, scores: str, like: kpl.SweepResult, **options: Any
+    ) -> kpl.SweepResult:
         """One more sweep; `name` tells its store from those of the others."""
         from ._sweep import run_sweep, store_beside
 
-        options["store"] = store_beside(self.store, name)
+        options |= {"store": store_beside(self.store, name), "groups": self.groups}
         given = {} if self.calibration is None else {"calibration": self.calibration.inputs}
         return run_sweep(self.opened, self.dataset, levels, scores, convention=like.convention, **given, **options)
 
@@ -86,7 +90,7 @@ class Lab:
 
         tell_cost(self.opened, "obs")
         try:
-            return self._run("obs", self.levels, "obs", result, reconstruct=True)
+            return self.measure_more("obs", self.levels, "obs", result, reconstruct=True)
         except (kpl.InvalidModelError, kpl.InvalidDataError) as error:
             _console.warn(str(error))
             return None
@@ -102,7 +106,7 @@ class Lab:
         further = [level for level in _tested(solved) if level >= choice.sparsity_target][:_FURTHER]
         begun = time.monotonic()
         # The curve before still has the statistics and the trace of this one.
-        again = self._run("sequential", further, "obs", result, reconstruct="sequential")
+        again = self.measure_more("sequential", further, "obs", result, reconstruct="sequential")
         note = f"{len(further)} levels from {choice.sparsity_target:.1%} on, the choice of obs"
         _console.say(f"Solved one layer after the other at {note}, in {time.monotonic() - begun:.0f} s.")
         joined = result.join(again)
@@ -115,9 +119,11 @@ class Lab:
         plain = list(dict.fromkeys(result.table.loc[result.table["training"] == "none", "score"]))
         count = len(some) * (len(plain) + has_obs)
         _console.say(f"Training: {count} networks, {training} each, on {len(training.data[0]):,} observations.")
-        result = result.join(self._run("trained", some, ",".join(plain), result, finetune=training))
+        result = result.join(self.measure_more("trained", some, ",".join(plain), result, finetune=training))
         if has_obs and result.complete:
-            result = result.join(self._run("obs-trained", some, "obs", result, reconstruct=True, finetune=training))
+            result = result.join(
+                self.measure_more("obs-trained", some, "obs", result, reconstruct=True, finetune=training)
+            )
         return replace(result, metadata={**result.metadata, "trained": f"{training}, at {len(some)} levels"})
 
     def _tell(self, result: kpl.SweepResult) -> None:

@@ -34,6 +34,10 @@ Examples:
 
     prunelab lab lab5.mat --calibration-split 0.5 --finetune 1
 
+    prunelab lab lab5.mat --quantize int8
+
+    prunelab lab signals.mat --group-by SNR
+
     prunelab lab workspace.mat --image-root D:/digits --inputs imdsValidation --sparsities 0.8:0.98:0.002
 """
 
@@ -63,6 +67,7 @@ def command(
     image_root: _options.ImageRoot = None,
     inputs: _options.Inputs = None,
     labels: _options.Labels = None,
+    group_by: _options.GroupBy = None,
     sparsities: _options.Sparsities = DEFAULT_LEVELS,
     scores: _options.Scores = "magnitude,synflow",
     max_drop: _options.MaxDrop = None,
@@ -86,6 +91,8 @@ def command(
     calibration: _options.Calibration = None,
     calibration_split: _options.CalibrationSplit = None,
     finetune: _options.FineTune = None,
+    quantize: _options.Quantize = None,
+    quantize_levels: _options.QuantizeLevels = None,
     store: _options.Store = None,
     force: _options.Force = False,
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder for what is written.")] = Path("lab"),
@@ -98,12 +105,15 @@ def command(
     zeros in it, for a network that came from MATLAB) and pruned.keras. What is not named is found by its size and by
     the names of the classes. Where there is other data beside what is measured, such as XTrain, the curve of obs is
     added: its weights are solved anew on that data, so that each layer's outputs stay. --finetune adds the curves of
-    networks that are trained on it after pruning, and of those that are both. A report of an earlier run stays, unless
-    --force is given or the run goes on from its --store.
+    networks that are trained on it after pruning, and of those that are both. --quantize measures the networks of the
+    choice's curve as LiteRT files: their accuracy, their sizes, and the choice by them. A report of
+    an earlier run stays, unless --force is given or the run goes on from its --store.
     """
     from ._curves import Lab
+    from ._groups import open_groups, write_groups_code
     from ._inputs import check_inputs, open_data, open_model, write_loading_code
     from ._outputs import check_sources, make_folder
+    from ._quantized import Quantization, add_quantized
     from ._reports import Reports, choose
     from ._sweep import leave_if_stopped
     from ._training import prepare_training, training_data
@@ -111,6 +121,7 @@ def command(
 
     # All that can be checked without Keras, which takes seconds to load: options, files, and of a .mat its contents.
     condition = _options.condition(max_drop, min_metric, knee=knee) or {"max_drop": 0.01}
+    quantization = Quantization.of(quantize, quantize_levels)
     _options.check_scores(scores)
     levels: Levels = _levels(sparsities)
     goes_on = store is not None and store.exists()
@@ -122,6 +133,9 @@ def command(
     opened = open_model(workspace, network)
     dataset = open_data(opened, data or workspace, inputs, labels, image_root)
     _check_condition(condition, is_classifier=bool(dataset.class_names))
+    if quantization is not None:
+        quantization.check(opened.model)
+    groups = open_groups(data or workspace, group_by, len(dataset), calibration_split)
     dataset, change = fit_inputs(opened.model, dataset)
     if levels == "auto":
         levels = _auto_levels(condition)
@@ -137,19 +151,23 @@ def command(
         code += f"train = train.inputs, train.labels\n{compiling}"
         training = FineTune(arrays, finetune)
     make_folder(out)
-    lab = Lab(opened, dataset, levels, condition, given_data, store)
+    lab = Lab(opened, dataset, levels, condition, given_data, store, groups)
     result = lab.measure(scores, convention, reconstruct=reconstruct, training=training)
     choice, failure = choose(result, condition)
     for doubt in result.doubts(choice):
         _console.warn(doubt)
     if choice is not None:
         _console.say(f"Choice: {choice.reason}")
+    quantized_choice = None
+    if quantization is not None and result.complete:
+        result, quantized_choice = add_quantized(lab, quantization, result, choice, training)
     given = {"inputs": inputs, "labels": labels, "image_root": image_root}
     read = {str(workspace): "the network" if data else "the network and the data"} | (
         {str(data): "the data"} if data else {}
     )
     code = write_loading_code(opened, data or workspace, given) + change + code
-    written = write_outputs(opened, result, choice, out)
+    code += write_groups_code(data or workspace, group_by, is_split=calibration_split is not None)
+    written = write_outputs(opened, result, choice, out, quantized_choice)
     if store is not None:
         _keep(result, choice, store)
     reports.write(
@@ -256,7 +274,13 @@ def _tell_earlier(out: Path) -> None:
         _console.warn(f"{' and '.join(left)} in {out} {'is' if len(left) == 1 else 'are'} of an earlier run.")
 
 
-def write_outputs(opened: OpenedModel, result: kpl.SweepResult, choice: kpl.Choice | None, out: Path) -> dict[str, str]:
+def write_outputs(
+    opened: OpenedModel,
+    result: kpl.SweepResult,
+    choice: kpl.Choice | None,
+    out: Path,
+    quantized_choice: kpl.Choice | None = None,
+) -> dict[str, str]:
     """The plots, the results, and where there is a choice, the network pruned at it in both forms.
 
     Returns:
@@ -270,7 +294,9 @@ def write_outputs(opened: OpenedModel, result: kpl.SweepResult, choice: kpl.Choi
     result.to_csv(out / "sweep.csv")
     result.to_json(out / "sweep.json", choice)
     kpl.export_plots(result, choice, out)
-    bridge.save_results(out / "results.mat", result, choice=choice, network=opened.network)
+    bridge.save_results(
+        out / "results.mat", result, choice=choice, quantized_choice=quantized_choice, network=opened.network
+    )
     written = {
         "sweep.csv": "all points",
         "sweep.json": "the same with the layers and the choice, for prunelab report",

@@ -110,6 +110,15 @@ Labels = Annotated[
     str | None,
     typer.Option("--labels", metavar="Y", help="The variable that holds the labels; of another file, FILE:Y."),
 ]
+GroupBy = Annotated[
+    str | None,
+    typer.Option(
+        "--group-by",
+        metavar="NAMES",
+        help="Variables beside the data with a number or text for each observation, such as its SNR, with commas "
+        "between: the report compares the accuracy of each value before and after pruning.",
+    ),
+]
 Sparsities = Annotated[
     str,
     typer.Option(
@@ -166,6 +175,23 @@ FineTune = Annotated[
 Scope = Annotated[
     Literal["global", "layer"],
     typer.Option("--scope", help="Where weights compete: global, over the whole network, or layer."),
+]
+Quantize = Annotated[
+    Literal["int8", "int8-weights", "float16"] | None,
+    typer.Option(
+        "--quantize",
+        help="Measure the chosen networks as LiteRT files too: whole numbers, whole weights, or half the bytes. Ranges "
+        "are measured on calibration data, where there is any.",
+    ),
+]
+QuantizeLevels = Annotated[
+    str | None,
+    typer.Option(
+        "--quantize-levels",
+        metavar="all|LEVELS",
+        help="Where --quantize measures, of the levels that are tested: all, or the nearest to these. By default every "
+        "tenth, those beside the choice, and the choice.",
+    ),
 ]
 MaxDrop = Annotated[
     float | None,

@@ -63,10 +63,13 @@ def command(
     granularity: Annotated[
         str, typer.Option("--granularity", help="What goes as a whole: weight, 2:4, 4x4, kernel, channel.")
     ] = "weight",
+    group_by: _options.GroupBy = None,
     metrics: Annotated[
         str | None,
         typer.Option(
-            "--metrics", metavar="NAMES", help="What to measure, the first being what counts: accuracy, loss, ..."
+            "--metrics",
+            metavar="NAMES",
+            help="What to measure, the first being what counts: accuracy, int8_accuracy, ...",
         ),
     ] = None,
     train: Annotated[
@@ -101,6 +104,7 @@ def command(
     """Measure the accuracy at many sparsities and write the table."""
     from keras_prunelab._errors import InvalidDataError
 
+    from ._groups import open_groups
     from ._inputs import check_inputs, open_data, open_model
     from ._outputs import check_sources, make_folder
     from ._training import prepare_training, training_data
@@ -118,6 +122,7 @@ def command(
     found = open_data(opened, data or model, inputs, labels, image_root)
     dataset, _ = fit_inputs(opened.model, found)
     options: dict[str, Any] = {"granularity": granularity, "seeds": _numbers(seeds)}
+    options["groups"] = open_groups(data or model, group_by, len(dataset), calibration_split)
     given = None
     if reconstruct or calibration is not None or calibration_split is not None or (finetune and train is None):
         dataset, given = calibrated(opened, dataset, data or model, calibration, calibration_split, image_root)
@@ -125,6 +130,7 @@ def command(
         options |= {} if given is None else {"calibration": given.inputs}
     if metrics is not None:
         options["metrics"] = _names(metrics)
+        options = _ranges(opened, dataset, data or model, options["metrics"], image_root) | options
     if finetune is not None and epochs is not None:
         raise InvalidDataError("--finetune and --epochs both say for how many epochs to train: give one of them.")
     if train is not None or finetune is not None:
@@ -170,6 +176,23 @@ def command(
         _console.warn(doubt)
     tell_collapses(result)
     leave_if_stopped(result)
+
+
+def _ranges(
+    opened: OpenedModel, dataset: Dataset, path: Path, metrics: Sequence[str], image_root: Path | None
+) -> dict[str, Any]:
+    """The data beside what is measured, for the ranges of int8 files; nothing where there is none, or no file."""
+    from keras_prunelab._evaluate._file_metrics._meter import FILE_METRICS
+
+    from ._calibration import open_calibration, tell
+
+    if not any(name in FILE_METRICS for name in metrics):
+        return {}
+    found = open_calibration(opened, dataset, path, None, image_root)
+    if found is None:
+        return {}
+    tell(found)
+    return {"calibration": found.inputs}
 
 
 def calibrated(
@@ -260,15 +283,16 @@ def run_without_collapse(
     *,
     convention: str | None,
     store: Path | None = None,
+    **options: Any,
 ) -> kpl.SweepResult:
     """A sweep; where a curve collapses at its first level, the curve of a score that does not is added."""
-    result = run_sweep(opened, dataset, levels, scores, convention=convention, store=store)
+    result = run_sweep(opened, dataset, levels, scores, convention=convention, store=store, **options)
     collapses = tell_collapses(result) if result.complete else []
     remedies = {found.remedy for found in collapses if found.remedy is not None}
     for remedy in sorted(remedies.difference(result.scores)):
         _console.say(f"Adding the curve of {remedy}.")
         kept = store_beside(store, remedy)
-        result = result.join(run_sweep(opened, dataset, levels, remedy, convention=convention, store=kept))
+        result = result.join(run_sweep(opened, dataset, levels, remedy, convention=convention, store=kept, **options))
     return result
 
 

@@ -5,12 +5,23 @@ from __future__ import annotations
 import re
 
 _OPTIONS = (
-    *("calibration", "convention", "damping", "describe", "finetune", "granularity", "image_root", "inputs", "labels"),
+    *(
+        "calibration",
+        "convention",
+        "damping",
+        "describe",
+        "finetune",
+        "granularity",
+        "groups",
+        "image_root",
+        "inputs",
+        "labels",
+    ),
     *("knee", "max_drop", "metrics", "min_metric", "network", "reconstruct", "scope", "score", "scores", "seeds"),
     *("sparsities", "sparsity", "store", "workers"),
 )
 """Arguments of Python's functions that are options of a command."""
-_NAMES = {"describe": "network"}
+_NAMES = {"describe": "network", "groups": "group_by"}
 _ARGUMENT = re.compile(rf"(?<![\w.])({'|'.join(_OPTIONS)})=(?:'([^']*)'|([\w.]*\w)?)")
 
 

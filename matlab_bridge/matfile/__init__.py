@@ -5,6 +5,7 @@ from __future__ import annotations
 from ._file import MatFile, info, load
 from ._info import FileInfo, VariableInfo
 from ._lazy import LazyArray
+from ._save._save import save
 from ._values import (
     CategoricalArray,
     CharArray,
@@ -15,7 +16,6 @@ from ._values import (
     ObjectArray,
     StructArray,
 )
-from ._write import save
 
 __all__ = [
     "CategoricalArray",

@@ -20,7 +20,7 @@ from ._header import Header, read_header
 from ._info import FileInfo, VariableInfo
 from ._lazy import LazyArray, StoredArray, Wanted
 from ._level4 import Level4File
-from ._level5 import Level5File
+from ._level5._read import Level5File
 from ._level73 import Level73File
 from ._subsystem import Subsystem
 

@@ -13,9 +13,9 @@ from typing import Any, BinaryIO, cast, final
 import numpy as np
 
 from matlab_bridge._errors import TruncatedFileError
-from matlab_bridge.matfile._format5 import COMPRESSED
 from matlab_bridge.matfile._header import HEADER_BYTES, ByteOrder, Header
-from matlab_bridge.matfile._places5 import STORED_AS, NumericArray, numeric_arrays
+from matlab_bridge.matfile._level5._format import COMPRESSED
+from matlab_bridge.matfile._level5._places import STORED_AS, NumericArray, numeric_arrays
 
 from ._array_file import ArrayFile, Place, Vector
 

@@ -294,3 +294,43 @@ def test_random_graphs(channels: int, parts: list[str], end: type[keras.Layer], 
                 found = kpl.evaluate_file(path, (images, outputs), model=model, kernels=kernels)
                 assert found.difference is not None
                 assert found.difference <= most
+
+
+@keras.saving.register_keras_serializable("prunelab_tests")
+class Looping(L.Layer):
+    """A kernel that is multiplied with inside a loop, which is no recurrent layer."""
+
+    def build(self, shape: tuple[int, ...]) -> None:
+        self.kernel = self.add_weight(shape=(shape[-1], shape[-1]), name="kernel")
+
+    def call(self, x: Any) -> Any:
+        return keras.ops.fori_loop(0, 3, lambda _, value: keras.ops.tanh(keras.ops.matmul(value, self.kernel)), x)
+
+
+LOOPS: dict[str, Callable[[], keras.Model]] = {
+    "lstm": lambda: keras.Sequential([keras.Input((6, 8)), L.LSTM(8), L.Dense(3)]),
+    "gru, any length, sequences": lambda: keras.Sequential(
+        [keras.Input((None, 8)), L.GRU(8, return_sequences=True), L.GlobalMaxPooling1D(), L.Dense(3)]
+    ),
+    "both directions": lambda: keras.Sequential([keras.Input((6, 8)), L.Bidirectional(L.SimpleRNN(5)), L.Dense(3)]),
+    "a cell": lambda: keras.Sequential([keras.Input((6, 8)), L.RNN(L.GRUCell(8)), L.Dense(3)]),
+    "a loop of its own": lambda: keras.Sequential([keras.Input((6, 8)), Looping(), L.Flatten(), L.Dense(3)]),
+}
+
+
+@pytest.mark.parametrize("quantize", [None, "float16", "int8-weights"])
+@pytest.mark.parametrize("name", LOOPS)
+def test_loops_over_pruned_weights_answer_as_their_model(name: str, quantize: Any, tmp_path: Path) -> None:
+    keras.utils.set_random_seed(1)
+    model = LOOPS[name]()
+    for variable in model.trainable_variables:
+        value = keras.ops.convert_to_numpy(variable)
+        variable.assign(np.where(RNG.random(value.shape) < 0.8, 0, value))
+    path = tmp_path / "net.tflite"
+    written = kpl.export_litert(model, path, quantize, sparse=True)
+    assert not written.sparse
+    assert "inside a loop" in written.reason
+    x = RNG.normal(size=(7, 6, 8)).astype(np.float32)
+    found = kpl.evaluate_file(path, (x, np.zeros((7, 3), np.float32)), model=model)
+    assert found.difference is not None
+    assert found.difference <= (2e-3 if quantize == "float16" else 2e-2 if quantize else 1e-5)

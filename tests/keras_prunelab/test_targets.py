@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 import keras_prunelab as kpl
 from keras_prunelab._cost import _target_budget, _vela
+from keras_prunelab._prune import _oneshot
 
 pytest.importorskip("ethosu")
 L = keras.layers
@@ -124,6 +126,37 @@ def test_filters_are_removed_until_the_budget_is_met(monkeypatch: pytest.MonkeyP
     trained: list[int] = []
     kpl.remove_filters(dense(), budget={"cycles": 0.5}, train=lambda model: trained.append(1), rounds=2)
     assert len(trained) == 2
+
+
+def test_a_budget_that_the_highest_level_misses_and_others_meet(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[int] = []
+
+    def cost(model: keras.Model, target: str, calibration: Any = None) -> _vela.TargetCost:
+        found = cost_of_nonzeros(model, target)
+        compiled.append(found.flash_bytes)
+        # As Vela does: what has hardly a weight is packed worse.
+        return found if found.flash_bytes > 100 else dataclasses.replace(found, flash_bytes=4000)
+
+    monkeypatch.setattr(_target_budget, "target_cost", cost)
+    kept = [int(np.count_nonzero(layer.kernel)) for layer in kpl.prune(dense(), budget={"flash": 1000}).layers]
+    assert 990 <= sum(kept) <= 1000
+    compiled.clear()
+    solved: list[int] = []
+    monkeypatch.setattr(_oneshot, "solve_into", lambda *_: solved.append(1))
+    options: dict[str, Any] = {"reconstruct": True, "calibration": RNG.normal(size=(50, 128)).astype("float32")}
+    with pytest.raises(
+        kpl.NothingToPruneError, match=r"comes nearest at 9\d.\d%, where it still takes \d+ bytes of flash"
+    ):
+        kpl.prune(dense(), budget={"flash": 50}, **options)
+    assert len(compiled) <= 10
+    assert not solved
+
+
+def test_what_vela_packs_best_is_no_model_without_weights() -> None:
+    model = dense(96)
+    half = kpl.metrics(kpl.prune(model, 0.98, scope="layer"), target=TARGET).target
+    fitting = kpl.prune(model, budget={"flash": half.flash_bytes}, scope="layer")
+    assert kpl.metrics(fitting, target=TARGET).target.flash_bytes <= half.flash_bytes
 
 
 def test_a_budget_with_the_compiler(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from matlab_bridge.matfile import MatlabObject
-from matlab_bridge.matfile._matio import EmptyMatStruct, MatlabOpaque
+from matlab_bridge.matfile._save._matio import EmptyMatStruct, MatlabOpaque
 
 from .objects_by_hand import cell
 

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from matlab_bridge import TruncatedFileError
-from matlab_bridge.matfile import _inflate, _level5, load, save
+from matlab_bridge.matfile import _inflate, load, save
 from matlab_bridge.matfile._inflate import DEFLATE_ERRORS, inflate, inflate_into, inflater
-from matlab_bridge.matfile._level5 import Level5File
+from matlab_bridge.matfile._level5 import _read
+from matlab_bridge.matfile._level5._read import Level5File
 
 SIZES = [0, 1, 100, 2**12, 2**12 + 1, 3 * 2**12 + 17]
 
@@ -150,8 +151,8 @@ class TestReadingAhead:
 
     def test_each_is_inflated_once(self, path, monkeypatch):
         read = []
-        fill = _level5._fill
-        monkeypatch.setattr(_level5, "_fill", lambda file, data, at: read.append(at) or fill(file, data, at))
+        fill = _read._fill
+        monkeypatch.setattr(_read, "_fill", lambda file, data, at: read.append(at) or fill(file, data, at))
         file = load(path)
         assert file["x3"][0, 0] == 3
         assert len(dict(file.items())) == 7

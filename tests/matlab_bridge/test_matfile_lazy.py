@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from matlab_bridge import MatFileError, TruncatedFileError, load_dataset
-from matlab_bridge.matfile import LazyArray, _lazy, _level5, _level73, load, save
+from matlab_bridge.matfile import LazyArray, _lazy, _level73, load, save
 from matlab_bridge.matfile._hdf5 import _data, _file
+from matlab_bridge.matfile._level5 import _read
 from tests.matlab_bridge.matfiles import assert_same, element, level5_file, level5_matrix
 
 SHAPE = (6, 5, 2, 40)
@@ -32,7 +33,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _everything_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (_level5, _level73):
+    for module in (_read, _level73):
         monkeypatch.setattr(module, "LARGE", 64)
     monkeypatch.setattr(_lazy, "_KEPT", 0)  # however often parts are read, the whole is not
 
@@ -211,7 +212,7 @@ def test_a_part_of_version_6_reads_no_more(path, monkeypatch):
     whole = values("f8")
     scipy.io.savemat(path, {"X": whole})
     array = load(path)["X"]
-    monkeypatch.setattr(_level5.Level5File, "read", lambda *_: pytest.fail("the whole was read"))
+    monkeypatch.setattr(_read.Level5File, "read", lambda *_: pytest.fail("the whole was read"))
     part = array[..., 5]
     np.testing.assert_array_equal(part, whole[..., 5])
     part[...] = 0

@@ -14,8 +14,8 @@ import pytest
 
 from matlab_bridge import MatFileError, TruncatedFileError
 from matlab_bridge.matfile import Enumeration, FunctionHandle, MatlabObject, ObjectArray, info, load
-from matlab_bridge.matfile._matio import MatlabOpaque
-from matlab_bridge.matfile._writers import write_level5, write_level73
+from matlab_bridge.matfile._save._matio import MatlabOpaque
+from matlab_bridge.matfile._save._writers import write_level5, write_level73
 from tests.matlab_bridge.matfiles import assert_same
 
 with warnings.catch_warnings(action="ignore"):
@@ -157,7 +157,7 @@ def test_mat_io_leaves_the_options_of_pandas_alone():
         "warnings.simplefilter('ignore')\n"
         "before = pd.get_option('future.infer_string')\n"
         "pd.set_option('future.infer_string', not before)\n"
-        "import matlab_bridge.matfile._matio\n"
+        "import matlab_bridge.matfile._save._matio\n"
         "assert pd.get_option('future.infer_string') is not before\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from matlab_bridge.matfile._budget import Budget
-from matlab_bridge.matfile._plain5 import PlainReader
-from matlab_bridge.matfile._walk5 import Walker
+from matlab_bridge.matfile._level5._plain import PlainReader
+from matlab_bridge.matfile._level5._walk import Walker
 from tests.matlab_bridge.mat5_by_hand import CHAR, CLASSES, DATA_TYPES, Mat5
 
 ORDERS = pytest.mark.parametrize("order", ["<", ">"])

@@ -448,7 +448,7 @@ def test_ways_to_say_a_version(path, said, written):
 
 def test_the_old_file_stays_when_writing_fails(path, version, monkeypatch):
     save(path, {"x": 1}, version=version)
-    writer = "matlab_bridge.matfile._writers.MatSubsystem.set_subsystem"
+    writer = "matlab_bridge.matfile._save._writers.MatSubsystem.set_subsystem"
     monkeypatch.setattr(writer, lambda self: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         save(path, {"x": 2}, version=version)

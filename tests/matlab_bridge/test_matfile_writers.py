@@ -15,8 +15,9 @@ import scipy.io
 import scipy.sparse
 
 from matlab_bridge import UnwritableValueError
-from matlab_bridge.matfile import CharArray, _writers, info, load, save
-from matlab_bridge.matfile._writers import chunk_shape
+from matlab_bridge.matfile import CharArray, info, load, save
+from matlab_bridge.matfile._save import _writers
+from matlab_bridge.matfile._save._writers import chunk_shape
 
 
 @pytest.fixture

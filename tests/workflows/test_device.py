@@ -37,7 +37,11 @@ def test_int8_loses_less_than_a_point(pruned: Path, workspace: Path, tmp_path: P
 
 @pytest.mark.parametrize("quantize", [(), ("--quantize", "int8"), ("--quantize", "float16")])
 def test_convert_and_evaluate(
-    quantize: tuple[str, ...], pruned: Path, workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    quantize: tuple[str, ...],
+    pruned: Path,
+    workspace: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     target = tmp_path / "out" / "net.tflite"
     assert run("convert", pruned, target, *quantize, "--data", workspace) == 0
@@ -111,3 +115,42 @@ def test_training_data_beside_the_network_calibrates(
     assert "Calibration: 40 observations, XTrain of lab.mat." in capsys.readouterr().out
     (found,) = used
     np.testing.assert_array_equal(found, np.moveaxis(pairs["XTrain"], -1, 0))
+
+
+def test_prune_within_a_budget(workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("ethosu")
+    out = tmp_path / "fitting.mat"
+    whole = kpl.metrics(mb.load_network(workspace).to_keras(), target="ethos-u55-64").target
+    assert whole is not None
+    limit = whole.flash_bytes // 2
+    assert run("prune", workspace, "--budget", f"flash={limit}", "--target", "ethos-u55-64", "--out", out) == 0
+    assert "of the weights are zero (matlab convention)" in capsys.readouterr().out
+    fitting = kpl.metrics(mb.load_network(out).to_keras(), target="ethos-u55-64").target
+    assert fitting is not None
+    assert 0.4 * limit < fitting.flash_bytes <= limit
+
+
+BUDGETS = [
+    (("--budget", "flash=60 kB"), 2, "no list such as"),
+    (("--budget", "flash=0.5", "--sparsity", "0.5"), 2, "one of them"),
+    (("--budget", "ram=500"), 3, "'flash', 'sram', 'cycles'"),
+    (("--budget", "flash=0"), 3, "positive numbers"),
+    (("--budget", "flash=0.5", "--target", "ethos-n78"), 3, "ethos-u55-128"),
+    (("--budget", "flash=10"), 3, "cannot be reached"),
+]
+
+
+@pytest.mark.parametrize(("options", "code", "message"), BUDGETS)
+def test_budgets_that_cannot_be(
+    options: tuple[str, ...],
+    code: int,
+    message: str,
+    workspace: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip("ethosu")
+    out = tmp_path / "out.mat"
+    assert run("prune", workspace, *options, "--out", out) == code
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert not out.exists()

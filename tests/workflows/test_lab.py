@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shlex
 import shutil
 import subprocess
@@ -17,12 +18,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import keras_prunelab as kpl
 import matlab_bridge as mb
 from keras_prunelab._evaluate._evaluate import Evaluator
 
 from .command import run
 
 LEVELS = "0:0.9:0.1"
+needs_litert = pytest.mark.skipif(not importlib.util.find_spec("ai_edge_litert"), reason="it runs LiteRT files")
 
 
 @pytest.fixture(scope="module")
@@ -351,3 +354,65 @@ def test_what_is_measured_never_calibrates(
     data = ("--data", tmp_path / "data.mat", "--inputs", "XValidation", "--labels", "YValidation")
     assert run("lab", workspace, *data, "--sparsities", "0,0.5", "--max-drop", "0.9", "--out", tmp_path / "o") == 0
     assert "there is no data beside what is measured" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.fixture(scope="module")
+def quantized(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that `prunelab lab --quantize int8` has written."""
+    out = tmp_path_factory.mktemp("quantized")
+    shutil.copy(workspace, out / "lab5.mat")
+    arguments = ["--sparsities", "0:0.9:0.05", "--scores", "magnitude", "--max-drop", "0.05", "--store", out / "lab.db"]
+    assert run("lab", out / "lab5.mat", *arguments, "--quantize", "int8", "--out", out / "report") == 0
+    return out / "report"
+
+
+@needs_litert
+def test_quantized_levels_are_every_tenth_those_beside_the_choice_and_the_choice(quantized: Path) -> None:
+    table, results = pd.read_csv(quantized / "sweep.csv"), mb.load(quantized / "results.mat")
+    measured = table[table["int8_accuracy"].notna()]
+    row = int(results["choice"]["Row"].item()) - 1
+    assert set(measured.index) == {0, 10, row - 1, row, row + 1} & set(table.index)
+    assert np.isnan(results["sweep"]["Int8Accuracy"]).sum() == len(table) - len(measured)
+    assert measured["litert_bytes"].notna().all()
+    after = results["quantizedChoice"]
+    assert table["int8_accuracy"][int(after["Row"].item()) - 1] == after["Accuracy"].item()
+    assert "int8 accuracy" in str(after["Reason"])
+
+
+@needs_litert
+def test_the_quantized_file_of_the_choice_answers_as_the_report_says(quantized: Path, tmp_path: Path) -> None:
+    model = keras.saving.load_model(quantized / "pruned.keras")
+    data = mb.load_dataset(quantized.parent / "lab5.mat", network=mb.load_network(quantized / "pruned.mat"))
+    inputs = np.asarray(data.inputs, np.float32)
+    written = kpl.export_litert(model, tmp_path / "net.tflite", "int8", calibration=inputs)
+    found = kpl.evaluate_file(tmp_path / "net.tflite", (inputs, data.labels)).metrics["accuracy"]
+    row = pd.read_csv(quantized / "sweep.csv").iloc[int(mb.load(quantized / "results.mat")["choice"]["Row"].item()) - 1]
+    assert row["int8_accuracy"] == pytest.approx(found, abs=1e-9)
+    assert row["litert_bytes"] == written.bytes
+    page = unescape((quantized / "report.html").read_text(encoding="utf-8"))
+    assert "After quantization" in page
+    assert "Chosen by the files:" in page
+
+
+@needs_litert
+def test_a_quantized_lab_goes_on_from_its_store(quantized: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("keras_prunelab._backend._converter._PROCESS.ask", lambda _: pytest.fail("it was converted"))
+    before = pd.read_csv(quantized / "sweep.csv")
+    arguments = ["--sparsities", "0:0.9:0.05", "--scores", "magnitude", "--max-drop", "0.05"]
+    store = quantized.parent / "lab.db"
+    lab5 = quantized.parent / "lab5.mat"
+    assert run("lab", lab5, *arguments, "--store", store, "--quantize", "int8", "--out", quantized) == 0
+    assert pd.read_csv(quantized / "sweep.csv").equals(before)
+
+
+@needs_litert
+@pytest.mark.parametrize(("levels", "count"), [("all", 4), ("0.29,0.6", 3)])
+def test_quantize_levels(levels: str, count: int, workspace: Path, tmp_path: Path) -> None:
+    arguments = ["--sparsities", "0:0.9:0.3", "--scores", "magnitude", "--max-drop", "0.05", "--format", "html"]
+    more = ["--quantize", "float16", "--quantize-levels", levels, "--out", tmp_path]
+    assert run("lab", workspace, *arguments, *more) == 0
+    table = pd.read_csv(tmp_path / "sweep.csv")
+    found = set(table["sparsity_target"][table["float16_accuracy"].notna()])
+    chosen = table["sparsity_target"][int(mb.load(tmp_path / "results.mat")["choice"]["Row"].item()) - 1]
+    assert found == (set(table["sparsity_target"]) if levels == "all" else {0.3, 0.6, chosen})
+    assert len(found) <= count

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ._budget import Budget
-from ._lazy import LARGE
-from ._raw import Array
+from matlab_bridge.matfile._budget import Budget
+from matlab_bridge.matfile._lazy import LARGE
+from matlab_bridge.matfile._raw import Array
 
 _PIECE = 2**22
 # Systems that cannot free a part (Windows) free the bytes with the rest.

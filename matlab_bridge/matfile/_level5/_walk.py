@@ -20,12 +20,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from matlab_bridge._errors import TruncatedFileError
+from matlab_bridge.matfile._characters import decode_bytes
+from matlab_bridge.matfile._header import ByteOrder
+from matlab_bridge.matfile._info import VariableInfo
+from matlab_bridge.matfile._raw import matlab_shape
 
-from ._characters import decode_bytes
-from ._format5 import CELL, CHAR, FUNCTION, MATRIX, NUMERIC, OBJECT, OPAQUE, SPARSE, STRUCT, TAG_BYTES
-from ._header import ByteOrder
-from ._info import VariableInfo
-from ._raw import matlab_shape
+from ._format import CELL, CHAR, FUNCTION, MATRIX, NUMERIC, OBJECT, OPAQUE, SPARSE, STRUCT, TAG_BYTES
 
 MOST_DEPTH = 200
 """How deep values may be nested. MATLAB's own networks nest some forty deep."""

@@ -15,12 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse
 
-from ._budget import Budget
-from ._characters import decode_name, distinct, text
-from ._format5 import CELL, CHAR, FUNCTION, MATRIX, NUMBERS, OBJECT, OPAQUE, SPARSE, STRUCT, TEXTS
-from ._header import ByteOrder
-from ._plain5 import UNSET, PlainReader
-from ._raw import (
+from matlab_bridge.matfile._budget import Budget
+from matlab_bridge.matfile._characters import decode_name, distinct, text
+from matlab_bridge.matfile._header import ByteOrder
+from matlab_bridge.matfile._raw import (
     ARRAY_BYTES,
     DTYPES,
     FIELD_BYTES,
@@ -35,8 +33,11 @@ from ._raw import (
     dict_bytes,
     sparse_matrix,
 )
-from ._values import StructArray
-from ._walk5 import MOST_DEPTH, MatrixHeader, Tag, Walker, broken
+from matlab_bridge.matfile._values import StructArray
+
+from ._format import CELL, CHAR, FUNCTION, MATRIX, NUMBERS, OBJECT, OPAQUE, SPARSE, STRUCT, TEXTS
+from ._plain import UNSET, PlainReader
+from ._walk import MOST_DEPTH, MatrixHeader, Tag, Walker, broken
 from ._widen import widen, widen_complex
 
 _NUMBERS = {**NUMBERS, **TEXTS}

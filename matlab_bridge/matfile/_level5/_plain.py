@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._budget import Budget
-from ._characters import decode_bytes
-from ._format5 import CHAR, NUMBERS, NUMERIC, TAG_BYTES, TEXTS
-from ._raw import ARRAY_BYTES, DTYPES, TEXT_BYTES, Array
-from ._walk5 import Walker
+from matlab_bridge.matfile._budget import Budget
+from matlab_bridge.matfile._characters import decode_bytes
+from matlab_bridge.matfile._raw import ARRAY_BYTES, DTYPES, TEXT_BYTES, Array
+
+from ._format import CHAR, NUMBERS, NUMERIC, TAG_BYTES, TEXTS
+from ._walk import Walker
 from ._widen import widen
 
 UNSET = np.empty((0, 0))

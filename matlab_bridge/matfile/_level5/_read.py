@@ -22,18 +22,18 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from matlab_bridge._errors import LostObjectError, TruncatedFileError
+from matlab_bridge.matfile._budget import Budget
+from matlab_bridge.matfile._characters import distinct
+from matlab_bridge.matfile._damage import SYMPTOMS
+from matlab_bridge.matfile._header import HEADER_BYTES, ByteOrder, Header
+from matlab_bridge.matfile._inflate import DEFLATE_ERRORS, MOST_INFLATION, THREADS, inflate_into, inflater
+from matlab_bridge.matfile._info import VariableInfo
+from matlab_bridge.matfile._lazy import LARGE, StoredArray, Wanted, stretches
+from matlab_bridge.matfile._raw import DTYPES, Array
 
-from ._budget import Budget
-from ._characters import distinct
-from ._damage import SYMPTOMS
-from ._format5 import COMPRESSED, MATRIX, TAG_BYTES
-from ._header import HEADER_BYTES, ByteOrder, Header
-from ._inflate import DEFLATE_ERRORS, MOST_INFLATION, THREADS, inflate_into, inflater
-from ._info import VariableInfo
-from ._lazy import LARGE, StoredArray, Wanted, stretches
-from ._matrix5 import MatrixReader, plain_data
-from ._raw import DTYPES, Array
-from ._walk5 import Walker
+from ._format import COMPRESSED, MATRIX, TAG_BYTES
+from ._matrix import MatrixReader, plain_data
+from ._walk import Walker
 from ._widen import allocate
 
 # Class, size and name of a variable fit in this many of its first bytes, deflated or not.

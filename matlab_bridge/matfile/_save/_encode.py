@@ -12,15 +12,10 @@ import pandas as pd
 import scipy.sparse
 
 from matlab_bridge._errors import UnwritableValueError
-
-from . import _encode_classes as classes
-from ._characters import Units, units_of
-from ._lazy import LazyArray
-from ._matio import EmptyMatStruct, MatlabOpaque
-from ._matio import MatlabObject as OldObject
-from ._names import check_name
-from ._raw import Array
-from ._values import (
+from matlab_bridge.matfile._characters import Units, units_of
+from matlab_bridge.matfile._lazy import LazyArray
+from matlab_bridge.matfile._raw import Array
+from matlab_bridge.matfile._values import (
     CategoricalArray,
     CharArray,
     Enumeration,
@@ -30,6 +25,11 @@ from ._values import (
     ObjectArray,
     StructArray,
 )
+
+from . import _encode_classes as classes
+from ._matio import EmptyMatStruct, MatlabOpaque
+from ._matio import MatlabObject as OldObject
+from ._names import check_name
 
 _NUMBER_TYPES = (bool, int, float, complex, np.bool_, np.number)
 

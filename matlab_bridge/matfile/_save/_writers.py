@@ -15,11 +15,11 @@ import h5py
 import numpy as np
 
 from matlab_bridge._errors import UnwritableValueError
+from matlab_bridge.matfile._characters import Units
+from matlab_bridge.matfile._level5._format import CHAR, COMPRESSED, UTF16
+from matlab_bridge.matfile._raw import Array
 
-from ._characters import Units
-from ._format5 import CHAR, COMPRESSED, UTF16
 from ._matio import MatSubsystem, MatWriteError, matwriter5, matwriter7
-from ._raw import Array
 
 _SINGLE_CLASS, _SINGLE_DATA = 7, 7
 _MOST_BYTES = 2**31  # MATLAB's own limit for a variable of v7, though the format could hold twice that

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ._format5 import CELL, FUNCTION, MATRIX, NUMBERS, NUMERIC, OBJECT, OPAQUE, STRUCT
-from ._header import ByteOrder
-from ._raw import DTYPES, Array
-from ._walk5 import MOST_DEPTH, Tag, Walker, broken
+from matlab_bridge.matfile._header import ByteOrder
+from matlab_bridge.matfile._raw import DTYPES, Array
+
+from ._format import CELL, FUNCTION, MATRIX, NUMBERS, NUMERIC, OBJECT, OPAQUE, STRUCT
+from ._walk import MOST_DEPTH, Tag, Walker, broken
 
 STORED_AS = {kind: np.dtype(code) for kind, code in NUMBERS.items()}
 """The type of the numbers in an element of each kind."""

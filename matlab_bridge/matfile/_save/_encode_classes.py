@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 
 from matlab_bridge._errors import UnwritableValueError
+from matlab_bridge.matfile._characters import units_of
+from matlab_bridge.matfile._known_classes import MISSING_STRING, STRING_VERSION
+from matlab_bridge.matfile._raw import Array
+from matlab_bridge.matfile._values import CategoricalArray, Map
 
-from ._characters import units_of
-from ._known_classes import MISSING_STRING, STRING_VERSION
 from ._matio import MatlabOpaque, make_table_props, make_timetable_props
 from ._names import check_name, check_variables, plain_names
-from ._raw import Array
-from ._values import CategoricalArray, Map
 
 _NO_TEXT = np.empty((0, 0), dtype=np.str_)
 

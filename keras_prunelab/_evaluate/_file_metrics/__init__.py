@@ -1,0 +1,1 @@
+"""What is measured of the file that a network becomes: one measure a file, by name."""

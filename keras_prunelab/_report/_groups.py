@@ -1,0 +1,117 @@
+"""The metric of groups of observations, dense against chosen: a sentence, a figure and a table for each variable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure as Drawing
+
+from keras_prunelab._result._placement import place_legend
+from keras_prunelab._result._style import (
+    FONT,
+    LIGHT,
+    MARKERS,
+    NO_TEX,
+    Theme,
+    line_style,
+    new_figure,
+    percent_axis,
+    plain,
+)
+
+from ._document import Block, Figure, Paragraph, See, Table
+
+if TYPE_CHECKING:
+    from keras_prunelab._evaluate._metric import Metric
+
+    from ._findings import Findings
+
+MAX_ROWS = 24
+"""Values up to which each has a row of the table; of more, those that change most for the worse."""
+
+
+def group_blocks(findings: Findings) -> Iterator[Block]:
+    """What a report says of each variable that puts observations into groups; nothing where there is none."""
+    metric, choice = findings.result.metric, findings.choice
+    groups = findings.result.groups(choice)
+    for number, (name, group) in enumerate(groups.groupby("variable", sort=False), start=1):
+        group = group.drop(columns="variable").rename(columns={"value": str(name)})
+        figure, table = f"group{number}", f"groups{number}"
+        yield Paragraph((See(figure), " and ", See(table), f" {_sentence(group, str(name), metric)}"))
+        caption = f"{metric.label} by {name}, before pruning and at the choice."
+        values = "; ".join(
+            f"{value(row[0])}: {metric.text(row[2])} and {metric.text(row[3])}"
+            for row in group.itertuples(index=False, name=None)
+        )
+        yield Figure(
+            figure,
+            partial(group_figure, group, str(name), metric, choice.curve),
+            caption[:1].upper() + caption[1:],
+            f"Line plot of {metric.label} against {name}, dense and at the choice: {values}.",
+        )
+        caption = f"The {metric.label} of each value of {name}."
+        if len(group) > MAX_ROWS:
+            caption = f"The {MAX_ROWS} of {len(group)} values of {name} whose {metric.label} suffers most."
+            worst = group["change"].map(metric.goodness).sort_values(kind="stable").index[:MAX_ROWS]
+            group = group.loc[sorted(worst)]
+        formats = {"dense": metric.text, metric.name: metric.text, "change": partial(_change, metric), str(name): value}
+        yield Table(table, group, caption, formats)
+
+
+@NO_TEX
+def group_figure(group: pd.DataFrame, name: str, metric: Metric, curve: str, theme: Theme = LIGHT) -> Drawing:
+    """The metric against a variable, before pruning and at the choice.
+
+    Args:
+        group: one row for each value: the column `name`, `dense`, and the metric.
+        name: the name of the variable.
+        metric: what was measured.
+        curve: the curve of the choice.
+        theme: the colours.
+    """
+    figure, axes = new_figure(theme)
+    is_number = pd.api.types.is_numeric_dtype(group[name])
+    places = group[name].to_numpy(dtype=float) if is_number else np.arange(len(group))
+    lines = (("dense", "dense network", theme.text), (metric.name, f"{curve}, at the choice", theme.series[0]))
+    for number, (column, label, colour) in enumerate(lines):
+        look = {"color": colour, "marker": MARKERS[number], "linestyle": line_style(1 - number)}
+        if not is_number:
+            look["linestyle"] = "none"  # between texts there is nothing to connect
+        axes.plot(places, group[column], markersize=4.5, linewidth=1.6, label=plain(label), **look)
+    if not is_number:
+        step = -(-len(group) // 12)
+        axes.set_xticks(places[::step], [plain(str(text), 12) for text in group[name][::step]])
+    if metric.is_fraction:
+        percent_axis(axes, "y")
+    axes.set_xlabel(plain(name))
+    axes.set_ylabel(f"{metric.label} (%)" if metric.is_fraction else plain(metric.label))
+    colours = {"labelcolor": theme.text, "facecolor": theme.background, "edgecolor": theme.faint}
+    place_legend(axes, fontsize=FONT - 1, **colours)
+    return figure
+
+
+def value(given: object) -> str:
+    """A value of a variable as it is printed."""
+    return f"{given:g}" if isinstance(given, float) else str(given)
+
+
+def _sentence(group: pd.DataFrame, name: str, metric: Metric) -> str:
+    goodness = group["change"].map(metric.goodness).to_numpy(dtype=float)
+    if len(group) == 1 or np.isnan(goodness).all():
+        return f"have the {metric.label} of each {name}."
+    worst, best = (group.iloc[int(pick(goodness))] for pick in (np.nanargmin, np.nanargmax))
+    return (
+        f"have the {metric.label} by {name}. Pruning changes most for the worse where {name} is {value(worst[name])}, "
+        f"by {_change(metric, worst['change'])} to {metric.text(worst[metric.name])} (dense "
+        f"{metric.text(worst['dense'])}); where it is {value(best[name])} it changes by "
+        f"{_change(metric, best['change'])}."
+    )
+
+
+def _change(metric: Metric, change: float) -> str:
+    text = f"{100 * change:+.1f} points" if metric.is_fraction else f"{change:+.3g}"
+    return text.replace("-", "\N{MINUS SIGN}")

@@ -1,0 +1,1 @@
+"""MAT-files from Python values, written whole or not at all."""
