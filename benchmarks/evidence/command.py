@@ -28,22 +28,18 @@ RESULTS = ROOT / "benchmarks" / "evidence-results"
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is missing, and write tables and page."""
     asked = parse(arguments)
+    scale = SCALES[asked.scale]
+    work = asked.work or ROOT / "build" / f"evidence-{scale.name}"
+    # Only whole tables belong to the repository.
+    results = asked.results or (RESULTS if scale.name == "full" else work)
     if not asked.page:
-        scale = replace(SCALES[asked.scale], **({"seeds": asked.seeds} if asked.seeds else {}))
-        if asked.network:
-            scale = replace(scale, networks=tuple(asked.network))
-        work = asked.work or ROOT / "build" / f"evidence-{asked.scale}"
-        bench = Bench(scale, asked.mnist, work)
-        # Only the whole tables belong to the repository.
-        results = asked.results or (RESULTS if asked.scale == "full" else work)
+        scale = replace(scale, seeds=asked.seeds or scale.seeds, networks=tuple(asked.network or scale.networks))
         results.mkdir(parents=True, exist_ok=True)
         for name in asked.study or scale.studies:
-            measure(name, bench, results, asked)
-        if asked.scale != "full":
-            write_page(results, work / "evidence.md")
-            print(f"The tables and the page are in {work}.")
-            return
-    write_page(asked.results or RESULTS, PAGE)
+            measure(name, Bench(scale, asked.mnist, work), results, asked)
+    page = PAGE if results == RESULTS else results / "evidence.md"
+    write_page(results, page)
+    print(f"The page is {page}.")
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

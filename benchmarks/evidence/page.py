@@ -80,7 +80,8 @@ TITLES = {
 CHOOSER = """# Which method?
 
 `s` is the sparsity, the share of weights that goes. The figures are errors on images or signals that nothing else has
-seen, the mean over the seeds that both methods have, from the same tables as [the evidence](evidence.md), where all methods are."""
+seen, the mean over the seeds that both methods have. All methods are in [the evidence](evidence.md), from the same
+tables."""
 
 
 def write_page(results: Path, page: Path) -> None:
