@@ -17,7 +17,7 @@ model = keras.Sequential([keras.layers.InputLayer((784,)), *hidden, keras.layers
 steps = math.ceil(len(data["x"]) / asked["batch"]) * asked["epochs"]
 callbacks = []
 if asked["sparsity"]:
-    end = int(asked["end"] * steps) // 20 * 20  # masks change at multiples of 20 alone, and at the end only if it is one
+    end = int(asked["end"] * steps) // 20 * 20  # masks change at multiples of 20 alone
     schedule = toolkit.sparsity.keras.PolynomialDecay(0.0, asked["sparsity"], 0, end, frequency=20)
     model = toolkit.sparsity.keras.prune_low_magnitude(model, schedule)
     callbacks = [toolkit.sparsity.keras.UpdatePruningStep()]
