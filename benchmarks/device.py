@@ -18,7 +18,7 @@ mean anything. Needs gcc.
 The second table has bytes of files, and what Vela estimates for an Ethos-U55 with 128 multiply-adds at a time:
 
 - `accuracy`, `file`: of the network on patterns that it has not seen, and of the LiteRT file run by its interpreter;
-- `LiteRT`, `sparse`: bytes of the file, and with zeros stored sparsely;
+- `LiteRT`, `sparse`: bytes of the file, and with zeros stored sparsely; `whole` where they cannot be, inside a loop;
 - `TFLM`, `share`: the file for TensorFlow Lite Micro whose constants DECODE makes, and its share of the dense one, with
   whose outputs it agrees bit for bit;
 - `arena`, `of dense`: the working memory of TensorFlow Lite Micro with it, and with the dense file;
@@ -125,11 +125,12 @@ def patterns(shape: tuple[int, ...], classes: int, count: int, seed: int) -> tup
 
 
 def trained(model: keras.Model, data: tuple[np.ndarray, np.ndarray], epochs: int) -> keras.Model:
-    """The model after some epochs, its zeros held."""
+    """The model after some epochs, its zeros held, and the statistics of its normalizations measured anew."""
     model.compile(keras.optimizers.Adam(2e-3), "sparse_categorical_crossentropy")
     held = [kpl.callbacks.Prune(kpl.sparsity(model), masks="from_zeros")] if kpl.sparsity(model) else []
     model.fit(*data, batch_size=32, epochs=epochs, verbose=0, callbacks=held)
-    return model
+    has_statistics = any(isinstance(layer, L.BatchNormalization) for layer in model.layers)
+    return kpl.recalibrate(model, data[0]) if has_statistics else model
 
 
 def program(model: keras.Model, data: np.ndarray, dtype: str, kind: str, folder: Path) -> tuple[Path, kpl.CHeader]:
@@ -178,7 +179,7 @@ def litert_files(
                 if not sparse:
                     found.append(f"{kpl.evaluate_file(written.path, test).metrics['accuracy']:.1%}")
                 kind = "" if written.quantize == quantize else f" ({written.quantize})"
-                found.append(f"{written.bytes:,}{kind}" if written.sparse == sparse else "whole")
+                found.append("whole" if sparse and not written.sparse else f"{written.bytes:,}{kind}")
             except kpl.InvalidModelError:
                 found += ["none"] if sparse else ["none", "none"]
         paths = [Path(name) / f"{kind}.tflite" for kind in ("whole", "micro")]
@@ -243,7 +244,7 @@ def main(arguments: list[str]) -> int:
             train, test = (
                 patterns(whole.input_shape[1:], whole.output_shape[-1], *each) for each in ((640, 1), (400, 2))
             )
-            trained(whole, train, 4)
+            whole = trained(whole, train, 4)
             models = {
                 sparsity: trained(kpl.prune(whole, sparsity, scope="layer"), train, 1) if sparsity else whole
                 for sparsity in SPARSITIES

@@ -7,6 +7,7 @@ from ._gradients import Gradients, gradients, hessian_products
 from ._imports import import_keras, keras
 from ._litert import constant_values, has_sparse_loops, open_litert, to_litert
 from ._litert_child import input_name as litert_input_name
+from ._litert_child import problem_of as litert_problem
 from ._recording import Operation, Recording, record, torch_module
 from ._steps import (
     attends_in_one_width,
@@ -46,6 +47,7 @@ __all__ = [
     "in_one_pass",
     "keras",
     "litert_input_name",
+    "litert_problem",
     "map_in_step",
     "open_litert",
     "optimizer_class",

@@ -11,7 +11,7 @@ import keras
 from keras_prunelab._errors import InvalidModelError
 from keras_prunelab._util._child_process import ChildEndedError, ChildProcess
 
-from ._litert_child import write_saved_model
+from ._litert_child import problem_of, write_saved_model
 
 
 class ConversionError(InvalidModelError):
@@ -71,7 +71,7 @@ def converter_of(model: keras.Model, folder: Path, batch: int | None) -> Callabl
     except OSError:
         raise
     except Exception as error:  # what Keras and a model's own code raise
-        raise ConversionError(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}") from error
+        raise ConversionError(problem_of(error)) from error
 
     def convert(how: Conversion) -> bytes:
         target = folder / "model.tflite"
@@ -79,7 +79,7 @@ def converter_of(model: keras.Model, folder: Path, batch: int | None) -> Callabl
         try:
             problem = _PROCESS.ask(job)
         except ChildEndedError:
-            problem = "TensorFlow's converter ended its process"
+            problem = "TensorFlow's converter ended its process."
         if problem is not None:
             raise ConversionError(problem)
         return target.read_bytes()

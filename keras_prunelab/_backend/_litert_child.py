@@ -85,13 +85,23 @@ def _set(converter: Any, job: dict[str, Any], tf: Any) -> None:
         converter.inference_output_type = tf.as_dtype(job["output_type"])
 
 
+def problem_of(error: Exception) -> str:
+    """What TensorFlow says is wrong, without what only its developers read: a sentence that ends with a full stop."""
+    text = re.sub(r"\x1b\[[\d;]*m", "", str(error))
+    operators = re.findall(r"^(?:TF Select|Custom) ops: (.+)$", text, re.MULTILINE)
+    if operators:
+        return f"LiteRT has no operator {', '.join(operators)}."
+    line = next((part for part in text.splitlines() if part.strip()), "")
+    line = re.sub(r"(?:<unknown>:\d+: )?(?:error: )?loc\(.*\): ", "", line)
+    return f"{type(error).__name__}: {line.strip()[:300].rstrip('.')}."
+
+
 def _answer(line: str) -> str | None:
     job = json.loads(line)
     try:
         Path(job["target"]).write_bytes(_convert(job))
     except Exception as error:  # noqa: BLE001  # TensorFlow raises many, its own ConverterError among them
-        text = next((part for part in str(error).splitlines() if part.strip()), "")
-        return f"{type(error).__name__}: {text[:500]}"
+        return problem_of(error)
     return None
 
 

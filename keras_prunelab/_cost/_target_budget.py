@@ -110,10 +110,11 @@ class TargetBudget:
         """
         costs: dict[float, TargetCost] = {}
         for power in range(len(levels).bit_length()):
-            place = len(levels) - 2**power
+            place = len(levels) - (1 << power)
             if place < 0:
                 break
-            costs[levels[place]] = cost = target_cost(make(levels[place]), self.target)
+            cost = target_cost(make(levels[place]), self.target)
+            costs[levels[place]] = cost
             if not _beyond(cost, limits):
                 return place
         nearest = min(costs, key=lambda level: _excess(costs[level], limits))
@@ -132,7 +133,7 @@ class TargetBudget:
 
 def _excess(cost: TargetCost, limits: Mapping[str, float]) -> float:
     """How many times the limit that is missed most is taken."""
-    return max(getattr(cost, _ATTRIBUTES[goal]) / limit for goal, limit in limits.items())
+    return max(float(getattr(cost, _ATTRIBUTES[goal])) / limit for goal, limit in limits.items())
 
 
 def _beyond(cost: TargetCost, limits: Mapping[str, float]) -> list[str]:

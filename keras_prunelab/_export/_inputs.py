@@ -54,6 +54,11 @@ def name_of(tensor: Any) -> str:
 
 
 def _shaped(model: Any, array: Array, tensor: Any) -> Array:
+    if array.dtype.kind in "US" and str(getattr(tensor, "dtype", "")) != "string":
+        raise InvalidDataError(
+            f"Input {name_of(tensor)!r} of model {model.name!r} takes numbers, but the data has text such as "
+            f"{str(array.reshape(-1)[0])[:40]!r}."
+        )
     wanted = tuple(tensor.shape)
     # Keras itself adds or takes off a last axis of length 1.
     for shape in (array.shape, (*array.shape, 1), array.shape[:-1] if array.shape[-1:] == (1,) else array.shape):

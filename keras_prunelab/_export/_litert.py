@@ -24,6 +24,7 @@ from ._tflm._graph import check_format
 from ._tflm._micro import check_installed
 from ._tflm._write import MicroModel, micro_model, write_micro
 from ._unroll import recurrent_steps
+from ._weights import require_finite_weights
 from ._zeros import check_zeros
 
 NumberType: TypeAlias = Literal["int8", "uint8", "float32"]
@@ -166,10 +167,10 @@ def export_litert(
     Raises:
         MissingBackendError: Keras runs on JAX; or on torch, and TensorFlow is not installed; or, for `"tflm"`,
             `pip install "keras-prunelab[device]"` is missing.
-        InvalidModelError: TensorFlow cannot write the model, Keras quantized it, the ending is another one, or zeros
-            would be lost: what became of the weights has more values than there are weights that are not zero, and a
-            few for each layer, or a kernel's zeros are elsewhere. For `"tflm"`: it lacks an operator, the values before
-            a softmax collapsed, or an input has a free length.
+        InvalidModelError: TensorFlow cannot write the model, Keras quantized it, a weight is not finite, the ending is
+            another one, or zeros would be lost: what became of the weights has more values than there are weights that
+            are not zero, and a few for each layer, or a kernel's zeros are elsewhere. For `"tflm"`: it lacks an
+            operator, the values before a softmax collapsed, or an input has a free length.
         NotEquivalentError: TensorFlow Lite Micro gives other outputs than for the dense file.
         InvalidDataError: with `"int8"`, the calibration data is missing, empty, constant, not finite, or of another
             shape.
@@ -234,7 +235,7 @@ def check_convertible(model: keras.Model, quantize: Any) -> None:
 
     Raises:
         MissingBackendError: Keras runs on JAX, or TensorFlow is not installed.
-        InvalidModelError: the model is not built, a subclass, or quantized by Keras.
+        InvalidModelError: the model is not built, a subclass, or quantized by Keras, or a weight is not finite.
     """
     if keras.config.backend() not in ("tensorflow", "torch"):
         raise MissingBackendError(
@@ -251,6 +252,7 @@ def check_convertible(model: keras.Model, quantize: Any) -> None:
             f"Model {model.name!r} is not built, or a subclass of keras.Model whose inputs nobody knows, so that it "
             "cannot be quantized. Build it from keras.Input."
         )
+    require_finite_weights(model)
     for layer in model._flatten_layers():
         mode = getattr(layer, "quantization_mode", None)
         if mode is not None:

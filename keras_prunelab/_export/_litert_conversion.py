@@ -9,7 +9,14 @@ from typing import Any, Literal, TypeAlias
 
 import keras
 
-from keras_prunelab._backend import Conversion, ConversionError, converter_of, has_sparse_loops, to_litert
+from keras_prunelab._backend import (
+    Conversion,
+    ConversionError,
+    converter_of,
+    has_sparse_loops,
+    litert_problem,
+    to_litert,
+)
 
 from ._calibration import write_calibration
 from ._tflm._graph import Graph
@@ -51,7 +58,7 @@ def float32(model: keras.Model, how: Conversion) -> Made:
         try:
             return to_litert(model, sparse=how.sparse)
         except Exception as error:  # TensorFlow raises many, its own ConverterError among them
-            raise ConversionError(str(error).partition("\n")[0]) from error
+            raise ConversionError(litert_problem(error)) from error
 
     return _made(convert, how)
 
@@ -125,7 +132,7 @@ def _recurrent(
         try:
             made = _made(converter_of(unrolled(model), _new(folder), 1), how)
         except ConversionError as error:
-            reason = f"unrolled over {max(known)} steps it cannot be converted: {error}"
+            reason = f"unrolled over {max(known)} steps it cannot be converted: {str(error).rstrip('.')}"
         else:
             smallest = min((len(other.content) for other in others.values()), default=len(made.content))
             if len(made.content) <= smallest:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._gram import DAMPING, Matrix
-from ._method import BUDGET, TRACE_BUDGET, Removals, Solution, rank_map, solve_map
+from ._method import BUDGET, TRACE_BUDGET, Removals, Solution, rank_map, solve_map, solve_map_levels
 from ._rules import LinearMap, flat_weights
 from ._statistics import LayerStatistics
 from ._trace import multiply_adds
@@ -62,6 +62,41 @@ def solve_layer(
         each.write(new, np.stack([solution.weights for solution in own]))
         solutions += own
     return new, solutions
+
+
+def solve_levels(
+    statistics: LayerStatistics,
+    masks: Sequence[NDArray[np.bool_]],
+    *,
+    damping: float = DAMPING,
+    budget: float = BUDGET,
+) -> list[NDArray[Any]]:
+    """Solve the weights of a layer anew for each of several masks, as `solve_layer` does for one.
+
+    Where each mask keeps a part of what the one before it keeps, all are solved from the factors of the first.
+
+    Args:
+        statistics: as for `solve_layer`.
+        masks: as for `solve_layer`, the fullest first.
+        damping: as for `solve_layer`.
+        budget: as for `solve_layer`.
+
+    Returns:
+        The new weights for each mask.
+    """
+    old = flat_weights(statistics.layer)
+    new = [np.where(mask, old, np.zeros((), old.dtype)) for mask in masks]
+    for each, grams in zip(statistics.maps, statistics.grams, strict=True):
+        kept = np.stack([each.read(mask) for mask in masks], axis=1)
+        solved = [
+            solve_map_levels(
+                gram.matrix, weights, own, damping=damping, budget=budget, inverted=partial(gram.inverse, damping)
+            )
+            for gram, weights, own in zip(grams, each.read(old), kept, strict=True)
+        ]
+        for flat, matrices in zip(new, zip(*solved, strict=True), strict=True):
+            each.write(flat, np.stack(matrices))
+    return new
 
 
 def rank_layer(

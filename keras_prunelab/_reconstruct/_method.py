@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from keras_prunelab._select._selection import pruned_count
 
 from . import _blocked, _trace
 from ._gram import DAMPING, Matrix, check_inputs, squared_distance, squared_error
+from ._nested import Nest, solve_nested
 from ._refine import STEPS, refine
 from ._solve import Flags, Work, equal_columns, solve
 
@@ -111,6 +112,38 @@ def solve_map(
         return Solution(new, method, work, *np.split(changes, 3))
     before, after = (squared_distance(gram, cross, energy, old, each) for each in (masked, new))
     return Solution(new, method, work, energy, before, after)
+
+
+def solve_map_levels(
+    gram: Matrix,
+    weights: NDArray[np.floating],
+    masks: Flags,
+    *,
+    damping: float = DAMPING,
+    budget: float = BUDGET,
+    inverted: Callable[[], Matrix] | None = None,
+) -> Matrix:
+    """Solve the weights that each of several masks keeps anew, by the method that `solve_map` has for it.
+
+    Args:
+        gram: as for `solve`.
+        weights: as for `solve`.
+        masks: levels x n x m booleans, the fullest first. Where each keeps a part of what the one before it keeps, and
+            all are to be solved exactly, they share their factors.
+        damping: as for `solve`.
+        budget: as for `solve_map`, for each level.
+        inverted: as for `solve`.
+
+    Returns:
+        The new weights, levels x n x m.
+    """
+    nest = Nest.of(masks) if len(masks) > 1 else None
+    if nest is not None:
+        alone = nest.work_alone()
+        if max(alone) <= budget and nest.work() < sum(alone):
+            return solve_nested(gram, weights, nest, damping=damping)
+    options: dict[str, Any] = {"damping": damping, "budget": budget, "inverted": inverted}
+    return np.stack([solve_map(gram, weights, mask, **options).weights for mask in masks])
 
 
 def rank_map(

@@ -80,8 +80,8 @@ def reconstruct(
     Raises:
         InvalidModelError: `reference` has other layers, a model is not built, has masks of `layers.wrap` or weights
             that are not finite, or cannot be copied.
-        InvalidDataError: there is no data, too little, or it does not fit the model or is not finite; or `damping` is
-            negative.
+        InvalidDataError: there is no data, too little, or it does not fit the model or is not finite; or `damping` or
+            `budget` is negative.
         UnknownNameError: there is no such mode or convention.
 
     Examples:

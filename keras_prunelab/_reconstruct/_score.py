@@ -21,7 +21,7 @@ from ._layers import output_energy, rank_layer
 from ._method import TRACE_BUDGET, Method, Removals
 from ._rules import flat_weights
 from ._sensitivity import sensitivity_of, squared_gradients
-from ._solver import Solver, checked_damping, digest
+from ._solver import Solver, checked_budget, checked_damping, digest
 from ._statistics import LayerStatistics
 
 _AIM = 0.9  # the sparsity that a pass aims at where nobody says which is wanted
@@ -60,7 +60,7 @@ class OBS(Score):
     needs_data = True
 
     def __init__(self, damping: float = DAMPING, budget: float = TRACE_BUDGET) -> None:
-        self.damping, self.budget = checked_damping(damping), budget
+        self.damping, self.budget = checked_damping(damping), checked_budget(budget)
         self.methods: dict[str, Method] = {}
 
     def get_config(self) -> dict[str, Any]:

@@ -77,18 +77,18 @@ def solve(
     return result
 
 
-def equal_columns(mask: Flags) -> list[NDArray[np.intp]]:
+def equal_columns(mask: NDArray[Any]) -> list[NDArray[np.intp]]:
     """Group the columns of a mask that are equal.
 
     Args:
-        mask: n x m booleans.
+        mask: n x m booleans; or numbers, which are not zero where a weight stays.
 
     Returns:
         The columns of each group, those with more weights first, so that threads end together.
     """
     if not mask.size:
         return []
-    packed = np.ascontiguousarray(np.packbits(mask, axis=0).T)
+    packed = np.ascontiguousarray((np.packbits(mask, axis=0) if mask.dtype == np.bool_ else mask).T)
     found: dict[bytes, list[int]] = {}
     for column, bits in enumerate(packed):
         found.setdefault(bits.tobytes(), []).append(column)
@@ -145,17 +145,25 @@ def _positive_solve(matrix: Matrix, places: NDArray[np.intp], right: Matrix) -> 
     """Solve with the rows and columns of a positive definite matrix that stand at some places."""
     if not places.size:
         return right
-    part = _part(matrix, places)
-    try:
-        lower = np.linalg.cholesky(part)  # unlike SciPy's, it lets other threads run
-    except np.linalg.LinAlgError:
-        raise singular() from None
+    lower = factor(_part(matrix, places))
     half = solve_triangular(lower, right, lower=True, check_finite=False)
     return np.asarray(solve_triangular(lower, half, lower=True, trans="T", check_finite=False))
 
 
+def factor(matrix: Matrix) -> Matrix:
+    """The lower Cholesky factor of a positive definite matrix.
+
+    Raises:
+        InvalidDataError: it is singular.
+    """
+    try:
+        return np.asarray(np.linalg.cholesky(matrix))  # unlike SciPy's, it lets other threads run
+    except np.linalg.LinAlgError:
+        raise singular() from None
+
+
 def _part(matrix: Matrix, places: NDArray[np.intp]) -> Matrix:
-    """The rows and columns at some places."""
+    """The rows and columns at some places, which ascend."""
     if places.size == len(matrix):
         return matrix
     if 2 * places.size < len(matrix):  # whole rows would be mostly what is not needed

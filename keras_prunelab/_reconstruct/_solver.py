@@ -18,7 +18,7 @@ from keras_prunelab._model._prunable import maskable
 from keras_prunelab._util._arrays import add_to_digest
 
 from ._gram import DAMPING
-from ._layers import solve_layer
+from ._layers import solve_layer, solve_levels
 from ._method import BUDGET
 from ._rules import flat_weights, maps_of
 from ._solve import Flags
@@ -62,6 +62,20 @@ def checked_damping(damping: Any) -> float:
     return found
 
 
+def checked_budget(budget: Any) -> float:
+    """Make sure that a budget is a number of multiply-adds.
+
+    Raises:
+        InvalidDataError: it is none.
+    """
+    found = real_number(budget)
+    if found is None or not found >= 0:
+        raise InvalidDataError(
+            f"budget={budget!r} is a number of multiply-adds of at least 0, such as {BUDGET:g}, or infinity."
+        )
+    return found
+
+
 def require_plain(model: keras.Model) -> None:
     """Make sure that the weights of a model are what it computes with, and numbers.
 
@@ -93,7 +107,7 @@ class Solver:
         skipped: why other layers with weights have none, by their paths.
 
     Raises:
-        InvalidDataError: there is no data, or it does not fit the model; or the damping is negative.
+        InvalidDataError: there is no data, or it does not fit the model; or the damping or the budget is negative.
         InvalidModelError: as `require_plain` does.
     """
 
@@ -131,7 +145,7 @@ class Solver:
         return cast("T", self._kept[key])
 
     def __post_init__(self) -> None:
-        self.damping = checked_damping(self.damping)
+        self.damping, self.budget = checked_damping(self.damping), checked_budget(self.budget)
         if self.data is None:
             raise InvalidDataError(
                 "Reconstruction needs calibration data: give calibration=x, some hundred inputs without labels, others "
@@ -175,6 +189,20 @@ class Solver:
             mask = own[id(statistics.layer)]
             new, solutions = solve_layer(statistics, mask, damping=self.damping, budget=self.budget)
             yield statistics.layer, new, SolvedMap.all_of(statistics, mask, solutions)
+
+    def at_levels(self, levels: Sequence[Sequence[Flags]]) -> Iterator[tuple[Any, list[NDArray[Any]]]]:
+        """Solve all layers on the inputs that they have in the unpruned model, for several masks together.
+
+        Args:
+            levels: as for `at_once`, for each level; the fullest first.
+
+        Yields:
+            Each layer of the unpruned model, and its new weights at each level, flat.
+        """
+        own = dict(zip(map(id, self.layers), zip(*levels, strict=True), strict=True))
+        for statistics in self.statistics():
+            masks = own[id(statistics.layer)]
+            yield statistics.layer, solve_levels(statistics, masks, damping=self.damping, budget=self.budget)
 
     def in_sequence(self, masks: Sequence[Flags], pruned: keras.Model) -> Iterator[list[SolvedMap]]:
         """Solve one layer after the other, on what those before it give once they are solved.

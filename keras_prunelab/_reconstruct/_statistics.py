@@ -270,11 +270,18 @@ def _run(model: keras.Model, batch: Batch) -> None:
         model(batch.inputs, training=False)
     except PruneLabError:
         raise
-    except (ValueError, TypeError, KeyError) as error:
-        shapes = [tuple(array.shape) for array in keras.tree.flatten(batch.inputs)]
+    except Exception as error:
+        # Of text each backend makes an error of its own; what else is none of the data's, such as memory, stays it.
+        if not isinstance(error, ValueError | TypeError | KeyError) and not _has_text(batch):
+            raise
+        kinds = ", ".join(f"{array.dtype} {tuple(array.shape)}" for array in keras.tree.flatten(batch.inputs))
         raise InvalidDataError(
-            f"Calibration data of the shapes {shapes} does not fit model {model.name!r}: {error}"
+            f"Calibration data of the type and shape {kinds} does not fit model {model.name!r}: {error}"
         ) from error
+
+
+def _has_text(batch: Batch) -> bool:
+    return any(np.asarray(each).dtype.kind not in "fiub" for each in keras.tree.flatten(batch.inputs))
 
 
 @contextlib.contextmanager

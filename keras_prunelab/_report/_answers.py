@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from keras_prunelab._result._collapse import find_collapse
 from ._findings import Findings
 
 if TYPE_CHECKING:
+    from keras_prunelab._result._choice import Choice
     from keras_prunelab._result._result import SweepResult
 
 CONVENTIONS = {
@@ -47,6 +47,8 @@ SAME = 1e-12
 
 LIMITS = (0.005, 0.01, 0.02, 0.05)
 """The losses that are allowed in turn."""
+NONE = "none tested"
+"""What stands where no level that was measured is within an allowed loss."""
 
 
 def trade_off(findings: Findings) -> list[str]:
@@ -76,12 +78,15 @@ def trade_off(findings: Findings) -> list[str]:
 def alternatives(findings: Findings) -> pd.DataFrame:
     """The sparsest level of all methods for several allowed losses, and the choice, with what each costs and gains."""
     result, metric = findings.result, findings.result.metric
-    points = {"the choice": findings.choice}
+    points: dict[str, Choice | None] = {"the choice": findings.choice}
     for drop in LIMITS:
-        with contextlib.suppress(NoTradeOffError):
-            points[_allowance(result, drop)] = result.choose(max_drop=drop)
-    rows, unit = [], " (points)" if metric.is_fraction else ""
+        points[_allowance(result, drop)] = _within(result, drop)
+    rows: list[dict[str, str | None]] = []
+    unit = " (points)" if metric.is_fraction else ""
     for allowed, point in points.items():
+        if point is None:
+            rows.append({"allowed loss": allowed, "method": NONE})
+            continue
         row = result.table.iloc[point.index]
         error = row.get("loss_error", math.nan)
         loss = metric.goodness(result.dense) - metric.goodness(point.accuracy)
@@ -260,7 +265,13 @@ def _times(ratio: float) -> str | None:
 
 def _reach(result: SweepResult, drop: float, score: str) -> str:
     """How sparse a score gets within an allowed loss."""
+    point = _within(result, drop, score)
+    return NONE if point is None else percent(point.sparsity)
+
+
+def _within(result: SweepResult, drop: float, score: str | None = None) -> Choice | None:
+    """The sparsest level within an allowed loss, if there is one."""
     try:
-        return percent(result.choose(max_drop=drop, score=score).sparsity)
+        return result.choose(max_drop=drop, score=score)
     except NoTradeOffError:
-        return "none tested"
+        return None

@@ -34,7 +34,7 @@ from ._exploration import exploration
 from ._files import Files, Notes, file_table, named, note_blocks
 from ._findings import Findings
 from ._groups import group_blocks
-from ._plots import MAX_BARS, figures
+from ._plots import EXTREMES, MAX_BARS, figures
 from ._quantized import quantized
 from ._questions import questions
 from ._works import TERMS, works
@@ -135,6 +135,8 @@ def _doubts(result: SweepResult, choice: Choice | None) -> Iterator[Block]:
     if not result.complete:
         stopped = f"This sweep was stopped before its end, after {len(result.table)} measured points."
         yield Paragraph(stopped, "warning")
+        if result.metadata.get("resume"):
+            yield Code(str(result.metadata["resume"]), "This goes on from where it was:")
     for doubt in result.doubts(choice):
         yield Paragraph(doubt, "warning")
 
@@ -325,7 +327,7 @@ def _inside(findings: Findings) -> Iterator[Block]:
         caption = f"Sparsity of each block. {_rule(findings)}"
         yield Figure("blocks", drawn["blocks"], caption, f"Bar chart: {_pairs(findings.blocks, what, 'sparsity')}.")
     if len(findings.result.scores) < 2 or what == "block":
-        which = f"the {MAX_BARS // 2} most and least pruned" if len(layers) > MAX_BARS else "early layers on top"
+        which = f"the {EXTREMES} most and least pruned" if len(layers) > MAX_BARS else "early layers on top"
         caption = f"Sparsity of each layer at the choice, {which}."
         yield Figure("layers", drawn["layers"], caption, f"Bar chart: {_pairs(layers, 'layer', 'sparsity')}.")
     if "filters" in drawn and layers["filters_removed"].sum():

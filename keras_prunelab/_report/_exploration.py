@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from keras_prunelab._evaluate._file_metrics._meter import FILE_METRICS
+from keras_prunelab._evaluate._file_metrics import FILE_METRICS
 from keras_prunelab._evaluate._metric import Metric
 from keras_prunelab._result._choice import curve_points
 from keras_prunelab._result._doubts import no_meaning

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 MAX_ROWS = 24
 """Values up to which each has a row of the table; of more, those that change most for the worse."""
+MAX_NAMES = 20
+"""Texts up to which each has a line of the figure; of more, likewise."""
 
 
 def group_blocks(findings: Findings) -> Iterator[Block]:
@@ -58,7 +60,8 @@ def group_blocks(findings: Findings) -> Iterator[Block]:
             caption = f"The {MAX_ROWS} of {len(group)} values of {name} whose {metric.label} suffers most."
             worst = group["change"].map(metric.goodness).sort_values(kind="stable").index[:MAX_ROWS]
             group = group.loc[sorted(worst)]
-        formats = {"dense": metric.text, metric.name: metric.text, "change": partial(_change, metric), str(name): value}
+        formats: dict[str, Callable[[Any], str]] = {str(name): value, "change": partial(_change, metric)}
+        formats |= {"dense": metric.text, metric.name: metric.text}
         yield Table(table, group, caption, formats)
 
 
@@ -73,24 +76,43 @@ def group_figure(group: pd.DataFrame, name: str, metric: Metric, curve: str, the
         curve: the curve of the choice.
         theme: the colours.
     """
-    figure, axes = new_figure(theme)
-    is_number = pd.api.types.is_numeric_dtype(group[name])
-    places = group[name].to_numpy(dtype=float) if is_number else np.arange(len(group))
-    lines = (("dense", "dense network", theme.text), (metric.name, f"{curve}, at the choice", theme.series[0]))
-    for number, (column, label, colour) in enumerate(lines):
-        look = {"color": colour, "marker": MARKERS[number], "linestyle": line_style(1 - number)}
-        if not is_number:
-            look["linestyle"] = "none"  # between texts there is nothing to connect
-        axes.plot(places, group[column], markersize=4.5, linewidth=1.6, label=plain(label), **look)
-    if not is_number:
-        step = -(-len(group) // 12)
-        axes.set_xticks(places[::step], [plain(str(text), 12) for text in group[name][::step]])
+    values = {"dense": group["dense"], metric.name: group[metric.name]}
+    labels = {"dense": "dense network", metric.name: f"{curve}, at the choice"}
+    colours = {"dense": theme.text, metric.name: theme.series[0]}
+    label = f"{metric.label} (%)" if metric.is_fraction else plain(metric.label)
+    if pd.api.types.is_numeric_dtype(group[name]):
+        figure, axes = new_figure(theme)
+        for number, (key, points) in enumerate(values.items()):
+            axes.plot(
+                group[name],
+                points,
+                color=colours[key],
+                marker=MARKERS[number],
+                markersize=4.5,
+                linewidth=1.6,
+                linestyle=line_style(1 - number),
+                label=plain(labels[key]),
+            )
+        axes.set(xlabel=plain(name), ylabel=label)
+    else:  # texts need room, and nothing lies between two of them
+        shown = np.sort(np.argsort(group["change"].map(metric.goodness).to_numpy(), kind="stable")[:MAX_NAMES])
+        figure, axes = new_figure(theme, 1.2 + 0.2 * len(shown))
+        for number, (key, points) in enumerate(values.items()):
+            axes.plot(
+                points.iloc[shown],
+                range(len(shown)),
+                color=colours[key],
+                marker=MARKERS[number],
+                fillstyle="full" if number else "none",
+                linestyle="none",
+                label=plain(labels[key]),
+            )
+        axes.set_yticks(range(len(shown)), [plain(str(text), 32) for text in group[name].iloc[shown]])
+        axes.set_ylim(len(shown) - 0.4, -0.6)
+        axes.set(xlabel=label, ylabel=plain(name))
     if metric.is_fraction:
-        percent_axis(axes, "y")
-    axes.set_xlabel(plain(name))
-    axes.set_ylabel(f"{metric.label} (%)" if metric.is_fraction else plain(metric.label))
-    colours = {"labelcolor": theme.text, "facecolor": theme.background, "edgecolor": theme.faint}
-    place_legend(axes, fontsize=FONT - 1, **colours)
+        percent_axis(axes, "y" if pd.api.types.is_numeric_dtype(group[name]) else "x")
+    place_legend(axes, fontsize=FONT - 1, labelcolor=theme.text, facecolor=theme.background, edgecolor=theme.faint)
     return figure
 
 

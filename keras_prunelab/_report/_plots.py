@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 MAX_BARS = 22
 """Bars of one chart; of more layers or blocks the most and the least pruned are drawn, and a table has them all."""
+EXTREMES = 7
+"""How many of the most and of the least pruned are drawn then, so that a page has room for two such charts."""
 SMALL = FONT - 1.5
 """Points: the smallest letters of a figure."""
 _BAR = 0.23
@@ -232,7 +234,7 @@ def extremes(groups: pd.DataFrame, by: str) -> tuple[pd.DataFrame, int]:
     if len(groups) <= MAX_BARS:
         return groups, 0
     ordered = groups.sort_values(by, ascending=False, kind="stable", ignore_index=True)
-    half, last = MAX_BARS // 2, len(groups)
+    half, last = EXTREMES, len(groups)
     chosen = ordered.reindex([*range(half), last, *range(last - half, last)])
     names = [name for name in ("layer", "block") if name in chosen]
     chosen.loc[last, names] = "⋮"
@@ -240,7 +242,7 @@ def extremes(groups: pd.DataFrame, by: str) -> tuple[pd.DataFrame, int]:
 
 
 def _order(what: str, left_out: int) -> str:
-    return f"the {MAX_BARS // 2} highest and lowest" if left_out else f"early {what}s on top"
+    return f"the {EXTREMES} highest and lowest" if left_out else f"early {what}s on top"
 
 
 def _height(bars: int) -> float:

@@ -59,15 +59,21 @@ def write_json(result: Measurements, path: Path) -> None:
         temporary.write_text(_json(result, indent=2) + "\n", encoding="utf-8")
 
 
-def _json(result: Measurements, indent: int | None = None) -> str:
+def _json(result: Measurements, indent: int | None = None, **more: Any) -> str:
     points = [{name: _json_value(value) for name, value in row.items()} for row in result.table.to_dict("records")]
-    content = _about(result) | {"points": points}
+    content = _about(result) | {"points": points} | more
     return json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False)
 
 
-def keep_in_store(result: Measurements, path: str | os.PathLike[str]) -> None:
-    """Put a result into the store of its points, beside them, so that it can be read without measuring."""
-    stored_result.write(path, _json(result))
+def keep_in_store(result: Measurements, path: str | os.PathLike[str], *, is_under_way: bool = False) -> None:
+    """Put a result into the store of its points, beside them, so that it can be read without measuring.
+
+    Args:
+        result: the result.
+        path: the store.
+        is_under_way: whether more points are to come, which the result in the store then has as well.
+    """
+    stored_result.write(path, _json(result, is_under_way=is_under_way))
 
 
 def write_parquet(result: Measurements, path: Path) -> None:
@@ -108,7 +114,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     path = Path(path)
     try:
         if stored_result.is_store(path):
-            about = json.loads(stored_result.read(path))
+            about = stored_result.read(path)
             table = _table(about)
         elif path.suffix.lower() == ".parquet":
             table = pd.read_parquet(path)

@@ -1,22 +1,18 @@
-"""What a sweep knows of the networks as files of whole numbers: their curve, and the choice by it."""
+"""What a sweep knows of the networks as files of whole numbers."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from keras_prunelab._errors import NoTradeOffError
-from keras_prunelab._evaluate._file_metrics._meter import FILE_METRICS
+from keras_prunelab._evaluate._file_metrics import FILE_METRICS
 from keras_prunelab._evaluate._metric import Metric
 
 if TYPE_CHECKING:
-    from ._choice import Choice
     from ._measurements import Measurements
-    from ._result import SweepResult
 
 SIZES = ("litert_bytes", "flash_bytes")
 """Columns with the sizes of files."""
@@ -53,24 +49,3 @@ class Quantized:
     def label(self) -> str:
         """The files in words."""
         return {"int8-weights": "int8 weights"}.get(self.numbers, self.numbers)
-
-
-def quantized_choice(result: SweepResult, condition: Mapping[str, Any]) -> Choice:
-    """The choice by what the files answer, against the file of the network before pruning.
-
-    Args:
-        result: a sweep in which one curve has such measures.
-        condition: as `SweepResult.choose` takes it.
-
-    Raises:
-        NoTradeOffError: no file meets the condition, or no file was measured.
-    """
-    found = Quantized.of(result)
-    if found is None or found.points.empty:
-        raise NoTradeOffError(
-            "No file was measured, so none can be chosen: give metrics=['accuracy', 'int8_accuracy']."
-        )
-    rows = result.table[result.table[found.metric.name].notna()]
-    measured = replace(result, table=rows.reset_index(drop=True), metric=found.metric, dense=found.dense)
-    choice = measured.choose(**condition)
-    return replace(choice, index=int(rows.index[choice.index]), curve=str(found.points["curve"].iloc[0]))

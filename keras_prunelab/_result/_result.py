@@ -217,8 +217,9 @@ class SweepResult(Measurements):
             >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3)])
             >>> data = np.eye(3), np.arange(3)
             >>> result = kpl.sweep(model, data, [0.5, 0.6])
-            >>> more = kpl.sweep(model, data, [0.6], metrics=["accuracy", "mse"])
-            >>> result.add_measures(more).table["mse"].notna().tolist()
+            >>> top2 = keras.metrics.SparseTopKCategoricalAccuracy(2, name="top2")
+            >>> more = kpl.sweep(model, data, [0.6], metrics=["accuracy", top2])
+            >>> result.add_measures(more).table["top2"].notna().tolist()
             [False, True]
         """
         keys = ["score", "scope", "training", "seed", "sparsity_target"]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from keras_prunelab._errors import StoreMismatchError
 
@@ -21,13 +24,16 @@ def is_store(path: Path) -> bool:
 
 
 def write(path: str | os.PathLike[str], text: str) -> None:
-    """Put the text of a result into a store; an earlier one is replaced."""
+    """Put the text of a result into a store; an earlier one is replaced.
+
+    Of one that `is_under_way`, `read` takes the points that the store has by then.
+    """
     with closing(sqlite3.connect(Path(path), timeout=60)) as connection, connection:
         connection.execute("INSERT OR REPLACE INTO facts VALUES ('result', ?)", (text,))
 
 
-def read(path: Path) -> str:
-    """The text of a result from a store, which is only read.
+def read(path: Path) -> Any:
+    """The JSON values of a result from a store, which is only read; of a sweep that was killed, of its points so far.
 
     Raises:
         StoreMismatchError: there is none: the sweep has not ended, or was of an earlier version; or it is no store.
@@ -40,12 +46,28 @@ def read(path: Path) -> str:
             connection.execute("PRAGMA trusted_schema = OFF")  # nothing that the file defines is run
             row = connection.execute("SELECT value FROM facts WHERE name = 'result'").fetchone()
             (points,) = connection.execute("SELECT count(*) FROM points").fetchone()
+            about = None if row is None else json.loads(row[0])
+            if about is not None and about.get("is_under_way"):
+                _put_together(about, connection.execute("SELECT curve, level, described FROM points ORDER BY rowid"))
     except sqlite3.DatabaseError as error:
         raise StoreMismatchError(f"{os.fspath(path)!r} is not a store of a sweep: {error}.") from error
     if row is None:
         raise StoreMismatchError(
-            f"The store {os.fspath(path)!r} holds {points} points and no result: its sweep was ended from outside, or "
-            "is of an earlier version. Run the same sweep again with this store: it measures what is missing, and "
-            "keeps the result."
+            f"The store {os.fspath(path)!r} holds {points} points and no result: its sweep was ended before the first "
+            "one, or is of an earlier version. Run the same sweep again with this store: it measures what is missing, "
+            "and keeps the result."
         )
-    return str(row[0])
+    return about
+
+
+def _put_together(about: Any, points: Iterable[tuple[str, float, str | None]]) -> None:
+    """Put the points of a sweep that was killed into what is known of all of them, curve by curve."""
+    known = [(curve, level, json.loads(text)) for curve, level, text in points if text]
+    curves = list(dict.fromkeys(curve for curve, _, _ in known))
+    known.sort(key=lambda each: (curves.index(each[0]), each[1]))
+    about["points"] = [row for *_, part in known for row in part["points"]]
+    for name in ("by_class", "by_layer"):
+        if about[name] is not None:
+            about[name]["points"] = [point for *_, part in known for point in part[name]]
+    for number, group in enumerate(about["by_group"]):
+        group["points"] = [point for *_, part in known for point in part["by_group"][number]]

@@ -25,7 +25,7 @@ from keras_prunelab._select._masks import MaskSet
 from ._finetune import Trainer
 from ._plan import Curve
 from ._pruning import Pruning
-from ._solving import Reconstructor
+from ._solving import Reconstructor, SolvedLevels
 from ._weights import MaskedWeights
 
 
@@ -144,6 +144,7 @@ class Bench:
             self._model, task.data, task.metrics, calibration, passes=task.passes, batch_size=task.batch_size
         )
         self._reconstructor: Reconstructor | None = None
+        self._solved: dict[int, SolvedLevels] = {}  # of the curve that was measured last
         self._trained = False
         self._baseline: Answers | None = None
         self._is_measured = False
@@ -169,13 +170,16 @@ class Bench:
             groups=self._baseline.by_group(self._task.data.groups),
         )
 
-    def measure(self, number: int, level: float, masks: Callable[[], MaskSet]) -> Outcome:
+    def measure(
+        self, number: int, level: float, masks: Callable[[float], MaskSet], levels: Sequence[float] = ()
+    ) -> Outcome:
         """Measure a point.
 
         Args:
             number: the curve, counted along the task's.
             level: the sparsity that is asked for.
-            masks: gives the masks of the dense network there, where they are wanted.
+            masks: gives the masks of the dense network at a level, where they are wanted.
+            levels: at which the same curve is measured, now or later: they may be solved together.
         """
         if not self._is_measured:  # a worker, or a sweep that goes on, has yet to see what it compares with
             self.dense()
@@ -185,13 +189,9 @@ class Bench:
                 self.restore()
             if curve.reconstruct is None:
                 self._unsolve()
-                self._weights.apply(self._completed(masks()))
+                self._weights.apply(self._completed(masks(level)))
                 return self._outcome()
-            self.restore()  # weights are solved on the dense network
-            completed = self._completed(masks())
-            solved = self._solver.solved(completed, curve.reconstruct)
-            self._weights.apply(completed)
-            self._solver.write(solved)
+            self._solve(number, level, masks, levels)
             return self._outcome()
         if self._trainer is None:  # a task with such a curve has one
             raise AssertionError(curve)
@@ -199,7 +199,7 @@ class Bench:
         self._trained = True
         if curve.finetune.rounds == 1:
             prepare = None if curve.reconstruct is None else self._solver.before_training(curve.reconstruct)
-            self._trainer.train(curve.finetune, level, curve.seed, lambda _kept, _sparsity: masks(), prepare)
+            self._trainer.train(curve.finetune, level, curve.seed, lambda _kept, _sparsity: masks(level), prepare)
             return self._outcome()
         found = self._trainer.train(
             curve.finetune,
@@ -208,6 +208,18 @@ class Bench:
             lambda kept, sparsity: self._pruning.further(curve, self._model, self._task.calibration, kept, sparsity),
         )
         return self._outcome(found.packed())
+
+    def _solve(self, number: int, level: float, masks: Callable[[float], MaskSet], levels: Sequence[float]) -> None:
+        """Give the model the weights that are solved for a level."""
+        mode = self._task.curves[number].reconstruct
+        if mode is not None and number not in self._solved:
+            self._solved = {number: SolvedLevels(self._solver, mode)}
+        own = self._solved[number]
+        if level not in own or not self._solver.is_written:
+            self.restore()  # weights are solved, and put back later, as they are in the dense network
+        solved = own.solved(level, levels, lambda other: self._completed(masks(other)))
+        self._weights.apply(solved.others)
+        self._solver.write(solved)
 
     @property
     def _solver(self) -> Reconstructor:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -14,8 +16,6 @@ import keras
 import numpy as np
 import pandas as pd
 
-from keras_prunelab._evaluate._by_class import ByClass, PointKey
-from keras_prunelab._evaluate._by_group import ByGroup
 from keras_prunelab._evaluate._evaluate import MetricLike
 from keras_prunelab._evaluate._file_metrics._meter import FileMeter
 from keras_prunelab._evaluate._metric import ACCURACY, percent
@@ -28,28 +28,29 @@ from keras_prunelab._reconstruct._estimate import estimate
 from keras_prunelab._reconstruct._gram import DAMPING
 from keras_prunelab._reconstruct._solver import checked_damping
 from keras_prunelab._reconstruct._statistics import in_call_order
-from keras_prunelab._result._by_layer import ByLayer
 from keras_prunelab._result._doubts import SAME_DATA
+from keras_prunelab._result._files import keep_in_store
 from keras_prunelab._result._mask_source import MaskSource, TrainedMasks
 from keras_prunelab._result._measurements import CurveKey
-from keras_prunelab._result._outline import Left, outline
 from keras_prunelab._result._result import SweepResult
 from keras_prunelab._select._conventions import Convention
 from keras_prunelab._select._granularity import GranularityLike
 from keras_prunelab._text import visible
+from keras_prunelab._util._command import COMMAND
 from keras_prunelab._util._signatures import names_options
 from keras_prunelab.scores._registry import ScoreLike
 
-from ._accounting import COUNTS, Accounting
-from ._bench import Bench, Dense, Task
+from ._accounting import COUNTS
+from ._bench import Bench, Dense, Outcome, Task
 from ._call import spell
 from ._curve_masks import CurveMasks
 from ._fingerprint import Fingerprint
 from ._parallel import Workers
-from ._plan import Curve, FineTunes, Plan, Reconstructs, Scopes, Seeds, Sparsities, plan
+from ._plan import Curve, FineTunes, Plan, Point, Reconstructs, Scopes, Seeds, Sparsities, plan
 from ._pruning import Pruning
 from ._run import InProcess, SweepRun, Tell
 from ._store import Store
+from ._tabulate import Tabulator
 
 EXAMPLE_LEVELS = tuple(np.linspace(0, 0.9, 10).round(12).tolist())
 """The levels of MathWorks' example."""
@@ -81,9 +82,9 @@ class SweepPlan:
             masks = self._masks()[first.curve]
             if first.curve.finetune is None or first.curve.finetune.rounds == 1:
                 masks.prepare([first.level], self.plan)
-            bench.measure(0, first.level, lambda: masks.masks(first.level))  # compiles, too
+            bench.measure(0, first.level, masks.masks)  # compiles, too
             ready = time.monotonic()
-            bench.measure(0, first.level, lambda: masks.masks(first.level))
+            bench.measure(0, first.level, masks.masks)
             each = time.monotonic() - ready
         return ready - begun + each * (self.task.passes - 1)
 
@@ -92,6 +93,8 @@ class SweepPlan:
         weights = sum(item.size for item in self.task.pruning.prunables)
         kept = None if store is None else Store(store, Fingerprint.of(self.task, self.plan), -(-weights // 8))
         run = SweepRun(self.plan, self._masks(), kept, tell)
+        if store is not None:
+            run.describe = lambda point, outcome: self._describe(run, point, outcome, store)
         try:
             if workers == 1:
                 with self._bench() as bench:
@@ -103,46 +106,27 @@ class SweepPlan:
                 kept.close()
         return run
 
-    def result(self, run: SweepRun, seconds: float) -> SweepResult:
-        """What came of it."""
+    def result(self, run: SweepRun, seconds: float, store: Any = None, *, is_over: bool = True) -> SweepResult:
+        """What came of it.
+
+        Args:
+            run: the execution.
+            seconds: how long it took.
+            store: the file of its points, or None.
+            is_over: whether it has ended; False for the result so far.
+        """
         model, pruning, data = self.task.model, self.task.pruning, self.task.data
-        layers = outline(model)
-        account = Accounting.of(model, pruning.prunables, layers)
         dense = run.dense or Dense(data.metric or ACCURACY, {}, 0)
-        rows, sources, right = [], _sources(run, pruning), {}
-        grouped: dict[str, dict[PointKey, tuple[float, ...]]] = {group.name: {} for group in data.groups}
-        left: dict[PointKey, Left] = {}
-        for point, its, outcome in run.rows():
-            key = (*point.curve.key, point.level)
-            left[key] = left.get((*its.curve.key, its.level)) or layers.left(sources[its.curve.key].masks(its.level))
-            zeros = left[key].zeros
-            counts = account.row(zeros)
-            rows.append(
-                {
-                    "score": point.curve.score.name,
-                    "convention": pruning.convention.name,
-                    "scope": str(point.curve.scope),
-                    "granularity": str(pruning.granularity),
-                    "training": point.curve.training,
-                    "seed": point.curve.seed,
-                    "sparsity_target": point.level,
-                    "sparsity": sum(zeros.values()) / account.total,
-                    **outcome.measures,
-                    **counts,
-                    **{name: outcome.paired.get(name, float("nan")) for name in PAIRED},
-                }
-            )
-            if outcome.right:
-                right[key] = outcome.right
-            for name, values in outcome.groups.items():
-                grouped[name][key] = values
+        sources = _sources(run, pruning)
+        found = self._tabulate(dense, run.rows(), sources)
         measures = list(dense.measures) or [dense.metric.name]
         columns = [*_BEFORE, *measures, *COUNTS, *PAIRED]
         scopes = dict.fromkeys(str(curve.scope) for curve in self.plan.curves)
+        is_complete = run.complete and is_over
         return SweepResult(
-            table=pd.DataFrame(rows, columns=columns),
+            table=pd.DataFrame(found.rows, columns=columns),
             dense=dense.measures.get(dense.metric.name, float("nan")),
-            outline=layers,
+            outline=self._tabulate.outline,
             sources={curve.key: sources[its.key] for curve, its in self.plan.measured.items() if its.key in sources},
             metric=dense.metric,
             class_names=data.class_names,
@@ -162,17 +146,28 @@ class SweepPlan:
                 **_calibrated(self.task),
                 "repeat": self.call,
                 **({"stopped": str(run.failure)} if run.failure is not None else {}),
+                **({"resume": _resumption(self.call, store)} if store is not None and not is_complete else {}),
                 **_versions(),
             },
-            complete=run.complete,
-            by_class=ByClass(dense.observations, dense.right, right) if dense.observations else None,
-            by_layer=ByLayer(left),
-            by_group=tuple(
-                ByGroup(group.name, group.values, group.sizes, dense.groups[group.name], grouped[group.name])
-                for group in data.groups
-                if group.name in dense.groups
-            ),
+            complete=is_complete,
+            by_class=found.by_class,
+            by_layer=found.by_layer,
+            by_group=found.by_group,
         )
+
+    @cached_property
+    def _tabulate(self) -> Tabulator:
+        return Tabulator.of(self.task.model, self.task)
+
+    def _describe(self, run: SweepRun, point: Point, outcome: Outcome, store: Any) -> str:
+        """A point as the store keeps it, so that a sweep that is killed has a result; of the first one all about it."""
+        assert run.dense is not None, "the dense network is measured before any point"  # noqa: S101
+        if not run.is_described:
+            run.is_described = True
+            keep_in_store(self.result(run, 0.0, store, is_over=False), store, is_under_way=True)
+        curves = (curve for curve, its in self.plan.measured.items() if its == point.curve)
+        rows = ((Point(curve, point.level), point, outcome) for curve in curves)
+        return self._tabulate(run.dense, rows, _sources(run, self.task.pruning)).to_json()
 
     def _masks(self) -> dict[Curve, CurveMasks]:
         task = self.task
@@ -346,6 +341,11 @@ def _beside_constants(dense: Dense) -> dict[str, float]:
     if dense.trivial is None or dense.answers is None:
         return {}
     return {"answers": dense.answers, "trivial": dense.trivial, "trivial_error": dense.trivial_error}
+
+
+def _resumption(call: str, store: Any) -> str:
+    """What goes on from the store: the command, or else the call."""
+    return COMMAND.get() or f"{call.removesuffix(')')}    store={os.fspath(store)!r},\n)"
 
 
 def _versions() -> dict[str, str]:

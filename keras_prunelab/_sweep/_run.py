@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Protocol
 
 from keras_prunelab._errors import SweepStoppedError
@@ -57,8 +56,9 @@ class InProcess:
             if point.curve is not curve:
                 self._bench.restore()  # a score is of the dense network, not of what the curve before it left
                 curve = point.curve
-            masks = partial(prepared(point).masks, point.level)
-            yield point, self._bench.measure(self._numbers[point.curve], point.level, masks)
+            levels = [other.level for other in points if other.curve is curve]
+            masks = prepared(point).masks
+            yield point, self._bench.measure(self._numbers[point.curve], point.level, masks, levels)
 
 
 @dataclass
@@ -74,6 +74,8 @@ class SweepRun:
         outcomes: what was measured, by curve and level.
         complete: whether nobody interrupted, and nothing failed.
         failure: what ended it early, after points were measured: a worker, the memory, the disk.
+        describe: a point as text, for the store.
+        is_described: whether the store has what all points have in common.
     """
 
     plan: Plan
@@ -84,6 +86,8 @@ class SweepRun:
     outcomes: dict[Curve, dict[float, Outcome]] = field(default_factory=dict)
     complete: bool = True
     failure: SweepStoppedError | None = None
+    describe: Callable[[Point, Outcome], str] = lambda *_: ""
+    is_described: bool = False
     _asked: dict[Curve, tuple[float, ...]] = field(default_factory=dict)
 
     def execute(self, executor: Executor) -> None:
@@ -100,7 +104,7 @@ class SweepRun:
                 for point, outcome in executor.run(points, self._prepared):
                     self.outcomes[point.curve][point.level] = outcome  # first: the disk of the store may be full
                     if self.store is not None:
-                        self.store.add(point, outcome)
+                        self.store.add(point, outcome, self.describe(point, outcome))
                     self._note(point, outcome)
                 self._refine()
         except KeyboardInterrupt:

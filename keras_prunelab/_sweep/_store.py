@@ -80,7 +80,7 @@ class Store:
             for statement in _TABLES.split(";"):
                 self._connection.execute(statement)
             columns = {row[1] for row in self._connection.execute("PRAGMA table_info(points)")}
-            for later in {"paired", "right", "left_out", "grouped"} - columns:  # a store of an earlier version
+            for later in {"paired", "right", "left_out", "grouped", "described"} - columns:  # of an earlier version
                 self._connection.execute(f"ALTER TABLE points ADD COLUMN {later} TEXT")
             self._put("format", json.dumps(_FORMAT))
             self._put("fingerprint", json.dumps(asdict(fingerprint)))
@@ -137,17 +137,24 @@ class Store:
             groups = metric_by_group(json.loads(row[5] or "{}"))
             return Outcome(_check(json.loads(row[0])), bits, paired, right, left_out, groups)
 
-    def add(self, point: Point, outcome: Outcome) -> None:
-        """Write down a point; once this returns, it stays."""
+    def add(self, point: Point, outcome: Outcome, described: str) -> None:
+        """Write down a point; once this returns, it stays.
+
+        Args:
+            point: the point.
+            outcome: what was measured.
+            described: its part of the result, as `_stored_result.read` puts it together.
+        """
         bits = None if outcome.bits is None else outcome.bits.tobytes()
         with self._explained(), self._transaction():
             self._connection.execute(
-                "INSERT OR REPLACE INTO points (curve, level, measures, masks, paired, right, left_out, grouped) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO points "
+                "(curve, level, measures, masks, paired, right, left_out, grouped, described) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     *(_key(point), point.level, json.dumps(outcome.measures), bits),
                     *(json.dumps(dict(outcome.paired)), json.dumps(outcome.right), outcome.left_out),
-                    json.dumps(dict(outcome.groups)),
+                    *(json.dumps(dict(outcome.groups)), described),
                 ),
             )
 

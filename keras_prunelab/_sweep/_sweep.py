@@ -175,7 +175,7 @@ def sweep(
     )
     with _telling(progress) as tell:
         run = prepared.execute(tell, store, wanted_workers(workers))
-    result = prepared.result(run, time.monotonic() - begun)
+    result = prepared.result(run, time.monotonic() - begun, store)
     if run.failure is not None:
         run.failure.result = result
         raise run.failure

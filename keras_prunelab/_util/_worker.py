@@ -70,11 +70,11 @@ def measure(backend: str, point: PointOfTask | None, task: Packed, packed: Packe
         masks = {} if packed is None else _masks(packed, contents[1])
         place, number, level = point
 
-        def found() -> Any:
+        def found(level: float) -> Any:
             path, index = masks[level]
             return path.masks(index)
 
-        return place, bench.measure(number, level, found)
+        return place, bench.measure(number, level, found, tuple(masks))
 
 
 def _prepare(backend: str) -> None:

@@ -91,10 +91,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(given: list[str], *, debug: bool) -> int:
     """Run a command; returns the exit code."""
     from keras_prunelab._errors import PruneLabError
+    from keras_prunelab._util._command import COMMAND
     from matlab_bridge import BridgeError
 
+    command = shlex.join(["prunelab", *given])
+    token = COMMAND.set(command)
     try:
-        app(given, prog_name="prunelab", obj=shlex.join(["prunelab", *given]))
+        app(given, prog_name="prunelab", obj=command)
     except SystemExit as end:  # how Typer leaves, also when all went well
         return int(end.code or 0)
     except (BridgeError, PruneLabError, OSError) as error:
@@ -106,6 +109,8 @@ def _run(given: list[str], *, debug: bool) -> int:
     except Exception as error:  # noqa: BLE001  # the last resort: a defect of ours is said in one line, too
         _console.complain(error, debug=debug)
         _console.stderr.print("This is a defect of prunelab. Run again with --debug and report what it prints.")
+    finally:
+        COMMAND.reset(token)
     return 1
 
 

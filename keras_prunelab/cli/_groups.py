@@ -8,14 +8,13 @@ from typing import Any
 from . import _console
 
 
-def open_groups(path: Path, names: str | None, count: int, split: float | None = None) -> dict[str, Any] | None:
-    """The variables, for the observations that are measured; None where none is named.
+def open_groups(path: Path, names: str | None, count: int) -> dict[str, Any] | None:
+    """The variables, for all observations; None where none is named.
 
     Args:
         path: where the data is.
         names: those of the variables, with commas between.
         count: how many observations the data has.
-        split: the part of them that calibrates, and is not measured.
 
     Raises:
         InvalidDataError: the data is in no file of variables, or a variable has another length or too many values.
@@ -25,8 +24,6 @@ def open_groups(path: Path, names: str | None, count: int, split: float | None =
     from keras_prunelab._evaluate._by_group import groupings
     from matlab_bridge import load_groups
 
-    from ._calibration import split_places
-
     if names is None:
         return None
     if not path.is_file() or path.suffix.lower() not in {".mat", ".npz", ".csv"}:
@@ -34,7 +31,20 @@ def open_groups(path: Path, names: str | None, count: int, split: float | None =
     groups: dict[str, Any] = load_groups(path, _listed(names))
     for group in groupings(groups, count):
         _console.say(f"Groups: {len(group.values)} values of {group.name}.")
-    if split is None:
+    return groups
+
+
+def measured_groups(groups: dict[str, Any] | None, count: int, split: float | None) -> dict[str, Any] | None:
+    """The variables, for the observations that are measured.
+
+    Args:
+        groups: for all observations.
+        count: how many these are.
+        split: the part of them that calibrates, and is not measured; None where all are measured.
+    """
+    from ._calibration import split_places
+
+    if groups is None or split is None:
         return groups
     measured = split_places(count, split)[1]
     return {name: values[measured] for name, values in groups.items()}

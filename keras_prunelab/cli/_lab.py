@@ -110,7 +110,7 @@ def command(
     an earlier run stays, unless --force is given or the run goes on from its --store.
     """
     from ._curves import Lab
-    from ._groups import open_groups, write_groups_code
+    from ._groups import measured_groups, open_groups, write_groups_code
     from ._inputs import check_inputs, open_data, open_model, write_loading_code
     from ._outputs import check_sources, make_folder
     from ._quantized import Quantization, add_quantized
@@ -135,13 +135,15 @@ def command(
     _check_condition(condition, is_classifier=bool(dataset.class_names))
     if quantization is not None:
         quantization.check(opened.model)
-    groups = open_groups(data or workspace, group_by, len(dataset), calibration_split)
+    groups, observations = open_groups(data or workspace, group_by, len(dataset)), len(dataset)
     dataset, change = fit_inputs(opened.model, dataset)
     if levels == "auto":
         levels = _auto_levels(condition)
     dataset, given_data, reconstruct = _calibration(
         opened, dataset, data or workspace, calibration, calibration_split, image_root, reconstruct, finetune
     )
+    split = None if given_data is None else calibration_split  # without calibration, all is measured
+    groups = measured_groups(groups, observations, split)
     code = "" if given_data is None else given_data.code
     training = None
     if finetune is not None:
@@ -166,7 +168,7 @@ def command(
         {str(data): "the data"} if data else {}
     )
     code = write_loading_code(opened, data or workspace, given) + change + code
-    code += write_groups_code(data or workspace, group_by, is_split=calibration_split is not None)
+    code += write_groups_code(data or workspace, group_by, is_split=split is not None)
     written = write_outputs(opened, result, choice, out, quantized_choice)
     if store is not None:
         _keep(result, choice, store)
@@ -305,8 +307,21 @@ def write_outputs(
     if choice is not None:
         opened = replace(opened, built=result.network(choice))
         if opened.network is not None:
-            bridge.save_network(out / "pruned.mat", opened.model, like=opened.path, variable=opened.variable)
+            note = _note(result, choice)
+            bridge.save_network(out / "pruned.mat", opened.model, like=opened.path, variable=opened.variable, note=note)
             written["pruned.mat"] = "the pruned network, for MATLAB"
         save_keras(opened, out / "pruned.keras")
         written["pruned.keras"] = "the pruned network, for Keras"
     return {str(out / name): what for name, what in written.items()}
+
+
+def _note(result: kpl.SweepResult, choice: kpl.Choice) -> str | None:
+    """What the network's file says of the data that its masks or weights come from; None where there was none."""
+    from keras_prunelab import scores
+
+    from ._outputs import note_of
+
+    calibration = result.metadata.get("calibration")
+    if calibration is None or (choice.training == "none" and not scores.get(choice.score).needs_data):
+        return None
+    return note_of(choice.score, choice.sparsity, choice.training, str(calibration))

@@ -27,6 +27,19 @@ def save_keras(opened: OpenedModel, path: Path) -> None:
         bridge.save_sidecar(path, opened.model)
 
 
+def note_of(score: str, sparsity: float, training: str, calibration: str) -> str:
+    """What a file of a network says of how its weights came about.
+
+    Args:
+        score: what decided which weights went.
+        sparsity: the share of the weights that are zero.
+        training: how the others were solved anew and trained, in words; `"none"` where they were not.
+        calibration: on which data.
+    """
+    treated = "" if training == "none" else f", then {training}"
+    return f"Pruned by {score}, {sparsity:.2%} of the weights are zero{treated}. Calibration: {calibration}."
+
+
 def check_target(path: Path, endings: Collection[str], why: str = "") -> None:
     """Refuse a file that could not be written, before any work.
 

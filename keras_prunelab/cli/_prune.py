@@ -63,7 +63,7 @@ def command(
 
     from ._calibration import open_calibration, tell
     from ._inputs import open_model
-    from ._outputs import check_sources, check_target, make_folder, save_keras
+    from ._outputs import check_sources, check_target, make_folder, note_of, save_keras
     from ._sweep import tell_cost
 
     if (sparsity is None) == (budget is None):
@@ -101,7 +101,11 @@ def command(
     )
     make_folder(out.parent)
     if to_matlab:
-        bridge.save_network(out, pruned, like=opened.path, variable=opened.variable)
+        note = None
+        if given is not None:
+            way = "sequential reconstruction" if reconstruct else "none"
+            note = note_of(score, kpl.sparsity(pruned, convention=used), way, given.what)
+        bridge.save_network(out, pruned, like=opened.path, variable=opened.variable, note=note)
     else:
         save_keras(replace(opened, built=pruned), out)
     _console.say(

@@ -10,7 +10,7 @@ from . import _console
 from ._levels import parse_levels
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import keras_prunelab as kpl
 
@@ -49,8 +49,9 @@ class Quantization:
             if levels is not None:
                 raise InvalidDataError("--quantize-levels goes with --quantize alone.")
             return None
-        given = None if levels is None else "all" if levels.strip() == "all" else parse_levels(levels)
-        return cls(numbers, given)
+        if levels is None or levels.strip() == "all":
+            return cls(numbers, None if levels is None else "all")
+        return cls(numbers, parse_levels(levels))
 
     def check(self, model: Any) -> None:
         """Refuse networks of which no file can be written, before any work.
@@ -143,12 +144,11 @@ def _measure(
 def _with_choice(lab: Lab, result: kpl.SweepResult) -> tuple[kpl.SweepResult, kpl.Choice | None]:
     """The choice by the files, said on the console."""
     from keras_prunelab._errors import NoTradeOffError
-    from keras_prunelab._result._quantized import quantized_choice
 
     if reason := result.metadata.get("files_left_out"):
         _console.warn(f"Some files could not be measured: {reason}")
     try:
-        choice = quantized_choice(result, lab.condition)
+        choice = _choose(result, lab.condition)
     except NoTradeOffError as error:
         text = str(error)
         _console.warn(f"Quantized: {text}")
@@ -157,6 +157,24 @@ def _with_choice(lab: Lab, result: kpl.SweepResult) -> tuple[kpl.SweepResult, kp
     sizes = ", ".join(f"{name.replace('_', ' ')} {row[name]:,.0f}" for name in _sizes(result))
     _console.say(f"Quantized: {choice.reason} Sizes there: {sizes}.")
     return replace(result, metadata={**result.metadata, "quantized_choice": choice.reason}), choice
+
+
+def _choose(result: kpl.SweepResult, condition: Mapping[str, Any]) -> kpl.Choice:
+    """The choice by what the files of one curve answer, against the file of the network before pruning.
+
+    Raises:
+        NoTradeOffError: no file meets the condition, or none could be measured.
+    """
+    from keras_prunelab._errors import NoTradeOffError
+    from keras_prunelab._result._quantized import Quantized
+
+    found = Quantized.of(result)
+    if found is None or found.points.empty:
+        raise NoTradeOffError("no file could be measured, so none is chosen.")
+    rows = result.table[result.table[found.metric.name].notna()]
+    measured = replace(result, table=rows.reset_index(drop=True), metric=found.metric, dense=found.dense)
+    choice = measured.choose(**condition)
+    return replace(choice, index=int(rows.index[choice.index]), curve=str(found.points["curve"].iloc[0]))
 
 
 def _sizes(result: kpl.SweepResult) -> list[str]:

@@ -43,7 +43,9 @@ def command(
     """Write the report of a sweep that was measured before, in any format, without measuring.
 
     The choice is the one that was written with the result, or the one of the condition that is given here. A result of
-    an earlier version gives a report without the parts that it has no numbers for, and the report says so.
+    an earlier version gives a report without the parts that it has no numbers for, and the report says so. Of a sweep
+    that was ended from outside, its store gives a report of the levels measured until then, with the command that goes
+    on from there.
     """
     from ._outputs import check_sources, make_folder
     from ._reports import Reports, choose
@@ -61,6 +63,10 @@ def command(
     choice, failure = (
         (result.choice, None) if result.choice is not None and not condition else choose(result, condition)
     )
+    if not result.complete:
+        _console.warn(f"This sweep was stopped before its end, after {len(result.table)} measured points.")
+        if result.metadata.get("resume"):
+            _console.say(f"This goes on from where it was:\n{result.metadata['resume']}")
     for doubt in result.doubts(choice):
         _console.warn(doubt)
     if choice is not None:

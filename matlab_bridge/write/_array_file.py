@@ -10,6 +10,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from ._note import Units
+
 Vector: TypeAlias = npt.NDArray[np.floating[Any]]
 Place: TypeAlias = Hashable
 
@@ -33,10 +35,11 @@ class ArrayFile(ABC):
         """
 
     @abstractmethod
-    def write(self, target: Path, changes: Mapping[Place, Vector]) -> None:
+    def write(self, target: Path, changes: Mapping[Place, Vector], note: Units | None = None) -> None:
         """Write a copy of the file in which some arrays hold other numbers, and all else is as it was.
 
         Args:
             target: the file to write; what it held is lost.
             changes: by place, as many numbers of the same dtype, in column-major order.
+            note: a line of text for a variable of its own, instead of the one that the file may hold.
         """

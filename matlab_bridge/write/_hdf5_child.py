@@ -12,13 +12,16 @@ import sys
 import h5py
 import numpy as np
 
+NOTE = "prunelab_note"  # as in `_note`
+
 
 def main(path: str, numbers: str) -> None:
     """Print what went wrong, as a string of JSON; null where nothing did.
 
     Args:
         path: the file, which is changed.
-        numbers: an archive of NumPy's: the names of the datasets as `names`, and for each by its place what it gets.
+        numbers: an archive of NumPy's: the names of the datasets as `names`, and for each by its place what it gets;
+            and perhaps a line of text for a variable of its own, as UTF-16 units.
     """
     problem = None
     try:
@@ -26,6 +29,12 @@ def main(path: str, numbers: str) -> None:
             for i, name in enumerate(values["names"].tolist()):
                 dataset = file[name]
                 dataset[...] = values[str(i)].reshape(dataset.shape)
+            if NOTE in values:
+                if NOTE in file:
+                    del file[NOTE]
+                text = file.create_dataset(NOTE, data=values[NOTE][:, np.newaxis])
+                text.attrs["MATLAB_class"] = np.bytes_("char")
+                text.attrs["MATLAB_int_decode"] = np.int32(2)
     except Exception as error:  # noqa: BLE001  # the library raises whatever the damage leads to
         problem = str(error) or type(error).__name__
     sys.stdout.write(json.dumps(problem))

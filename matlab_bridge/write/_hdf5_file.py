@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from matlab_bridge.matfile._hdf5 import File, Item, OpenedFile
 from matlab_bridge.matfile._level73 import USER_BLOCK
 
 from ._array_file import ArrayFile, Place, Vector
+from ._note import NOTE, Units
 
 _CHILD = Path(__file__).with_name("_hdf5_child.py")
 _SECONDS = 5.0
@@ -40,14 +41,16 @@ class Hdf5File(ArrayFile):
                 # HDF5 lists MATLAB's dimensions in reverse: row-major there is column-major here.
                 yield name, values.astype(values.dtype.newbyteorder("="), copy=False).ravel()
 
-    def write(self, target: Path, changes: Mapping[Place, Vector]) -> None:
+    def write(self, target: Path, changes: Mapping[Place, Vector], note: Units | None = None) -> None:
         shutil.copyfile(self.path, target)
-        if not changes:
+        if not changes and note is None:
             return
         with tempfile.TemporaryDirectory() as folder:
             numbers = Path(folder) / "numbers.npz"
-            arrays = {str(i): values for i, values in enumerate(changes.values())}
-            np.savez(numbers, names=np.array([str(name) for name in changes]), **arrays)  # type: ignore[arg-type]
+            arrays: dict[str, Any] = {str(i): values for i, values in enumerate(changes.values())}
+            if note is not None:
+                arrays[NOTE] = note
+            np.savez(numbers, names=np.array([str(name) for name in changes]), **arrays)
             _change(target, numbers)
 
 

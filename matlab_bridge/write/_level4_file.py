@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import cast, final
+from typing import final
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from matlab_bridge.matfile._header import Header
 from matlab_bridge.matfile._level4 import Level4Matrix, level4_matrices
 
 from ._array_file import ArrayFile, Place, Vector
+from ._note import NOTE, Units, level4_note
 
 
 @final
@@ -27,6 +27,7 @@ class Level4Copy(ArrayFile):
 
     def __init__(self, path: Path, header: Header) -> None:
         super().__init__(path)
+        self._order = header.byte_order
         self._matrices = tuple(level4_matrices(path, header.byte_order))
 
     def arrays(self, sizes: Collection[int]) -> Iterator[tuple[Place, Vector]]:
@@ -37,15 +38,24 @@ class Level4Copy(ArrayFile):
                     # Every number of this version is a double for MATLAB, however narrowly it is stored.
                     yield matrix, np.frombuffer(file.read(matrix.nbytes), matrix.dtype).astype(np.float64)
 
-    def write(self, target: Path, changes: Mapping[Place, Vector]) -> None:
-        shutil.copyfile(self.path, target)
-        with target.open("r+b") as copy:
-            for matrix, values in cast(Mapping[Level4Matrix, Vector], changes).items():
-                stored = values.astype(matrix.dtype)
-                if not np.array_equal(stored, values, equal_nan=True):
-                    raise UnwritableValueError(
-                        f"The file stores {matrix.name!r} as {matrix.dtype.name}, which does not hold the new numbers "
-                        f"exactly. In MATLAB, load it and save it again with '-v7'."
-                    )
-                copy.seek(matrix.offset)
-                copy.write(stored.tobytes())
+    def write(self, target: Path, changes: Mapping[Place, Vector], note: Units | None = None) -> None:
+        with self.path.open("rb") as source, target.open("wb") as copy:
+            for matrix in self._matrices:
+                header = source.read(matrix.offset - source.tell())
+                numbers = source.read(matrix.nbytes)
+                if matrix in changes:
+                    numbers = _stored(matrix, changes[matrix])
+                if note is None or matrix.name != NOTE:
+                    copy.write(header + numbers)
+            if note is not None:
+                copy.write(level4_note(note, self._order))
+
+
+def _stored(matrix: Level4Matrix, values: Vector) -> bytes:
+    stored = values.astype(matrix.dtype)
+    if not np.array_equal(stored, values, equal_nan=True):
+        raise UnwritableValueError(
+            f"The file stores {matrix.name!r} as {matrix.dtype.name}, which does not hold the new numbers "
+            f"exactly. In MATLAB, load it and save it again with '-v7'."
+        )
+    return stored.tobytes()

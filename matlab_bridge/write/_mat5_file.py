@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import zlib
 from collections import defaultdict
@@ -13,11 +14,14 @@ from typing import Any, BinaryIO, cast, final
 import numpy as np
 
 from matlab_bridge._errors import TruncatedFileError
+from matlab_bridge.matfile._damage import SYMPTOMS
 from matlab_bridge.matfile._header import HEADER_BYTES, ByteOrder, Header
-from matlab_bridge.matfile._level5._format import COMPRESSED
+from matlab_bridge.matfile._level5._format import COMPRESSED, TAG_BYTES
 from matlab_bridge.matfile._level5._places import STORED_AS, NumericArray, numeric_arrays
+from matlab_bridge.matfile._level5._walk import Walker
 
 from ._array_file import ArrayFile, Place, Vector
+from ._note import NOTE, Units, level5_note
 
 # Weights of which half are zero deflate in half the time of zlib's default level, to 2 % more bytes.
 _LEVEL = 4
@@ -109,21 +113,37 @@ class Mat5File(ArrayFile):
                     if array.dtype.kind == "f" and array.size in sizes:
                         yield Mat5Place(element, array), array.values(content)
 
-    def write(self, target: Path, changes: Mapping[Place, Vector]) -> None:
+    def write(self, target: Path, changes: Mapping[Place, Vector], note: Units | None = None) -> None:
         changed: defaultdict[TopLevelElement, dict[NumericArray, Vector]] = defaultdict(dict)
         for place, values in cast(Mapping[Mat5Place, Vector], changes).items():
             changed[place.element][place.array] = values
         with self.path.open("rb") as source, target.open("wb") as copy:
             copy.write(source.read(HEADER_BYTES))
+            added = b"" if note is None else level5_note(note, self._order)
             for element in self._elements:
-                start = copy.tell()
-                if element in changed:
-                    content = replace_arrays(element.content(source), changed[element])
-                    copy.write(element.packed(content, self._order))
-                else:
-                    copy.write(element.raw(source))
-                if element.start == self._subsystem != start:
-                    _write_at(copy, _SUBSYSTEM_OFFSET, struct.pack(self._order + "Q", start))
+                if element.start == self._subsystem:
+                    copy.write(added)  # the contents of objects come after all variables
+                    added = b""
+                    _write_at(copy, _SUBSYSTEM_OFFSET, struct.pack(self._order + "Q", copy.tell()))
+                elif note is not None and self._name(element, source) == NOTE:
+                    continue
+                self._write(element, changed.get(element), source, copy)
+            copy.write(added)
+
+    def _write(
+        self, element: TopLevelElement, changed: Mapping[NumericArray, Vector] | None, source: BinaryIO, copy: BinaryIO
+    ) -> None:
+        if changed is None:
+            copy.write(element.raw(source))
+        else:
+            copy.write(element.packed(replace_arrays(element.content(source), changed), self._order))
+
+    def _name(self, element: TopLevelElement, file: BinaryIO) -> str:
+        """The name of a variable; empty where it cannot be read."""
+        content = element.content(file)
+        with contextlib.suppress(*SYMPTOMS):
+            return Walker(content, self._order).header(TAG_BYTES, len(content)).name
+        return ""
 
 
 def _write_at(file: BinaryIO, offset: int, data: bytes) -> None:

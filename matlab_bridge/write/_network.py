@@ -22,6 +22,7 @@ from ._hdf5_file import Hdf5File
 from ._level4_file import Level4Copy
 from ._locate import Parameter, locate, stored_arrays
 from ._mat5_file import Mat5File
+from ._note import units_of
 
 if TYPE_CHECKING:
     import keras
@@ -36,6 +37,7 @@ def save_network(
     like: str | os.PathLike[str],
     variable: str | None = None,
     describe: Sequence[WeightLayer] = (),
+    note: str | None = None,
 ) -> None:
     """Write a copy of a MAT-file in which a network has other weights.
 
@@ -53,6 +55,8 @@ def save_network(
         variable: which network of the file, as for `load_network`; by default the one that the model came
             from, else the only one.
         describe: for plain matrices the description that `load_network` was given; a model in memory has it.
+        note: a line of text for whoever opens the file, such as how the network was pruned and on which data its
+            weights were solved: a char row `prunelab_note` beside the network, the only variable that is added.
 
     Raises:
         NetworkMismatchError: if the model is not the network of the file: names or shapes differ.
@@ -83,7 +87,7 @@ def save_network(
     places = locate(file, {parameter: before[parameter] for parameter in arrays}, read)
     vectors = _by_place(arrays, places)
     with replace_whole(target) as temporary:
-        file.write(temporary, vectors)
+        file.write(temporary, vectors, None if note is None else units_of(note))
         _verify(read(temporary), network.with_parameters(changes))
 
 

@@ -184,6 +184,10 @@ def test_bad_input_is_refused_and_nothing_is_changed() -> None:
         (lambda: kpl.reconstruct(pruned, model, x[..., :1]), kpl.InvalidDataError, "shape"),
         (lambda: kpl.reconstruct(pruned, other, x), kpl.InvalidModelError, "no copy"),
         (lambda: kpl.reconstruct(pruned, model, x, damping=-1), kpl.InvalidDataError, "damping"),
+        (lambda: kpl.reconstruct(pruned, model, np.full((30, 8, 8, 2), "a")), kpl.InvalidDataError, "type and shape"),
+        (lambda: kpl.reconstruct(pruned, model, x, budget=-1), kpl.InvalidDataError, "multiply-adds"),
+        (lambda: kpl.scores.OBS(budget="much"), kpl.InvalidDataError, "multiply-adds"),  # type: ignore[arg-type]
+        (lambda: kpl.register_linear_rule("Dense"), kpl.InvalidModelError, "classes of layers"),  # type: ignore[arg-type]
         (lambda: kpl.reconstruct(pruned, model, x, mode="both"), kpl.UnknownNameError, "both"),
         (lambda: kpl.reconstruct(pruned, model, x, data=x), kpl.InvalidDataError, "mean the same"),
         (lambda: kpl.prune(model, 0.5, reconstruct=True), kpl.InvalidDataError, "calibration"),

@@ -5,8 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import io
 import re
-import shutil
-import subprocess
 import sys
 from html import unescape
 from pathlib import Path
@@ -19,6 +17,7 @@ import keras_prunelab as kpl
 from keras_prunelab._evaluate._by_class import ByClass
 from keras_prunelab._report import _report
 
+from .office import pdf_of
 from .results_by_hand import result
 
 docx = pytest.importorskip("docx")
@@ -275,13 +274,7 @@ def test_the_pdf_has_embedded_fonts_no_pixels_and_no_small_letters(pdf):
 
 
 def test_libreoffice_opens_the_word_file(written, tmp_path):
-    office = shutil.which("soffice")
-    if office is None:
-        pytest.skip("LibreOffice is not installed")
-    profile = (tmp_path / "profile").as_uri()
-    command = [office, f"-env:UserInstallation={profile}", "--headless", "--convert-to", "pdf", "--outdir", tmp_path]
-    subprocess.run([*command, written / "lab.docx"], check=True, capture_output=True, timeout=300)
-    pages = pypdf.PdfReader(tmp_path / "lab.pdf").pages
+    pages = pypdf.PdfReader(pdf_of(written / "lab.docx", tmp_path)).pages
     text = _plain("\n".join(page.extract_text() for page in pages))
     for sentence in ("Question 5. Open questions", "Figure 1. Accuracy against sparsity", "References"):
         assert _plain(sentence) in text

@@ -136,6 +136,6 @@ def test_charts_of_many_layers_are_readable(count):
     if count > _plots.MAX_BARS:
         bars = _plots.bar_figure(layers, "layer")
         values = [bar.get_width() for bar in bars.axes[0].patches if np.isfinite(bar.get_width())]
-        half = _plots.MAX_BARS // 2
+        half = _plots.EXTREMES
         expected = np.linspace(0, 1, count)
         np.testing.assert_allclose(values, [*expected[::-1][:half], *expected[:half][::-1]])

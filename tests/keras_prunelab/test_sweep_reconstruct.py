@@ -11,11 +11,29 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import keras_prunelab as kpl
+from keras_prunelab._sweep import _bench, _solving
 
 pytestmark = pytest.mark.backends
 
 L = keras.layers
 LEVELS = [0.5, 0.8]
+
+
+class WithoutRule(keras.layers.Layer):
+    """A layer that is masked only, as nobody has said what it multiplies."""
+
+    def __init__(self, units: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.units = units
+
+    def build(self, shape: Any) -> None:
+        self.kernel = self.add_weight(shape=(shape[-1], self.units), name="kernel")
+
+    def call(self, x: Any) -> Any:
+        return keras.ops.matmul(x, self.kernel)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "units": self.units}
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +87,41 @@ def test_curves_have_names_and_networks(setting: Any, tmp_path: Path) -> None:
     assert again.scores == result.scores
     with pytest.raises(kpl.InvalidModelError, match="not at hand"):
         again.network(choice)
+
+
+@pytest.mark.parametrize("granularity", ["weight", "channel"])
+@pytest.mark.parametrize("room", [None, 1, 500])
+def test_levels_that_are_solved_together_are_what_each_is_alone(
+    room: int | None, granularity: str, setting: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if room is not None:
+        monkeypatch.setattr(_solving, "_TOGETHER", room)
+    _, data, calibration = setting
+    keras.utils.set_random_seed(0)
+    layers = [L.Dense(16, "relu"), WithoutRule(8), L.Dense(3, "softmax")]
+    model = keras.Sequential([keras.Input((12,)), *layers])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    before = model.get_weights()
+    levels = [0.0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8]
+    written: dict[float, list[Any]] = {}
+    monkeypatch.setattr(_bench.Bench, "_outcome", _noting(written, levels, _bench.Bench._outcome))
+    kpl.sweep(model, data, levels, ["magnitude"], calibration=calibration, reconstruct=True, granularity=granularity)
+    for one, two in zip(before, model.get_weights(), strict=True):
+        assert_array_equal(one, two)
+    for level in levels:
+        alone = kpl.prune(model, level, calibration=calibration, reconstruct="layers", granularity=granularity)
+        for one, two in zip(alone.get_weights(), written[level], strict=True):
+            assert_allclose(one, two, rtol=1e-4, atol=1e-5)
+
+
+def _noting(written: dict[float, list[Any]], levels: list[float], outcome: Any) -> Any:
+    """Note the weights that each level is measured with, in the order of the levels."""
+
+    def note(bench: Any, *args: Any) -> Any:
+        written[levels[len(written)]] = [np.array(each) for each in bench._model.get_weights()]
+        return outcome(bench, *args)
+
+    return note
 
 
 def test_obs_alone_is_solved_under_its_own_name(setting: Any, tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_what_a_worker_unpacks_measures_the_same(alone):
     dense = bench.dense()
     assert dense.measures["accuracy"] == alone.dense
     masks = kpl.trajectory(model(), [0.5]).masks(0)
-    found = bench.measure(0, 0.5, lambda: masks).measures
+    found = bench.measure(0, 0.5, lambda _level: masks).measures
     expected = alone.table[(alone.table["score"] == "magnitude") & (alone.table["sparsity_target"] == 0.5)]
     assert found["accuracy"] == expected["accuracy"].iloc[0]
     np.testing.assert_allclose(found["loss"], expected["loss"].iloc[0], rtol=0, atol=1e-6)
@@ -103,7 +103,7 @@ def test_a_worker_completes_channels_too():
     planned = kpl.plan_sweep(network, data(), [0.5], **how)
     bench = pickle.loads(_sent.pack(planned.task, planned.plan).content.tobytes()).open()  # noqa: S301 # what this test packed
     masks = kpl.trajectory(network, [0.5], **how).masks(0)
-    found = bench.measure(0, 0.5, lambda: masks).measures
+    found = bench.measure(0, 0.5, lambda _level: masks).measures
     np.testing.assert_allclose(found["loss"], expected["loss"].iloc[0], rtol=0, atol=1e-6)
     plain = kpl.prune(network, 0.5, **how)
     np.testing.assert_allclose(found["loss"], plain.evaluate(*data(), verbose=0, return_dict=True)["loss"], atol=1e-6)

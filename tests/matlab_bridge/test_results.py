@@ -78,6 +78,9 @@ class Result:
         frame.attrs["rule"] = "a block ends at each pooling"
         return frame
 
+    def groups(self, choice: Any) -> pd.DataFrame:
+        return pd.DataFrame({"variable": ["SNR", "SNR"], "value": [0.0, 10.0], "accuracy": [0.5, 1.0]})
+
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
@@ -119,6 +122,9 @@ def test_tables_say_what_their_columns_are(results: Path) -> None:
     assert file["blockTable"].attrs["description"] == f"The blocks {at}; a block ends at each pooling"
     assert file["layerTable"].attrs["units"] == {"Sparsity": "fraction", "FiltersRemoved": "filters"}
     assert "IsLast" not in file["blockTable"].attrs["descriptions"]
+    assert file["groupTable"].attrs["description"] == f"The groups {at}"
+    assert file["groupTable"]["Value"].tolist() == [0.0, 10.0]
+    assert file["groupTable"].attrs["units"] == {"Accuracy": "fraction"}
 
 
 def test_mat_io_reads_what_the_columns_are(results: Path) -> None:

@@ -19,6 +19,7 @@ from matlab_bridge.matfile import MatlabObject
 from matlab_bridge.write import _network as writing
 from matlab_bridge.write import portable_struct
 
+from . import octave
 from .mat5_by_hand import Mat5
 from .object_files import write_objects
 from .objects_by_hand import EMPTY, connections, fully_connected, layer, layer_graph, row, series_network
@@ -341,3 +342,69 @@ def test_a_copy_that_reads_back_otherwise_is_not_kept(
         mb.save_network(target, {("fc1", "Weights"): np.zeros((4, 4))}, like=trained)
     assert digest(target) == before
     assert sorted(tmp_path.iterdir()) == [target, trained]
+
+
+NOTE = "Pruned to 93 %; weights solved anew on 1,000 observations of \u00bbXTrain\u00ab"
+
+
+def test_a_note_stands_beside_the_network(trained: Path, tmp_path: Path) -> None:
+    network = mb.load_network(trained)
+    plain, noted, again = tmp_path / "plain.mat", tmp_path / "noted.mat", tmp_path / "again.mat"
+    mb.save_network(plain, pruned(network), like=trained)
+    mb.save_network(noted, pruned(network), like=trained, note=f"  {NOTE}\n")
+    assert matfile.load(noted)["prunelab_note"] == NOTE
+    assert_same_parameters(mb.load_network(noted), parameters(mb.load_network(plain)))
+    np.testing.assert_array_equal(matfile.load(noted)["note"], np.arange(12.0).reshape(3, 4))
+    assert list(matfile.load(noted)) == [*matfile.load(trained), "prunelab_note"]
+    mb.save_network(again, mb.load_network(noted), like=noted, note="another")
+    assert matfile.load(again)["prunelab_note"] == "another"
+    assert_same_parameters(mb.load_network(again), parameters(mb.load_network(plain)))
+
+
+def test_all_else_is_as_without_a_note(tmp_path: Path) -> None:
+    path, plain, noted = (tmp_path / f"{name}.mat" for name in ("trained", "plain", "noted"))
+    write_objects(path, {"net": classifier(), "note": np.arange(12.0).reshape(3, 4)}, "v7")
+    network = mb.load_network(path)
+    mb.save_network(plain, pruned(network), like=path)
+    mb.save_network(noted, pruned(network), like=path, note=NOTE)
+    shorter, longer = plain.read_bytes(), noted.read_bytes()
+    subsystem, moved = (struct.unpack_from("<Q", data, 116)[0] for data in (shorter, longer))
+    assert longer[128:].startswith(shorter[128:subsystem])
+    assert longer[moved:] == shorter[subsystem:]
+    assert NOTE[:10].encode("utf-16-le") in longer[subsystem:moved]
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_note_in_either_byte_order(order: str, tmp_path: Path) -> None:
+    path, noted = tmp_path / "net.mat", tmp_path / "noted.mat"
+    by_hand(path, order)
+    mb.save_network(noted, pruned(mb.load_network(path)), like=path, note=NOTE)
+    assert matfile.load(noted)["prunelab_note"] == NOTE
+
+
+@pytest.mark.parametrize("version", ["4", "5"])
+def test_scipy_and_octave_read_a_note_beside_matrices(version: str, tmp_path: Path) -> None:
+    path, noted, again = (tmp_path / f"{name}.mat" for name in ("net", "noted", "again"))
+    numbers = weights(3, 4).astype("f8")
+    scipy.io.savemat(path, {"W": numbers, "X": np.eye(2)}, format=version)
+    how: Any = {"describe": [mb.WeightLayer("W")], "note": "solved on 1,000 digits"}
+    mb.save_network(noted, {("W", "Weights"): 2 * numbers}, like=path, **how)
+    mb.save_network(again, {("W", "Weights"): 2 * numbers}, like=noted, **how)
+    for written in (noted, again):
+        found = scipy.io.loadmat(written)
+        np.testing.assert_array_equal(found["W"], 2 * numbers)
+        assert found["prunelab_note"].tolist() == ["solved on 1,000 digits"]
+    assert noted.read_bytes()[128:] == again.read_bytes()[128:]
+    shown = octave.run("load noted.mat; disp(prunelab_note); disp(size(X)); whos", tmp_path)
+    assert shown.startswith("solved on 1,000 digits\n")
+
+
+def test_a_note_in_a_file_of_version_7_3_is_text_for_matlab(tmp_path: Path) -> None:
+    path, noted = tmp_path / "net.mat", tmp_path / "noted.mat"
+    mb.save(path, {"W": weights(3, 4)}, version="v7.3")
+    new = {("W", "Weights"): weights(3, 4, 1)}
+    mb.save_network(noted, new, like=path, describe=[mb.WeightLayer("W")], note="solved")
+    with h5py.File(noted) as file:
+        assert bytes(file["prunelab_note"][:].astype("u1").ravel()) == b"solved"
+        assert file["prunelab_note"].attrs["MATLAB_class"] == b"char"
+    assert matfile.load(noted)["prunelab_note"] == "solved"

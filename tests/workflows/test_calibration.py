@@ -62,6 +62,9 @@ def test_the_lab_takes_training_data_and_writes_solved_weights(
     right = after.predict(x[:200].astype(np.float32), verbose=0).argmax(-1) == y[:200]
     assert right.mean() == pytest.approx(choice["Accuracy"].item())
     assert "XTrain" in (out / "report.html").read_text(encoding="utf-8")
+    note = mb.load(out / "pruned.mat")["prunelab_note"]
+    assert note.startswith("Pruned by obs, ")
+    assert note.endswith("Calibration: 150 observations, XTrain of lab5.mat.")
 
 
 def test_without_any_it_says_so_and_halves_on_demand(
@@ -79,6 +82,11 @@ def test_without_any_it_says_so_and_halves_on_demand(
     given = ("--sparsity", "0.8", "--score", "obs", "--reconstruct", "--calibration", workspace, "--out", pruned)
     assert run("prune", tmp_path / "lab5.mat", *given) == 0
     assert kpl.sparsity(mb.load_network(pruned).to_keras(), convention="matlab") == pytest.approx(0.8, abs=0.02)
+    note = mb.load(pruned)["prunelab_note"]
+    assert "then sequential reconstruction. Calibration: " in note
+    assert workspace.name in note
+    assert run("prune", tmp_path / "lab5.mat", "--sparsity", "0.8", "--out", tmp_path / "plain.mat") == 0
+    assert "prunelab_note" not in mb.load(tmp_path / "plain.mat")
 
 
 def test_one_report_compares_as_it_is_solved_trained_and_both(

@@ -15,7 +15,7 @@ from keras_prunelab.cli import main
 from matlab_bridge.convert import _rules
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs" / "reference").glob("*.md"))]
 
 
 def blocks(page: Path, language: str) -> list[str]:

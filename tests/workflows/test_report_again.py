@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -279,3 +281,92 @@ def _completions(environment: dict[str, str]) -> list[str]:
 )
 def test_errors_are_in_the_words_of_the_command_line(message: str, expected: str) -> None:
     assert in_options(message) == expected
+
+
+KILLED = """
+import os, sys
+
+from keras_prunelab._sweep._store import Store
+from keras_prunelab.cli import main
+
+add, calls = Store.add, []
+
+
+def killed_after_three(self, *arguments):
+    add(self, *arguments)
+    calls.append(arguments)
+    if len(calls) == 3:
+        os.kill(os.getpid(), 9) if hasattr(os, "fork") else os._exit(9)
+
+
+Store.add = killed_after_three
+main(sys.argv[1:])
+"""
+
+
+def test_a_sweep_that_was_killed_has_a_report_and_goes_on(workspace: Path, tmp_path: Path, capfd: Any) -> None:
+    store, levels = tmp_path / "sweep.db", "0,0.25,0.5,0.75,0.9"
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED, encoding="utf-8")
+    options = ["--scores", "magnitude", "--sparsities", levels, "--store", str(store)]
+    command = ["sweep", str(workspace), *options, "--out", str(tmp_path / "sweep.csv")]
+    done = subprocess.run([sys.executable, str(script), *command], capture_output=True, check=False)
+    assert done.returncode not in {0, 1, 2, 3}, done.stderr
+    with closing(sqlite3.connect(store)) as connection:
+        measured = [level for (level,) in connection.execute("SELECT level FROM points ORDER BY level")]
+    assert len(measured) == 3
+
+    partial = kpl.SweepResult.load(store)
+    kept = partial.table["sparsity_target"].tolist()
+    assert not partial.complete
+    assert kept == measured
+    assert run("report", store, "--max-drop", "1e-9", "--out", tmp_path / "report", "--format", "html") in {0, 4}
+    page = unescape((tmp_path / "report" / "report.html").read_text(encoding="utf-8")).replace("\xa0", " ")
+    assert "This sweep was stopped before its end, after 3 measured points." in page
+    assert f"prunelab {shlex.join(command)}" in page
+    assert f"prunelab {shlex.join(command)}" in capfd.readouterr().out.replace("\n", "")
+
+    assert run(*command) == 0  # the command that the report names
+    whole = kpl.SweepResult.load(store)
+    assert whole.complete
+    assert "resume" not in whole.metadata
+    assert whole.table["sparsity_target"].tolist() == [0, 0.25, 0.5, 0.75, 0.9]
+    pd.testing.assert_frame_equal(whole.table.iloc[:3], partial.table)
+
+
+def test_the_accuracy_by_snr_from_the_workspace_to_the_reports(workspace: Path, tmp_path: Path, capfd: Any) -> None:
+    network, images = mb.load_network(workspace), mb.load_dataset(workspace)
+    snr = np.resize([0.0, 10.0, 20.0], len(images.labels))
+    signals = tmp_path / "signals.mat"
+    names = np.array(images.class_names)[images.labels]
+    variables = {
+        "XValidation": images.inputs.transpose(1, 2, 3, 0),
+        "YValidation": pd.Categorical(names, categories=list(images.class_names)),
+        "SNR": snr[:, None],
+    }
+    mb.save(signals, variables)
+    out = tmp_path / "out"
+    given = ("lab", workspace, "--data", signals, *OPTIONS[:4], "--out", out)
+    assert run(*given, "--group-by", "snr", "--format", "html") == 3
+    assert "Did you mean 'SNR'?" in capfd.readouterr().err.replace("\n", " ")
+    split = ("--reconstruct", "--calibration-split", "0.2")
+    assert run(*given, *split, "--group-by", "SNR", "--format", "html,docx,pdf", "--max-drop", "0.9") == 0
+    capfd.readouterr()
+
+    order = np.random.default_rng(0).permutation(len(snr))
+    measured = np.sort(order[round(0.2 * len(snr)) :])
+    answers = network.to_keras().predict(images.inputs[measured].astype("float32"), verbose=0).argmax(axis=1)
+    right = answers == images.labels[measured]
+    dense = [right[snr[measured] == ratio].mean() for ratio in (0, 10, 20)]
+    result = kpl.SweepResult.load(out / "sweep.json")
+    table = result.groups(result.choice)
+    np.testing.assert_allclose(table["dense"].astype(float), dense)
+    stored = mb.load(out / "results.mat")["groupTable"]
+    assert stored["Value"].tolist() == [0.0, 10.0, 20.0]
+    np.testing.assert_allclose(stored["Dense"], dense)
+    page = unescape((out / "report.html").read_text(encoding="utf-8"))
+    assert "Accuracy by SNR, before pruning and at the choice." in page
+    code = [block for block in re.findall(r"<pre[^>]*>(.*?)</pre>", page, re.DOTALL) if "kpl.sweep" in block]
+    there: dict[str, Any] = {}
+    exec(re.sub(r"</?\w+[^>]*>", "", code[0]), there)  # noqa: S102  # what the report says
+    np.testing.assert_allclose(there["result"].groups(result.choice)["dense"].astype(float), dense)

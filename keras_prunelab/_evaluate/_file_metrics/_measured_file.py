@@ -51,7 +51,7 @@ class MeasuredFile:
         if written.quantize != numbers:
             raise InvalidModelError(f"Model {model.name!r} is measured in {numbers}. {written.reason}")
         self._folder = folder
-        self.content = self._path.read_bytes()
+        self.content: bytes = self._path.read_bytes()
 
     @cached_property
     def answers(self) -> Answers | None:

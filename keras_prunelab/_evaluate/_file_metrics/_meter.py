@@ -14,16 +14,13 @@ from keras_prunelab._evaluate._data import Observations
 from keras_prunelab._evaluate._metric import Metric
 from keras_prunelab._evaluate._paired import Answers
 from keras_prunelab._export._litert import check_convertible
+from keras_prunelab._export._litert_conversion import Quantize
 from keras_prunelab._model._data import batches
 from keras_prunelab._util._atomic import temporary_folder
 from keras_prunelab.layers._strip import without_wrappers
 
-# Imported for what they register.
-from . import _answers as _answers
-from . import _flash_bytes as _flash_bytes
-from . import _litert_bytes as _litert_bytes
 from ._measured_file import MeasuredFile, spread
-from ._registry import FILE_METRICS, NUMBERS, FileMetric, Quantize
+from ._registry import FILE_METRICS, NUMBERS, FileMetric
 
 MOST = 200
 """Observations on which ranges are measured: this many to twice as many, spread over all. More change them little."""

@@ -12,6 +12,8 @@ import keras
 import numpy as np
 
 from keras_prunelab._errors import InvalidDataError, InvalidModelError, NotEquivalentError, UnknownNameError
+from keras_prunelab._export._inputs import arrays_by_input
+from keras_prunelab._export._weights import require_finite_weights
 from keras_prunelab._model._data import batches, check_ends
 from keras_prunelab._model._random_inputs import random_inputs
 from keras_prunelab._util._atomic import replace_whole
@@ -120,7 +122,7 @@ def export_c(
         )
     plain = without_wrappers(model)
     network = simplified(Reader().read(plain), is_int8=dtype == "int8")
-    _check_finite(plain)
+    require_finite_weights(plain)
     whole, step = _functions(network, plain)
     if dtype == "int8":
         _check_bounded(network, plain)
@@ -156,15 +158,6 @@ def _checked_names(names: Sequence[str]) -> tuple[str, ...]:
     if isinstance(names, str) or not all(isinstance(each, str) for each in names):
         raise InvalidModelError(f"class_names={names!r}; give texts, one for each output, such as ['cat', 'dog'].")
     return tuple(names)
-
-
-def _check_finite(model: keras.Model) -> None:
-    for weight in model.weights:
-        if not np.all(np.isfinite(np.asarray(keras.ops.convert_to_numpy(weight), np.float64))):
-            raise InvalidModelError(
-                f"Weight {weight.path!r} of model {model.name!r} has NaN or infinite numbers. Load weights from before "
-                "they came, or train it again."
-            )
 
 
 def _check_bounded(network: Network, model: keras.Model) -> None:
@@ -203,31 +196,13 @@ def _first_observation(model: keras.Model, data: Any) -> list[Array]:
         first = next(batches(data, 1, labels=False, model=model))
         first.require_finite()
         inputs = first.inputs
-    return [np.asarray(each, np.float32)[:1] for each in _flat(model, inputs)]
+    return [np.asarray(each, np.float32)[:1] for each in arrays_by_input(model, inputs)]
 
 
 def _calibration(model: keras.Model, data: Any) -> Iterator[list[Array]]:
     for batch in batches(data, _BATCH, labels=False, model=model):
         batch.require_finite()
-        yield [np.asarray(each, np.float32) for each in _flat(model, batch.inputs)]
-
-
-def _flat(model: keras.Model, inputs: Any) -> list[Any]:
-    """The arrays of inputs, in the order of the model's."""
-    if isinstance(inputs, dict) and not isinstance(getattr(model, "_inputs_struct", None), dict):
-        return [inputs[tensor.name] for tensor in model.inputs]
-    flat: list[Any] = keras.tree.flatten(inputs)
-    if len(flat) != len(model.inputs):
-        raise InvalidDataError(f"Model {model.name!r} has {len(model.inputs)} inputs, and the data has {len(flat)}.")
-    shaped = []
-    for array, tensor in zip(flat, model.inputs, strict=True):
-        if array.ndim == len(tensor.shape) - 1:
-            shaped.append(array[..., None])
-        elif array.ndim == len(tensor.shape) + 1:
-            shaped.append(array[..., 0])
-        else:
-            shaped.append(array)
-    return shaped
+        yield [np.asarray(each, np.float32) for each in arrays_by_input(model, batch.inputs)]
 
 
 def _outputs(model: keras.Model, inputs: list[Array]) -> list[Array]:

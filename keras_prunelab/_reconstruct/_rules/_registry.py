@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+import keras
+
+from keras_prunelab._errors import InvalidModelError
 from keras_prunelab._util._class_registry import ClassRegistry
 
 from ._base import LinearMap, NoLinearMapError, Rule
@@ -24,7 +27,13 @@ def register_linear_rule(*classes: type) -> Callable[[R], R]:
 
     Returns:
         The decorator, which returns the rule as it is.
+
+    Raises:
+        InvalidModelError: one is no class of layers.
     """
+    for each in classes:
+        if not (isinstance(each, type) and issubclass(each, keras.layers.Layer)):
+            raise InvalidModelError(f"A rule is for classes of layers, such as keras.layers.Dense, not for {each!r}.")
     return _RULES.register(*classes)
 
 

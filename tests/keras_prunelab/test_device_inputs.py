@@ -1,0 +1,128 @@
+"""Bad input of the exports for devices: one clear error each, before anything is converted or written."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import keras_prunelab as kpl
+from keras_prunelab._backend import _converter
+
+L = keras.layers
+X = np.random.default_rng(0).normal(size=(64, 12)).astype(np.float32)
+needs_litert = pytest.mark.skipif(keras.config.backend() == "jax", reason="LiteRT files cannot be written on JAX")
+
+
+def network() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    return keras.Sequential([keras.Input((12,)), L.Dense(16, "relu"), L.Dense(4, "softmax")], name="net")
+
+
+def _litert(model: keras.Model, x: Any, folder: Path) -> None:
+    kpl.export_litert(model, folder / "net.tflite", "int8", calibration=x)
+
+
+def _micro(model: keras.Model, x: Any, folder: Path) -> None:
+    pytest.importorskip("tflite_micro")
+    kpl.export_litert(model, folder / "net.tflite", "int8", runtime="tflm", calibration=x)
+
+
+def _c(model: keras.Model, x: Any, folder: Path) -> None:
+    kpl.export_c(model, folder / "net.h", x, "int8")
+
+
+def _sweep(model: keras.Model, x: Any, folder: Path) -> None:  # nothing is written
+    kpl.sweep(model, (X, np.arange(64) % 4), [0.5], metrics=["int8_accuracy"], calibration=x)
+
+
+def _vela(model: keras.Model, x: Any, folder: Path) -> None:
+    if not importlib.util.find_spec("ethosu"):
+        pytest.skip("ethos-u-vela is not installed")
+    kpl.metrics(model, target="ethos-u55-128", calibration=x)
+
+
+EXPORTS: dict[str, Callable[[keras.Model, Any, Path], None]] = {
+    "litert": _litert,
+    "tflm": _micro,
+    "c": _c,
+    "sweep": _sweep,
+    "vela": _vela,
+}
+nowhere = X.copy()
+nowhere[3, 2] = np.nan
+beyond = X.copy()
+beyond[3, 2] = np.inf
+CALIBRATION = {
+    "nan": (nowhere, "NaN or infinite"),
+    "infinite": (beyond, "NaN or infinite"),
+    "constant": (np.ones_like(X), "range"),
+    "empty": (X[:0], "empty"),
+    "another shape": (X[:, :5], r"shape \(12,\).*\(5,\)"),
+    "text": (np.array([["low"] * 12] * 4), "text such as 'low'"),
+}
+
+
+@needs_litert
+@pytest.mark.parametrize("kind", CALIBRATION)
+@pytest.mark.parametrize("export", EXPORTS)
+def test_calibration_that_cannot_be(export: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_converter._PROCESS, "ask", lambda _: pytest.fail("it was converted"))
+    x, message = CALIBRATION[kind]
+    with pytest.raises(kpl.InvalidDataError, match=message):
+        EXPORTS[export](network(), x, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@needs_litert
+@pytest.mark.parametrize("export", ["litert", "tflm", "c"])
+def test_calibration_that_is_missing(export: str, tmp_path: Path) -> None:
+    with pytest.raises(kpl.InvalidDataError, match=r"needs (calibration|data)=.* some hundred"):
+        EXPORTS[export](network(), None, tmp_path)
+
+
+@needs_litert
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("export", EXPORTS)
+def test_weights_that_are_no_numbers(
+    export: str, value: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_converter._PROCESS, "ask", lambda _: pytest.fail("it was converted"))
+    model = network()
+    kernel = keras.ops.convert_to_numpy(model.layers[0].kernel).copy()
+    kernel[0, 0] = value
+    model.layers[0].kernel.assign(kernel)
+    with pytest.raises(kpl.InvalidModelError, match=r"NaN or infinite|not finite"):
+        EXPORTS[export](model, X, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@keras.saving.register_keras_serializable("prunelab_tests")
+class Unknown(L.Layer):
+    """What LiteRT has no operator for."""
+
+    def call(self, x: Any) -> Any:
+        return keras.ops.erf(x)
+
+
+@needs_litert
+@pytest.mark.parametrize("export", EXPORTS)
+def test_an_operator_that_a_target_lacks_is_named_in_a_sentence(export: str, tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((12,)), L.Dense(16), Unknown(name="odd"), L.Dense(4, "softmax")], name="net")
+    with pytest.raises(kpl.InvalidModelError, match=r"no operator Erf|'odd'") as caught:
+        EXPORTS[export](model, X, tmp_path)
+    assert not any(word in str(caught.value) for word in ("MLIR", "loc(", "<unknown>", "\x1b"))
+    assert len(str(caught.value)) < 400
+    assert not list(tmp_path.iterdir())
+
+
+@needs_litert
+def test_an_operator_that_is_unknown_to_float32_too(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((12,)), Unknown(), L.Dense(4)], name="net")
+    with pytest.raises(kpl.InvalidModelError, match=r"as LiteRT: LiteRT has no operator Erf\. matlab_bridge"):
+        kpl.export_litert(model, tmp_path / "net.tflite")
