@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from .choosing import choices, within_a_point
 from .data import ROOT
-from .methods import END_OF_PRUNING
+from .methods import END_OF_PRUNING, RECONSTRUCTED
 from .networks import BATCH
 from .rows import read_table
 
@@ -214,11 +214,13 @@ def markdown(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 def draw(rows: pd.DataFrame, file: Path) -> None:
     """Draw error against compression, a line for each method; the files are the same for the same tables."""
     with mpl.rc_context({"svg.hashsalt": "evidence", "svg.fonttype": "none", "font.size": 9}):
-        figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+        figure = Figure(figsize=(8.0, 4.0), layout="constrained")
         axes = figure.subplots()
-        for number, (method, its) in enumerate(rows.groupby("method", sort=False)):
+        plain = list(dict.fromkeys(name.removesuffix(RECONSTRUCTED) for name in rows["method"]))
+        for method, its in rows.groupby("method", sort=False):
+            number = plain.index(method.removesuffix(RECONSTRUCTED))
             means = its.groupby("level")["error"].agg(["mean", "std"])
-            style = "--" if "reconstruction" in method else "-"
+            style = "--" if RECONSTRUCTED in method else "-"
             axes.errorbar(
                 means.index,
                 100 * means["mean"],
@@ -234,12 +236,13 @@ def draw(rows: pd.DataFrame, file: Path) -> None:
         axes.set(yscale="log", ylabel="error, %", xlabel="compression, all parameters counted")
         if rows["level"].min() >= 1:
             axes.set_xscale("log", base=2)
-            axes.set_xticks(sorted(set(rows["level"])), [name_of(level) for level in sorted(set(rows["level"]))])
+            ticks = [level for level in sorted(set(rows["level"])) if level != 56]  # too near to 50 for two labels
+            axes.set_xticks(ticks, [name_of(level) for level in ticks])
             axes.minorticks_off()
         else:
             axes.set_xlabel("share of the neurons that is cut out")
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=7, ncols=2)
+        figure.legend(loc="outside right center", fontsize=7)
         figure.savefig(file, metadata={"Date": None})
 
 
