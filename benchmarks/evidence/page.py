@@ -122,7 +122,7 @@ pruned ones for that reason.
 
 **Compression counts all parameters**: those of the dense network divided by those that are not pruned, biases and
 normalizations among them. The sparsity is that of the kernels. `macs` are multiply-adds for one observation, one for
-each use of a kernel's weight, as [`metrics`](reference/cost.md) counts them; pruned, those whose weight is not zero. Errors
+each use of a weight of a kernel, as [`metrics`](reference/cost.md) counts them; pruned, those that are not zero. Errors
 are in percent, the mean over the seeds and the sample standard deviation; two rows of one seed that are less than 0.3
 points apart may be so by chance. Seconds are those of a busy machine."""
 
