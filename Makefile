@@ -13,7 +13,7 @@ TORCH  ?= torch==2.13.0
 # Tests compile many small functions and run each of them once or twice: XLA need not take its time over them.
 QUICK := XLA_FLAGS=--xla_backend_optimization_level=0
 
-.PHONY: lab test test-jax test-torch lint types docs mutants corpus-table clean help
+.PHONY: lab test test-jax test-torch lint types docs evidence mutants corpus-table clean help
 
 help:             ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 16
@@ -29,6 +29,9 @@ test-jax: $(VENV)/.jax ## what depends on the backend, on JAX
 
 test-torch: $(VENV)/.torch ## what depends on the backend, on torch
 	KERAS_BACKEND=torch $(BIN)/python -m pytest -n $(JOBS) -m backends
+
+evidence: $(VENV)/.jax ## what each method of pruning is worth, in ten minutes: docs/evidence.md has all of it
+	KERAS_BACKEND=jax $(BIN)/python benchmarks/evidence.py --quick
 
 mutants: $(VENV)/.mutation ## faults put into the core, which the tests should see: docs/mutation.md (an hour)
 	$(BIN)/python -m tests.mutants

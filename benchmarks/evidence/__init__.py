@@ -1,0 +1,1 @@
+"""What each method of pruning is worth: the same networks, data, epochs and seeds for all of them."""

@@ -1,0 +1,255 @@
+"""The page: tables and plots of the CSV files, beside what the papers reached."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+
+from .choosing import choices, within_a_point
+from .data import ROOT
+from .methods import END_OF_PRUNING, RECONSTRUCTED
+from .networks import BATCH
+from .rows import read_table
+
+PAGE = ROOT / "docs" / "evidence.md"
+
+PAPERS = {
+    "LeNet-300-100": (
+        (12, "Han et al. 2015", 1.59, 1.64),
+        (12.5, "OBD (Lee et al. 2019)", 2.0, 1.7),
+        (20, "SNIP, Lee et al. 2019", 1.6, 1.7),
+        (23, "SWS (Lee et al. 2019)", 1.9, 1.7),
+        (50, "SNIP, Lee et al. 2019", 2.4, 1.7),
+        (56, "DNS, Guo et al. 2016", 1.99, 2.28),
+        (67, "L-OBS (Lee et al. 2019)", 2.0, 1.7),
+        (68, "SparseVD, Molchanov et al. 2017", 1.92, 1.64),
+        (100, "LC (Lee et al. 2019)", 3.2, 1.7),
+    ),
+    "LeNet-5": (
+        (12, "Han et al. 2015", 0.77, 0.80),
+        (50, "SNIP, Lee et al. 2019", 0.8, 0.9),
+        (100, "SNIP, Lee et al. 2019", 1.1, 0.9),
+        (100, "L-OBS (Lee et al. 2019)", 2.1, 0.9),
+        (108, "DNS, Guo et al. 2016", 0.91, 0.91),
+        (200, "SWS (Lee et al. 2019)", 1.0, 0.9),
+        (280, "SparseVD, Molchanov et al. 2017", 0.75, 0.80),
+    ),
+    "LSTM-128": ((20, "SNIP, Lee et al. 2019", 1.57, 1.88),),
+}
+"""Compression, name, and the error of the pruned and of the dense network in percent, as `papers.md` quotes them."""
+
+BESIDE = """Gradual magnitude pruning (Zhu and Gupta 2017): the weights of all layers ranked together, the masks at rest
+after {end:.0%} of {epochs} epochs. The papers' figures stand in the papers or in the tables of Lee et al. 2019; each
+paper has a budget of its own."""
+
+TRIED = """A method is added where its mean error is lower than that of gradual magnitude pruning by more than the
+pooled standard deviation, with equal epochs and over three seeds, on at least two networks."""
+
+TITLES = {
+    "train": ("Pruned while training", "From the first weights on, as many epochs as the dense network."),
+    "oneshot": (
+        "Without any training",
+        "The dense network pruned at once; the weights that are left as they are, or solved anew.",
+    ),
+    "sequences": (
+        "An LSTM, pruned while training",
+        "An image as a sequence of its rows; 17.8x is 95 % of the kernels.",
+    ),
+    "finetune": ("Pruned at once, then fine-tuned", "As many epochs of fine-tuning for every score."),
+    "rewind": ("In rounds", "Three equal parts of the epochs with a pruning after the first and the second."),
+    "filters": (
+        "Whole filters",
+        "The share of the neurons of each hidden layer that is cut out; `macs` fall as much in any runtime.",
+    ),
+    "headline": ("More seeds for the headline", "The first rows of the first table, with two seeds more."),
+    "tried": ("Tried, and not in the library", TRIED),
+    "peers": (
+        "Other libraries",
+        "The same network, data, epochs, batch and learning rate, each in an environment of its own.",
+    ),
+}
+
+
+CHOOSER = """# Which method?
+
+`s` is the sparsity, the share of weights that goes. The figures are errors on images or signals that nothing else has
+seen, the mean over the seeds that both methods have. All methods are in [the evidence](evidence.md), from the same
+tables."""
+
+
+def write_page(results: Path, page: Path) -> None:
+    """Write the page and its plots from the tables of a folder, and from nothing else.
+
+    Args:
+        results: the folder with `<study>.csv` and `made-with.json`.
+        page: the Markdown file; its plots go to `images/` beside it, and so does the method chooser, `choosing.md`.
+    """
+    tables = {path.stem: read_table(path) for path in sorted(results.glob("*.csv"))}
+    made = json.loads((results / "made-with.json").read_text(encoding="utf-8"))
+    images = page.parent / "images"
+    images.mkdir(parents=True, exist_ok=True)
+    sources = " and ".join(sorted({name for facts in made.values() for name in facts["data"]}))
+    parts = [INTRODUCTION.format(data=sources, batch=BATCH), *headline(tables, made)]
+    for study, (title, about) in TITLES.items():
+        parts += [f"## {title}", about]
+        if study not in tables or tables[study].empty:
+            parts.append(f"Not run yet: `python benchmarks/evidence.py --study {study}`.")
+            continue
+        parts += section(study, tables[study], images)
+        parts.append(made_with(made[study]))
+    page.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    chooser = [CHOOSER, markdown(("I have", "I want", "use this", "measured"), choices(tables))]
+    page.with_name("choosing.md").write_text("\n\n".join(chooser) + "\n", encoding="utf-8")
+
+
+INTRODUCTION = """# Evidence
+
+What each method is worth, measured by `python benchmarks/evidence.py` on {data}: for every method the same first
+weights, data, batches of {batch}, learning rate (Adam, along half a cosine) and epochs. Every number of this page comes
+from a CSV file in `benchmarks/evidence-results/`; what is missing has not been run, and the same command goes on with
+it.
+
+**Not the papers' split.** The papers train on 60,000 images and test on MNIST's own 10,000. Here 10,000 of the 60,000
+training images are held out as the test split, 2,000 to choose by, and 48,000 are trained on. Dense errors stand beside
+pruned ones for that reason.
+
+**Compression counts all parameters**: those of the dense network divided by those that are not pruned, biases and
+normalizations among them. The sparsity is that of the kernels. `macs` are multiply-adds for one observation, one for
+each use of a weight of a kernel, as [`metrics`](reference/cost.md) counts them; pruned, those that are not zero. Errors
+are in percent, the mean over the seeds and the sample standard deviation; two rows of one seed that are less than 0.3
+points apart may be so by chance. Seconds are those of a busy machine."""
+
+
+def headline(tables: Mapping[str, pd.DataFrame], made: Mapping[str, Any]) -> Iterator[str]:
+    """Gradual magnitude pruning, with all seeds there are, beside what the papers reached."""
+    rows = pd.concat(
+        [tables[name] for name in ("train", "headline", "sequences") if name in tables] or [pd.DataFrame()]
+    )
+    if rows.empty:
+        return
+    yield "## Beside the papers"
+    epochs = next(made[name]["epochs"] for name in ("train", "headline", "sequences") if name in made)
+    yield BESIDE.format(end=END_OF_PRUNING, epochs=epochs)
+    lines = []
+    for (network, level), its in rows[rows["method"] == "gradual magnitude"].groupby(["network", "level"]):
+        near = [paper for paper in PAPERS.get(str(network), ()) if abs(paper[0] / level - 1) < 0.15]
+        papers = "; ".join(f"{name}: {error:g} at {at:g}x (dense {dense:g})" for at, name, error, dense in near)
+        measured = (percent(its["error_dense"]), percent(its["error"]), str(its["seed"].nunique()))
+        lines.append((str(network), name_of(level), *measured, papers))
+    yield markdown(("network", "compression", "dense error", "pruned", "seeds", "the papers"), lines)
+
+
+def section(study: str, rows: pd.DataFrame, images: Path) -> Iterator[str]:
+    """A table and a plot for each network of a study."""
+    for network, its in rows.groupby("network", sort=False):
+        file = images / f"evidence-{study}-{network}.svg"
+        draw(its, file)
+        yield f"**{network}**, dense error {percent(its.drop_duplicates('seed')['error_dense'])} %:"
+        yield errors(its)
+        yield f"![{TITLES[study][0]}: {network}](images/{file.name})"
+        yield sizes(str(network), its)
+
+
+def errors(rows: pd.DataFrame) -> str:
+    """The errors of one network: a line for each method, a column for each level."""
+    levels = sorted(set(rows["level"]))
+    header = ["error, %", "seeds", *map(name_of, levels), "seconds"]
+    if levels[0] > 1:
+        header.append("within one point of dense up to")
+    lines = []
+    for method, its in rows.groupby("method", sort=False):
+        cells = [percent(its[its["level"] == level]["error"]) for level in levels]
+        lines.append([str(method), str(its["seed"].nunique()), *cells, f"{its['seconds'].mean():.0f}"])
+        if levels[0] > 1:
+            reached = within_a_point(its)
+            lines[-1].append("-" if reached is None else name_of(reached))
+    return markdown(header, lines)
+
+
+def sizes(network: str, rows: pd.DataFrame) -> str:
+    """What is left of one network at each level, by its first method and seed, folded away."""
+    first = rows.iloc[0]
+    its = rows[(rows["method"] == first["method"]) & (rows["seed"] == first["seed"])].sort_values("level")
+    lines = [
+        (
+            name_of(row["level"]),
+            f"{row['compression']:.2f}",
+            f"{row['sparsity']:.2%}",
+            f"{row['macs_dense']:,}",
+            f"{row['macs']:,}",
+        )
+        for row in its.to_dict("records")
+    ]
+    header = ("asked", "compression", "sparsity of kernels", "macs dense", "macs")
+    table = textwrap.indent(markdown(header, lines), "    ")
+    return f'??? note "Sizes of {network}: {first["method"]}, seed {first["seed"]}"\n\n{table}'
+
+
+def name_of(level: float) -> str:
+    """A compression, or a share of filters."""
+    return f"{level:g}x" if level >= 1 else f"{level:.0%}"
+
+
+def percent(errors: pd.Series) -> str:
+    """Mean and standard deviation in percent; of one seed its value."""
+    if errors.empty:
+        return "-"
+    mean = f"{100 * errors.mean():.2f}"
+    return mean if len(errors) < 2 else f"{mean} ± {100 * errors.std():.2f}"
+
+
+def markdown(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    rows = [header, ["---"] * len(header), *lines]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def draw(rows: pd.DataFrame, file: Path) -> None:
+    """Draw error against compression, a line for each method; the files are the same for the same tables."""
+    with mpl.rc_context({"svg.hashsalt": "evidence", "svg.fonttype": "none", "font.size": 9}):
+        figure = Figure(figsize=(8.0, 4.0), layout="constrained")
+        axes = figure.subplots()
+        plain = list(dict.fromkeys(name.removesuffix(RECONSTRUCTED) for name in rows["method"]))
+        for method, its in rows.groupby("method", sort=False):
+            number = plain.index(method.removesuffix(RECONSTRUCTED))
+            means = its.groupby("level")["error"].agg(["mean", "std"])
+            style = "--" if RECONSTRUCTED in method else "-"
+            axes.errorbar(
+                means.index,
+                100 * means["mean"],
+                100 * means["std"].fillna(0),
+                fmt=style,
+                marker="o",
+                markersize=3,
+                label=method,
+                color=f"C{number % 10}",
+                linewidth=1,
+            )
+        axes.axhline(100 * rows["error_dense"].mean(), color="0.5", linewidth=1, label="dense")
+        axes.set(yscale="log", ylabel="error, %", xlabel="compression, all parameters counted")
+        if rows["level"].min() >= 1:
+            axes.set_xscale("log", base=2)
+            ticks = [level for level in sorted(set(rows["level"])) if level != 56]  # too near to 50 for two labels
+            axes.set_xticks(ticks, [name_of(level) for level in ticks])
+            axes.minorticks_off()
+        else:
+            axes.set_xlabel("share of the neurons that is cut out")
+        axes.grid(alpha=0.3)
+        figure.legend(loc="outside right center", fontsize=7)
+        figure.savefig(file, metadata={"Date": None})
+
+
+def made_with(facts: Mapping[str, Any]) -> str:
+    """How a table is made again."""
+    versions = ", ".join(f"{name} {number}" for name, number in sorted(facts["versions"].items()))
+    seeds = ", ".join(map(str, facts["seeds"]))
+    return (
+        f"`{facts['command']}`; seeds {seeds}; {facts['epochs']} epochs, {facts['tuning']} of fine-tuning; {versions}."
+    )
