@@ -131,7 +131,7 @@ def export_litert(
     whole numbers whose ranges are measured on `calibration`
     (https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/quantization_spec). Such a file takes one
     observation at a time. Recurrent layers are unrolled for it, where they have at most 64 steps and the file is no
-    larger than with float16; otherwise the file has float16 or whole weights, and the result says why. With other
+    larger than with float16; otherwise the file has float16 or int8 weights, and the result says why. With other
     numbers they loop, one observation at a time, and zeros are stored whole: LiteRT computes wrong numbers from sparse
     weights inside a loop.
 
@@ -147,7 +147,7 @@ def export_litert(
             without an ending is a folder, made where there is none, with the file and what a device compiles: the file
             as an array (`model.h`, `model.cc`), the list of its operators (`operators.h`), its arena, a test vector,
             and an example (`main.cc`).
-        quantize: None for float32; `"int8"` for whole numbers throughout; `"int8-weights"` for whole weights, and
+        quantize: None for float32; `"int8"` for whole numbers throughout; `"int8-weights"` for int8 weights, and
             activations in float32; `"float16"` for weights of half the size.
         runtime: `"litert"`, or `"tflm"` for TensorFlow Lite Micro, which runs float32 and `"int8"`, one observation at
             a time.

@@ -1,4 +1,4 @@
-"""The part of a report about the networks as files of whole numbers."""
+"""The part of a report about the networks as quantized files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a sweep knows of the networks as files of whole numbers."""
+"""What a sweep knows of the networks as quantized files."""
 
 from __future__ import annotations
 

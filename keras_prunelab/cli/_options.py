@@ -180,7 +180,7 @@ Quantize = Annotated[
     Literal["int8", "int8-weights", "float16"] | None,
     typer.Option(
         "--quantize",
-        help="Measure the chosen networks as LiteRT files too: whole numbers, whole weights, or half the bytes. Ranges "
+        help="Measure the chosen networks as LiteRT files too: int8, int8 weights alone, or float16. Ranges "
         "are measured on calibration data, where there is any.",
     ),
 ]

@@ -1,4 +1,4 @@
-"""The networks of a lab as files of whole numbers: their curve, and the choice by it."""
+"""The networks of a lab as quantized files: their curve, and the choice by it."""
 
 from __future__ import annotations
 

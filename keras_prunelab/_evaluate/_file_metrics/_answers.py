@@ -1,4 +1,4 @@
-"""How well a file answers: `int8_accuracy`, `int8_rmse`, and the same of float16 and of whole weights."""
+"""How well a file answers: `int8_accuracy`, `int8_rmse`, and the same of float16 and of int8 weights."""
 
 from __future__ import annotations
 
