@@ -24,7 +24,7 @@ COLOURS = ("#e8eef4", "#f0b98a", "#0072b2")  # pruned, without effect, left
 EDGE = "#ffffff"
 GRANULARITIES = {
     "weight": "any weights",
-    "2:4": "2:4, two of any four inputs",
+    "2:4": "2:4, two of every four inputs",
     "4x4": "4x4, blocks",
     "channel": "channels, whole columns",
 }
@@ -37,7 +37,7 @@ def granularity() -> Figure:
     figure = Figure(figsize=(9, 2.9), layout="constrained")
     for axes, (name, title) in zip(figure.subplots(1, 4), GRANULARITIES.items(), strict=True):
         model = keras.Sequential([keras.Input((SIZE,)), keras.layers.Dense(SIZE, use_bias=False)])
-        model.layers[0].set_weights([np.random.default_rng(0).normal(size=(SIZE, SIZE))])
+        model.layers[0].set_weights([np.random.default_rng(37).normal(size=(SIZE, SIZE))])
         scope = "global" if name == "weight" else "layer"
         pruned = kpl.prune(model, 0.5, granularity=name, scope=scope)
         draw_matrix(axes, 2 * (pruned.get_weights()[0] != 0))
@@ -75,26 +75,29 @@ def compaction() -> Figure:
     model = keras.Sequential([keras.Input((10,)), *layers])
     pruned = kpl.prune(model, 0.5, granularity="channel", scope="layer", include="first")
     small = kpl.compact(pruned)
-    figure = Figure(figsize=(8, 3.4), layout="constrained")
-    panels = figure.subplots(1, 4, gridspec_kw={"width_ratios": [12, 6, 12, 6]})
-    for number, (network, when) in enumerate(((pruned, "pruned"), (small, "compact"))):
+    figure = Figure(figsize=(8, 3.1), layout="constrained")
+    axes = figure.subplots()
+    place = 0.0
+    for network, when in ((pruned, "pruned"), (small, "compact")):
         first, second = (layer.get_weights()[0] for layer in network.layers)
         left = (first != 0).any(axis=0)
         kinds = (2 * (first != 0), np.where(left[:, None], 2, 1) * (second != 0))
-        for axes, kind, layer in zip(panels[2 * number :], kinds, network.layers, strict=False):
-            draw_matrix(axes, kind)
-            axes.set_xlim(-0.2, (12 if layer.name == "first" else 6) + 0.2)
-            axes.set_ylim(12.2, -0.2)
-            axes.set_title(f"{layer.name}, {when}", fontsize=10)
-            axes.set_xlabel(f"{kind.shape[0]} x {kind.shape[1]}", fontsize=9)
+        for kind, layer in zip(kinds, network.layers, strict=True):
+            rows, columns = kind.shape
+            draw_matrix(axes, kind, place)
+            title = f"{layer.name}, {when}\n{rows} x {columns}"
+            axes.text(place + columns / 2, -0.4, title, ha="center", va="bottom", fontsize=9)
+            place += columns + 3
+    axes.set(xlim=(-0.5, place - 2.5), ylim=(12.2, -2.4))
     return figure
 
 
-def draw_matrix(axes: Axes, kinds: np.ndarray) -> None:
-    """A matrix as squares: 0 where a weight is pruned, 1 where it is left and without effect, 2 where it is left."""
-    axes.pcolormesh(kinds, cmap=ListedColormap(COLOURS), vmin=0, vmax=2, edgecolors=EDGE, linewidth=0.6)
-    axes.set_aspect("equal")
-    axes.invert_yaxis()
+def draw_matrix(axes: Axes, kinds: np.ndarray, place: float = 0.0) -> None:
+    """A matrix as squares from a place on: 0 where a weight is pruned, 1 where it is left without effect, else 2."""
+    rows, columns = kinds.shape
+    across, down = place + np.arange(columns + 1), np.arange(rows + 1)
+    axes.pcolormesh(across, down, kinds, cmap=ListedColormap(COLOURS), vmin=0, vmax=2, edgecolors=EDGE, linewidth=0.6)
+    axes.set(aspect="equal", ylim=(rows, 0))
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(False)

@@ -84,6 +84,9 @@ seen, the mean over the seeds that both methods have. All methods are in [the ev
 tables."""
 
 
+COLOURS = (*(f"C{number}" for number in range(10)), "black", "gold")
+
+
 def write_page(results: Path, page: Path) -> None:
     """Write the page and its plots from the tables of a folder, and from nothing else.
 
@@ -229,7 +232,7 @@ def draw(rows: pd.DataFrame, file: Path) -> None:
                 marker="o",
                 markersize=3,
                 label=method,
-                color=f"C{number % 10}",
+                color=COLOURS[number % len(COLOURS)],
                 linewidth=1,
             )
         axes.axhline(100 * rows["error_dense"].mean(), color="0.5", linewidth=1, label="dense")
