@@ -179,7 +179,9 @@ def test_printed_from_the_browser_no_letter_is_small(written):
 
     with chromium() as browser, opened(browser, written / "large.html") as page:
         printed = pypdf.PdfReader(io.BytesIO(page.pdf(prefer_css_page_size=True)))
-    for each in printed.pages:
-        each.extract_text(visitor_text=note)
+    lines = [line for each in printed.pages for line in each.extract_text(visitor_text=note).splitlines()]
     assert min(sizes) >= 8
+    # Names go on in the next line after `_` alone, and words of headings and cells stay whole.
+    assert {"parameters", "sparsity", "compression", "magnitude"} <= {word for line in lines for word in line.split()}
+    assert not [line for line in lines if len(line.strip()) == 1 and line.strip().islower()]  # the end of a cut word
     assert len(printed.pages) <= 14
