@@ -125,23 +125,27 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
             raise StoreMismatchError(
                 f"{os.fspath(path)!r} is of another version: {about['format']!r}, not {_FORMAT!r}."
             )
+        return _arguments(about, table, os.fspath(path))
     except FileNotFoundError:
         raise
     except ImportError as error:
         raise MissingBackendError("Parquet files need pyarrow: pip install pyarrow.") from error
-    except (KeyError, TypeError, ValueError, OSError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
         if isinstance(error, StoreMismatchError):
             raise
         raise StoreMismatchError(
-            f"{os.fspath(path)!r} is no result of a sweep; load reads what to_json and to_parquet have written, and "
-            "the store of a sweep."
+            f"{os.fspath(path)!r} is no result of a sweep, or is damaged; load reads what to_json and to_parquet have "
+            "written, and the store of a sweep."
         ) from error
+
+
+def _arguments(about: Any, table: pd.DataFrame, path: str) -> dict[str, Any]:
     keys = {(str(row[0]), str(row[1]), str(row[2]), int(row[3])) for row in table[_KEY].itertuples(index=False)}
     return {
         "table": table,
         "dense": _number(about["dense"]),
         "outline": _outline(about["outline"]),
-        "sources": {key: NoMasks(os.fspath(path)) for key in keys},
+        "sources": {key: NoMasks(path) for key in keys},
         "metric": Metric(**about["metric"]),
         "class_names": tuple(about["class_names"]),
         "metadata": about["metadata"],

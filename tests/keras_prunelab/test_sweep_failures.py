@@ -164,21 +164,27 @@ def test_a_damaged_store_is_said(stored, tmp_path, damage):
 
 
 def test_every_damage_of_the_bytes_of_a_store(stored, tmp_path):
+    """A sweep that goes on from it, and a report of it: both say that it is damaged, or read what is not."""
     planned = kpl.plan_sweep(model(), data(), LEVELS)
     chance = np.random.default_rng(0)
-    errors = 0
+    used = np.flatnonzero(np.frombuffer(stored, np.uint8))
+    outcomes = set()
     for number in range(300):
         path = tmp_path / f"{number}.db"
         raw = bytearray(stored)
-        used = np.flatnonzero(np.frombuffer(stored, np.uint8))
         for at in chance.choice(used, size=chance.integers(1, 6)):
             raw[at] = int(chance.integers(256))
-        path.write_bytes(raw)
-        try:
-            planned.execute(lambda *_: None, path, 1)
-        except (StoreMismatchError, DiskFullError):
-            errors += 1
-    assert errors > 100
+        for name, use in (
+            ("read", kpl.SweepResult.load),
+            ("gone on", lambda it: planned.execute(lambda *_: None, it, 1)),
+        ):
+            path.write_bytes(raw)
+            try:
+                use(path)
+                outcomes.add((name, "right"))
+            except (StoreMismatchError, DiskFullError):
+                outcomes.add((name, "damaged"))
+    assert len(outcomes) == 4  # each was seen and each was read at least once
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
