@@ -10,9 +10,6 @@ JOBS   ?= auto
 # large and not needed here.
 TORCH  ?= torch==2.13.0
 
-# Tests compile many small functions and run each of them once or twice: XLA need not take its time over them.
-QUICK := XLA_FLAGS=--xla_backend_optimization_level=0
-
 .PHONY: lab test test-jax test-torch lint types docs evidence mutants corpus-table clean help
 
 help:             ## what can be made
@@ -22,10 +19,10 @@ lab: $(VENV)/.lab ## train a digit classifier, save it as MATLAB would, prune it
 	$(BIN)/python examples/mnist_lab.py --out lab
 
 test: $(VENV)/.dev ## the whole test suite
-	$(QUICK) $(BIN)/python -m pytest -n $(JOBS)
+	$(BIN)/python -m pytest -n $(JOBS)
 
 test-jax: $(VENV)/.jax ## what depends on the backend, on JAX
-	KERAS_BACKEND=jax $(QUICK) $(BIN)/python -m pytest -n $(JOBS) -m backends
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(JOBS) -m backends
 
 test-torch: $(VENV)/.torch ## what depends on the backend, on torch
 	KERAS_BACKEND=torch $(BIN)/python -m pytest -n $(JOBS) -m backends
