@@ -4,7 +4,7 @@
 
 LeNet-300-100, a convolutional network as that of MathWorks' lab sheet, a keyword-spotting DS-CNN and a GRU. Each
 learns to tell ten or twelve patterns in noise apart, is pruned by magnitude, each layer to the same share, and learns
-for one more epoch with its zeros held. The patterns are easy: accuracy shows what rounding costs, not what a network
+for one more epoch with its zeros kept. The patterns are easy: accuracy shows what rounding costs, not what a network
 can learn. For each sparsity and type of numbers:
 
 - `dense`, `sparse`: bytes of constants with every matrix stored whole, and as `optimize="size"` stores them;
@@ -125,10 +125,10 @@ def patterns(shape: tuple[int, ...], classes: int, count: int, seed: int) -> tup
 
 
 def trained(model: keras.Model, data: tuple[np.ndarray, np.ndarray], epochs: int) -> keras.Model:
-    """The model after some epochs, its zeros held, and the statistics of its normalizations measured anew."""
+    """The model after some epochs, its zeros kept, and the statistics of its normalizations measured anew."""
     model.compile(keras.optimizers.Adam(2e-3), "sparse_categorical_crossentropy")
-    held = [kpl.callbacks.Prune(kpl.sparsity(model), masks="from_zeros")] if kpl.sparsity(model) else []
-    model.fit(*data, batch_size=32, epochs=epochs, verbose=0, callbacks=held)
+    masks = [kpl.callbacks.Prune(kpl.sparsity(model), masks="from_zeros")] if kpl.sparsity(model) else []
+    model.fit(*data, batch_size=32, epochs=epochs, verbose=0, callbacks=masks)
     has_statistics = any(isinstance(layer, L.BatchNormalization) for layer in model.layers)
     return kpl.recalibrate(model, data[0]) if has_statistics else model
 

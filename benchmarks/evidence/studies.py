@@ -150,7 +150,7 @@ def jobs(study: Study, scale: Scale) -> Iterator[Job]:
 
 
 def possible(network: str, level: float) -> bool:
-    """Whether a level is a share of filters, or a compression that what is never pruned leaves room for."""
+    """Whether a level is a share of filters, or a compression that the parameters that are never pruned allow."""
     parameters, weights = _sizes(network)
     return level < 1 or int(parameters / level) > parameters - weights
 
