@@ -21,9 +21,12 @@ Y = np.arange(160) % 4
 X = (CENTRES[Y] + 0.4 * RNG.normal(size=(160, 12))).astype(np.float32)
 LEVELS = [0.0, 0.5, 0.9]
 needs_files = pytest.mark.skipif(
-    keras.config.backend() == "jax" or not importlib.util.find_spec("ai_edge_litert"), reason="LiteRT files are written"
+    keras.config.backend() == "jax" or not importlib.util.find_spec("ai_edge_litert"),
+    reason="LiteRT files cannot be written on JAX, or ai-edge-litert, which runs them, is not installed",
 )
-needs_micro = pytest.mark.skipif(not importlib.util.find_spec("tflite_micro"), reason="tflite-micro runs the files")
+needs_micro = pytest.mark.skipif(
+    not importlib.util.find_spec("tflite_micro"), reason="tflite-micro, which runs the files, is not installed"
+)
 
 
 def classifier() -> keras.Model:
@@ -189,7 +192,7 @@ def test_what_is_not_installed_is_named(missing: str, metric: str, extra: str, m
 
 
 @pytest.mark.backends
-@pytest.mark.skipif(keras.config.backend() != "jax", reason="LiteRT files cannot be written on JAX")
+@pytest.mark.skipif(keras.config.backend() != "jax", reason="only JAX cannot write LiteRT files")
 def test_on_jax_the_backends_that_write_files_are_named() -> None:
     with pytest.raises(kpl.MissingBackendError, match="KERAS_BACKEND=tensorflow or KERAS_BACKEND=torch"):
         kpl.plan_sweep(classifier(), (X, Y), LEVELS, metrics=["int8_accuracy"])
