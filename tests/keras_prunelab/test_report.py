@@ -30,6 +30,9 @@ UPLOT_1_6_32 = {
 }
 
 
+VOID = set("area base br col embed hr img input link meta param source track wbr".split())  # HTML's elements without an end
+
+
 class _Tags(HTMLParser):
     """Every tag of a page with its attributes, and the tags that are open."""
 
@@ -44,7 +47,7 @@ class _Tags(HTMLParser):
         self.found.append((tag, dict(attrs)))
         if dict(attrs).get("http-equiv") == "Content-Security-Policy":
             self.policy = dict(attrs)["content"]
-        if tag not in {"meta", "img", "source", "br"}:
+        if tag not in VOID:
             self.open.append(tag)
 
     def handle_endtag(self, tag):
