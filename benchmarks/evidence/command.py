@@ -19,7 +19,7 @@ from .data import ROOT
 from .methods import END_OF_PRUNING
 from .networks import BATCH, NETWORKS
 from .page import PAGE, write_page
-from .rows import Key, Outcome, RowStore, write_table
+from .rows import Key, Outcome, RowStore, read_rows, write_table
 from .studies import SCALES, STUDIES, Bench, Job, data_of, jobs, trial_of
 
 RESULTS = ROOT / "benchmarks" / "evidence-results"
@@ -67,6 +67,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def measure(study: str, bench: Bench, results: Path, asked: argparse.Namespace) -> None:
     """Measure the rows of a study that its store does not have, and write its table after each job."""
     store = RowStore(bench.work / "rows.sqlite", settings(bench))
+    store.add(written(study, results, settings(bench)).items())
     wanted = [job for job in jobs(STUDIES[study], bench.scale) if job.method in (asked.method or (job.method,))]
     known = store.rows()
     missing = [job for job in wanted if not known.keys() >= set(job.keys)]
@@ -116,13 +117,25 @@ def settings(bench: Bench) -> dict[str, str]:
     }
 
 
+def written(study: str, results: Path, wanted: dict[str, str]) -> dict[Key, Outcome]:
+    """The rows of a table that was made with the same settings: a clone goes on with those that it came with."""
+    made = made_with(results).get(study, {})
+    return read_rows(results / f"{study}.csv") if made.get("settings") == wanted else {}
+
+
+def made_with(results: Path) -> dict[str, Any]:
+    """With what each table was made."""
+    path = results / "made-with.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
 def write(study: str, store: RowStore, results: Path, bench: Bench) -> None:
     """Write the table of a study, and with what it was made."""
     rows = {key: outcome for key, outcome in store.rows().items() if key.study == study}
     write_table(rows, results / f"{study}.csv")
-    path = results / "made-with.json"
-    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    known = made_with(results)
     facts = known.get(study, {"versions": {}})
+    facts["settings"] = settings(bench)
     facts["versions"] |= versions()
     facts["seeds"] = sorted({key.seed for key in rows})
     kinds = {NETWORKS[key.network].data for key in rows}
@@ -131,6 +144,7 @@ def write(study: str, store: RowStore, results: Path, bench: Bench) -> None:
     facts["command"] = " ".join(
         ["python benchmarks/evidence.py", f"--study {study}", *sys.argv[1:] * (bench.scale.name != "full")]
     )
+    path = results / "made-with.json"
     temporary = path.with_suffix(".part")
     temporary.write_text(json.dumps(known | {study: facts}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     temporary.replace(path)

@@ -52,6 +52,7 @@ def sparse_evolution(trial: Trial, sparsity: float) -> list[Any]:
 
 
 TRAINED: dict[str, Callbacks] = {
+    "gradual OBD": gradual("obd"),
     "gradual magnitude": gradual("magnitude"),
     "SNIP at first": at_first("snip"),
     "RigL": rigl,

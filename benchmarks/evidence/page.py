@@ -16,7 +16,7 @@ from .choosing import choices, within_a_point
 from .data import ROOT
 from .methods import END_OF_PRUNING, RECONSTRUCTED
 from .networks import BATCH
-from .rows import read_table
+from .rows import read_rows, table
 
 PAGE = ROOT / "docs" / "evidence.md"
 
@@ -95,7 +95,7 @@ def write_page(results: Path, page: Path) -> None:
         results: the folder with `<study>.csv` and `made-with.json`.
         page: the Markdown file; its plots go to `images/` beside it, and so does the method chooser, `choosing.md`.
     """
-    tables = {path.stem: read_table(path) for path in sorted(results.glob("*.csv"))}
+    tables = {path.stem: table(read_rows(path)) for path in sorted(results.glob("*.csv"))}
     made = json.loads((results / "made-with.json").read_text(encoding="utf-8"))
     images = page.parent / "images"
     images.mkdir(parents=True, exist_ok=True)

@@ -136,13 +136,14 @@ def write_table(rows: dict[Key, Outcome], path: Path) -> None:
     temporary.replace(path)
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """Read what `write_table` wrote."""
-    found = pd.read_csv(path)
-    rows = {
+def read_rows(path: Path) -> dict[Key, Outcome]:
+    """Read what `write_table` wrote; a file that is missing has no rows."""
+    if not path.is_file():
+        return {}
+    found = pd.read_csv(path).to_dict("records")  # plain numbers and texts of Python
+    return {
         Key(path.stem, *(row[name] for name in Key._fields[1:])): Outcome(
             **{each.name: row[each.name] for each in fields(Outcome)}
         )
-        for row in found.to_dict("records")
+        for row in found
     }
-    return table(rows)

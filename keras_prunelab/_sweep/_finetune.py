@@ -12,13 +12,13 @@ import numpy as np
 from keras_prunelab._errors import InvalidScheduleError, UnknownNameError
 from keras_prunelab._model._data import check_batch_size
 from keras_prunelab._model._numbers import whole_number
+from keras_prunelab._model._optimizers import compile_optimizer
 from keras_prunelab._model._rebuild import known_objects
 from keras_prunelab._model._state import assign_values, copy_values
 from keras_prunelab._model._variables import Prunables
 from keras_prunelab._select._masks import Masks, MaskSet
 from keras_prunelab._select._selection import sparsities_of_rounds
 from keras_prunelab._training._enforcement import Enforcement
-from keras_prunelab._training._optimizers import compile_optimizer
 
 Rewinding = Literal["learning_rate", "weights"]
 NextMasks = Callable[[Masks, float], Masks]

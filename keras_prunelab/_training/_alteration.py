@@ -17,8 +17,7 @@ from typing import Any, TypeVar
 import keras
 
 from keras_prunelab._backend import steps_are_pure
-
-from ._optimizers import chain, leaves
+from keras_prunelab._model._optimizers import chain, leaves
 
 _ATTRIBUTE = "_keras_prunelab_kept"
 _FILES = ("save_own_variables", "load_own_variables")

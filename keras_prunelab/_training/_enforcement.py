@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._backend import at_rest, compile_writes, creation_scope, in_one_pass, map_in_step, optimizer_class
+from keras_prunelab._model._optimizers import compile_optimizer, find_updating, leaves_of
 from keras_prunelab._model._variables import Prunable, Prunables
 from keras_prunelab._select._masks import Masks, MaskSet
 
 from ._alteration import Alteration, alter, kept, restore
-from ._optimizers import compile_optimizer, find_updating, leaves_of
 
 _NO_SLOTS = ("_variables", "_trainable_variables")
 _ELEMENTWISE = (

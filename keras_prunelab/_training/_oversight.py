@@ -11,10 +11,9 @@ import numpy as np
 
 from keras_prunelab._backend import read
 from keras_prunelab._errors import InvalidModelError
+from keras_prunelab._model._optimizers import find_updating, leaves_of
 from keras_prunelab._model._variables import Prunable, Prunables
 from keras_prunelab._select._masks import MaskSet
-
-from ._optimizers import find_updating, leaves_of
 
 _ADVICE = (
     "Something that the callback does not know updates it: an optimizer that the model does not hold, or a step that "

@@ -10,9 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_prunelab._model._optimizers import counts, leaves
 from keras_prunelab._model._state import Arrays, assign_values, copy_values
-
-from ._optimizers import counts, leaves
 
 
 @dataclass(frozen=True)

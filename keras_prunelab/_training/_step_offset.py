@@ -9,9 +9,9 @@ from typing import Any
 import keras
 
 from keras_prunelab._backend import creation_scope, read
+from keras_prunelab._model._optimizers import leaves
 
 from ._alteration import Alteration, alter, kept, restore
-from ._optimizers import leaves
 
 
 class StepOffset:

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from keras_prunelab._errors import InvalidScheduleError
 from keras_prunelab._model._filters import Filters
 from keras_prunelab._model._numbers import check_seed, real_number
+from keras_prunelab._model._optimizers import Optimizers
 from keras_prunelab._model._variables import Prunables
 from keras_prunelab._select import _allocation
 from keras_prunelab._select._allocation import Scope
 from keras_prunelab._select._lowest import lowest, mark
 from keras_prunelab._select._masks import Masks, MaskSet
 from keras_prunelab._select._selection import check, pruned_count, select
-from keras_prunelab._training._optimizers import Optimizers
 from keras_prunelab._training._record import PruningState
 from keras_prunelab.schedules import Step
 from keras_prunelab.schedules._base import check_frequency, check_sparsity

@@ -13,12 +13,12 @@ import keras
 from keras_prunelab._backend import stop_waiting, when_built
 from keras_prunelab._errors import PruningWarning, UnknownNameError
 from keras_prunelab._model._filters import Filters
+from keras_prunelab._model._optimizers import Optimizers, StepCount, optimizers_of
 from keras_prunelab._model._prunable import prunable, share_of_zeros, trainable_in_fit
 from keras_prunelab._model._variables import Prunables
 from keras_prunelab._select._masks import Masks, MaskSet
 from keras_prunelab._training._enforcement import Enforcement
 from keras_prunelab._training._epoch_logs import contribute, contributors, withdraw
-from keras_prunelab._training._optimizers import Optimizers, StepCount, optimizers_of
 from keras_prunelab._training._oversight import Oversight
 from keras_prunelab._training._record import PruningState, Record
 from keras_prunelab.scores import ScoreContext
@@ -229,7 +229,7 @@ class MaskedTraining(keras.callbacks.Callback):
         check_alone(found, self._beside)
         enforcement = Enforcement(self.model, found, optimizers)
         enforcement.attach()
-        context = ScoreContext(self.model, found, {}, self.data)
+        context = ScoreContext(self.model, found, {}, self.data, optimizers=tuple(optimizers))
         oversight = Oversight(found, optimizers, lambda: enforcement.masks)
         return FitRun(self.model, found, enforcement, context, count, oversight, steps_per_epoch)
 

@@ -12,12 +12,12 @@ import numpy as np
 from keras_prunelab import schedules
 from keras_prunelab._errors import InvalidModelError, UnknownNameError
 from keras_prunelab._model._filters import Filters
+from keras_prunelab._model._optimizers import Optimizers
 from keras_prunelab._model._variables import Prunables
 from keras_prunelab._select._allocation import Scope
 from keras_prunelab._select._granularity import GranularityLike
 from keras_prunelab._select._masks import Masks, MaskSet
 from keras_prunelab._select._selection import check, pruned_count, select
-from keras_prunelab._training._optimizers import Optimizers
 from keras_prunelab._training._record import PruningState
 from keras_prunelab.scores import ScoreLike, check_data, check_scores
 from keras_prunelab.scores import get as get_score

@@ -9,8 +9,8 @@ import keras
 
 from keras_prunelab._backend import when_built
 from keras_prunelab._errors import InvalidModelError, InvalidScheduleError, PruneLabError, UnknownNameError
+from keras_prunelab._model._optimizers import compile_optimizer, counter, counts, leaves
 from keras_prunelab._select._masks import MaskSet
-from keras_prunelab._training._optimizers import compile_optimizer, counter, counts, leaves
 from keras_prunelab._training._snapshot import RewindingRecord, RewindingState, Snapshot
 from keras_prunelab._training._step_offset import StepOffset
 from keras_prunelab.schedules import Step

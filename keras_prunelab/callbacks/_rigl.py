@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from keras_prunelab._model._data import Batch, batches, check_batch_size, check_ends
 from keras_prunelab._model._filters import Filters
+from keras_prunelab._model._optimizers import Optimizers
 from keras_prunelab._model._variables import Prunables
 from keras_prunelab._select._allocation import Scope
-from keras_prunelab._training._optimizers import Optimizers
 from keras_prunelab.schedules._step import StepLike
 from keras_prunelab.scores._loss import batch_gradients, check_loss, needs_labels
 

@@ -8,10 +8,10 @@ from typing import Any
 import keras
 
 from keras_prunelab._errors import InvalidMaskError, InvalidModelError
+from keras_prunelab._model._optimizers import StepCount
 from keras_prunelab._model._variables import Prunables
 from keras_prunelab._select._masks import MaskSet
 from keras_prunelab._training._enforcement import Enforcement
-from keras_prunelab._training._optimizers import StepCount
 from keras_prunelab._training._oversight import Oversight
 from keras_prunelab._training._record import Record
 from keras_prunelab.schedules import Schedule

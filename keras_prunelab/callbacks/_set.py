@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._model._filters import Filters
+from keras_prunelab._model._optimizers import Optimizers
 from keras_prunelab._select._allocation import Scope
-from keras_prunelab._training._optimizers import Optimizers
 from keras_prunelab.schedules._step import StepLike
 
 from ._dynamic_sparse import DynamicSparse

@@ -10,11 +10,11 @@ import keras
 import numpy as np
 
 from keras_prunelab._errors import NothingToPruneError
+from keras_prunelab._model._optimizers import Optimizers, StepCount
 from keras_prunelab._model._roles import find
 from keras_prunelab._model._variables import Prunable, Prunables
 from keras_prunelab._select._masks import Masks, MaskSet
 from keras_prunelab._select._selection import check, pruned_count, select
-from keras_prunelab._training._optimizers import Optimizers, StepCount
 from keras_prunelab._training._oversight import Oversight
 from keras_prunelab._training._record import PruningState
 from keras_prunelab.layers import Pruned
@@ -145,10 +145,13 @@ class UpdateMasks(MaskedTraining):
         found.values()  # raises where one is not finite
         self.check(found, steps_per_epoch)
         scores = dict.fromkeys(each.layer.score for each in self._wrapped)
-        self._contexts = {score: ScoreContext(model, _together(self._with(score)), {}, self.data) for score in scores}
-        context = ScoreContext(model, found, {}, self.data)
+
+        def context(items: Prunables) -> ScoreContext:
+            return ScoreContext(model, items, {}, self.data, optimizers=tuple(optimizers))
+
+        self._contexts = {score: context(_together(self._with(score))) for score in scores}
         masks: Any = _InTheLayers(self._wrapped)
-        return FitRun(model, found, masks, context, count, Oversight(found, optimizers), steps_per_epoch)
+        return FitRun(model, found, masks, context(found), count, Oversight(found, optimizers), steps_per_epoch)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Write zeros into pruned weights that the optimizer has moved behind their masks."""

@@ -9,7 +9,7 @@ import typer
 
 SCORES = (
     *("magnitude", "synflow", "linear_synflow", "obs", "random", "snip", "grasp", "taylor", "fisher", "movement"),
-    *("wanda", "lamp"),
+    *("wanda", "lamp", "obd"),
 )
 """The names of the scores, known before anything heavy is imported."""
 

@@ -12,6 +12,7 @@ from ._grasp import GraSP
 from ._lamp import LAMP
 from ._magnitude import Magnitude
 from ._movement import Movement
+from ._obd import OBD
 from ._random import Random
 from ._registry import ScoreLike, deserialize, get, register, serialize
 from ._snip import SNIP
@@ -21,6 +22,7 @@ from ._wanda import Wanda
 
 __all__ = [
     "LAMP",
+    "OBD",
     "OBS",
     "SNIP",
     "Fisher",

@@ -33,6 +33,7 @@ class ScoreContext:
             paper's theory, or the one `"as built"`, with its offsets, means and activations.
         granularity: what goes as a whole, in words: `"weight"`, `"2:4"`, `"4x4"`, `"kernel"`, `"channel"`.
         sparsities: the levels that the scores are for, as far as the caller knows them.
+        optimizers: those that train the model, where the user names them; by default those that it holds.
         tell: called with what a score that takes long is at, in words.
     """
 
@@ -43,6 +44,7 @@ class ScoreContext:
     flow: Literal["linear", "as built"] = "linear"
     granularity: str = "weight"
     sparsities: tuple[float, ...] = ()
+    optimizers: tuple[Any, ...] = field(default=(), repr=False, compare=False)
     tell: Callable[[str], None] = field(default=lambda _: None, repr=False, compare=False)
     _kept: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 

@@ -17,6 +17,7 @@ from ._grasp import GraSP
 from ._lamp import LAMP
 from ._magnitude import Magnitude
 from ._movement import Movement
+from ._obd import OBD
 from ._random import Random
 from ._snip import SNIP
 from ._synflow import LinearSynFlow, SynFlow
@@ -29,7 +30,7 @@ S = TypeVar("S", bound=type[Score])
 
 _SCORES: Registry[Score] = Registry(
     "score",
-    (Magnitude, Random, SynFlow, LinearSynFlow, SNIP, GraSP, Taylor, Fisher, Movement, Wanda, LAMP),
+    (Magnitude, Random, SynFlow, LinearSynFlow, SNIP, GraSP, Taylor, Fisher, Movement, Wanda, LAMP, OBD),
     otherwise=", a Score, or a function of a ScoreContext",
     unnamed="; a plain function has no name to find it by",
 )

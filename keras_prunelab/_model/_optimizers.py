@@ -88,11 +88,14 @@ def optimizers_of(model: keras.Model, given: Optimizers = None) -> tuple[Any, ..
                 "keras_prunelab.layers.wrap, whose masks hold whatever trains it."
             )
         return tuple(_once(named))
-    found = list(_once(_attributes(model)))
+    return held_optimizers(model) or (compile_optimizer(model),)
+
+
+def held_optimizers(model: keras.Model) -> tuple[Any, ...]:
+    """The optimizers that a model holds, each once: the one that it is compiled with is the first."""
     compiled = getattr(model, "optimizer", None)
-    if isinstance(compiled, keras.optimizers.Optimizer):
-        found = [compiled, *(each for each in found if each is not compiled)]
-    return tuple(found) if found else (compile_optimizer(model),)
+    found = [compiled] if isinstance(compiled, keras.optimizers.Optimizer) else []
+    return tuple(_once([*found, *_attributes(model)]))
 
 
 class StepCount:
