@@ -17,7 +17,7 @@ import keras
 
 from .data import ROOT
 from .methods import END_OF_PRUNING
-from .networks import BATCH, NETWORKS
+from .networks import NETWORKS
 from .page import PAGE, write_page
 from .rows import Key, Outcome, RowStore, read_rows, write_table
 from .studies import SCALES, STUDIES, Bench, Job, data_of, jobs, trial_of
@@ -52,6 +52,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--network", action="append", choices=NETWORKS, help="on this one alone, or several")
     known = sorted({method for study in STUDIES.values() for method in study.methods})
     parser.add_argument("--method", action="append", choices=known, metavar="METHOD", help="as the tables call it")
+    parser.add_argument("--level", action="append", type=float, help="only rows of this compression, or of several")
     parser.add_argument("--seeds", type=int, help="how many seeds of each study; by default all of them")
     for name in ("quick", "smoke"):
         parser.add_argument(f"--{name}", dest="scale", action="store_const", const=name, default="full")
@@ -68,7 +69,7 @@ def measure(study: str, bench: Bench, results: Path, asked: argparse.Namespace) 
     """Measure the rows of a study that its store does not have, and write its table after each job."""
     store = RowStore(bench.work / "rows.sqlite", settings(bench))
     store.add(written(study, results, settings(bench)).items())
-    wanted = [job for job in jobs(STUDIES[study], bench.scale) if job.method in (asked.method or (job.method,))]
+    wanted = [job for job in jobs(STUDIES[study], bench.scale) if is_asked_for(job, asked)]
     known = store.rows()
     missing = [job for job in wanted if not known.keys() >= set(job.keys)]
     progress = Progress(len(wanted), len(wanted) - len(missing))
@@ -78,6 +79,11 @@ def measure(study: str, bench: Bench, results: Path, asked: argparse.Namespace) 
         progress.tell(rows)
     if known:
         write(study, store, results, bench)
+
+
+def is_asked_for(job: Job, asked: argparse.Namespace) -> bool:
+    """Whether the command line leaves a job in."""
+    return job.method in (asked.method or (job.method,)) and set(job.levels) <= set(asked.level or job.levels)
 
 
 def carry_out(bench: Bench, wanted: Sequence[Job], asked: argparse.Namespace) -> Iterator[list[tuple[Key, Outcome]]]:
@@ -107,20 +113,21 @@ def train_dense(bench: Bench, network: str, seed: int) -> None:
 
 
 def settings(bench: Bench) -> dict[str, str]:
-    """What all rows of a store have in common."""
+    """What all rows of a store have in common, and how each network is trained."""
     scale = bench.scale
     return {
         "data": data_of(bench, "digits").fingerprint(),
         "epochs": f"{scale.epochs} and {scale.tuning} epochs",
-        "recipe": f"batches of {BATCH}, masks at rest after {END_OF_PRUNING:.0%}, rates "
-        + " ".join(f"{network.rate:g}" for network in NETWORKS.values()),
-    }
+        "pruning": f"masks at rest after {END_OF_PRUNING:.0%}",
+    } | {name: network.recipe for name, network in NETWORKS.items()}
 
 
 def written(study: str, results: Path, wanted: dict[str, str]) -> dict[Key, Outcome]:
-    """The rows of a table that was made with the same settings: a clone goes on with those that it came with."""
-    made = made_with(results).get(study, {})
-    return read_rows(results / f"{study}.csv") if made.get("settings") == wanted else {}
+    """The rows of a table that were made with the same settings: a clone goes on with those that it came with."""
+    made = made_with(results).get(study, {}).get("settings", {})
+    same = {name for name, value in wanted.items() if made.get(name) == value}
+    rows = read_rows(results / f"{study}.csv") if {"data", "epochs", "pruning"} <= same else {}
+    return {key: outcome for key, outcome in rows.items() if key.network in same}
 
 
 def made_with(results: Path) -> dict[str, Any]:

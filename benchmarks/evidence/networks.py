@@ -22,6 +22,7 @@ class Network:
         shape: that of one observation.
         build: makes it, with new weights and logits as outputs.
         rate: Adam's learning rate at the beginning; it falls along half a cosine.
+        shift: how many pixels each image moves at most, anew in every epoch; 0 for images as they are.
     """
 
     name: str
@@ -29,6 +30,13 @@ class Network:
     shape: tuple[int, ...]
     build: Callable[[], keras.Model]
     rate: float = 2e-3
+    shift: int = 0
+
+    @property
+    def recipe(self) -> str:
+        """How it is trained, in words."""
+        moved = f", images moved by up to {self.shift} pixel{'s' * (self.shift > 1)}" if self.shift else ""
+        return f"Adam from {self.rate:g}, batches of {BATCH}{moved}"
 
 
 def compile_for(model: keras.Model, network: Network, rows: int, epochs: int) -> keras.Model:
@@ -86,6 +94,8 @@ NETWORKS = {
     for network in (
         Network("LeNet-300-100", "digits", (784,), lenet_300_100, rate=4e-3),
         Network("LeNet-5", "digits", (28, 28, 1), lenet_5, rate=1e-3),
+        Network("LeNet-300-100-shifted", "digits", (784,), lenet_300_100, rate=4e-3, shift=1),
+        Network("LeNet-5-shifted", "digits", (28, 28, 1), lenet_5, rate=1e-3, shift=1),
         Network("LSTM-128", "digits", (28, 28), lstm_128),
         Network("signal-CNN", "signals", (128, 2), signal_cnn),
     )

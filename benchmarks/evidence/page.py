@@ -53,6 +53,9 @@ paper has a budget of its own."""
 TRIED = """A method is added where its mean error is lower than that of gradual magnitude pruning by more than the
 pooled standard deviation, with equal epochs and over three seeds, on at least two networks."""
 
+SHIFTED = """As in the first table, but each image is moved by up to one pixel along both axes, anew in every epoch, for
+the dense network too. The papers' networks saw their images in one place."""
+
 TITLES = {
     "train": ("Pruned while training", "From the first weights on, as many epochs as the dense network."),
     "oneshot": (
@@ -70,6 +73,10 @@ TITLES = {
         "The share of the neurons of each hidden layer that is cut out; `macs` fall as much in any runtime.",
     ),
     "headline": ("More seeds for the headline", "The first rows of the first table, with two seeds more."),
+    "shifted": (
+        "With images that move",
+        SHIFTED,
+    ),
     "tried": ("Tried, and not in the library", TRIED),
     "peers": (
         "Other libraries",

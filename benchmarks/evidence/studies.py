@@ -45,7 +45,8 @@ class Study:
     together: bool = False
 
 
-_ALL = tuple(NETWORKS)
+_ALL = ("LeNet-300-100", "LeNet-5", "LSTM-128", "signal-CNN")
+_SHIFTED = ("LeNet-300-100-shifted", "LeNet-5-shifted")
 _FIRST = ("magnitude", "obs", "LAMP", "random")
 _SCORES = (*_FIRST, *(name for name in methods.SCORES if name not in _FIRST))
 
@@ -73,6 +74,7 @@ STUDIES = {
             (0.25, 0.5, 0.75),
         ),
         Study("headline", methods.train, tuple(methods.TRAINED)[:2], _ALL[:1], (12, 50, 56, 100), seeds=(3, 4)),
+        Study("shifted", methods.train, tuple(methods.TRAINED)[:2], _SHIFTED, (12, 50, 56, 100, 200), (0, 1, 2, 3, 4)),
         Study("tried", tried, (REFERENCE, TAUGHT, ALTERNATING), _ALL[:2], (50,)),
         Study("peers", peers, (OURS, *PEERS), _ALL[:1], (1, 12, 50, 100)),
     )
@@ -99,7 +101,7 @@ class Scale:
     rows: int | None = None
     epochs: int = 18
     tuning: int = 2
-    networks: tuple[str, ...] = _ALL
+    networks: tuple[str, ...] = tuple(NETWORKS)
     seeds: int | None = None
     levels: int | None = None
     methods: int | None = None

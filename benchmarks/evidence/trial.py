@@ -17,6 +17,7 @@ import keras_prunelab as kpl
 from .data import Data, Split
 from .networks import BATCH, Network, compile_for
 from .rows import Outcome
+from .shifted import Shifted
 
 
 def sparsity_for(compression: float, parameters: int, weights: int) -> float:
@@ -70,7 +71,13 @@ class Trial:
 
     def fit(self, model: keras.Model, callbacks: Sequence[Any] = (), epochs: int | None = None) -> keras.Model:
         """Train a model."""
-        model.fit(*self.data.train, BATCH, epochs or self.epochs, verbose=0, callbacks=list(callbacks))
+        train, shift = self.data.train, self.network.shift
+        data = (
+            {"x": Shifted(train, shift, BATCH, self.seed)}
+            if shift
+            else {"x": train.inputs, "y": train.labels, "batch_size": BATCH}
+        )
+        model.fit(**data, epochs=epochs or self.epochs, verbose=0, callbacks=list(callbacks))
         return model
 
     @cached_property

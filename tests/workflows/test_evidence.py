@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
 import signal
 import subprocess
@@ -20,7 +22,7 @@ import keras_prunelab as kpl
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "benchmarks"))  # where `python benchmarks/evidence.py` finds its package
 
-from evidence import data, methods, page, rows, studies, trial, tried  # noqa: E402  # after the path
+from evidence import command, data, methods, page, rows, shifted, studies, trial, tried  # noqa: E402  # after the path
 from evidence.networks import NETWORKS  # noqa: E402
 
 LENET = NETWORKS["LeNet-300-100"]
@@ -170,7 +172,7 @@ def test_a_table_says_what_was_kept_and_reads_back(tmp_path: Path) -> None:
     key = rows.Key("train", "LeNet-5", 0, "RigL", 10.0)
     path = tmp_path / "train.csv"
     rows.write_table({key: outcome(0.0213)}, path)
-    row = rows.read_table(path).iloc[0]
+    row = rows.table(rows.read_rows(path)).iloc[0]
     assert (row["compression"], row["sparsity"], row["speedup"], row["error"]) == (10, 90 / 95, 19, 0.0213)
 
 
@@ -182,13 +184,50 @@ def test_a_store_keeps_rows_and_refuses_other_settings(tmp_path: Path) -> None:
         rows.RowStore(tmp_path / "rows.sqlite", {"epochs": "2"})
 
 
+def test_a_clone_goes_on_with_the_rows_that_were_made_with_its_settings(tmp_path: Path) -> None:
+    known = {rows.Key("train", network, 0, "RigL", 10.0): outcome(0.02) for network in ("LeNet-5", "LSTM-128")}
+    rows.write_table(known, tmp_path / "train.csv")
+    settings = {"data": "a", "epochs": "18", "pruning": "b", "LeNet-5": "c", "LSTM-128": "d"}
+    (tmp_path / "made-with.json").write_text(json.dumps({"train": {"settings": settings}}), encoding="utf-8")
+    assert command.written("train", tmp_path, settings) == known
+    other_rate = command.written("train", tmp_path, settings | {"LSTM-128": "e"})
+    assert [key.network for key in other_rate] == ["LeNet-5"]
+    assert not command.written("train", tmp_path, settings | {"data": "another"})
+    assert not command.written("oneshot", tmp_path, settings)
+
+
+def test_images_move_by_a_pixel_and_black_comes_in(mnist: Path) -> None:
+    train = data.digits(mnist).train
+    batches = shifted.Shifted(train._replace(inputs=train.inputs.reshape(-1, 784)), 1, 100, seed=0)
+    assert [len(batches[index][1]) for index in range(len(batches))] == [100, 100, 100, 100, 80]
+    seen = set()
+    for epoch in range(2):
+        for index in range(len(batches)):
+            moved, labels = batches[index]
+            for image, label in zip(moved.reshape(-1, 28, 28), labels, strict=True):
+                places = [
+                    (number, down, right)
+                    for number in np.flatnonzero(train.labels == label)
+                    for down, right in itertools.product((-1, 0, 1), repeat=2)
+                    if np.array_equal(
+                        image[1:-1, 1:-1], train.inputs[number, 1 + down : 27 + down, 1 + right : 27 + right, 0]
+                    )
+                ]
+                ((number, down, right),) = places
+                assert down >= 0 or not image[0].any()
+                assert right <= 0 or not image[:, -1].any()
+                seen.add((epoch, number))
+        batches.on_epoch_end()
+    assert len(seen) == 2 * len(train.labels)
+
+
 def test_all_methods_of_a_seed_come_before_the_next_seed() -> None:
     for study in studies.STUDIES.values():
         seeds = [job.seed for job in studies.jobs(study, studies.SCALES["full"])]
         assert seeds == sorted(seeds)
 
 
-def command(mnist: Path, folder: Path) -> list[str]:
+def shell(mnist: Path, folder: Path) -> list[str]:
     wanted = ("--smoke", "--study", "train", "--study", "oneshot", "--mnist", str(mnist), "--work", str(folder))
     return [sys.executable, str(ROOT / "benchmarks" / "evidence.py"), *wanted]
 
@@ -201,8 +240,8 @@ def measured(folder: Path) -> pd.DataFrame:
 @pytest.mark.slow
 def test_a_study_that_was_killed_ends_with_the_same_table(mnist: Path, tmp_path: Path) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    subprocess.run(command(mnist, whole), check=True, capture_output=True)
-    running = subprocess.Popen(command(mnist, cut), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    subprocess.run(shell(mnist, whole), check=True, capture_output=True)
+    running = subprocess.Popen(shell(mnist, cut), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert running.stdout is not None
     running.stdout.readline()  # the first row is told
     running.send_signal(signal.SIGTERM if os.name == "nt" else signal.SIGKILL)
@@ -210,7 +249,7 @@ def test_a_study_that_was_killed_ends_with_the_same_table(mnist: Path, tmp_path:
     running.stdout.close()
     assert len(rows.RowStore(cut / "rows.sqlite", {}).rows()) < len(measured(whole))
     started = time.time()
-    subprocess.run(command(mnist, cut), check=True, capture_output=True)
+    subprocess.run(shell(mnist, cut), check=True, capture_output=True)
     pd.testing.assert_frame_equal(measured(cut), measured(whole))
     assert (cut / "LeNet-300-100-0.keras").stat().st_mtime < started  # the dense network was not trained again
     assert "LeNet-300-100" in (cut / "evidence.md").read_text(encoding="utf-8")
