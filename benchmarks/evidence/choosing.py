@@ -64,10 +64,10 @@ ADVICE = (
     Advice(
         "a network to train, as long as a dense one takes",
         "50 times fewer parameters",
-        "`fit(..., callbacks=[Prune(Polynomial(0.0, s, end_step=...))])`",
+        '`fit(..., callbacks=[Prune(Polynomial(0.0, s, end_step=...), "obd")])`',
         "train",
+        "gradual OBD",
         "gradual magnitude",
-        "SNIP at first",
         50,
     ),
     Advice(

@@ -14,9 +14,10 @@ from matplotlib.figure import Figure
 
 from .choosing import choices, within_a_point
 from .data import ROOT
-from .methods import END_OF_PRUNING, RECONSTRUCTED
+from .methods import END_OF_PRUNING, RECONSTRUCTED, TRAINED
 from .networks import BATCH
-from .rows import read_rows, table
+from .rows import Key, read_rows, table
+from .studies import SCALES, STUDIES, jobs
 
 PAGE = ROOT / "docs" / "evidence.md"
 
@@ -46,15 +47,19 @@ PAPERS = {
 """Compression, name, and the errors of the pruned and the dense network in percent, from the papers or from Lee et al.
 2019; None where neither was read for the dense one."""
 
-BESIDE = """Gradual magnitude pruning (Zhu and Gupta 2017): the weights of all layers ranked together, the masks at rest
-after {end:.0%} of {epochs} epochs. The papers' figures stand in the papers or in the tables of Lee et al. 2019; each
-paper has a budget of its own."""
+BESIDE = """Weights pruned more and more along the polynomial of Zhu and Gupta 2017, those of all layers ranked together, the
+masks at rest after {end:.0%} of {epochs} epochs; by magnitude, and by Optimal Brain Damage with the curvature that Adam
+goes by (`Prune(schedule, "obd")`). *Shifted*: each image is moved by up to one pixel, for the dense network too; the
+papers' networks saw their images in one place. The papers' figures stand in the papers or in the tables of Lee et al.
+2019; each paper has a budget of its own."""
 
 TRIED = """A method is added where its mean error is lower than that of gradual magnitude pruning by more than the
 pooled standard deviation, with equal epochs and over three seeds, on at least two networks."""
 
 SHIFTED = """As in the first table, but each image is moved by up to one pixel along both axes, anew in every epoch, for
 the dense network too. The papers' networks saw their images in one place."""
+
+BESIDE_METHODS = tuple(TRAINED)[:2]
 
 TITLES = {
     "train": ("Pruned while training", "From the first weights on, as many epochs as the dense network."),
@@ -114,7 +119,7 @@ def write_page(results: Path, page: Path) -> None:
             parts.append(f"Not run yet: `python benchmarks/evidence.py --study {study}`.")
             continue
         parts += section(study, tables[study], images)
-        parts.append(made_with(made[study]))
+        parts += [*missing(study, tables[study]), made_with(made[study])]
     page.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     chooser = [CHOOSER, markdown(("I have", "I want", "use this", "measured"), choices(tables))]
     page.with_name("choosing.md").write_text("\n\n".join(chooser) + "\n", encoding="utf-8")
@@ -139,25 +144,26 @@ points apart may be so by chance. Seconds are those of a busy machine."""
 
 
 def headline(tables: Mapping[str, pd.DataFrame], made: Mapping[str, Any]) -> Iterator[str]:
-    """Gradual magnitude pruning, with all seeds there are, beside what the papers reached."""
-    rows = pd.concat(
-        [tables[name] for name in ("train", "headline", "sequences") if name in tables] or [pd.DataFrame()]
-    )
+    """Gradual pruning, with all seeds there are, beside what the papers reached."""
+    studies = [name for name in ("train", "headline", "sequences", "shifted") if name in tables]
+    rows = pd.concat([tables[name] for name in studies] or [pd.DataFrame()])
     if rows.empty:
         return
     yield "## Beside the papers"
-    epochs = next(made[name]["epochs"] for name in ("train", "headline", "sequences") if name in made)
+    epochs = made[studies[0]]["epochs"]
     yield BESIDE.format(end=END_OF_PRUNING, epochs=epochs)
     lines = []
-    for (network, level), its in rows[rows["method"] == "gradual magnitude"].groupby(["network", "level"]):
-        near = [paper for paper in PAPERS.get(str(network), ()) if abs(paper[0] / level - 1) < 0.15]
+    gradual = rows[rows["method"].isin(BESIDE_METHODS)]
+    for (network, level, method), its in gradual.groupby(["network", "level", "method"]):
+        its_papers = PAPERS.get(str(network).removesuffix("-shifted"), ())
+        near = [paper for paper in its_papers if abs(paper[0] / level - 1) < 0.15]
         papers = "; ".join(
             f"{name}: {error:g} at {at:g}x" + ("" if dense is None else f" (dense {dense:g})")
             for at, name, error, dense in near
         )
         measured = (percent(its["error_dense"]), percent(its["error"]), str(its["seed"].nunique()))
-        lines.append((str(network), name_of(level), *measured, papers))
-    yield markdown(("network", "compression", "dense error", "pruned", "seeds", "the papers"), lines)
+        lines.append((str(network), name_of(level), str(method), *measured, papers))
+    yield markdown(("network", "compression", "method", "dense error", "pruned", "seeds", "the papers"), lines)
 
 
 def section(study: str, rows: pd.DataFrame, images: Path) -> Iterator[str]:
@@ -169,6 +175,19 @@ def section(study: str, rows: pd.DataFrame, images: Path) -> Iterator[str]:
         yield errors(its)
         yield f"![{TITLES[study][0]}: {network}](images/{file.name})"
         yield sizes(str(network), its)
+
+
+def missing(study: str, rows: pd.DataFrame) -> Iterator[str]:
+    """Which rows of a study have not been measured yet, by network."""
+    wanted = {key for job in jobs(STUDIES[study], SCALES["full"]) for key in job.keys}
+    there = {Key(study, *row) for row in rows[list(Key._fields[1:])].itertuples(index=False, name=None)}
+    counts = {name: (0, 0) for name in STUDIES[study].networks}
+    for key in wanted:
+        gone, total = counts[key.network]
+        counts[key.network] = gone + (key not in there), total + 1
+    lines = [f"{gone} of {total} rows of {name}" for name, (gone, total) in counts.items() if gone]
+    if lines:
+        yield f"Not run yet: {'; '.join(lines)}."
 
 
 def errors(rows: pd.DataFrame) -> str:
