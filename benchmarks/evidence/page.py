@@ -47,9 +47,9 @@ PAPERS = {
 """Compression, name, and the errors of the pruned and the dense network in percent, from the papers or from Lee et al.
 2019; None where neither was read for the dense one."""
 
-BESIDE = """Weights pruned more and more along the polynomial of Zhu and Gupta 2017, those of all layers ranked together, the
-masks at rest after {end:.0%} of {epochs} epochs; by magnitude, and by Optimal Brain Damage with the curvature that Adam
-goes by (`Prune(schedule, "obd")`). *Shifted*: each image is moved by up to one pixel, for the dense network too; the
+BESIDE = """Weights pruned more and more along the polynomial of Zhu and Gupta 2017, those of all layers ranked together,
+the masks at rest after {end:.0%} of {epochs} epochs; by magnitude, and by Optimal Brain Damage with the curvature that
+Adam goes by (`Prune(schedule, "obd")`). *Shifted*: each image is moved by up to one pixel, for the dense network too; the
 papers' networks saw their images in one place. The papers' figures stand in the papers or in the tables of Lee et al.
 2019; each paper has a budget of its own."""
 
@@ -181,7 +181,7 @@ def missing(study: str, rows: pd.DataFrame) -> Iterator[str]:
     """Which rows of a study have not been measured yet, by network."""
     wanted = {key for job in jobs(STUDIES[study], SCALES["full"]) for key in job.keys}
     there = {Key(study, *row) for row in rows[list(Key._fields[1:])].itertuples(index=False, name=None)}
-    counts = {name: (0, 0) for name in STUDIES[study].networks}
+    counts = dict.fromkeys(STUDIES[study].networks, (0, 0))
     for key in wanted:
         gone, total = counts[key.network]
         counts[key.network] = gone + (key not in there), total + 1

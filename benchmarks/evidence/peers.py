@@ -20,6 +20,7 @@ SCRIPTS = Path(__file__).resolve().parent / "peer_scripts"
 PEERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "TFMOT": ("tfmot", ("tensorflow==2.19.1", "tf-keras==2.19.0", "tensorflow-model-optimization==0.8.1")),
     "torch.nn.utils.prune": ("torch_prune", ("torch==2.13.0", "numpy")),
+    "PQuantML, PDP": ("pquant_pdp", ("tensorflow==2.21.0", "pquant-ml==0.1.0")),  # on JAX it fails in its quantizers
 }
 """The script and the packages of each library."""
 OURS = "keras-prunelab"
@@ -60,7 +61,11 @@ def peers(trial: Trial, method: str, levels: Sequence[float]) -> Iterator[Outcom
             "seed": trial.seed,
         }
         done = subprocess.run(  # noqa: S603  # a script of this folder
-            [python, SCRIPTS / f"{script}.py", json.dumps(asked)], check=True, stdout=subprocess.PIPE, encoding="utf-8"
+            [python, SCRIPTS / f"{script}.py", json.dumps(asked)],
+            check=True,
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+            env=os.environ | {"KERAS_BACKEND": "tensorflow"},  # of those that run on Keras 3
         )
         found = json.loads(done.stdout.splitlines()[-1])
         yield Outcome(
