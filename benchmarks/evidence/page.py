@@ -47,11 +47,11 @@ PAPERS = {
 """Compression, name, and the errors of the pruned and the dense network in percent, from the papers or from Lee et al.
 2019; None where neither was read for the dense one."""
 
-BESIDE = """Weights pruned more and more along the polynomial of Zhu and Gupta 2017, those of all layers ranked together,
-the masks at rest after {end:.0%} of {epochs} epochs; by magnitude, and by Optimal Brain Damage with the curvature that
-Adam goes by (`Prune(schedule, "obd")`). *Shifted*: each image is moved by up to one pixel, for the dense network too; the
-papers' networks saw their images in one place. The papers' figures stand in the papers or in the tables of Lee et al.
-2019; each paper has a budget of its own."""
+BESIDE = """Weights pruned more and more along the polynomial of Zhu and Gupta 2017, those of all layers ranked
+together, the masks at rest after {end:.0%} of {epochs} epochs; by magnitude, and by Optimal Brain Damage with the
+curvature that Adam goes by (`Prune(schedule, "obd")`). *Shifted*: each image is moved by up to one pixel, for the
+dense network too; the papers' networks saw their images in one place. The papers' figures stand in the papers or in
+the tables of Lee et al. 2019; each paper has a budget of its own."""
 
 TRIED = """A method is added where its mean error is lower than that of gradual magnitude pruning by more than the
 pooled standard deviation, with equal epochs and over three seeds, on at least two networks."""
