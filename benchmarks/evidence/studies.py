@@ -16,7 +16,7 @@ from .networks import NETWORKS
 from .peers import OURS, PEERS, peers
 from .rows import Key, Outcome
 from .trial import Trial
-from .tried import ALTERNATING, REFERENCE, TAUGHT, tried
+from .tried import ALTERNATING, REFERENCE, TAUGHT, THRESHOLDS, tried
 
 LEVELS = (2, 4, 8, 12, 16, 32, 50, 56, 100, 200)
 Run = Callable[[Trial, str, Sequence[float]], Iterator[Outcome]]
@@ -75,7 +75,7 @@ STUDIES = {
         ),
         Study("headline", methods.train, tuple(methods.TRAINED)[:2], _ALL[:1], (12, 50, 56, 100), seeds=(3, 4)),
         Study("shifted", methods.train, tuple(methods.TRAINED)[:2], _SHIFTED, (12, 50, 56, 100, 200), (0, 1, 2, 3, 4)),
-        Study("tried", tried, (REFERENCE, TAUGHT, ALTERNATING), _ALL[:2], (50,)),
+        Study("tried", tried, (REFERENCE, TAUGHT, ALTERNATING, THRESHOLDS), _ALL[:2], (50,)),
         Study("peers", peers, (OURS, *PEERS), _ALL[:1], (1, 12, 50, 100)),
     )
 }

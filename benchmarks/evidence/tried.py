@@ -16,10 +16,11 @@ import keras_prunelab as kpl
 from .methods import gradual, train
 from .networks import BATCH
 from .rows import Outcome
+from .thresholds import learn_thresholds
 from .trial import Clock, Trial
 
 REFERENCE = "gradual magnitude"
-TAUGHT, ALTERNATING = "gradual magnitude, taught by the dense network", "AC/DC"
+TAUGHT, ALTERNATING, THRESHOLDS = "gradual magnitude, taught by the dense network", "AC/DC", "STR, learned thresholds"
 TEMPERATURE, SHARE = 4.0, 0.9
 """Of the dense network's answers: Hinton et al., Distilling the knowledge in a neural network, 2015."""
 
@@ -34,6 +35,8 @@ def tried(trial: Trial, method: str, levels: Sequence[float]) -> Iterator[Outcom
         with Clock() as clock:
             if method == TAUGHT:
                 taught(trial, model, sparsity)
+            elif method == THRESHOLDS:
+                model = learn_thresholds(trial, sparsity)
             else:
                 alternate(trial, model, sparsity)
         yield trial.measure(model, trial.epochs, clock.seconds)

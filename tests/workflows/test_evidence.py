@@ -72,6 +72,7 @@ def trial_of(mnist: Path, folder: Path, test: data.Split | None = None) -> trial
         (methods.filters, "Taylor + reconstruction + fine-tuning", 0.5),
         (tried.tried, tried.TAUGHT, 8),
         (tried.tried, tried.ALTERNATING, 8),
+        (tried.tried, tried.THRESHOLDS, 8),
     ],
 )
 def test_what_is_trained_does_not_depend_on_the_test_split(
