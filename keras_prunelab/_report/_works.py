@@ -41,6 +41,7 @@ _BY_SCORE = {
     "ICLR 2020.",
     "wanda": "M. Sun, Z. Liu, A. Bair, J. Z. Kolter. A Simple and Effective Pruning Approach for Large Language "
     "Models. ICLR 2024.",
+    "obd": "Y. LeCun, J. S. Denker, S. A. Solla. Optimal Brain Damage. NIPS 1989.",
     "obs": "B. Hassibi, D. G. Stork. Second Order Derivatives for Network Pruning: Optimal Brain Surgeon. NIPS 1992.",
 }
 

@@ -26,7 +26,7 @@ class OBD(Score):
 
     LeCun et al., Optimal Brain Damage, NeurIPS 1989, take h from the diagonal of the Hessian. Adam and its kin divide
     each step by sqrt(v), v being the running mean of the squared gradient: that is the curvature which they assume of
-    the loss along each weight. It costs nothing here, and needs no data. Li et al., Fishers for free?, ICML 2025,
+    the loss along each weight. It costs nothing here, and needs no data. Li et al., Fishers for free?, 2025,
     https://arxiv.org/abs/2507.18807, use v itself as the diagonal of the Fisher information.
 
     The optimizer is the one that trains the model: `callbacks.Prune(schedule, "obd")` during `fit`; elsewhere the one
