@@ -96,7 +96,7 @@ NETWORKS = {
         Network("LeNet-5", "digits", (28, 28, 1), lenet_5, rate=3e-3),
         Network("LeNet-300-100-shifted", "digits", (784,), lenet_300_100, rate=4e-3, shift=1),
         Network("LeNet-5-shifted", "digits", (28, 28, 1), lenet_5, rate=3e-3, shift=1),
-        Network("LSTM-128", "digits", (28, 28), lstm_128),
+        Network("LSTM-128", "digits", (28, 28), lstm_128, rate=8e-3),
         Network("signal-CNN", "signals", (128, 2), signal_cnn),
     )
 }
