@@ -29,6 +29,7 @@ class Conversion:
         input_type: the type of its inputs where `quantize` is `"int8"`.
         output_type: that of its outputs.
         calibration: the folder of observations that ranges are measured on, `*.npz` with an array for each input.
+        dense_scales: whether int8 dense layers have a scale for each output, `"channel"`, or one for all, `"tensor"`.
     """
 
     quantize: str | None = None
@@ -37,6 +38,7 @@ class Conversion:
     input_type: str = "float32"
     output_type: str = "float32"
     calibration: str | None = None
+    dense_scales: str = "channel"
 
 
 _PROCESS = ChildProcess(

@@ -83,6 +83,8 @@ def _set(converter: Any, job: dict[str, Any], tf: Any) -> None:
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = tf.as_dtype(job["input_type"])
         converter.inference_output_type = tf.as_dtype(job["output_type"])
+        # TensorFlow has no public name for it.
+        converter._experimental_disable_per_channel_quantization_for_dense_layers = job["dense_scales"] == "tensor"
 
 
 def problem_of(error: Exception) -> str:

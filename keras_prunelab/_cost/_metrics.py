@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from keras_prunelab._channels._graph import Call, Graph, graph_of
+from keras_prunelab._errors import UnknownNameError
 from keras_prunelab._util._atomic import temporary_folder
 from keras_prunelab._util._notebook import paragraph, table
 from keras_prunelab._util._storage import sparse_bytes, width
@@ -101,6 +102,7 @@ def metrics(
     stored: bool = False,
     target: str | None = None,
     calibration: Any = None,
+    clusters: int | None = None,
 ) -> Metrics:
     """Count what a model costs, and measure how long it takes.
 
@@ -113,6 +115,8 @@ def metrics(
             are, in flash, and in cycles where reading weights takes the time. Arm's Ethos-U55, U65 and U85, with the
             number of multiply-adds at a time; https://pypi.org/project/ethos-u-vela/.
         calibration: inputs on which the ranges of the int8 file are measured; by default random ones.
+        clusters: of the int8 file for the target, how many different weights each kernel has beside 0; see
+            `export_litert`.
 
     Returns:
         The figures.
@@ -120,7 +124,7 @@ def metrics(
     Raises:
         InvalidModelError: the model is not built, or a subclass whose `call` nobody can look into; or nothing of it
             runs on the target.
-        UnknownNameError: there is no such target.
+        UnknownNameError: there is no such target or number of clusters, or clusters are given without a target.
         MissingBackendError: `pip install "keras-prunelab[device]"` is missing, or Keras runs on JAX.
 
     Examples:
@@ -133,6 +137,8 @@ def metrics(
     """
     if target is not None:
         check_target(target)
+    elif clusters is not None:
+        raise UnknownNameError(f"clusters={clusters!r} is of the file for target=, and there is none.")
     model = without_wrappers(model)
     graph = graph_of(model)
     known: dict[int, _Weight] = {}
@@ -151,7 +157,7 @@ def metrics(
         activation_bytes=_peak(graph),
         latency={batch: latency([model], batch)[0] for batch in batches},
         uncounted=tuple(uncounted),
-        target=None if target is None else target_cost(model, target, calibration),
+        target=None if target is None else target_cost(model, target, calibration, clusters),
     )
 
 

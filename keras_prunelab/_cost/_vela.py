@@ -69,16 +69,17 @@ class TargetCost:
         )
 
 
-def target_cost(model: keras.Model, target: str, calibration: Any = None) -> TargetCost:
+def target_cost(model: keras.Model, target: str, calibration: Any = None, clusters: int | None = None) -> TargetCost:
     """Convert a model to int8 and compile it for an NPU.
 
     Args:
         model: a built model.
         target: one of `VELA_TARGETS`.
         calibration: what ranges are measured on; None for random numbers: sizes and cycles hardly depend on ranges.
+        clusters: how many different weights each kernel has beside 0; None where they are as they come.
 
     Raises:
-        UnknownNameError: there is no such target.
+        UnknownNameError: there is no such target or number of clusters.
         MissingBackendError: `ethos-u-vela` is not installed, or Keras runs on JAX.
         InvalidModelError: the model has no int8 form, or nothing of it runs on the NPU.
     """
@@ -87,7 +88,7 @@ def target_cost(model: keras.Model, target: str, calibration: Any = None) -> Tar
         path = folder / "model.tflite"
         if calibration is None:
             calibration = _random(model)
-        written = export_litert(model, path, "int8", calibration=calibration)
+        written = export_litert(model, path, "int8", calibration=calibration, clusters=clusters)
         if written.quantize != "int8":
             raise InvalidModelError(
                 f"Model {model.name!r} cannot run on {target}, which takes int8 alone. {written.reason} Layers with "

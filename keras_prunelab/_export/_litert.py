@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 import keras
 
 from keras_prunelab._backend import Conversion, ConversionError
-from keras_prunelab._errors import InvalidModelError, MissingBackendError, UnknownNameError
+from keras_prunelab._errors import InvalidModelError
 from keras_prunelab._model._data import calibration_of
-from keras_prunelab._model._rebuild import is_graph
 from keras_prunelab._util._atomic import replace_whole, temporary_folder
 from keras_prunelab.layers._strip import without_wrappers
 
 from ._calibration import first_observations
-from ._inputs import name_of
-from ._litert_conversion import Made, Quantize, Runtime, converted, float32
-from ._tflm._graph import check_format
-from ._tflm._micro import check_installed
+from ._clusters import check_clusters, clustered
+from ._litert_checks import check_convertible, check_micro, check_options, scales_of
+from ._litert_conversion import DenseScales, Made, Quantize, Runtime, converted, float32
 from ._tflm._write import MicroModel, micro_model, write_micro
 from ._unroll import recurrent_steps
-from ._weights import require_finite_weights
 from ._zeros import check_zeros
 
 NumberType: TypeAlias = Literal["int8", "uint8", "float32"]
-
-
-_QUANTIZE = ("int8", "int8-weights", "float16")
-_RUNTIMES = {"litert": (None, *_QUANTIZE), "tflm": (None, "int8")}
-_TYPES = ("int8", "uint8", "float32")
 
 
 class LitertExport(int):
@@ -53,6 +44,9 @@ class LitertExport(int):
             those that are not zero, or `"table"`, the place of each value in a look-up table.
         input_type: the type of its inputs: `"float32"`, `"int8"` or `"uint8"`.
         output_type: that of its outputs.
+        dense_scales: for `"int8"`, whether dense layers have a scale for each output, `"channel"`, or one, `"tensor"`;
+            None for other numbers.
+        clusters: how many different codes each kernel has at most beside 0; None where they are as they come.
         reason: why `quantize` or `sparse` is not what was asked for; empty where they are.
     """
 
@@ -68,14 +62,19 @@ class LitertExport(int):
     forms: Mapping[str, str]
     input_type: NumberType
     output_type: NumberType
+    dense_scales: DenseScales | None
+    clusters: int | None
     reason: str
 
     @classmethod
-    def _of(cls, nonzeros: int, path: Path, made: Made, micro: MicroModel | None) -> LitertExport:
+    def _of(cls, nonzeros: int, path: Path, made: Made, micro: MicroModel | None, clusters: int | None) -> LitertExport:
         found = cls(nonzeros)
         found.path, found.bytes, found.reason = path, path.stat().st_size, made.reason
         for name in ("quantize", "sparse", "input_type", "output_type"):
             setattr(found, name, getattr(made.how, name))
+        is_int8 = found.quantize == "int8"
+        found.dense_scales = cast("DenseScales", made.how.dense_scales) if is_int8 else None
+        found.clusters = clusters if is_int8 else None
         found.runtime, found.operators, found.forms = "litert", (), {}
         found.dense_bytes, found.arena_bytes, found.dense_arena_bytes = None, None, None
         if micro is not None:
@@ -95,6 +94,7 @@ class LitertExport(int):
 
     def __repr__(self) -> str:
         numbers = self.quantize or "float32"
+        clusters = f", at most {self.clusters} different ones in each kernel" if self.clusters else ""
         micro = ""
         if self.dense_bytes is not None:
             share = f"{self.bytes / self.dense_bytes:.1%} of the dense {self.dense_bytes:,}"
@@ -104,7 +104,7 @@ class LitertExport(int):
             )
         return (
             f"{self.path.name}: {self.bytes:,} bytes, {numbers}{', zeros stored sparsely' if self.sparse else ''}, "
-            f"{int(self):,} values that are not zero.{micro}{' ' if self.reason else ''}{self.reason}"
+            f"{int(self):,} values that are not zero{clusters}.{micro}{' ' if self.reason else ''}{self.reason}"
         )
 
     __str__ = __repr__
@@ -121,6 +121,8 @@ def export_litert(
     sparse: bool | None = None,
     input_type: NumberType | None = None,
     output_type: NumberType | None = None,
+    dense_scales: DenseScales | None = None,
+    clusters: int | None = None,
 ) -> LitertExport:
     """Write a model as a LiteRT (TensorFlow Lite) file, and make sure that all zeros are kept.
 
@@ -159,6 +161,14 @@ def export_litert(
             kernels (XNNPACK) refuse sparse int8 weights. With `"tflm"` they are, each constant where that is smaller.
         input_type: with `"int8"`, the type of the file's inputs: `"int8"` (the default), `"uint8"` or `"float32"`.
         output_type: that of its outputs, likewise.
+        dense_scales: with `"int8"`, whether dense layers have a scale for each output, `"channel"`, or one for all,
+            `"tensor"`: less exact, and a file smaller by 24 bytes for each output. By default `"channel"`, and with
+            `"tflm"` `"tensor"`. Convolutions have a scale for each channel.
+        clusters: with `"int8"`, how many different numbers the kernel of a dense or convolutional layer has at most
+            beside 0: an even number, such as 16. Weights are moved to the nearest of them, as in Deep Compression
+            (https://arxiv.org/abs/1510.00149): measure the file. Ethos-U stores up to 32 different ones in few bits
+            (https://community.arm.com/arm-community-blogs/b/ai-blog/posts/pruning-clustering-arm-ethos-u-npu), and
+            `"tflm"` up to 127 in a look-up table, where that is smaller.
 
     Returns:
         What was written; as a number, how many values that are not zero the file holds, after it was loaded again.
@@ -169,12 +179,13 @@ def export_litert(
             `pip install "keras-prunelab[device]"` is missing.
         InvalidModelError: TensorFlow cannot write the model, Keras quantized it, a weight is not finite, the ending is
             another one, or zeros would be lost: what became of the weights has more values than there are weights that
-            are not zero, and a few for each layer, or a kernel's zeros are elsewhere. For `"tflm"`: it lacks an
-            operator, the values before a softmax collapsed, or an input has a free length.
+            are not zero, and a few for each layer, or a kernel's zeros are elsewhere. With `clusters`, it has no int8
+            form. For `"tflm"`: it lacks an operator, the values before a softmax collapsed, or an input has a free
+            length.
         NotEquivalentError: TensorFlow Lite Micro gives other outputs than for the dense file.
         InvalidDataError: with `"int8"`, the calibration data is missing, empty, constant, not finite, or of another
             shape.
-        UnknownNameError: there is no such `quantize`, `runtime` or type.
+        UnknownNameError: there is no such `quantize`, `runtime`, type, scales, or number of clusters.
         FileNotFoundError: there is no such folder.
 
     Examples:
@@ -191,17 +202,22 @@ def export_litert(
     """
     target = Path(path)
     check_convertible(model, quantize)
-    _check(target, quantize, {"input_type": input_type, "output_type": output_type}, runtime)
+    check_options(target, quantize, {"input_type": input_type, "output_type": output_type}, runtime)
+    scales = scales_of(dense_scales, quantize, runtime)
+    check_clusters(clusters, quantize)
     if runtime == "tflm":
         check_micro(model, quantize)
     given = calibration_of(calibration, data=data)
     plain = without_wrappers(model)
+    if clusters is not None:
+        plain = clustered(plain, clusters, scales)
     is_micro = runtime == "tflm"
     how = Conversion(
         quantize=quantize,
         sparse=not is_micro and (quantize in (None, "float16") if sparse is None else sparse),
         input_type=(input_type or "int8") if quantize == "int8" else "float32",
         output_type=(output_type or "int8") if quantize == "int8" else "float32",
+        dense_scales=scales,
     )
     micro = None
     try:
@@ -218,91 +234,11 @@ def export_litert(
             f"TensorFlow cannot write model {model.name!r} as LiteRT{f' in {quantize}' if quantize else ''}: {error} "
             "matlab_bridge.export_onnx may."
         ) from error
+    if clusters is not None and made.how.quantize != "int8":
+        raise InvalidModelError(f"clusters={clusters} is of int8 files. {made.reason}")
     nonzeros = check_zeros(plain, made.content, sparse=made.how.sparse)
     if micro is not None:
-        return LitertExport._of(nonzeros, write_micro(target, micro), made, micro)
+        return LitertExport._of(nonzeros, write_micro(target, micro), made, micro, clusters)
     with replace_whole(target) as temporary:
         temporary.write_bytes(made.content)
-    return LitertExport._of(nonzeros, target, made, None)
-
-
-def check_convertible(model: keras.Model, quantize: Any) -> None:
-    """Refuse models that no LiteRT file can be written of here, before any work.
-
-    Args:
-        model: the model.
-        quantize: the numbers of the file, as `export_litert` takes them.
-
-    Raises:
-        MissingBackendError: Keras runs on JAX, or TensorFlow is not installed.
-        InvalidModelError: the model is not built, a subclass, or quantized by Keras, or a weight is not finite.
-    """
-    if keras.config.backend() not in ("tensorflow", "torch"):
-        raise MissingBackendError(
-            f"LiteRT files are written on TensorFlow or torch, and Keras runs on {keras.config.backend()}. Set "
-            "KERAS_BACKEND=tensorflow or KERAS_BACKEND=torch and load the model there."
-        )
-    if not importlib.util.find_spec("tensorflow"):
-        raise MissingBackendError(
-            "LiteRT files are converted by TensorFlow, on torch too, and it is not installed: run\n"
-            '    pip install "keras-prunelab[tensorflow]"'
-        )
-    if not (model.built and is_graph(model)) and (quantize is not None or keras.config.backend() == "torch"):
-        raise InvalidModelError(
-            f"Model {model.name!r} is not built, or a subclass of keras.Model whose inputs nobody knows, so that it "
-            "cannot be quantized. Build it from keras.Input."
-        )
-    require_finite_weights(model)
-    for layer in model._flatten_layers():
-        mode = getattr(layer, "quantization_mode", None)
-        if mode is not None:
-            raise InvalidModelError(
-                f"Layer {layer.name!r} was quantized by Keras ({mode}): it makes whole numbers of its inputs anew at "
-                "each call, for which LiteRT has no operator. Export the model as it was before "
-                "model.quantize(...), with export_litert(model, path, 'int8', calibration=...)."
-            )
-
-
-def _check(target: Path, quantize: Any, types: dict[str, Any], runtime: Any) -> None:
-    """Refuse what is not known, before any work."""
-    _check_path(target, runtime)
-    if quantize is not None and quantize not in _QUANTIZE:
-        raise UnknownNameError(f"quantize={quantize!r}; it is None or one of {', '.join(map(repr, _QUANTIZE))}.")
-    for name, value in types.items():
-        if value is not None and value not in _TYPES:
-            raise UnknownNameError(f"{name}={value!r}; it is one of {', '.join(map(repr, _TYPES))}.")
-        if value not in (None, "float32") and quantize != "int8":
-            raise UnknownNameError(
-                f"{name}={value!r} goes with quantize='int8' alone; the inputs and outputs of other files are float32."
-            )
-
-
-def _check_path(target: Path, runtime: Any) -> None:
-    if runtime not in _RUNTIMES:
-        raise UnknownNameError(f"runtime={runtime!r}; it is one of {', '.join(map(repr, _RUNTIMES))}.")
-    if target.suffix not in ([".tflite"] if runtime == "litert" else [".tflite", ""]):
-        raise InvalidModelError(
-            f"{target} should end in .tflite{' or, for a folder, in nothing' if runtime == 'tflm' else ''}."
-        )
-
-
-def check_micro(model: keras.Model, quantize: Any) -> None:
-    """Refuse what TensorFlow Lite Micro cannot run, before any work.
-
-    Raises:
-        MissingBackendError: `ai-edge-litert` or `tflite-micro` is not installed.
-        UnknownNameError: it has no such numbers.
-        InvalidModelError: an input has a free length.
-    """
-    check_format()
-    check_installed()
-    if quantize not in _RUNTIMES["tflm"]:
-        raise UnknownNameError(
-            f"TensorFlow Lite Micro has no kernels for quantize={quantize!r}; it runs None (float32) and 'int8'."
-        )
-    for tensor in model.inputs:
-        if None in tensor.shape[1:]:
-            raise InvalidModelError(
-                f"Input {name_of(tensor)!r} of model {model.name!r} has the shape {tensor.shape}, and TensorFlow Lite "
-                "Micro takes fixed lengths alone. Build the model with keras.Input of the length in use."
-            )
+    return LitertExport._of(nonzeros, target, made, None, clusters)

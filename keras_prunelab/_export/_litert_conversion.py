@@ -24,6 +24,10 @@ from ._unroll import MOST_STEPS, recurrent_steps, unrolled
 
 Quantize: TypeAlias = Literal["int8", "int8-weights", "float16"]
 Runtime: TypeAlias = Literal["litert", "tflm"]
+DenseScales: TypeAlias = Literal["channel", "tensor"]
+
+DENSE_SCALES: dict[Runtime, DenseScales] = {"litert": "channel", "tflm": "tensor"}
+"""What int8 dense layers have by default: where flash is short, one scale, because each takes 24 bytes of the file."""
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,8 @@ Examples:
 
     prunelab convert pruned.mat net.tflite --runtime tflm --quantize int8 --calibration images.mat
 
+    prunelab convert pruned.mat net.tflite --quantize int8 --clusters 16 --data images.mat
+
     prunelab convert trainedNet.mat net.h --dtype int8 --calibration validation.mat
 """
 
@@ -34,7 +36,7 @@ _ENDINGS = (".keras", ".m", ".onnx", ".tflite", ".h")
 
 
 _OPTIONS = {
-    ".tflite": ("quantize", "runtime", "calibration", "sparse", "data"),
+    ".tflite": ("quantize", "runtime", "calibration", "sparse", "clusters", "data"),
     ".onnx": ("sparse", "data"),
     ".h": ("dtype", "optimize", "calibration", "data"),
 }
@@ -70,6 +72,14 @@ def command(
         typer.Option(
             "--sparse/--dense",
             help="Store zeros sparsely: .onnx (by default dense) and .tflite (by default sparse but for int8).",
+        ),
+    ] = None,
+    clusters: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="How many different weights each kernel of an int8 .tflite file has beside 0, such as 16: an Ethos-U "
+            "stores few ones in few bits.",
         ),
     ] = None,
     dtype: Annotated[
@@ -117,6 +127,7 @@ def command(
         runtime=runtime,
         calibration=calibration,
         sparse=sparse,
+        clusters=clusters,
         data=data,
         dtype=dtype,
         optimize=optimize,
@@ -141,7 +152,7 @@ def command(
 
         opened = open_model(source, network)
         read = (inputs, labels, image_root)
-        how = (quantize, runtime or "litert", sparse)
+        how = (quantize, runtime or "litert", sparse, clusters)
         write_litert(opened, target, how, calibration=calibration, data=data, read=read)
         return
     described = _in_matlab_words(source, network)

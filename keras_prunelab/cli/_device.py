@@ -21,7 +21,7 @@ Read: TypeAlias = "tuple[str | None, str | None, Path | None]"
 def write_litert(
     opened: OpenedModel,
     target: Path,
-    how: tuple[Quantize | None, Runtime, bool | None],
+    how: tuple[Quantize | None, Runtime, bool | None, int | None],
     *,
     calibration: Path | None,
     data: Path | None,
@@ -32,7 +32,7 @@ def write_litert(
     Args:
         opened: the network.
         target: the file; or, for TensorFlow Lite Micro, a folder.
-        how: its numbers, what runs it, and whether zeros are stored sparsely.
+        how: its numbers, what runs it, whether zeros are stored sparsely, and how many weights are different.
         calibration: inputs on which ranges are measured.
         data: what is measured on.
         read: how data is read.
@@ -41,7 +41,7 @@ def write_litert(
 
     from ._outputs import make_folder
 
-    quantize, runtime, sparse = how
+    quantize, runtime, sparse, clusters = how
     dataset = _fitted(opened, data, read)
     ranges: Any = None
     if quantize == "int8":
@@ -55,7 +55,9 @@ def write_litert(
     elif calibration is not None:
         raise kpl.InvalidDataError("--calibration goes with --quantize int8 alone.")
     make_folder(target.parent)
-    written = kpl.export_litert(opened.model, target, quantize, runtime=runtime, calibration=ranges, sparse=sparse)
+    written = kpl.export_litert(
+        opened.model, target, quantize, runtime=runtime, calibration=ranges, sparse=sparse, clusters=clusters
+    )
     _console.say(f"Wrote {target}. {written}")
     if dataset is not None:
         tell(kpl.evaluate_file(written.path, dataset, model=opened.model))

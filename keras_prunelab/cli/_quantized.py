@@ -60,7 +60,7 @@ class Quantization:
             MissingBackendError: Keras runs on JAX, or TensorFlow is not installed.
             InvalidModelError: the model cannot be written.
         """
-        from keras_prunelab._export._litert import check_convertible
+        from keras_prunelab._export._litert_checks import check_convertible
 
         check_convertible(model, self.numbers)
 

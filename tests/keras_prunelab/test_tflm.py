@@ -136,7 +136,8 @@ def test_compressed_files_answer_as_dense_ones_bit_for_bit(
     )
     assert (small.runtime, whole.sparse) == ("tflm", False)
     if make is looping and quantize:  # unrolled, it has many operators, each of which would need a DECODE
-        assert small.bytes == small.dense_bytes  # each conversion names its values anew, in more or fewer letters
+        # One constant of a single use may be smaller. Each conversion names its values anew, in more or fewer letters.
+        assert 0.999 * small.dense_bytes < small.bytes <= small.dense_bytes
         return
     assert "mask" in small.forms.values()
     assert "TFLM_DECODE" in small.operators
@@ -168,9 +169,19 @@ def test_few_values_become_a_table(by_channel: bool, tmp_path: Path) -> None:
     whole = np.array([127, 60, -33, 90])[places] - (by_channel * places.clip(0, 1)) * np.arange(8) * 3
     model.layers[0].set_weights([(whole * 0.01).astype("float32")])
     x = inputs_of(model, 64)
-    found = kpl.export_litert(model, tmp_path / "net.tflite", "int8", runtime="tflm", calibration=x)
+    found, plain = (
+        kpl.export_litert(
+            model,
+            tmp_path / f"{sparse}.tflite",
+            "int8",
+            runtime="tflm",
+            calibration=x,
+            sparse=sparse,
+            dense_scales="channel" if by_channel else None,
+        )
+        for sparse in (None, False)
+    )
     assert list(found.forms.values()) == ["table"]
-    plain = kpl.export_litert(model, tmp_path / "plain.tflite", "int8", runtime="tflm", calibration=x, sparse=False)
     # A table of one row for each channel takes two bits a value, and one for all takes more bits or as many.
     assert plain.bytes - found.bytes > 400 * 8 * 3 // 4 - 500
     assert interpreted(found.path, [x[:1]]) == interpreted(plain.path, [x[:1]])

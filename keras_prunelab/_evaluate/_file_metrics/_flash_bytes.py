@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from keras_prunelab._evaluate._metric import Metric
-from keras_prunelab._export._litert import check_micro
+from keras_prunelab._export._litert_checks import check_micro
 
 from ._registry import FileMetric, register
 
@@ -24,6 +24,7 @@ register(
         Metric("flash_bytes", higher_is_better=False),
         lambda file: float(len(file.for_micro.content)),
         numbers="int8",
+        runtime="tflm",
         check=_check,
     )
 )
