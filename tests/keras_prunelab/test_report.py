@@ -30,7 +30,8 @@ UPLOT_1_6_32 = {
 }
 
 
-VOID = set("area base br col embed hr img input link meta param source track wbr".split())  # HTML's elements without an end
+# HTML's elements without an end.
+VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"}
 
 
 class _Tags(HTMLParser):
