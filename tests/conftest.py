@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import shutil
@@ -24,6 +25,10 @@ collect_ignore = [] if importlib.util.find_spec("torch") else ["keras_prunelab/t
 # Building Keras models takes as long as the machine is busy: no deadline, and the same examples on every run.
 settings.register_profile("lab", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("lab")
+
+
+# Models are many objects that stay: Python would look at all of them every few seconds.
+gc.set_threshold(10_000)
 
 
 def pytest_configure(config: pytest.Config) -> None:
