@@ -6,6 +6,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 JOBS   ?= auto
 
+# A file runs on one worker, so that what its tests share is made once, and in the order that tests/conftest.py gives.
+PYTEST := -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+
 # One release of torch, because the range in pyproject.toml lets pip choose among builds for graphics cards, which are
 # large and not needed here.
 TORCH  ?= torch==2.13.0
@@ -19,13 +22,13 @@ lab: $(VENV)/.lab ## train a digit classifier, save it as MATLAB would, prune it
 	$(BIN)/python examples/mnist_lab.py --out lab
 
 test: $(VENV)/.dev ## the whole test suite
-	$(BIN)/python -m pytest -n $(JOBS)
+	$(BIN)/python $(PYTEST)
 
 test-jax: $(VENV)/.jax ## what depends on the backend, on JAX
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(JOBS) -m backends
+	KERAS_BACKEND=jax $(BIN)/python $(PYTEST) -m backends
 
 test-torch: $(VENV)/.torch ## what depends on the backend, on torch
-	KERAS_BACKEND=torch $(BIN)/python -m pytest -n $(JOBS) -m backends
+	KERAS_BACKEND=torch $(BIN)/python $(PYTEST) -m backends
 
 evidence: $(VENV)/.jax ## what each method of pruning is worth, in ten minutes: docs/evidence.md has all of it
 	KERAS_BACKEND=jax $(BIN)/python benchmarks/evidence.py --quick

@@ -37,6 +37,8 @@ class Measurements:
     by_layer: ByLayer | None = field(default=None, repr=False)
     by_group: tuple[ByGroup, ...] = field(default=(), repr=False)
     choice: Choice | None = field(default=None, repr=False)
+    _last: list[pd.DataFrame] = field(default_factory=list, init=False, repr=False)
+    """A table, and the curves made of it."""
 
     @property
     def scores(self) -> tuple[str, ...]:
@@ -51,7 +53,10 @@ class Measurements:
             The columns of `table`, the metric as its mean over the seeds, the others of the first seed; `curve`, its
             name as in `scores`; `seeds`, their number; `std`, the sample standard deviation of the metric.
         """
-        return curve_points(self.table, self.metric.name)
+        # A report asks for them hundreds of times. The table can be edited, so what it was is compared.
+        if not self._last or not self._last[0].equals(self.table):
+            self._last[:] = self.table.copy(), curve_points(self.table, self.metric.name)
+        return self._last[1].copy()
 
     def summary(self) -> pd.DataFrame:
         """Mean and sample standard deviation of every measure over the seeds.

@@ -105,6 +105,16 @@ def test_levels_that_came_to_the_same_sparsity():
     assert swept.choose(max_drop=0.01).sparsity == 0.5
 
 
+def test_an_edited_table_gives_its_own_curves_and_edited_curves_change_nothing():
+    swept = result({"magnitude": [(0.5, 0.99), (0.6, 0.9)]})
+    curves = swept.curves
+    curves["accuracy"] = 0.0
+    assert swept.curves["accuracy"].tolist() == [0.99, 0.9]
+    swept.table.loc[1, "accuracy"] = 0.985
+    assert swept.curves["accuracy"].tolist() == [0.99, 0.985]
+    assert swept.choose(max_drop=0.01).sparsity == 0.6
+
+
 def test_the_luck_of_one_curve_does_not_stop_another():
     curves = {"magnitude": [(0.5, 0.99), (0.6, 0.9)], "synflow": [(0.5, 0.99), (0.6, 0.985)]}
     choice = result(curves).choose(max_drop=0.01)

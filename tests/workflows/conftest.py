@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 from pathlib import Path
 from types import ModuleType
@@ -15,12 +16,13 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 @pytest.fixture(scope="session")
 def example() -> ModuleType:
-    """examples/mnist_lab.py as a module."""
+    """examples/mnist_lab.py as a module, which reads its digits once."""
     spec = importlib.util.spec_from_file_location("mnist_lab", EXAMPLES / "mnist_lab.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    vars(module)["digits"] = functools.cache(module.digits)
     return module
 
 

@@ -14,7 +14,9 @@ import keras_prunelab as kpl
 import matlab_bridge as mb
 
 from .command import run
-from .test_lab import assert_repeated
+from .test_lab import HTML, assert_repeated
+
+pytestmark = pytest.mark.slow
 
 LEVELS = "0.5,0.7,0.8"
 
@@ -44,7 +46,7 @@ def test_the_lab_takes_training_data_and_writes_solved_weights(
     _, _, x, y = example.digits()
     out = tmp_path / "out"
     arguments = ("--scores", "magnitude", "--sparsities", LEVELS, "--max-drop", "0.1", "--out", out)
-    assert run("lab", tmp_path / "lab5.mat", *arguments) == 0
+    assert run("lab", tmp_path / "lab5.mat", *arguments, *HTML) == 0
     said = capsys.readouterr().out
     assert "Calibration: 150 observations, XTrain" in said
     table = pd.read_csv(out / "sweep.csv")
@@ -94,7 +96,7 @@ def test_one_report_compares_as_it_is_solved_trained_and_both(
 ) -> None:
     out = tmp_path / "out"
     arguments = ("--scores", "magnitude", "--sparsities", "0.5,0.9", "--max-drop", "0.3", "--finetune", "2")
-    assert run("lab", trained_on, *arguments, "--out", out) == 0
+    assert run("lab", trained_on, *arguments, *HTML, "--out", out) == 0
     said = capsys.readouterr().out
     assert "4 networks, 2 epochs each, on 150 observations" in said
     table = pd.read_csv(out / "sweep.csv")
@@ -116,7 +118,7 @@ def test_one_report_compares_as_it_is_solved_trained_and_both(
 def test_the_report_repeats_a_split(workspace: Path, tmp_path: Path) -> None:
     shutil.copy(workspace, tmp_path / "lab5.mat")
     arguments = ("--scores", "magnitude", "--sparsities", "0.5,0.8", "--max-drop", "0.3", "--calibration-split", "0.5")
-    assert run("lab", tmp_path / "lab5.mat", *arguments, "--out", tmp_path / "out") == 0
+    assert run("lab", tmp_path / "lab5.mat", *arguments, *HTML, "--out", tmp_path / "out") == 0
     assert_repeated(tmp_path / "out")
 
 

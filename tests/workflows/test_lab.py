@@ -24,7 +24,10 @@ from keras_prunelab._evaluate._evaluate import Evaluator
 
 from .command import run
 
+pytestmark = pytest.mark.slow
+
 LEVELS = "0:0.9:0.1"
+HTML = ("--format", "html")  # where the other formats would only cost time
 needs_litert = pytest.mark.skipif(not importlib.util.find_spec("ai_edge_litert"), reason="it runs LiteRT files")
 
 
@@ -194,7 +197,7 @@ def test_ctrl_c_ends_the_sweep_and_keeps_what_was_measured(
 
     measure_for_real = Evaluator.__call__
     monkeypatch.setattr(Evaluator, "__call__", measure)
-    assert run("lab", workspace, "--sparsities", LEVELS, "--max-drop", "0.9", "--out", tmp_path) == 130
+    assert run("lab", workspace, "--sparsities", LEVELS, "--max-drop", "0.9", *HTML, "--out", tmp_path) == 130
     assert len(pd.read_csv(tmp_path / "sweep.csv")) == 3
     assert (tmp_path / "report.html").is_file()
     assert "Stopped after 3 points" in capsys.readouterr().out
@@ -324,6 +327,7 @@ def test_the_report_of_a_keras_file_on_inputs_of_another_scale_repeats_it(worksp
         "0,0.5",
         "--max-drop",
         "0.9",
+        *HTML,
         "--out",
         tmp_path / "o",
     )
@@ -338,7 +342,7 @@ def test_the_report_of_described_weights_repeats_it(tmp_path: Path) -> None:
     labels = (x @ weights.T + bias.T).argmax(axis=1) + 1.0
     mb.save(tmp_path / "plain.mat", {"W1": weights, "b1": bias, "XTest": x, "YTest": labels[:, None]})
     arguments = ("--network", "W1 b1 softmax", "--sparsities", "0,0.5", "--max-drop", "0.9", "--out", tmp_path / "o")
-    assert run("lab", tmp_path / "plain.mat", *arguments) == 0
+    assert run("lab", tmp_path / "plain.mat", *arguments, *HTML) == 0
     assert_repeated(tmp_path / "o")
 
 
@@ -352,7 +356,8 @@ def test_what_is_measured_never_calibrates(
     spoiled = {"XTrain": change(images), "XValidation": images, "YValidation": variables["YValidation"]}
     mb.save(tmp_path / "data.mat", spoiled)
     data = ("--data", tmp_path / "data.mat", "--inputs", "XValidation", "--labels", "YValidation")
-    assert run("lab", workspace, *data, "--sparsities", "0,0.5", "--max-drop", "0.9", "--out", tmp_path / "o") == 0
+    options = ("--sparsities", "0,0.5", "--max-drop", "0.9", *HTML)
+    assert run("lab", workspace, *data, *options, "--out", tmp_path / "o") == 0
     assert "there is no data beside what is measured" in " ".join(capsys.readouterr().out.split())
 
 
