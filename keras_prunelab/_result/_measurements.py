@@ -37,7 +37,7 @@ class Measurements:
     by_layer: ByLayer | None = field(default=None, repr=False)
     by_group: tuple[ByGroup, ...] = field(default=(), repr=False)
     choice: Choice | None = field(default=None, repr=False)
-    _last: list[pd.DataFrame] = field(default_factory=list, init=False, repr=False)
+    _last: list[pd.DataFrame] = field(default_factory=list, init=False, repr=False, compare=False)
     """A table, and the curves made of it."""
 
     @property
