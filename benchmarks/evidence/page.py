@@ -16,36 +16,11 @@ from .choosing import choices, within_a_point
 from .data import ROOT
 from .methods import END_OF_PRUNING, RECONSTRUCTED, TRAINED
 from .networks import BATCH
+from .papers import HEADER, reached
 from .rows import Key, read_rows, table
 from .studies import SCALES, STUDIES, jobs
 
 PAGE = ROOT / "docs" / "evidence.md"
-
-PAPERS = {
-    "LeNet-300-100": (
-        (12, "Han et al. 2015", 1.59, 1.64),
-        (12.5, "OBD (Lee et al. 2019)", 2.0, 1.7),
-        (20, "SNIP, Lee et al. 2019", 1.6, 1.7),
-        (23, "SWS (Lee et al. 2019)", 1.9, 1.7),
-        (50, "SNIP, Lee et al. 2019", 2.4, 1.7),
-        (56, "DNS, Guo et al. 2016", 1.99, None),
-        (67, "L-OBS (Lee et al. 2019)", 2.0, 1.7),
-        (68, "SparseVD, Molchanov et al. 2017", 1.92, 1.64),
-        (100, "LC (Lee et al. 2019)", 3.2, 1.7),
-    ),
-    "LeNet-5": (
-        (12, "Han et al. 2015", 0.77, 0.80),
-        (50, "SNIP, Lee et al. 2019", 0.8, 0.9),
-        (100, "SNIP, Lee et al. 2019", 1.1, 0.9),
-        (100, "L-OBS (Lee et al. 2019)", 2.1, 0.9),
-        (108, "DNS, Guo et al. 2016", 0.91, None),
-        (200, "SWS (Lee et al. 2019)", 1.0, 0.9),
-        (280, "SparseVD, Molchanov et al. 2017", 0.75, 0.80),
-    ),
-    "LSTM-128": ((20, "SNIP, Lee et al. 2019", 1.57, 1.88),),
-}
-"""Compression, name, and the errors of the pruned and the dense network in percent, from the papers or from Lee et al.
-2019; None where neither was read for the dense one."""
 
 BESIDE = """Weights pruned more and more along the polynomial of Zhu and Gupta 2017, those of all layers ranked
 together, the masks at rest after {end:.0%} of {epochs} epochs; by magnitude, and by Optimal Brain Damage with the
@@ -60,6 +35,7 @@ SHIFTED = """As in the first table, but each image is moved by up to one pixel a
 the dense network too. The papers' networks saw their images in one place."""
 
 BESIDE_METHODS = tuple(TRAINED)[:2]
+_GROUP = ["network", "level", "method"]
 
 TITLES = {
     "train": ("Pruned while training", "From the first weights on, as many epochs as the dense network."),
@@ -78,10 +54,7 @@ TITLES = {
         "The share of the neurons of each hidden layer that is cut out; `macs` fall as much in any runtime.",
     ),
     "headline": ("More seeds for the headline", "The first rows of the first table, with two seeds more."),
-    "shifted": (
-        "With images that move",
-        SHIFTED,
-    ),
+    "shifted": ("With images that move", SHIFTED),
     "tried": ("Tried, and not in the library", TRIED),
     "peers": (
         "Other libraries",
@@ -152,18 +125,16 @@ def headline(tables: Mapping[str, pd.DataFrame], made: Mapping[str, Any]) -> Ite
     yield "## Beside the papers"
     epochs = made[studies[0]]["epochs"]
     yield BESIDE.format(end=END_OF_PRUNING, epochs=epochs)
-    lines = []
-    gradual = rows[rows["method"].isin(BESIDE_METHODS)]
-    for (network, level, method), its in gradual.groupby(["network", "level", "method"]):
-        its_papers = PAPERS.get(str(network).removesuffix("-shifted"), ())
-        near = [paper for paper in its_papers if abs(paper[0] / level - 1) < 0.15]
-        papers = "; ".join(
-            f"{name}: {error:g} at {at:g}x" + ("" if dense is None else f" (dense {dense:g})")
-            for at, name, error, dense in near
+    yield markdown(HEADER, reached(rows))
+    yield "All levels of the two:"
+    lines = [
+        (
+            *(str(network), name_of(level), str(method)),
+            *(percent(its["error_dense"]), percent(its["error"]), str(its["seed"].nunique())),
         )
-        measured = (percent(its["error_dense"]), percent(its["error"]), str(its["seed"].nunique()))
-        lines.append((str(network), name_of(level), str(method), *measured, papers))
-    yield markdown(("network", "compression", "method", "dense error", "pruned", "seeds", "the papers"), lines)
+        for (network, level, method), its in rows[rows["method"].isin(BESIDE_METHODS)].groupby(_GROUP)
+    ]
+    yield markdown(("network", "compression", "method", "dense error", "pruned", "seeds"), lines)
 
 
 def section(study: str, rows: pd.DataFrame, images: Path) -> Iterator[str]:

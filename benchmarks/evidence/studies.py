@@ -74,7 +74,14 @@ STUDIES = {
             (0.25, 0.5, 0.75),
         ),
         Study("headline", methods.train, tuple(methods.TRAINED)[:2], _ALL[:1], (12, 50, 56, 100), seeds=(3, 4)),
-        Study("shifted", methods.train, tuple(methods.TRAINED)[:2], _SHIFTED, (12, 50, 56, 100, 200), (0, 1, 2, 3, 4)),
+        Study(
+            "shifted",
+            methods.train,
+            tuple(methods.TRAINED)[:2],
+            _SHIFTED,
+            (12, 20, 50, 56, 68, 100, 200),
+            (0, 1, 2, 3, 4),
+        ),
         Study("tried", tried, (REFERENCE, TAUGHT, ALTERNATING, THRESHOLDS), _ALL[:2], (50,)),
         Study("peers", peers, (OURS, *PEERS), _ALL[:1], (1, 12, 50, 100)),
     )
