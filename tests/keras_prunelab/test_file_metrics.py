@@ -64,10 +64,11 @@ def test_each_level_is_measured_as_the_file_that_is_exported_of_it(tmp_path: Pat
     assert list(result.table.columns)[8:12] == metrics
     for level, row in zip(LEVELS, result.table.to_dict("records"), strict=True):
         pruned = kpl.prune(model, level)
-        written = kpl.export_litert(
-            pruned, tmp_path / "net.tflite", "int8", calibration=X[::2], dense_scales="tensor"
-        )  # all are measures of the one file that a microcontroller has
-        micro = kpl.export_litert(pruned, tmp_path / "micro.tflite", "int8", runtime="tflm", calibration=X[::2])
+        written = kpl.export_litert(pruned, tmp_path / "net.tflite", "int8", calibration=X[::2])
+        # Of the same LiteRT file, whose dense layers have a scale for each output.
+        micro = kpl.export_litert(
+            pruned, tmp_path / "micro.tflite", "int8", runtime="tflm", calibration=X[::2], dense_scales="channel"
+        )
         right = answers(tmp_path / "net.tflite", X).argmax(axis=1) == Y
         assert row["int8_accuracy"] == pytest.approx(right.mean(), abs=1e-12)
         assert (row["litert_bytes"], row["flash_bytes"]) == (written.bytes, micro.bytes)

@@ -136,7 +136,7 @@ def test_the_three_formats_say_the_same(swept, written):
         *NAMES,
     ]
     for kind, text in _texts(written).items():
-        flat = _plain(text.replace("漢字 🙂 ", "").replace("漢字", "").replace("🙂", ""))
+        flat = _plain(re.sub("[漢字🙂]", "", text))  # a PDF has what the fonts of the machine have
         for sentence in expected:
             assert _plain(sentence) in flat, (kind, sentence)
 

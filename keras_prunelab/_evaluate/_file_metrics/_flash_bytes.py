@@ -24,7 +24,6 @@ register(
         Metric("flash_bytes", higher_is_better=False),
         lambda file: float(len(file.for_micro.content)),
         numbers="int8",
-        runtime="tflm",
         check=_check,
     )
 )

@@ -19,7 +19,7 @@ from keras_prunelab._evaluate._paired import AnswerLog, Answers
 from keras_prunelab._export._calibration import first_observations
 from keras_prunelab._export._inputs import arrays_by_input
 from keras_prunelab._export._litert import export_litert
-from keras_prunelab._export._litert_conversion import DenseScales, Quantize
+from keras_prunelab._export._litert_conversion import Quantize
 from keras_prunelab._export._runtimes import open_file, run_batch
 from keras_prunelab._export._tflm._write import MicroModel, micro_model
 
@@ -30,19 +30,14 @@ class MeasuredFile:
     """A network that was exported, and what comes of the file; each is found once it is asked for."""
 
     def __init__(
-        self,
-        model: keras.Model,
-        data: Observations,
-        how: tuple[Quantize, DenseScales | None],
-        calibration: Any,
-        folder: Path,
+        self, model: keras.Model, data: Observations, numbers: Quantize, calibration: Any, folder: Path
     ) -> None:
         """Export a network.
 
         Args:
             model: the network.
             data: what the file is to answer.
-            how: the numbers that it holds, and the scales of its dense layers.
+            numbers: what it holds.
             calibration: what ranges are measured on.
             folder: an empty folder, which is there as long as this is used.
 
@@ -51,9 +46,8 @@ class MeasuredFile:
         """
         self._model, self._data, self._calibration = model, data, calibration
         self._path = folder / "model.tflite"
-        numbers, scales = how
         given = calibration if numbers == "int8" else None
-        written = export_litert(model, self._path, numbers, calibration=given, dense_scales=scales)
+        written = export_litert(model, self._path, numbers, calibration=given)
         if written.quantize != numbers:
             raise InvalidModelError(f"Model {model.name!r} is measured in {numbers}. {written.reason}")
         self._folder = folder

@@ -14,7 +14,7 @@ from keras_prunelab._evaluate._data import Observations
 from keras_prunelab._evaluate._metric import Metric
 from keras_prunelab._evaluate._paired import Answers
 from keras_prunelab._export._litert_checks import check_convertible
-from keras_prunelab._export._litert_conversion import DENSE_SCALES, DenseScales, Quantize
+from keras_prunelab._export._litert_conversion import Quantize
 from keras_prunelab._model._data import batches
 from keras_prunelab._util._atomic import temporary_folder
 from keras_prunelab.layers._strip import without_wrappers
@@ -48,12 +48,10 @@ class FileMeter:
     Attributes:
         metrics: what is measured.
         numbers: what the files hold.
-        dense_scales: the scales of int8 dense layers; None for other numbers.
     """
 
     metrics: tuple[FileMetric, ...]
     numbers: Quantize
-    dense_scales: DenseScales | None = None
 
     @classmethod
     def of(cls, metrics: Sequence[Any] | None, model: keras.Model, data: Observations) -> FileMeter | None:
@@ -85,10 +83,7 @@ class FileMeter:
         check_convertible(model, asked[0])
         for one in found:
             one.check(model, data)
-        if asked[0] != "int8":
-            return cls(found, asked[0])
-        runtimes = {one.runtime for one in found}
-        return cls(found, asked[0], DENSE_SCALES["tflm" if "tflm" in runtimes else "litert"])
+        return cls(found, asked[0])
 
     @property
     def primary(self) -> Metric:
@@ -118,9 +113,7 @@ class FileMeter:
         found = FileMeasures({one.metric.name: math.nan for one in self.metrics})
         with temporary_folder() as folder:
             try:
-                file = MeasuredFile(
-                    without_wrappers(model), data, (self.numbers, self.dense_scales), calibration, folder
-                )
+                file = MeasuredFile(without_wrappers(model), data, self.numbers, calibration, folder)
             except InvalidModelError as error:
                 if strict:
                     raise

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from keras_prunelab._evaluate._metric import Metric
-from keras_prunelab._export._litert_conversion import Quantize, Runtime
+from keras_prunelab._export._litert_conversion import Quantize
 
 if TYPE_CHECKING:
     import keras
@@ -32,7 +32,6 @@ class FileMetric:
         metric: its name, which is that of its column, and whether more is better.
         value: reads it off a file.
         numbers: what the file holds; None for what other measures ask for, int8 where none does.
-        runtime: what the file is for; all measures are of one file.
         answers: whether it looks at what the file answers.
         check: refuses models and data of which it cannot be told, before any work; it raises what `sweep` does.
     """
@@ -40,7 +39,6 @@ class FileMetric:
     metric: Metric
     value: Callable[[MeasuredFile], float] = field(repr=False)
     numbers: Quantize | None = None
-    runtime: Runtime = "litert"
     answers: bool = False
     check: Callable[[keras.Model, Observations], None] = field(default=_needs_nothing, repr=False)
 
