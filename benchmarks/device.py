@@ -14,8 +14,8 @@ of numbers:
 - `dense`, `sparse`: bytes of constants with every matrix stored whole, and as `optimize="size"` stores them;
 - `share`: the one by the other;
 - `size`, `speed`: how many times faster than the dense network the headers of both goals are;
-- `refused`: the outputs change by more than a 10,000th where normalizations are folded, as in networks that were pruned
-  until hardly anything comes through.
+- `refused`: the outputs change by more than a 10,000th where normalizations are folded, as may be where pruning has
+  broken a network.
 
 Times are taken side by side on this machine: gcc -O3 without -march, the programs of one row in turn, the least of many
 rounds each. The dense network multiplies with the inner loop over outputs, which the compiler vectorizes. Only ratios
