@@ -22,7 +22,7 @@ import keras_prunelab as kpl
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "benchmarks"))  # where `python benchmarks/evidence.py` finds its package
 
-from evidence import command, data, methods, page, rows, shifted, studies, trial, tried  # noqa: E402  # after the path
+from evidence import command, data, methods, page, papers, rows, shifted, studies, trial, tried  # noqa: E402  # after the path
 from evidence.networks import NETWORKS  # noqa: E402
 
 LENET = NETWORKS["LeNet-300-100"]
@@ -195,6 +195,19 @@ def test_a_clone_goes_on_with_the_rows_that_were_made_with_its_settings(tmp_path
     assert [key.network for key in other_rate] == ["LeNet-5"]
     assert not command.written("train", tmp_path, settings | {"data": "another"})
     assert not command.written("oneshot", tmp_path, settings)
+
+
+def test_a_paper_stands_beside_the_best_that_is_as_sparse() -> None:
+    # Han: 1.59 % at 12x. 13x is worse, 50x is better, 11x is too dense.
+    errors = {("LeNet-300-100", 11.0): 0.010, ("LeNet-300-100", 13.0): 0.019, ("LeNet-300-100-shifted", 50.0): 0.015}
+    known = {rows.Key("train", *where[:1], 0, "RigL", where[1]): outcome(error) for where, error in errors.items()}
+    lines = {(line[0], line[1], line[2]): line[5:] for line in papers.reached(rows.table(known))}
+    assert lines["LeNet-300-100", "Han et al. 2015", "12x"] == (
+        *("50x", "1.50", "1.00", "RigL, shifted images", "1", "reached"),
+    )
+    assert lines["LeNet-300-100", "LC (Lee et al. 2019)", "100x"][-1] == "not run"
+    short = rows.table({rows.Key("train", "LSTM-128", 0, "RigL", 17.8): outcome(0.0177)})
+    assert list(papers.reached(short))[-1][-1] == "0.20 short"
 
 
 def test_images_move_by_a_pixel_and_black_comes_in(mnist: Path) -> None:
