@@ -18,7 +18,7 @@ import keras
 from .data import ROOT
 from .methods import END_OF_PRUNING
 from .networks import NETWORKS
-from .page import PAGE, write_page
+from .page import PAGE, name_of, write_page
 from .rows import Key, Outcome, RowStore, read_rows, write_table
 from .studies import SCALES, STUDIES, Bench, Job, data_of, jobs, trial_of
 
@@ -60,7 +60,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--work", type=Path, help="the folder for what is needed to go on after a kill")
     parser.add_argument("--results", type=Path, help="the folder for the tables")
     parser.add_argument("--workers", type=int, default=1, help="how many processes measure")
-    parser.add_argument("--dask", metavar="ADDRESS", help="of a Dask scheduler, whose workers measure")
+    dask_help = (
+        "of a Dask scheduler; its workers see these files, and benchmarks/ is on their PYTHONPATH"
+    )
+    parser.add_argument("--dask", metavar="ADDRESS", help=dask_help)
     parser.add_argument("--page", action="store_true", help="only write the page, from the tables that are there")
     return parser.parse_args(arguments)
 
@@ -187,7 +190,7 @@ class Progress:
         self.spent, self._last = self.spent + now - self._last, now
         self.done, self.counted = self.done + 1, self.counted + 1
         key = rows[0][0]
-        errors = ", ".join(f"{each.level:g}x {100 * outcome.error:.2f} %" for each, outcome in rows)
+        errors = ", ".join(f"{name_of(each.level)} {100 * outcome.error:.2f} %" for each, outcome in rows)
         left = (self.total - self.done) * self.spent / self.counted / 60
         where = f"{key.study}, {key.network}, seed {key.seed}, {key.method}"
         print(f"[{self.done} of {self.total}, about {left:.0f} minutes left] {where}: {errors}", flush=True)

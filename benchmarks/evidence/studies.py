@@ -23,67 +23,111 @@ Run = Callable[[Trial, str, Sequence[float]], Iterator[Outcome]]
 
 
 @dataclass(frozen=True)
+class Part:
+    """The rows of one network.
+
+    Attributes:
+        network: by name.
+        methods: their names.
+        levels: compressions, or shares of filters.
+        seeds: of the runs.
+    """
+
+    network: str
+    methods: tuple[str, ...]
+    levels: tuple[float, ...]
+    seeds: tuple[int, ...] = (0, 1, 2)
+
+
+@dataclass(frozen=True)
 class Study:
     """A table of the page.
 
     Attributes:
         name: of its CSV file.
         run: measures a method at levels.
-        methods: their names.
-        networks: on which networks.
-        levels: compressions, or shares of filters.
-        seeds: of the runs.
+        parts: which methods, on which networks, at which levels.
         together: whether one call measures all levels of a method, as a sweep does.
     """
 
     name: str
     run: Run
-    methods: tuple[str, ...]
-    networks: tuple[str, ...]
-    levels: tuple[float, ...]
-    seeds: tuple[int, ...] = (0, 1, 2)
+    parts: tuple[Part, ...]
     together: bool = False
 
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """On which networks, each once."""
+        return tuple(dict.fromkeys(part.network for part in self.parts))
 
-_ALL = ("LeNet-300-100", "LeNet-5", "LSTM-128", "signal-CNN")
-_SHIFTED = ("LeNet-300-100-shifted", "LeNet-5-shifted")
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Which methods, each once."""
+        return tuple(dict.fromkeys(method for part in self.parts for method in part.methods))
+
+
+_DENSE, _CONVOLUTIONAL, _RECURRENT, _SIGNALS = "LeNet-300-100", "LeNet-5", "LSTM-128", "signal-CNN"
 _FIRST = ("magnitude", "obs", "LAMP", "random")
 _SCORES = (*_FIRST, *(name for name in methods.SCORES if name not in _FIRST))
+_AFTER_PRUNING = tuple(name + after for name in _SCORES for after in ("", methods.RECONSTRUCTED))
+_TRAINED = tuple(methods.TRAINED)
+_GRADUAL = _TRAINED[:2]
 
+
+def _on_all(names: tuple[str, ...], levels: tuple[float, ...]) -> tuple[Part, ...]:
+    return tuple(Part(network, names, levels) for network in (_DENSE, _CONVOLUTIONAL, _RECURRENT, _SIGNALS))
+
+
+# What one epoch costs decides how much is done: one of LeNet-5 or LSTM-128 takes ten times as long as LeNet-300-100's.
 STUDIES = {
     study.name: study
     for study in (
-        Study("train", methods.train, tuple(methods.TRAINED)[:6], _ALL[:2], (12, 50, 56, 100, 200)),
         Study(
-            "oneshot",
-            methods.oneshot,
-            tuple(name + after for name in _SCORES for after in ("", methods.RECONSTRUCTED)),
-            _ALL,
-            LEVELS,
-            together=True,
+            "train",
+            methods.train,
+            (
+                Part(_DENSE, _TRAINED[:6], (12, 50, 56, 100, 200)),
+                Part(_CONVOLUTIONAL, _TRAINED[:4], (12, 50, 100, 200)),
+            ),
         ),
-        Study("finetune", methods.finetune, _SCORES, _ALL, (8, 16, 50, 100), together=True),
+        Study("oneshot", methods.oneshot, _on_all(_AFTER_PRUNING, LEVELS), together=True),
+        Study("finetune", methods.finetune, _on_all(_SCORES, (8, 16, 50, 100)), together=True),
         # 17.8 times: 95 % of the kernels, as in the papers.
-        Study("sequences", methods.train, tuple(methods.TRAINED)[:4], ("LSTM-128",), (8, 17.8, 32)),
-        Study("rewind", methods.rewind, methods.REWOUND, _ALL[:1], (12, 50, 56, 100)),
+        Study(
+            "sequences",
+            methods.train,
+            (Part(_RECURRENT, _TRAINED[:4], (17.8,)), Part(_RECURRENT, _GRADUAL, (8, 32))),
+        ),
+        Study("rewind", methods.rewind, (Part(_DENSE, methods.REWOUND, (12, 50, 56, 100)),)),
         Study(
             "filters",
             methods.filters,
-            tuple(score + after for score in methods.FILTERS for after in methods.AFTERWARDS),
-            _ALL[:1],
-            (0.25, 0.5, 0.75),
+            (
+                Part(
+                    _DENSE,
+                    tuple(score + after for score in methods.FILTERS for after in methods.AFTERWARDS),
+                    (0.25, 0.5, 0.75),
+                ),
+            ),
         ),
-        Study("headline", methods.train, tuple(methods.TRAINED)[:2], _ALL[:1], (12, 50, 56, 100), seeds=(3, 4)),
+        Study("headline", methods.train, (Part(_DENSE, _GRADUAL, (12, 50, 56, 100), seeds=(3, 4)),)),
         Study(
             "shifted",
             methods.train,
-            tuple(methods.TRAINED)[:2],
-            _SHIFTED,
-            (12, 20, 50, 56, 68, 100, 200),
-            (0, 1, 2, 3, 4),
+            (
+                Part(f"{_DENSE}-shifted", _GRADUAL, (12, 20, 50, 56, 68, 100, 200), seeds=(0, 1, 2, 3, 4)),
+                Part(f"{_CONVOLUTIONAL}-shifted", _GRADUAL, (12, 50, 100, 200)),
+            ),
         ),
-        Study("tried", tried, (REFERENCE, TAUGHT, ALTERNATING, THRESHOLDS), _ALL[:2], (50,)),
-        Study("peers", peers, (OURS, *PEERS), _ALL[:1], (1, 12, 50, 100)),
+        Study(
+            "tried",
+            tried,
+            tuple(
+                Part(network, (REFERENCE, TAUGHT, ALTERNATING, THRESHOLDS), (50,))
+                for network in (_DENSE, _CONVOLUTIONAL)
+            ),
+        ),
+        Study("peers", peers, (Part(_DENSE, (OURS, *PEERS), (1, 12, 50, 100)),)),
     )
 }
 
@@ -117,8 +161,8 @@ class Scale:
 
 SCALES = {
     "full": Scale("full"),
-    "quick": Scale("quick", 12_000, 6, 1, _ALL[:1], 1, 4, 4, ("train", "oneshot", "finetune", "rewind", "filters")),
-    "smoke": Scale("smoke", 2_000, 3, 1, _ALL[:1], 1, 2, 2, ("train", "oneshot", "filters")),
+    "quick": Scale("quick", 12_000, 6, 1, (_DENSE,), 1, 4, 4, ("train", "oneshot", "finetune", "rewind", "filters")),
+    "smoke": Scale("smoke", 2_000, 3, 1, (_DENSE,), 1, 2, 2, ("train", "oneshot", "filters")),
 }
 
 
@@ -148,14 +192,17 @@ class Job:
 
 def jobs(study: Study, scale: Scale) -> Iterator[Job]:
     """The jobs of a study: all methods of one seed before the next, so that what is there can be compared."""
-    networks = [name for name in study.networks if name in scale.networks]
-    wanted = study.methods[: scale.methods]
-    for seed, network in product(study.seeds[: scale.seeds], networks):
-        levels = tuple(level for level in study.levels[: scale.levels] if possible(network, level))
+    parts = [part for part in study.parts if part.network in scale.networks]
+    seeds = sorted({seed for part in parts for seed in part.seeds[: scale.seeds]})
+    for seed, part in product(seeds, parts):
+        if seed not in part.seeds[: scale.seeds]:
+            continue
+        wanted = part.methods[: scale.methods]
+        levels = tuple(level for level in part.levels[: scale.levels] if possible(part.network, level))
         if study.together:
-            yield from (Job(study.name, network, seed, method, levels) for method in wanted)
+            yield from (Job(study.name, part.network, seed, method, levels) for method in wanted)
         else:
-            yield from (Job(study.name, network, seed, method, (at,)) for at, method in product(levels, wanted))
+            yield from (Job(study.name, part.network, seed, method, (at,)) for at, method in product(levels, wanted))
 
 
 def possible(network: str, level: float) -> bool:
