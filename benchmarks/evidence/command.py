@@ -60,9 +60,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--work", type=Path, help="the folder for what is needed to go on after a kill")
     parser.add_argument("--results", type=Path, help="the folder for the tables")
     parser.add_argument("--workers", type=int, default=1, help="how many processes measure")
-    dask_help = (
-        "of a Dask scheduler; its workers see these files, and benchmarks/ is on their PYTHONPATH"
-    )
+    dask_help = "of a Dask scheduler; its workers see these files, and benchmarks/ is on their PYTHONPATH"
     parser.add_argument("--dask", metavar="ADDRESS", help=dask_help)
     parser.add_argument("--page", action="store_true", help="only write the page, from the tables that are there")
     return parser.parse_args(arguments)
