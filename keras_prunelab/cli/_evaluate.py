@@ -40,9 +40,10 @@ def command(
     import keras_prunelab as kpl
 
     from ._device import tell
-    from ._inputs import open_data, open_model
+    from ._inputs import open_data, open_model, source_of_data
     from ._trials import fit_inputs
 
+    source = source_of_data(model, data)
     opened = open_model(model, network)
-    dataset, _ = fit_inputs(opened.model, open_data(opened, data or model, inputs, labels, image_root))
+    dataset, _ = fit_inputs(opened.model, open_data(opened, source, inputs, labels, image_root))
     tell(kpl.evaluate_file(file, dataset, model=opened.model, kernels=kernels))

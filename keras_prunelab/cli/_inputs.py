@@ -109,6 +109,22 @@ def check_inputs(network: Path, *data: Path | None, image_root: Path | None = No
         raise InvalidDataError(f"--image-root is a folder, but {str(image_root)!r} is none.")
 
 
+def source_of_data(network: Path, data: Path | None) -> Path:
+    """Where the data is: in the file that was named, else in the network's, since a workspace of MATLAB holds both.
+
+    Raises:
+        InvalidDataError: none was named, and the network's is a file of Keras, which holds no data.
+    """
+    from keras_prunelab._errors import InvalidDataError
+
+    if data is None and network.suffix.lower() in _model_files.ENDINGS:
+        raise InvalidDataError(
+            f"{str(network)!r} holds a network and no data. Name what to measure on with --data: a folder of images, "
+            f"or a file that ends in {', '.join(DATA_ENDINGS)}."
+        )
+    return data or network
+
+
 DATA_ENDINGS = (".mat", ".npz", ".npy", ".csv", ".zip")
 """The endings of files of data."""
 

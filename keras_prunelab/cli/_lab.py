@@ -111,7 +111,7 @@ def command(
     """
     from ._curves import Lab
     from ._groups import measured_groups, open_groups, write_groups_code
-    from ._inputs import check_inputs, open_data, open_model, write_loading_code
+    from ._inputs import check_inputs, open_data, open_model, source_of_data, write_loading_code
     from ._outputs import check_sources, make_folder
     from ._quantized import Quantization, add_quantized
     from ._reports import Reports, choose
@@ -130,17 +130,18 @@ def command(
     read_files = [workspace, data, inputs, labels, calibration, notes]
     check_sources(read_files, [*(out / name for name in WRITTEN), store], plots=out)
     check_inputs(workspace, data, calibration, image_root=image_root)
+    source = source_of_data(workspace, data)
     opened = open_model(workspace, network)
-    dataset = open_data(opened, data or workspace, inputs, labels, image_root)
+    dataset = open_data(opened, source, inputs, labels, image_root)
     _check_condition(condition, is_classifier=bool(dataset.class_names))
     if quantization is not None:
         quantization.check(opened.model)
-    groups, observations = open_groups(data or workspace, group_by, len(dataset)), len(dataset)
+    groups, observations = open_groups(source, group_by, len(dataset)), len(dataset)
     dataset, change = fit_inputs(opened.model, dataset)
     if levels == "auto":
         levels = _auto_levels(condition)
     dataset, given_data, reconstruct = _calibration(
-        opened, dataset, data or workspace, calibration, calibration_split, image_root, reconstruct, finetune
+        opened, dataset, source, calibration, calibration_split, image_root, reconstruct, finetune
     )
     split = None if given_data is None else calibration_split  # without calibration, all is measured
     groups = measured_groups(groups, observations, split)
@@ -167,8 +168,8 @@ def command(
     read = {str(workspace): "the network" if data else "the network and the data"} | (
         {str(data): "the data"} if data else {}
     )
-    code = write_loading_code(opened, data or workspace, given) + change + code
-    code += write_groups_code(data or workspace, group_by, is_split=split is not None)
+    code = write_loading_code(opened, source, given) + change + code
+    code += write_groups_code(source, group_by, is_split=split is not None)
     written = write_outputs(opened, result, choice, out, quantized_choice)
     if store is not None:
         _keep(result, choice, store)

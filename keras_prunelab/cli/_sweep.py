@@ -105,7 +105,7 @@ def command(
     from keras_prunelab._errors import InvalidDataError
 
     from ._groups import measured_groups, open_groups
-    from ._inputs import check_inputs, open_data, open_model
+    from ._inputs import check_inputs, open_data, open_model, source_of_data
     from ._outputs import check_sources, make_folder
     from ._training import prepare_training, training_data
     from ._trials import fit_inputs
@@ -118,20 +118,21 @@ def command(
     levels = "auto" if sparsities.strip() == "auto" else parse_levels(sparsities)
     _options.check_scores(scores)
     check_inputs(model, data, train, calibration, image_root=image_root)
+    source = source_of_data(model, data)
     opened = open_model(model, network)
-    found = open_data(opened, data or model, inputs, labels, image_root)
+    found = open_data(opened, source, inputs, labels, image_root)
     dataset, _ = fit_inputs(opened.model, found)
     options: dict[str, Any] = {"granularity": granularity, "seeds": _numbers(seeds)}
-    groups, observations = open_groups(data or model, group_by, len(dataset)), len(dataset)
+    groups, observations = open_groups(source, group_by, len(dataset)), len(dataset)
     given = None
     if reconstruct or calibration is not None or calibration_split is not None or (finetune and train is None):
-        dataset, given = calibrated(opened, dataset, data or model, calibration, calibration_split, image_root)
+        dataset, given = calibrated(opened, dataset, source, calibration, calibration_split, image_root)
         options |= {"reconstruct": [False, True] if reconstruct else False}
         options |= {} if given is None else {"calibration": given.inputs}
     options["groups"] = measured_groups(groups, observations, calibration_split)
     if metrics is not None:
         options["metrics"] = _names(metrics)
-        options = _ranges(opened, dataset, data or model, options["metrics"], image_root) | options
+        options = _ranges(opened, dataset, source, options["metrics"], image_root) | options
     if finetune is not None and epochs is not None:
         raise InvalidDataError("--finetune and --epochs both say for how many epochs to train: give one of them.")
     if train is not None or finetune is not None:

@@ -199,3 +199,14 @@ def test_a_lambda_is_not_run(tmp_path: Path) -> None:
 def test_a_sparsity_that_is_none(text: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert prune(tmp_path / "never read.keras", tmp_path / "out.keras", text) == 2
     assert message in " ".join(capsys.readouterr().err.replace("│", " ").split())
+
+
+@pytest.mark.parametrize("command", [("lab",), ("sweep",), ("evaluate", "net.tflite", "--model")])
+def test_a_file_of_keras_holds_no_data(
+    command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_model().save("net.keras")
+    assert ran(*command, "net.keras") == 3
+    assert "'net.keras' holds a network and no data. Name what to measure on with --data" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["net.keras"]
