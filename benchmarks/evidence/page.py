@@ -33,6 +33,10 @@ sparser."""
 TRIED = """A method is added where its mean error is lower than that of gradual magnitude pruning by more than the
 pooled standard deviation, with equal epochs and over three seeds, on at least two networks."""
 
+FINETUNED = """As many epochs of fine-tuning for every score. SNIP, GraSP and Taylor go by the gradient of the loss:
+where a trained network has none for a class, they prune what leads to that class first, and two epochs do not bring it
+back."""
+
 SHIFTED = """As in the first table, but each image is moved by up to one pixel along both axes, anew in every epoch, for
 the dense network too. The papers' networks saw their images in one place. *Longer*: with twice the epochs, the dense
 network too."""
@@ -50,7 +54,7 @@ TITLES = {
         "An LSTM, pruned while training",
         "An image as a sequence of its rows; 17.8x is 95 % of the kernels.",
     ),
-    "finetune": ("Pruned at once, then fine-tuned", "As many epochs of fine-tuning for every score."),
+    "finetune": ("Pruned at once, then fine-tuned", FINETUNED),
     "rewind": ("In rounds", "Three equal parts of the epochs with a pruning after the first and the second."),
     "filters": (
         "Whole filters",
