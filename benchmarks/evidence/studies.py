@@ -75,7 +75,12 @@ _GRADUAL = _TRAINED[:2]
 
 
 def _on_all(names: tuple[str, ...], levels: tuple[float, ...]) -> tuple[Part, ...]:
-    return tuple(Part(network, names, levels) for network in (_DENSE, _CONVOLUTIONAL, _RECURRENT, _SIGNALS))
+    # What Wanda needs, the inputs of a recurrent kernel, cannot be seen from outside its layer.
+    recurrent = tuple(name for name in names if not name.startswith("Wanda"))
+    return (
+        *(Part(network, names, levels) for network in (_DENSE, _CONVOLUTIONAL, _SIGNALS)),
+        Part(_RECURRENT, recurrent, levels),
+    )
 
 
 # What one epoch costs decides how much is done: one of LeNet-5 or LSTM-128 takes ten times as long as LeNet-300-100's.
