@@ -23,7 +23,6 @@ class Network:
         build: makes it, with new weights and logits as outputs.
         rate: Adam's learning rate at the beginning; it falls along half a cosine.
         shift: how many pixels each image moves at most, anew in every epoch; 0 for images as they are.
-        longer: how many times the epochs of the others.
     """
 
     name: str
@@ -32,14 +31,12 @@ class Network:
     build: Callable[[], keras.Model]
     rate: float = 2e-3
     shift: int = 0
-    longer: int = 1
 
     @property
     def recipe(self) -> str:
         """How it is trained, in words."""
         moved = f", images moved by up to {self.shift} pixel{'s' * (self.shift > 1)}" if self.shift else ""
-        longer = f", {self.longer} times the epochs" if self.longer > 1 else ""
-        return f"Adam from {self.rate:g}, batches of {BATCH}{moved}{longer}"
+        return f"Adam from {self.rate:g}, batches of {BATCH}{moved}"
 
 
 def compile_for(model: keras.Model, network: Network, rows: int, epochs: int) -> keras.Model:
@@ -99,7 +96,6 @@ NETWORKS = {
         Network("LeNet-5", "digits", (28, 28, 1), lenet_5, rate=3e-3),
         Network("LeNet-300-100-shifted", "digits", (784,), lenet_300_100, rate=4e-3, shift=1),
         Network("LeNet-5-shifted", "digits", (28, 28, 1), lenet_5, rate=3e-3, shift=1),
-        Network("LeNet-5-shifted-longer", "digits", (28, 28, 1), lenet_5, rate=3e-3, shift=1, longer=2),
         Network("LSTM-128", "digits", (28, 28), lstm_128, rate=8e-3),
         Network("signal-CNN", "signals", (128, 2), signal_cnn),
     )

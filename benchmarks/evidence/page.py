@@ -25,8 +25,7 @@ PAGE = ROOT / "docs" / "evidence.md"
 BESIDE = """Weights pruned more and more along the polynomial of Zhu and Gupta 2017, those of all layers ranked
 together, the masks at rest after {end:.0%} of {epochs} epochs; by magnitude, and by Optimal Brain Damage with the
 curvature that Adam goes by (`Prune(schedule, "obd")`). *Shifted*: each image is moved by up to one pixel, for the
-dense network too; the papers' networks saw their images in one place. *Longer*: twice the epochs, for the dense network
-too. The papers' figures stand in the papers or in
+dense network too; the papers' networks saw their images in one place. The papers' figures stand in the papers or in
 the tables of Lee et al. 2019; each paper has a budget of its own. Ours are the best of those that are as sparse, or
 sparser."""
 
@@ -38,8 +37,7 @@ where a trained network has none for a class, they prune what leads to that clas
 back."""
 
 SHIFTED = """As in the first table, but each image is moved by up to one pixel along both axes, anew in every epoch, for
-the dense network too. The papers' networks saw their images in one place. *Longer*: with twice the epochs, the dense
-network too."""
+the dense network too. The papers' networks saw their images in one place."""
 
 BESIDE_METHODS = tuple(TRAINED)[:2]
 _GROUP = ["network", "level", "method"]

@@ -48,8 +48,6 @@ PAPERS = (
 """From the papers, or from the tables of Lee et al. 2019."""
 
 HEADER = ("network", "paper", "at", "its error", "its dense", "here at", "error", "dense", "by", "seeds", "")
-NOTES = {"": (), "-shifted": ("shifted images",), "-shifted-longer": ("shifted images", "twice the epochs")}
-"""What is said of a network, by the end of its name."""
 AS_SPARSE = 0.95
 """Of a compression: what is hardly less sparse stands beside a paper, too."""
 
@@ -64,7 +62,7 @@ def reached(rows: pd.DataFrame) -> Iterator[tuple[str, ...]]:
         A line of a table, its columns as in `HEADER`; the last says whether the paper's error is reached.
     """
     for paper in PAPERS:
-        its = rows[rows["network"].str.partition("-shifted")[0] == paper.network]
+        its = rows[rows["network"].str.removesuffix("-shifted") == paper.network]
         sparse = its[its["level"] >= AS_SPARSE * paper.compression]
         dense = "-" if paper.dense is None else f"{paper.dense:g}"
         line = (paper.network, paper.name, f"{paper.compression:g}x", f"{paper.error:g}", dense)
@@ -75,7 +73,7 @@ def reached(rows: pd.DataFrame) -> Iterator[tuple[str, ...]]:
         network, method, at = groups["error"].mean().idxmin()
         best = groups.get_group((network, method, at))
         error = 100 * best["error"].mean()
-        by = ", ".join([str(method), *(NOTES[str(network).removeprefix(paper.network)])])
+        by = f"{method}, shifted images" if str(network).endswith("-shifted") else str(method)
         verdict = "reached" if round(error, 2) <= paper.error else f"{error - paper.error:.2f} short"
         ours = f"{100 * best['error_dense'].mean():.2f}"
         yield (*line, f"{at:g}x", f"{error:.2f}", ours, by, str(best["seed"].nunique()), verdict)

@@ -122,7 +122,6 @@ STUDIES = {
             (
                 Part(f"{_DENSE}-shifted", _GRADUAL, (12, 20, 50, 56, 68, 100, 200), seeds=(0, 1, 2, 3, 4)),
                 Part(f"{_CONVOLUTIONAL}-shifted", _GRADUAL, (12, 50, 100, 200)),
-                Part(f"{_CONVOLUTIONAL}-shifted-longer", _GRADUAL[:1], (100, 200)),
             ),
         ),
         Study(
@@ -258,4 +257,4 @@ def trial_of(bench: Bench, network: str, seed: int) -> Trial:
     splits = {name: getattr(data, name) for name in ("train", "validation", "test")}
     shaped = {name: split._replace(inputs=split.inputs.reshape(-1, *chosen.shape)) for name, split in splits.items()}
     scale = bench.scale
-    return Trial(chosen, seed, replace(data, **shaped), scale.epochs * chosen.longer, scale.tuning, bench.work)
+    return Trial(chosen, seed, replace(data, **shaped), scale.epochs, scale.tuning, bench.work)
