@@ -36,6 +36,9 @@ FINETUNED = """As many epochs of fine-tuning for every score. SNIP, GraSP and Ta
 where a trained network has none for a class, they prune what leads to that class first, and two epochs do not bring it
 back."""
 
+PEERS = """Gradual pruning by magnitude: the same network, data, epochs, batch and learning rate, each in an environment
+of its own. TFMOT prunes each layer to the same sparsity; the others rank all layers together."""
+
 SHIFTED = """As in the first table, but each image is moved by up to one pixel along both axes, anew in every epoch, for
 the dense network too. The papers' networks saw their images in one place."""
 
@@ -61,10 +64,7 @@ TITLES = {
     "headline": ("More seeds for the headline", "The first rows of the first table, with two seeds more."),
     "shifted": ("With images that move", SHIFTED),
     "tried": ("Tried, and not in the library", TRIED),
-    "peers": (
-        "Other libraries",
-        "The same network, data, epochs, batch and learning rate, each in an environment of its own.",
-    ),
+    "peers": ("Other libraries", PEERS),
 }
 
 
