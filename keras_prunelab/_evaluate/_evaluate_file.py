@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,8 +19,9 @@ from keras_prunelab._backend import compile_forward
 from keras_prunelab._errors import InvalidDataError
 from keras_prunelab._export._file_tensor import FileTensor
 from keras_prunelab._export._inputs import arrays_by_input, name_of
-from keras_prunelab._export._runtimes import ExportedFile, open_file, run_batch
+from keras_prunelab._export._runtimes import ExportedFile, open_file, run_batch, run_parts
 from keras_prunelab._model._data import Batch, batches, check_ends, fits
+from keras_prunelab._model._state import begun_anew
 from keras_prunelab._util._notebook import paragraph, table
 from keras_prunelab.layers._strip import without_wrappers
 
@@ -143,26 +145,27 @@ def evaluate_file(
     plain = None if model is None else without_wrappers(model)
     described, read = _reader(target, file, plain, data)
     ours = [_Measures(described, file, metrics) for _ in range(1 if plain is None else 2)]
-    forward = None if plain is None else compile_forward(plain)
+    forward = None if plain is None else _forward(plain)
     same: list[Array] = []
     differences: list[Array] = []
     largest = 0.0
     count = 0
-    for batch in read():
-        arrays = arrays_by_input(described, batch.inputs)
-        found = run_batch(file, in_order_of_file(file, described, arrays))
-        ours[0].add(found, batch.labels)
-        count += len(batch)
-        if plain is None or forward is None:
-            continue
-        expected = [keras.ops.convert_to_numpy(each) for each in keras.tree.flatten(forward(_packed(plain, arrays)))]
-        expected = [each.reshape(other.shape) for each, other in zip(expected, found, strict=True)]
-        ours[1].add(expected, batch.labels)
-        if ours[0].is_accuracy:
-            same += [(classes_of(a) == classes_of(b)).reshape(-1) for a, b in zip(found, expected, strict=True)]
-        gaps = [np.abs(a - b).reshape(len(a), -1).max(axis=1) for a, b in zip(found, expected, strict=True)]
-        differences.append(np.max(gaps, axis=0))
-        largest = max(largest, *(float(np.abs(each).max()) for each in expected))
+    with contextlib.nullcontext() if plain is None else begun_anew(plain):
+        for batch in read():
+            arrays = arrays_by_input(described, batch.inputs)
+            found = run_batch(file, in_order_of_file(file, described, arrays))
+            ours[0].add(found, batch.labels)
+            count += len(batch)
+            if plain is None or forward is None:
+                continue
+            expected = run_parts(forward, getattr(plain, "inputs", None) or (), arrays)
+            expected = [each.reshape(other.shape) for each, other in zip(expected, found, strict=True)]
+            ours[1].add(expected, batch.labels)
+            if ours[0].is_accuracy:
+                same += [(classes_of(a) == classes_of(b)).reshape(-1) for a, b in zip(found, expected, strict=True)]
+            gaps = [np.abs(a - b).reshape(len(a), -1).max(axis=1) for a, b in zip(found, expected, strict=True)]
+            differences.append(np.max(gaps, axis=0))
+            largest = max(largest, *(float(np.abs(each).max()) for each in expected))
     gap = np.concatenate(differences) if differences else None
     return FileEvaluation(
         target,
@@ -175,6 +178,17 @@ def evaluate_file(
         None if gap is None else float(gap.max()) / (largest or 1.0),
         gap,
     )
+
+
+def _forward(model: Any) -> Callable[[list[Array]], list[Array]]:
+    """What gives the outputs of a model, flat, for arrays in the order of its inputs."""
+    run = compile_forward(model)
+
+    def forward(arrays: list[Array]) -> list[Array]:
+        found = keras.tree.flatten(run(_packed(model, arrays)))
+        return [keras.ops.convert_to_numpy(keras.ops.cast(each, "float32")) for each in found]
+
+    return forward
 
 
 def _packed(model: Any, arrays: list[Array]) -> Any:

@@ -51,12 +51,26 @@ def check_convertible(model: keras.Model, quantize: Any) -> None:
         )
     require_finite_weights(model)
     for layer in model._flatten_layers():
+        _check_state(layer)
         mode = getattr(layer, "quantization_mode", None)
         if mode is not None:
             raise InvalidModelError(
                 f"Layer {layer.name!r} was quantized by Keras ({mode}): it makes whole numbers of its inputs anew at "
                 "each call, for which LiteRT has no operator. Export the model as it was before "
                 "model.quantize(...), with export_litert(model, path, 'int8', calibration=...)."
+            )
+
+
+def _check_state(layer: Any) -> None:
+    """Refuse recurrent layers that keep the states of several observations."""
+    if not getattr(layer, "stateful", False):
+        return
+    for state in keras.tree.flatten(getattr(layer, "states", None)):
+        if state is not None and state.shape[0] != 1:
+            raise InvalidModelError(
+                f"Layer {layer.name!r} is stateful for {state.shape[0]} observations at a time, and LiteRT files with "
+                "recurrent layers take one. Build the model with keras.Input(batch_shape=(1, ...)) and give it these "
+                "weights."
             )
 
 

@@ -81,18 +81,28 @@ def run_batch(file: ExportedFile, arrays: Sequence[Array]) -> list[Array]:
     Returns:
         One array for each output.
     """
-    count = len(arrays[0])
-    fixed = next((tensor.shape[0] for tensor in file.inputs if tensor.shape[0] is not None), None)
-    size = fixed or count
     encoded = [tensor.encode(array) for tensor, array in zip(file.inputs, arrays, strict=True)]
+    outputs = run_parts(file.run, file.inputs, encoded)
+    return [tensor.decode(output) for tensor, output in zip(file.outputs, outputs, strict=True)]
+
+
+def run_parts(run: Callable[[list[Array]], Sequence[Array]], inputs: Sequence[Any], arrays: list[Array]) -> list[Array]:
+    """The outputs of what takes a fixed number of observations, for any number.
+
+    Args:
+        run: gives the outputs for so many.
+        inputs: what it takes, each with a `shape`; where none has a first length, all observations are run at once.
+        arrays: one for each input.
+    """
+    count = len(arrays[0])
+    size = next((tensor.shape[0] for tensor in inputs if tensor.shape[0] is not None), None) or count
     parts = []
     for start in range(0, count, size):
-        # The last part is filled up with its first observation where the file takes so many only.
+        # The last part is filled up with its first observation where so many only are taken.
         places = np.arange(start, start + size)
         chosen = np.where(places < count, places, start)
-        parts.append(file.run([np.ascontiguousarray(array[chosen]) for array in encoded]))
-    outputs = (np.concatenate(column)[:count] for column in zip(*parts, strict=True))
-    return [tensor.decode(output) for tensor, output in zip(file.outputs, outputs, strict=True)]
+        parts.append(run([np.ascontiguousarray(array[chosen]) for array in arrays]))
+    return [np.concatenate(column)[:count] for column in zip(*parts, strict=True)]
 
 
 def _open_litert(path: Path, kernels: str) -> ExportedFile:

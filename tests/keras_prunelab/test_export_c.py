@@ -72,6 +72,7 @@ def both_ways() -> keras.Model:
         L.Bidirectional(L.LSTM(6, return_sequences=True)),
         L.Bidirectional(L.GRU(5, return_sequences=True), merge_mode="sum"),
         L.SimpleRNN(4, go_backwards=True, return_sequences=True),
+        L.Bidirectional(L.LSTM(5, return_sequences=True), merge_mode="ave"),
         L.Bidirectional(L.SimpleRNN(5), merge_mode="mul"),
         L.Dense(3),
     ]
@@ -83,7 +84,31 @@ def only_a_view() -> keras.Model:
     return keras.Model(inputs, [L.Flatten()(inputs), L.Reshape((3, 4))(inputs)])
 
 
-WHOLE = [image, graph, two_inputs, nested, both_ways, only_a_view]
+def by_value() -> keras.Model:
+    """Images with a mean and a spread for each pixel."""
+    mean, variance = np.arange(48.0).reshape(4, 4, 3) / 48, np.arange(48.0).reshape(4, 4, 3) / 10 + 0.1
+    inputs = keras.Input((4, 4, 3))
+    x = L.Normalization(axis=(1, 2, 3), mean=mean, variance=variance)(inputs)
+    return keras.Model(inputs, [L.Conv2D(3, 2)(x), L.Flatten()(x)])
+
+
+def the_same_twice() -> keras.Model:
+    inputs = keras.Input((5, 4))
+    x = L.Dense(3, activation="tanh")(inputs)
+    both = L.Concatenate()([x, x, inputs, x])
+    return keras.Model(inputs, L.Dense(2)(L.Concatenate(axis=1)([both, both, L.Add()([both, both])])))
+
+
+WHOLE = [
+    image,
+    graph,
+    two_inputs,
+    nested,
+    both_ways,
+    only_a_view,
+    by_value,
+    the_same_twice,
+]
 
 
 def written(model: keras.Model, folder: Path, **options: object) -> Path:
@@ -186,6 +211,36 @@ def test_two_streams_at_once(name: str, length: int | None, tmp_path: Path) -> N
 
 
 @needs_gcc
+def test_other_layers_backwards(tmp_path: Path) -> None:
+    def model(backward: keras.Layer) -> keras.Model:
+        return keras.Sequential(
+            [keras.Input((7, 4)), L.Bidirectional(L.LSTM(3, return_sequences=True), "concat", backward_layer=backward)]
+        )
+
+    gru = randomized(model(L.GRU(4, return_sequences=True, go_backwards=True)))
+    kpl.export_c(gru, tmp_path / "net.h")
+    x = inputs_of(gru, 10)[0]
+    assert_close(run(compiled(tmp_path, RUN, [28], [49], "float32"), x), of_keras(gru, x))  # 42 values, says Keras
+    cells = L.RNN(L.LSTMCell(4), return_sequences=True, go_backwards=True)
+    with pytest.raises(kpl.InvalidModelError, match="RNN in one of both directions"):
+        kpl.export_c(model(cells), tmp_path / "net.h")
+
+
+@needs_gcc
+def test_sequences_of_different_lengths_are_no_stream(tmp_path: Path) -> None:
+    one, other = keras.Input((10, 3), name="one"), keras.Input((5, 2), name="other")
+    model = randomized(keras.Model([one, other], L.Dense(2)(L.Concatenate()([L.LSTM(4)(one), L.GRU(3)(other)]))))
+    header = kpl.export_c(model, tmp_path / "net.h")
+    assert header.state_bytes == 0
+    x = inputs_of(model, 10)
+    assert_close(run(compiled(tmp_path, RUN, [30, 10], [2], "float32"), *x), of_keras(model, *x))
+    one = keras.Input((None, 3), name="one")
+    model = keras.Model([one, other], L.Dense(2)(L.Concatenate()([L.LSTM(4)(one), L.GRU(3)(other)])))
+    with pytest.raises(kpl.InvalidModelError, match="different numbers of steps"):
+        kpl.export_c(model, tmp_path / "net.h")
+
+
+@needs_gcc
 def test_a_stream_gives_what_the_sequence_until_then_would(tmp_path: Path) -> None:
     model = randomized(keras.Sequential([keras.Input((None, 4)), L.LSTM(6), L.Dense(3)]))
     kpl.export_c(model, tmp_path / "net.h")
@@ -251,6 +306,20 @@ def test_names_that_look_like_those_of_other_layers(tmp_path: Path) -> None:
         lines = subprocess.run([tmp_path / "x"], capture_output=True, check=True).stdout.decode().splitlines()
         assert float(lines[0].split()[-1]) < largest
         assert [line.split()[0] for line in lines[1:3]] == ["net_", "NET_X"]
+
+
+@needs_gcc
+def test_names_that_are_types_or_macros(tmp_path: Path) -> None:
+    inputs = x = keras.Input((4,), name="size_t")
+    for name in ("int8_t", "int32_t", "linux", "unix", "ptrdiff_t", "uint8_t", "asm", "y0"):
+        x = L.Dense(4, name=name)(x)
+    model = randomized(keras.Model(inputs, x))
+    for dtype, largest in (("float32", 1e-5), ("int8", 0.5)):
+        kpl.export_c(model, tmp_path / "net.h", inputs_of(model, 50)[0], dtype)
+        flags = ["-std=gnu99", "-Wall", "-Wextra", "-Werror", "-DNET_MAIN"]  # in which linux is 1, and asm a keyword
+        subprocess.run(["gcc", *flags, "-x", "c", "net.h", "-o", "net", "-lm"], check=True, cwd=tmp_path)
+        lines = subprocess.run([tmp_path / "net"], capture_output=True, check=True).stdout.decode().splitlines()
+        assert float(lines[0].split()[-1]) < largest * np.abs(of_keras(model, *inputs_of(model, 50))).max()
 
 
 def test_only_what_is_used_is_there(tmp_path: Path) -> None:

@@ -334,3 +334,15 @@ def test_loops_over_pruned_weights_answer_as_their_model(name: str, quantize: An
     found = kpl.evaluate_file(path, (x, np.zeros((7, 3), np.float32)), model=model)
     assert found.difference is not None
     assert found.difference <= (2e-3 if quantize == "float16" else 2e-2 if quantize else 1e-5)
+
+
+def test_inputs_and_outputs_by_names_in_any_order(tmp_path: Path) -> None:
+    inputs = {name: keras.Input((3,), name=name) for name in ("z", "a", "m")}
+    joined = L.Concatenate()([inputs["a"], 2.0 * inputs["m"], 3.0 * inputs["z"]])
+    outputs = {"second": L.Dense(2)(joined), "first": L.Dense(3)(inputs["z"] - inputs["a"])}
+    model = keras.Model(inputs, outputs)
+    x = {name: np.random.default_rng(index).normal(size=(20, 3)).astype("float32") for index, name in enumerate(inputs)}
+    y = model.predict(x, verbose=0)
+    kpl.export_litert(model, tmp_path / "net.tflite")
+    found = kpl.evaluate_file(tmp_path / "net.tflite", (x, y), model=model)
+    assert max(found.metrics.values()) < 1e-6

@@ -15,8 +15,10 @@ from keras_prunelab._errors import InvalidDataError, InvalidModelError, NotEquiv
 from keras_prunelab._export._inputs import arrays_by_input
 from keras_prunelab._export._weights import require_finite_weights
 from keras_prunelab._model._data import batches, check_ends
+from keras_prunelab._model._precision import computing_in_float32
 from keras_prunelab._model._random_inputs import random_inputs
 from keras_prunelab._model._rounding import amplified_rounding, relative_change
+from keras_prunelab._model._state import begun_anew
 from keras_prunelab._util._atomic import replace_whole
 from keras_prunelab.layers._strip import without_wrappers
 
@@ -133,8 +135,10 @@ def export_c(
             f"{len(names)} class names for outputs of {', '.join(str(value.size) for value in network.outputs)} values."
         )
     inputs = _first_observation(plain, data)
-    outputs = _outputs(plain, inputs)
-    _check_same(network, plain, inputs, outputs)
+    with computing_in_float32(plain), begun_anew(plain):  # as C does
+        outputs = _outputs(plain, inputs)
+    with computing_in_float32(plain), begun_anew(plain):
+        _check_same(network, plain, inputs, outputs)
     content = Content(prefix, model.name, dtype, optimize, whole, step, names, _only(inputs), _only(outputs))
     if dtype == "int8":
         found = calibrated(network, _calibration(plain, data))
@@ -209,10 +213,13 @@ def _calibration(model: keras.Model, data: Any) -> Iterator[list[Array]]:
 
 def _outputs(model: keras.Model, inputs: list[Array]) -> list[Array]:
     found = keras.tree.flatten(model(_packed(model, inputs), training=False))
-    return [np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(each, "float32"))) for each in found]
+    return [np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(each, "float32")))[:1] for each in found]
 
 
 def _packed(model: keras.Model, inputs: list[Array]) -> Any:
+    """One observation as the model takes it; as many times as the model takes at once."""
+    count = next((tensor.shape[0] for tensor in model.inputs if tensor.shape[0]), 1)
+    inputs = [np.repeat(each, count, axis=0) for each in inputs]
     struct = getattr(model, "_inputs_struct", None)  # a sequential model has none
     return inputs[0] if struct is None else keras.tree.pack_sequence_as(struct, inputs)
 

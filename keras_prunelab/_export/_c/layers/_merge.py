@@ -50,8 +50,6 @@ def operation(reader: Reader, call: Call, layer: Any) -> Value:
 def concatenate(reader: Reader, call: Call, layer: Any) -> Value:
     """One behind the other along an axis."""
     inputs = tuple(reader.value(tensor) for tensor in call.inputs)
-    if len({value.name for value in inputs}) != len(inputs):
-        raise UnsupportedError("the same value twice")
     axis = layer.axis % (len(inputs[0].shape) + 1) - 1
     return reader.add(Concatenate, call, inputs, call.outputs[0].shape[1:], axis=axis)
 
