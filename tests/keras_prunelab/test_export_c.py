@@ -99,16 +99,50 @@ def the_same_twice() -> keras.Model:
     return keras.Model(inputs, L.Dense(2)(L.Concatenate(axis=1)([both, both, L.Add()([both, both])])))
 
 
-WHOLE = [
-    image,
-    graph,
-    two_inputs,
-    nested,
-    both_ways,
-    only_a_view,
-    by_value,
-    the_same_twice,
-]
+def transposed() -> keras.Model:
+    """An encoder and a decoder, with an edge from the one to the other."""
+    inputs = keras.Input((8, 6, 2))
+    first = L.Conv2D(4, 3, padding="same", activation="relu")(inputs)
+    low = L.PReLU(shared_axes=[1, 2])(L.Conv2D(6, 3, padding="same")(L.MaxPooling2D()(first)))
+    high = L.ReLU()(L.BatchNormalization()(L.Conv2DTranspose(4, 3, strides=2, padding="same", use_bias=False)(low)))
+    other = L.PReLU()(L.Conv2DTranspose(3, 2, strides=3, padding="valid", activation="tanh")(low))
+    cut = L.Conv2D(2, 3, padding="same")(L.Cropping2D(((1, 3), (0, 3)))(other))
+    joined = L.Concatenate()([first, high, L.UpSampling2D()(low), cut])
+    dilated = L.Conv2DTranspose(2, (2, 3), dilation_rate=2, padding="same")(L.ZeroPadding2D(1)(joined))
+    return keras.Model(inputs, [L.Conv2D(3, 1, activation="softmax")(joined), dilated])
+
+
+def decoder() -> keras.Model:
+    layers = [
+        keras.Input((6,)),
+        L.RepeatVector(5),
+        L.GRU(4, return_sequences=True),
+        L.UpSampling1D(2),
+        L.Conv1DTranspose(3, 4, strides=2, padding="same"),
+        L.Cropping1D((3, 2)),
+        L.PReLU(shared_axes=[1]),
+        L.Conv1DTranspose(2, 3, strides=2, output_padding=1),
+    ]
+    return keras.Sequential(layers)
+
+
+def normalized() -> keras.Model:
+    inputs = keras.Input((6, 5, 4))
+    x = L.GroupNormalization(2)(L.Conv2D(6, 2)(inputs))
+    x = L.Conv2D(4, 2)(L.LayerNormalization(epsilon=1e-5, scale=False)(x))
+    x = L.GroupNormalization(-1, center=False)(x)
+    return keras.Model(inputs, [L.LayerNormalization(axis=[1, 2, 3])(x), L.Dense(3)(L.Flatten()(x))])
+
+
+def arithmetic() -> keras.Model:
+    inputs = keras.Input((4,))
+    x, numbers = L.Dense(4)(inputs), keras.ops.convert_to_tensor([1.0, 2.0, 4.0, 5.0])
+    outputs = [1.0 - x, -x, x / 3.0, x / numbers, keras.ops.subtract(numbers, x), L.Average()([x, inputs, x])]
+    return keras.Model(inputs, outputs)
+
+
+WHOLE = [image, graph, two_inputs, nested, both_ways, only_a_view, by_value, the_same_twice]
+WHOLE += [transposed, decoder, normalized, arithmetic]
 
 
 def written(model: keras.Model, folder: Path, **options: object) -> Path:
@@ -176,6 +210,7 @@ def test_long_steps(columns: tuple[int, ...], tmp_path: Path, monkeypatch: pytes
 
 
 STREAMS: dict[str, Callable[[], list[keras.layers.Layer]]] = {
+    "normalized": lambda: [L.LayerNormalization(), L.Conv1D(6, 3, padding="causal"), L.PReLU(shared_axes=[1])],
     "lstm": lambda: [
         L.Conv1D(5, 3, padding="causal"),
         L.BatchNormalization(),
@@ -309,6 +344,19 @@ def test_names_that_look_like_those_of_other_layers(tmp_path: Path) -> None:
 
 
 @needs_gcc
+@pytest.mark.parametrize("length", [5, None])
+def test_class_names_of_each_step(length: int | None, tmp_path: Path) -> None:
+    model = randomized(keras.Sequential([keras.Input((length, 4)), L.GRU(6, return_sequences=True), L.Dense(3)]))
+    kpl.export_c(model, tmp_path / "net.h", class_names=["left", "right", "none"])
+    command = ["gcc", "-std=c99", "-fsanitize=address,undefined", "-DNET_MAIN", "-x", "c", "net.h", "-o", "net", "-lm"]
+    subprocess.run(command, check=True, cwd=tmp_path)
+    lines = subprocess.run([tmp_path / "net"], capture_output=True, check=True).stdout.decode().splitlines()
+    assert [line.split()[0] for line in lines[1:]] == ["left", "right", "none"] * (length or 0)
+    with pytest.raises(kpl.InvalidModelError, match="2 class names for outputs of 3 values; give as many"):
+        kpl.export_c(model, tmp_path / "net.h", class_names=["left", "right"])
+
+
+@needs_gcc
 def test_names_that_are_types_or_macros(tmp_path: Path) -> None:
     inputs = x = keras.Input((4,), name="size_t")
     for name in ("int8_t", "int32_t", "linux", "unix", "ptrdiff_t", "uint8_t", "asm", "y0"):
@@ -370,13 +418,13 @@ class Doubled(keras.layers.Layer):
 
 def test_all_unsupported_layers_are_listed(tmp_path: Path) -> None:
     inputs = keras.Input((8, 8, 3))
-    x = L.Conv2DTranspose(4, 2, name="up")(inputs)
+    x = L.UpSampling2D(2, interpolation="bilinear", name="up")(inputs)
     x = Doubled(name="mine")(L.Conv2D(4, 3, activation=keras.activations.sparse_plus, name="odd")(x))
     model = keras.Model(inputs, L.Softmax(axis=1, name="over_rows")(x))
     (tmp_path / "net.h").write_text("before")
     with pytest.raises(kpl.InvalidModelError) as error:
         kpl.export_c(model, tmp_path / "net.h")
-    for part in ("4 layers", "'up' (Conv2DTranspose)", "'mine' (Doubled)", "'odd'", "sparse_plus", "'over_rows'"):
+    for part in ("4 layers", "'up' (UpSampling2D)", "'mine' (Doubled)", "'odd'", "sparse_plus", "'over_rows'"):
         assert part in str(error.value)
     assert (tmp_path / "net.h").read_text() == "before"
 

@@ -92,7 +92,7 @@ def export_c(
         dtype: `"float32"` or `"int8"`, of weights and values.
         optimize: `"size"` or `"speed"`: whether each matrix is stored in the smallest form or in the fastest.
         name: what the names in C begin with; by default that of the file.
-        class_names: of the outputs, for the `main` and for `net_class_names`; by default none.
+        class_names: of the outputs, or of their last axis, for the `main` and for `net_class_names`; by default none.
 
     Returns:
         Where it is, and its sizes in bytes.
@@ -130,9 +130,11 @@ def export_c(
     whole, step = _functions(network, plain)
     if dtype == "int8":
         _check_bounded(network, plain)
-    if names and [value.size for value in network.outputs] != [len(names)]:
+    if names and [value.channels for value in network.outputs] != [len(names)]:
+        lengths = ", ".join(str(value.channels) for value in network.outputs)
         raise InvalidModelError(
-            f"{len(names)} class names for outputs of {', '.join(str(value.size) for value in network.outputs)} values."
+            f"{len(names)} class names for outputs of {lengths} values; give as many names, or none where there are "
+            "several outputs."
         )
     inputs = _first_observation(plain, data)
     with computing_in_float32(plain), begun_anew(plain):  # as C does
