@@ -20,7 +20,9 @@ from keras_prunelab._model._random_inputs import random_inputs
 from keras_prunelab._model._rounding import amplified_rounding, relative_change
 from keras_prunelab._model._state import begun_anew
 from keras_prunelab._util._atomic import replace_whole
-from keras_prunelab.layers._strip import without_wrappers
+from keras_prunelab.layers._pruned import Pruned
+from keras_prunelab.layers._quantized import Quantized
+from keras_prunelab.layers._strip import strip
 
 from . import layers as layers  # registers them
 from ._calibrate import calibrated, computed
@@ -85,7 +87,8 @@ def export_c(
     16-bit gates and memory.
 
     Args:
-        model: a built functional or sequential model. `Pruned` wrappers are taken off.
+        model: a built functional or sequential model. `Pruned` and `Quantized` wrappers are taken off:
+            ranges are those of `data`.
         path: the file to write; its ending is `.h`. Replaced only once the new one is whole.
         data: observations, in any form that `prune` takes; the first becomes the test vector. `"int8"` needs some
             hundred, as the device will see them; `"float32"` takes random numbers without.
@@ -124,7 +127,7 @@ def export_c(
             "dtype='int8' needs data=, some hundred observations as the device will see them: the ranges of values are "
             "taken from them."
         )
-    plain = without_wrappers(model)
+    plain = strip(model) if _has_wrappers(model) else model
     network = simplified(Reader().read(plain), is_int8=dtype == "int8")
     require_finite_weights(plain)
     whole, step = _functions(network, plain)
@@ -152,6 +155,12 @@ def export_c(
         temporary.write_text(written.text, encoding="ascii", newline="\n")
     sizes = (written.constant_bytes, written.dense_bytes, written.arena_bytes, written.state_bytes)
     return CHeader(target, *sizes, written.forms)
+
+
+def _has_wrappers(model: Any) -> bool:
+    return isinstance(model, keras.Model) and any(
+        isinstance(each, (Pruned, Quantized)) for each in model._flatten_layers()
+    )
 
 
 def _check_choices(target: Path, dtype: str, optimize: str) -> None:
