@@ -19,6 +19,7 @@ from ._weights import require_finite_weights
 
 _QUANTIZE = ("int8", "int8-weights", "float16")
 _RUNTIMES = {"litert": (None, *_QUANTIZE), "tflm": (None, "int8")}
+_MICRO_INPUTS = ("float32", "int8", "int16", "int32", "int64", "bool")
 _TYPES = ("int8", "uint8", "float32")
 _SCALES = ("channel", "tensor")
 
@@ -124,7 +125,7 @@ def check_micro(model: keras.Model, quantize: Any) -> None:
     Raises:
         MissingBackendError: `ai-edge-litert` or `tflite-micro` is not installed.
         UnknownNameError: it has no such numbers.
-        InvalidModelError: an input has a free length.
+        InvalidModelError: an input has a free length, or numbers of a type that it does not convert.
     """
     check_format()
     check_installed()
@@ -132,9 +133,29 @@ def check_micro(model: keras.Model, quantize: Any) -> None:
         raise UnknownNameError(
             f"TensorFlow Lite Micro has no kernels for quantize={quantize!r}; it runs None (float32) and 'int8'."
         )
+    require_fixed_lengths(model, "TensorFlow Lite Micro")
+    for tensor in model.inputs:
+        if tensor.dtype not in _MICRO_INPUTS:
+            raise InvalidModelError(
+                f"Input {name_of(tensor)!r} of model {model.name!r} is {tensor.dtype}, which TensorFlow Lite Micro "
+                "does not convert. Build the model with keras.Input(..., dtype='float32') and give it these weights; "
+                "an int8 file then takes whole numbers as input_type= says."
+            )
+
+
+def require_fixed_lengths(model: keras.Model, what: str) -> None:
+    """Refuse inputs of free length.
+
+    Args:
+        model: a built model.
+        what: takes fixed lengths alone.
+
+    Raises:
+        InvalidModelError: an input has one.
+    """
     for tensor in model.inputs:
         if None in tensor.shape[1:]:
             raise InvalidModelError(
-                f"Input {name_of(tensor)!r} of model {model.name!r} has the shape {tensor.shape}, and TensorFlow Lite "
-                "Micro takes fixed lengths alone. Build the model with keras.Input of the length in use."
+                f"Input {name_of(tensor)!r} of model {model.name!r} has the shape {tensor.shape}, and {what} takes "
+                "fixed lengths alone. Build the model with keras.Input of the length in use."
             )

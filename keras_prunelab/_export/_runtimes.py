@@ -68,6 +68,12 @@ def open_file(path: Path, kernels: str) -> ExportedFile:
         raise
     except Exception as error:  # each interpreter has errors of its own
         text = " ".join(str(error).split())
+        operator = re.search(r"Didn't find op for builtin opcode '(\w+)'", text)
+        if operator:
+            others = "; kernels='default' may" if kernels == "reference" else ""
+            raise InvalidModelError(
+                f"The {kernels} kernels have no operator {operator[1]}, which {path.name} needs{others}."
+            ) from error
         raise InvalidModelError(f"The interpreter of {path.name} cannot read it: {text[:300]}") from error
 
 

@@ -126,3 +126,31 @@ def test_an_operator_that_is_unknown_to_float32_too(tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((12,)), Unknown(), L.Dense(4)], name="net")
     with pytest.raises(kpl.InvalidModelError, match=r"as LiteRT: LiteRT has no operator Erf\. matlab_bridge"):
         kpl.export_litert(model, tmp_path / "net.tflite")
+
+
+@needs_litert
+@pytest.mark.parametrize("dtype", ["uint8", "float64"])
+def test_inputs_that_tensorflow_lite_micro_does_not_convert(dtype: str, tmp_path: Path) -> None:
+    pytest.importorskip("tflite_micro")
+    x = np.random.default_rng(0).integers(0, 256, (40, 6)).astype("float32")
+    layers = [L.Rescaling(1 / 255), L.Dense(3)]
+    model = keras.Sequential([keras.Input((6,), dtype=dtype), *layers])
+    with pytest.raises(kpl.InvalidModelError, match=rf"is {dtype}, .* dtype='float32'"):
+        kpl.export_litert(model, tmp_path / "net.tflite", "int8", runtime="tflm", calibration=x)
+    assert not list(tmp_path.iterdir())
+    model = keras.Sequential([keras.Input((6,), dtype="float32"), *layers])  # as the error says
+    kpl.export_litert(model, tmp_path / "net.tflite", "int8", runtime="tflm", calibration=x, input_type="uint8")
+    found = kpl.evaluate_file(tmp_path / "net.tflite", (x, model.predict(x, verbose=0)), model=model)
+    assert found.difference is not None
+    assert found.difference < 0.03
+
+
+@needs_litert
+def test_an_operator_that_the_reference_kernels_lack(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((6,)), L.Dense(4, activation="elu"), L.Dense(2)])
+    kpl.export_litert(model, tmp_path / "net.tflite")
+    x = np.ones((3, 6), "float32")
+    data = (x, model.predict(x, verbose=0))
+    with pytest.raises(kpl.InvalidModelError, match=r"reference kernels have no operator ELU, .*kernels='default'"):
+        kpl.evaluate_file(tmp_path / "net.tflite", data, kernels="reference")
+    assert kpl.evaluate_file(tmp_path / "net.tflite", data).metrics["rmse"] < 1e-5
