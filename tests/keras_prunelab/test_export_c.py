@@ -12,6 +12,7 @@ import pytest
 
 import keras_prunelab as kpl
 from keras_prunelab._export._c import _export
+from keras_prunelab._export._c._names import identifier
 
 from .c_headers import RUN, STEP, compiled, needs_gcc, of_keras, randomized, run, sizes
 
@@ -549,3 +550,8 @@ def test_the_page_names_every_layer() -> None:
     ]
     assert _export.export_c is kpl.export_c
     assert missing == []
+
+
+def test_files_with_the_names_of_keywords() -> None:
+    names = ("lab-5", "3d", "for", "int", "ünet")
+    assert [identifier(name) for name in names] == ["lab_5", "net_3d", "net_for", "net_int", "net"]

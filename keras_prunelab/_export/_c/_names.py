@@ -51,7 +51,7 @@ _KEYWORDS = frozenset((*_OF_C, *_OF_CPP, *_OF_OTHERS, *_TYPES, *_USED))
 def identifier(stem: str) -> str:
     """The name of a file as what names in C begin with."""
     found = re.sub(r"\W+", "_", stem, flags=re.ASCII).strip("_") or "net"
-    return found if found[0].isalpha() else f"net_{found}"
+    return found if found[0].isalpha() and found not in _KEYWORDS else f"net_{found}"
 
 
 class Names:
