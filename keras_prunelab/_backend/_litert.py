@@ -118,6 +118,21 @@ def has_sparse_loops(content: bytes) -> bool:
     )
 
 
+def has_empty_sparse(content: bytes) -> bool:
+    """Whether a LiteRT file has sparse weights without any value.
+
+    LiteRT computes NaN from those of 16 or 8 bits in a dense layer (seen in 2.1).
+    """
+    interpreter = open_litert(content)
+    for graph, index in _tensors(interpreter):
+        if interpreter._get_tensor_details(index, graph)["sparsity_parameters"]:
+            try:
+                interpreter.get_tensor(index, graph)
+            except ValueError:  # it gives no empty array
+                return True
+    return False
+
+
 def _tensors(interpreter: Any) -> Iterator[tuple[int, int]]:
     """The graph and the index of every tensor; a loop, such as that of a recurrent layer, has graphs of its own."""
     for graph in range(interpreter.num_subgraphs()):

@@ -154,3 +154,27 @@ def test_an_operator_that_the_reference_kernels_lack(tmp_path: Path) -> None:
     with pytest.raises(kpl.InvalidModelError, match=r"reference kernels have no operator ELU, .*kernels='default'"):
         kpl.evaluate_file(tmp_path / "net.tflite", data, kernels="reference")
     assert kpl.evaluate_file(tmp_path / "net.tflite", data).metrics["rmse"] < 1e-5
+
+
+def overflowing() -> keras.Model:
+    model = keras.Sequential([keras.Input((12,)), L.Dense(4), L.Dense(2)])
+    model.layers[0].kernel.assign(np.full((12, 4), 1e30, "float32"))
+    model.layers[1].kernel.assign(np.full((4, 2), 1e20, "float32"))
+    return model
+
+
+@needs_litert
+def test_outputs_that_overflow_are_refused_by_litert(tmp_path: Path) -> None:
+    with pytest.raises(kpl.InvalidDataError, match="outputs that are NaN or infinite"):
+        kpl.export_litert(overflowing(), tmp_path / "net.tflite", "int8", calibration=X)
+    assert not list(tmp_path.iterdir())
+
+
+def test_outputs_that_overflow_are_refused_by_c(tmp_path: Path) -> None:
+    for dtype in ("float32", "int8"):
+        with pytest.raises(kpl.InvalidModelError, match=r"outputs that are NaN or infinite .* the first observation"):
+            kpl.export_c(overflowing(), tmp_path / "net.h", X, dtype)
+    later = np.concatenate([np.zeros_like(X[:1]), X])
+    with pytest.raises(kpl.InvalidDataError, match=r"values of .* are NaN or infinite on the calibration data"):
+        kpl.export_c(overflowing(), tmp_path / "net.h", later, "int8")
+    assert not list(tmp_path.iterdir())

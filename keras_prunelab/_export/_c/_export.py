@@ -102,7 +102,7 @@ def export_c(
 
     Raises:
         InvalidModelError: the ending is another one, the name is none in C, the model is not built, a subclass, has
-            weights that are not finite, or layers that have no form in C; all of them are listed.
+            weights or outputs that are not finite, or layers that have no form in C; all of them are listed.
         InvalidDataError: `"int8"` without data; data that is not finite, does not fit the model, or is all the same.
         NotEquivalentError: the network would compute something else than the model.
         UnknownNameError: another `dtype` or `optimize`.
@@ -142,6 +142,11 @@ def export_c(
     inputs = _first_observation(plain, data)
     with computing_in_float32(plain), begun_anew(plain):  # as C does
         outputs = _outputs(plain, inputs)
+    if not all(np.isfinite(each).all() for each in outputs):
+        raise InvalidModelError(
+            f"Model {plain.name!r} gives outputs that are NaN or infinite in float32, for {_given(data)}. Give data= "
+            "such as the device will see, or train the model again: its weights or inputs are too large."
+        )
     with computing_in_float32(plain), begun_anew(plain):
         _check_same(network, plain, inputs, outputs)
     content = Content(prefix, model.name, dtype, optimize, whole, step, names, _only(inputs), _only(outputs))
@@ -161,6 +166,10 @@ def _has_wrappers(model: Any) -> bool:
     return isinstance(model, keras.Model) and any(
         isinstance(each, (Pruned, Quantized)) for each in model._flatten_layers()
     )
+
+
+def _given(data: Any) -> str:
+    return "random inputs" if data is None else "the first observation"
 
 
 def _check_choices(target: Path, dtype: str, optimize: str) -> None:
