@@ -76,7 +76,7 @@ def _require_finite_outputs(model: keras.Model, arrays: Sequence[Array]) -> None
         if not np.isfinite(keras.ops.convert_to_numpy(keras.ops.cast(output, "float32"))).all():
             raise InvalidDataError(
                 f"Model {model.name!r} gives outputs that are NaN or infinite for the first calibration inputs, so "
-                "they have no range to divide into 256 steps. Give inputs such as those in use, or train the model again."
+                "they have no range to divide into 256 steps. Give inputs such as those in use, or train the model."
             )
 
 
