@@ -178,3 +178,32 @@ def test_outputs_that_overflow_are_refused_by_c(tmp_path: Path) -> None:
     with pytest.raises(kpl.InvalidDataError, match=r"values of .* are NaN or infinite on the calibration data"):
         kpl.export_c(overflowing(), tmp_path / "net.h", later, "int8")
     assert not list(tmp_path.iterdir())
+
+
+def sequences() -> tuple[keras.Model, list[Any], Any]:
+    model = keras.Sequential([keras.Input((None, 3)), L.GRU(5), L.Dense(2, activation="softmax")])
+    rng = np.random.default_rng(0)
+    return model, [rng.normal(size=(length, 3)).astype(np.float32) for length in (5, 7, 5, 9)], np.array([0, 1, 1, 0])
+
+
+def test_c_is_calibrated_on_sequences_of_any_length(tmp_path: Path) -> None:
+    model, inputs, labels = sequences()
+    for data in (inputs, (inputs, labels), (inputs, list(labels))):
+        kpl.export_c(model, tmp_path / "net.h", data, "int8")
+        text = (tmp_path / "net.h").read_text()
+        ends = min(float(each.min()) for each in inputs), max(float(each.max()) for each in inputs)
+        assert f"#define NET_INPUT_SCALE {np.float32((ends[1] - ends[0]) / 255)!s}f" in text
+        assert "net_test_input[15]" in text  # the first
+    with pytest.raises(kpl.InvalidDataError, match=r"different lengths: \[3, 4\]"):
+        kpl.export_c(model, tmp_path / "net.h", (inputs, labels[:3]), "int8")
+
+
+@needs_litert
+def test_files_are_measured_on_sequences_of_any_length(tmp_path: Path) -> None:
+    model, inputs, labels = sequences()
+    kpl.export_litert(model, tmp_path / "net.tflite")
+    answers = [int(model.predict(each[None], verbose=0).argmax()) for each in inputs]
+    found = kpl.evaluate_file(tmp_path / "net.tflite", (inputs, labels), model=model)
+    assert found.metrics["accuracy"] == np.mean(np.array(answers) == labels)
+    assert found.agreement == 1
+    assert found.observations == 4
