@@ -135,6 +135,16 @@ def normalized() -> keras.Model:
     return keras.Model(inputs, [L.LayerNormalization(axis=[1, 2, 3])(x), L.Dense(3)(L.Flatten()(x))])
 
 
+def operations() -> keras.Model:
+    """Functions in the place of layers."""
+    inputs, ops, activations = keras.Input((5,)), keras.ops, keras.activations
+    x = L.Dense(4)(inputs)
+    outputs = [f(x) for f in (ops.relu, ops.relu6, ops.sigmoid, ops.silu, ops.hard_sigmoid, ops.hard_silu, ops.tanh)]
+    outputs += [f(x) for f in (ops.selu, ops.softplus, ops.softsign, ops.softmax, ops.hard_tanh, activations.relu)]
+    outputs += [activations.relu(x, negative_slope=0.1, max_value=0.5, threshold=0.2), ops.gelu(x, approximate=False)]
+    return keras.Model(inputs, [*outputs, ops.elu(x, alpha=0.5), ops.leaky_relu(x, negative_slope=0.3)])
+
+
 def arithmetic() -> keras.Model:
     inputs = keras.Input((4,))
     x, numbers = L.Dense(4)(inputs), keras.ops.convert_to_tensor([1.0, 2.0, 4.0, 5.0])
@@ -143,7 +153,7 @@ def arithmetic() -> keras.Model:
 
 
 WHOLE = [image, graph, two_inputs, nested, both_ways, only_a_view, by_value, the_same_twice]
-WHOLE += [transposed, decoder, normalized, arithmetic]
+WHOLE += [transposed, decoder, normalized, arithmetic, operations]
 
 
 def written(model: keras.Model, folder: Path, **options: object) -> Path:
@@ -541,6 +551,7 @@ def test_the_page_names_every_layer() -> None:
 
     text = PAGE.read_text(encoding="utf-8")
     known = [cls.__name__ for cls in (L.Dropout, L.SpatialDropout1D, L.SpatialDropout2D, L.AlphaDropout, L.Identity)]
+    known += [kind.__name__ for kind in _READ if kind.__module__.startswith(("keras.src.ops", "keras.src.activations"))]
     known += ["GaussianDropout", "GaussianNoise", "ActivityRegularization"]
     missing = [
         kind.__name__

@@ -17,6 +17,7 @@ from keras_prunelab._export._weights import require_finite_weights
 from keras_prunelab._model._data import batches, check_ends
 from keras_prunelab._model._precision import computing_in_float32
 from keras_prunelab._model._random_inputs import random_inputs
+from keras_prunelab._model._rebuild import is_graph
 from keras_prunelab._model._rounding import amplified_rounding, relative_change
 from keras_prunelab._model._state import begun_anew
 from keras_prunelab._util._atomic import replace_whole
@@ -127,6 +128,7 @@ def export_c(
             "dtype='int8' needs data=, some hundred observations as the device will see them: the ranges of values are "
             "taken from them."
         )
+    _check_graph(model)
     plain = strip(model) if _has_wrappers(model) else model
     network = simplified(Reader().read(plain), is_int8=dtype == "int8")
     require_finite_weights(plain)
@@ -166,6 +168,15 @@ def _has_wrappers(model: Any) -> bool:
     return isinstance(model, keras.Model) and any(
         isinstance(each, (Pruned, Quantized)) for each in model._flatten_layers()
     )
+
+
+def _check_graph(model: Any) -> None:
+    if isinstance(model, keras.Model) and model.built and not is_graph(model):
+        raise InvalidModelError(
+            f"Model {model.name!r} of class {type(model).__name__} is a subclass of keras.Model: what its call does is "
+            "Python, which nobody can write in C. Build the same layers with keras.Model(inputs, outputs), "
+            "and give them these weights."
+        )
 
 
 def _given(data: Any) -> str:
