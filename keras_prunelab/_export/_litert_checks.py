@@ -10,6 +10,7 @@ import keras
 
 from keras_prunelab._errors import InvalidModelError, MissingBackendError, UnknownNameError
 from keras_prunelab._model._rebuild import is_graph
+from keras_prunelab._util._atomic import check_folder
 
 from ._inputs import name_of
 from ._litert_conversion import DENSE_SCALES, DenseScales, Runtime
@@ -45,10 +46,16 @@ def check_convertible(model: keras.Model, quantize: Any) -> None:
             "LiteRT files are converted by TensorFlow, on torch too, and it is not installed: run\n"
             '    pip install "keras-prunelab[tensorflow]"'
         )
-    if not (model.built and is_graph(model)) and (quantize is not None or keras.config.backend() == "torch"):
+    if not isinstance(model, keras.Model):
         raise InvalidModelError(
-            f"Model {model.name!r} is not built, or a subclass of keras.Model whose inputs nobody knows, so that it "
-            "cannot be quantized. Build it from keras.Input."
+            f"A keras.Model was expected, not {type(model).__name__}; keras.saving.load_model loads a file."
+        )
+    if not model.built:
+        raise InvalidModelError(f"Model {model.name!r} is not built. Give it a keras.Input, or call it once on data.")
+    if not is_graph(model) and (quantize is not None or keras.config.backend() == "torch"):
+        raise InvalidModelError(
+            f"Model {model.name!r} is a subclass of keras.Model whose inputs nobody knows, so that it cannot be "
+            "quantized. Build the same layers with keras.Model(inputs, outputs), and give them these weights."
         )
     require_finite_weights(model)
     for layer in model._flatten_layers():
@@ -81,6 +88,7 @@ def check_options(target: Path, quantize: Any, types: dict[str, Any], runtime: A
     Raises:
         UnknownNameError: there is no such option.
         InvalidModelError: the ending of the file is another one.
+        FileNotFoundError: there is no such folder.
     """
     _check_path(target, runtime)
     if quantize is not None and quantize not in _QUANTIZE:
@@ -113,6 +121,8 @@ def scales_of(given: Any, quantize: Any, runtime: Runtime) -> DenseScales:
 def _check_path(target: Path, runtime: Any) -> None:
     if runtime not in _RUNTIMES:
         raise UnknownNameError(f"runtime={runtime!r}; it is one of {', '.join(map(repr, _RUNTIMES))}.")
+    if target.suffix == ".tflite":
+        check_folder(target)
     if target.suffix not in ([".tflite"] if runtime == "litert" else [".tflite", ""]):
         raise InvalidModelError(
             f"{target} should end in .tflite{' or, for a folder, in nothing' if runtime == 'tflm' else ''}."

@@ -207,3 +207,31 @@ def test_files_are_measured_on_sequences_of_any_length(tmp_path: Path) -> None:
     assert found.metrics["accuracy"] == np.mean(np.array(answers) == labels)
     assert found.agreement == 1
     assert found.observations == 4
+
+
+@needs_litert
+def test_what_is_no_model_or_not_built_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(kpl.InvalidModelError, match=r"not str; keras.saving"):
+        kpl.export_litert("net.keras", tmp_path / "net.tflite")
+    with pytest.raises(kpl.InvalidModelError, match=r"is not built. Give it a keras.Input"):
+        kpl.export_litert(keras.Sequential([L.Dense(3)]), tmp_path / "net.tflite")
+
+
+@pytest.mark.parametrize("ending", [".h", ".tflite"])
+def test_a_folder_that_is_missing_is_told_before_any_work(ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if ending == ".tflite" and keras.config.backend() == "jax":
+        pytest.skip("LiteRT files cannot be written on JAX")
+    monkeypatch.setattr(keras.Model, "__call__", None)
+    export = kpl.export_c if ending == ".h" else kpl.export_litert
+    with pytest.raises(FileNotFoundError, match="make it before"):
+        export(network(), f"none/net{ending}")
+
+
+def test_c_takes_calibration_by_its_other_name(tmp_path: Path) -> None:
+    model = network()
+    for name in ("data", "calibration"):
+        kpl.export_c(model, tmp_path / f"{name}.h", dtype="int8", name="net", **{name: X})
+    texts = [(tmp_path / f"{name}.h").read_text() for name in ("data", "calibration")]
+    assert texts[0] == texts[1]
+    with pytest.raises(kpl.InvalidDataError, match="both were given"):
+        kpl.export_c(model, tmp_path / "net.h", X, "int8", calibration=X)

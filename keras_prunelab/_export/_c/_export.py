@@ -14,13 +14,13 @@ import numpy as np
 from keras_prunelab._errors import InvalidDataError, InvalidModelError, NotEquivalentError, UnknownNameError
 from keras_prunelab._export._inputs import arrays_by_input
 from keras_prunelab._export._weights import require_finite_weights
-from keras_prunelab._model._data import batches, check_ends
+from keras_prunelab._model._data import batches, calibration_of, check_ends
 from keras_prunelab._model._precision import computing_in_float32
 from keras_prunelab._model._random_inputs import random_inputs
 from keras_prunelab._model._rebuild import is_graph
 from keras_prunelab._model._rounding import amplified_rounding, relative_change
 from keras_prunelab._model._state import begun_anew
-from keras_prunelab._util._atomic import replace_whole
+from keras_prunelab._util._atomic import check_folder, replace_whole
 from keras_prunelab.layers._pruned import Pruned
 from keras_prunelab.layers._quantized import Quantized
 from keras_prunelab.layers._strip import strip
@@ -73,6 +73,7 @@ def export_c(
     optimize: str = "size",
     name: str | None = None,
     class_names: Sequence[str] = (),
+    calibration: Any = None,
 ) -> CHeader:
     """Write a model as one header of C99 that allocates nothing and needs the standard library alone.
 
@@ -97,6 +98,7 @@ def export_c(
         optimize: `"size"` or `"speed"`: whether each matrix is stored in the smallest form or in the fastest.
         name: what the names in C begin with; by default that of the file.
         class_names: of the outputs, or of their last axis, for the `main` and for `net_class_names`; by default none.
+        calibration: another name of `data`.
 
     Returns:
         Where it is, and its sizes in bytes.
@@ -123,6 +125,7 @@ def export_c(
     _check_choices(target, dtype, optimize)
     prefix = checked_prefix(target.stem if name is None else name, "path" if name is None else "name")
     names = _checked_names(class_names)
+    data = calibration_of(calibration, data=data)
     if dtype == "int8" and data is None:
         raise InvalidDataError(
             "dtype='int8' needs data=, some hundred observations as the device will see them: the ranges of values are "
@@ -186,6 +189,7 @@ def _given(data: Any) -> str:
 def _check_choices(target: Path, dtype: str, optimize: str) -> None:
     if target.suffix != ".h":
         raise InvalidModelError(f"{os.fspath(target)} should end in .h, as headers of C do.")
+    check_folder(target)
     for what, value, known in (("dtype", dtype, _DTYPES), ("optimize", optimize, _GOALS)):
         if value not in known:
             raise UnknownNameError(f"{what}={value!r} is unknown; it is one of {', '.join(map(repr, known))}.")
