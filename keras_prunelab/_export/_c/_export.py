@@ -138,7 +138,8 @@ def export_c(
     whole, step = _functions(network, plain)
     if dtype == "int8":
         _check_bounded(network, plain)
-    if names and [value.channels for value in network.outputs] != [len(names)]:
+    is_one = len(network.outputs) == 1
+    if names and not (is_one and len(names) in (network.outputs[0].size, network.outputs[0].channels)):
         lengths = ", ".join(str(value.channels) for value in network.outputs)
         raise InvalidModelError(
             f"{len(names)} class names for outputs of {lengths} values; give as many names, or none where there are "
