@@ -68,7 +68,7 @@ def begun_anew(model: Any) -> Iterator[None]:
     try:
         for layer in model._flatten_layers():
             for each in _recurrent_states(layer):
-                each.assign(keras.ops.zeros_like(each))
+                each.assign(keras.ops.zeros(each.shape, each.dtype))
         yield
     finally:
         state.restore()

@@ -47,6 +47,8 @@ POLICIES = ["mixed_float16", "mixed_bfloat16", "float16", "float64"]
 @needs_gcc
 @pytest.mark.parametrize("policy", POLICIES)
 def test_c_computes_other_precisions_in_float32(policy: str, tmp_path: Path) -> None:
+    if policy == "float64" and keras.backend.backend() == "jax":
+        pytest.skip("JAX has no float64 unless it is told to")
     model = in_policy(policy)
     policies = [layer.dtype_policy.name for layer in model.layers]
     kpl.export_c(model, tmp_path / "net.h")
@@ -93,7 +95,7 @@ def from_zero(model: keras.Model, x: np.ndarray) -> np.ndarray:
 def test_c_begins_where_no_state_is_and_leaves_that_of_the_model(batch: int, tmp_path: Path) -> None:
     model = stateful(batch)
     x = np.random.default_rng(2).normal(size=(12, 8, 3)).astype("float32")
-    model.predict(x[:batch], batch_size=batch, verbose=0)
+    model(x[:batch])
     before = [np.asarray(keras.ops.convert_to_numpy(each)) for each in model.layers[0].states]
     assert before[0].any()
     for dtype, share in (("float32", 1e-5), ("int8", 0.04)):
