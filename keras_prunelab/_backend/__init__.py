@@ -5,7 +5,7 @@ from ._converter import Conversion, ConversionError, converter_of
 from ._fake_quantize import fake_quantize
 from ._gradients import Gradients, gradients, hessian_products
 from ._imports import import_keras, keras
-from ._litert import constant_values, has_sparse_loops, open_litert, to_litert
+from ._litert import constant_values, has_empty_sparse, has_sparse_loops, open_litert, to_litert
 from ._litert_child import input_name as litert_input_name
 from ._litert_child import problem_of as litert_problem
 from ._recording import Operation, Recording, record, torch_module
@@ -41,6 +41,7 @@ __all__ = [
     "creation_scope",
     "fake_quantize",
     "gradients",
+    "has_empty_sparse",
     "has_sparse_loops",
     "hessian_products",
     "import_keras",

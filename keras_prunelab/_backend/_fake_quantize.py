@@ -22,10 +22,13 @@ def fake_quantize(values: Any, low: Any, high: Any, *, is_weight: bool = False) 
         high: the upper end, not below zero; above `low`.
         is_weight: of a symmetric range only 255 numbers are used, so that zero lies in the middle.
     """
+    ops, dtype = keras.ops, keras.backend.standardize_dtype(values.dtype)
+    if dtype != "float32":  # sixteen bits would not hold the scale, and TensorFlow has the operations in float32 alone
+        values, low, high = (ops.cast(each, "float32") for each in (values, low, high))
+        return ops.cast(fake_quantize(values, low, high, is_weight=is_weight), dtype)
     special = getattr(of_backend(), "fake_quantize", None)
     if special is not None:
         return special(values, low, high, is_weight=is_weight)
-    ops = keras.ops
     lowest = 1 if is_weight else 0
     scale = (high - low) / (_STEPS - lowest)
     zero = ops.clip(ops.floor(lowest - low / scale + 0.5), lowest, _STEPS)

@@ -14,6 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._errors import MissingBackendError
+from keras_prunelab._util._atomic import temporary_folder
+
+from ._litert_child import write_saved_model
 
 
 def to_litert(model: keras.Model, *, sparse: bool = True) -> bytes:
@@ -28,9 +31,15 @@ def to_litert(model: keras.Model, *, sparse: bool = True) -> bytes:
     """
     import tensorflow as tf
 
-    converter = tf.lite.TFLiteConverter.from_keras_model(model)
-    converter.optimizations = [tf.lite.Optimize.EXPERIMENTAL_SPARSITY] if sparse else []
-    with contextlib.redirect_stdout(io.StringIO()):  # the converter tells of its temporary folder
+    with contextlib.redirect_stdout(io.StringIO()), temporary_folder() as folder:  # the converter tells of its own
+        if getattr(model, "inputs", None):
+            # TensorFlow's own way from Keras takes the inputs of a dictionary for a list, and what then goes wrong in
+            # it comes out as another error.
+            write_saved_model(model, str(folder), None)
+            converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
+        else:
+            converter = tf.lite.TFLiteConverter.from_keras_model(model)
+        converter.optimizations = [tf.lite.Optimize.EXPERIMENTAL_SPARSITY] if sparse else []
         content: bytes = converter.convert()
     return content
 
@@ -107,6 +116,21 @@ def has_sparse_loops(content: bytes) -> bool:
         graph > 0 and interpreter._get_tensor_details(index, graph)["sparsity_parameters"]
         for graph, index in _tensors(interpreter)
     )
+
+
+def has_empty_sparse(content: bytes) -> bool:
+    """Whether a LiteRT file has sparse weights without any value.
+
+    LiteRT computes NaN from those of 16 or 8 bits in a dense layer (seen in 2.1).
+    """
+    interpreter = open_litert(content)
+    for graph, index in _tensors(interpreter):
+        if interpreter._get_tensor_details(index, graph)["sparsity_parameters"]:
+            try:
+                interpreter.get_tensor(index, graph)
+            except ValueError:  # it gives no empty array
+                return True
+    return False
 
 
 def _tensors(interpreter: Any) -> Iterator[tuple[int, int]]:

@@ -24,13 +24,13 @@ def write_saved_model(model: Any, folder: str, batch: int | None) -> None:
     Args:
         model: the model.
         folder: where to.
-        batch: how many observations it takes at a time; None for any number.
+        batch: how many observations it takes at a time; None for as many as the model does.
     """
     import keras
     import tensorflow as tf
 
     def spec(tensor: Any) -> Any:
-        return tf.TensorSpec((batch, *tensor.shape[1:]), tensor.dtype, input_name(tensor))
+        return tf.TensorSpec((batch or tensor.shape[0], *tensor.shape[1:]), tensor.dtype, input_name(tensor))
 
     # A functional model may take a dictionary; a sequential one has one input.
     signature = [keras.tree.map_structure(spec, getattr(model, "_inputs_struct", model.inputs[0]))]
@@ -93,7 +93,9 @@ def problem_of(error: Exception) -> str:
     operators = re.findall(r"^(?:TF Select|Custom) ops: (.+)$", text, re.MULTILINE)
     if operators:
         return f"LiteRT has no operator {', '.join(operators)}."
-    line = next((part for part in text.splitlines() if part.strip()), "")
+    # Keras says first where an error was raised.
+    lines = (part for part in text.splitlines() if part.strip() and not part.startswith("Exception encountered when"))
+    line = next(lines, "")
     line = re.sub(r"(?:<unknown>:\d+: )?(?:error: )?loc\(.*\): ", "", line)
     return f"{type(error).__name__}: {line.strip()[:300].rstrip('.')}."
 

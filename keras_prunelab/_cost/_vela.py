@@ -18,7 +18,9 @@ import numpy as np
 
 from keras_prunelab._errors import InvalidModelError, MissingBackendError, UnknownNameError
 from keras_prunelab._export._litert import export_litert
+from keras_prunelab._export._litert_checks import require_fixed_lengths
 from keras_prunelab._model._random_inputs import random_inputs
+from keras_prunelab._model._rebuild import is_graph
 from keras_prunelab._util._atomic import temporary_folder
 
 VELA_TARGETS = (
@@ -81,9 +83,11 @@ def target_cost(model: keras.Model, target: str, calibration: Any = None, cluste
     Raises:
         UnknownNameError: there is no such target or number of clusters.
         MissingBackendError: `ethos-u-vela` is not installed, or Keras runs on JAX.
-        InvalidModelError: the model has no int8 form, or nothing of it runs on the NPU.
+        InvalidModelError: the model has no int8 form, an input of free length, or nothing of it runs on the NPU.
     """
     check_target(target)
+    if is_graph(model):  # what is none, export_litert refuses
+        require_fixed_lengths(model, target)
     with temporary_folder() as folder:
         path = folder / "model.tflite"
         if calibration is None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,11 +16,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from keras_prunelab._backend import compile_forward
-from keras_prunelab._errors import InvalidDataError
+from keras_prunelab._errors import InvalidDataError, InvalidModelError
 from keras_prunelab._export._file_tensor import FileTensor
 from keras_prunelab._export._inputs import arrays_by_input, name_of
-from keras_prunelab._export._runtimes import ExportedFile, open_file, run_batch
+from keras_prunelab._export._runtimes import ExportedFile, open_file, run_batch, run_parts
 from keras_prunelab._model._data import Batch, batches, check_ends, fits
+from keras_prunelab._model._state import begun_anew
 from keras_prunelab._util._notebook import paragraph, table
 from keras_prunelab.layers._strip import without_wrappers
 
@@ -117,8 +119,8 @@ def evaluate_file(
 
     Raises:
         FileNotFoundError: there is no such file.
-        InvalidModelError: the file has another ending, or its interpreter cannot read it.
-        InvalidDataError: inputs or labels do not fit the file, or there are none.
+        InvalidModelError: the file has another ending, or its interpreter cannot read it; or `model` is another one.
+        InvalidDataError: inputs or labels do not fit the file or the metrics, or there are none.
         MissingBackendError: the interpreter is not installed: `pip install "keras-prunelab[litert]"`, `[onnx]` or
             `[device]`.
         UnknownNameError: there are no such kernels, or no such metric.
@@ -140,29 +142,36 @@ def evaluate_file(
     target = Path(path)
     file = open_file(target, kernels)
     check_ends(data)
+    if model is not None and not isinstance(model, keras.Model):
+        raise InvalidModelError(
+            f"model= is the keras.Model that the file was made from, not {type(model).__name__}; "
+            "keras.saving.load_model loads a file."
+        )
     plain = None if model is None else without_wrappers(model)
     described, read = _reader(target, file, plain, data)
     ours = [_Measures(described, file, metrics) for _ in range(1 if plain is None else 2)]
-    forward = None if plain is None else compile_forward(plain)
+    forward = None if plain is None else _forward(plain)
     same: list[Array] = []
     differences: list[Array] = []
     largest = 0.0
     count = 0
-    for batch in read():
-        arrays = arrays_by_input(described, batch.inputs)
-        found = run_batch(file, in_order_of_file(file, described, arrays))
-        ours[0].add(found, batch.labels)
-        count += len(batch)
-        if plain is None or forward is None:
-            continue
-        expected = [keras.ops.convert_to_numpy(each) for each in keras.tree.flatten(forward(_packed(plain, arrays)))]
-        expected = [each.reshape(other.shape) for each, other in zip(expected, found, strict=True)]
-        ours[1].add(expected, batch.labels)
-        if ours[0].is_accuracy:
-            same += [(classes_of(a) == classes_of(b)).reshape(-1) for a, b in zip(found, expected, strict=True)]
-        gaps = [np.abs(a - b).reshape(len(a), -1).max(axis=1) for a, b in zip(found, expected, strict=True)]
-        differences.append(np.max(gaps, axis=0))
-        largest = max(largest, *(float(np.abs(each).max()) for each in expected))
+    with contextlib.nullcontext() if plain is None else begun_anew(plain):
+        for batch in read():
+            arrays = arrays_by_input(described, batch.inputs)
+            found = run_batch(file, in_order_of_file(file, described, arrays))
+            ours[0].add(found, batch.labels)
+            count += len(batch)
+            if plain is None or forward is None:
+                continue
+            expected = run_parts(forward, getattr(plain, "inputs", None) or (), arrays)
+            _require_same(target.name, plain, found, expected)
+            expected = [each.reshape(other.shape) for each, other in zip(expected, found, strict=True)]
+            ours[1].add(expected, batch.labels)
+            if ours[0].is_accuracy:
+                same += [(classes_of(a) == classes_of(b)).reshape(-1) for a, b in zip(found, expected, strict=True)]
+            gaps = [np.abs(a - b).reshape(len(a), -1).max(axis=1) for a, b in zip(found, expected, strict=True)]
+            differences.append(np.max(gaps, axis=0))
+            largest = max(largest, *(float(np.abs(each).max()) for each in expected))
     gap = np.concatenate(differences) if differences else None
     return FileEvaluation(
         target,
@@ -175,6 +184,17 @@ def evaluate_file(
         None if gap is None else float(gap.max()) / (largest or 1.0),
         gap,
     )
+
+
+def _forward(model: Any) -> Callable[[list[Array]], list[Array]]:
+    """What gives the outputs of a model, flat, for arrays in the order of its inputs."""
+    run = compile_forward(model)
+
+    def forward(arrays: list[Array]) -> list[Array]:
+        found = keras.tree.flatten(run(_packed(model, arrays)))
+        return [keras.ops.convert_to_numpy(keras.ops.cast(each, "float32")) for each in found]
+
+    return forward
 
 
 def _packed(model: Any, arrays: list[Array]) -> Any:
@@ -191,7 +211,7 @@ class _Measures:
         self._logs: list[AnswerLog] = []
         self._wanted = metrics
         others = [one for one in metrics or () if not (isinstance(one, str) and one in _OWN)]
-        self._others = [_fresh(find_metric(one, described, ())) for one in others]
+        self._others = [[_fresh(one, described) for one in others] for _ in file.outputs]
 
     @property
     def is_accuracy(self) -> bool:
@@ -217,18 +237,21 @@ class _Measures:
                     "Some labels are class indices and some are responses; they must be all of one kind."
                 )
             log.add(classes_of(output) if metric == ACCURACY else output, label)
-        for other in self._others:
-            other.update_state(given[0], outputs[0])
+        for others, label, output in zip(self._others, given, outputs, strict=True):
+            for other in others:
+                _update(other, label, output)
 
     def results(self) -> dict[str, float]:
         """The measures by name."""
         found: dict[str, float] = {}
-        for name, log in zip(self._names, self._logs, strict=True):
+        endings = [""] if len(self._names) == 1 else [f"_{name}" for name in self._names]
+        for ending, log in zip(endings, self._logs, strict=True):
             answers = log.result()
-            if answers is None or not self._is_wanted(log.metric):
-                continue
-            found[log.metric.name if len(self._names) == 1 else f"{log.metric.name}_{name}"] = answers.value
-        return found | {other.name: float(keras.ops.convert_to_numpy(other.result())) for other in self._others}
+            if answers is not None and self._is_wanted(log.metric):
+                found[log.metric.name + ending] = answers.value
+        for ending, others in zip(endings, self._others, strict=True):
+            found |= {other.name + ending: _number(other) for other in others}
+        return found
 
     def _is_wanted(self, metric: Metric) -> bool:
         if self._wanted is None or metric.name in self._wanted:
@@ -239,9 +262,50 @@ class _Measures:
         return False
 
 
-def _fresh(metric: keras.metrics.Metric) -> keras.metrics.Metric:
-    """A metric that counts for one network alone."""
-    return type(metric).from_config(metric.get_config())
+def _fresh(one: MetricLike, described: Any) -> keras.metrics.Metric:
+    """A metric that counts for one output of one network alone."""
+    if isinstance(one, keras.metrics.Metric):
+        return type(one).from_config(one.get_config())
+    return find_metric(one, described, ())
+
+
+def _update(metric: keras.metrics.Metric, labels: Any, outputs: Array) -> None:
+    """Count a batch.
+
+    Raises:
+        InvalidDataError: the metric cannot compare these labels with these outputs.
+    """
+    try:
+        metric.update_state(labels, outputs)
+    except Exception as error:  # of the backend, of Keras, of a function of the user's
+        raise InvalidDataError(
+            f"The metric {metric.name!r} cannot compare labels of shape {np.shape(labels)} with outputs of shape "
+            f"{outputs.shape}; give labels in the form that it takes. It said: {' '.join(str(error).split())[:200]}"
+        ) from error
+
+
+def _number(metric: keras.metrics.Metric) -> float:
+    value = np.asarray(keras.ops.convert_to_numpy(metric.result()))
+    if value.size != 1:
+        raise InvalidDataError(
+            f"The metric {metric.name!r} gives {value.size} numbers, and a measure is one: give it an average, where "
+            "it takes one."
+        )
+    return float(value.reshape(()))
+
+
+def _require_same(name: str, model: Any, found: Sequence[Array], expected: Sequence[Array]) -> None:
+    """Make sure that a model gives as many numbers as the file.
+
+    Raises:
+        InvalidModelError: it does not.
+    """
+    if [each.size for each in found] != [each.size for each in expected]:
+        ours, theirs = (", ".join(str(each.shape[1:]) for each in outputs) for outputs in (found, expected))
+        raise InvalidModelError(
+            f"{name} gives outputs of shape {ours}, and model {model.name!r} of shape {theirs}. Give the model that "
+            "the file was made from."
+        )
 
 
 def _reader(path: Path, file: ExportedFile, model: Any, data: Any) -> tuple[Any, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,8 @@ def write_calibration(model: keras.Model, calibration: Any, folder: Path) -> int
         How many observations there are.
 
     Raises:
-        InvalidDataError: there are none, they do not fit the model, one is NaN or infinite, or an input has the same
-            number everywhere.
+        InvalidDataError: there are none, they do not fit the model, one is NaN or infinite, an input has the same
+            number everywhere, or the outputs are not finite.
     """
     if calibration is None:
         raise InvalidDataError(
@@ -52,7 +52,9 @@ def write_calibration(model: keras.Model, calibration: Any, folder: Path) -> int
             (min(low, float(array.min())), max(high, float(array.max())))
             for (low, high), array in zip(ranges, arrays, strict=True)
         ]
-        typed = (array.astype(tensor.dtype) for array, tensor in zip(arrays, model.inputs, strict=True))
+        typed = [array.astype(tensor.dtype) for array, tensor in zip(arrays, model.inputs, strict=True)]
+        if number == 0:
+            _require_finite_outputs(model, typed)
         named: dict[str, Any] = dict(zip(names, typed, strict=True))
         np.savez(folder / f"{number:08}.npz", **named)
         count += len(batch)
@@ -63,6 +65,19 @@ def write_calibration(model: keras.Model, calibration: Any, folder: Path) -> int
                 "into 256 steps. Give inputs such as those in use."
             )
     return count
+
+
+def _require_finite_outputs(model: keras.Model, arrays: Sequence[Array]) -> None:
+    count = next((tensor.shape[0] for tensor in model.inputs if tensor.shape[0]), 1)
+    first = [np.repeat(array[:1], count, axis=0) for array in arrays]
+    struct = getattr(model, "_inputs_struct", None)  # a sequential model has none
+    found = model(first[0] if struct is None else keras.tree.pack_sequence_as(struct, first), training=False)
+    for output in keras.tree.flatten(found):
+        if not np.isfinite(keras.ops.convert_to_numpy(keras.ops.cast(output, "float32"))).all():
+            raise InvalidDataError(
+                f"Model {model.name!r} gives outputs that are NaN or infinite for the first calibration inputs, so "
+                "they have no range to divide into 256 steps. Give inputs such as those in use, or train the model."
+            )
 
 
 def first_observations(model: keras.Model, calibration: Any, written: Path) -> Mapping[str, Array]:

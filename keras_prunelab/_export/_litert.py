@@ -12,6 +12,8 @@ import keras
 from keras_prunelab._backend import Conversion, ConversionError
 from keras_prunelab._errors import InvalidModelError
 from keras_prunelab._model._data import calibration_of
+from keras_prunelab._model._precision import computing_in_float32
+from keras_prunelab._model._state import begun_anew
 from keras_prunelab._util._atomic import replace_whole, temporary_folder
 from keras_prunelab.layers._strip import without_wrappers
 
@@ -219,16 +221,19 @@ def export_litert(
         output_type=(output_type or "int8") if quantize == "int8" else "float32",
         dense_scales=scales,
     )
+    is_direct = quantize is None and keras.config.backend() == "tensorflow" and not is_micro
     micro = None
     try:
-        if quantize is None and keras.config.backend() == "tensorflow" and not is_micro and not recurrent_steps(plain):
-            made = float32(plain, how)
-        else:
-            with temporary_folder() as folder:
-                made = converted(plain, how, given, folder, runtime)
-                if is_micro:
-                    inputs = first_observations(plain, given, folder / "calibration")
-                    micro = micro_model(made.content, target.name, inputs, encode=sparse is not False)
+        # LiteRT quantizes float32 alone, and a state that a recurrent layer keeps would begin where it stands.
+        with computing_in_float32(plain), begun_anew(plain):
+            if is_direct and not recurrent_steps(plain):
+                made = float32(plain, how)
+            else:
+                with temporary_folder() as folder:
+                    made = converted(plain, how, given, folder, runtime)
+                    if is_micro:
+                        inputs = first_observations(plain, given, folder / "calibration")
+                        micro = micro_model(made.content, target.name, inputs, encode=sparse is not False)
     except ConversionError as error:
         raise InvalidModelError(
             f"TensorFlow cannot write model {model.name!r} as LiteRT{f' in {quantize}' if quantize else ''}: {error} "

@@ -10,6 +10,7 @@ import keras
 
 from keras_prunelab._errors import InvalidModelError, MissingBackendError, UnknownNameError
 from keras_prunelab._model._rebuild import is_graph
+from keras_prunelab._util._atomic import check_folder
 
 from ._inputs import name_of
 from ._litert_conversion import DENSE_SCALES, DenseScales, Runtime
@@ -19,6 +20,7 @@ from ._weights import require_finite_weights
 
 _QUANTIZE = ("int8", "int8-weights", "float16")
 _RUNTIMES = {"litert": (None, *_QUANTIZE), "tflm": (None, "int8")}
+_MICRO_INPUTS = ("float32", "int8", "int16", "int32", "int64", "bool")
 _TYPES = ("int8", "uint8", "float32")
 _SCALES = ("channel", "tensor")
 
@@ -44,13 +46,20 @@ def check_convertible(model: keras.Model, quantize: Any) -> None:
             "LiteRT files are converted by TensorFlow, on torch too, and it is not installed: run\n"
             '    pip install "keras-prunelab[tensorflow]"'
         )
-    if not (model.built and is_graph(model)) and (quantize is not None or keras.config.backend() == "torch"):
+    if not isinstance(model, keras.Model):
         raise InvalidModelError(
-            f"Model {model.name!r} is not built, or a subclass of keras.Model whose inputs nobody knows, so that it "
-            "cannot be quantized. Build it from keras.Input."
+            f"A keras.Model was expected, not {type(model).__name__}; keras.saving.load_model loads a file."
+        )
+    if not model.built:
+        raise InvalidModelError(f"Model {model.name!r} is not built. Give it a keras.Input, or call it once on data.")
+    if not is_graph(model) and (quantize is not None or keras.config.backend() == "torch"):
+        raise InvalidModelError(
+            f"Model {model.name!r} is a subclass of keras.Model whose inputs nobody knows, so that it cannot be "
+            "quantized. Build the same layers with keras.Model(inputs, outputs), and give them these weights."
         )
     require_finite_weights(model)
     for layer in model._flatten_layers():
+        _check_state(layer)
         mode = getattr(layer, "quantization_mode", None)
         if mode is not None:
             raise InvalidModelError(
@@ -60,12 +69,26 @@ def check_convertible(model: keras.Model, quantize: Any) -> None:
             )
 
 
+def _check_state(layer: Any) -> None:
+    """Refuse recurrent layers that keep the states of several observations."""
+    if not getattr(layer, "stateful", False):
+        return
+    for state in keras.tree.flatten(getattr(layer, "states", None)):
+        if state is not None and state.shape[0] != 1:
+            raise InvalidModelError(
+                f"Layer {layer.name!r} is stateful for {state.shape[0]} observations at a time, and LiteRT files with "
+                "recurrent layers take one. Build the model with keras.Input(batch_shape=(1, ...)) and give it these "
+                "weights."
+            )
+
+
 def check_options(target: Path, quantize: Any, types: dict[str, Any], runtime: Any) -> None:
     """Refuse what is not known, before any work.
 
     Raises:
         UnknownNameError: there is no such option.
         InvalidModelError: the ending of the file is another one.
+        FileNotFoundError: there is no such folder.
     """
     _check_path(target, runtime)
     if quantize is not None and quantize not in _QUANTIZE:
@@ -98,6 +121,8 @@ def scales_of(given: Any, quantize: Any, runtime: Runtime) -> DenseScales:
 def _check_path(target: Path, runtime: Any) -> None:
     if runtime not in _RUNTIMES:
         raise UnknownNameError(f"runtime={runtime!r}; it is one of {', '.join(map(repr, _RUNTIMES))}.")
+    if target.suffix == ".tflite":
+        check_folder(target)
     if target.suffix not in ([".tflite"] if runtime == "litert" else [".tflite", ""]):
         raise InvalidModelError(
             f"{target} should end in .tflite{' or, for a folder, in nothing' if runtime == 'tflm' else ''}."
@@ -110,7 +135,7 @@ def check_micro(model: keras.Model, quantize: Any) -> None:
     Raises:
         MissingBackendError: `ai-edge-litert` or `tflite-micro` is not installed.
         UnknownNameError: it has no such numbers.
-        InvalidModelError: an input has a free length.
+        InvalidModelError: an input has a free length, or numbers of a type that it does not convert.
     """
     check_format()
     check_installed()
@@ -118,9 +143,29 @@ def check_micro(model: keras.Model, quantize: Any) -> None:
         raise UnknownNameError(
             f"TensorFlow Lite Micro has no kernels for quantize={quantize!r}; it runs None (float32) and 'int8'."
         )
+    require_fixed_lengths(model, "TensorFlow Lite Micro")
+    for tensor in model.inputs:
+        if tensor.dtype not in _MICRO_INPUTS:
+            raise InvalidModelError(
+                f"Input {name_of(tensor)!r} of model {model.name!r} is {tensor.dtype}, which TensorFlow Lite Micro "
+                "does not convert. Build the model with keras.Input(..., dtype='float32') and give it these weights; "
+                "an int8 file then takes whole numbers as input_type= says."
+            )
+
+
+def require_fixed_lengths(model: keras.Model, what: str) -> None:
+    """Refuse inputs of free length.
+
+    Args:
+        model: a built model.
+        what: takes fixed lengths alone.
+
+    Raises:
+        InvalidModelError: an input has one.
+    """
     for tensor in model.inputs:
         if None in tensor.shape[1:]:
             raise InvalidModelError(
-                f"Input {name_of(tensor)!r} of model {model.name!r} has the shape {tensor.shape}, and TensorFlow Lite "
-                "Micro takes fixed lengths alone. Build the model with keras.Input of the length in use."
+                f"Input {name_of(tensor)!r} of model {model.name!r} has the shape {tensor.shape}, and {what} takes "
+                "fixed lengths alone. Build the model with keras.Input of the length in use."
             )

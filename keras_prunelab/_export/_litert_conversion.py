@@ -13,6 +13,7 @@ from keras_prunelab._backend import (
     Conversion,
     ConversionError,
     converter_of,
+    has_empty_sparse,
     has_sparse_loops,
     litert_problem,
     to_litert,
@@ -39,16 +40,22 @@ class Made:
     reason: str = ""
 
 
-_WHOLE = "Zeros are stored whole: LiteRT computes wrong numbers from sparse weights inside a loop."
+_IN_LOOP = "Zeros are stored whole: LiteRT computes wrong numbers from sparse weights inside a loop."
+_EMPTY = "Zeros are stored whole: a kernel has no other weight, and LiteRT computes NaN from such a sparse one."
 
 
 def _made(convert: Callable[[Conversion], bytes], how: Conversion) -> Made:
-    """Convert, with zeros stored whole where they would be sparse inside a loop."""
+    """Convert, with zeros stored whole where LiteRT would compute wrong numbers from sparse weights."""
     content = convert(how)
-    if not how.sparse or not has_sparse_loops(content):
+    if not how.sparse:
+        return Made(content, how)
+    reason = _IN_LOOP if has_sparse_loops(content) else ""
+    if how.quantize in ("float16", "int8-weights") and has_empty_sparse(content):
+        reason = _EMPTY
+    if not reason:
         return Made(content, how)
     how = replace(how, sparse=False)
-    return Made(convert(how), how, _WHOLE)
+    return Made(convert(how), how, reason)
 
 
 def float32(model: keras.Model, how: Conversion) -> Made:

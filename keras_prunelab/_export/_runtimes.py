@@ -68,6 +68,12 @@ def open_file(path: Path, kernels: str) -> ExportedFile:
         raise
     except Exception as error:  # each interpreter has errors of its own
         text = " ".join(str(error).split())
+        operator = re.search(r"Didn't find op for builtin opcode '(\w+)'", text)
+        if operator:
+            others = "; kernels='default' may" if kernels == "reference" else ""
+            raise InvalidModelError(
+                f"The {kernels} kernels have no operator {operator[1]}, which {path.name} needs{others}."
+            ) from error
         raise InvalidModelError(f"The interpreter of {path.name} cannot read it: {text[:300]}") from error
 
 
@@ -81,18 +87,28 @@ def run_batch(file: ExportedFile, arrays: Sequence[Array]) -> list[Array]:
     Returns:
         One array for each output.
     """
-    count = len(arrays[0])
-    fixed = next((tensor.shape[0] for tensor in file.inputs if tensor.shape[0] is not None), None)
-    size = fixed or count
     encoded = [tensor.encode(array) for tensor, array in zip(file.inputs, arrays, strict=True)]
+    outputs = run_parts(file.run, file.inputs, encoded)
+    return [tensor.decode(output) for tensor, output in zip(file.outputs, outputs, strict=True)]
+
+
+def run_parts(run: Callable[[list[Array]], Sequence[Array]], inputs: Sequence[Any], arrays: list[Array]) -> list[Array]:
+    """The outputs of what takes a fixed number of observations, for any number.
+
+    Args:
+        run: gives the outputs for so many.
+        inputs: what it takes, each with a `shape`; where none has a first length, all observations are run at once.
+        arrays: one for each input.
+    """
+    count = len(arrays[0])
+    size = next((tensor.shape[0] for tensor in inputs if tensor.shape[0] is not None), None) or count
     parts = []
     for start in range(0, count, size):
-        # The last part is filled up with its first observation where the file takes so many only.
+        # The last part is filled up with its first observation where so many only are taken.
         places = np.arange(start, start + size)
         chosen = np.where(places < count, places, start)
-        parts.append(file.run([np.ascontiguousarray(array[chosen]) for array in encoded]))
-    outputs = (np.concatenate(column)[:count] for column in zip(*parts, strict=True))
-    return [tensor.decode(output) for tensor, output in zip(file.outputs, outputs, strict=True)]
+        parts.append(run([np.ascontiguousarray(array[chosen]) for array in arrays]))
+    return [np.concatenate(column)[:count] for column in zip(*parts, strict=True)]
 
 
 def _open_litert(path: Path, kernels: str) -> ExportedFile:
@@ -105,24 +121,19 @@ def _open_litert(path: Path, kernels: str) -> ExportedFile:
                 f"{path.name} has the operator DECODE, which TensorFlow Lite Micro alone knows: kernels='micro'."
             )
         return MicroFile(content, path.name)
-    return _LitertFile(content, kernels)
+    return _LitertFile(content, path.name, kernels)
 
 
 class _LitertFile:
-    def __init__(self, content: bytes, kernels: str) -> None:
-        self.kernels = kernels
-        self._interpreter = open_litert(content, kernels)
+    def __init__(self, content: bytes, name: str, kernels: str) -> None:
+        self.kernels, self._content, self._name = kernels, content, name
+        self._is_plain = False
         try:
-            self._interpreter.allocate_tensors()
+            self._open(kernels)
         except RuntimeError:
-            # XNNPACK refuses sparse weights of whole numbers; the other kernels read them.
-            self._interpreter = open_litert(content, "plain" if kernels == "default" else kernels)
-            self._interpreter.allocate_tensors()
+            self._open_plain()
         signatures = self._interpreter.get_signature_list()
-        self._runner: Any = None
-        if signatures:
-            name = "serving_default" if "serving_default" in signatures else next(iter(signatures))
-            self._runner = self._interpreter.get_signature_runner(name)
+        if self._runner is not None:
             inputs, outputs = self._runner.get_input_details(), self._runner.get_output_details()
         else:
             inputs = {each["name"]: each for each in self._interpreter.get_input_details()}
@@ -133,7 +144,31 @@ class _LitertFile:
         self.outputs = tuple(_tensor(name, outputs[name]) for name in ordered)
         self.ends_in_sigmoid = self._last_operators() & {"LOGISTIC"} != set()
 
+    def _open(self, kernels: str) -> None:
+        self._interpreter = open_litert(self._content, kernels)
+        self._interpreter.allocate_tensors()
+        signatures = self._interpreter.get_signature_list()
+        self._runner: Any = None
+        if signatures:
+            name = "serving_default" if "serving_default" in signatures else next(iter(signatures))
+            self._runner = self._interpreter.get_signature_runner(name)
+
+    def _open_plain(self) -> None:
+        """Open it without XNNPACK, which refuses sparse weights of whole numbers; the other kernels read them."""
+        self._is_plain = True
+        self._open("plain" if self.kernels == "default" else self.kernels)
+
     def run(self, arrays: Sequence[Array]) -> list[Array]:
+        try:
+            return self._run(arrays)
+        except RuntimeError as error:
+            if not self._is_plain and self.kernels == "default":
+                self._open_plain()  # with other lengths, XNNPACK prepares anew, and refuses only then
+                return self.run(arrays)
+            text = " ".join(str(error).split())
+            raise InvalidModelError(f"The {self.kernels} kernels cannot run {self._name}: {text[:300]}") from error
+
+    def _run(self, arrays: Sequence[Array]) -> list[Array]:
         if self._runner is not None:
             found = self._runner(**{tensor.name: array for tensor, array in zip(self.inputs, arrays, strict=True)})
             return [found[tensor.name] for tensor in self.outputs]

@@ -123,10 +123,10 @@ def _graphs(onnx: Any, graph: Any) -> list[Any]:
 
 def _rewrite(onnx: Any, graph: Any) -> int:
     """Store initializers sparsely where that is smaller; returns how many."""
-    inputs = {each.name for each in graph.input}
+    outside = {each.name for each in (*graph.input, *graph.output)}
     kept, count = [], 0
     for tensor in graph.initializer:
-        sparse = None if tensor.name in inputs else _sparse(onnx, tensor)
+        sparse = None if tensor.name in outside else _sparse(onnx, tensor)
         if sparse is None:
             kept.append(tensor)
         else:
@@ -151,8 +151,10 @@ def _sparse(onnx: Any, tensor: Any) -> Any:
     array: NDArray[Any] = onnx.numpy_helper.to_array(tensor)
     flat = array.reshape(-1)
     places = np.flatnonzero(flat)
+    if flat.size and not len(places):
+        places = np.zeros(1, np.int64)  # onnxruntime reads no sparse tensor without values: a zero is one
     size = len(places) * (flat.itemsize + _INDEX) + len(tensor.name) + _HEADER
-    if not len(places) or size >= flat.nbytes:
+    if size >= flat.nbytes:
         return None
     return onnx.helper.make_sparse_tensor(
         onnx.numpy_helper.from_array(flat[places], tensor.name),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -147,7 +148,8 @@ def batches(data: Any, size: int, *, labels: bool, model: Any = None) -> Iterato
 
     Args:
         data: inputs; `(inputs, labels)`; `(inputs, labels, sample weights)`; an object with `inputs` and `labels`; or
-            batches of these: what `source` reads, or a list of arrays where the model has one input.
+            batches of these: what `source` reads, or a list of arrays where the model has one input. Its inputs may
+            also be a list of single observations, as sequences of different lengths are.
         size: how many observations a batch has at most. Larger ones that come in are cut.
         labels: whether labels are needed.
         model: the model that takes the inputs, which are compared with its input shapes; None compares nothing.
@@ -164,7 +166,8 @@ def batches(data: Any, size: int, *, labels: bool, model: Any = None) -> Iterato
         raise InvalidDataError(f"There is no data; give data={'(inputs, labels)' if labels else 'inputs'}.")
     found = source(data)
     seen = 0
-    for one in _given(data, model, labels) if found is None else found.read():
+    given = _given(data, model, labels) if found is None else found.read()
+    for one in itertools.chain.from_iterable(_of_one_shape(each, model) for each in given):
         batch = _batch(one, model)
         if labels and batch.labels is None:
             raise InvalidDataError(f"This needs labels, but the data is {_kind(data)}; give data=(inputs, labels).")
@@ -306,10 +309,38 @@ def _given(data: Any, model: Any, labels: bool) -> list[Any]:
     if not isinstance(data, list) or len(data) < 2:  # a list of one is what a model may be given
         return [data]
     shapes = _input_shapes(model)
+    if _are_observations(data, shapes):
+        return [data]
     nested = isinstance(data[0], dict) or (isinstance(data[0], list) and all(map(_is_array, data[0])))
     if len(data) <= 3 and (nested or (len(shapes) == 1 and (labels or not _is_input(data[1], shapes[0])))):
         return [tuple(data)]
     return data if len(shapes) == 1 else [data]
+
+
+def _are_observations(part: Any, shapes: list[Shape]) -> bool:
+    """Whether inputs are a list of single observations."""
+    if len(shapes) != 1 or not isinstance(part, list) or not part:
+        return False
+    return all(_is_array(each) and fits(np.shape(each), shapes[0][1:]) for each in part)
+
+
+def _of_one_shape(one: Any, model: Any) -> Iterator[Any]:
+    """A batch; or, of single observations, one for each of their shapes, in the order of the first of each."""
+    inputs, *others = one if isinstance(one, tuple) and one else (one,)
+    if not _are_observations(inputs, _input_shapes(model)):
+        yield one
+        return
+    for part in others:
+        if part is not None and len(part) != len(inputs):
+            raise InvalidDataError(
+                f"Inputs, labels and weights have different lengths: {sorted({len(inputs), len(part)})}."
+            )
+    alike: dict[tuple[int, ...], list[int]] = {}
+    for index, each in enumerate(inputs):
+        alike.setdefault(tuple(np.shape(each)), []).append(index)
+    for places in alike.values():
+        parts = [inputs, *others]
+        yield tuple(None if part is None else np.stack([as_array(part[place]) for place in places]) for part in parts)
 
 
 def _is_input(value: Any, wanted: Shape) -> bool:

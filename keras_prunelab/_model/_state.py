@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias
 
@@ -60,8 +61,25 @@ class CallState:
         assign_values(self._rest, self._rest_values)
 
 
+@contextlib.contextmanager
+def begun_anew(model: Any) -> Iterator[None]:
+    """Let recurrent layers that keep their state begin at zero, and have it back afterwards."""
+    state = CallState(model)
+    try:
+        for layer in model._flatten_layers():
+            for each in _recurrent_states(layer):
+                each.assign(keras.ops.zeros(each.shape, each.dtype))
+        yield
+    finally:
+        state.restore()
+
+
 def _remembered(model: Any) -> Iterator[Any]:
     for layer in model._flatten_layers():
         yield from (generator.state for generator in layer._seed_generators)
-        if getattr(layer, "stateful", False):
-            yield from (each for each in keras.tree.flatten(getattr(layer, "states", None)) if each is not None)
+        yield from _recurrent_states(layer)
+
+
+def _recurrent_states(layer: Any) -> Iterator[Any]:
+    if getattr(layer, "stateful", False):
+        yield from (each for each in keras.tree.flatten(getattr(layer, "states", None)) if each is not None)

@@ -23,6 +23,19 @@ _OLD = 24 * 3600.0
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+def check_folder(target: Path) -> None:
+    """Make sure that a file can be written where it is to be, before any work.
+
+    Raises:
+        FileNotFoundError: the folder does not exist.
+        IsADirectoryError: the file is a folder.
+    """
+    if target.is_dir():
+        raise IsADirectoryError(f"{target} is a folder; give the path of a file to write.")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"The folder {target.parent} does not exist; make it before writing {target.name}.")
+
+
 @contextlib.contextmanager
 def replace_whole(path: str | os.PathLike[str], *, sources: Iterable[str | os.PathLike[str]] = ()) -> Iterator[Path]:
     """Give a temporary path beside `path`, and put what was written there in its place.
@@ -55,10 +68,7 @@ def replace_whole(path: str | os.PathLike[str], *, sources: Iterable[str | os.Pa
         '1 2 3'
     """
     target = Path(path)
-    if target.is_dir():
-        raise IsADirectoryError(f"{target} is a folder; give the path of a file to write.")
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"The folder {target.parent} does not exist; make it before writing {target.name}.")
+    check_folder(target)
     refuse_to_overwrite(sources, target)
     _remove_leftovers(target.parent)
     with _room_for(f"{target}"):

@@ -9,7 +9,7 @@ import keras
 
 from keras_prunelab._channels._graph import Call, Graph, Tensor, graph_of
 from keras_prunelab._errors import InvalidDataError, InvalidModelError
-from keras_prunelab._model._data import batches
+from keras_prunelab._model._data import batches, check_ends
 from keras_prunelab._model._rebuild import assign_all, config_of, copy_of, keep_frozen, rebuild
 
 from ._pruned import Pruned
@@ -53,7 +53,7 @@ def quantized(model: keras.Model, calibration: Any) -> keras.Model:
     Raises:
         InvalidModelError: a layer with weights cannot be rounded, or is wrapped in `Pruned`; or the model is a subclass
             whose layers Keras cannot see.
-        InvalidDataError: there is no calibration data, or it does not fit the model.
+        InvalidDataError: there is no calibration data, it does not fit the model, is not finite, or is all the same.
 
     Examples:
         >>> import keras, numpy as np
@@ -171,12 +171,22 @@ def _observe(model: keras.Model, calibration: Any) -> None:
     """Begin all ranges with what calibration data gives."""
     if calibration is None:
         raise InvalidDataError("Quantizing needs calibration data: some hundred inputs such as those in use.")
+    check_ends(calibration)
     layers = [layer for layer in model._flatten_layers() if isinstance(layer, Quantized)]
+    ends: list[tuple[float, float]] = []
     for layer in layers:
         layer.is_observing = True
     try:
         for batch in batches(calibration, 64, labels=False, model=model):
+            batch.require_finite()
+            arrays = [keras.ops.convert_to_numpy(each) for each in keras.tree.flatten(batch.inputs)]
+            ends += [(float(each.min()), float(each.max())) for each in arrays]
             model(batch.inputs, training=False)
     finally:
         for layer in layers:
             layer.is_observing = False
+    if len({end for pair in ends for end in pair}) == 1:
+        raise InvalidDataError(
+            f"All calibration numbers are {ends[0][0]:g}, so they have no range to divide into 256 steps. Give inputs "
+            "such as those in use."
+        )

@@ -126,3 +126,112 @@ def test_an_operator_that_is_unknown_to_float32_too(tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((12,)), Unknown(), L.Dense(4)], name="net")
     with pytest.raises(kpl.InvalidModelError, match=r"as LiteRT: LiteRT has no operator Erf\. matlab_bridge"):
         kpl.export_litert(model, tmp_path / "net.tflite")
+
+
+@needs_litert
+@pytest.mark.parametrize("dtype", ["uint8", "float64"])
+def test_inputs_that_tensorflow_lite_micro_does_not_convert(dtype: str, tmp_path: Path) -> None:
+    pytest.importorskip("tflite_micro")
+    x = np.random.default_rng(0).integers(0, 256, (40, 6)).astype("float32")
+    layers = [L.Rescaling(1 / 255), L.Dense(3)]
+    model = keras.Sequential([keras.Input((6,), dtype=dtype), *layers])
+    with pytest.raises(kpl.InvalidModelError, match=rf"is {dtype}, .* dtype='float32'"):
+        kpl.export_litert(model, tmp_path / "net.tflite", "int8", runtime="tflm", calibration=x)
+    assert not list(tmp_path.iterdir())
+    model = keras.Sequential([keras.Input((6,), dtype="float32"), *layers])  # as the error says
+    kpl.export_litert(model, tmp_path / "net.tflite", "int8", runtime="tflm", calibration=x, input_type="uint8")
+    found = kpl.evaluate_file(tmp_path / "net.tflite", (x, model.predict(x, verbose=0)), model=model)
+    assert found.difference is not None
+    assert found.difference < 0.03
+
+
+@needs_litert
+def test_an_operator_that_the_reference_kernels_lack(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((6,)), L.Dense(4, activation="elu"), L.Dense(2)])
+    kpl.export_litert(model, tmp_path / "net.tflite")
+    x = np.ones((3, 6), "float32")
+    data = (x, model.predict(x, verbose=0))
+    with pytest.raises(kpl.InvalidModelError, match=r"reference kernels have no operator ELU, .*kernels='default'"):
+        kpl.evaluate_file(tmp_path / "net.tflite", data, kernels="reference")
+    assert kpl.evaluate_file(tmp_path / "net.tflite", data).metrics["rmse"] < 1e-5
+
+
+def overflowing() -> keras.Model:
+    model = keras.Sequential([keras.Input((12,)), L.Dense(4), L.Dense(2)])
+    model.layers[0].kernel.assign(np.full((12, 4), 1e30, "float32"))
+    model.layers[1].kernel.assign(np.full((4, 2), 1e20, "float32"))
+    return model
+
+
+@needs_litert
+def test_outputs_that_overflow_are_refused_by_litert(tmp_path: Path) -> None:
+    with pytest.raises(kpl.InvalidDataError, match="outputs that are NaN or infinite"):
+        kpl.export_litert(overflowing(), tmp_path / "net.tflite", "int8", calibration=X)
+    assert not list(tmp_path.iterdir())
+
+
+def test_outputs_that_overflow_are_refused_by_c(tmp_path: Path) -> None:
+    for dtype in ("float32", "int8"):
+        with pytest.raises(kpl.InvalidModelError, match=r"outputs that are NaN or infinite .* the first observation"):
+            kpl.export_c(overflowing(), tmp_path / "net.h", X, dtype)
+    later = np.concatenate([np.zeros_like(X[:1]), X])
+    with pytest.raises(kpl.InvalidDataError, match=r"values of .* are NaN or infinite on the calibration data"):
+        kpl.export_c(overflowing(), tmp_path / "net.h", later, "int8")
+    assert not list(tmp_path.iterdir())
+
+
+def sequences() -> tuple[keras.Model, list[Any], Any]:
+    model = keras.Sequential([keras.Input((None, 3)), L.GRU(5), L.Dense(2, activation="softmax")])
+    rng = np.random.default_rng(0)
+    return model, [rng.normal(size=(length, 3)).astype(np.float32) for length in (5, 7, 5, 9)], np.array([0, 1, 1, 0])
+
+
+def test_c_is_calibrated_on_sequences_of_any_length(tmp_path: Path) -> None:
+    model, inputs, labels = sequences()
+    for data in (inputs, (inputs, labels), (inputs, list(labels))):
+        kpl.export_c(model, tmp_path / "net.h", data, "int8")
+        text = (tmp_path / "net.h").read_text()
+        ends = min(float(each.min()) for each in inputs), max(float(each.max()) for each in inputs)
+        assert f"#define NET_INPUT_SCALE {np.float32((ends[1] - ends[0]) / 255)!s}f" in text
+        assert "net_test_input[15]" in text  # the first
+    with pytest.raises(kpl.InvalidDataError, match=r"different lengths: \[3, 4\]"):
+        kpl.export_c(model, tmp_path / "net.h", (inputs, labels[:3]), "int8")
+
+
+@needs_litert
+def test_files_are_measured_on_sequences_of_any_length(tmp_path: Path) -> None:
+    model, inputs, labels = sequences()
+    kpl.export_litert(model, tmp_path / "net.tflite")
+    answers = [int(model.predict(each[None], verbose=0).argmax()) for each in inputs]
+    found = kpl.evaluate_file(tmp_path / "net.tflite", (inputs, labels), model=model)
+    assert found.metrics["accuracy"] == np.mean(np.array(answers) == labels)
+    assert found.agreement == 1
+    assert found.observations == 4
+
+
+@needs_litert
+def test_what_is_no_model_or_not_built_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(kpl.InvalidModelError, match=r"not str; keras.saving"):
+        kpl.export_litert("net.keras", tmp_path / "net.tflite")
+    with pytest.raises(kpl.InvalidModelError, match=r"is not built. Give it a keras.Input"):
+        kpl.export_litert(keras.Sequential([L.Dense(3)]), tmp_path / "net.tflite")
+
+
+@pytest.mark.parametrize("ending", [".h", ".tflite"])
+def test_a_folder_that_is_missing_is_told_before_any_work(ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if ending == ".tflite" and keras.config.backend() == "jax":
+        pytest.skip("LiteRT files cannot be written on JAX")
+    monkeypatch.setattr(keras.Model, "__call__", None)
+    export = kpl.export_c if ending == ".h" else kpl.export_litert
+    with pytest.raises(FileNotFoundError, match="make it before"):
+        export(network(), f"none/net{ending}")
+
+
+def test_c_takes_calibration_by_its_other_name(tmp_path: Path) -> None:
+    model = network()
+    for name in ("data", "calibration"):
+        kpl.export_c(model, tmp_path / f"{name}.h", dtype="int8", name="net", **{name: X})
+    texts = [(tmp_path / f"{name}.h").read_text() for name in ("data", "calibration")]
+    assert texts[0] == texts[1]
+    with pytest.raises(kpl.InvalidDataError, match="both were given"):
+        kpl.export_c(model, tmp_path / "net.h", X, "int8", calibration=X)

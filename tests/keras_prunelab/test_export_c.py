@@ -12,6 +12,7 @@ import pytest
 
 import keras_prunelab as kpl
 from keras_prunelab._export._c import _export
+from keras_prunelab._export._c._names import identifier
 
 from .c_headers import RUN, STEP, compiled, needs_gcc, of_keras, randomized, run, sizes
 
@@ -72,6 +73,7 @@ def both_ways() -> keras.Model:
         L.Bidirectional(L.LSTM(6, return_sequences=True)),
         L.Bidirectional(L.GRU(5, return_sequences=True), merge_mode="sum"),
         L.SimpleRNN(4, go_backwards=True, return_sequences=True),
+        L.Bidirectional(L.LSTM(5, return_sequences=True), merge_mode="ave"),
         L.Bidirectional(L.SimpleRNN(5), merge_mode="mul"),
         L.Dense(3),
     ]
@@ -83,7 +85,75 @@ def only_a_view() -> keras.Model:
     return keras.Model(inputs, [L.Flatten()(inputs), L.Reshape((3, 4))(inputs)])
 
 
-WHOLE = [image, graph, two_inputs, nested, both_ways, only_a_view]
+def by_value() -> keras.Model:
+    """Images with a mean and a spread for each pixel."""
+    mean, variance = np.arange(48.0).reshape(4, 4, 3) / 48, np.arange(48.0).reshape(4, 4, 3) / 10 + 0.1
+    inputs = keras.Input((4, 4, 3))
+    x = L.Normalization(axis=(1, 2, 3), mean=mean, variance=variance)(inputs)
+    return keras.Model(inputs, [L.Conv2D(3, 2)(x), L.Flatten()(x)])
+
+
+def the_same_twice() -> keras.Model:
+    inputs = keras.Input((5, 4))
+    x = L.Dense(3, activation="tanh")(inputs)
+    both = L.Concatenate()([x, x, inputs, x])
+    return keras.Model(inputs, L.Dense(2)(L.Concatenate(axis=1)([both, both, L.Add()([both, both])])))
+
+
+def transposed() -> keras.Model:
+    """An encoder and a decoder, with an edge from the one to the other."""
+    inputs = keras.Input((8, 6, 2))
+    first = L.Conv2D(4, 3, padding="same", activation="relu")(inputs)
+    low = L.PReLU(shared_axes=[1, 2])(L.Conv2D(6, 3, padding="same")(L.MaxPooling2D()(first)))
+    high = L.ReLU()(L.BatchNormalization()(L.Conv2DTranspose(4, 3, strides=2, padding="same", use_bias=False)(low)))
+    other = L.PReLU()(L.Conv2DTranspose(3, 2, strides=3, padding="valid", activation="tanh")(low))
+    cut = L.Conv2D(2, 3, padding="same")(L.Cropping2D(((1, 3), (0, 3)))(other))
+    joined = L.Concatenate()([first, high, L.UpSampling2D()(low), cut])
+    dilated = L.Conv2DTranspose(2, (2, 3), dilation_rate=2, padding="same")(L.ZeroPadding2D(1)(joined))
+    return keras.Model(inputs, [L.Conv2D(3, 1, activation="softmax")(joined), dilated])
+
+
+def decoder() -> keras.Model:
+    layers = [
+        keras.Input((6,)),
+        L.RepeatVector(5),
+        L.GRU(4, return_sequences=True),
+        L.UpSampling1D(2),
+        L.Conv1DTranspose(3, 4, strides=2, padding="same"),
+        L.Cropping1D((3, 2)),
+        L.PReLU(shared_axes=[1]),
+        L.Conv1DTranspose(2, 3, strides=2, output_padding=1),
+    ]
+    return keras.Sequential(layers)
+
+
+def normalized() -> keras.Model:
+    inputs = keras.Input((6, 5, 4))
+    x = L.GroupNormalization(2)(L.Conv2D(6, 2)(inputs))
+    x = L.Conv2D(4, 2)(L.LayerNormalization(epsilon=1e-5, scale=False)(x))
+    x = L.GroupNormalization(-1, center=False)(x)
+    return keras.Model(inputs, [L.LayerNormalization(axis=[1, 2, 3])(x), L.Dense(3)(L.Flatten()(x))])
+
+
+def operations() -> keras.Model:
+    """Functions in the place of layers."""
+    inputs, ops, activations = keras.Input((5,)), keras.ops, keras.activations
+    x = L.Dense(4)(inputs)
+    outputs = [f(x) for f in (ops.relu, ops.relu6, ops.sigmoid, ops.silu, ops.hard_sigmoid, ops.hard_silu, ops.tanh)]
+    outputs += [f(x) for f in (ops.selu, ops.softplus, ops.softsign, ops.softmax, ops.hard_tanh, activations.relu)]
+    outputs += [activations.relu(x, negative_slope=0.1, max_value=0.5, threshold=0.2), ops.gelu(x, approximate=False)]
+    return keras.Model(inputs, [*outputs, ops.elu(x, alpha=0.5), ops.leaky_relu(x, negative_slope=0.3)])
+
+
+def arithmetic() -> keras.Model:
+    inputs = keras.Input((4,))
+    x, numbers = L.Dense(4)(inputs), keras.ops.convert_to_tensor([1.0, 2.0, 4.0, 5.0])
+    outputs = [1.0 - x, -x, x / 3.0, x / numbers, keras.ops.subtract(numbers, x), L.Average()([x, inputs, x])]
+    return keras.Model(inputs, outputs)
+
+
+WHOLE = [image, graph, two_inputs, nested, both_ways, only_a_view, by_value, the_same_twice]
+WHOLE += [transposed, decoder, normalized, arithmetic, operations]
 
 
 def written(model: keras.Model, folder: Path, **options: object) -> Path:
@@ -151,6 +221,7 @@ def test_long_steps(columns: tuple[int, ...], tmp_path: Path, monkeypatch: pytes
 
 
 STREAMS: dict[str, Callable[[], list[keras.layers.Layer]]] = {
+    "normalized": lambda: [L.LayerNormalization(), L.Conv1D(6, 3, padding="causal"), L.PReLU(shared_axes=[1])],
     "lstm": lambda: [
         L.Conv1D(5, 3, padding="causal"),
         L.BatchNormalization(),
@@ -183,6 +254,36 @@ def test_two_streams_at_once(name: str, length: int | None, tmp_path: Path) -> N
     program = compiled(tmp_path, STEP, [4], [wanted.shape[2]], "float32")
     found = run(program, x.swapaxes(0, 1).reshape(24, 4)).reshape(12, 2, -1).swapaxes(0, 1)
     assert_close(found, wanted)
+
+
+@needs_gcc
+def test_other_layers_backwards(tmp_path: Path) -> None:
+    def model(backward: keras.Layer) -> keras.Model:
+        return keras.Sequential(
+            [keras.Input((7, 4)), L.Bidirectional(L.LSTM(3, return_sequences=True), "concat", backward_layer=backward)]
+        )
+
+    gru = randomized(model(L.GRU(4, return_sequences=True, go_backwards=True)))
+    kpl.export_c(gru, tmp_path / "net.h")
+    x = inputs_of(gru, 10)[0]
+    assert_close(run(compiled(tmp_path, RUN, [28], [49], "float32"), x), of_keras(gru, x))  # 42 values, says Keras
+    cells = L.RNN(L.LSTMCell(4), return_sequences=True, go_backwards=True)
+    with pytest.raises(kpl.InvalidModelError, match="RNN in one of both directions"):
+        kpl.export_c(model(cells), tmp_path / "net.h")
+
+
+@needs_gcc
+def test_sequences_of_different_lengths_are_no_stream(tmp_path: Path) -> None:
+    one, other = keras.Input((10, 3), name="one"), keras.Input((5, 2), name="other")
+    model = randomized(keras.Model([one, other], L.Dense(2)(L.Concatenate()([L.LSTM(4)(one), L.GRU(3)(other)]))))
+    header = kpl.export_c(model, tmp_path / "net.h")
+    assert header.state_bytes == 0
+    x = inputs_of(model, 10)
+    assert_close(run(compiled(tmp_path, RUN, [30, 10], [2], "float32"), *x), of_keras(model, *x))
+    one = keras.Input((None, 3), name="one")
+    model = keras.Model([one, other], L.Dense(2)(L.Concatenate()([L.LSTM(4)(one), L.GRU(3)(other)])))
+    with pytest.raises(kpl.InvalidModelError, match="different numbers of steps"):
+        kpl.export_c(model, tmp_path / "net.h")
 
 
 @needs_gcc
@@ -253,6 +354,33 @@ def test_names_that_look_like_those_of_other_layers(tmp_path: Path) -> None:
         assert [line.split()[0] for line in lines[1:3]] == ["net_", "NET_X"]
 
 
+@needs_gcc
+@pytest.mark.parametrize("length", [5, None])
+def test_class_names_of_each_step(length: int | None, tmp_path: Path) -> None:
+    model = randomized(keras.Sequential([keras.Input((length, 4)), L.GRU(6, return_sequences=True), L.Dense(3)]))
+    kpl.export_c(model, tmp_path / "net.h", class_names=["left", "right", "none"])
+    command = ["gcc", "-std=c99", "-fsanitize=address,undefined", "-DNET_MAIN", "-x", "c", "net.h", "-o", "net", "-lm"]
+    subprocess.run(command, check=True, cwd=tmp_path)
+    lines = subprocess.run([tmp_path / "net"], capture_output=True, check=True).stdout.decode().splitlines()
+    assert [line.split()[0] for line in lines[1:]] == ["left", "right", "none"] * (length or 0)
+    with pytest.raises(kpl.InvalidModelError, match="2 class names for outputs of 3 values; give as many"):
+        kpl.export_c(model, tmp_path / "net.h", class_names=["left", "right"])
+
+
+@needs_gcc
+def test_names_that_are_types_or_macros(tmp_path: Path) -> None:
+    inputs = x = keras.Input((4,), name="size_t")
+    for name in ("int8_t", "int32_t", "linux", "unix", "ptrdiff_t", "uint8_t", "asm", "y0"):
+        x = L.Dense(4, name=name)(x)
+    model = randomized(keras.Model(inputs, x))
+    for dtype, largest in (("float32", 1e-5), ("int8", 0.5)):
+        kpl.export_c(model, tmp_path / "net.h", inputs_of(model, 50)[0], dtype)
+        flags = ["-std=gnu99", "-Wall", "-Wextra", "-Werror", "-DNET_MAIN"]  # in which linux is 1, and asm a keyword
+        subprocess.run(["gcc", *flags, "-x", "c", "net.h", "-o", "net", "-lm"], check=True, cwd=tmp_path)
+        lines = subprocess.run([tmp_path / "net"], capture_output=True, check=True).stdout.decode().splitlines()
+        assert float(lines[0].split()[-1]) < largest * np.abs(of_keras(model, *inputs_of(model, 50))).max()
+
+
 def test_only_what_is_used_is_there(tmp_path: Path) -> None:
     kpl.export_c(keras.Sequential([keras.Input((3,)), L.Dense(2, activation="relu")]), tmp_path / "net.h")
     text = (tmp_path / "net.h").read_text(encoding="ascii")
@@ -301,13 +429,13 @@ class Doubled(keras.layers.Layer):
 
 def test_all_unsupported_layers_are_listed(tmp_path: Path) -> None:
     inputs = keras.Input((8, 8, 3))
-    x = L.Conv2DTranspose(4, 2, name="up")(inputs)
+    x = L.UpSampling2D(2, interpolation="bilinear", name="up")(inputs)
     x = Doubled(name="mine")(L.Conv2D(4, 3, activation=keras.activations.sparse_plus, name="odd")(x))
     model = keras.Model(inputs, L.Softmax(axis=1, name="over_rows")(x))
     (tmp_path / "net.h").write_text("before")
     with pytest.raises(kpl.InvalidModelError) as error:
         kpl.export_c(model, tmp_path / "net.h")
-    for part in ("4 layers", "'up' (Conv2DTranspose)", "'mine' (Doubled)", "'odd'", "sparse_plus", "'over_rows'"):
+    for part in ("4 layers", "'up' (UpSampling2D)", "'mine' (Doubled)", "'odd'", "sparse_plus", "'over_rows'"):
         assert part in str(error.value)
     assert (tmp_path / "net.h").read_text() == "before"
 
@@ -423,6 +551,7 @@ def test_the_page_names_every_layer() -> None:
 
     text = PAGE.read_text(encoding="utf-8")
     known = [cls.__name__ for cls in (L.Dropout, L.SpatialDropout1D, L.SpatialDropout2D, L.AlphaDropout, L.Identity)]
+    known += [kind.__name__ for kind in _READ if kind.__module__.startswith(("keras.src.ops", "keras.src.activations"))]
     known += ["GaussianDropout", "GaussianNoise", "ActivityRegularization"]
     missing = [
         kind.__name__
@@ -432,3 +561,8 @@ def test_the_page_names_every_layer() -> None:
     ]
     assert _export.export_c is kpl.export_c
     assert missing == []
+
+
+def test_files_with_the_names_of_keywords() -> None:
+    names = ("lab-5", "3d", "for", "int", "ünet")
+    assert [identifier(name) for name in names] == ["lab_5", "net_3d", "net_for", "net_int", "net"]

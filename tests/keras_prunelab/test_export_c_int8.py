@@ -64,6 +64,12 @@ OPERATIONS: dict[str, Callable[[], list[keras.layers.Layer]]] = {
     "convolution": lambda: [keras.Input((8, 8, 3)), L.Conv2D(8, 3, padding="same", strides=2)],
     "of sequences": lambda: [keras.Input((20, 3)), L.Conv1D(8, 3, padding="same")],
     "depthwise": lambda: [keras.Input((8, 8, 3)), L.DepthwiseConv2D(3, padding="same", depth_multiplier=2)],
+    "transposed": lambda: [keras.Input((6, 5, 3)), L.Conv2DTranspose(4, 3, strides=2, padding="same")],
+    "transposed, valid": lambda: [keras.Input((6, 5, 3)), L.Conv2DTranspose(4, 2, strides=3, activation="relu")],
+    "of sequences, transposed": lambda: [keras.Input((9, 3)), L.Conv1DTranspose(4, 4, strides=2, padding="same")],
+    "cropped": lambda: [keras.Input((8, 8, 3)), L.Cropping2D(((1, 2), (0, 3)))],
+    "prelu": lambda: [keras.Input((6, 5, 3)), L.PReLU(shared_axes=[1, 2])],
+    "prelu for each value": lambda: [keras.Input((6, 5, 3)), L.PReLU()],
     "largest": lambda: [keras.Input((8, 8, 3)), L.MaxPooling2D(2)],
     "average": lambda: [keras.Input((8, 8, 3)), L.AveragePooling2D(3, padding="same")],
     "mean": lambda: [keras.Input((8, 8, 3)), L.GlobalAveragePooling2D()],
@@ -91,6 +97,33 @@ def test_two_values_are_within_one_step_of_litert(merge: type[keras.layers.Layer
     inputs = keras.Input((40,))
     found, wanted = both(keras.Model(inputs, merge()([inputs, L.ReLU()(inputs)])), tmp_path)
     assert np.abs(found - wanted).max() <= 1
+
+
+@needs_gcc
+def test_up_sampling_moves_numbers(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((3, 4, 2)), L.UpSampling2D((2, 3))])
+    program = exported(model, normal(50, (3, 4, 2)), tmp_path)
+    x = np.random.default_rng(1).integers(-128, 128, (20, 3, 4, 2), np.int8)
+    wanted = np.kron(x.transpose(0, 3, 1, 2), np.ones((2, 3), np.int8)).transpose(0, 2, 3, 1)
+    np.testing.assert_array_equal(run(program, x), wanted.reshape(20, -1))
+
+
+@needs_gcc
+@pytest.mark.parametrize("groups", [0, 1, 2, 6])
+def test_normalizations_are_within_one_step_of_numpy(groups: int, tmp_path: Path) -> None:
+    layer = L.GroupNormalization(groups, epsilon=1e-4) if groups else L.LayerNormalization(epsilon=1e-4)
+    model = randomized(keras.Sequential([keras.Input((5, 4, 6)), layer]))
+    program = exported(model, normal(200, (5, 4, 6)), tmp_path)
+    x = np.random.default_rng(1).integers(-128, 128, (50, 5, 4, 6), np.int8)
+    x[0] = 7  # no variance
+    (factor, zero), (out, out_zero) = scale(tmp_path, "INPUT"), scale(tmp_path, "OUTPUT")
+    real = factor * (x.astype(np.float64) - zero)
+    split = real.reshape(50, 20, groups, -1) if groups else real.reshape(50, 20, 1, 6)
+    axes = (1, 3) if groups else 3
+    found = (split - split.mean(axis=axes, keepdims=True)) / np.sqrt(split.var(axis=axes, keepdims=True) + 1e-4)
+    gain, offset = (np.asarray(keras.ops.convert_to_numpy(each), np.float64) for each in (layer.gamma, layer.beta))
+    wanted = np.clip(np.round((found.reshape(x.shape) * gain + offset) / out) + out_zero, -128, 127)
+    assert np.abs(run(program, x) - wanted.reshape(50, -1)).max() <= 1
 
 
 def lenet() -> list[keras.layers.Layer]:

@@ -334,3 +334,40 @@ def test_loops_over_pruned_weights_answer_as_their_model(name: str, quantize: An
     found = kpl.evaluate_file(path, (x, np.zeros((7, 3), np.float32)), model=model)
     assert found.difference is not None
     assert found.difference <= (2e-3 if quantize == "float16" else 2e-2 if quantize else 1e-5)
+
+
+def test_inputs_and_outputs_by_names_in_any_order(tmp_path: Path) -> None:
+    inputs = {name: keras.Input((3,), name=name) for name in ("z", "a", "m")}
+    joined = L.Concatenate()([inputs["a"], 2.0 * inputs["m"], 3.0 * inputs["z"]])
+    outputs = {"second": L.Dense(2)(joined), "first": L.Dense(3)(inputs["z"] - inputs["a"])}
+    model = keras.Model(inputs, outputs)
+    x = {name: np.random.default_rng(index).normal(size=(20, 3)).astype("float32") for index, name in enumerate(inputs)}
+    y = model.predict(x, verbose=0)
+    kpl.export_litert(model, tmp_path / "net.tflite")
+    found = kpl.evaluate_file(tmp_path / "net.tflite", (x, y), model=model)
+    assert max(found.metrics.values()) < 1e-6
+
+
+@pytest.mark.parametrize("quantize", ["float16", "int8-weights"])
+def test_kernels_without_any_weight_are_stored_whole(quantize: Any, tmp_path: Path) -> None:
+    """LiteRT computes NaN from such a sparse kernel of a dense layer."""
+    model = keras.Sequential([keras.Input((60,)), L.Dense(40, "relu"), L.Dense(3, kernel_initializer="zeros")])
+    model.layers[1].bias.assign([1.0, 2.0, 3.0])
+    x = RNG.normal(size=(10, 60)).astype("float32")
+    written = kpl.export_litert(kpl.prune(model, 0.5), tmp_path / "net.tflite", quantize, sparse=True)
+    assert not written.sparse
+    assert "no other weight" in written.reason
+    for kernels in ("default", "reference"):
+        found = kpl.evaluate_file(written.path, (x, np.tile([1.0, 2.0, 3.0], (10, 1))), kernels=kernels)
+        assert found.metrics["rmse"] < 1e-3
+
+
+def test_sparse_int8_weights_run_without_xnnpack(tmp_path: Path) -> None:
+    layers = [keras.Input((8, 8, 4)), L.Conv2D(16, 3), L.DepthwiseConv2D(3), L.Flatten(), L.Dense(30), L.Dense(3)]
+    model = kpl.prune(keras.Sequential(layers), 0.9)
+    x = RNG.normal(size=(10, 8, 8, 4)).astype("float32")
+    written = kpl.export_litert(model, tmp_path / "net.tflite", "int8-weights", sparse=True)
+    found = kpl.evaluate_file(written.path, (x, model.predict(x, verbose=0)), model=model)
+    assert written.sparse
+    assert found.difference is not None
+    assert found.difference < 0.05

@@ -163,3 +163,31 @@ def test_what_cannot_be_rounded_is_named(layers: list[Any], match: str) -> None:
 def test_calibration_is_asked_for() -> None:
     with pytest.raises(kpl.InvalidDataError, match="calibration"):
         kpl.layers.quantized(dense(), None)
+
+
+@pytest.mark.parametrize(("fill", "match"), [(np.nan, "NaN"), (0.5, "All calibration numbers are 0.5")])
+def test_calibration_that_gives_no_range(fill: float, match: str) -> None:
+    with pytest.raises(kpl.InvalidDataError, match=match):
+        kpl.layers.quantized(dense(), np.full((9, *dense().input_shape[1:]), fill, "float32"))
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision_rounds_as_float32_does(policy: str) -> None:
+    x = np.random.default_rng(0).normal(size=(60, 8)).astype("float32")
+    layers = [keras.Input((8,)), L.Dense(6, activation="relu", dtype=policy), L.Dense(3, dtype="float32")]
+    aware = kpl.layers.quantized(keras.Sequential(layers), x)
+    aware.compile("sgd", "mse")
+    aware.fit(x, np.zeros((60, 3), "float32"), verbose=0)
+    hidden = keras.Model(aware.inputs, aware.layers[-2].output).predict(x, verbose=0)
+    assert 2 < len(np.unique(hidden)) <= 256
+
+
+def test_c_takes_what_was_trained_for_whole_numbers(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(60, 8)).astype("float32")
+    aware = kpl.layers.quantized(kpl.prune(keras.Sequential([keras.Input((8,)), L.Dense(6), L.Dense(3)]), 0.5), x)
+    plain = kpl.layers.strip(aware)
+    for dtype in ("float32", "int8"):
+        assert kpl.export_c(aware, tmp_path / "net.h", x, dtype).constant_bytes
+        written = (tmp_path / "net.h").read_text()
+        kpl.export_c(plain, tmp_path / "net.h", x, dtype)
+        assert written == (tmp_path / "net.h").read_text()

@@ -34,7 +34,7 @@ def run(path: Path, x: np.ndarray) -> Any:
     return onnxruntime.InferenceSession(str(path)).run(None, {"x": x})[0]
 
 
-@pytest.mark.parametrize(("share", "tensors"), [(0.0, 0), (0.6, 0), (0.7, 1), (0.95, 1)])
+@pytest.mark.parametrize(("share", "tensors"), [(0.0, 0), (0.6, 0), (0.7, 1), (0.95, 1), (1.0, 1)])
 def test_only_what_is_smaller_is_sparse(share: float, tensors: int, tmp_path: Path) -> None:
     first, second = write(tmp_path / "net.onnx", share)
     before = (tmp_path / "net.onnx").read_bytes()
@@ -82,3 +82,11 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         kpl.sparsify_onnx(tmp_path / "none.onnx")
     with pytest.raises(kpl.InvalidModelError, match=r"should end in \.onnx"):
         kpl.sparsify_onnx(tmp_path / "net.onnx", tmp_path / "net.bin")
+
+
+def test_weights_that_are_an_output_stay(tmp_path: Path) -> None:
+    write(tmp_path / "net.onnx", 0.9)
+    model = onnx.load(str(tmp_path / "net.onnx"))
+    model.graph.output.append(onnx.helper.make_tensor_value_info("w", onnx.TensorProto.FLOAT, [60, 80]))
+    onnx.save(model, str(tmp_path / "net.onnx"))
+    assert kpl.sparsify_onnx(tmp_path / "net.onnx").tensors == 0

@@ -263,3 +263,9 @@ def test_nothing_where_there_are_no_zeros_and_loops_are_named() -> None:
     loops = rows[rows["layer"].str.startswith("loop")]
     assert len(loops) == 2
     assert loops["Ethos-U"].str.contains("unroll=True").all()
+
+
+def test_inputs_of_free_length_are_refused() -> None:
+    model = keras.Sequential([keras.Input((None, 3)), L.Conv1D(5, 3), L.GlobalAveragePooling1D(), L.Dense(2)])
+    with pytest.raises(kpl.InvalidModelError, match=r"shape \(None, None, 3\), and ethos-u55-128 takes fixed lengths"):
+        kpl.metrics(model, target=TARGET)

@@ -118,4 +118,6 @@ def _unreachable() -> Activation:
 
 def literal(value: float) -> str:
     """A number as a float of C."""
-    return f"{np.float32(value)!s}f"
+    with np.errstate(over="ignore"):
+        number = np.float32(value)
+    return f"{number!s}f" if np.isfinite(number) else f"{'-' if number < 0 else ''}INFINITY"

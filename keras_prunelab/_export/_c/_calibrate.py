@@ -30,8 +30,9 @@ class Calibration:
 def computed(network: Network, inputs: Iterable[Array]) -> dict[str, Array]:
     """All values of a network for a batch, by their names, in NumPy."""
     known = {value.name: np.asarray(array, np.float32) for value, array in zip(network.inputs, inputs, strict=True)}
-    for operation in network.operations:
-        known[operation.output.name] = operation.compute(*(known[value.name] for value in operation.inputs))
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused with a sentence
+        for operation in network.operations:
+            known[operation.output.name] = operation.compute(*(known[value.name] for value in operation.inputs))
     return known
 
 
@@ -55,6 +56,13 @@ def calibrated(network: Network, data: Iterable[list[Array]]) -> Calibration:
             inside = internals.setdefault(operation.name, {})
             for name, found in operation.internals(*(known[value.name] for value in operation.inputs)).items():
                 inside[name] = _wider(inside.get(name), found)
+    for name, found in ranges.items():
+        if not np.isfinite(found).all():
+            raise InvalidDataError(
+                f"The values of {name!r} are NaN or infinite on the calibration data: no range, no 8-bit scale. Give "
+                "data=, some hundred observations as the device will see them; or the weights are too large: train the "
+                "model again."
+            )
     for what, values in (("input", network.inputs), ("output", network.outputs)):
         for value in values:
             low, high = ranges[value.name]

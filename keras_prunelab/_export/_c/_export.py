@@ -14,11 +14,16 @@ import numpy as np
 from keras_prunelab._errors import InvalidDataError, InvalidModelError, NotEquivalentError, UnknownNameError
 from keras_prunelab._export._inputs import arrays_by_input
 from keras_prunelab._export._weights import require_finite_weights
-from keras_prunelab._model._data import batches, check_ends
+from keras_prunelab._model._data import batches, calibration_of, check_ends
+from keras_prunelab._model._precision import computing_in_float32
 from keras_prunelab._model._random_inputs import random_inputs
+from keras_prunelab._model._rebuild import is_graph
 from keras_prunelab._model._rounding import amplified_rounding, relative_change
-from keras_prunelab._util._atomic import replace_whole
-from keras_prunelab.layers._strip import without_wrappers
+from keras_prunelab._model._state import begun_anew
+from keras_prunelab._util._atomic import check_folder, replace_whole
+from keras_prunelab.layers._pruned import Pruned
+from keras_prunelab.layers._quantized import Quantized
+from keras_prunelab.layers._strip import strip
 
 from . import layers as layers  # registers them
 from ._calibrate import calibrated, computed
@@ -68,6 +73,7 @@ def export_c(
     optimize: str = "size",
     name: str | None = None,
     class_names: Sequence[str] = (),
+    calibration: Any = None,
 ) -> CHeader:
     """Write a model as one header of C99 that allocates nothing and needs the standard library alone.
 
@@ -83,21 +89,23 @@ def export_c(
     16-bit gates and memory.
 
     Args:
-        model: a built functional or sequential model. `Pruned` wrappers are taken off.
+        model: a built functional or sequential model. `Pruned` and `Quantized` wrappers are taken off:
+            ranges are those of `data`.
         path: the file to write; its ending is `.h`. Replaced only once the new one is whole.
         data: observations, in any form that `prune` takes; the first becomes the test vector. `"int8"` needs some
             hundred, as the device will see them; `"float32"` takes random numbers without.
         dtype: `"float32"` or `"int8"`, of weights and values.
         optimize: `"size"` or `"speed"`: whether each matrix is stored in the smallest form or in the fastest.
         name: what the names in C begin with; by default that of the file.
-        class_names: of the outputs, for the `main` and for `net_class_names`; by default none.
+        class_names: of the outputs, or of their last axis, for the `main` and for `net_class_names`; by default none.
+        calibration: another name of `data`.
 
     Returns:
         Where it is, and its sizes in bytes.
 
     Raises:
         InvalidModelError: the ending is another one, the name is none in C, the model is not built, a subclass, has
-            weights that are not finite, or layers that have no form in C; all of them are listed.
+            weights or outputs that are not finite, or layers that have no form in C; all of them are listed.
         InvalidDataError: `"int8"` without data; data that is not finite, does not fit the model, or is all the same.
         NotEquivalentError: the network would compute something else than the model.
         UnknownNameError: another `dtype` or `optimize`.
@@ -117,24 +125,36 @@ def export_c(
     _check_choices(target, dtype, optimize)
     prefix = checked_prefix(target.stem if name is None else name, "path" if name is None else "name")
     names = _checked_names(class_names)
+    data = calibration_of(calibration, data=data)
     if dtype == "int8" and data is None:
         raise InvalidDataError(
             "dtype='int8' needs data=, some hundred observations as the device will see them: the ranges of values are "
             "taken from them."
         )
-    plain = without_wrappers(model)
+    _check_graph(model)
+    plain = strip(model) if _has_wrappers(model) else model
     network = simplified(Reader().read(plain), is_int8=dtype == "int8")
     require_finite_weights(plain)
     whole, step = _functions(network, plain)
     if dtype == "int8":
         _check_bounded(network, plain)
-    if names and [value.size for value in network.outputs] != [len(names)]:
+    is_one = len(network.outputs) == 1
+    if names and not (is_one and len(names) in (network.outputs[0].size, network.outputs[0].channels)):
+        lengths = ", ".join(str(value.channels) for value in network.outputs)
         raise InvalidModelError(
-            f"{len(names)} class names for outputs of {', '.join(str(value.size) for value in network.outputs)} values."
+            f"{len(names)} class names for outputs of {lengths} values; give as many names, or none where there are "
+            "several outputs."
         )
     inputs = _first_observation(plain, data)
-    outputs = _outputs(plain, inputs)
-    _check_same(network, plain, inputs, outputs)
+    with computing_in_float32(plain), begun_anew(plain):  # as C does
+        outputs = _outputs(plain, inputs)
+    if not all(np.isfinite(each).all() for each in outputs):
+        raise InvalidModelError(
+            f"Model {plain.name!r} gives outputs that are NaN or infinite in float32, for {_given(data)}. Give data= "
+            "such as the device will see, or train the model again: its weights or inputs are too large."
+        )
+    with computing_in_float32(plain), begun_anew(plain):
+        _check_same(network, plain, inputs, outputs)
     content = Content(prefix, model.name, dtype, optimize, whole, step, names, _only(inputs), _only(outputs))
     if dtype == "int8":
         found = calibrated(network, _calibration(plain, data))
@@ -148,9 +168,29 @@ def export_c(
     return CHeader(target, *sizes, written.forms)
 
 
+def _has_wrappers(model: Any) -> bool:
+    return isinstance(model, keras.Model) and any(
+        isinstance(each, (Pruned, Quantized)) for each in model._flatten_layers()
+    )
+
+
+def _check_graph(model: Any) -> None:
+    if isinstance(model, keras.Model) and model.built and not is_graph(model):
+        raise InvalidModelError(
+            f"Model {model.name!r} of class {type(model).__name__} is a subclass of keras.Model: what its call does is "
+            "Python, which nobody can write in C. Build the same layers with keras.Model(inputs, outputs), "
+            "and give them these weights."
+        )
+
+
+def _given(data: Any) -> str:
+    return "random inputs" if data is None else "the first observation"
+
+
 def _check_choices(target: Path, dtype: str, optimize: str) -> None:
     if target.suffix != ".h":
         raise InvalidModelError(f"{os.fspath(target)} should end in .h, as headers of C do.")
+    check_folder(target)
     for what, value, known in (("dtype", dtype, _DTYPES), ("optimize", optimize, _GOALS)):
         if value not in known:
             raise UnknownNameError(f"{what}={value!r} is unknown; it is one of {', '.join(map(repr, known))}.")
@@ -209,10 +249,13 @@ def _calibration(model: keras.Model, data: Any) -> Iterator[list[Array]]:
 
 def _outputs(model: keras.Model, inputs: list[Array]) -> list[Array]:
     found = keras.tree.flatten(model(_packed(model, inputs), training=False))
-    return [np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(each, "float32"))) for each in found]
+    return [np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(each, "float32")))[:1] for each in found]
 
 
 def _packed(model: keras.Model, inputs: list[Array]) -> Any:
+    """One observation as the model takes it; as many times as the model takes at once."""
+    count = next((tensor.shape[0] for tensor in model.inputs if tensor.shape[0]), 1)
+    inputs = [np.repeat(each, count, axis=0) for each in inputs]
     struct = getattr(model, "_inputs_struct", None)  # a sequential model has none
     return inputs[0] if struct is None else keras.tree.pack_sequence_as(struct, inputs)
 

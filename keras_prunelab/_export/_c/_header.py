@@ -384,7 +384,8 @@ def _main(content: Content, run: _Function | None) -> str:
         lines += [f"    net_run(&arena, {', '.join(arguments)});"]
         lines += [f"    for (int i = 0; i < {min(value.size, 20)}; ++i) {{"]
         if content.class_names:
-            lines.append(f'        printf("%-20s %g\\n", net_class_names[i], (double){shown});')
+            place = "i" if value.size == len(content.class_names) else "i % NET_CLASSES"
+            lines.append(f'        printf("%-20s %g\\n", net_class_names[{place}], (double){shown});')
         else:
             lines.append(f'        printf("output %d: %g\\n", i, (double){shown});')
         lines.append("    }")

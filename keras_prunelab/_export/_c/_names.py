@@ -15,6 +15,15 @@ _OF_CPP = (  # for those who read the header there
     *("bool", "catch", "class", "delete", "false", "friend", "namespace", "new", "operator", "private", "protected"),
     *("public", "template", "this", "throw", "true", "try", "using", "virtual"),
 )
+_OF_OTHERS = (  # later standards, and what compilers take beyond them unless they are told -std=c99
+    *("alignas", "alignof", "and", "asm", "bitand", "bitor", "compl", "constexpr", "decltype", "explicit", "export"),
+    *("far", "linux", "mutable", "near", "not", "nullptr", "or", "static_assert", "thread_local", "typeid", "typename"),
+    *("typeof", "unix", "xor"),
+)
+_TYPES = (
+    *("int8_t", "int16_t", "int32_t", "int64_t", "uint8_t", "uint16_t", "uint32_t", "uint64_t"),
+    *("ptrdiff_t", "size_t", "wchar_t"),
+)
 _USED = (  # by the functions of a network
     *("arena", "state", "input", "output", "step", "memcpy", "memset", "memmove", "main", "add_product"),
     *(
@@ -36,13 +45,13 @@ _PARTS = (
     *("candidate", "exact", "gates", "hidden", "kernel", "memory", "past", "patch", "recurrent", "recurrent_candidate"),
     *("recurrent_gates", "reset", "scales", "step", "sums"),
 )
-_KEYWORDS = frozenset((*_OF_C, *_OF_CPP, *_USED))
+_KEYWORDS = frozenset((*_OF_C, *_OF_CPP, *_OF_OTHERS, *_TYPES, *_USED))
 
 
 def identifier(stem: str) -> str:
     """The name of a file as what names in C begin with."""
     found = re.sub(r"\W+", "_", stem, flags=re.ASCII).strip("_") or "net"
-    return found if found[0].isalpha() else f"net_{found}"
+    return found if found[0].isalpha() and found not in _KEYWORDS else f"net_{found}"
 
 
 class Names:

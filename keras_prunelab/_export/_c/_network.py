@@ -44,6 +44,8 @@ def of_one_step(network: Network) -> Network:
     """
     if any(len(value.shape) != 2 for value in network.inputs):
         raise NotStreamableError("its inputs are not steps x channels")
+    if len({value.shape[0] for value in network.inputs}) > 1:
+        raise NotStreamableError("its inputs have different numbers of steps")
     inputs = tuple(Value(value.name, (1, value.channels)) for value in network.inputs)
     known: dict[str, tuple[Value, bool]] = {value.name: (value, True) for value in inputs}
     operations = []

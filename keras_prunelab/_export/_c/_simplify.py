@@ -46,7 +46,12 @@ def _join(first: Operation, second: Operation, *, is_int8: bool) -> Operation | 
             return None
         scaled = first.scaled(second.factors, second.bias)
         return replace(scaled, output=second.output, kind=f"{first.kind}, {second.kind}")
-    if isinstance(first, Pad) and isinstance(second, Convolution) and not isinstance(second, Scaling):
+    if (
+        isinstance(first, Pad)
+        and first.only_adds
+        and isinstance(second, Convolution)
+        and not isinstance(second, Scaling)
+    ):
         above, left = (one + other for one, other in zip(first.window.before, second.window.before, strict=True))
         window = replace(second.window, image=first.window.image, before=(above, left))
         kind = f"{first.kind}, {second.kind}"

@@ -131,7 +131,8 @@ class MicroFile:
             ) from error
         if "error" in answer:
             raise InvalidModelError(
-                f"TensorFlow Lite Micro cannot run {self._name}: {_reason(answer['log']) or answer['error']}."
+                f"TensorFlow Lite Micro cannot run {self._name}: {_reason(answer['log']) or answer['error']}. "
+                "export_c may write the network for the same device."
             )
         return answer
 

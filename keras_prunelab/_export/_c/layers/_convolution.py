@@ -12,6 +12,7 @@ from keras_prunelab._export._c._operation import Array
 from keras_prunelab._export._c._reader import Reader, UnsupportedError, numbers_of, reads
 from keras_prunelab._export._c._value import Value
 from keras_prunelab._export._c.operations._linear import Convolution, Depthwise
+from keras_prunelab._export._c.operations._spread import Transposed
 from keras_prunelab._export._c.operations._window import Window, padding_of
 
 from ._dense import refuse_quantized
@@ -42,6 +43,30 @@ def convolution(reader: Reader, call: Call, layer: Any) -> Value:
         is_causal=_is_causal(layer),
     )
     return reader.activated(call, found, layer.activation)
+
+
+@reads(L.Conv1DTranspose, L.Conv2DTranspose)
+def transposed(reader: Reader, call: Call, layer: Any) -> Value:
+    """Each place of the input spreads over a window of the output."""
+    kernel, *bias = numbers_of(layer)
+    (source,) = (reader.value(tensor) for tensor in call.inputs)
+    if layer.data_format != "channels_last":
+        raise UnsupportedError("its channels come first: build the model with data_format='channels_last'")
+    shape = call.outputs[0].shape[1:]
+    if None in source.shape or None in shape:
+        raise UnsupportedError("the length of its inputs is free: build the model with keras.Input of a fixed size")
+    *places, outputs, inputs = kernel.shape
+    weights = np.moveaxis(kernel, -2, 0).reshape(outputs, -1)
+    lengths = (source.shape[:-1], shape[:-1], places, layer.strides, layer.dilation_rate)
+    image, output, size, strides, dilation = ((1, *each) if len(each) == 1 else tuple(each) for each in lengths)
+    # What is cut off is what the convolution from the output to the input would pad.
+    before = [
+        max((length - 1) * stride + (one - 1) * apart + 1 - after, 0) // 2 if layer.padding == "same" else 0
+        for length, stride, one, apart, after in zip(image, strides, size, dilation, output, strict=True)
+    ]
+    window = Window(image, inputs, size, strides, dilation, (before[0], before[1]), output)
+    fields = {"weights": np.ascontiguousarray(weights), "bias": _offset(bias, outputs), "window": window}
+    return reader.activated(call, reader.add(Transposed, call, (source,), shape, **fields), layer.activation)
 
 
 @reads(L.DepthwiseConv1D, L.DepthwiseConv2D)

@@ -36,22 +36,49 @@ def operation(reader: Reader, call: Call, layer: Any) -> Value:
     one, other = (*call.args, *call.kwargs.values())
     if isinstance(one, Tensor) and isinstance(other, Tensor):
         return _combine(reader, call, kernel, reader.value(one), reader.value(other))
-    if not isinstance(one, Tensor):
-        if kernel == "subtract":
-            raise UnsupportedError("a constant less a value")
-        one, other = other, one
+    is_first = isinstance(one, Tensor)
+    value, constant = (one, other) if is_first else (other, one)
+    number = np.asarray(keras.ops.convert_to_numpy(constant), np.float64)
+    if kernel == "multiply_values":
+        return scaling(reader, call, reader.value(value), number, np.zeros_like(number))
+    signs = (1, 1) if kernel == "add" else (1, -1) if is_first else (-1, 1)
+    return scaling(reader, call, reader.value(value), np.full_like(number, signs[0]), signs[1] * number)
+
+
+@reads(_OPERATIONS.Negative)
+def negative(reader: Reader, call: Call, layer: Any) -> Value:
+    """`-x`."""
+    del layer
+    return scaling(reader, call, reader.value(call.inputs[0]), np.array(-1.0), np.array(0.0))
+
+
+@reads(_OPERATIONS.Divide, _OPERATIONS.TrueDivide)
+def divided(reader: Reader, call: Call, layer: Any) -> Value:
+    """A value by a constant."""
+    del layer
+    one, other = (*call.args, *call.kwargs.values())
+    if isinstance(other, Tensor):
+        raise UnsupportedError("it divides by a value; by constants it works")
     number = np.asarray(keras.ops.convert_to_numpy(other), np.float64)
-    factor = number if kernel == "multiply_values" else np.ones_like(number)
-    offset = {"add": number, "subtract": -number}.get(kernel, np.zeros_like(number))
-    return scaling(reader, call, reader.value(one), factor, offset)
+    if not number.all():
+        raise UnsupportedError("it divides by zero")
+    return scaling(reader, call, reader.value(one), 1 / number, np.zeros_like(number))
+
+
+@reads(L.Average)
+def average(reader: Reader, call: Call, layer: Any) -> Value:
+    """The sum of all, divided."""
+    del layer
+    first, *others = (reader.value(tensor) for tensor in call.inputs)
+    for other in others:
+        first = _combine(reader, call, "add", first, other)
+    return scaling(reader, call, first, np.array(1 / (len(others) + 1)), np.array(0.0))
 
 
 @reads(L.Concatenate)
 def concatenate(reader: Reader, call: Call, layer: Any) -> Value:
     """One behind the other along an axis."""
     inputs = tuple(reader.value(tensor) for tensor in call.inputs)
-    if len({value.name for value in inputs}) != len(inputs):
-        raise UnsupportedError("the same value twice")
     axis = layer.axis % (len(inputs[0].shape) + 1) - 1
     return reader.add(Concatenate, call, inputs, call.outputs[0].shape[1:], axis=axis)
 

@@ -12,6 +12,7 @@ from keras_prunelab._export._c._operation import Array
 from keras_prunelab._export._c._reader import Reader, UnsupportedError, numbers_of, reads
 from keras_prunelab._export._c._value import Value
 from keras_prunelab._export._c.operations._linear import Scaling
+from keras_prunelab._export._c.operations._normalize import Normalize
 from keras_prunelab._export._c.operations._window import Window
 
 L = keras.layers
@@ -40,6 +41,27 @@ def normalization(reader: Reader, call: Call, layer: Any) -> Value:
     factor = spread if layer.invert else 1 / spread
     offset = mean if layer.invert else -mean / spread
     return scaling(reader, call, source, factor, offset)
+
+
+@reads(L.LayerNormalization, L.GroupNormalization)
+def of_observation(reader: Reader, call: Call, layer: Any) -> Value:
+    """With the mean and the variance of each place, of the whole observation, or of groups of channels."""
+    (source,) = (reader.value(tensor) for tensor in call.inputs)
+    rank, axes = len(source.shape), layer.axis if isinstance(layer.axis, list | tuple) else [layer.axis]
+    found = sorted(axis % (rank + 1) for axis in axes)
+    is_last = found == [rank]
+    if not is_last and (isinstance(layer, L.GroupNormalization) or found != list(range(1, rank + 1))):
+        raise UnsupportedError(f"normalization over axis {layer.axis}; over the last one it works")
+    is_grouped = isinstance(layer, L.GroupNormalization)
+    if None in source.shape and (is_grouped or not is_last):
+        raise UnsupportedError("the length of its inputs is free: build the model with keras.Input of a fixed size")
+    channels = source.channels if is_last else source.size
+    numbers = [each.reshape(-1) for each in numbers_of(layer)]
+    factors = numbers.pop(0) if layer.scale else np.ones(channels, np.float32)
+    offsets = numbers.pop(0) if layer.center else np.zeros(channels, np.float32)
+    fields = {"factors": factors, "offsets": offsets, "epsilon": float(layer.epsilon)}
+    together = (source.positions, layer.groups) if is_grouped else (1, 1)
+    return reader.add(Normalize, call, (source,), source.shape, positions=together[0], groups=together[1], **fields)
 
 
 @reads(L.Rescaling)

@@ -15,7 +15,10 @@ from keras_prunelab._export._c.operations._arithmetic import Arithmetic
 from keras_prunelab._export._c.operations._recurrent import GRU, LSTM, Recurrent, SimpleRNN
 from keras_prunelab._export._c.operations._shape import Concatenate
 
+from ._normalization import scaling
+
 L = keras.layers
+_KINDS: dict[type, type[Recurrent]] = {L.LSTM: LSTM, L.GRU: GRU, L.SimpleRNN: SimpleRNN}
 _IDENTITY = Activation("identity", "x", keras.activations.linear)
 
 
@@ -28,17 +31,22 @@ def recurrent(reader: Reader, call: Call, layer: Any) -> Value:
 @reads(L.Bidirectional)
 def bidirectional(reader: Reader, call: Call, layer: Any) -> Value:
     """In both directions."""
-    if type(layer.forward_layer) not in (L.LSTM, L.GRU, L.SimpleRNN):
-        raise UnsupportedError(f"{type(layer.forward_layer).__name__} in both directions")
-    if layer.merge_mode not in ("concat", "sum", "mul"):
-        raise UnsupportedError(f"merge_mode={layer.merge_mode!r}; 'concat', 'sum' and 'mul' work")
+    for each in (layer.forward_layer, layer.backward_layer):
+        if type(each) not in _KINDS:
+            raise UnsupportedError(f"{type(each).__name__} in one of both directions")
+    if layer.merge_mode not in ("concat", "sum", "mul", "ave"):
+        raise UnsupportedError(f"merge_mode={layer.merge_mode!r}; 'concat', 'sum', 'mul' and 'ave' work")
     forward = _directed(reader, call, layer.forward_layer, name=f"{call.name}_forward")
     backward = _directed(reader, call, layer.backward_layer, name=f"{call.name}_backward", turns_back=True)
-    shape = call.outputs[0].shape[1:]
+    # Keras takes the directions to have equally many units when it tells the shape of the output.
+    shape = (*forward.shape[:-1], forward.channels + backward.channels)
     if layer.merge_mode == "concat":
         return reader.add(Concatenate, call, (forward, backward), shape, axis=len(shape) - 1)
-    kernel = {"sum": "add", "mul": "multiply_values"}[layer.merge_mode]
-    return reader.add(Arithmetic, call, (forward, backward), shape, kernel=kernel)
+    kernel = {"sum": "add", "ave": "add", "mul": "multiply_values"}[layer.merge_mode]
+    merged = reader.add(Arithmetic, call, (forward, backward), forward.shape, kernel=kernel)
+    if layer.merge_mode == "ave":
+        return scaling(reader, call, merged, np.array(0.5), np.array(0.0))
+    return merged
 
 
 def _directed(reader: Reader, call: Call, layer: Any, turns_back: bool = False, **names: Any) -> Value:
@@ -60,8 +68,7 @@ def _directed(reader: Reader, call: Call, layer: Any, turns_back: bool = False, 
         "goes_backwards": layer.go_backwards,
         "turns_back": turns_back,
     }
-    kinds: dict[type, type[Recurrent]] = {L.LSTM: LSTM, L.GRU: GRU, L.SimpleRNN: SimpleRNN}
-    kind = kinds[type(layer)]
+    kind = _KINDS[type(layer)]
     if kind is GRU:
         fields["resets_after"] = layer.reset_after
         both = layer.reset_after and bool(bias)

@@ -10,8 +10,9 @@ import numpy as np
 
 from keras_prunelab._export._c._activations import Activation
 from keras_prunelab._export._c._body import Body
-from keras_prunelab._export._c._operation import Array, Operation
-from keras_prunelab._export._c._scale import EVERY, PROBABILITY, SIGNED, Range, Scale, scale_of
+from keras_prunelab._export._c._operation import Array, Operation, whole_sequence
+from keras_prunelab._export._c._scale import EVERY, PROBABILITY, SIGNED, Range, Scale, fixed_point, scale_of
+from keras_prunelab._export._c._value import Value
 
 _FIXED = {"sigmoid": PROBABILITY, "tanh": SIGNED}
 
@@ -45,6 +46,48 @@ class Elementwise(Operation):
         """See `Operation.scale`."""
         del inputs
         return _FIXED.get(self.activation.name) or scale_of(found)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PReLU(Operation):
+    """Values below zero times a slope.
+
+    Attributes:
+        slope: one for each channel, or for each value.
+    """
+
+    slope: Array
+    can_overwrite: ClassVar[bool] = True
+
+    def compute(self, *inputs: Array) -> Array:
+        """See `Operation.compute`."""
+        x = inputs[0].reshape(len(inputs[0]), -1, self.slope.size)
+        return self.shaped(np.where(x > 0, x, self.slope * x))
+
+    def emit(self, body: Body) -> None:
+        """See `Operation.emit`."""
+        code, places = body.code, (body.at(self.inputs[0]), body.at(self.output))
+        count, slopes = self.output.size, self.slope.size
+        if not code.is_int8:
+            slope = code.array(f"{self.name}_slope", self.slope)
+            body.call("prelu", count, places[0], slopes, slope, places[1])
+            return
+        code.kernel("prelu")
+        one, other = code.scale(self.inputs[0]), code.scale(self.output)
+        ratio = one.factor / other.factor
+        numbers = (one.zero_point, other.zero_point, *fixed_point(ratio))
+        scales = code.constant(f"{self.name}_scales", "prelu_scales", f"{{{', '.join(map(str, numbers))}}}")
+        parts = [fixed_point(abs(float(slope)) * ratio) for slope in self.slope]
+        signed = [-part if slope < 0 else part for (part, _), slope in zip(parts, self.slope, strict=True)]
+        multipliers = code.array(f"{self.name}_multipliers", np.array(signed, np.int32))
+        shifts = code.array(f"{self.name}_shifts", np.array([each for _, each in parts], np.int8))
+        body.call("prelu", f"&{scales}", count, places[0], slopes, multipliers, shifts, places[1])
+
+    def at_step(self, inputs: tuple[Value, ...], timed: Sequence[bool]) -> tuple[Operation, bool]:
+        """See `Operation.at_step`."""
+        if timed[0] and self.slope.size != self.inputs[0].channels:
+            raise whole_sequence(self)
+        return super().at_step(inputs, timed)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

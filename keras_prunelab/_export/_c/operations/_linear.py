@@ -37,7 +37,7 @@ class Linear(Operation):
 
     def compute(self, *inputs: Array) -> Array:
         """See `Operation.compute`."""
-        return np.asarray(np.clip(self._product(inputs[0]) + self.bias, *self.limits))
+        return self.shaped(np.clip(self._product(inputs[0]) + self.bias, *self.limits))
 
     def emit(self, body: Body) -> None:
         """See `Operation.emit`."""
@@ -52,7 +52,8 @@ class Linear(Operation):
         return replace(self, weights=weights, bias=(self.bias * scale + offset).astype(np.float32))
 
     def _product(self, x: Array) -> Array:
-        return self.shaped(x.reshape(len(x), -1, self.weights.shape[1]) @ self.weights.T)
+        """The products, with the outputs as the last axis."""
+        return np.asarray(x.reshape(len(x), -1, self.weights.shape[1]) @ self.weights.T)
 
     def _layer(self, code: Code) -> str:
         """Write the constants; returns the name of the layer in C."""
@@ -117,7 +118,7 @@ class Convolution(Linear):
 
     def _product(self, x: Array) -> Array:
         seen = patches(self.window, x)
-        return self.shaped(seen.reshape(*seen.shape[:3], -1) @ self.weights.T)
+        return np.asarray(seen.reshape(*seen.shape[:3], -1) @ self.weights.T)
 
     def emit(self, body: Body) -> None:
         """See `Operation.emit`."""
@@ -167,7 +168,7 @@ class Depthwise(Convolution):
         seen = patches(self.window, x)  # batch x rows x columns x places x channels
         multiplier = len(self.weights) // self.window.channels
         found = np.einsum("...pc,cmp->...cm", seen, self.weights.reshape(self.window.channels, multiplier, -1))
-        return self.shaped(found)
+        return np.asarray(found).reshape(*found.shape[:-2], -1)
 
     def emit(self, body: Body) -> None:
         """See `Operation.emit`."""

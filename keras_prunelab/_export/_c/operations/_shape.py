@@ -14,7 +14,7 @@ from keras_prunelab._export._c._operation import Array, Operation, whole_sequenc
 from keras_prunelab._export._c._scale import EVERY
 from keras_prunelab._export._c._value import Value
 
-from ._window import Window
+from ._window import Window, patches
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -83,7 +83,7 @@ class Permute(Operation):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Pad(Operation):
-    """An image with borders of zeros.
+    """An image with borders of zeros, or without borders of its own.
 
     Attributes:
         window: of one place, that stands on the borders too.
@@ -96,19 +96,52 @@ class Pad(Operation):
 
     def compute(self, *inputs: Array) -> Array:
         """See `Operation.compute`."""
-        (rows, columns), before, output = self.window.image, self.window.before, self.window.output
-        x = inputs[0].reshape(len(inputs[0]), rows or 0, columns or 0, -1)
-        after = [
-            (out or 0) - (length or 0) - one for out, length, one in zip(output, (rows, columns), before, strict=True)
-        ]
-        padded = np.pad(x, [(0, 0), *zip(before, after, strict=True), (0, 0)])
-        return self.shaped(padded)
+        return self.shaped(patches(self.window, inputs[0]))
+
+    @property
+    def only_adds(self) -> bool:
+        """Whether nothing of the image is cut off."""
+        window = self.window
+        return all(
+            before >= 0 and before + (length or 0) <= (output or 0)
+            for before, length, output in zip(window.before, window.image, window.output, strict=True)
+        )
 
     def emit(self, body: Body) -> None:
         """See `Operation.emit`."""
         scale = body.code.scale(self.inputs[0]) if body.code.is_int8 else None
         place = self.window.constant(body.code, f"{self.name}_window", scale)
         body.call("pad", f"&{place}", body.at(self.inputs[0]), body.at(self.output))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Repeat(Operation):
+    """Each place of an image several times.
+
+    Attributes:
+        image: its rows, columns and channels.
+        times: how often each row and each column.
+    """
+
+    image: tuple[int, int, int]
+    times: tuple[int, int]
+
+    keeps_scale: ClassVar[bool] = True
+    needs_whole: ClassVar[bool] = True
+
+    def compute(self, *inputs: Array) -> Array:
+        """See `Operation.compute`."""
+        x = inputs[0].reshape(len(inputs[0]), *self.image)
+        return self.shaped(x.repeat(self.times[0], axis=1).repeat(self.times[1], axis=2))
+
+    def emit(self, body: Body) -> None:
+        """See `Operation.emit`."""
+        body.call("repeat", *self.image, *self.times, body.at(self.inputs[0]), body.at(self.output))
+
+    def at_step(self, inputs: tuple[Value, ...], timed: Sequence[bool]) -> tuple[Operation, bool]:
+        """See `Operation.at_step`; what does not vary in time would become a sequence of another length."""
+        del inputs, timed
+        raise whole_sequence(self)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
