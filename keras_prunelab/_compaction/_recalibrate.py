@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from keras_prunelab._errors import InvalidDataError, InvalidModelError
 from keras_prunelab._model._copy import copy_model
-from keras_prunelab._model._data import batches, check_batch_size, check_ends
+from keras_prunelab._model._data import batches, check_batch_size
+from keras_prunelab._model._source import check_ends
 
 
 def recalibrate(model: keras.Model, data: Any, *, batch_size: int = 128) -> keras.Model:

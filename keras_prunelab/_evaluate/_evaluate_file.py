@@ -20,20 +20,19 @@ from keras_prunelab._errors import InvalidDataError, InvalidModelError
 from keras_prunelab._export._file_tensor import FileTensor
 from keras_prunelab._export._inputs import arrays_by_input, name_of
 from keras_prunelab._export._runtimes import ExportedFile, open_file, run_batch, run_parts
-from keras_prunelab._model._data import Batch, batches, check_ends, fits
+from keras_prunelab._model._data import Batch, batches, fits
+from keras_prunelab._model._source import check_ends
 from keras_prunelab._model._state import begun_anew
 from keras_prunelab._util._notebook import paragraph, table
 from keras_prunelab.layers._strip import without_wrappers
 
-from ._data import check_labels
-from ._evaluate import MetricLike, classes_of, find_metric
-from ._metric import ACCURACY, RMSE, Metric
-from ._paired import AnswerLog
+from ._evaluate import MetricLike, classes_of
+from ._file_measures import OWN_MEASURES, FileMeasures
+from ._metric import Metric
 
 Array = NDArray[Any]
 
 _BATCH = 256
-_OWN = {metric.name: metric for metric in (ACCURACY, RMSE)}
 
 
 @dataclass(frozen=True)
@@ -149,7 +148,7 @@ def evaluate_file(
         )
     plain = None if model is None else without_wrappers(model)
     described, read = _reader(target, file, plain, data)
-    ours = [_Measures(described, file, metrics) for _ in range(1 if plain is None else 2)]
+    ours = [FileMeasures(described, file, metrics) for _ in range(1 if plain is None else 2)]
     forward = None if plain is None else _forward(plain)
     same: list[Array] = []
     differences: list[Array] = []
@@ -201,97 +200,6 @@ def _packed(model: Any, arrays: list[Array]) -> Any:
     """The inputs of a model in its structure."""
     struct = getattr(model, "_inputs_struct", None)
     return arrays[0] if struct is None else keras.tree.pack_sequence_as(struct, arrays)
-
-
-class _Measures:
-    """The measures of one network's outputs, batch by batch."""
-
-    def __init__(self, described: Any, file: ExportedFile, metrics: Sequence[MetricLike] | None) -> None:
-        self._described, self._names = described, [tensor.name for tensor in file.outputs]
-        self._logs: list[AnswerLog] = []
-        self._wanted = metrics
-        others = [one for one in metrics or () if not (isinstance(one, str) and one in _OWN)]
-        self._others = [[_fresh(one, described) for one in others] for _ in file.outputs]
-
-    @property
-    def is_accuracy(self) -> bool:
-        """Whether the outputs are classes."""
-        return all(log.metric == ACCURACY for log in self._logs)
-
-    def add(self, outputs: Sequence[Array], labels: Any) -> None:
-        """Note a batch."""
-        given = keras.tree.flatten(labels)
-        if len(given) != len(outputs):
-            raise InvalidDataError(
-                f"{self._described.name} has {len(outputs)} outputs, but the data has {len(given)} arrays of labels."
-            )
-        checked = [
-            check_labels(self._described, label, (None, *output.shape[1:]))
-            for label, output in zip(given, outputs, strict=True)
-        ]
-        if not self._logs:
-            self._logs = [AnswerLog(metric) for _, metric in checked]
-        for log, (label, metric), output in zip(self._logs, checked, outputs, strict=True):
-            if metric != log.metric:
-                raise InvalidDataError(
-                    "Some labels are class indices and some are responses; they must be all of one kind."
-                )
-            log.add(classes_of(output) if metric == ACCURACY else output, label)
-        for others, label, output in zip(self._others, given, outputs, strict=True):
-            for other in others:
-                _update(other, label, output)
-
-    def results(self) -> dict[str, float]:
-        """The measures by name."""
-        found: dict[str, float] = {}
-        endings = [""] if len(self._names) == 1 else [f"_{name}" for name in self._names]
-        for ending, log in zip(endings, self._logs, strict=True):
-            answers = log.result()
-            if answers is not None and self._is_wanted(log.metric):
-                found[log.metric.name + ending] = answers.value
-        for ending, others in zip(endings, self._others, strict=True):
-            found |= {other.name + ending: _number(other) for other in others}
-        return found
-
-    def _is_wanted(self, metric: Metric) -> bool:
-        if self._wanted is None or metric.name in self._wanted:
-            return True
-        other = next((one for one in self._wanted if isinstance(one, str) and one in _OWN), None)
-        if other is not None:
-            raise InvalidDataError(f"These labels ask for {metric.name}, not for {other}.")
-        return False
-
-
-def _fresh(one: MetricLike, described: Any) -> keras.metrics.Metric:
-    """A metric that counts for one output of one network alone."""
-    if isinstance(one, keras.metrics.Metric):
-        return type(one).from_config(one.get_config())
-    return find_metric(one, described, ())
-
-
-def _update(metric: keras.metrics.Metric, labels: Any, outputs: Array) -> None:
-    """Count a batch.
-
-    Raises:
-        InvalidDataError: the metric cannot compare these labels with these outputs.
-    """
-    try:
-        metric.update_state(labels, outputs)
-    except Exception as error:  # of the backend, of Keras, of a function of the user's
-        raise InvalidDataError(
-            f"The metric {metric.name!r} cannot compare labels of shape {np.shape(labels)} with outputs of shape "
-            f"{outputs.shape}; give labels in the form that it takes. It said: {' '.join(str(error).split())[:200]}"
-        ) from error
-
-
-def _number(metric: keras.metrics.Metric) -> float:
-    value = np.asarray(keras.ops.convert_to_numpy(metric.result()))
-    if value.size != 1:
-        raise InvalidDataError(
-            f"The metric {metric.name!r} gives {value.size} numbers, and a measure is one: give it an average, where "
-            "it takes one."
-        )
-    return float(value.reshape(()))
 
 
 def _require_same(name: str, model: Any, found: Sequence[Array], expected: Sequence[Array]) -> None:
@@ -380,5 +288,6 @@ def _first(array: Array) -> Array:
 
 
 def _texts(measures: dict[str, float]) -> dict[str, str]:
-    known = {name: next((m for m in _OWN.values() if name.startswith(m.name)), Metric(name)) for name in measures}
+    own = OWN_MEASURES.values()
+    known = {name: next((each for each in own if name.startswith(each.name)), Metric(name)) for name in measures}
     return {name: known[name].text(value) for name, value in measures.items()}

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from keras_prunelab._errors import InvalidDataError
-from keras_prunelab._model._data import source
+from keras_prunelab._model._source import source
 from keras_prunelab._util._arrays import as_array
 
 from ._data import (

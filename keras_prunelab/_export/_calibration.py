@@ -11,8 +11,9 @@ import numpy as np
 
 from keras_prunelab._backend import litert_input_name
 from keras_prunelab._errors import InvalidDataError
-from keras_prunelab._model._data import batches, check_ends, require_finite
+from keras_prunelab._model._data import batches, require_finite
 from keras_prunelab._model._random_inputs import random_inputs
+from keras_prunelab._model._source import check_ends
 
 from ._inputs import Array, arrays_by_input, name_of
 

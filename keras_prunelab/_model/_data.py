@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -17,11 +15,9 @@ from keras_prunelab._errors import InvalidDataError
 from keras_prunelab._util._arrays import all_finite, as_array
 
 from ._numbers import whole_number
+from ._source import is_array, source
 
 Shape: TypeAlias = "tuple[int | None, ...]"
-
-MOST_BATCHES = 100_000
-"""Data that does not tell its length is taken for endless beyond this many batches."""
 
 
 @dataclass(frozen=True)
@@ -57,90 +53,6 @@ class Batch:
         for what, part in (("inputs", self.inputs), ("labels", self.labels), ("weights", self.weights)):
             for array in keras.tree.flatten(part) if part is not None else ():
                 require_finite(what, array)
-
-
-@dataclass(frozen=True)
-class Source:
-    """Data that comes in batches.
-
-    Attributes:
-        read: begins a new pass over the batches. It raises `InvalidDataError` where a pass has no end.
-        tells_length: whether the data says how many batches it has.
-    """
-
-    read: Callable[[], Iterator[Any]]
-    tells_length: bool
-
-
-def source(data: Any) -> Source | None:
-    """Find out how data is read in batches.
-
-    Args:
-        data: a `tf.data.Dataset`, a `keras.utils.PyDataset`, a torch `DataLoader` or another iterable, a function
-            that returns an iterable, or a list of batches that are tuples.
-
-    Returns:
-        How to read it; None where it is arrays, or an object with `inputs` and `labels`.
-
-    Raises:
-        InvalidDataError: it has no end, or can be read only once.
-    """
-    if hasattr(data, "inputs") and hasattr(data, "labels"):
-        return None
-    if isinstance(data, keras.utils.PyDataset):
-        if data.num_batches is None:
-            raise _endless(
-                f"{type(data).__name__} does not say how many batches it has. Let its num_batches return a number."
-            )
-        return Source(lambda: (data[index] for index in range(data.num_batches)), tells_length=True)
-    if hasattr(data, "cardinality"):
-        count = int(data.cardinality())
-        if count == -1:  # tf.data.INFINITE_CARDINALITY
-            raise _endless("A tf.data.Dataset repeats for ever. Leave out repeat(), or add take(n).")
-        return _iterate(data, tells_length=count >= 0)
-    if isinstance(data, Iterator):
-        raise InvalidDataError(
-            f"A {type(data).__name__} can be read only once, and nobody can see whether it ends. Give a function that "
-            "returns a new one, such as data=lambda: batches()."
-        )
-    if _is_array(data) or isinstance(data, tuple | dict):
-        return None
-    if callable(data):
-        return Source(lambda: _returned(data), tells_length=False)
-    if isinstance(data, list) and not (data and all(isinstance(each, tuple) for each in data)):
-        return None
-    return _iterate(data, tells_length=_has_length(data)) if hasattr(data, "__iter__") else None
-
-
-# Functions and data sets that have come to their end once.
-_ENDING: weakref.WeakSet[Any] = weakref.WeakSet()
-
-
-def check_ends(data: Any) -> None:
-    """Make sure that data has an end, before any work with it.
-
-    Data that does not tell its length is read through once for this, without a look at the batches.
-
-    Args:
-        data: what a score, a callback or `recalibrate` is given.
-
-    Raises:
-        InvalidDataError: it has no end, or can be read only once.
-    """
-    found = source(data)
-    if found is None or found.tells_length or _has_ended(data):
-        return
-    for _ in found.read():
-        pass
-    with contextlib.suppress(TypeError):  # it has no hash, or nothing can refer to it weakly
-        _ENDING.add(data)
-
-
-def _has_ended(data: Any) -> bool:
-    try:
-        return data in _ENDING
-    except TypeError:
-        return False
 
 
 def batches(data: Any, size: int, *, labels: bool, model: Any = None) -> Iterator[Batch]:
@@ -266,42 +178,6 @@ def misfit(model: Any, found: Sequence[int], wanted: Shape) -> InvalidDataError:
     return InvalidDataError(f"{takes}, but the data has {found[0]} of shape {tuple(found[1:])}.{hint}")
 
 
-def _endless(why: str) -> InvalidDataError:
-    return InvalidDataError(f"The data never ends: {why}")
-
-
-def _iterate(data: Iterable[Any], *, tells_length: bool) -> Source:
-    return Source(lambda: iter(data) if tells_length else _count(data), tells_length)
-
-
-def _count(given: Iterable[Any]) -> Iterator[Any]:
-    for number, batch in enumerate(given):
-        if number == MOST_BATCHES:
-            raise _endless(
-                f"there are more than {MOST_BATCHES:,} batches, and it does not say how many. Let it stop after one "
-                "pass over the observations; for as many as this, give a tf.data.Dataset or a keras.utils.PyDataset "
-                "that knows its length."
-            )
-        yield batch
-
-
-def _returned(function: Callable[[], Any]) -> Iterator[Any]:
-    """The batches that a function returns, as a generator or in any other form."""
-    made = function()
-    if isinstance(made, Iterator):
-        return _count(made)
-    found = source(made)
-    return iter(made) if found is None else found.read()
-
-
-def _has_length(data: Any) -> bool:
-    try:
-        len(data)
-    except (TypeError, NotImplementedError):  # a DataLoader of a stream has the method, and no length
-        return False
-    return True
-
-
 def _given(data: Any, model: Any, labels: bool) -> list[Any]:
     """Arrays as a list of batches."""
     if hasattr(data, "inputs") and hasattr(data, "labels"):
@@ -311,7 +187,7 @@ def _given(data: Any, model: Any, labels: bool) -> list[Any]:
     shapes = _input_shapes(model)
     if _are_observations(data, shapes):
         return [data]
-    nested = isinstance(data[0], dict) or (isinstance(data[0], list) and all(map(_is_array, data[0])))
+    nested = isinstance(data[0], dict) or (isinstance(data[0], list) and all(map(is_array, data[0])))
     if len(data) <= 3 and (nested or (len(shapes) == 1 and (labels or not _is_input(data[1], shapes[0])))):
         return [tuple(data)]
     return data if len(shapes) == 1 else [data]
@@ -321,7 +197,7 @@ def _are_observations(part: Any, shapes: list[Shape]) -> bool:
     """Whether inputs are a list of single observations."""
     if len(shapes) != 1 or not isinstance(part, list) or not part:
         return False
-    return all(_is_array(each) and fits(np.shape(each), shapes[0][1:]) for each in part)
+    return all(is_array(each) and fits(np.shape(each), shapes[0][1:]) for each in part)
 
 
 def _of_one_shape(one: Any, model: Any) -> Iterator[Any]:
@@ -393,10 +269,6 @@ def _arrays(part: Any) -> Any:
         first = first[0]
     is_numbers = first is not part and not isinstance(first, dict) and np.ndim(first) == 0
     return as_array(part) if is_numbers else keras.tree.map_structure(as_array, part)
-
-
-def _is_array(value: Any) -> bool:
-    return hasattr(value, "shape") and (hasattr(value, "dtype") or hasattr(value, "dtypes"))
 
 
 def _kind(data: Any) -> str:

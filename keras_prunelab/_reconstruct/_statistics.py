@@ -13,7 +13,8 @@ import keras
 import numpy as np
 
 from keras_prunelab._errors import InvalidDataError, InvalidModelError, PruneLabError
-from keras_prunelab._model._data import Batch, batches, check_ends
+from keras_prunelab._model._data import Batch, batches
+from keras_prunelab._model._source import check_ends
 
 from ._gram import Gram
 from ._rules import LinearMap, NoLinearMapError, Seen, flat_weights, maps_of

@@ -21,8 +21,9 @@ from keras_prunelab._evaluate._file_metrics._meter import FileMeter
 from keras_prunelab._evaluate._metric import ACCURACY, percent
 from keras_prunelab._evaluate._paired import PAIRED
 from keras_prunelab._evaluate._streams import observations
-from keras_prunelab._model._data import batches, calibration_of, check_batch_size, check_ends
+from keras_prunelab._model._data import batches, calibration_of, check_batch_size
 from keras_prunelab._model._filters import Filters
+from keras_prunelab._model._source import check_ends
 from keras_prunelab._prune._trajectory import Trajectory
 from keras_prunelab._reconstruct._estimate import estimate
 from keras_prunelab._reconstruct._gram import DAMPING

@@ -11,9 +11,10 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._model._data import Batch, batches, check_batch_size, check_ends
+from keras_prunelab._model._data import Batch, batches, check_batch_size
 from keras_prunelab._model._filters import Filters
 from keras_prunelab._model._optimizers import Optimizers
+from keras_prunelab._model._source import check_ends
 from keras_prunelab._model._variables import Prunables
 from keras_prunelab._select._allocation import Scope
 from keras_prunelab.schedules._step import StepLike

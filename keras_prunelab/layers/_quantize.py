@@ -9,8 +9,9 @@ import keras
 
 from keras_prunelab._channels._graph import Call, Graph, Tensor, graph_of
 from keras_prunelab._errors import InvalidDataError, InvalidModelError
-from keras_prunelab._model._data import batches, check_ends
+from keras_prunelab._model._data import batches
 from keras_prunelab._model._rebuild import assign_all, config_of, copy_of, keep_frozen, rebuild
+from keras_prunelab._model._source import check_ends
 
 from ._pruned import Pruned
 from ._quantized import INSIDE, OUTSIDE, WEIGHTED, Quantized

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._errors import InvalidDataError, InvalidModelError
-from keras_prunelab._model._data import check_ends
+from keras_prunelab._model._source import check_ends
 from keras_prunelab._model._variables import Prunables
 from keras_prunelab._util._arrays import all_finite
 

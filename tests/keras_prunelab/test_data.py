@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 import keras_prunelab as kpl
-from keras_prunelab._model import _data
+from keras_prunelab._model import _source
 
 Array = NDArray[Any]
 L = keras.layers
@@ -79,7 +79,7 @@ class Stream:
 
 @pytest.mark.parametrize("kind", ["PyDataset", "function", "iterable", "tf.data", "unknown tf.data"])
 def test_endless_data_is_refused(take: Callable[[Any], Any], kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_data, "MOST_BATCHES", 50)
+    monkeypatch.setattr(_source, "MOST_BATCHES", 50)
     given: Any = {"PyDataset": Endless(), "function": lambda: itertools.repeat(arrays()), "iterable": Stream()}.get(
         kind
     )

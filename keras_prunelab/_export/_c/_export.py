@@ -14,11 +14,12 @@ import numpy as np
 from keras_prunelab._errors import InvalidDataError, InvalidModelError, NotEquivalentError, UnknownNameError
 from keras_prunelab._export._inputs import arrays_by_input
 from keras_prunelab._export._weights import require_finite_weights
-from keras_prunelab._model._data import batches, calibration_of, check_ends
+from keras_prunelab._model._data import batches, calibration_of
 from keras_prunelab._model._precision import computing_in_float32
 from keras_prunelab._model._random_inputs import random_inputs
 from keras_prunelab._model._rebuild import is_graph
 from keras_prunelab._model._rounding import amplified_rounding, relative_change
+from keras_prunelab._model._source import check_ends
 from keras_prunelab._model._state import begun_anew
 from keras_prunelab._util._atomic import check_folder, replace_whole
 from keras_prunelab.layers._pruned import Pruned
