@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ._compaction._compact import Compaction, compact, compaction
     from ._compaction._complete import complete_channels
     from ._compaction._fuse import fuse
+    from ._compaction._lengths import fix_lengths
     from ._compaction._recalibrate import recalibrate
     from ._compaction._remove import remove_filters
     from ._cost._deployment import Deployment, deployment
@@ -113,6 +114,7 @@ __all__ = [
     "export_c",
     "export_litert",
     "export_plots",
+    "fix_lengths",
     "fuse",
     "latency",
     "layers",
@@ -168,6 +170,7 @@ _HOMES = {
     "export_c": "_export._c._export",
     "export_litert": "_export._litert",
     "export_plots": "_report._plots",
+    "fix_lengths": "_compaction._lengths",
     "fuse": "_compaction._fuse",
     "latency": "_cost._latency",
     "layers": "layers",

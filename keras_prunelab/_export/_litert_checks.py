@@ -167,5 +167,6 @@ def require_fixed_lengths(model: keras.Model, what: str) -> None:
         if None in tensor.shape[1:]:
             raise InvalidModelError(
                 f"Input {name_of(tensor)!r} of model {model.name!r} has the shape {tensor.shape}, and {what} takes "
-                "fixed lengths alone. Build the model with keras.Input of the length in use."
+                "fixed lengths alone. Give it the one in use: keras_prunelab.fix_lengths(model, 100), or convert "
+                "--length 100."
             )

@@ -136,7 +136,10 @@ def _recurrent(
             refusal = error
     known = [step for step in steps if step is not None]
     if len(known) < len(steps):
-        reason = "it has a recurrent layer of free length, or one inside another layer, and int8 takes a fixed one"
+        reason = (
+            "it has a recurrent layer of free length, or one inside another layer, and int8 takes a fixed one: "
+            "fix_lengths gives it, or convert --length"
+        )
     elif max(known) > MOST_STEPS:
         reason = f"it has a recurrent layer of {max(known)} steps, and int8 takes at most {MOST_STEPS}, unrolled"
     else:

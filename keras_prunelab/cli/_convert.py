@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,6 +12,8 @@ from . import _console, _options
 
 if TYPE_CHECKING:
     from matlab_bridge import Network
+
+    from ._inputs import OpenedModel
 
 EXAMPLES = """\
 Examples:
@@ -29,6 +32,8 @@ Examples:
 
     prunelab convert pruned.mat net.tflite --quantize int8 --clusters 16 --data images.mat
 
+    prunelab convert lstm.mat net.tflite --runtime tflm --length 50
+
     prunelab convert trainedNet.mat net.h --dtype int8 --calibration validation.mat
 """
 
@@ -36,9 +41,9 @@ _ENDINGS = (".keras", ".m", ".onnx", ".tflite", ".h")
 
 
 _OPTIONS = {
-    ".tflite": ("quantize", "runtime", "calibration", "sparse", "clusters", "data"),
+    ".tflite": ("quantize", "runtime", "calibration", "sparse", "clusters", "length", "data"),
     ".onnx": ("sparse", "data"),
-    ".h": ("dtype", "optimize", "calibration", "data"),
+    ".h": ("dtype", "optimize", "calibration", "length", "data"),
 }
 """What may be said of the files of some endings."""
 
@@ -80,6 +85,14 @@ def command(
             metavar="N",
             help="How many different weights each kernel of an int8 .tflite file has beside 0, such as 16: an Ethos-U "
             "stores few ones in few bits.",
+        ),
+    ] = None,
+    length: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N",
+            help="The length of what a .tflite or a .h takes, where that of the network is free: the steps of a "
+            "sequence, or the rows and columns of an image, as in 224,224.",
         ),
     ] = None,
     dtype: Annotated[
@@ -128,6 +141,7 @@ def command(
         calibration=calibration,
         sparse=sparse,
         clusters=clusters,
+        length=length,
         data=data,
         dtype=dtype,
         optimize=optimize,
@@ -144,13 +158,13 @@ def command(
     if kind == ".h":
         from ._device import write_header
 
-        opened = open_model(source, network)
+        opened = _with_lengths(open_model(source, network), length)
         write_header(opened, target, dtype or "float32", optimize or "size", calibration or data, inputs)
         return
     if kind == ".tflite":
         from ._device import write_litert
 
-        opened = open_model(source, network)
+        opened = _with_lengths(open_model(source, network), length)
         read = (inputs, labels, image_root)
         how = (quantize, runtime or "litert", sparse, clusters)
         write_litert(opened, target, how, calibration=calibration, data=data, read=read)
@@ -163,6 +177,19 @@ def command(
 
         compared = None if data is None else open_model(source, network)
         finish_onnx(compared, target, sparse=bool(sparse), data=data, read=(inputs, labels, image_root))
+
+
+def _with_lengths(opened: OpenedModel, length: str | None) -> OpenedModel:
+    """The model for inputs of one length, where that is asked for."""
+    if length is None:
+        return opened
+    from keras_prunelab import fix_lengths
+
+    given = [part.strip() for part in length.split(",")]
+    if not all(part.isdecimal() for part in given):
+        raise typer.BadParameter(f"a whole number, or several as in 224,224; it got {length!r}.", param_hint="--length")
+    numbers = [int(part) for part in given]
+    return replace(opened, built=fix_lengths(opened.model, numbers[0] if len(numbers) == 1 else numbers))
 
 
 def _check_options(kind: str, **given: object) -> None:

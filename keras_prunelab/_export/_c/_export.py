@@ -225,8 +225,8 @@ def _functions(network: Network, model: keras.Model) -> tuple[Network | None, Ne
     except NotStreamableError as error:
         if whole is None:
             raise InvalidModelError(
-                f"Model {model.name!r} leaves lengths of its inputs free, and cannot go step by step: {error}. Build "
-                "it with keras.Input of a fixed shape."
+                f"Model {model.name!r} leaves lengths of its inputs free, and cannot go step by step: {error}. Give it "
+                "one with keras_prunelab.fix_lengths(model, 100), or --length 100."
             ) from error
         return whole, None
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_prunelab._channels._graph import Call
 from keras_prunelab._export._c._activations import activation_of, is_linear
-from keras_prunelab._export._c._reader import Reader, UnsupportedError, numbers_of, reads
+from keras_prunelab._export._c._reader import FREE_LENGTH, Reader, UnsupportedError, numbers_of, reads
 from keras_prunelab._export._c._value import Value
 from keras_prunelab._export._c.operations._elementwise import Elementwise, PReLU, Softmax
 
@@ -87,7 +87,7 @@ def prelu(reader: Reader, call: Call, layer: Any) -> Value:
     (slope,) = numbers_of(layer)
     if slope.size != slope.shape[-1] and slope.shape != source.shape:
         if None in source.shape:
-            raise UnsupportedError("the length of its inputs is free: build the model with keras.Input of a fixed size")
+            raise UnsupportedError(FREE_LENGTH)
         slope = np.broadcast_to(slope, [length or 0 for length in source.shape])
     return reader.add(PReLU, call, (source,), source.shape, slope=np.ascontiguousarray(slope.reshape(-1)))
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_prunelab._channels._graph import Call
 from keras_prunelab._export._c._operation import Array
-from keras_prunelab._export._c._reader import Reader, UnsupportedError, numbers_of, reads
+from keras_prunelab._export._c._reader import FREE_LENGTH, Reader, UnsupportedError, numbers_of, reads
 from keras_prunelab._export._c._value import Value
 from keras_prunelab._export._c.operations._linear import Convolution, Depthwise
 from keras_prunelab._export._c.operations._spread import Transposed
@@ -54,7 +54,7 @@ def transposed(reader: Reader, call: Call, layer: Any) -> Value:
         raise UnsupportedError("its channels come first: build the model with data_format='channels_last'")
     shape = call.outputs[0].shape[1:]
     if None in source.shape or None in shape:
-        raise UnsupportedError("the length of its inputs is free: build the model with keras.Input of a fixed size")
+        raise UnsupportedError(FREE_LENGTH)
     *places, outputs, inputs = kernel.shape
     weights = np.moveaxis(kernel, -2, 0).reshape(outputs, -1)
     lengths = (source.shape[:-1], shape[:-1], places, layer.strides, layer.dilation_rate)
@@ -116,7 +116,7 @@ def window_of(layer: Any, source: Value, size: Any, strides: Any, dilation: Any)
     if len(image) == 1:
         image, size, strides, dilation = [1, *image], (1, *size), (1, *strides), (1, *dilation)
     elif None in image:
-        raise UnsupportedError("the size of its images is free: build the model with keras.Input of a fixed size")
+        raise UnsupportedError(FREE_LENGTH)
     axes = [
         padding_of("valid" if length == 1 == one else layer.padding, length, one, stride, apart)
         for length, one, stride, apart in zip(image, size, strides, dilation, strict=True)

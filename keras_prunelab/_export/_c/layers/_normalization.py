@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_prunelab._channels._graph import Call
 from keras_prunelab._export._c._operation import Array
-from keras_prunelab._export._c._reader import Reader, UnsupportedError, numbers_of, reads
+from keras_prunelab._export._c._reader import FREE_LENGTH, Reader, UnsupportedError, numbers_of, reads
 from keras_prunelab._export._c._value import Value
 from keras_prunelab._export._c.operations._linear import Scaling
 from keras_prunelab._export._c.operations._normalize import Normalize
@@ -54,7 +54,7 @@ def of_observation(reader: Reader, call: Call, layer: Any) -> Value:
         raise UnsupportedError(f"normalization over axis {layer.axis}; over the last one it works")
     is_grouped = isinstance(layer, L.GroupNormalization)
     if None in source.shape and (is_grouped or not is_last):
-        raise UnsupportedError("the length of its inputs is free: build the model with keras.Input of a fixed size")
+        raise UnsupportedError(FREE_LENGTH)
     channels = source.channels if is_last else source.size
     numbers = [each.reshape(-1) for each in numbers_of(layer)]
     factors = numbers.pop(0) if layer.scale else np.ones(channels, np.float32)

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from keras_prunelab._channels._graph import Call
-from keras_prunelab._export._c._reader import Reader, UnsupportedError, reads
+from keras_prunelab._export._c._reader import FREE_LENGTH, Reader, UnsupportedError, reads
 from keras_prunelab._export._c._value import Value
 from keras_prunelab._export._c.operations._pooling import Mean, Pooling
 from keras_prunelab._export._c.operations._window import Window
@@ -22,7 +22,7 @@ def pooling(reader: Reader, call: Call, layer: Any) -> Value:
     """In windows."""
     (source,) = (reader.value(tensor) for tensor in call.inputs)
     if None in source.shape:
-        raise UnsupportedError("the length of its inputs is free: build the model with keras.Input of a fixed size")
+        raise UnsupportedError(FREE_LENGTH)
     window = window_of(layer, source, layer.pool_size, layer.strides, (1,) * len(layer.pool_size))
     shape = call.outputs[0].shape[1:]
     is_mean = isinstance(layer, (L.AveragePooling1D, L.AveragePooling2D))
@@ -36,7 +36,7 @@ def global_pooling(reader: Reader, call: Call, layer: Any) -> Value:
     if layer.data_format != "channels_last":
         raise UnsupportedError("its channels come first: build the model with data_format='channels_last'")
     if None in source.shape:
-        raise UnsupportedError("the length of its inputs is free: build the model with keras.Input of a fixed size")
+        raise UnsupportedError(FREE_LENGTH)
     shape = call.outputs[0].shape[1:]
     if isinstance(layer, (L.GlobalAveragePooling1D, L.GlobalAveragePooling2D)):
         return reader.add(Mean, call, (source,), shape)

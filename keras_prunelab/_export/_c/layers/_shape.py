@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from keras_prunelab._channels._graph import Call
-from keras_prunelab._export._c._reader import Reader, UnsupportedError, reads
+from keras_prunelab._export._c._reader import FREE_LENGTH, Reader, UnsupportedError, reads
 from keras_prunelab._export._c._value import Value
 from keras_prunelab._export._c.operations._shape import Pad, Permute, Repeat, View
 from keras_prunelab._export._c.operations._window import Window
@@ -98,7 +98,7 @@ def _image(reader: Reader, call: Call) -> tuple[Value, tuple[int, int, int]]:
     if getattr(call.layer, "data_format", "channels_last") != "channels_last":
         raise UnsupportedError("its channels come first: build the model with data_format='channels_last'")
     if None in source.shape:
-        raise UnsupportedError("the length of its inputs is free: build the model with keras.Input of a fixed size")
+        raise UnsupportedError(FREE_LENGTH)
     lengths = [length or 0 for length in source.shape]
     rows, columns, channels = (1,) * (3 - len(lengths)) + tuple(lengths)
     return source, (rows, columns, channels)
