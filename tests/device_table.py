@@ -27,9 +27,12 @@ HEADING = """{title}
 The {count} networks above that become Keras models, written for each target with ranges measured on random inputs.
 Networks without learnables have random ones. `python -m tests.device_table` writes this part.
 
-| Target | Networks | In other numbers | Not |
-|---|--:|--:|--:|
+Those of free length that a target does not take get one by `fix_lengths(model, {length})`.
+
+| Target | Networks | Beside them, with a length | In other numbers | Not |
+|---|--:|--:|--:|--:|
 """
+LENGTH = 50
 REASONS = """
 | Target | Networks | Why not, or not in int8 |
 |---|--:|---|
@@ -62,6 +65,19 @@ TARGETS: dict[str, Callable[[keras.Model, Any, Path], Any]] = {
 }
 
 
+def best(target: str, model: keras.Model, inputs: Any) -> str:
+    """The outcome; or that with one length, where the model has none, as `"length: "` where it then is yes."""
+    first = outcome(target, model, inputs)
+    if first == CONVERTED or not any(None in tensor.shape[1:] for tensor in model.inputs):
+        return first
+    try:
+        fixed = kpl.fix_lengths(model, LENGTH)
+    except kpl.InvalidModelError:
+        return first
+    second = outcome(target, fixed, (random_inputs(fixed),))
+    return "length: " if second == CONVERTED else second
+
+
 def outcome(target: str, model: keras.Model, inputs: Any) -> str:
     """What a model becomes for a target: `"yes"`, `"other: REASON"` or `"no: REASON"`."""
     with tempfile.TemporaryDirectory() as folder:
@@ -81,7 +97,7 @@ def outcomes(corpus: Path) -> Iterator[dict[str, str]]:
                 warnings.simplefilter("ignore")  # that a network was never trained
                 model = row.network.to_keras()
             inputs = (random_inputs(model),)
-            yield {target: outcome(target, model, inputs) for target in TARGETS}
+            yield {target: best(target, model, inputs) for target in TARGETS}
             keras.utils.clear_session()
 
 
@@ -90,15 +106,15 @@ def section(found: list[dict[str, str]]) -> str:
     counts, why = "", ""
     for target in TARGETS:
         each = [one[target] for one in found]
-        kinds = [sum(text.partition(":")[0] == kind for text in each) for kind in (CONVERTED, "other", "no")]
-        counts += f"| {target} | {kinds[0]} | {kinds[1] or ''} | {kinds[2] or ''} |\n"
+        kinds = [sum(text.partition(":")[0] == kind for text in each) for kind in (CONVERTED, "length", "other", "no")]
+        counts += f"| {target} | {kinds[0]} | {kinds[1] or ''} | {kinds[2] or ''} | {kinds[3] or ''} |\n"
         alike = defaultdict(list)
         for text in each:
-            if text != CONVERTED:
+            if text not in (CONVERTED, "length: "):
                 alike[_general(text)].append(text)
         for general, texts in sorted(alike.items(), key=lambda item: -len(item[1])):
             why += f"| {target} | {len(texts)} | {general.replace('|', chr(92) + '|')} |\n"
-    return HEADING.format(title=DEVICES, count=len(found)) + counts + REASONS + why
+    return HEADING.format(title=DEVICES, count=len(found), length=LENGTH) + counts + REASONS + why
 
 
 def _general(text: str) -> str:

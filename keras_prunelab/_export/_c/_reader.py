@@ -26,7 +26,7 @@ Function = TypeVar("Function", bound=Read)
 _READ: dict[type, Read] = {}
 _MOST_LISTED = 20
 
-FREE_LENGTH = "a length of its inputs is free: keras_prunelab.fix_lengths(model, 100) gives it one (--length 100)"
+FREE_LENGTH = "a length of its inputs is free. keras_prunelab.fix_lengths(model, 100) gives it one, or --length 100"
 """Why a layer has no form in C that takes one length alone."""
 
 
