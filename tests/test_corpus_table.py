@@ -43,9 +43,10 @@ def test_reasons_of_devices_are_counted_where_they_are_alike() -> None:
     c = "no: Model 'a' has 2 layers that export_c cannot write: 'x' (RNN): no form in C; 'y' (RNN): no form in C. Build"
     other = "other: Not in int8: it has a recurrent layer of 90 steps, and int8 takes at most 64, unrolled."
     found = [dict.fromkeys(TARGETS, CONVERTED), dict.fromkeys(TARGETS, c), dict.fromkeys(TARGETS, other)]
+    found += [dict.fromkeys(TARGETS, text) for text in ("length: ", "length: ", "length: ")]
     page = section([*found, dict.fromkeys(TARGETS, c.replace("'a'", "'b'"))])
     for target in TARGETS:
-        assert f"| {target} | 1 | 1 | 2 |" in page
+        assert f"| {target} | 1 | 3 | 1 | 2 |" in page
         assert f"| {target} | 2 | RNN: no form in C |" in page
         assert f"| {target} | 1 | Not in int8: it has a recurrent layer of N steps, and int8 takes at most N" in page
 
