@@ -128,8 +128,9 @@ was looked at.
 normalizations among them. The sparsity is that of the kernels. `macs` are multiply-adds for one observation, one for
 each use of a weight of a kernel, as [`metrics`](reference/cost.md) counts them; pruned, those that are not zero. Errors
 are in percent, the mean over the seeds and the sample standard deviation; two rows of one seed that are less than 0.3
-points apart may be so by chance. On another number of threads sums round in another order, and the network of a seed is
-another one: its error moved by up to a tenth of a point. Seconds are those of a busy machine."""
+points apart may be so by chance. A seed alone does not fix a network: trained again on another day, that of a seed had
+another dense error, as the first column of other libraries shows.
+Seconds are those of a busy machine."""
 
 
 def headline(tables: Mapping[str, pd.DataFrame], made: Mapping[str, Any]) -> Iterator[str]:
