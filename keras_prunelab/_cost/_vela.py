@@ -19,6 +19,7 @@ import numpy as np
 from keras_prunelab._errors import InvalidModelError, MissingBackendError, UnknownNameError
 from keras_prunelab._export._litert import export_litert
 from keras_prunelab._export._litert_checks import require_fixed_lengths
+from keras_prunelab._model._data import packed
 from keras_prunelab._model._random_inputs import random_inputs
 from keras_prunelab._model._rebuild import is_graph
 from keras_prunelab._util._atomic import temporary_folder
@@ -180,6 +181,5 @@ def _random(model: keras.Model) -> Any:
     many = [np.concatenate([each] * -(-_CALIBRATION // len(each)))[:_CALIBRATION] for each in flat]
     rng = np.random.default_rng(0)
     many = [rng.permuted(each, axis=0) if each.dtype.kind == "f" else each for each in many]
-    struct = getattr(model, "_inputs_struct", None)
-    packed = many[0] if struct is None else keras.tree.pack_sequence_as(struct, many)
-    return packed if not isinstance(packed, (list, tuple)) else (packed,)
+    inputs = packed(model, many)
+    return inputs if not isinstance(inputs, (list, tuple)) else (inputs,)

@@ -20,7 +20,7 @@ from keras_prunelab._errors import InvalidDataError, InvalidModelError
 from keras_prunelab._export._file_tensor import FileTensor
 from keras_prunelab._export._inputs import arrays_by_input, name_of
 from keras_prunelab._export._runtimes import ExportedFile, open_file, run_batch, run_parts
-from keras_prunelab._model._data import Batch, batches, fits
+from keras_prunelab._model._data import Batch, batches, fits, packed
 from keras_prunelab._model._source import check_ends
 from keras_prunelab._model._state import begun_anew
 from keras_prunelab._util._notebook import paragraph, table
@@ -190,16 +190,10 @@ def _forward(model: Any) -> Callable[[list[Array]], list[Array]]:
     run = compile_forward(model)
 
     def forward(arrays: list[Array]) -> list[Array]:
-        found = keras.tree.flatten(run(_packed(model, arrays)))
+        found = keras.tree.flatten(run(packed(model, arrays)))
         return [keras.ops.convert_to_numpy(keras.ops.cast(each, "float32")) for each in found]
 
     return forward
-
-
-def _packed(model: Any, arrays: list[Array]) -> Any:
-    """The inputs of a model in its structure."""
-    struct = getattr(model, "_inputs_struct", None)
-    return arrays[0] if struct is None else keras.tree.pack_sequence_as(struct, arrays)
 
 
 def _require_same(name: str, model: Any, found: Sequence[Array], expected: Sequence[Array]) -> None:

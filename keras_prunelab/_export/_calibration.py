@@ -15,7 +15,7 @@ from keras_prunelab._model._data import batches, require_finite
 from keras_prunelab._model._random_inputs import random_inputs
 from keras_prunelab._model._source import check_ends
 
-from ._inputs import Array, arrays_by_input, name_of
+from ._inputs import Array, arrays_by_input, name_of, one_observation
 
 _BATCH = 256
 _FIRST = 8
@@ -69,11 +69,7 @@ def write_calibration(model: keras.Model, calibration: Any, folder: Path) -> int
 
 
 def _require_finite_outputs(model: keras.Model, arrays: Sequence[Array]) -> None:
-    count = next((tensor.shape[0] for tensor in model.inputs if tensor.shape[0]), 1)
-    first = [np.repeat(array[:1], count, axis=0) for array in arrays]
-    struct = getattr(model, "_inputs_struct", None)  # a sequential model has none
-    found = model(first[0] if struct is None else keras.tree.pack_sequence_as(struct, first), training=False)
-    for output in keras.tree.flatten(found):
+    for output in keras.tree.flatten(model(one_observation(model, arrays), training=False)):
         if not np.isfinite(keras.ops.convert_to_numpy(keras.ops.cast(output, "float32"))).all():
             raise InvalidDataError(
                 f"Model {model.name!r} gives outputs that are NaN or infinite for the first calibration inputs, so "

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._errors import InvalidDataError
-from keras_prunelab._model._data import fits, misfit, shape_text
+from keras_prunelab._model._data import fits, misfit, packed, shape_text
 
 Array = NDArray[Any]
 
@@ -35,6 +36,12 @@ def arrays_by_input(model: Any, inputs: Any) -> list[Array]:
     if len(given) != len(wanted):
         raise InvalidDataError(f"Model {model.name!r} has {len(wanted)} inputs, but the data has {len(given)}.")
     return [_shaped(model, array, tensor) for array, tensor in zip(given, wanted, strict=True)]
+
+
+def one_observation(model: Any, arrays: Sequence[Array]) -> Any:
+    """The first observation as a model takes it; as many times as the model takes at once."""
+    count = next((tensor.shape[0] for tensor in model.inputs if tensor.shape[0]), 1)
+    return packed(model, [np.repeat(array[:1], count, axis=0) for array in arrays])
 
 
 def _by_name(model: Any, inputs: Mapping[str, Array], struct: Any) -> list[Array]:

@@ -147,6 +147,12 @@ def slice_batch(part: Any, chosen: slice) -> Any:
     return None if part is None else keras.tree.map_structure(lambda array: array[chosen], part)
 
 
+def packed(model: Any, arrays: Sequence[Any]) -> Any:
+    """Arrays in the order of `model.inputs` as the model takes them: one alone, a list, or a dictionary."""
+    struct = getattr(model, "_inputs_struct", None)  # a sequential model has none
+    return arrays[0] if struct is None else keras.tree.pack_sequence_as(struct, list(arrays))
+
+
 def fits(shape: Sequence[int], wanted: Shape) -> bool:
     """Whether a shape is one that is wanted, where None is any length."""
     return len(shape) == len(wanted) and all(w in (None, s) for s, w in zip(shape, wanted, strict=True))

@@ -12,6 +12,8 @@ import numpy as np
 from keras_prunelab._backend import trace_model
 from keras_prunelab._errors import InvalidDataError
 
+from ._data import packed
+
 _FREE_LENGTHS = (16, 32, 64, 128, 224, 512, 1024, 2048, 4096)
 _MOST_NUMBERS = 1 << 23  # in one input: longer ones are not tried
 
@@ -32,11 +34,10 @@ def random_inputs(model: Any, *, like: Any = None) -> Any:
     """
     rng = np.random.default_rng(0)
     words = _vocabulary(model)
-    struct = getattr(model, "_inputs_struct", None)
 
     def batch_of(shapes: Sequence[Sequence[int]]) -> Any:
         inputs = [_array(symbol, shape, words, rng) for symbol, shape in zip(model.inputs, shapes, strict=True)]
-        return inputs[0] if struct is None else keras.tree.pack_sequence_as(struct, inputs)
+        return packed(model, inputs)
 
     if not any(None in symbol.shape[1:] for symbol in model.inputs):
         return batch_of([_shape(symbol, 0) for symbol in model.inputs])

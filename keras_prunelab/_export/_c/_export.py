@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from keras_prunelab._errors import InvalidDataError, InvalidModelError, NotEquivalentError, UnknownNameError
-from keras_prunelab._export._inputs import arrays_by_input
+from keras_prunelab._export._inputs import arrays_by_input, one_observation
 from keras_prunelab._export._weights import require_finite_weights
 from keras_prunelab._model._data import batches, calibration_of
 from keras_prunelab._model._precision import computing_in_float32
@@ -249,16 +249,8 @@ def _calibration(model: keras.Model, data: Any) -> Iterator[list[Array]]:
 
 
 def _outputs(model: keras.Model, inputs: list[Array]) -> list[Array]:
-    found = keras.tree.flatten(model(_packed(model, inputs), training=False))
+    found = keras.tree.flatten(model(one_observation(model, inputs), training=False))
     return [np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(each, "float32")))[:1] for each in found]
-
-
-def _packed(model: keras.Model, inputs: list[Array]) -> Any:
-    """One observation as the model takes it; as many times as the model takes at once."""
-    count = next((tensor.shape[0] for tensor in model.inputs if tensor.shape[0]), 1)
-    inputs = [np.repeat(each, count, axis=0) for each in inputs]
-    struct = getattr(model, "_inputs_struct", None)  # a sequential model has none
-    return inputs[0] if struct is None else keras.tree.pack_sequence_as(struct, inputs)
 
 
 def _check_same(network: Network, model: keras.Model, inputs: list[Array], outputs: list[Array]) -> None:
@@ -272,7 +264,7 @@ def _check_same(network: Network, model: keras.Model, inputs: list[Array], outpu
     change = relative_change(outputs, found)
     if change <= _TOLERANCE:
         return
-    if change > _ROUNDINGS * amplified_rounding(model, _packed(model, inputs), outputs):
+    if change > _ROUNDINGS * amplified_rounding(model, one_observation(model, inputs), outputs):
         raise NotEquivalentError(
             f"The network in C would not give the outputs of model {model.name!r}: they differ by {change:.1e} of the "
             f"largest output, more than {_TOLERANCE:.0e}, and than what rounding makes of them. Nothing was written."
