@@ -94,14 +94,15 @@ def write_page(results: Path, page: Path) -> None:
     images = page.parent / "images"
     images.mkdir(parents=True, exist_ok=True)
     sources = " and ".join(sorted({name for facts in made.values() for name in facts["data"]}))
-    parts = [INTRODUCTION.format(data=sources, batch=BATCH), *headline(tables, made)]
+    spent = duration(pd.concat(tables.values()))
+    parts = [INTRODUCTION.format(data=sources, batch=BATCH, spent=spent), *headline(tables, made)]
     for study, (title, about) in TITLES.items():
         parts += [f"## {title}", about]
         if study not in tables or tables[study].empty:
             parts.append(f"Not run yet: `python benchmarks/evidence.py --study {study}`.")
             continue
         parts += section(study, tables[study], images)
-        parts += [*missing(study, tables[study]), made_with(made[study])]
+        parts += [*missing(study, tables[study]), made_with(made[study], tables[study])]
     page.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     chooser = [CHOOSER, markdown(("I have", "I want", "use this", "measured"), choices(tables))]
     page.with_name("choosing.md").write_text("\n\n".join(chooser) + "\n", encoding="utf-8")
@@ -130,7 +131,8 @@ each use of a weight of a kernel, as [`metrics`](reference/cost.md) counts them;
 are in percent, the mean over the seeds and the sample standard deviation; two rows of one seed that are less than 0.3
 points apart may be so by chance. A seed alone does not fix a network: trained again on another day, that of a seed had
 another dense error, as the first column of other libraries shows.
-Seconds are those of a busy machine."""
+Seconds are those of a busy machine: all rows, one after the other, took it {spent}, and the dense networks come on top;
+`--workers 2` does two at a time."""
 
 
 def headline(tables: Mapping[str, pd.DataFrame], made: Mapping[str, Any]) -> Iterator[str]:
@@ -268,10 +270,15 @@ def draw(rows: pd.DataFrame, file: Path) -> None:
         figure.savefig(file, metadata={"Date": None})
 
 
-def made_with(facts: Mapping[str, Any]) -> str:
-    """How a table is made again."""
+def made_with(facts: Mapping[str, Any], rows: pd.DataFrame) -> str:
+    """How a table is made again, and how long that took."""
     versions = ", ".join(f"{name} {number}" for name, number in sorted(facts["versions"].items()))
     seeds = ", ".join(map(str, facts["seeds"]))
-    return (
-        f"`{facts['command']}`; seeds {seeds}; {facts['epochs']} epochs, {facts['tuning']} of fine-tuning; {versions}."
-    )
+    epochs = f"{facts['epochs']} epochs, {facts['tuning']} of fine-tuning"
+    return f"`{facts['command']}`; seeds {seeds}; {epochs}; {duration(rows)} of pruning and training; {versions}."
+
+
+def duration(rows: pd.DataFrame) -> str:
+    """How long rows took, one after the other."""
+    minutes = rows["seconds"].sum() / 60
+    return f"{minutes:.0f} minutes" if minutes < 120 else f"{minutes / 60:.1f} hours"
