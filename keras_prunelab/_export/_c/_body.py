@@ -61,7 +61,7 @@ class Body:
     @property
     def value_type(self) -> str:
         """The type of values in C."""
-        return "int8_t" if self.code.is_int8 else "float"
+        return self.code.value_type
 
     @property
     def sum_type(self) -> str:

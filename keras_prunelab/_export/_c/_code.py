@@ -62,6 +62,11 @@ class Code:
         """Whether numbers have 8 bits."""
         return self.dtype == "int8"
 
+    @property
+    def value_type(self) -> str:
+        """The type of values in C."""
+        return "int8_t" if self.is_int8 else "float"
+
     def kernel(self, name: str) -> str:
         """The name in C of a kernel, which the header then has."""
         self.kernels[name] = None

@@ -28,7 +28,8 @@ from keras_prunelab.layers._strip import strip
 
 from . import layers as layers  # registers them
 from ._calibrate import calibrated, computed
-from ._header import Content, header
+from ._content import Content
+from ._header import header
 from ._names import checked_prefix
 from ._network import Network, of_one_step
 from ._operation import Array, NotStreamableError
