@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._errors import InvalidDataError
-from keras_prunelab._model._data import Shape, fits, misfit, require_finite, shape_text, slice_batch
+from keras_prunelab._model._data import Shape, fits, misfit, require_finite, slice_batch
 from keras_prunelab._util._arrays import as_array
 
 from ._by_group import Grouping, groupings
-from ._metric import ACCURACY, RMSE, Metric
+from ._labels import labels_of_data
+from ._metric import Metric
 
 Array: TypeAlias = NDArray[Any]
 
@@ -206,7 +207,7 @@ def samples(model: keras.Model, data: Any) -> Samples:
         raise InvalidDataError(
             f"Each observation has one label, but got {len(inputs)} inputs and {len(labels)} labels."
         )
-    checked, metric = _labels(model, labels, output_shape(model, inputs))
+    checked, metric = labels_of_data(model, labels, output_shape(model, inputs))
     return Samples(
         inputs,
         checked,
@@ -234,15 +235,6 @@ def output_shape(model: keras.Model, inputs: Array | Sequence[Array]) -> Shape:
     """The shape of the model's output, with the axis of the observations."""
     known = _shape(model, "output_shape")
     return known if known is not None else tuple(model(np.asarray(inputs[0])[None], training=False).shape)
-
-
-def check_labels(model: keras.Model, labels: Any, outputs: Shape) -> tuple[Array, Metric]:
-    """Labels of one batch as class indices or as responses, and what to measure.
-
-    Raises:
-        InvalidDataError: they fit neither.
-    """
-    return _check(model, np.asarray(labels), outputs[1:], sequences=False)
 
 
 def _unpack(data: Any) -> tuple[Any, Any, Any]:
@@ -298,81 +290,6 @@ def _numbers(array: Array) -> Array:
         raise InvalidDataError(f"Inputs are numbers, but got an array of {array.dtype}.")
     require_finite("inputs", array)
     return array.astype(np.float32, copy=False) if array.dtype.kind == "f" else array
-
-
-def _labels(model: keras.Model, labels: Any, outputs: Shape) -> tuple[Array | list[Array], Metric]:
-    sequences = isinstance(labels, list | tuple) and len({np.shape(one) for one in labels}) > 1
-    parts = [np.asarray(one) for one in labels] if sequences else [np.asarray(labels)]
-    inner = outputs[1:]
-    checked, metrics = zip(*(_check(model, part, inner, sequences) for part in parts), strict=True)
-    if len(set(metrics)) > 1:
-        raise InvalidDataError("Some labels are class indices and some are responses; they must be all of one kind.")
-    return (list(checked) if sequences else checked[0]), metrics[0]
-
-
-def _check(model: keras.Model, labels: Array, output: Shape, sequences: bool) -> tuple[Array, Metric]:
-    """Labels as class indices or as responses of the output's shape, and what to measure."""
-    require_finite("labels", labels)
-    observation = labels.shape if sequences else labels.shape[1:]
-    if labels.dtype.kind not in "buif":
-        raise InvalidDataError(
-            f"Labels are class indices (integers from 0), one-hot rows or responses (floats), but got {labels.dtype}."
-        )
-    several = bool(output) and (output[-1] or 0) > 1
-    if several and fits(observation, output) and _is_one_hot(labels):
-        return labels.argmax(axis=-1), ACCURACY
-    if labels.dtype.kind == "f":
-        return _responses(model, labels, observation, output), RMSE
-    return _indices(model, labels, observation, output), ACCURACY
-
-
-def _responses(model: keras.Model, labels: Array, observation: tuple[int, ...], output: Shape) -> Array:
-    if observation == () and output == (1,):
-        return labels[..., None]
-    if not fits(observation, output):
-        raise InvalidDataError(
-            f"Labels of {labels.dtype} are responses, and model {model.name!r} answers with shape "
-            f"{shape_text(output)}, but they have shape {observation} each. Class indices are integers from 0: "
-            "use y.astype(int)."
-        )
-    return labels
-
-
-def _indices(model: keras.Model, labels: Array, observation: tuple[int, ...], output: Shape) -> Array:
-    classes = output[-1] if output else None
-    if classes == 1 and observation in {(1,), ()}:
-        _require_probability(model)
-        labels, observation, classes = labels.reshape(-1), (), 2
-    if not fits(observation, output[:-1]):
-        raise InvalidDataError(
-            f"Model {model.name!r} answers with shape {shape_text(output)}, so class indices have shape "
-            f"{shape_text(output[:-1])} for each observation, but they have {observation}."
-        )
-    least, most = int(labels.min()), int(labels.max())
-    if classes is not None and not -1 <= least <= most < classes:
-        hint = " Labels from MATLAB count from 1: subtract 1." if (least, most) == (1, classes) else ""
-        raise InvalidDataError(
-            f"Model {model.name!r} tells {classes} classes apart, numbered from 0 to {classes - 1} (-1 is no "
-            f"class), but the labels go from {least} to {most}.{hint}"
-        )
-    return labels.astype(np.int64)
-
-
-def _require_probability(model: keras.Model) -> None:
-    """One output tells two classes apart only where its middle is known."""
-    activation = getattr(
-        getattr(model.layers[-1], "activation", None), "__name__", type(model.layers[-1]).__name__.lower()
-    )
-    if activation != "sigmoid":
-        raise InvalidDataError(
-            f"Model {model.name!r} has one output, without a sigmoid: that is regression, but the labels "
-            "are integers. "
-            "Pass responses as floats: use y.astype(float)."
-        )
-
-
-def _is_one_hot(labels: Array) -> bool:
-    return bool(((labels == 0) | (labels == 1)).all() and (labels.sum(axis=-1) == 1).all())
 
 
 def _take(array: Array | Sequence[Array], chosen: slice | Array) -> Array:

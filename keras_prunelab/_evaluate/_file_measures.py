@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from keras_prunelab._errors import InvalidDataError
 from keras_prunelab._export._runtimes import ExportedFile
 
-from ._data import check_labels
 from ._evaluate import MetricLike, classes_of, find_metric
+from ._labels import labels_of_batch
 from ._metric import ACCURACY, RMSE, Metric
 from ._paired import AnswerLog
 
@@ -46,7 +46,7 @@ class FileMeasures:
                 f"{self._described.name} has {len(outputs)} outputs, but the data has {len(given)} arrays of labels."
             )
         checked = [
-            check_labels(self._described, label, (None, *output.shape[1:]))
+            labels_of_batch(self._described, label, (None, *output.shape[1:]))
             for label, output in zip(given, outputs, strict=True)
         ]
         if not self._logs:

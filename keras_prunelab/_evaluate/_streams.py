@@ -18,12 +18,12 @@ from ._data import (
     Observations,
     Samples,
     check_inputs,
-    check_labels,
     is_structured,
     output_shape,
     restructure,
     samples,
 )
+from ._labels import labels_of_batch
 from ._metric import Metric
 
 HELD_BYTES = 2 * 2**30
@@ -102,7 +102,7 @@ def _collect(model: keras.Model, data: Any, read: Callable[[], Iterable[Any]]) -
             return batch, None
         check_inputs(model, batch.inputs)
         outputs = outputs or output_shape(model, batch.inputs)
-        labels, metric = check_labels(model, batch.targets, outputs)
+        labels, metric = labels_of_batch(model, batch.targets, outputs)
         return batch._replace(labels=labels), metric
 
     held: list[LabelledBatch] = []
