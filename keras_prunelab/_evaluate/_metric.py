@@ -33,6 +33,11 @@ class Metric:
         """Whether the values are shares from 0 to 1, which are printed as percentages."""
         return self.higher_is_better and any(part in self.name.lower() for part in _FRACTIONS)
 
+    @property
+    def verb(self) -> str:
+        """What the values of a network do that gets worse."""
+        return "fall" if self.higher_is_better else "rise"
+
     def limit(self, dense: float, max_drop: float) -> float:
         """The worst value that is within `max_drop` of the dense network's.
 
