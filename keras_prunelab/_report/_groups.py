@@ -21,6 +21,7 @@ from keras_prunelab._result._style import (
     new_figure,
     percent_axis,
     plain,
+    plain_names,
 )
 
 from ._document import Block, Figure, Paragraph, See, Table
@@ -107,7 +108,7 @@ def group_figure(group: pd.DataFrame, name: str, metric: Metric, curve: str, the
                 linestyle="none",
                 label=plain(labels[key]),
             )
-        axes.set_yticks(range(len(shown)), [plain(str(text), 32) for text in group[name].iloc[shown]])
+        axes.set_yticks(range(len(shown)), plain_names(group[name].iloc[shown]))
         axes.set_ylim(len(shown) - 0.4, -0.6)
         axes.set(xlabel=label, ylabel=plain(name))
     if metric.is_fraction:

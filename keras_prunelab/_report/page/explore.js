@@ -109,7 +109,7 @@ function methodList(curves, onChange) {
   const rows = curves.map((curve, number) => {
     const box = element("input", { type: "checkbox", checked: true, change: () => onChange(curve, box.checked) });
     const value = element("span", { class: "value" });
-    const swatch = element("span", { class: `swatch curve-${1 + (number % CURVE_COLOURS)}${number % 2 ? " dashed" : ""}` });
+    const swatch = element("span", { class: `swatch curve-${1 + (number % CURVE_COLOURS)}${isDashed(number) ? " dashed" : ""}` });
     return { curve, value, label: element("label", {}, box, swatch, ` ${curve.name} `, value) };
   });
   const dense = element("span", { class: "value" });
