@@ -96,8 +96,7 @@ class TradeOffs:
         if self.metric.higher_is_better and max_drop == 1:
             raise NoTradeOffError(
                 f"max_drop=1 can mean one point of {self.metric.label}, which is max_drop=0.01, or all of it, which "
-                "every level meets. For one point pass 0.01; for the sparsest level whatever it costs, pass that "
-                "level by hand, sparsity=0.98."
+                "every level meets. For one point pass 0.01; where any loss is allowed, 0.99."
             )
         if not 0 <= max_drop <= (1 if self.metric.higher_is_better else float("inf")):
             raise NoTradeOffError(

@@ -12,9 +12,11 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.io
 
 import keras_prunelab as kpl
 from keras_prunelab._evaluate._by_class import ByClass
+from keras_prunelab._evaluate._by_group import ByGroup
 from keras_prunelab._evaluate._metric import RMSE, Metric
 from keras_prunelab._report._files import note_blocks
 from keras_prunelab._result._plot import accuracy_figure
@@ -114,10 +116,21 @@ def test_long_names_and_joined_emoji_fit_the_pdf(tmp_path):
     keys = [(row.score, "global", "none", 0, row.sparsity_target) for row in swept.table.itertuples()]
     by_class = ByClass((50, 50, 50), (49, 49, 49), dict.fromkeys(keys, (40, 45, 49)))
     swept = dataclasses.replace(swept, class_names=names, by_class=by_class)
-    path = kpl.report(swept, swept.choose(), tmp_path / "r.pdf", title="P" * 200)
+    path = kpl.report(swept, swept.choose(), tmp_path / "r.pdf", title="P" * 200, command="w" * 200)
     pages = [page.extract_text() for page in pypdf.PdfReader(path).pages]
     assert max(len(line) for page in pages for line in page.splitlines()) < 160  # letters have 3 points or more
     assert pypdf.PdfReader(path).metadata.title == "P" * 200
+
+
+def test_narrow_columns_of_word_keep_their_width_beside_wide_ones(tmp_path):
+    docx = pytest.importorskip("docx")
+    columns = {"layer": ["conv1_1"], "a": ["x" * 90], "b": ["y" * 90], "c": ["z" * 90], "d": ["w" * 90]}
+    swept = result(FALLING)
+    path = kpl.report(swept, None, tmp_path / "r.docx", network_summary=pd.DataFrame(columns))
+    table = next(each for each in docx.Document(str(path)).tables if len(each.columns) == 5)
+    widths = [column.width.mm for column in table.columns]
+    assert widths[0] > 7 * 8.5 * 0.5 * 25.4 / 72  # seven letters of 8.5 points, half as wide as high
+    assert sum(widths) < 210 - 2 * 20  # of A4, between the margins
 
 
 def test_settings_of_matplotlib_change_no_report(tmp_path):
@@ -164,6 +177,22 @@ def test_names_with_the_same_ends_stay_apart():
     names = [f"tf_bert_model/bert/encoder/layer_._{number}/attention/self/query" for number in (9, 10, 11)]
     assert plain_names(["conv1", "fc"]) == ["conv1", "fc"]
     assert plain_names([*names, "⋮"]) == [*(f"…{number}/attention/self/query" for number in (9, 10, 11)), "⋮"]
+
+
+def test_a_variable_may_be_called_as_a_column_is(tmp_path):
+    swept = result(FALLING)
+    keys = [(row.score, "global", "none", 0, row.sparsity_target) for row in swept.table.itertuples()]
+    group = ByGroup("dense", (1.0, 2.0), (250, 250), (0.99, 0.99), dict.fromkeys(keys, (0.98, 0.5)))
+    text = _text(kpl.report(dataclasses.replace(swept, by_group=(group,)), swept.choose(), tmp_path / "r.html"))
+    assert "where dense (of the data) is 2, by −49.0 points to 50.00 %" in text  # noqa: RUF001  # a minus sign
+
+
+def test_measures_that_matlab_names_alike_are_all_written(tmp_path):
+    swept = result(FALLING)
+    swept.table.insert(7, "точность", 0.25)
+    swept.table.insert(7, "потери", 0.75)
+    written = scipy.io.loadmat(str(swept.to_mat(tmp_path / "r.mat")), simplify_cells=True)["sweep"]
+    assert {written["X"][0], written["X_2"][0]} == {0.25, 0.75}
 
 
 @pytest.mark.parametrize("target", ["plot", "plot.xyz", kpl.Choice("random", 0.5, 0.5, 0.9, 0.9, "", 0)])
