@@ -504,6 +504,8 @@ def test_long_names_of_methods_fit_a_small_window(browser: Any, tmp_path: Path) 
     where = kpl.report(swept, swept.choose(max_drop=0.01), tmp_path / "r.html", title="T" * 200, author="N" * 200)
     with opened(browser, where, width=400) as page:
         assert page.evaluate("document.documentElement.scrollWidth") <= 400
+        method = page.locator("label", has=page.locator("select")).last
+        assert method.bounding_box()["height"] < 50  # its word is on one line
 
 
 def test_hostile_names_are_text(browser: Any, tmp_path: Path) -> None:

@@ -28,7 +28,8 @@ function explore(section, data) {
     },
     limited: (value) => allowed.set(lossOf(metric, value)),
     looked: (from, to) => {
-      range.textContent = shown(`${percent(Math.max(from, 0))} to ${percent(Math.min(to, 1))}`);
+      const ends = [Math.max(from, 0), Math.min(to, 1)].map((each) => `${fixed(100 * each, 1)} %`);
+      range.textContent = shown(ends.join(" to "));
     },
   });
   const measures = selection("Measure", data.measures.map((each) => each.label), (place) => {
