@@ -166,8 +166,9 @@ def table(frame: pd.DataFrame, description: str = "") -> pd.DataFrame:
     # Text stays of type object, which becomes a cell of text: releases before R2016b have no other.
     found = pd.DataFrame({name: pd.Series(values, dtype=values.dtype) for name, values in _matlab_columns(frame)})
     units, descriptions = about_columns(map(str, frame))
+    names = dict(zip(map(str, frame), found, strict=True))
     for key, texts in (("units", units), ("descriptions", descriptions)):
-        found.attrs[key] = {matlab_name(name): text for name, text in texts.items()}
+        found.attrs[key] = {names[name]: text for name, text in texts.items()}
     found.attrs["description"] = description
     return found
 
@@ -191,8 +192,12 @@ def matlab_name(text: str) -> str:
 
 
 def _matlab_columns(frame: pd.DataFrame) -> Iterable[tuple[str, NDArray[Any]]]:
+    names: list[str] = []
     for name, values in frame.items():
-        yield matlab_name(str(name)), _column(values)
+        found = matlab_name(str(name))
+        same = sum(re.fullmatch(rf"{found}(_\d+)?", other) is not None for other in names)
+        names.append(f"{found[: _LONGEST_NAME - 5]}_{same + 1}" if same else found)
+        yield names[-1], _column(values)
 
 
 def _column(values: pd.Series) -> NDArray[Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+_MOST_DECIMALS = 6
+"""Of a percentage that is nearly 100."""
 ROUNDING = 1e-9
 """Slack in comparisons: 0.98 is within 0.01 of 0.99, whatever the binary fractions say."""
 _FRACTIONS = ("acc", "accuracy", "auc", "precision", "recall", "iou", "f1_score", "top_k", "fbeta")
@@ -32,6 +34,11 @@ class Metric:
     def is_fraction(self) -> bool:
         """Whether the values are shares from 0 to 1, which are printed as percentages."""
         return self.higher_is_better and any(part in self.name.lower() for part in _FRACTIONS)
+
+    @property
+    def verb(self) -> str:
+        """What the values of a network do that gets worse."""
+        return "fall" if self.higher_is_better else "rise"
 
     def limit(self, dense: float, max_drop: float) -> float:
         """The worst value that is within `max_drop` of the dense network's.
@@ -64,10 +71,13 @@ RMSE = Metric("rmse", higher_is_better=False)
 
 
 def percent(fraction: float, decimals: int = 1) -> str:
-    """A fraction as a percentage, with the space that SI asks for.
+    """A fraction as a percentage, with the space that SI asks for; what is less than all is never printed as all.
 
     Examples:
-        >>> percent(0.914)
-        '91.4 %'
+        >>> percent(0.914), percent(0.99962)
+        ('91.4 %', '99.96 %')
     """
+    if 100 * fraction < 100 - 10**-_MOST_DECIMALS:  # not by rounding alone
+        while float(f"{100 * fraction:.{decimals}f}") == 100:
+            decimals += 1
     return f"{100 * fraction:.{decimals}f} %"

@@ -70,6 +70,8 @@ def trade_off(findings: Findings) -> list[str]:
             f"{int(row['gained']):,} the other way round: over the same observations, the loss has a standard error of "
             f"{metric.difference(row['loss_error'])}."
         )
+    if not np.isfinite(result.curves.loc[result.curves["curve"] == choice.curve, metric.name].astype(float)).any():
+        return sentences
     knee = result.trade_offs.at_knee(choice.curve)
     bend = f"bends most at {percent(knee.sparsity)}, where the {metric.label} is {metric.text(knee.accuracy)}"
     return [*sentences, f"The curve of {choice.curve} {bend}."]
@@ -82,7 +84,7 @@ def alternatives(findings: Findings) -> pd.DataFrame:
     for drop in LIMITS:
         points[_allowance(result, drop)] = _within(result, drop)
     rows: list[dict[str, str | None]] = []
-    unit = " (points)" if metric.is_fraction else ""
+    lost = "worse by" if metric.label == "loss" else "loss (points)" if metric.is_fraction else "loss"
     for allowed, point in points.items():
         if point is None:
             rows.append({"allowed loss": allowed, "method": NONE})
@@ -96,7 +98,7 @@ def alternatives(findings: Findings) -> pd.DataFrame:
                 "method": point.curve,
                 "sparsity": percent(point.sparsity),
                 metric.label: metric.text(point.accuracy),
-                f"loss{unit}": metric.difference(loss).removesuffix(" points"),
+                lost: metric.difference(loss).removesuffix(" points"),
                 "standard error": None if pd.isna(error) else metric.difference(error).removesuffix(" points"),
                 "compression": _times(row["compression_ratio"]),
                 "bytes": f"{row['bytes']:,.0f}",
@@ -127,9 +129,9 @@ def comparison_sentence(findings: Findings) -> str:
             "them under the same conditions."
         )
     near = [result.choose(sparsity=choice.sparsity, score=score) for score in result.scores]
-    best, second = sorted(near, key=lambda point: metric.goodness(point.accuracy), reverse=True)[:2]
+    best, second = sorted(near, key=lambda point: np.nan_to_num(metric.goodness(point.accuracy), nan=-np.inf))[:-3:-1]
     wide = result.curves.pivot_table(index="sparsity_target", columns="curve", values=metric.name)
-    both = wide[[best.curve, second.curve]].dropna().map(metric.goodness)
+    both = wide.reindex(columns=[best.curve, second.curve]).dropna().map(metric.goodness)
     ahead = int((both[best.curve] > both[second.curve]).sum())
     return (
         f"Near {percent(choice.sparsity)}, {best.curve} has {metric.label} {metric.text(best.accuracy)} and "

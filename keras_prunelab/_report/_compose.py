@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from keras_prunelab._evaluate._metric import percent
+from keras_prunelab._result._measurements import own_choice
 from keras_prunelab._result._plot import accuracy_figure
 from keras_prunelab._result._repeat import preceded_by
 
@@ -31,7 +33,7 @@ from ._document import (
     Table,
 )
 from ._exploration import exploration
-from ._files import Files, Notes, file_table, named, note_blocks
+from ._files import file_table, named, note_blocks
 from ._findings import Findings
 from ._groups import group_blocks
 from ._plots import EXTREMES, MAX_BARS, figures
@@ -59,8 +61,8 @@ class Given:
     author: str = ""
     course: str = ""
     date: dt.date = field(default_factory=dt.date.today)
-    notes: Notes = ()
-    files: Files = ()
+    notes: Sequence[str] = ()
+    files: Sequence[str | os.PathLike[str]] | Mapping[str, str] = ()
     paper: Paper = "a4"
     network_summary: str | pd.DataFrame | None = None
     loading: str = ""
@@ -75,6 +77,7 @@ def compose(result: SweepResult, choice: Choice | None, given: Given) -> Documen
         choice: a point of it; None where no level is chosen: there is then the graph, and no question that needs one.
         given: title, author and the like.
     """
+    choice = None if choice is None else own_choice(result, choice)
     parts = _without_choice(result, given) if choice is None else _with_choice(Findings.of(result, choice), given)
     return Document(
         title=given.title,
@@ -116,7 +119,7 @@ def _without_choice(result: SweepResult, given: Given) -> Iterator[Block]:
     yield Figure(
         "accuracy",
         lambda: accuracy_figure(result),
-        f"{label} against sparsity, {len(result.table)} points.",
+        f"{label} against sparsity, {_count(len(result.table), 'point')}.",
         alternative,
     )
     yield from _done(result, given)
@@ -183,10 +186,10 @@ def _facts(result: SweepResult) -> pd.DataFrame:
     table = result.table
     if len(table):
         levels = np.unique(table["sparsity_target"].to_numpy(dtype=float))
-        rows["methods"] = ", ".join(result.scores) + f"; scope {facts.get('scope', 'global')}"
-        rows["levels"] = (
-            f"{len(levels)} from {percent(levels[0])} to {percent(levels[-1])}; {len(table)} points measured"
-            + (f" in {float(facts['seconds']):,.0f} s" if "seconds" in facts else "")
+        rows["methods"] = f"{', '.join(result.scores)}; scope {', '.join(dict.fromkeys(table['scope'].astype(str)))}"
+        reach = f"from {percent(levels[0])} to {percent(levels[-1])}" if len(levels) > 1 else f"of {percent(levels[0])}"
+        rows["levels"] = f"{len(levels)} {reach}; {_count(len(table), 'point')} measured" + (
+            f" in {float(facts['seconds']):,.0f} s" if "seconds" in facts else ""
         )
         if "total" in table:
             rows["weights that count"] = f"{int(table['total'].iloc[0]):,} ({result.convention} convention)"
@@ -207,15 +210,17 @@ _PREPARED = {
 def _degradation(findings: Findings, given: Given) -> Iterator[Block]:
     result, choice, metric = findings.result, findings.choice, findings.result.metric
     label, sparsity, drawn = _capital(metric.label), result.table["sparsity"], figures(findings)
-    yield Heading(f"Question 1. How does the {metric.label} fall with sparsity?")
+    yield Heading(f"Question 1. How does the {metric.label} {metric.verb} with sparsity?")
     shown: tuple[str | See, ...] = (See("accuracy"), f" shows the {metric.label} against the sparsity")
     if "break" in drawn:
         shown += (", and ", See("break"), " the part of it where the curves break")
-    yield Paragraph((*shown, ". ", " ".join(_curves.falls(findings)), f" {_curves.cause(findings)}".rstrip()))
+    rest = len(result.scores) - len(findings.beside)
+    others = f" The other {rest} methods are in the figure and in question 3." if rest else ""
+    yield Paragraph((*shown, ". ", " ".join(_curves.falls(findings)) + others, f" {_curves.cause(findings)}".rstrip()))
     yield Figure(
         "accuracy",
         drawn["accuracy"],
-        f"{label} against sparsity, {len(result.table)} points; the ring marks the choice.",
+        f"{label} against sparsity, {_count(len(result.table), 'point')}; the ring marks the choice.",
         f"Line plot of {metric.label} against sparsity for {', '.join(result.scores)}, from {percent(sparsity.min())} "
         f"to {percent(sparsity.max())}; the dense network has {metric.text(result.dense)}. {choice.reason}",
     )
@@ -253,17 +258,18 @@ def _classes(findings: Findings) -> Iterator[Block]:
         if result.metric.is_fraction:
             yield Paragraph("How many observations of each class are right was not kept in this result.", "note")
         return
+    weighed = (classes["observations"].max(), classes["observations"].min())
     worst, best = classes.iloc[int(classes["change"].argmin())], classes.iloc[int(classes["change"].argmax())]
     text = (
         f" has the accuracy of each class, dense and at the choice. “{worst['class']}” changes most for the worse, by "
         f"{_points(worst['change'])} to {percent(worst['accuracy'])}; “{best['class']}” is at the other end with "
         f"{_points(best['change'])}. One observation of a class weighs "
-        f"{100 / classes['observations'].max():.2g} to {100 / classes['observations'].min():.2g} points."
+        f"{' to '.join(dict.fromkeys(f'{100 / count:.2g}' for count in weighed))} points."
     )
     yield Paragraph((See("classes"), text))
     caption = "Accuracy of each class."
     if len(classes) > MAX_CLASSES:
-        caption = f"Accuracy by class: the {MAX_CLASSES} of {len(classes)} classes that lose most."
+        caption = f"Accuracy by class: the {MAX_CLASSES} of {len(classes):,} classes that lose most."
         classes = classes.sort_values("change", kind="stable").head(MAX_CLASSES)
     formats: dict[str, Callable[[Any], str]] = {"dense": percent, "accuracy": percent, "change": _points}
     yield Table("classes", classes, caption, formats)
@@ -282,7 +288,9 @@ def _methods(findings: Findings) -> Iterator[Block]:
     if not findings.has_layers:
         return
     compared = findings.compared(what)
-    yield Paragraph((_answers.difference_sentence(compared, what), " ", See("compared"), f" shows every {what}."))
+    some = "" if len(findings.beside) == len(result.scores) else f" Compared are {'; '.join(findings.beside)}."
+    sentence = _answers.difference_sentence(compared, what)
+    yield Paragraph((f"{sentence}{some} ", See("compared"), f" shows every {what}."))
     yield Figure(
         "compared",
         figures(findings)["blocks"],
@@ -303,7 +311,7 @@ def _compared_beyond(findings: Findings) -> Iterator[Block]:
         for name, values in findings.compared(what, among).drop(columns=what).items():
             table[f"{name} at {percent(among[str(name)].point.sparsity)}"] = values
     formats = dict.fromkeys((str(name) for name in table.columns if name != what), percent)
-    caption = f"Sparsity of each {what} by each method, at the choice and where its curve has fallen half its way."
+    caption = f"Sparsity of each {what} by each method, at the choice and where its curve has gone half its way."
     yield Table("compared layers", table, caption, formats)
 
 
@@ -365,6 +373,10 @@ def _done(result: SweepResult, given: Given) -> Iterator[Block]:
 
 
 _VERSIONS = ("keras-prunelab", "keras", "tensorflow", "jax", "torch", "numpy", "python", "system")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _capital(text: str) -> str:

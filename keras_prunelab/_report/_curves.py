@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from keras_prunelab._evaluate._metric import percent
@@ -22,7 +23,8 @@ def falls(findings: Findings) -> list[str]:
     """For each method compared: whether it degrades gradually or abruptly, and between which levels."""
     result = findings.result
     found = {curve: degradation(result, curve) for curve in findings.beside}
-    return [_fall(findings, fall) if fall else _no_fall(curve) for curve, fall in found.items()]
+    said = [_fall(findings, fall) if fall else _no_fall(curve) for curve, fall in found.items()]
+    return [*said, *filter(None, (_no_number(findings, curve) for curve in found))]
 
 
 def sampling(findings: Findings) -> str:
@@ -42,7 +44,7 @@ def sampling(findings: Findings) -> str:
         f"standard error of about {metric.difference(fall.error)}."
     )
     if fall.loss > _NOISE * fall.error:
-        return f"{chance} That is more than chance, so finer levels between these two would show more of the fall."
+        return f"{chance} That is more than chance, so finer levels between these two would show more of it."
     return f"{chance} No step is clearly more than chance: finer levels would show nothing new."
 
 
@@ -76,7 +78,7 @@ def cause(findings: Findings) -> str:
     if pd.notna(worst["filters"]) and worst["filters_removed"]:
         gone = f", and {int(worst['filters_removed']):,} of its {int(worst['filters']):,} {units} are gone"
     return (
-        f"Where the curve of {curve} is down, at {percent(fall.end)}, the narrowest place of the network is "
+        f"Where {curve} has gone nine tenths of its way, at {percent(fall.end)}, the narrowest place of the network is "
         f"{worst['layer']} ({worst['type']}): {left:,} of its {int(worst['parameters']):,} weights are left{gone}."
     )
 
@@ -85,12 +87,25 @@ def _fall(findings: Findings, fall: Degradation) -> str:
     metric, dense = findings.result.metric, findings.result.dense
     manner = "abruptly" if fall.is_abrupt else "gradually"
     up_to = f"up to {percent(fall.start)}" if fall.start else "from the first level on"
-    before = f"{up_to} it loses less than a tenth of its whole fall" if fall.start else f"{up_to} it loses more"
+    before = f"{up_to} it loses less than a tenth of what it loses in all" if fall.start else f"{up_to} it loses more"
     return (
         f"Pruned by {fall.curve}, the network degrades {manner}: {before}, and at {percent(fall.end)} it has lost nine "
         f"tenths "
         f"({'within' if fall.is_abrupt else 'over'} {100 * (fall.end - fall.start):.1f} points of sparsity; dense "
         f"{metric.text(dense)})."
+    )
+
+
+def _no_number(findings: Findings, curve: str) -> str:
+    """Where a network answers with numbers that are none, or too large."""
+    points = findings.result.curves.query("curve == @curve")
+    is_none = ~np.isfinite(points[findings.result.metric.name].astype(float))
+    if not is_none.any():
+        return ""
+    first = percent(points.loc[is_none, "sparsity"].min())
+    return (
+        f"At {is_none.sum()} of the {len(points)} levels of {curve}, the first of them {first}, the "
+        f"{findings.result.metric.label} is no finite number: the network's answers overflow."
     )
 
 

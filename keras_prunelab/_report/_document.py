@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -224,6 +225,17 @@ def shown(text: str) -> str:
     return typed(text).replace(" %", "\N{NO-BREAK SPACE}%").replace(" points", "\N{NO-BREAK SPACE}points")
 
 
+def breakable(text: str, mark: str) -> str:
+    """Text with a mark wherever a long name may go on in the next line: after `_`, `/` and the like, or where it must.
+
+    Args:
+        text: as it is shown.
+        mark: what says so.
+    """
+    return _PLACES.sub(rf"\g<0>{mark}", text)
+
+
+_PLACES = re.compile(r"[_/\\.-](?=\w)|[A-Za-z0-9]{32}(?=[A-Za-z0-9])")
 _MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),

@@ -21,6 +21,7 @@ from keras_prunelab._result._style import (
     new_figure,
     percent_axis,
     plain,
+    plain_names,
 )
 
 from ._document import Block, Figure, Paragraph, See, Table
@@ -41,9 +42,11 @@ def group_blocks(findings: Findings) -> Iterator[Block]:
     metric, choice = findings.result.metric, findings.choice
     groups = findings.result.groups(choice)
     for number, (name, group) in enumerate(groups.groupby("variable", sort=False), start=1):
-        group = group.drop(columns="variable").rename(columns={"value": str(name)})
+        group = group.drop(columns="variable")
+        name = f"{name} (of the data)" if name in group else str(name)  # the other columns have names as well
+        group = group.rename(columns={"value": name})
         figure, table = f"group{number}", f"groups{number}"
-        yield Paragraph((See(figure), " and ", See(table), f" {_sentence(group, str(name), metric)}"))
+        yield Paragraph((See(figure), " and ", See(table), f" {_sentence(group, name, metric)}"))
         caption = f"{metric.label} by {name}, before pruning and at the choice."
         values = "; ".join(
             f"{value(row[0])}: {metric.text(row[2])} and {metric.text(row[3])}"
@@ -51,7 +54,7 @@ def group_blocks(findings: Findings) -> Iterator[Block]:
         )
         yield Figure(
             figure,
-            partial(group_figure, group, str(name), metric, choice.curve),
+            partial(group_figure, group, name, metric, choice.curve),
             caption[:1].upper() + caption[1:],
             f"Line plot of {metric.label} against {name}, dense and at the choice: {values}.",
         )
@@ -60,7 +63,9 @@ def group_blocks(findings: Findings) -> Iterator[Block]:
             caption = f"The {MAX_ROWS} of {len(group)} values of {name} whose {metric.label} suffers most."
             worst = group["change"].map(metric.goodness).sort_values(kind="stable").index[:MAX_ROWS]
             group = group.loc[sorted(worst)]
-        formats: dict[str, Callable[[Any], str]] = {str(name): value, "change": partial(_change, metric)}
+        formats: dict[str, Callable[[Any], str]] = {"change": partial(_change, metric)}
+        if pd.api.types.is_numeric_dtype(group[name]):  # texts stand to the left
+            formats[name] = value
         formats |= {"dense": metric.text, metric.name: metric.text}
         yield Table(table, group, caption, formats)
 
@@ -107,7 +112,7 @@ def group_figure(group: pd.DataFrame, name: str, metric: Metric, curve: str, the
                 linestyle="none",
                 label=plain(labels[key]),
             )
-        axes.set_yticks(range(len(shown)), [plain(str(text), 32) for text in group[name].iloc[shown]])
+        axes.set_yticks(range(len(shown)), plain_names(group[name].iloc[shown]))
         axes.set_ylim(len(shown) - 0.4, -0.6)
         axes.set(xlabel=label, ylabel=plain(name))
     if metric.is_fraction:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import singledispatch
 from html import escape as escape_markup
@@ -22,7 +21,6 @@ PAGE = Path(__file__).with_name("page")
 VENDOR = Path(__file__).with_name("vendor")
 SCRIPTS = ("numbers", "choice", "elements", "chart", "layers", "tables", "figures", "explore", "page")
 """The files of the page's script, in the order in which they are read."""
-_WITHIN_NAMES = re.compile(r"(?<=[_/\\.-])(?=\w)")
 _COLOURS = {
     "--text": ("#1f2328", "#e6edf3"),
     "--soft": ("#59636e", "#9aa4af"),
@@ -205,8 +203,7 @@ def _cells(cells: Iterable[str], sides: Iterable[str]) -> str:
 
 
 def _breakable(text: str) -> str:
-    """Text whose long names may go on in the next line after `_`, `/` and the like, and nowhere else."""
-    return "<wbr>".join(map(escape, _WITHIN_NAMES.split(text)))
+    return doc.breakable(escape(text), "<wbr>")
 
 
 def _text(text: doc.Text, document: doc.Document) -> str:

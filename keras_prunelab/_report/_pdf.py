@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from functools import singledispatch
@@ -35,18 +36,39 @@ def write(document: doc.Document) -> bytes:
             if isinstance(block, doc.Figure):
                 (folder / f"{_label(document, block.key)}.svg").write_text(svg(block.draw()), encoding="utf-8")
         source = folder / "report.typ"
-        source.write_text("\n".join(_lines(document)), encoding="utf-8")
         fonts = [str(Path(mpl.get_data_path()) / "fonts" / "ttf")]
-        return bytes(typst.compile(str(source), root=name, font_paths=fonts, pdf_standards=["ua-1"]))
+        for text, standards in _attempts("\n".join(_lines(document))):
+            source.write_text(text, encoding="utf-8")
+            try:
+                return bytes(typst.compile(str(source), root=name, font_paths=fonts, pdf_standards=standards))
+            except typst.TypstError as error:
+                if standards == [] or _NO_FONT not in str(error):
+                    raise
+    raise AssertionError("the last attempt returns or raises")
+
+
+_NO_FONT = "could not be displayed with font"
+_JOINERS = dict.fromkeys((0x200C, 0x200D, 0x20E3, 0xFE0E, 0xFE0F))
+
+
+def _attempts(source: str) -> Iterator[tuple[str, list[str]]]:
+    """What is typeset in turn, where no font of this machine has all of a character.
+
+    Emoji that are joined of several may stand apart. PDF/UA forbids what has no form at all, so the last attempt does
+    not claim to follow it.
+    """
+    yield source, ["ua-1"]
+    yield source.translate(_JOINERS), ["ua-1"]
+    yield source, []
 
 
 def _lines(document: doc.Document) -> Iterator[str]:
     date = document.date
     yield f"#let paper = {_string(_PAPERS[document.paper])}"
     yield PREAMBLE.read_text(encoding="utf-8")
-    author = f"({_string(document.author)},)" if document.author else "()"
+    author = f"({_fact(document.author)},)" if document.author else "()"
     day = f"datetime(year: {date.year}, month: {date.month}, day: {date.day})"
-    facts = f"title: {_string(document.title)}, author: {author}, description: {_string(document.about)}, date: {day}"
+    facts = f"title: {_fact(document.title)}, author: {author}, description: {_fact(document.about)}, date: {day}"
     yield f"#set document({facts})"
     yield f"#title({_string(document.title)})"
     yield f"#block(below: 0.7em, text(size: 10.5pt, {_string(document.byline)}))"
@@ -99,7 +121,7 @@ def _(block: doc.Question, document: doc.Document) -> str:  # noqa: ARG001
 @_element.register
 def _(block: doc.Figure, document: doc.Document) -> str:
     label = _label(document, block.key)
-    image = f'image("{label}.svg", alt: {_string(block.alternative)})'
+    image = f'image("{label}.svg", alt: {_fact(block.alternative)})'
     return f"#figure({image}, caption: {_string(block.caption)}) <{label}>"
 
 
@@ -149,9 +171,17 @@ def _array(items: Iterable[str]) -> str:
     return f"({''.join(f'{item}, ' for item in items)})"
 
 
-def _string(text: str) -> str:
-    """Text for readers as a string of Typst."""
+def _fact(text: str) -> str:
+    """Text for readers that is not printed, as a string of Typst."""
     return _quoted(doc.shown(text))
+
+
+def _string(text: str) -> str:
+    """Text for readers as a string of Typst; long names may go on in the next line, which Typst alone forbids."""
+    return _quoted(_LONG.sub(lambda name: doc.breakable(name[0], "\N{ZERO WIDTH SPACE}"), doc.shown(text)))
+
+
+_LONG = re.compile(r"\S{25,}")
 
 
 def _quoted(text: str) -> str:

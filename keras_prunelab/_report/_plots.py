@@ -18,18 +18,22 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from keras_prunelab._evaluate._metric import percent
+from keras_prunelab._result._measurements import own_choice
 from keras_prunelab._result._placement import place_legend
 from keras_prunelab._result._plot import accuracy_figure, draw_accuracy, write_figure
 from keras_prunelab._result._style import (
     FONT,
     LIGHT,
     MARKERS,
+    MORE,
     NO_TEX,
     Theme,
+    default_style,
     line_style,
     new_figure,
     percent_axis,
     plain,
+    plain_names,
 )
 
 from ._degradation import breaking_range
@@ -177,6 +181,7 @@ def break_figure(result: SweepResult, choice: Choice, limits: tuple[float, float
     return figure
 
 
+@default_style()
 def export_plots(result: SweepResult, choice: Choice | None, folder: str | os.PathLike[str]) -> list[Path]:
     """Write every plot as a PNG of 200 dots per inch, for a document of your own.
 
@@ -192,12 +197,13 @@ def export_plots(result: SweepResult, choice: Choice | None, folder: str | os.Pa
     Examples:
         `kpl.export_plots(result, result.choose(max_drop=0.01), "plots")`
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
     plots = (
-        {"accuracy": partial(accuracy_figure, result, None)} if choice is None else figures(Findings.of(result, choice))
+        {"accuracy": partial(accuracy_figure, result, None)}
+        if choice is None
+        else figures(Findings.of(result, own_choice(result, choice)))
     )
+    folder, paths = Path(folder), []
+    folder.mkdir(parents=True, exist_ok=True)
     for name, draw in plots.items():
         paths.append(folder / f"{name}.png")
         write_figure(draw(), paths[-1])
@@ -229,7 +235,7 @@ def extremes(groups: pd.DataFrame, by: str) -> tuple[pd.DataFrame, int]:
 
     Returns:
         The table, and 0; or of a long one the rows with the largest and the smallest values, descending, with a row of
-        missing values named `"⋮"` between them, and how many were left out.
+        missing values named `MORE` between them, and how many were left out.
     """
     if len(groups) <= MAX_BARS:
         return groups, 0
@@ -237,7 +243,7 @@ def extremes(groups: pd.DataFrame, by: str) -> tuple[pd.DataFrame, int]:
     half, last = EXTREMES, len(groups)
     chosen = ordered.reindex([*range(half), last, *range(last - half, last)])
     names = [name for name in ("layer", "block") if name in chosen]
-    chosen.loc[last, names] = "⋮"
+    chosen.loc[last, names] = MORE
     return chosen.reset_index(drop=True), last - 2 * half
 
 
@@ -265,7 +271,7 @@ def _legend_above(axes: Axes, theme: Theme, columns: int) -> None:
 
 
 def _name_bars(axes: Axes, names: pd.Series) -> None:
-    axes.set_yticks(range(len(names)), [plain(name, 32) for name in names], fontsize=FONT - 1)
+    axes.set_yticks(range(len(names)), plain_names(names), fontsize=FONT - 1)
     axes.set_ylim(len(names) - 0.4, -0.6)  # the first layer on top
     axes.grid(visible=False, axis="y")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -12,12 +12,13 @@ import pandas as pd
 
 from keras_prunelab._errors import UnknownNameError
 from keras_prunelab._result._files import load_from
+from keras_prunelab._result._style import default_style
 from keras_prunelab._util._atomic import refuse_to_overwrite, replace_whole
 
 from . import _html, _pdf, _word
 from ._compose import Given, compose
 from ._document import Document, Paper
-from ._files import Files, Notes
+from ._files import Files, Notes, one_or_several, read_notes
 
 if TYPE_CHECKING:
     from keras_prunelab._result._choice import Choice
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 WRITERS: dict[str, Callable[[Document], bytes]] = {".html": _html.write, ".docx": _word.write, ".pdf": _pdf.write}
 """What makes a file of a document, by the ending of its name."""
+TITLE = "Pruning report"
 
 
 def report(
@@ -32,7 +34,7 @@ def report(
     choice: Choice | None,
     path: str | os.PathLike[str],
     *,
-    title: str = "Pruning report",
+    title: str = TITLE,
     author: str = "",
     course: str = "",
     date: dt.date | str | None = None,
@@ -61,8 +63,9 @@ def report(
         author: who hands it in.
         course: what for.
         date: when, a date or any text in the form `"2026-05-31"`; None for today.
-        notes: text of your own, one or several, in Markdown: paragraphs, headings, lists and code.
-        files: the files that belong to it, listed with their sizes: paths, or what each is by its path.
+        notes: text of your own, one or several, in Markdown: paragraphs, headings, lists and code; or a path of such a
+            file, in UTF-8.
+        files: the files that belong to it, listed with their sizes: a path, several, or what each is by its path.
         paper: the format of the pages, `"a4"` or `"letter"`.
         network_summary: the layers of the network, as text or as a table.
         loading: Python that makes `model` and `data`, to stand before the call that repeats the sweep.
@@ -73,7 +76,10 @@ def report(
 
     Raises:
         OverwriteError: `path` is the file that the result was loaded from.
-        UnknownNameError: there is no such format or paper, or `date` is none.
+        FileNotFoundError: there is no such file of notes.
+        InvalidDataError: the notes are no text in UTF-8.
+        UnknownNameError: there is no such format or paper, a title, author or course is no text, `date` is none, or
+            `choice` is no point of `result`.
         MissingBackendError: the format needs a package that is not installed.
 
     Examples:
@@ -86,14 +92,31 @@ def report(
         raise UnknownNameError(f"A report is a {', '.join(WRITERS)} file, but got {os.fspath(path)!r}.")
     if paper not in get_args(Paper):
         raise UnknownNameError(f"paper is 'a4' or 'letter', but got {paper!r}.")
+    title, author, course = (_text(*pair) for pair in (("title", title), ("author", author), ("course", course)))
     given = Given(
-        title, author, course, _date(date), notes, files, paper, network_summary, loading=loading, command=command
+        title or TITLE,
+        author,
+        course,
+        _date(date),
+        tuple(read_notes(notes)),
+        files if isinstance(files, Mapping) else tuple(one_or_several(files)),
+        paper,
+        network_summary,
+        loading=loading,
+        command=command,
     )
-    content = write(compose(result, choice, given))
+    with default_style():
+        content = write(compose(result, choice, given))
     target.parent.mkdir(parents=True, exist_ok=True)
     with replace_whole(target) as temporary:
         temporary.write_bytes(content)
     return target
+
+
+def _text(name: str, given: str | None) -> str:
+    if given is not None and not isinstance(given, str):
+        raise UnknownNameError(f"{name} is text, but got {given!r}.")
+    return (given or "").strip()
 
 
 def _date(date: dt.date | str | None) -> dt.date:
@@ -102,6 +125,6 @@ def _date(date: dt.date | str | None) -> dt.date:
     if isinstance(date, dt.date):
         return date
     try:
-        return dt.date.fromisoformat(date)
+        return dt.date.fromisoformat(str(date))
     except ValueError as error:
         raise UnknownNameError(f"date is a date, or text such as '2026-05-31', but got {date!r}.") from error

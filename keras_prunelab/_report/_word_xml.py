@@ -111,7 +111,7 @@ def rule_table(table: Any) -> None:
 
 
 def size_columns(table: Any, letters: Sequence[int]) -> None:
-    """Widths for the longest texts of the columns, or where these have no room, in proportion.
+    """Widths for the longest texts of the columns; where these have no room, the widest ones get less.
 
     Args:
         table: one of python-docx.
@@ -120,7 +120,10 @@ def size_columns(table: Any, letters: Sequence[int]) -> None:
     from docx.shared import Mm
 
     needed = [min(count, _LONG) * _LETTER + 2 * _PADDING + 0.6 for count in letters]
-    widths = [width * min(1.0, _TEXT_WIDTH / sum(needed)) for width in needed]
+    widths, room = list(needed), _TEXT_WIDTH
+    for rank, place in enumerate(sorted(range(len(needed)), key=needed.__getitem__)):
+        widths[place] = min(needed[place], room / (len(needed) - rank))
+        room -= widths[place]
     table.autofit = False
     for column, width in zip(table.columns, widths, strict=True):
         column.width = Mm(width)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from keras_prunelab._errors import InvalidSparsityError, NoTradeOffError, UnknownNameError
 from keras_prunelab._evaluate._metric import Metric, percent
+from keras_prunelab._text import suggest
 from keras_prunelab._util._notebook import paragraph
 
 
@@ -95,8 +96,7 @@ class TradeOffs:
         if self.metric.higher_is_better and max_drop == 1:
             raise NoTradeOffError(
                 f"max_drop=1 can mean one point of {self.metric.label}, which is max_drop=0.01, or all of it, which "
-                "every level meets. For one point pass 0.01; for the sparsest level whatever it costs, pass that "
-                "level by hand, sparsity=0.98."
+                "every level meets. For one point pass 0.01; where any loss is allowed, 0.99."
             )
         if not 0 <= max_drop <= (1 if self.metric.higher_is_better else float("inf")):
             raise NoTradeOffError(
@@ -125,7 +125,7 @@ class TradeOffs:
 
     def within_bytes(self, max_bytes: float, score: str | None = None) -> Choice:
         """The point with the best metric among those that take at most `max_bytes`; of equal ones the smallest."""
-        points = self._of(score)
+        points = self._finite(score)
         passing = points[points["bytes"] <= max_bytes]
         if passing.empty:
             row = points.iloc[int(points["bytes"].argmin())]
@@ -148,7 +148,7 @@ class TradeOffs:
         2011, *Finding a "Kneedle" in a Haystack*; the knee has the largest sum of both. Of equal ones the
         sparsest wins.
         """
-        points = self._of(score)
+        points = self._finite(score)
         goodness = np.array([self.metric.goodness(value) for value in points[self.metric.name]])
         sparsity = points["sparsity"].to_numpy(dtype=float)
         dense = self.metric.goodness(self.dense)
@@ -225,9 +225,8 @@ class TradeOffs:
         if sparser.empty:
             return "; it is the sparsest level that was tested"
         following = sparser.iloc[int(sparser["sparsity"].argmin())]
-        verb = "falls" if self.metric.higher_is_better else "rises"
         value = self.metric.text(following[self.metric.name])
-        return f"; the next level, {percent(following['sparsity'])}, {verb} to {value}"
+        return f"; the next level, {percent(following['sparsity'])}, {self.metric.verb}s to {value}"
 
     def _luck(self, row: pd.Series, lucky: pd.DataFrame) -> str:
         """The levels beyond the range that pass again."""
@@ -264,11 +263,22 @@ class TradeOffs:
         if not is_its.any():  # a name that is a curve's means that curve, and not all curves of its score
             is_its = self.table["score"] == score
         if score is not None and not is_its.any():
-            names = ", ".join(dict.fromkeys(self.table["curve"]))
-            raise UnknownNameError(f"The sweep has no score {score!r}; it has {names or 'no points'}.")
+            known = list(dict.fromkeys(self.table["curve"]))
+            names = ", ".join(known)
+            raise UnknownNameError(
+                f"The sweep has no score {score!r}; it has {names or 'no points'}.{suggest(str(score), known)}"
+            )
         points = self.table if score is None else self.table[is_its]
         if points.empty:
             raise NoTradeOffError("The sweep was stopped before its first point: there is nothing to choose from.")
+        return points
+
+    def _finite(self, score: str | None) -> pd.DataFrame:
+        """The points whose metric is a number; a network that overflows answers with none."""
+        points = self._of(score)
+        points = points[np.isfinite(points[self.metric.name].astype(float))]
+        if points.empty:
+            raise NoTradeOffError(f"The {self.metric.label} of no tested level is a number. Test lower sparsities.")
         return points
 
     def _choice(self, row: pd.Series, reason: str) -> Choice:

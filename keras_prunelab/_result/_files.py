@@ -6,7 +6,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,11 +92,12 @@ def write_mat(result: Measurements, path: Path) -> None:
     """A MAT-file of version 5 with a struct of columns, `sweep`, and a struct of facts, `about`."""
     import scipy.io
 
+    columns = (values for _, values in result.table.items())
     facts = {"Metric": result.metric.name, "Dense": result.dense, "Convention": result.convention} | {
         _matlab_name(name): value for name, value in result.metadata.items()
     }
     content = {
-        "sweep": {_matlab_name(str(name)): _column(values) for name, values in result.table.items()},
+        "sweep": dict(zip(_matlab_names(map(str, result.table)), map(_column, columns), strict=True)),
         "about": facts,
     }
     with replace_whole(path, sources=load_from(result)) as temporary:
@@ -134,8 +135,8 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         if isinstance(error, StoreMismatchError):
             raise
         raise StoreMismatchError(
-            f"{os.fspath(path)!r} is no result of a sweep, or is damaged; load reads what to_json and to_parquet have "
-            "written, and the store of a sweep."
+            f"{os.fspath(path)!r} is no result of a sweep, or is damaged: that is a .json or .parquet file, such as "
+            "the sweep.json that prunelab lab writes beside sweep.csv, or the store of a sweep."
         ) from error
 
 
@@ -220,6 +221,15 @@ def _column(values: pd.Series) -> NDArray[Any]:
     if pd.api.types.is_numeric_dtype(values):
         return values.to_numpy(dtype=float, na_value=np.nan)
     return np.array([str(value) for value in values], dtype=object)
+
+
+def _matlab_names(names: Iterable[str]) -> list[str]:
+    """Names that differ: two of which MATLAB's letters leave the same have numbers."""
+    found: list[str] = []
+    for name in map(_matlab_name, names):
+        same = sum(re.fullmatch(rf"{name}(_\d+)?", other) is not None for other in found)
+        found.append(f"{name[:58]}_{same + 1}" if same else name)
+    return found
 
 
 def _matlab_name(name: str) -> str:

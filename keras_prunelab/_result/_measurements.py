@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import pandas as pd
 
+from keras_prunelab._errors import UnknownNameError
 from keras_prunelab._evaluate._by_class import ByClass
 from keras_prunelab._evaluate._by_group import ByGroup
 from keras_prunelab._evaluate._metric import ACCURACY, Metric
@@ -83,3 +85,27 @@ class Measurements:
     def trade_offs(self) -> TradeOffs:
         """The points as candidates for a choice, whether or not any is meaningful."""
         return TradeOffs(self.curves, self.dense, self.metric)
+
+
+def own_choice(result: Measurements, choice: Choice) -> Choice:
+    """A choice with the row and the name of the curve that it has in a result by now, sorted or joined as that may be.
+
+    Raises:
+        UnknownNameError: it is no point of this result.
+    """
+    if not isinstance(choice, Choice):
+        raise UnknownNameError(f"A choice is what result.choose(...) gives, but got {choice!r:.60}.")
+    points, same = result.curves, ["score", "scope", "training", "sparsity_target"]
+    points = points[(points[same] == [getattr(choice, name) for name in same]).all(axis=1)]
+    is_measured = choice.metric_name == result.metric.name  # files have metrics of their own
+    if points.empty or (is_measured and not _is_same(points[result.metric.name].iloc[0], choice.accuracy)):
+        raise UnknownNameError(
+            f"{choice!r} is no point of {result!r}: it was chosen from another sweep, or before this one was changed. "
+            "Choose again, from this one: result.choose(...)."
+        )
+    point = points.iloc[0]
+    return replace(choice, index=int(point["row"]), curve=str(point["curve"]))
+
+
+def _is_same(value: float, other: float) -> bool:
+    return math.isclose(value, other, rel_tol=1e-9) or (math.isnan(value) and math.isnan(other))

@@ -9,9 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
+from keras_prunelab._errors import UnknownNameError
 from keras_prunelab._evaluate._metric import percent
 from keras_prunelab._util._atomic import replace_whole
 
+from ._measurements import own_choice
 from ._placement import place_label, place_legend
 from ._quantized import Quantized
 from ._style import FONT, LIGHT, MARKERS, NO_TEX, Theme, line_style, new_figure, percent_axis, plain
@@ -34,6 +36,7 @@ def accuracy_figure(result: Measurements, choice: Choice | None = None, theme: T
 @NO_TEX
 def draw_accuracy(axes: Axes, result: Measurements, choice: Choice | None = None, theme: Theme = LIGHT) -> None:
     """Draw accuracy against sparsity on axes of your own: the dense value as a line, the choice as a ring."""
+    choice = None if choice is None else own_choice(result, choice)
     metric = result.metric.name
     curves = result.curves
     for index, score in enumerate(result.scores):
@@ -81,6 +84,9 @@ def draw_accuracy(axes: Axes, result: Measurements, choice: Choice | None = None
 @NO_TEX
 def write_figure(figure: Figure, path: Path) -> None:
     """Write a figure in the format that the ending of `path` says, replacing `path` when it is whole."""
+    known = figure.canvas.get_supported_filetypes()
+    if path.suffix.lower().removeprefix(".") not in known:
+        raise UnknownNameError(f"A plot is a file of {', '.join(known)}, by its ending, but got {str(path)!r}.")
     with replace_whole(path) as temporary:
         figure.savefig(temporary, dpi=200)
 

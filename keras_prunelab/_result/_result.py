@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast, final
 
 import pandas as pd
 
-from keras_prunelab._errors import NoTradeOffError, StoreMismatchError
+from keras_prunelab._errors import NoTradeOffError, StoreMismatchError, UnknownNameError
 from keras_prunelab._evaluate._by_class import COLUMNS, PointKey
 from keras_prunelab._evaluate._by_group import columns_of
 from keras_prunelab._evaluate._metric import percent
@@ -24,7 +24,7 @@ from ._blocks import blocks_of
 from ._choice import Choice
 from ._doubts import doubts, no_meaning
 from ._mask_source import MaskSource, NoMasks
-from ._measurements import Measurements
+from ._measurements import Measurements, own_choice
 from ._outline import Left
 from ._repeat import followed_by
 
@@ -159,7 +159,7 @@ class SweepResult(Measurements):
 
         Returns:
             The points of both; complete where both are. The metadata are those of this result and, under names that it
-            has not, those of the other; `repeat` makes both.
+            has not, those of the other; `scope`, `seconds` and `repeat` are of both.
 
         Raises:
             StoreMismatchError: they measure something else, or the same network differently, or a curve is in both at
@@ -186,6 +186,9 @@ class SweepResult(Measurements):
         if len(twice):
             raise StoreMismatchError(f"Two sweeps are joined that have a point in common: {twice.iloc[0].to_dict()}.")
         facts = {**more.metadata, **self.metadata}
+        facts["scope"] = ", ".join(dict.fromkeys(table["scope"]))
+        if "seconds" in self.metadata and "seconds" in more.metadata:
+            facts["seconds"] = float(self.metadata["seconds"]) + float(more.metadata["seconds"])
         if "repeat" in self.metadata and "repeat" in more.metadata:
             facts["repeat"] = followed_by(str(self.metadata["repeat"]), str(more.metadata["repeat"]))
         return replace(
@@ -289,6 +292,7 @@ class SweepResult(Measurements):
         return self._source(choice).network(choice.sparsity_target)
 
     def _source(self, choice: Choice) -> MaskSource:
+        choice = own_choice(self, choice)
         return self.sources[choice.score, choice.scope, choice.training, choice.seed]
 
     def layers(self, choice: Choice) -> pd.DataFrame:
@@ -393,6 +397,10 @@ class SweepResult(Measurements):
 
         Returns:
             The figure. In a notebook it shows itself.
+
+        Raises:
+            UnknownNameError: there is no such format, `target` is neither a file nor axes, or `choice` is no point of
+                this sweep.
         """
         from ._plot import draw_accuracy, write_figure  # Matplotlib takes a while
         from ._style import new_figure
@@ -403,6 +411,10 @@ class SweepResult(Measurements):
             if target is not None:
                 write_figure(figure, Path(target))
             return figure
+        if not hasattr(target, "get_lines"):
+            raise UnknownNameError(
+                f"plot takes a file or axes, and a point to mark as choice=, but got {type(target).__name__}."
+            )
         draw_accuracy(target, self, choice)
         return cast("Figure", target.get_figure(root=True))  # axes that are drawn on have one
 
@@ -436,7 +448,7 @@ class SweepResult(Measurements):
 
     def chosen(self, choice: Choice | None) -> SweepResult:
         """The same result with a choice; None leaves the one that it has."""
-        return self if choice is None else replace(self, choice=choice)
+        return self if choice is None else replace(self, choice=own_choice(self, choice))
 
     def to_mat(self, path: str | os.PathLike[str]) -> Path:
         """Write the table as a struct of columns for MATLAB, replacing `path` when it is whole.

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from matplotlib import rc_context
+from matplotlib import rc_context, rcParams, style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
@@ -16,10 +20,28 @@ FONT = 10.0
 WIDTH, HEIGHT = 6.5, 2.9
 """Inches."""
 MARKERS = "osD^vPX"
+MORE = "⋮"
+"""Stands for the bars that a chart leaves out."""
 
 
 NO_TEX = rc_context({"text.usetex": False})
 """A decorator: names of layers are never given to LaTeX, which can read files, whatever the user's settings say."""
+
+
+@contextmanager
+def default_style() -> Iterator[None]:
+    """Matplotlib's own settings, so that words are as large as a report makes room for; but the user's fonts.
+
+    Those may have letters that Matplotlib's font lacks, such as Chinese ones.
+    """
+    fonts = {
+        "font.family": rcParams["font.family"],
+        "font.sans-serif": rcParams["font.sans-serif"],
+        "font.serif": rcParams["font.serif"],
+        "axes.unicode_minus": rcParams["axes.unicode_minus"],
+    }
+    with style.context(["default", fonts]):
+        yield
 
 
 @dataclass(frozen=True)
@@ -68,8 +90,9 @@ def dress(axes: Axes, theme: Theme) -> None:
 
 
 def line_style(number: int) -> str | tuple[int, tuple[float, float]]:
-    """The dashes of a curve by its number, so that neighbours are told apart without colour as well."""
-    return "-" if number % 2 == 0 else (0, (5, 1.5))
+    """The dashes of a curve by its number: neighbours, and curves of one colour, are told apart by them."""
+    is_dashed = (number + number // len(LIGHT.series)) % 2  # a colour that comes again has the other dashes
+    return (0, (5, 1.5)) if is_dashed else "-"
 
 
 def plain(name: str, length: int = 48) -> str:
@@ -78,6 +101,17 @@ def plain(name: str, length: int = 48) -> str:
     if len(name) > length:
         name = f"{name[: length // 2]}…{name[-length // 2 + 1 :]}"
     return name.replace("$", r"\$")
+
+
+def plain_names(names: Iterable[str], length: int = 32) -> list[str]:
+    """Names beside bars: as `plain`, and where some would look the same, without what all of them begin with."""
+    names = [str(name) for name in names]
+    found = [plain(name, length) for name in names]
+    if len(set(found)) == len(set(names)):
+        return found
+    shared = os.path.commonprefix([name for name in names if name != MORE])  # noqa: RUF071  # letters, not folders
+    shared = re.sub(r"[^\W_]*$", "", shared)
+    return [plain(name if name == MORE else f"…{name[len(shared) :]}", length) for name in names]
 
 
 def percent_axis(axes: Axes, which: str) -> None:

@@ -51,6 +51,9 @@ def command(
     from ._reports import Reports, choose
 
     condition = _options.condition(max_drop, min_metric, knee=knee)
+    if source.is_dir():
+        inside = str(source / "sweep.json")
+        raise IsADirectoryError(f"{str(source)!r} is a folder; name the result in it, such as {inside!r}.")
     if not source.is_file():
         raise FileNotFoundError(f"There is no file {str(source)!r}.")
     about = {"title": title, "author": author, "course": course, "paper": paper}

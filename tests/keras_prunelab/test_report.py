@@ -161,7 +161,7 @@ def test_a_sweep_that_was_stopped_says_so(tmp_path):
 def test_a_regression_is_reported_in_its_own_units(tmp_path):
     swept = result({"magnitude": [(0.5, 2.0), (0.7, 2.1), (0.8, 9.0)]}, dense=2.0, metric=RMSE)
     text = _Tags(kpl.report(swept, swept.choose(max_drop=0.1), tmp_path / "r.html").read_text(encoding="utf-8")).text
-    assert "How does the RMSE fall with sparsity?" in text
+    assert "How does the RMSE rise with sparsity?" in text
     assert "magnitude at 70.0 %" in text
     assert "accuracy of each class" not in text.lower()
     assert "right answers" not in text.lower()

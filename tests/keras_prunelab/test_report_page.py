@@ -498,6 +498,16 @@ def test_other_metrics_are_explored_in_their_units(browser: Any, tmp_path: Path,
         assert _text(page.locator(".reason")) == found.choose(max_drop=0.16).reason
 
 
+def test_long_names_of_methods_fit_a_small_window(browser: Any, tmp_path: Path) -> None:
+    points = [(0.5, 0.99), (0.9, 0.985), (0.95, 0.4)]
+    swept = _with_layers(result({"a_score_" * 12: points, f"{'b' * 80}, sequential reconstruction, 3 epochs": points}))
+    where = kpl.report(swept, swept.choose(max_drop=0.01), tmp_path / "r.html", title="T" * 200, author="N" * 200)
+    with opened(browser, where, width=400) as page:
+        assert page.evaluate("document.documentElement.scrollWidth") <= 400
+        method = page.locator("label", has=page.locator("select")).last
+        assert method.bounding_box()["height"] < 50  # its word is on one line
+
+
 def test_hostile_names_are_text(browser: Any, tmp_path: Path) -> None:
     name = "</script><img src=x onerror=alert(1)>\u202e<!--<script>"
     found = result({name: [(0.5, 0.99), (0.6, 0.985)]})

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from keras_prunelab import NoTradeOffError
-from keras_prunelab._evaluate._metric import ACCURACY, RMSE, Metric
+from keras_prunelab._evaluate._metric import ACCURACY, RMSE, Metric, percent
 from keras_prunelab._report._exploration import exploration
 from keras_prunelab._report._html import PAGE
 
@@ -49,6 +49,12 @@ def test_numbers_are_printed_as_python_prints_them(rule: Any) -> None:
     found = rule.evaluate(f"values => values.map(v => [{', '.join(calls)}])", given)
     for value, texts in zip(given, found, strict=True):
         assert texts == [f"{value:.0f}", f"{value:.1f}", f"{value:.2f}", f"{value:.2g}", f"{value:.4g}", f"{value:g}"]
+
+
+def test_what_is_less_than_all_is_not_printed_as_all(rule: Any) -> None:
+    printed = {0.9994: "99.9 %", 0.9996: "99.96 %", 0.99996: "99.996 %", 1 - 1e-15: "100.0 %", 1.0: "100.0 %"}
+    assert {value: percent(value) for value in printed} == printed
+    assert rule.evaluate("values => values.map(v => percent(v))", list(printed)) == list(printed.values())
 
 
 def _sweep(rng: np.random.Generator, metric: Metric) -> Any:

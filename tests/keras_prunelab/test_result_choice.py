@@ -133,6 +133,7 @@ def test_over_seeds_the_mean_of_the_errors_counts():
 def test_one_can_mean_a_point_or_all():
     with pytest.raises(NoTradeOffError, match=r"one point of accuracy, which is max_drop=0\.01, or all of it"):
         result(FALLING).choose(max_drop=1)
+    assert result(FALLING).choose(max_drop=0.99).sparsity == 0.95  # as the message advises
     errors = result({"magnitude": [(0.5, 3.9)]}, dense=2.0, metric=RMSE)
     assert errors.choose(max_drop=1).sparsity == 0.5  # an error twice as large
 

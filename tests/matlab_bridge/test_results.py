@@ -258,3 +258,10 @@ def test_names(text: str, name: str) -> None:
 
 def test_missing_text_is_empty() -> None:
     assert columns(pd.DataFrame({"a": ["x", None]}))["A"].tolist() == ["x", ""]
+
+
+def test_names_that_matlab_writes_alike_stay_apart() -> None:
+    frame = pd.DataFrame({"top 5": [1.0], "top_5": [2.0], "точность": [3.0], "потери": [4.0], "loss": [5.0]})
+    found = {name: values.tolist() for name, values in mb.results.columns(frame).items()}
+    assert found == {"Top5": [1.0], "Top5_2": [2.0], "X": [3.0], "X_2": [4.0], "Loss": [5.0]}
+    assert mb.results.table(frame).attrs["descriptions"] == {"Loss": "Loss that the network was compiled with"}

@@ -132,6 +132,7 @@ def test_a_store_without_a_result_says_how_to_get_one(
     ("name", "message"),
     [
         ("missing.db", "There is no file"),
+        ("", "is a folder; name the result in it"),
         ("text.json", "is no result of a sweep"),
         ("other.db", "is not a store of a sweep"),
     ],

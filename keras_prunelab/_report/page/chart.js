@@ -4,6 +4,11 @@ const CURVE_COLOURS = 6;
 const MAX_MARKERS = 40; // points on a curve up to which each has a marker
 const ZOOM = 1.6;
 
+/** Whether a curve is dashed: neighbours differ, and so do curves of one colour. */
+function isDashed(number) {
+  return (number + Math.floor(number / CURVE_COLOURS)) % 2 === 1;
+}
+
 /**
  * A chart of some curves by one measure.
  *
@@ -133,7 +138,7 @@ class Chart {
       show: this.shown.has(curve),
       stroke,
       width: 2,
-      dash: number % 2 ? [8, 3] : undefined,
+      dash: isDashed(number) ? [8, 3] : undefined,
       spanGaps: true,
       points: { show: curve.points.length <= MAX_MARKERS, size: 6, fill: stroke },
     };

@@ -28,7 +28,8 @@ function explore(section, data) {
     },
     limited: (value) => allowed.set(lossOf(metric, value)),
     looked: (from, to) => {
-      range.textContent = shown(`${percent(Math.max(from, 0))} to ${percent(Math.min(to, 1))}`);
+      const ends = [Math.max(from, 0), Math.min(to, 1)].map((each) => `${fixed(100 * each, 1)} %`);
+      range.textContent = shown(ends.join(" to "));
     },
   });
   const measures = selection("Measure", data.measures.map((each) => each.label), (place) => {
@@ -109,7 +110,7 @@ function methodList(curves, onChange) {
   const rows = curves.map((curve, number) => {
     const box = element("input", { type: "checkbox", checked: true, change: () => onChange(curve, box.checked) });
     const value = element("span", { class: "value" });
-    const swatch = element("span", { class: `swatch curve-${1 + (number % CURVE_COLOURS)}${number % 2 ? " dashed" : ""}` });
+    const swatch = element("span", { class: `swatch curve-${1 + (number % CURVE_COLOURS)}${isDashed(number) ? " dashed" : ""}` });
     return { curve, value, label: element("label", {}, box, swatch, ` ${curve.name} `, value) };
   });
   const dense = element("span", { class: "value" });

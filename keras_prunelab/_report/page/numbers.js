@@ -27,8 +27,11 @@ function withoutZeros(text) {
   return text.includes(".") ? text.replace(/\.?0+$/, "") : text;
 }
 
-/** A fraction in percent. */
+/** A fraction in percent; what is less than all is never printed as all. */
 function percent(fraction, decimals = 1) {
+  if (100 * fraction < 100 - 1e-6) {
+    while (Number(fixed(100 * fraction, decimals)) === 100) decimals += 1;
+  }
   return `${fixed(100 * fraction, decimals)} %`;
 }
 
