@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,8 @@ def candidates_in(variables: Mapping[str, Any], network: Network | None, path: P
         for candidate in _label_candidates(name, value, expected, counts, is_response=name in responses)
     ]
     for candidate, own in stores:
-        labels += _label_candidates(f"{candidate.name}.Labels", own, expected, set(candidate.observations))
+        found = _label_candidates(f"{candidate.name}.Labels", own, expected, set(candidate.observations))
+        labels += [replace(each, store=candidate.name) for each in found]
     taken = {candidate.name for candidate in (*inputs, *labels)}
     others = [f"{name}: {_reason(name, value, expected)}" for name, value in everything if name not in taken]
     return Candidates(tuple(inputs), tuple(labels), tuple(others))

@@ -21,8 +21,9 @@ from matlab_bridge._normalization import Normalization
 _IMAGES = "Image Processing Toolbox"
 _REINFORCEMENT = "Reinforcement Learning Toolbox"
 
-# The packages whose classes have the functions of the table; a class of the user's may end in the same word.
-_PACKAGES = ("nnet.", "rl.", "images.", "vision.")
+# The packages whose classes have the functions of the table. A class of the user's may end in the same word, and so
+# does the flatten of networks from ONNX, which has another order.
+_PACKAGES = ("nnet.cnn.", "rl.", "images.", "vision.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,5 +233,6 @@ CONSTRUCTORS: Mapping[str, Constructor] = {
     "DepthConcatenationLayer": Constructor("depthConcatenationLayer", ("NumInputs",)),
     "MultiplicationLayer": Constructor("multiplicationLayer", ("NumInputs",), since="R2020b"),
     "QuadraticLayer": Constructor("quadraticLayer", toolbox=_REINFORCEMENT),
-    "ScalingLayer": Constructor("scalingLayer", (), {"Scale": 1, "Bias": 0}, toolbox=_REINFORCEMENT),
+    # The offset is called Bias before R2025a.
+    "ScalingLayer": Constructor("scalingLayer", (), {"Scale": 1, "Bias": 0, "Offset": 0}, toolbox=_REINFORCEMENT),
 }

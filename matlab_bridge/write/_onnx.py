@@ -157,7 +157,7 @@ def _demand_convertible(network: Network) -> None:
     strange = {
         layer.name: "there is no ONNX operator for it here"
         for layer in network.layers
-        if not layer.class_name.startswith(("nnet.", "rl.")) or layer.kind not in (*MAKERS, *_INPUTS)
+        if not layer.class_name.startswith(("nnet.cnn.", "rl.")) or layer.kind not in (*MAKERS, *_INPUTS)
     }
     if strange:
         raise _unsupported(network, strange)

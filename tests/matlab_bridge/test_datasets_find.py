@@ -152,6 +152,12 @@ def test_a_variable_that_cannot_be_read_keeps_nobody_from_the_others():
     assert pair(Lost(broken=0, X=images(9), Y=names(9))) == ("X", "Y")
 
 
+def test_a_field_called_labels_belongs_to_its_struct():
+    # As ECGData.mat of MathWorks' examples has them.
+    data = {"Data": np.zeros((9, 48)), "Labels": names(9)}
+    assert pair({"ECGData": data}) == ("ECGData.Data", "ECGData.Labels")
+
+
 def test_several_pairs_are_listed_with_the_arguments_to_pass():
     variables = {"XA": images(4), "YA": names(4), "XB": images(5), "YB": names(5)}
     with pytest.raises(DatasetNotFoundError) as caught:
