@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -9,11 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import scipy.sparse
 
 from matlab_bridge._errors import DatasetError, LabelMismatchError
 from matlab_bridge.matfile._elements import numeric
 from matlab_bridge.matfile._values import CategoricalArray
 
+from ._arrays import numbers_of
 from ._expected import Expected
 from ._numbers import NumberLabels, Predictions, are_whole, choose, name_of, number_readings
 from ._values import Array, Sequences, shorten, size_text
@@ -64,7 +67,7 @@ def encode(value: Any, expected: Expected, observations: int, doubt: Doubt = Dou
 
     Args:
         value: a categorical, strings, a cell of char rows, a char matrix, numbers, logicals, one-hot rows or
-            columns, or a cell with one of these a sequence.
+            columns, sparse ones too as `ind2vec` makes them, or a cell with one of these a sequence.
         expected: the network's class names and the number of its outputs.
         observations: how many inputs there are.
         doubt: how to decide what numbers mean where they can be names or indices.
@@ -83,8 +86,8 @@ def encode(value: Any, expected: Expected, observations: int, doubt: Doubt = Dou
     if text is not None:
         _check_count(len(text.names), observations)
         return _from_text(text, expected)
-    array = numeric(value)
-    if array is None:
+    array = numbers_of(value)
+    if array is None or array.dtype.kind == "c":
         raise DatasetError(
             f"The labels are a {getattr(value, 'class_name', type(value).__name__)}. Labels are a "
             "categorical, strings, a cell of char rows, numbers, logicals or a one-hot matrix."
@@ -123,8 +126,8 @@ def label_counts(value: Any) -> set[int]:
         return {len(value)}
     if isinstance(value, CategoricalArray):
         return {int(np.size(value.codes))}
-    if isinstance(value, np.ndarray) and value.ndim <= 2:
-        return {int(value.size)} if value.ndim < 2 or 1 in value.shape else set(value.shape)
+    if isinstance(value, np.ndarray | scipy.sparse.csc_array) and value.ndim <= 2:
+        return {math.prod(value.shape)} if value.ndim < 2 or 1 in value.shape else set(value.shape)
     return set()
 
 

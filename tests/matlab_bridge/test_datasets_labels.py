@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -246,3 +247,30 @@ def test_labels_that_are_not_the_classes_are_listed_with_them(value, expected, s
 def test_what_is_no_list_of_labels(value, says):
     with pytest.raises(DatasetError, match=says):
         encode(value, PETS, 3)
+
+
+@pytest.mark.parametrize("version", ["v7", "v7.3"])
+def test_sparse_targets_as_ind2vec_makes_them(version, tmp_path):
+    targets = scipy.sparse.csc_matrix(np.eye(3)[[1, 2, 0, 1]].T)
+    path = tmp_path / "targets.mat"
+    matfile.save(path, {"x": np.zeros((5, 4)), "t": targets}, version=version)
+    data = load_dataset(path, network=network("Feature", 5))
+    assert data.labels.tolist() == [1, 2, 0, 1]
+
+
+@pytest.mark.parametrize("column", [pd.Categorical(NAMES), NAMES, [2.0, 3.0, 1.0, 2.0]])
+def test_a_table_of_one_variable_is_that_variable(column, tmp_path):
+    path = tmp_path / "tables.mat"
+    signals = [np.full((2, steps), steps) for steps in (3, 4, 5, 6)]
+    matfile.save(path, {"X": pd.DataFrame({"signal": signals}), "Y": pd.DataFrame({"pet": column})})
+    net = network("Sequence", 2, class_names=("dog", "cat", "bird"))
+    data = load_dataset(path, "X", "Y", network=net)
+    assert [len(each) for each in data.inputs] == [3, 4, 5, 6]
+    assert data.labels.tolist() == INDICES
+
+
+def test_undefined_labels_are_the_reason_that_is_told(tmp_path):
+    path = tmp_path / "undefined.mat"
+    matfile.save(path, {"X": np.zeros((4, 5)), "Y": pd.Categorical(["dog", None, "cat", "dog"])})
+    with pytest.raises(DatasetError, match=r"Y: 4 x 1 categorical.* 1 of 4 labels are <undefined>"):
+        load_dataset(path, network=network("Feature", 5, class_names=("dog", "cat", "bird")))
