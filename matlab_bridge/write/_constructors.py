@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 
 from matlab_bridge._layer import Layer
+from matlab_bridge._layer_classes import NAMESAKES
 from matlab_bridge._normalization import Normalization
 
 _IMAGES = "Image Processing Toolbox"
 _REINFORCEMENT = "Reinforcement Learning Toolbox"
 
-# The packages whose classes have the functions of the table. A class of the user's may end in the same word, and so
-# does the flatten of networks from ONNX, which has another order.
-_PACKAGES = ("nnet.cnn.", "rl.", "images.", "vision.")
+# The packages whose classes have the functions of the table; a class of the user's may end in the same word.
+_PACKAGES = ("nnet.", "rl.", "images.", "vision.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,8 @@ class Constructor:
 
 def constructor_of(layer: Layer) -> Constructor | None:
     """The function that makes a layer, or None where there is none."""
-    return CONSTRUCTORS.get(layer.kind) if layer.class_name.startswith(_PACKAGES) else None
+    is_known = layer.class_name.startswith(_PACKAGES) and layer.class_name not in NAMESAKES
+    return CONSTRUCTORS.get(layer.kind) if is_known else None
 
 
 def _setting(layer: Layer, name: str) -> Any:
