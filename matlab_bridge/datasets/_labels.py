@@ -79,6 +79,9 @@ def encode(value: Any, expected: Expected, observations: int, doubt: Doubt = Dou
         LabelMismatchError: if labels and classes differ; both are listed.
         DatasetError: if there are more or fewer labels than observations.
     """
+    shape = np.shape(value.codes if isinstance(value, CategoricalArray) else value)
+    if len(shape) > 2 and shape[-1] == observations < math.prod(shape):
+        return _of_pixels(value, shape, expected, doubt, observations)
     steps = _steps(value, observations)
     if steps is not None:
         return _encode_steps(steps, expected, doubt)
@@ -259,6 +262,27 @@ def _encode_steps(steps: list[Any], expected: Expected, doubt: Doubt) -> Labels:
         return joined
     apart = np.split(np.asarray(joined.data), np.cumsum(lengths)[:-1])
     return Labels(apart, joined.class_names, f"{joined.note} Each time step has its own label.")
+
+
+def _of_pixels(value: Any, shape: tuple[int, ...], expected: Expected, doubt: Doubt, observations: int) -> Labels:
+    """A class for each pixel, (N, H, W), or responses that are images, (N, H, W, C), of arrays with N as the last."""
+    array, text = numbers_of(value), as_text(value)
+    if expected.regression and array is not None:
+        images = np.moveaxis(array, -1, 0)
+        # MATLAB's images of one channel may have no dimension for it.
+        images = images if array.ndim > 3 else images[..., np.newaxis]
+        images = images if max(images.shape[1:-1]) > 1 else images.reshape(observations, -1)  # 1 x 1 x R x N
+        return Labels(_responses(images), (), "The labels are responses, images with the observations last.")
+    if text is not None:
+        labels = _from_text(text, expected)
+    elif array is not None and array.dtype.kind != "c":
+        # The network is not asked: it would give classes of whole observations.
+        labels = _from_numbers(array.ravel(order="F"), expected, Doubt(doubt.number_labels))
+    else:
+        raise DatasetError(f"The labels are {size_text(shape)}, and neither names nor numbers.")
+    pixels = np.moveaxis(np.asarray(labels.data).reshape(shape, order="F"), -1, 0)
+    pixels = pixels[..., 0] if pixels.ndim > 3 and pixels.shape[-1] == 1 else pixels
+    return Labels(np.ascontiguousarray(pixels), labels.class_names, f"{labels.note} Each pixel has its own label.")
 
 
 def _responses(array: Array) -> Array:
