@@ -42,7 +42,14 @@ def pair(variables, net=NET, path="lab.mat"):
         ("testLabels", "test"),
         ("testlabels", "test"),
         ("imTest2", "test"),
+        ("Xte", "test"),
+        ("y_te", "test"),
+        ("yts", "test"),
         ("YTrain", "training"),
+        ("Xtr", "training"),
+        ("y_tr", "training"),
+        ("ts", ""),
+        ("site", ""),
         ("ytrain", "training"),
         ("XTrainValidation", "validation"),
         ("X", ""),
@@ -57,6 +64,8 @@ def test_the_words_of_names(name, split):
 
 
 def test_the_words_for_inputs_labels_and_predictions():
+    assert names_inputs("Xtr")
+    assert names_labels("yte")
     assert all(map(names_inputs, ["X", "XTest", "xtrain", "IM_data", "images.data", "testImgs"]))
     assert all(map(names_labels, ["Y", "YTest", "ytest", "im_labels", "T", "TTrain"]))
     assert all(map(is_prediction, ["YPred", "ypred", "predictedLabels", "scores", "output"]))
