@@ -7,6 +7,7 @@ import pytest
 
 from keras_prunelab import InvalidModelError
 from keras_prunelab.cli import main
+from keras_prunelab.cli._calibration import open_calibration
 from keras_prunelab.cli._inputs import open_data, open_model
 from keras_prunelab.cli._words import in_options
 from matlab_bridge import DatasetNotFoundError, NetworkNotFoundError, load, load_network, save, save_network
@@ -110,3 +111,18 @@ def test_networks_are_named_by_the_option(tmp_path):
         '  --network "s{2}.x"              b',
         "  --network \"f('a b')\"            c",
     ]
+
+
+def test_calibration_data_is_found_by_short_names_and_what_is_measured_is_not_tried_again(tmp_path, capsys):
+    wrong = 2 - scores().argmax(axis=1)[:, None]  # classes from 1, each the other one
+    variables = {"Theta1": np.hstack([B1, W1]), "Theta2": np.hstack([B2, W2]), "XTest": X, "YTest": wrong}
+    save(tmp_path / "test.mat", variables)
+    opened = open_model(tmp_path / "test.mat", None)
+    data = open_data(opened, tmp_path / "test.mat", None, None, None)
+    capsys.readouterr()
+    assert open_calibration(opened, data, tmp_path / "test.mat", None, None) is None
+    assert "agrees" not in capsys.readouterr().out
+    save(tmp_path / "both.mat", {**variables, "Xtr": 2 * X[::-1], "ytr": wrong})
+    found = open_calibration(opened, data, tmp_path / "both.mat", None, None)
+    assert found.what == "6 observations, Xtr of both.mat"
+    np.testing.assert_array_equal(found.inputs, 2 * X[::-1])
