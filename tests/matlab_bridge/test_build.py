@@ -70,6 +70,7 @@ def test_a_size_that_is_no_number(size):
 def test_a_keras_name_has_no_slash():
     assert keras_name("res2a/branch1/conv") == "res2a_branch1_conv"
     assert keras_name("") == "layer"
+    assert [keras_name(name) for name in ("卷积", "_fc", "1", ".a")] == ["layer__", "layer_fc", "1", "layer.a"]
     assert [each.name for each in classifier().to_keras().layers] == ["input", "fc_1", "prob"]
 
 
