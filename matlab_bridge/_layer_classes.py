@@ -14,6 +14,10 @@ _PREFIX = "nnet.cnn.layer."
 _PACKAGES = ("nnet.", "rl.layer.")
 
 
+# What ends like one of MATLAB's own classes, and computes something else: ONNX flattens channels first.
+NAMESAKES = frozenset({"nnet.onnx.layer.FlattenLayer"})
+
+
 def is_mathworks(class_name: str) -> bool:
     """Whether a layer class is one of MathWorks' own."""
     return class_name.startswith(_PACKAGES)

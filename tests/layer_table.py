@@ -25,6 +25,14 @@ the reason.
 """
 
 ENDING = """
+## Layers of importers
+
+Networks that MATLAB imported from Keras or ONNX hold layers that no function of the list makes. Those in
+`nnet.keras.layer` and `nnet.onnx.layer` convert that apply a sigmoid, a tanh, a clip, a scale and an offset, or
+nothing; that average whole images; that flatten, with channels first from ONNX and last from Keras; and that pad with
+zeros, the same on all sides. So do the shuffle of ShuffleNet and the scaling of Inception-ResNet-v2. What an importer
+generated, such as `ReshapeLayer1000` in a package of the network's name, is code in MATLAB, and not in the file.
+
 ## Layers of your own
 
 A layer class that you wrote has its properties in the file, but not its code: tell `register_layer` what it computes.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
+import keyword
 import os
 import re
 import sys
@@ -38,8 +39,12 @@ def write_saved_model(model: Any, folder: str, batch: int | None) -> None:
 
 
 def input_name(tensor: Any) -> str:
-    """What a LiteRT file calls an input of a model: the name of its layer, which loading and copying keep."""
-    return re.sub(r"\W", "_", tensor._keras_history.operation.name)
+    """What a LiteRT file calls an input of a model: the name of its layer, which loading and copying keep.
+
+    TensorFlow makes it a parameter of a function: no keyword of Python, and no underscore at its beginning.
+    """
+    name = re.sub(r"\W", "_", tensor._keras_history.operation.name)
+    return f"input_{name}" if keyword.iskeyword(name) or name.startswith("_") else name
 
 
 def _observations(folder: str) -> Iterator[dict[str, Any]]:

@@ -94,6 +94,8 @@ def open_calibration(
         found = _taken(opened, data, str(named), _loading(named, None, image_root))
         return replace(found, is_measured=_are_measured(data, found, measured))
     for name, data in _beside(opened, path, image_root):
+        if measured is not None and _overlap(data, measured):
+            continue  # before anything is tried on it, and told of
         found = _taken(opened, data, f"{name} of {path.name}", _loading(path, name, image_root))
         if not _are_measured(data, found, measured):
             return found
@@ -135,6 +137,7 @@ def _beside(opened: OpenedModel, path: Path, image_root: Path | None) -> Iterato
     """The data sets of a file or folder that may be for training, those whose names say so first."""
     import matlab_bridge as bridge
     from matlab_bridge.datasets import candidates
+    from matlab_bridge.datasets._names import SPLITS, split_of
 
     from ._inputs import describe
 
@@ -146,8 +149,8 @@ def _beside(opened: OpenedModel, path: Path, image_root: Path | None) -> Iterato
         except bridge.BridgeError:
             return
         # A variable whose name does not say that it is data for training or testing may be anything of that size.
-        named = [each.name for each in found if re.search("train|test|val", each.name, re.IGNORECASE)]
-        names = sorted(named, key=lambda name: "train" not in name.lower())
+        named = [each.name for each in found if SPLITS[split_of(each.name)]]
+        names = sorted(named, key=lambda name: SPLITS[split_of(name)] != "training")
     else:
         return
     for name in names:

@@ -25,9 +25,24 @@ _NAMES = {"describe": "network", "groups": "group_by"}
 _ARGUMENT = re.compile(rf"(?<![\w.])({'|'.join(_OPTIONS)})=(?:'([^']*)'|([\w.]*\w)?)")
 
 
+# The calls that name a network, or describe it; a list of them is padded to one width.
+_CALL = re.compile(
+    r"load_network\(path, (?:(?P<quote>['\"])(?P<variable>.*?)(?P=quote)|describe=\[(?P<layers>.*?)\])\)(?P<blanks> *)"
+)
+_LAYER = re.compile(r"WeightLayer\((.*?)\)")
+
+
 def in_options(message: str) -> str:
-    """A message with options in place of Python's arguments; calls that it quotes stay as they are."""
+    """A message with options in place of Python's arguments, and of calls that load a network; others stay."""
+    message = _CALL.sub(_network, message)
     return re.sub(r"(?<=\S) +(?=[;,.](\s|$))", "", _ARGUMENT.sub(_option, message))
+
+
+def _network(found: re.Match[str]) -> str:
+    layers = (" ".join(re.findall("'([^']*)'", layer)) for layer in _LAYER.findall(found["layers"] or ""))
+    name = found["variable"] or "; ".join(layers)
+    option = f"--network {name}" if re.fullmatch(r"[\w.]+", name) else f'--network "{name}"'
+    return option.ljust(len(found[0])) if found["blanks"] else option
 
 
 def _option(found: re.Match[str]) -> str:

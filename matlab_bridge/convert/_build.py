@@ -60,11 +60,7 @@ def to_keras(network: Network) -> keras.Model:
     model = keras.Model(*_ends(network, rules, names, outputs), name=_model_name(network))
     untrained = _load(network, rules, names, model)
     if untrained:
-        warnings.warn(
-            f"{_model_name(network)!r} was saved before it was trained: {', '.join(map(repr, untrained))} "
-            f"have no values yet, and start with Keras' initial ones.",
-            stacklevel=2,
-        )
+        warnings.warn(_what_is_missing(network, untrained), stacklevel=2)
     attach(model, Sidecar.of(network, untrained), network)
     return model
 
@@ -224,6 +220,22 @@ def _built(network: Network, site: Site, rule: LayerRule) -> Mapping[str, Tensor
         raise _unsupported(network, {site.layer.name: str(error)}) from error
 
 
+def _what_is_missing(network: Network, untrained: Sequence[str]) -> str:
+    """What the layers without values say of a network: that it was not trained, or that its training had not ended."""
+    layers = [network[name] for name in untrained]
+    listed = ", ".join(map(repr, untrained))
+    if all(layer.learnables and all(array.size for array in layer.learnables.values()) for layer in layers):
+        return (
+            f"{_model_name(network)!r} was saved before its training ended, as checkpoints are: {listed} have no "
+            "statistics of their inputs yet, and start with a mean of 0 and a variance of 1. Outputs are as in MATLAB "
+            "once these are measured, by training on or by keras_prunelab.recalibrate(model, data)."
+        )
+    return (
+        f"{_model_name(network)!r} was saved before it was trained: {listed} have no values yet, and start with "
+        "Keras' initial ones."
+    )
+
+
 def _ends(
     network: Network, rules: Mapping[str, LayerRule], names: LayerNames, outputs: Mapping[str, Mapping[str, Tensor]]
 ) -> tuple[list[Tensor] | Tensor, list[Tensor] | Tensor]:
@@ -245,8 +257,7 @@ def _model_name(network: Network) -> str:
     if source is None:
         return "network"
     # A network that the variables of a file are together has no name of its own.
-    name = keras_name(source.path.stem if source.variable == WHOLE_FILE else source.variable)
-    return name if name[0].isalnum() else f"network{name}"  # TensorFlow's outermost names begin so
+    return keras_name(source.path.stem if source.variable == WHOLE_FILE else source.variable)
 
 
 def _load(network: Network, rules: Mapping[str, LayerRule], names: LayerNames, model: keras.Model) -> tuple[str, ...]:

@@ -106,13 +106,15 @@ def keras_name(name: str) -> str:
             of layers, and says so when the model is first fitted or asked to predict.
 
     Returns:
-        The name with everything else replaced by `"_"`; `"layer"` for an empty one.
+        The name with everything else replaced by `"_"`, and `"layer"` before one that does not begin with a letter or
+        a digit, as TensorFlow's scopes do, or is empty.
 
     Examples:
         >>> keras_name("res2a/branch1"), keras_name("efficientnet-b0|model|head")
         ('res2a_branch1', 'efficientnet-b0_model_head')
     """
-    return re.sub(r"[^A-Za-z0-9_.>-]", "_", name) or "layer"
+    allowed = re.sub(r"[^A-Za-z0-9_.>-]", "_", name)
+    return allowed if allowed[:1].isalnum() else f"layer{allowed}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -200,11 +200,25 @@ def _sequence_readings(array: Array, size: tuple[int, ...]) -> list[Reading]:
         found.append(Reading(1, "one sequence, channels x time", lambda: [as_input(array.T)]))
     elif array.ndim == 2 and array.shape[1] == width:
         found.append(Reading(1, "one sequence, time x channels", lambda: [as_input(array)]))
-    elif array.ndim == 3 and array.shape[0] == width:
-        pages = range(array.shape[2])
-        text = "channels x time x observations"
-        found.append(Reading(array.shape[2], text, lambda: [as_input(array[:, :, page].T) for page in pages]))
+    elif array.ndim == 2 and width == 1:
+        found.append(Reading(len(array), "rows of sequences", lambda: [as_input(row[:, np.newaxis]) for row in array]))
+        columns = Reading(array.shape[1], "columns of sequences", lambda: [as_input(x[:, np.newaxis]) for x in array.T])
+        found.append(columns)
+    elif array.ndim == 3:
+        for order, channels, axes in _SEQUENCE_ORDERS:
+            if array.shape[channels] == width:
+                pages = array.transpose(axes)
+                arrange = lambda pages=pages: [as_input(page) for page in pages]  # noqa: E731  # one for each order
+                found.append(Reading(len(pages), order, arrange))
     return found
+
+
+# Arrays of sequences of one length: which axis has the channels, and the axes as observations x time x channels.
+_SEQUENCE_ORDERS = (
+    ("channels x time x observations", 0, (2, 1, 0)),
+    ("time x channels x observations", 1, (2, 0, 1)),
+    ("observations x time x channels", 2, (0, 1, 2)),
+)
 
 
 def _plain_readings(array: Array, _size: tuple[int, ...]) -> list[Reading]:

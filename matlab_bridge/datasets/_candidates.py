@@ -27,6 +27,7 @@ class Candidate:
         reason: why it fits.
         observations: each number of observations, or of their labels, that it can be read as.
         rank: the lower the likelier, among candidates that fit.
+        store: the datastore that they are the labels of; None for a variable.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Candidate:
     reason: str
     observations: tuple[int, ...]
     rank: tuple[int, ...] = ()
+    store: str | None = None
 
     def __str__(self) -> str:
         return one_line(f"{self.name} ({size_text(self.size)} {self.class_name}): {self.reason}")
@@ -69,7 +71,7 @@ class Candidates:
             if x.name != y.name
             and not set(x.observations).isdisjoint(y.observations)
             and split_of(x.name) == split_of(y.name)
-            and (not y.name.endswith(".Labels") or y.name == f"{x.name}.Labels")
+            and (y.store is None or y.store == x.name)
             and not is_prediction(y.name)  # a network always agrees with what it said itself
         ]
         if not fitting:

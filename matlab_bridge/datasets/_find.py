@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from matlab_bridge._errors import BridgeError
+from matlab_bridge._errors import BridgeError, LabelMismatchError
 from matlab_bridge.matfile._elements import numeric
 from matlab_bridge.matfile._values import CategoricalArray, MatlabObject, StructArray
 from matlab_bridge.network import Network
@@ -76,9 +77,10 @@ def candidates_in(variables: Mapping[str, Any], network: Network | None, path: P
         for candidate in _label_candidates(name, value, expected, counts, is_response=name in responses)
     ]
     for candidate, own in stores:
-        labels += _label_candidates(f"{candidate.name}.Labels", own, expected, set(candidate.observations))
+        found = _label_candidates(f"{candidate.name}.Labels", own, expected, set(candidate.observations))
+        labels += [replace(each, store=candidate.name) for each in found]
     taken = {candidate.name for candidate in (*inputs, *labels)}
-    others = [f"{name}: {_reason(name, value, expected)}" for name, value in everything if name not in taken]
+    others = [f"{name}: {_reason(name, value, expected, counts)}" for name, value in everything if name not in taken]
     return Candidates(tuple(inputs), tuple(labels), tuple(others))
 
 
@@ -151,7 +153,7 @@ def _is_noted(name: str, value: Any) -> bool:
     return notes_a_training(name) or (not isinstance(value, MatlabObject) and is_training_record(named))
 
 
-def _reason(name: str, value: Any, expected: Expected) -> str:
+def _reason(name: str, value: Any, expected: Expected, counts: set[int]) -> str:
     """Why a value is neither inputs nor labels."""
     if _is_noted(name, value):
         return "notes how a training went"
@@ -160,6 +162,13 @@ def _reason(name: str, value: Any, expected: Expected) -> str:
     if np.size(value) == 0:
         return "empty"
     size = f"{size_text(_size(value))} {matlab_class(value)}"
+    for count in label_counts(value) & counts:
+        try:
+            encode(value, expected, count)
+        except LabelMismatchError as error:
+            return f"{size}, which is no {expected}, and as labels: {error}"
+        except BridgeError:
+            continue  # no labels of any kind
     return f"{size}, which is no {expected}, and no labels for what could be inputs"
 
 
@@ -218,7 +227,7 @@ def _datastores(name: str, value: MatlabObject, expected: Expected) -> Iterator[
         return
     reason = f"{len(store.files)} image files" + (f", resized to {size_text(size)}" if size else "")
     # A datastore that brings images to the network's size is the one that the network was given.
-    yield _candidate(name, value, reason, (len(store.files),), (0, 0 if size else 1)), store.labels
+    yield _candidate(name, value, reason, (len(store.files),), (0, 0, 0 if size else 1)), store.labels
 
 
 def _input_candidates(name: str, value: Any, expected: Expected) -> Iterator[Candidate]:
@@ -230,15 +239,20 @@ def _input_candidates(name: str, value: Any, expected: Expected) -> Iterator[Can
     found = readings(without_response(value, expected), expected)
     if found:
         reason = " or ".join(reading.text for reading in found)
-        rank = (int(is_prediction(name)), 0 if names_inputs(name) else 1)
+        # A matrix fits each network for sequences of one channel; sequences by themselves go before it.
+        is_matrix = expected.kind == "sequence" and any(reading.text.endswith("of sequences") for reading in found)
+        if is_matrix and names_labels(name):
+            return
+        rank = (int(is_prediction(name)), int(is_matrix), 0 if names_inputs(name) else 1)
         yield _candidate(name, value, reason, tuple(sorted(_label_numbers(value, expected))), rank)
 
 
 def _label_numbers(value: Any, expected: Expected) -> set[int]:
     """How many labels inputs can have: one an observation, or one a time step of a single sequence."""
     counts = {reading.observations for reading in readings(without_response(value, expected), expected)}
-    array = numeric(value)
-    if counts and expected.kind == "sequence" and array is not None and array.ndim == 2:
+    array = numbers_of(without_response(value, expected))
+    # The steps of a single sequence; a matrix of several has rows and columns.
+    if counts == {1} and expected.kind == "sequence" and array is not None and array.ndim == 2:
         counts.add(array.size // expected.size[0])
     return counts
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -9,11 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import scipy.sparse
 
 from matlab_bridge._errors import DatasetError, LabelMismatchError
 from matlab_bridge.matfile._elements import numeric
 from matlab_bridge.matfile._values import CategoricalArray
 
+from ._arrays import numbers_of
 from ._expected import Expected
 from ._numbers import NumberLabels, Predictions, are_whole, choose, name_of, number_readings
 from ._values import Array, Sequences, shorten, size_text
@@ -64,7 +67,7 @@ def encode(value: Any, expected: Expected, observations: int, doubt: Doubt = Dou
 
     Args:
         value: a categorical, strings, a cell of char rows, a char matrix, numbers, logicals, one-hot rows or
-            columns, or a cell with one of these a sequence.
+            columns, sparse ones too as `ind2vec` makes them, or a cell with one of these a sequence.
         expected: the network's class names and the number of its outputs.
         observations: how many inputs there are.
         doubt: how to decide what numbers mean where they can be names or indices.
@@ -76,6 +79,9 @@ def encode(value: Any, expected: Expected, observations: int, doubt: Doubt = Dou
         LabelMismatchError: if labels and classes differ; both are listed.
         DatasetError: if there are more or fewer labels than observations.
     """
+    shape = np.shape(value.codes if isinstance(value, CategoricalArray) else value)
+    if len(shape) > 2 and shape[-1] == observations < math.prod(shape):
+        return _of_pixels(value, shape, expected, doubt, observations)
     steps = _steps(value, observations)
     if steps is not None:
         return _encode_steps(steps, expected, doubt)
@@ -83,8 +89,8 @@ def encode(value: Any, expected: Expected, observations: int, doubt: Doubt = Dou
     if text is not None:
         _check_count(len(text.names), observations)
         return _from_text(text, expected)
-    array = numeric(value)
-    if array is None:
+    array = numbers_of(value)
+    if array is None or array.dtype.kind == "c":
         raise DatasetError(
             f"The labels are a {getattr(value, 'class_name', type(value).__name__)}. Labels are a "
             "categorical, strings, a cell of char rows, numbers, logicals or a one-hot matrix."
@@ -123,8 +129,8 @@ def label_counts(value: Any) -> set[int]:
         return {len(value)}
     if isinstance(value, CategoricalArray):
         return {int(np.size(value.codes))}
-    if isinstance(value, np.ndarray) and value.ndim <= 2:
-        return {int(value.size)} if value.ndim < 2 or 1 in value.shape else set(value.shape)
+    if isinstance(value, np.ndarray | scipy.sparse.csc_array) and value.ndim <= 2:
+        return {math.prod(value.shape)} if value.ndim < 2 or 1 in value.shape else set(value.shape)
     return set()
 
 
@@ -256,6 +262,27 @@ def _encode_steps(steps: list[Any], expected: Expected, doubt: Doubt) -> Labels:
         return joined
     apart = np.split(np.asarray(joined.data), np.cumsum(lengths)[:-1])
     return Labels(apart, joined.class_names, f"{joined.note} Each time step has its own label.")
+
+
+def _of_pixels(value: Any, shape: tuple[int, ...], expected: Expected, doubt: Doubt, observations: int) -> Labels:
+    """A class for each pixel, (N, H, W), or responses that are images, (N, H, W, C), of arrays with N as the last."""
+    array, text = numbers_of(value), as_text(value)
+    if expected.regression and array is not None:
+        images = np.moveaxis(array, -1, 0)
+        # MATLAB's images of one channel may have no dimension for it.
+        images = images if array.ndim > 3 else images[..., np.newaxis]
+        images = images if max(images.shape[1:-1]) > 1 else images.reshape(observations, -1)  # 1 x 1 x R x N
+        return Labels(_responses(images), (), "The labels are responses, images with the observations last.")
+    if text is not None:
+        labels = _from_text(text, expected)
+    elif array is not None and array.dtype.kind != "c":
+        # The network is not asked: it would give classes of whole observations.
+        labels = _from_numbers(array.ravel(order="F"), expected, Doubt(doubt.number_labels))
+    else:
+        raise DatasetError(f"The labels are {size_text(shape)}, and neither names nor numbers.")
+    pixels = np.moveaxis(np.asarray(labels.data).reshape(shape, order="F"), -1, 0)
+    pixels = pixels[..., 0] if pixels.ndim > 3 and pixels.shape[-1] == 1 else pixels
+    return Labels(np.ascontiguousarray(pixels), labels.class_names, f"{labels.note} Each pixel has its own label.")
 
 
 def _responses(array: Array) -> Array:

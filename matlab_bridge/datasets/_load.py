@@ -184,7 +184,8 @@ def _from_file(request: _Request, inputs: str | None, labels: str | None) -> Dat
         store = read_datastore(value, inputs)
         own = labels in {None, f"{inputs}.Labels"}
         return _from_datastore(request, store, store.labels if own else resolve(variables, str(labels)), notes)
-    raw = resolve(variables, labels) if labels is not None else None
+    raw = _only_variable(resolve(variables, labels)) if labels is not None else None
+    value = value if readings(value, expected) else _only_variable(value)
     if isinstance(value, pd.DataFrame) and labels is not None and labels.startswith(f"{inputs}."):
         value = value.drop(columns=labels.removeprefix(f"{inputs}."))
     data, text = arrange_inputs(value, expected, inputs, label_counts(raw) if raw is not None else None)
@@ -244,6 +245,12 @@ def _from_datastore(request: _Request, store: Datastore, raw: Any, notes: list[s
     roots = [image_root if image_root is not None else request.path.resolve().parent]
     pixels, done = stack(locate(store.files, roots, image_root), expected, store.preprocessing)
     return request.dataset(pixels, request.encoded(raw, pixels), [*notes, f"A datastore of {done}{store.notes}"])
+
+
+def _only_variable(value: Any) -> Any:
+    """The variable of a table that has no other; anything else as it is."""
+    is_alone = isinstance(value, pd.DataFrame) and len(value.columns) == 1
+    return next(iter(fields(value).values())) if is_alone else value
 
 
 def _in_a_cell(value: Any, steps: int) -> Any:

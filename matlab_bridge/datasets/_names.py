@@ -8,17 +8,17 @@ from collections.abc import Iterable
 # In the order of preference; names that say nothing come between data for testing and data for training.
 SPLITS = ("validation", "test", "", "training")
 
-# "XTest", "x_test", "xtest" and "testLabels" all say test; "latest" does not.
+# "XTest", "x_test", "xtest", "testLabels" and "Xte" all say test; "latest" does not.
 _PREFIX = r"^(?:x|y|t|im|img|image|images|imgs|imds|data|label|labels)?"
 _SPLIT_WORDS = {
     "validation": re.compile(_PREFIX + r"(?:val$|val(?=im|la|da)|valid|dev$)"),
-    "test": re.compile(_PREFIX + r"test"),
-    "training": re.compile(_PREFIX + r"train"),
+    "test": re.compile(_PREFIX + r"(?:test|tst$|te$|(?<=[xy])ts$)"),
+    "training": re.compile(_PREFIX + r"(?:train|trn$|tr$)"),
 }
 _INPUTS = re.compile(
-    r"^(?:x|im|imgs?|images?|imds|auds|data|inputs?|features?|sequences?|signals?)(?:val|test|train|$)"
+    r"^(?:x|im|imgs?|images?|imds|auds|data|inputs?|features?|sequences?|signals?)(?:val|test|train|t[ers]$|$)"
 )
-_LABELS = re.compile(r"^(?:y|t|labels?|targets?|classes|class|gt|truth|responses?)(?:val|test|train|$)")
+_LABELS = re.compile(r"^(?:y|t|labels?|targets?|classes|class|gt|truth|responses?)(?:val|test|train|t[ers]$|$)")
 _PREDICTED = re.compile(_PREFIX + r"(?:pred|score|prob|output)")
 
 

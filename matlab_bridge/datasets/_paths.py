@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from matlab_bridge._errors import VariableNotFoundError
-from matlab_bridge._text import suggest
+from matlab_bridge._text import name_at, suggest
 from matlab_bridge.matfile._values import MatlabObject, StructArray
 
 from ._pairs import column
@@ -39,6 +39,10 @@ def resolve(variables: Mapping[str, Any], path: str) -> Any:
     value: Any = variables
     position = 0
     while position < len(path):
+        if name := name_at(path, position, _names(value)):
+            value = _field(value, name, path[:position])
+            position += len(name) + (position > 0)
+            continue
         step = _STEP.match(path, position)
         if step is None or (position == 0 and step["name"] is None):
             raise VariableNotFoundError(
@@ -72,9 +76,20 @@ def _column(column: pd.Series[Any]) -> Any:
     return column.array if isinstance(column.dtype, pd.CategoricalDtype) else column.to_numpy()
 
 
+def _alone(value: Any) -> Any:
+    """The element of a cell or an array of one: MATLAB lets one leave out its (1)."""
+    return value.ravel()[0] if isinstance(value, np.ndarray) and value.dtype == object and value.size == 1 else value
+
+
+def _names(value: Any) -> Iterable[Any]:
+    value = _alone(value)
+    if isinstance(value, pd.DataFrame):
+        return value.columns
+    return value.fields if isinstance(value, StructArray) else fields(value)
+
+
 def _field(value: Any, name: str, path: str) -> Any:
-    if isinstance(value, np.ndarray) and value.dtype == object and value.size == 1:
-        value = value.ravel()[0]  # MATLAB lets one leave out the (1) of a single element
+    value = _alone(value)
     if isinstance(value, StructArray) and name in value.fields:
         return field_of_all(value, name)
     found: Mapping[str, Any] = dict.fromkeys(value.fields) if isinstance(value, StructArray) else fields(value)

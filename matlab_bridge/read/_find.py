@@ -14,6 +14,7 @@ import numpy as np
 
 from matlab_bridge._errors import MatFileError, NetworkError, NetworkNotFoundError
 from matlab_bridge._layer import Layer
+from matlab_bridge._text import name_at
 from matlab_bridge._unexpected import values_expected
 from matlab_bridge.matfile import MatFile, load
 from matlab_bridge.matfile._elements import numeric
@@ -212,7 +213,7 @@ def _those_at(path: Path, file: MatFile, variable: str) -> list[_Candidate]:
         if not (found := _together(path, file)):
             raise NetworkNotFoundError(f"The variables of {path.name} are no network together.\n{file.info}")
         return found
-    top = re.split(r"[.({]", variable, maxsplit=1)[0]
+    top = name_at(variable, 0, file) or re.split(r"[.({]", variable, maxsplit=1)[0]
     values = {top: file[top]}
     everything = _candidates(path, values)
     candidates = [candidate for candidate in everything if candidate.is_at_or_inside(variable)]

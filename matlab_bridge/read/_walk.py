@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from matlab_bridge._errors import VariableNotFoundError
+from matlab_bridge._text import name_at
 from matlab_bridge.matfile._values import MatlabObject, is_pandas
 
 T = TypeVar("T")
@@ -88,6 +89,9 @@ def follow(variables: Mapping[str, Any], path: str) -> Any:
     value: Any = variables
     position = 0
     while position < len(path):
+        if name := name_at(path, position, _fields(value)):
+            value, position = _fields(value)[name], position + len(name) + (position > 0)
+            continue
         step = _STEP.match(path, position)
         if step is None:
             raise VariableNotFoundError(f"{path!r} is no path: a name, then '.field', '{{1}}' or '(1)'.")

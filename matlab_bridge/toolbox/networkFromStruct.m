@@ -113,7 +113,7 @@ known = {
     'TanhLayer',                      'tanhLayer',                      {},                           {}
     'SigmoidLayer',                   'sigmoidLayer',                   {},                           {}
     'SoftmaxLayer',                   'softmaxLayer',                   {},                           {}
-    'ScalingLayer',                   'scalingLayer',                   {},                           {'Scale', 'Bias'}
+    'ScalingLayer',                   'scalingLayer',                   {},                           {'Scale', 'Bias', 'Offset'}
     'MaxPooling1DLayer',              'maxPooling1dLayer',              {'PoolSize'},                 pooling
     'MaxPooling2DLayer',              'maxPooling2dLayer',              {'PoolSize'},                 [pooling {'HasUnpoolingOutputs'}]
     'MaxPooling3DLayer',              'maxPooling3dLayer',              {'PoolSize'},                 pooling
@@ -222,8 +222,11 @@ end
 
 
 function name = shortClass(layer)
-% The class without its package.
-name = regexprep(layer.Class, '^.*\.', '');
+% The class without its package; the flatten of networks from ONNX has another order than MATLAB's, and its own name.
+name = layer.Class;
+if ~strcmp(name, 'nnet.onnx.layer.FlattenLayer')
+    name = regexprep(name, '^.*\.', '');
+end
 end
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from matlab_bridge._layer import Layer
+from matlab_bridge._layer_classes import NAMESAKES
 from matlab_bridge._normalization import Normalization
 
 _IMAGES = "Image Processing Toolbox"
@@ -74,7 +75,8 @@ class Constructor:
 
 def constructor_of(layer: Layer) -> Constructor | None:
     """The function that makes a layer, or None where there is none."""
-    return CONSTRUCTORS.get(layer.kind) if layer.class_name.startswith(_PACKAGES) else None
+    is_known = layer.class_name.startswith(_PACKAGES) and layer.class_name not in NAMESAKES
+    return CONSTRUCTORS.get(layer.kind) if is_known else None
 
 
 def _setting(layer: Layer, name: str) -> Any:
@@ -232,5 +234,6 @@ CONSTRUCTORS: Mapping[str, Constructor] = {
     "DepthConcatenationLayer": Constructor("depthConcatenationLayer", ("NumInputs",)),
     "MultiplicationLayer": Constructor("multiplicationLayer", ("NumInputs",), since="R2020b"),
     "QuadraticLayer": Constructor("quadraticLayer", toolbox=_REINFORCEMENT),
-    "ScalingLayer": Constructor("scalingLayer", (), {"Scale": 1, "Bias": 0}, toolbox=_REINFORCEMENT),
+    # The offset is called Bias before R2025a.
+    "ScalingLayer": Constructor("scalingLayer", (), {"Scale": 1, "Bias": 0, "Offset": 0}, toolbox=_REINFORCEMENT),
 }

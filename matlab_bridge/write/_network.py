@@ -183,6 +183,8 @@ def _changes(network: Network, parameters: Mapping[Parameter, Array]) -> dict[Pa
     changes = {}
     for parameter, value in parameters.items():
         old, new = _stored(network, parameter), np.asarray(value)
+        if old.size == 0 and parameter[1] in network[parameter[0]].state and _is_initial(parameter[1], new):
+            continue
         if _without_trailing_ones(new.shape) != _without_trailing_ones(old.shape) or new.dtype.kind not in "fiub":
             raise NetworkMismatchError(
                 f"{parameter} is {old.dtype} of shape {old.shape} in the file, and {new.dtype} of shape "
@@ -195,6 +197,11 @@ def _changes(network: Network, parameters: Mapping[Parameter, Array]) -> dict[Pa
         if not np.array_equal(merged, old, equal_nan=True):
             changes[parameter] = merged
     return changes
+
+
+def _is_initial(name: str, state: Array) -> bool:
+    """Whether statistics are those that Keras begins with, as in a model of a checkpoint, which has none of its own."""
+    return bool(np.all(state == (1 if name == "TrainedVariance" else 0)))
 
 
 def _assemble(network: Network, changes: Mapping[Parameter, Array]) -> dict[Parameter, Array]:

@@ -14,6 +14,7 @@ import numpy as np
 from matlab_bridge._atomic import replace_whole
 from matlab_bridge._errors import InvalidNetworkError, MissingPackageError, UnsupportedLayerError
 from matlab_bridge._layer import Layer
+from matlab_bridge._layer_classes import NAMESAKES
 from matlab_bridge._public import public_layer
 from matlab_bridge.network import Network
 
@@ -157,7 +158,9 @@ def _demand_convertible(network: Network) -> None:
     strange = {
         layer.name: "there is no ONNX operator for it here"
         for layer in network.layers
-        if not layer.class_name.startswith(("nnet.", "rl.")) or layer.kind not in (*MAKERS, *_INPUTS)
+        if not layer.class_name.startswith(("nnet.", "rl."))
+        or layer.class_name in NAMESAKES
+        or layer.kind not in (*MAKERS, *_INPUTS)
     }
     if strange:
         raise _unsupported(network, strange)

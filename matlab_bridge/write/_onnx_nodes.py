@@ -17,7 +17,8 @@ import numpy as np
 from matlab_bridge._errors import UnsupportedLayerError
 from matlab_bridge._layer import Array, Layer
 from matlab_bridge._normalization import Normalization
-from matlab_bridge.convert.layers._settings import number, numbers, text
+from matlab_bridge.convert.layers._settings import expanded, number, text
+from matlab_bridge.convert.layers.arithmetic import offset_of
 from matlab_bridge.convert.layers.inputs import gain_and_offset
 
 Size: TypeAlias = tuple[int | None, ...]
@@ -206,12 +207,12 @@ def _gelu(graph: Graph, layer: Layer, values: Sequence[Value]) -> Value:
 
 @makes("Scaling")
 def _scaling(graph: Graph, layer: Layer, values: Sequence[Value]) -> Value:
-    name = values[0].name
-    shape = (-1, *(1,) * len(values[0].size or ()))
-    for operator, setting, neutral in (("Mul", "Scale", 1.0), ("Add", "Bias", 0.0)):
-        constant = np.reshape(numbers(layer, setting, (neutral,)), shape)
-        if np.any(constant != neutral):
-            by = graph.constant(f"{layer.name}.{setting}", constant)
+    name, spatial = values[0].name, values[0].size or ()
+    for operator, setting, neutral in (("Mul", "Scale", 1.0), ("Add", offset_of(layer), 0.0)):
+        array = expanded(layer, setting, neutral, () if values[0].is_sequence else spatial)
+        array = np.moveaxis(array, -1, 0) if array.ndim > 1 else np.reshape(array, (-1, *(1,) * len(spatial)))
+        if np.any(array != neutral):
+            by = graph.constant(f"{layer.name}.{setting}", array)
             name = graph.node(operator, [name, by], f"{layer.name}.{setting}Of")
     return Value(graph.node("Identity", [name], layer.name), values[0].size)
 

@@ -337,9 +337,10 @@ def test_loops_over_pruned_weights_answer_as_their_model(name: str, quantize: An
 
 
 def test_inputs_and_outputs_by_names_in_any_order(tmp_path: Path) -> None:
-    inputs = {name: keras.Input((3,), name=name) for name in ("z", "a", "m")}
-    joined = L.Concatenate()([inputs["a"], 2.0 * inputs["m"], 3.0 * inputs["z"]])
-    outputs = {"second": L.Dense(2)(joined), "first": L.Dense(3)(inputs["z"] - inputs["a"])}
+    # TensorFlow takes neither keywords of Python nor names that begin with an underscore.
+    inputs = {name: keras.Input((3,), name=name) for name in ("z", "in", "__")}
+    joined = L.Concatenate()([inputs["in"], 2.0 * inputs["__"], 3.0 * inputs["z"]])
+    outputs = {"second": L.Dense(2)(joined), "first": L.Dense(3)(inputs["z"] - inputs["in"])}
     model = keras.Model(inputs, outputs)
     x = {name: np.random.default_rng(index).normal(size=(20, 3)).astype("float32") for index, name in enumerate(inputs)}
     y = model.predict(x, verbose=0)

@@ -157,6 +157,13 @@ def leaky(layer: Layer, value: Array) -> Array:
     return np.where(value > 0, value, float(np.ravel(layer.settings["Scale"])[0]) * value)
 
 
+def scaling(layer: Layer, image: Array) -> Array:
+    """By implicit expansion: dimensions of 1, and those that an array has not, are spread."""
+    arrays = (np.asarray(layer.settings[name], dtype=float) for name in ("Scale", "Offset"))
+    scale, offset = (array.reshape(array.shape + (1,) * (image.ndim - array.ndim)) for array in arrays)
+    return scale * image + offset
+
+
 COMPUTE = {
     "ImageInputLayer": image_input,
     "Convolution2DLayer": convolution,
@@ -168,6 +175,7 @@ COMPUTE = {
     "CrossChannelNormalizationLayer": cross_channel,
     "BatchNormalizationLayer": batch_normalization,
     "FullyConnectedLayer": fully_connected,
+    "ScalingLayer": scaling,
     "SoftmaxLayer": softmax,
     "ReLULayer": lambda layer, value: np.maximum(value, 0),
     "LeakyReLULayer": leaky,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -69,6 +70,7 @@ def test_a_size_that_is_no_number(size):
 def test_a_keras_name_has_no_slash():
     assert keras_name("res2a/branch1/conv") == "res2a_branch1_conv"
     assert keras_name("") == "layer"
+    assert [keras_name(name) for name in ("卷积", "_fc", "1", ".a")] == ["layer__", "layer_fc", "1", "layer.a"]
     assert [each.name for each in classifier().to_keras().layers] == ["input", "fc_1", "prob"]
 
 
@@ -185,6 +187,15 @@ def test_untrained_layers_are_named_and_the_rest_is_loaded():
     assert sidecar(model).untrained == ("fc2",)
     np.testing.assert_array_equal(model.get_layer("fc1").kernel, network["fc1"].learnables["Weights"].T)
     assert np.ptp(model.get_layer("fc2").kernel) > 0
+
+
+def test_a_checkpoint_lacks_the_statistics_of_its_normalization():
+    norm = layer("norm", "BatchNormalizationLayer", {}, {"Offset": normal(1, 1, 1, 4), "Scale": normal(2, 1, 1, 4)})
+    norm = replace(norm, state={"TrainedMean": np.zeros((0, 0)), "TrainedVariance": np.zeros((0, 0))})
+    network, images = chain(image_input((2, 3, 4)), norm), normal(3, 2, 2, 3, 4)
+    with pytest.warns(UserWarning, match=r"before its training ended, as checkpoints are: 'norm' have no statistics"):
+        actual = outputs(network, images)
+    assert_close(actual, images / np.sqrt(1 + 1e-5) * norm.learnables["Scale"] + norm.learnables["Offset"])
 
 
 def test_parameters_of_an_untrained_network_come_in_the_shapes_that_matlab_would_give_them():

@@ -42,7 +42,14 @@ def pair(variables, net=NET, path="lab.mat"):
         ("testLabels", "test"),
         ("testlabels", "test"),
         ("imTest2", "test"),
+        ("Xte", "test"),
+        ("y_te", "test"),
+        ("yts", "test"),
         ("YTrain", "training"),
+        ("Xtr", "training"),
+        ("y_tr", "training"),
+        ("ts", ""),
+        ("site", ""),
         ("ytrain", "training"),
         ("XTrainValidation", "validation"),
         ("X", ""),
@@ -57,6 +64,8 @@ def test_the_words_of_names(name, split):
 
 
 def test_the_words_for_inputs_labels_and_predictions():
+    assert names_inputs("Xtr")
+    assert names_labels("yte")
     assert all(map(names_inputs, ["X", "XTest", "xtrain", "IM_data", "images.data", "testImgs"]))
     assert all(map(names_labels, ["Y", "YTest", "ytest", "im_labels", "T", "TTrain"]))
     assert all(map(is_prediction, ["YPred", "ypred", "predictedLabels", "scores", "output"]))
@@ -150,6 +159,12 @@ def test_a_variable_that_cannot_be_read_keeps_nobody_from_the_others():
             return super().__getitem__(name)
 
     assert pair(Lost(broken=0, X=images(9), Y=names(9))) == ("X", "Y")
+
+
+def test_a_field_called_labels_belongs_to_its_struct():
+    # As ECGData.mat of MathWorks' examples has them.
+    data = {"Data": np.zeros((9, 48)), "Labels": names(9)}
+    assert pair({"ECGData": data}) == ("ECGData.Data", "ECGData.Labels")
 
 
 def test_several_pairs_are_listed_with_the_arguments_to_pass():

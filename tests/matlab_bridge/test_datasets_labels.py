@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -246,3 +249,67 @@ def test_labels_that_are_not_the_classes_are_listed_with_them(value, expected, s
 def test_what_is_no_list_of_labels(value, says):
     with pytest.raises(DatasetError, match=says):
         encode(value, PETS, 3)
+
+
+@pytest.mark.parametrize("version", ["v7", "v7.3"])
+def test_sparse_targets_as_ind2vec_makes_them(version, tmp_path):
+    targets = scipy.sparse.csc_matrix(np.eye(3)[[1, 2, 0, 1]].T)
+    path = tmp_path / "targets.mat"
+    matfile.save(path, {"x": np.zeros((5, 4)), "t": targets}, version=version)
+    data = load_dataset(path, network=network("Feature", 5))
+    assert data.labels.tolist() == [1, 2, 0, 1]
+
+
+@pytest.mark.parametrize("column", [pd.Categorical(NAMES), NAMES, [2.0, 3.0, 1.0, 2.0]])
+def test_a_table_of_one_variable_is_that_variable(column, tmp_path):
+    path = tmp_path / "tables.mat"
+    signals = [np.full((2, steps), steps) for steps in (3, 4, 5, 6)]
+    matfile.save(path, {"X": pd.DataFrame({"signal": signals}), "Y": pd.DataFrame({"pet": column})})
+    net = network("Sequence", 2, class_names=("dog", "cat", "bird"))
+    data = load_dataset(path, "X", "Y", network=net)
+    assert [len(each) for each in data.inputs] == [3, 4, 5, 6]
+    assert data.labels.tolist() == INDICES
+
+
+def test_undefined_labels_are_the_reason_that_is_told(tmp_path):
+    path = tmp_path / "undefined.mat"
+    matfile.save(path, {"X": np.zeros((4, 5)), "Y": pd.Categorical(["dog", None, "cat", "dog"])})
+    with pytest.raises(DatasetError, match=r"Y: 4 x 1 categorical.* 1 of 4 labels are <undefined>"):
+        load_dataset(path, network=network("Feature", 5, class_names=("dog", "cat", "bird")))
+
+
+def segmenting(*, regression=False):
+    """A network of 4 x 3 images; a class of two, or a response, for each pixel."""
+    net = network("Image", 4, 3, 1, outputs=1 if regression else 2, regression=regression)
+    return net if regression else replace(net, class_names=("sky", "road"))
+
+
+@pytest.mark.parametrize("with_channel", [True, False])
+@pytest.mark.parametrize("as_names", [True, False])
+def test_a_class_for_each_pixel(with_channel, as_names, tmp_path):
+    classes = np.random.default_rng(0).integers(0, 2, (5, 4, 3))
+    stored = np.moveaxis(classes, 0, -1) + 1
+    stored = stored[:, :, np.newaxis] if with_channel else stored
+    labels = CategoricalArray(stored, ("sky", "road")) if as_names else stored.astype(float)
+    matfile.save(tmp_path / "pixels.mat", {"X": np.zeros((4, 3, 1, 5)), "L": labels})
+    data = load_dataset(tmp_path / "pixels.mat", "X", "L", network=segmenting())
+    np.testing.assert_array_equal(data.labels, classes)
+    assert data.class_names == ("sky", "road")
+
+
+@pytest.mark.parametrize("with_channel", [True, False])
+def test_responses_that_are_images(with_channel, tmp_path):
+    images = np.random.default_rng(0).normal(size=(5, 4, 3)).astype("f4")
+    stored = np.moveaxis(images, 0, -1)
+    stored = stored[:, :, np.newaxis] if with_channel else stored
+    matfile.save(tmp_path / "clean.mat", {"X": np.zeros((4, 3, 1, 5)), "Y": stored})
+    data = load_dataset(tmp_path / "clean.mat", "X", "Y", network=segmenting(regression=True))
+    np.testing.assert_array_equal(data.labels, images[..., np.newaxis])
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_responses_in_the_last_of_four_dimensions(count, tmp_path):
+    responses = np.arange(5.0 * count).reshape(5, count)
+    matfile.save(tmp_path / "r.mat", {"X": np.zeros((4, 3, 1, 5)), "Y": responses.T.reshape(1, 1, count, 5)})
+    net = network("Image", 4, 3, 1, outputs=count, regression=True)
+    np.testing.assert_array_equal(load_dataset(tmp_path / "r.mat", "X", "Y", network=net).labels, responses)

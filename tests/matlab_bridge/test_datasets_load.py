@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.io
 
 from matlab_bridge import DatasetError, DatasetNotFoundError, LabelMismatchError, load_dataset, matfile
 from matlab_bridge.datasets import candidates
@@ -161,3 +162,16 @@ def test_candidates_of_a_file(write):
 def test_reading_data_imports_no_keras():
     code = "import sys, matlab_bridge.datasets; sys.exit('keras' in sys.modules or 'tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_names_that_are_no_identifiers(tmp_path):
+    """As SciPy writes them, and as tables may have them from R2019b on."""
+    path = tmp_path / "names.mat"
+    scipy.io.savemat(path, {"X test": np.zeros((5, 4)), "y-test": np.array(["cat", "dog", "cat", "dog", "dog"])})
+    data = load_dataset(path, network=network("Feature", 4, outputs=2, class_names=("cat", "dog")))
+    assert data.labels.tolist() == [0, 1, 0, 1, 1]
+    table = pd.DataFrame({"Sepal length (cm)": [1.0, 2.0], "Kind of flower": ["a", "b"]})
+    matfile.save(tmp_path / "table.mat", {"T": table})
+    data = load_dataset(tmp_path / "table.mat")
+    assert data.inputs.tolist() == [[1], [2]]
+    assert data.class_names == ("a", "b")

@@ -22,6 +22,10 @@ VARIABLES = {
     "t": pd.DataFrame({"Label": ["p", "q"]}),
     "o": MatlabObject("thing", {"any": {"Inner": 6.0}}),
     "one": cell({"z": 7.0}),
+    "x test": 8.0,
+    "dense/kernel:0": {"a-b": 9.0},
+    "x.y": 10.0,
+    "données": cell("d"),
 }
 
 
@@ -40,6 +44,10 @@ VARIABLES = {
         ("grid{2, 3}", "f"),
         ("o.Inner", 6.0),
         ("one.z", 7.0),
+        ("x test", 8.0),
+        ("dense/kernel:0.a-b", 9.0),
+        ("x.y", 10.0),
+        ("données{1}", "d"),
     ],
 )
 def test_paths(path, wanted):
@@ -56,7 +64,7 @@ def test_columns_of_tables():
         ("y", "There is no variable 'y'. There are: x, images, s, c"),
         ("images.labels", "'images' has no field 'labels'. There are: data, deep"),
         ("images.deep.x", "'images.deep' has no field 'x'. There are: er"),
-        ("x.y", "'x' has no field 'y'. There are: none"),
+        ("x.z", "'x' has no field 'z'. There are: none"),
         ("s(3).x", r"'s\(3\)' is outside of 's', whose size is 2x1"),
         ("c{0}", r"'c\{0\}' is outside of 'c'.*begin at 1"),
         ("grid{3,1}", "whose size is 2x3"),

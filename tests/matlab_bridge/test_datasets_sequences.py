@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -155,3 +156,39 @@ def test_a_cell_of_a_file_becomes_a_padded_batch(tmp_path):
     assert batch.inputs.shape == (2, 6, 3)
     assert "channels x time" in data.description
     np.testing.assert_array_equal(batch.inputs[0, :4], signals[0].T.astype(np.float32))
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 1, 0)], ids=["c t n", "t c n", "n t c"])
+def test_an_array_of_sequences_lies_as_its_channels_and_labels_say(order, tmp_path):
+    sequences = np.arange(3 * 5 * 4, dtype=np.float32).reshape(3, 5, 4)  # channels x time x observations
+    path = tmp_path / "arrays.mat"
+    matfile.save(path, {"X": sequences.transpose(order), "Y": np.array([[1.0, 2, 2, 1]])})
+    data = load_dataset(path, network=network("Sequence", 3, outputs=2))
+    np.testing.assert_array_equal(np.stack(data.inputs), sequences.transpose(2, 1, 0))
+    assert data.labels.tolist() == [0, 1, 1, 0]
+
+
+@pytest.mark.parametrize("as_rows", [True, False])
+def test_a_matrix_holds_sequences_of_one_channel(as_rows, tmp_path):
+    signals = np.arange(4 * 6, dtype=np.float32).reshape(4, 6)
+    path = tmp_path / "signals.mat"
+    matfile.save(path, {"ECG": signals if as_rows else signals.T, "Y": np.array([[1.0, 2, 2, 1]])})
+    data = load_dataset(path, network=network("Sequence", 1, outputs=2))
+    np.testing.assert_array_equal(np.stack(data.inputs), signals[:, :, np.newaxis])
+
+
+def test_sequences_by_themselves_go_before_a_matrix(tmp_path):
+    parts, path = cell(*np.ones((4, 1, 6))), tmp_path / "both.mat"
+    matfile.save(path, {"data": np.zeros((4, 20)), "sig": parts, "T": np.eye(4), "Y": np.array([[1.0, 2, 2, 1]])})
+    data = load_dataset(path, network=network("Sequence", 1, outputs=2))
+    np.testing.assert_array_equal(np.stack(data.inputs), np.ones((4, 6, 1)))
+
+
+def test_a_timetable_is_one_sequence_with_a_label_a_step(tmp_path):
+    times = pd.timedelta_range("0s", periods=4, freq="1s", name="Time")
+    table = pd.DataFrame(np.arange(8.0).reshape(4, 2), columns=["a", "b"], index=times)
+    path = tmp_path / "walk.mat"
+    matfile.save(path, {"tt": table, "activity": pd.Categorical(["run", "walk", "walk", "run"])})
+    data = load_dataset(path, network=network("Sequence", 2, outputs=2, class_names=("run", "walk")))
+    np.testing.assert_array_equal(np.stack(data.inputs), table.to_numpy()[np.newaxis])
+    assert data.labels[0].tolist() == [0, 1, 1, 0]

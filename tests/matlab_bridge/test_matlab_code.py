@@ -301,6 +301,11 @@ class TestTheText:
         assert "'Bias', reshape([1 2], [1 1 2]))" in code
         assert "Reinforcement Learning Toolbox" in code
 
+    def test_the_offset_of_a_scaling_layer_has_its_name_of_the_release(self, tmp_path: Path) -> None:
+        scaling = Layer("scaling", "nnet.cnn.layer.ScalingLayer", {"Scale": row(1), "Offset": row(3)})
+        export_matlab_code(tmp_path / "net.m", chain(feature_input(2), scaling))
+        assert "'Name', 'scaling', 'Offset', 3)" in (tmp_path / "net.m").read_text(encoding="utf-8")
+
     def test_help_comes_first_and_says_how_to_predict(self, tmp_path: Path) -> None:
         export_matlab_code(tmp_path / "makeIt.m", recurrent())
         signature, first, *rest = (tmp_path / "makeIt.m").read_text(encoding="utf-8").splitlines()

@@ -111,6 +111,7 @@ LAYERS = [
     ("FullyConnectedLayer", {"OutputSize": row(1, 1, 3)}, {"Weights": (9, 7, 4, 3), "Bias": (1, 1, 3)}),
     ("FullyConnectedLayer", {"OutputSize": row(1)}, {"Weights": (1, 252), "Bias": (1, 1)}),
     ("LeakyReLULayer", {"Scale": row(0.25)}, {}),
+    ("ScalingLayer", {"Scale": single(8, 9, 1, 4), "Offset": single(9, 1, 7)}, {}),
     ("SoftmaxLayer", {}, {}),
     ("DropoutLayer", {"Probability": row(0.5)}, {}),
 ]  # fmt: skip
@@ -135,6 +136,7 @@ def test_a_layer_computes_what_numpy_does(
         ("ELULayer", {"Alpha": row(2)}, lambda x: np.where(x > 0, x, 2 * np.expm1(x))),
         ("TanhLayer", {}, np.tanh),
         ("ScalingLayer", {"Scale": row(0.5, -2, 4, 1), "Bias": row(1)}, lambda x: x * [0.5, -2, 4, 1] + 1),
+        ("ScalingLayer", {"Offset": row(0.5, -2, 4, 1).T}, lambda x: x + np.array([0.5, -2, 4, 1])),
         ("SigmoidLayer", {}, lambda x: 1 / (1 + np.exp(-x))),
         ("SwishLayer", {}, lambda x: x / (1 + np.exp(-x))),
         ("SoftplusLayer", {}, lambda x: np.log1p(np.exp(x))),

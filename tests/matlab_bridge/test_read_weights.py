@@ -46,6 +46,13 @@ EXPECTED = np.tanh(X @ W1.T + b1.T) @ W2.T + b2
             ],
         ),
         (
+            {"h/kernel:0": W1.T, "h/bias:0": b1, "out.0": {"W 2": W2.T, "b": b2}},
+            [
+                mb.WeightLayer("h/kernel:0", "h/bias:0", "tanh", orientation="inputs x outputs"),
+                mb.WeightLayer("out.0.W 2", "out.0.b", orientation="inputs x outputs"),
+            ],
+        ),
+        (
             {"net": {"W": cell(W1, W2, shape=(1, 2)), "b": cell(b1, b2)}},
             [mb.WeightLayer("net.W{1}", "net.b{1}", "tanh"), mb.WeightLayer("net.W{1,2}", "net.b{2}", "linear")],
         ),
@@ -64,7 +71,7 @@ EXPECTED = np.tanh(X @ W1.T + b1.T) @ W2.T + b2
             ],
         ),
     ],
-    ids=["outputs x inputs", "inputs x outputs", "cells", "columns", "rows"],
+    ids=["outputs x inputs", "inputs x outputs", "no identifiers", "cells", "columns", "rows"],
 )
 def test_a_description_says_which_matrices_and_how_they_lie(variables: dict[str, Any], describe: list[Any]) -> None:
     network = read_described(variables, describe, SOURCE)

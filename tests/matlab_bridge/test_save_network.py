@@ -22,7 +22,7 @@ from matlab_bridge.write import portable_struct
 from . import octave
 from .mat5_by_hand import Mat5
 from .object_files import write_objects
-from .objects_by_hand import EMPTY, connections, fully_connected, layer, layer_graph, row, series_network
+from .objects_by_hand import EMPTY, connections, fully_connected, layer, layer_graph, learnable, row, series_network
 
 VERSIONS = pytest.mark.parametrize("version", ["v7", "v7.3"])
 
@@ -408,3 +408,24 @@ def test_a_note_in_a_file_of_version_7_3_is_text_for_matlab(tmp_path: Path) -> N
         assert bytes(file["prunelab_note"][:].astype("u1").ravel()) == b"solved"
         assert file["prunelab_note"].attrs["MATLAB_class"] == b"char"
     assert matfile.load(noted)["prunelab_note"] == "solved"
+
+
+@VERSIONS
+def test_a_checkpoint_stays_one(version: str, tmp_path: Path) -> None:
+    """Before training ends, MATLAB stores empty statistics of a batch normalization."""
+    empty = {"TrainedMean": EMPTY, "TrainedVariance": EMPTY}
+    learned = {"Offset": learnable(np.ones((1, 4))), "Scale": learnable(np.full((1, 4), 2.0))}
+    start = layer("FeatureInputLayer", "in", InputSize=row(4), Normalization=EMPTY)
+    norm = layer("BatchNormalizationLayer", "norm", NumChannels=row(4), Epsilon=row(1e-5), **learned, **empty)
+    dense = fully_connected("fc", weights(4, 4), np.zeros((4, 1)))
+    write_objects(tmp_path / "checkpoint.mat", {"net": series_network(start, dense, norm)}, version)
+    with pytest.warns(UserWarning, match="before its training ended"):
+        model = mb.load_network(tmp_path / "checkpoint.mat").to_keras()
+    model.get_layer("fc").kernel.assign(np.eye(4))
+    mb.save_network(tmp_path / "pruned.mat", model, like=tmp_path / "checkpoint.mat")
+    back = mb.load_network(tmp_path / "pruned.mat")
+    np.testing.assert_array_equal(back["fc"].learnables["Weights"], np.eye(4))
+    assert back["norm"].state["TrainedMean"].size == back["norm"].state["TrainedVariance"].size == 0
+    model.get_layer("norm").moving_mean.assign(np.ones(4))
+    with pytest.raises(mb.NetworkMismatchError, match="TrainedMean"):
+        mb.save_network(tmp_path / "measured.mat", model, like=tmp_path / "checkpoint.mat")

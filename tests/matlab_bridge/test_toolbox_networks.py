@@ -206,10 +206,12 @@ class TestNetworkFromStruct:
 
     def test_unknown_layers_are_all_named(self, cwd: Path) -> None:
         layers = (Layer("a", "spikingLayer"), Layer("b", f"{NNET}ReLULayer"), Layer("c", "my.Thing"))
+        layers = (*layers, Layer("d", "nnet.onnx.layer.FlattenLayer"))
         save_portable(cwd / "p.mat", Network(layers, ()))
         printed = octave.run("s = load('p.mat'); try, networkFromStruct(s.net); catch e, disp(e.message); end", cwd)
         assert "'a' of class spikingLayer" in printed
         assert "'c' of class my.Thing" in printed
+        assert "'d' of class nnet.onnx.layer.FlattenLayer" in printed
         assert "'b'" not in printed
 
     @pytest.mark.parametrize(

@@ -7,9 +7,10 @@ import pytest
 
 from keras_prunelab import InvalidModelError
 from keras_prunelab.cli import main
+from keras_prunelab.cli._calibration import open_calibration
 from keras_prunelab.cli._inputs import open_data, open_model
 from keras_prunelab.cli._words import in_options
-from matlab_bridge import DatasetNotFoundError, load, load_network, save, save_network
+from matlab_bridge import DatasetNotFoundError, NetworkNotFoundError, load, load_network, save, save_network
 
 W1, B1 = np.arange(12.0).reshape(3, 4) / 10, np.array([[0.1], [-0.2], [0.3]])
 W2, B2 = np.array([[1.0, -1, 0.5], [-0.5, 1, 1]]), np.array([[0.0], [0.2]])
@@ -93,3 +94,35 @@ def test_what_was_not_found_is_told_in_options(tmp_path):
     assert "rate: a single value" in text
     assert "inputs=" not in text
     assert "labels=" not in text
+
+
+def test_networks_are_named_by_the_option(tmp_path):
+    save(tmp_path / "plain.mat", {"P": W1, "p": B1})
+    with pytest.raises(NetworkNotFoundError) as error:
+        open_model(tmp_path / "plain.mat", None)
+    assert '--network "W1 b1 tanh; W2 b2".' in in_options(str(error.value))
+    listed = (
+        "  load_network(path, 'net')       a\n"
+        "  load_network(path, 's{2}.x')    b\n"
+        "  load_network(path, \"f('a b')\")  c"
+    )
+    assert in_options(listed).splitlines() == [
+        "  --network net                   a",
+        '  --network "s{2}.x"              b',
+        "  --network \"f('a b')\"            c",
+    ]
+
+
+def test_calibration_data_is_found_by_short_names_and_what_is_measured_is_not_tried_again(tmp_path, capsys):
+    wrong = 2 - scores().argmax(axis=1)[:, None]  # classes from 1, each the other one
+    variables = {"Theta1": np.hstack([B1, W1]), "Theta2": np.hstack([B2, W2]), "XTest": X, "YTest": wrong}
+    save(tmp_path / "test.mat", variables)
+    opened = open_model(tmp_path / "test.mat", None)
+    data = open_data(opened, tmp_path / "test.mat", None, None, None)
+    capsys.readouterr()
+    assert open_calibration(opened, data, tmp_path / "test.mat", None, None) is None
+    assert "agrees" not in capsys.readouterr().out
+    save(tmp_path / "both.mat", {**variables, "Xtr": 2 * X[::-1], "ytr": wrong})
+    found = open_calibration(opened, data, tmp_path / "both.mat", None, None)
+    assert found.what == "6 observations, Xtr of both.mat"
+    np.testing.assert_array_equal(found.inputs, 2 * X[::-1])

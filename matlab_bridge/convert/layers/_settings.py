@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 
 from matlab_bridge._errors import InvalidNetworkError
-from matlab_bridge._layer import Layer
+from matlab_bridge._layer import Array, Layer
 
 _MOST = 2**26
 """Units, filters, words, pixels of one axis: a layer without weights may state any number, and would be built."""
+
+
+# Each layer class that is written in MATLAB has them.
+_OF_ANY_LAYER = frozenset({"NumInputs", "NumOutputs"})
 
 
 def is_given(layer: Layer, name: str) -> bool:
@@ -35,6 +42,35 @@ def numbers(layer: Layer, name: str, default: tuple[float, ...] | None = None) -
             f"Layer {layer.name!r} ({layer.kind}) has no setting {name!r}; it has {sorted(layer.settings)}."
         )
     return default
+
+
+def expanded(layer: Layer, name: str, default: float, spatial: Sequence[int | None]) -> Array:
+    """A constant that MATLAB spreads over the input by implicit expansion.
+
+    Args:
+        layer: the layer, which has it as a setting, or as a `dlarray` among its learnables.
+        name: what it is called.
+        default: its value where it is missing.
+        spatial: the size of the images that it meets, such as `(H, W)`; empty for vectors and sequences.
+
+    Returns:
+        A number, `()`; one for each channel, `(C,)`; or an array that follows the images, `(H, W, C)` or 1 in place of
+        any of them.
+
+    Raises:
+        InvalidNetworkError: if it holds no numbers.
+    """
+    found = layer if is_given(layer, name) else replace(layer, settings=layer.learnables)
+    values = np.array(numbers(found, name, (default,)))
+    if values.size == 1:
+        return values.reshape(())
+    shape = np.shape(found.settings[name])
+    shape += (1,) * (len(spatial) + 1 - len(shape))
+    follows = len(shape) == len(spatial) + 1 and all(
+        have in (1, want) for have, want in zip(shape[:-1], spatial, strict=True)
+    )
+    # MATLAB drops channels of which there is one, and networks hold vectors as images of one pixel.
+    return values.reshape(shape) if follows and max(shape[:-1], default=1) > 1 else values
 
 
 def number(layer: Layer, name: str, default: float | None = None) -> float:
@@ -88,3 +124,26 @@ def text(layer: Layer, name: str, default: str = "") -> str:
 def flag(layer: Layer, name: str) -> bool:
     """A logical setting; false where it is missing."""
     return bool(number(layer, name, 0))
+
+
+def own_numbers(layer: Layer) -> dict[str, Array]:
+    """The settings that are numbers, without those that any layer has."""
+    return {
+        name: value
+        for name, value in layer.settings.items()
+        if isinstance(value, np.ndarray) and value.size and value.dtype.kind in "fiu" and name not in _OF_ANY_LAYER
+    }
+
+
+def single_numbers(layer: Layer) -> dict[str, float]:
+    """Those of `own_numbers` that are one number each."""
+    return {name: float(value.item()) for name, value in own_numbers(layer).items() if value.size == 1}
+
+
+def no_single_number(layer: Layer, what: str) -> str | None:
+    """What to say of a layer without exactly one number, whose name is not documented; None where there is one."""
+    found = single_numbers(layer)
+    names = ", ".join(found) or "none"
+    if len(found) == 1:
+        return None
+    return f"one number among its properties was expected, {what}, and there are {len(found)}: {names}"

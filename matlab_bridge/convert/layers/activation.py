@@ -114,6 +114,22 @@ class ClippedReLU(LayerRule):
         return {"Ceiling": _scalar(layer.max_value)}
 
 
+@register_layer("nnet.onnx.layer.ClipLayer", "nnet.keras.layer.ClipLayer")
+@final
+class Clip(LayerRule):
+    """The clip between `Min` and `Max` of networks that MATLAB imported; from 0 to 6 it is the ReLU6 of MobileNets.
+
+    Source: https://onnx.ai/onnx/operators/onnx__Clip.html
+    """
+
+    def build(self, site: Site) -> Tensor:
+        """Keras' ReLU with a maximum, or a clip."""
+        low, high = number(site.layer, "Min"), number(site.layer, "Max")
+        if low == 0 and np.isfinite(high):
+            return keras.layers.ReLU(max_value=high, name=site.name)(site.input)
+        return keras.ops.clip(site.input, low, high)
+
+
 @register_layer("nnet.cnn.layer.ELULayer")
 @final
 class ELU(LayerRule):
@@ -132,7 +148,7 @@ class ELU(LayerRule):
         return {"Alpha": _scalar(float(layer.alpha))}
 
 
-@register_layer("nnet.cnn.layer.TanhLayer")
+@register_layer("nnet.cnn.layer.TanhLayer", "nnet.keras.layer.TanhLayer", "nnet.onnx.layer.TanhLayer")
 @final
 class Tanh(LayerRule):
     """`tanhLayer`."""
@@ -147,7 +163,7 @@ class Tanh(LayerRule):
         return {} if _does(layer, "tanh") else None
 
 
-@register_layer("nnet.cnn.layer.SigmoidLayer")
+@register_layer("nnet.cnn.layer.SigmoidLayer", "nnet.keras.layer.SigmoidLayer", "nnet.onnx.layer.SigmoidLayer")
 @final
 class Sigmoid(LayerRule):
     """`sigmoidLayer`."""
@@ -217,10 +233,10 @@ class SpatialDropout(LayerRule):
         return {"Probability": _scalar(layer.rate)}
 
 
-@register_layer("nnet.cnn.layer.IdentityLayer")
+@register_layer("nnet.cnn.layer.IdentityLayer", "nnet.onnx.layer.IdentityLayer", "nnet.onnx.layer.VerifyBatchSizeLayer")
 @final
 class Identity(LayerRule):
-    """`identityLayer`."""
+    """`identityLayer`, and the check of a batch's size that networks imported from ONNX begin with."""
 
     keras_classes = ("Identity", "Activation")
 

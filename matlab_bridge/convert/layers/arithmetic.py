@@ -10,45 +10,58 @@ import numpy as np
 
 from matlab_bridge._errors import UnsupportedLayerError
 from matlab_bridge._layer import Array, Layer
-from matlab_bridge.convert._rules import LayerRule, Shapes, Site, Tensor, register_layer
+from matlab_bridge.convert._rules import LayerRule, Shapes, Site, Tensor, register_layer, spatial_size
 
-from ._settings import numbers
-
-# Each layer class that is written in MATLAB has them.
-_OF_ANY_LAYER = frozenset({"NumInputs", "NumOutputs"})
+from ._settings import expanded, no_single_number, number, single_numbers
 
 
-@register_layer("rl.layer.ScalingLayer", "nnet.cnn.layer.ScalingLayer")
+@register_layer("rl.layer.ScalingLayer", "nnet.cnn.layer.ScalingLayer", "nnet.onnx.layer.ElementwiseAffineLayer")
 @final
 class Scaling(LayerRule):
-    """`scalingLayer`: `Scale` times the input plus `Bias`, numbers or one for each channel.
+    """`scalingLayer`: `Scale` times the input plus an offset, numbers, one for each channel, or arrays like the input.
 
-    Source: https://www.mathworks.com/help/reinforcement-learning/ref/rl.layer.scalinglayer.html
+    The offset is `Bias` before R2025a. Networks that earlier releases imported from ONNX have a layer of their own for
+    it, which may do one of the two only (`DoScale`, `DoOffset`).
+
+    Source: https://www.mathworks.com/help/deeplearning/ref/nnet.cnn.layer.scalinglayer.html
     """
 
     keras_classes = ("Rescaling",)
 
     def build(self, site: Site) -> Tensor:
-        channels = site.input.shape[-1]
-        factors = [numbers(site.layer, "Scale", (1.0,)), numbers(site.layer, "Bias", (0.0,))]
-        if any(len(values) not in (1, channels) for values in factors):
-            sizes = " and ".join(str(len(values)) for values in factors)
-            raise UnsupportedLayerError(f"its Scale and Bias have {sizes} elements, and its input {channels} channels")
-        scale, bias = (values[0] if len(values) == 1 else list(values) for values in factors)
-        return keras.layers.Rescaling(scale, bias, name=site.name)(site.input)
+        channels, spatial = site.input.shape[-1], spatial_size(site.input)
+        scale = expanded(site.layer, "Scale", 1, spatial) if _does(site.layer, "DoScale") else np.ones(())
+        offset = expanded(site.layer, offset_of(site.layer), 0, spatial)
+        if not _does(site.layer, "DoOffset"):
+            offset = np.zeros(())
+        if any(values.ndim and values.shape[-1] not in (1, channels) for values in (scale, offset)):
+            sizes = " and ".join(str(values.size) for values in (scale, offset))
+            raise UnsupportedLayerError(
+                f"its Scale and {offset_of(site.layer)} have {sizes} elements, and its input {channels} channels"
+            )
+        return keras.layers.Rescaling(scale.tolist(), offset.tolist(), name=site.name)(site.input)
 
     def sizes_of(self, layer: Layer, built: keras.layers.Layer) -> Mapping[str, Any]:
         """The numbers of the channels, which are settings here, along the dimension in which the layer has them."""
-        constants = {"Scale": built.scale, "Bias": built.offset}
+        constants = {"Scale": built.scale, offset_of(layer): built.offset}
         return {
             name: np.reshape(values, [-1 if size > 1 else 1 for size in layer.settings[name].shape])
             for name, values in constants.items()
-            if np.size(layer.settings.get(name, ())) > 1
+            if name in layer.settings and np.size(values) not in (1, np.size(layer.settings[name]))
         }
 
     def settings_of(self, layer: keras.layers.Layer, shapes: Shapes) -> Mapping[str, Any]:
         """One number, or one for each channel in MATLAB's dimensions."""
         return {"Scale": _of_channels(layer.scale, shapes[0]), "Bias": _of_channels(layer.offset, shapes[0])}
+
+
+def offset_of(layer: Layer) -> str:
+    """What the offset of a scaling layer is called: its name was `Bias` before R2025a."""
+    return "Offset" if "Offset" in (*layer.settings, *layer.learnables) else "Bias"
+
+
+def _does(layer: Layer, name: str) -> bool:
+    return bool(number(layer, name, 1))
 
 
 def _of_channels(values: Any, shape: tuple[int | None, ...]) -> Array:
@@ -77,23 +90,11 @@ class ScalingFactor(LayerRule):
 
     def objection(self, layer: Layer) -> str | None:
         """No number, or several."""
-        if len(found := _own_numbers(layer)) == 1:
-            return None
-        names = ", ".join(found) or "none"
-        return f"one number among its properties was expected, the factor, and there are {len(found)}: {names}"
+        return no_single_number(layer, "the factor")
 
     def build(self, site: Site) -> Tensor:
-        (factor,) = _own_numbers(site.layer).values()
+        (factor,) = single_numbers(site.layer).values()
         return keras.layers.Rescaling(factor, name=site.name)(site.input)
-
-
-def _own_numbers(layer: Layer) -> dict[str, float]:
-    """The settings that are one number each, without those that any layer has."""
-    return {
-        name: float(value.item())
-        for name, value in layer.settings.items()
-        if isinstance(value, np.ndarray) and value.size == 1 and value.dtype.kind in "fiu" and name not in _OF_ANY_LAYER
-    }
 
 
 @register_layer("rl.layer.QuadraticLayer", "nnet.cnn.layer.QuadraticLayer")

@@ -140,7 +140,11 @@ class Flatten(LayerRule):
         return keras.layers.Flatten(name=site.name)(_permute(site, site.input))
 
 
-@register_layer("nnet.keras.layer.FlattenCStyleLayer", "nnet.keras.layer.TimeDistributedFlattenCStyleLayer")
+@register_layer(
+    "nnet.keras.layer.FlattenCStyleLayer",
+    "nnet.keras.layer.FlattenCStyleTFLayer",
+    "nnet.keras.layer.TimeDistributedFlattenCStyleLayer",
+)
 @final
 class FlattenCStyle(LayerRule):
     """The flatten of networks that MATLAB imported from Keras: channels run fastest, then columns, then rows."""
@@ -150,3 +154,24 @@ class FlattenCStyle(LayerRule):
     def build(self, site: Site) -> Tensor:
         flatten = keras.layers.Flatten if _is_image(site.input) else keras.layers.Identity
         return flatten(name=site.name)(site.input)
+
+
+@register_layer("nnet.onnx.layer.FlattenLayer", "nnet.onnx.layer.FlattenInto2dLayer")
+@final
+class FlattenChannelsFirst(LayerRule):
+    """The flatten of networks that MATLAB imported from ONNX: columns run fastest, then rows, then channels.
+
+    Source: https://onnx.ai/onnx/operators/onnx__Flatten.html, of images N x C x H x W
+    """
+
+    per_frame = True
+
+    def build(self, site: Site) -> Tensor:
+        """Channels first, then Keras' flatten."""
+        tensor = site.input
+        if not _is_image(tensor):
+            return keras.layers.Identity(name=site.name)(tensor)
+        if len(tensor.shape) != 4:
+            raise UnsupportedLayerError(f"it flattens images of two dimensions, and {tuple(tensor.shape)} reaches it")
+        tensor = keras.layers.Permute((3, 1, 2), name=site.helper("permute"))(tensor)
+        return keras.layers.Flatten(name=site.name)(tensor)

@@ -169,6 +169,8 @@ class _GlobalPooling(RankedRule):
         return {}
 
 
+@register_ranks("nnet.onnx.layer.GlobalAveragePooling{rank}dLayer", 2)
+@register_ranks("nnet.keras.layer.GlobalAveragePooling{rank}dLayer", 2)
 @register_ranks("nnet.cnn.layer.GlobalAveragePooling{rank}DLayer", 1, 2, 3)
 @final
 class GlobalAveragePooling(_GlobalPooling):

@@ -10,7 +10,7 @@ from matlab_bridge._errors import UnsupportedLayerError
 from matlab_bridge._layer import Layer
 from matlab_bridge.convert._rules import LayerRule, RankedRule, Site, Tensor, register_layer, register_ranks
 
-from ._settings import numbers, sizes, text
+from ._settings import no_single_number, numbers, own_numbers, single_numbers, sizes, text
 from ._window import sizes_of
 
 _MODES = ("dcr", "crd")
@@ -101,3 +101,52 @@ class Crop(RankedRule):
         if min(map(min, cuts)) < 0:
             raise UnsupportedLayerError(f"its reference, of shape {reference.shape}, does not lie in its input")
         return _CROPPINGS[self.rank](cuts, name=site.name)(images)
+
+
+@register_layer("nnet.keras.layer.ZeroPadding2dLayer")
+@final
+class ZeroPadding(LayerRule):
+    """The zero padding of networks that MATLAB imported from Keras, where it is the same on all sides.
+
+    In which order it keeps the four sides is not documented.
+    """
+
+    per_frame = True
+
+    def objection(self, layer: Layer) -> str | None:
+        """No numbers, or several."""
+        amounts = {float(number) for value in own_numbers(layer).values() for number in value.ravel()}
+        if len(amounts) == 1:
+            return None
+        return f"it pads {sorted(amounts)} pixels, and in which order it keeps its sides is not documented"
+
+    def build(self, site: Site) -> Tensor:
+        (amount, *_) = (int(value.flat[0]) for value in own_numbers(site.layer).values())
+        return keras.layers.ZeroPadding2D(amount, name=site.name)(site.image)
+
+
+@register_layer("nnet.shufflenet.layer.ChannelShufflingLayer")
+@final
+class ChannelShuffle(LayerRule):
+    """The shuffle of MATLAB's pretrained ShuffleNet: of each group the first channel, then of each the second, and on.
+
+    The name of the number of groups is not documented: it is the only number among the layer's own properties.
+
+    Source: https://arxiv.org/abs/1707.01083, section 3.1
+    """
+
+    per_frame = True
+
+    def objection(self, layer: Layer) -> str | None:
+        """No number, or several."""
+        return no_single_number(layer, "the number of groups")
+
+    def build(self, site: Site) -> Tensor:
+        """Groups x channels, transposed."""
+        (groups,) = map(int, single_numbers(site.layer).values())
+        height, width, channels = site.image.shape[1:]
+        if groups < 1 or channels % groups:
+            raise UnsupportedLayerError(f"its {groups} groups do not divide {channels} channels")
+        parts = keras.layers.Reshape((height, width, groups, channels // groups), name=site.helper("groups"))
+        order = keras.layers.Permute((1, 2, 4, 3), name=site.helper("order"))
+        return keras.layers.Reshape((height, width, channels), name=site.name)(order(parts(site.image)))
