@@ -257,7 +257,7 @@ def _model_name(network: Network) -> str:
     if source is None:
         return "network"
     # A network that the variables of a file are together has no name of its own.
-    return keras_name(source.path.stem if source.variable == WHOLE_FILE else source.variable)
+    return keras_name(source.path.stem if source.variable == WHOLE_FILE else source.variable, "network")
 
 
 def _load(network: Network, rules: Mapping[str, LayerRule], names: LayerNames, model: keras.Model) -> tuple[str, ...]:

@@ -98,15 +98,16 @@ class LayerNames:
         return name
 
 
-def keras_name(name: str) -> str:
-    """A MATLAB layer name as Keras and its backends allow it.
+def keras_name(name: str, noun: str = "layer") -> str:
+    """A MATLAB name as Keras and its backends allow it.
 
     Args:
         name: any text. TensorFlow allows only letters and digits of ASCII, `"_"`, `"."`, `"-"` and `">"` in the names
             of layers, and says so when the model is first fitted or asked to predict.
+        noun: what it is the name of.
 
     Returns:
-        The name with everything else replaced by `"_"`, and `"layer"` before one that does not begin with a letter or
+        The name with everything else replaced by `"_"`, and the noun before one that does not begin with a letter or
         a digit, as TensorFlow's scopes do, or is empty.
 
     Examples:
@@ -114,7 +115,7 @@ def keras_name(name: str) -> str:
         ('res2a_branch1', 'efficientnet-b0_model_head')
     """
     allowed = re.sub(r"[^A-Za-z0-9_.>-]", "_", name)
-    return allowed if allowed[:1].isalnum() else f"layer{allowed}"
+    return allowed if allowed[:1].isalnum() else f"{noun}{allowed}"
 
 
 @dataclass(frozen=True, slots=True)
