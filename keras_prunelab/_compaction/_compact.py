@@ -71,7 +71,7 @@ def compact(model: keras.Model, data: Any = None) -> keras.Model:
 
     Args:
         model: a built functional or sequential model, which is only read. `Pruned` wrappers are taken off.
-        data: inputs of your own to compare the models on as well.
+        data: data of your own to compare the models on as well, in any form that a sweep takes; only its inputs count.
 
     Returns:
         A plain Keras model with the same layers and names; its file loads without this package. How the model was
@@ -79,6 +79,7 @@ def compact(model: keras.Model, data: Any = None) -> keras.Model:
 
     Raises:
         InvalidModelError: the model is not built, or a subclass whose `call` nobody can look into.
+        InvalidDataError: the data does not fit the model.
         NotEquivalentError: the outputs differ by more than 1e-4 of the largest output, in float32.
 
     Examples:

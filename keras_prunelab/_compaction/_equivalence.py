@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from typing import Any, TypeAlias
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from keras_prunelab._backend import trace_model
 from keras_prunelab._errors import NotEquivalentError
+from keras_prunelab._model._data import inputs_of
 from keras_prunelab._model._random_inputs import random_inputs
 from keras_prunelab._model._rounding import relative_change
 from keras_prunelab._model._state import CallState
@@ -26,13 +28,14 @@ def check_equivalence(model: keras.Model, small: keras.Model, data: Any = None) 
     Args:
         model: the whole model.
         small: the smaller one.
-        data: inputs to compare them on beside random ones.
+        data: what to compare them on beside random inputs.
 
     Returns:
         The largest difference of an output, relative to the largest output; inputs for which rounding makes more than
         1e-4 count only where it does so for all.
 
     Raises:
+        InvalidDataError: the data does not fit the model, is empty, or has no end.
         NotEquivalentError: it is past 1e-4 (in float32), and past what rounding makes of the model's own outputs.
     """
     # A model that was loaded has the policy of the moment, whatever its layers compute in.
@@ -41,9 +44,10 @@ def check_equivalence(model: keras.Model, small: keras.Model, data: Any = None) 
     whole, less = _Repeatable(model, start), _Repeatable(small, start)
     try:
         with warnings.catch_warnings(action="ignore"):  # what a layer says of its inputs is not about these
-            drawn = random_inputs(model, like=data)
+            drawn = random_inputs(model, like=None if data is None else next(inputs_of(model, data)))
             # To a network that divides pixels by 255, small inputs are all alike.
-            batches = [drawn, _scale(drawn, 100), *([] if data is None else [data])]
+            given = () if data is None else inputs_of(model, data)
+            batches = itertools.chain([drawn, _scale(drawn, 100)], given)
             found = [each for batch in batches if (each := _difference(whole, less, batch, tolerance)) is not None]
     finally:
         whole.end()

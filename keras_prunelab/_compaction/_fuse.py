@@ -41,7 +41,7 @@ def fuse(model: keras.Model, data: Any = None) -> keras.Model:
 
     Args:
         model: a built functional or sequential model, which is only read. `Pruned` wrappers are taken off.
-        data: inputs of your own to compare both models on, beside random ones.
+        data: data of your own to compare both models on, beside random inputs, as for `compact`.
 
     Returns:
         A plain Keras model without these layers. All zeros of kernels are kept.

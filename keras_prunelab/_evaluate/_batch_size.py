@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from keras_prunelab._backend import compiles_for_each_length
+from keras_prunelab._model._data import at_a_time
 
 from ._data import Observations, Samples
 
@@ -33,7 +34,10 @@ class BatchSize(NamedTuple):
 
 
 def estimate(model: keras.Model, data: Observations) -> int:
-    """The size with which the largest activation of a batch fits `ACTIVATION_BYTES`."""
+    """The size with which the largest activation of a batch fits `ACTIVATION_BYTES`, or the only one that works."""
+    fixed = at_a_time(model)
+    if fixed is not None:
+        return fixed
     return int(min(np.clip(ACTIVATION_BYTES // largest_activation(model, data), MIN_BATCH, MAX_BATCH), len(data)))
 
 
@@ -47,7 +51,11 @@ def candidates(model: keras.Model, data: Observations, passes: int) -> tuple[int
     """
     guess = estimate(model, data)
     # Sequences come in batches of one length, and a size means little there.
-    if not data.is_held or (isinstance(data, Samples) and not isinstance(data.inputs, np.ndarray)):
+    if (
+        not data.is_held
+        or at_a_time(model) is not None
+        or (isinstance(data, Samples) and not isinstance(data.inputs, np.ndarray))
+    ):
         return (guess,)
     fits = max(MOST_BYTES // largest_activation(model, data), MIN_BATCH)
     tried = (256, 1024) if compiles_for_each_length() else (64, 256, 1024, 4096)

@@ -11,7 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._errors import InvalidDataError
-from keras_prunelab._model._data import Shape, fits, misfit, require_finite, slice_batch
+from keras_prunelab._model._data import (
+    Shape,
+    arrays_of,
+    fits,
+    is_for,
+    is_text_for,
+    misfit,
+    require_finite,
+    slice_batch,
+)
 from keras_prunelab._util._arrays import as_array
 
 from ._by_group import Grouping, groupings
@@ -159,9 +168,15 @@ class Structured:
             yield LabelledBatch(*(slice_batch(part, slice(start, start + size)) for part in parts))
 
 
-def is_structured(model: keras.Model) -> bool:
-    """Whether a model has several inputs or outputs."""
-    return any(_is_nested(getattr(model, which, None)) for which in ("input_shape", "output_shape"))
+def is_structured(model: keras.Model, inputs: Any = None) -> bool:
+    """Whether a model has several inputs or outputs, or one that goes by a name.
+
+    Args:
+        model: a built model.
+        inputs: what it is given. One input with a name may be given without it.
+    """
+    named = isinstance(inputs, Mapping) or isinstance(getattr(model, "_outputs_struct", None), Mapping)
+    return named or any(_is_nested(getattr(model, which, None)) for which in ("input_shape", "output_shape"))
 
 
 def restructure(model: keras.Model, data: Any) -> Structured:
@@ -172,17 +187,17 @@ def restructure(model: keras.Model, data: Any) -> Structured:
     """
     if not model.compiled:
         raise InvalidDataError(
-            f"Model {model.name!r} has several inputs or outputs, and only its loss and metrics tell what to measure: "
-            "call model.compile(loss=..., metrics=...) first."
+            f"Model {model.name!r} has several inputs or outputs, or names for them, and only its loss and metrics "
+            "tell what to measure: call model.compile(loss=..., metrics=...) first."
         )
-    inputs, targets, weights = _unpack(data)
-    parts = [keras.tree.map_structure(as_array, part) for part in (inputs, targets)]
-    lengths = {len(array) for array in keras.tree.flatten(parts)}
+    inputs, targets, weights = unpack(data)
+    parts = [None if part is None else arrays_of(part) for part in (inputs, targets, weights)]
+    lengths = {len(array) for array in keras.tree.flatten(parts) if array is not None}
     if len(lengths) != 1 or 0 in lengths:
         raise InvalidDataError(
-            f"Inputs and labels have as many observations each, at least one, not {sorted(lengths)}."
+            f"Inputs, labels and weights have as many observations each, at least one, not {sorted(lengths)}."
         )
-    return Structured(parts[0], parts[1], weights)
+    return Structured(parts[0], parts[1], parts[2])
 
 
 def samples(model: keras.Model, data: Any) -> Samples:
@@ -199,9 +214,15 @@ def samples(model: keras.Model, data: Any) -> Samples:
     Raises:
         InvalidDataError: shapes or kinds do not fit; the message has both.
     """
-    inputs, labels, weights = _unpack(data)
+    inputs, labels, weights = unpack(data)
+    if weights is not None and len(weights) != len(labels):
+        raise InvalidDataError(
+            f"Each observation has one weight, but got {len(labels)} labels, {len(weights)} weights."
+        )
     names = getattr(data, "class_names", None)
-    inputs = _inputs(inputs)
+    if isinstance(inputs, list | tuple) and is_for(model, inputs):  # one array in a list, as Keras takes it
+        (inputs,) = inputs
+    inputs = _inputs(model, inputs)
     check_inputs(model, inputs)
     if len(labels) != len(inputs):
         raise InvalidDataError(
@@ -226,7 +247,7 @@ def check_inputs(model: keras.Model, inputs: Array | Sequence[Array]) -> None:
     """
     wanted = _shape(model, "input_shape")
     for one in inputs if not isinstance(inputs, np.ndarray) else inputs[:1] if inputs.ndim else (inputs,):
-        if wanted is not None and not fits(one.shape, wanted[1:]):
+        if wanted is not None and not fits(np.shape(one), wanted[1:]):
             whole = inputs.shape if isinstance(inputs, np.ndarray) else (len(inputs), *one.shape)
             raise misfit(model, whole, wanted)
 
@@ -237,7 +258,12 @@ def output_shape(model: keras.Model, inputs: Array | Sequence[Array]) -> Shape:
     return known if known is not None else tuple(model(np.asarray(inputs[0])[None], training=False).shape)
 
 
-def _unpack(data: Any) -> tuple[Any, Any, Any]:
+def unpack(data: Any) -> tuple[Any, Any, Any]:
+    """Inputs, labels and sample weights, where there are some.
+
+    Raises:
+        InvalidDataError: there are no labels, or the data is in another form.
+    """
     weights = None
     if hasattr(data, "inputs") and hasattr(data, "labels"):
         inputs, labels = data.inputs, data.labels
@@ -252,10 +278,6 @@ def _unpack(data: Any) -> tuple[Any, Any, Any]:
         )
     if labels is None:
         raise InvalidDataError("The data has no labels, and a sweep compares the network's answers with them.")
-    if weights is not None and len(weights) != len(labels):
-        raise InvalidDataError(
-            f"Each observation has one weight, but got {len(labels)} labels, {len(weights)} weights."
-        )
     return inputs, labels, weights
 
 
@@ -273,7 +295,7 @@ def _shape(model: keras.Model, which: str) -> Shape | None:
     return None if shape is None else tuple(shape)
 
 
-def _inputs(inputs: Any) -> Array | list[Array]:
+def _inputs(model: keras.Model, inputs: Any) -> Array | list[Array]:
     if not isinstance(inputs, list | tuple):
         inputs = np.asarray(inputs)
     elif len({np.shape(one) for one in inputs}) == 1:
@@ -281,11 +303,13 @@ def _inputs(inputs: Any) -> Array | list[Array]:
     if len(inputs) == 0:
         raise InvalidDataError("The data has no observations.")
     if isinstance(inputs, np.ndarray):
-        return _numbers(inputs)
-    return [_numbers(np.asarray(one)) for one in inputs]
+        return _readable(model, inputs)
+    return [_readable(model, np.asarray(one)) for one in inputs]
 
 
-def _numbers(array: Array) -> Array:
+def _readable(model: keras.Model, array: Array) -> Array:
+    if is_text_for(model, array):
+        return array
     if array.dtype.kind not in "buif":
         raise InvalidDataError(f"Inputs are numbers, but got an array of {array.dtype}.")
     require_finite("inputs", array)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 
 from keras_prunelab._backend import compile_step, pieces_at_once, wait_for
 from keras_prunelab._errors import InvalidDataError, UnknownNameError
+from keras_prunelab._model._data import at_a_time
+from keras_prunelab._model._state import begun_anew
 
 from ._batch_size import BatchSize, candidates, quickest
 from ._data import LabelledBatch, Observations
@@ -59,6 +62,8 @@ class Evaluator:
         batch_size: int | None = None,
     ) -> None:
         self._data = data
+        # Recurrent layers that keep their state begin each measurement at zero, whatever was computed before.
+        self._begun = (lambda: begun_anew(model)) if at_a_time(model) is not None else contextlib.nullcontext
         self.left_out = ""
         self.answers: Answers | None = None
         self._keras, self._wanted = self._chosen(model, metrics)
@@ -72,7 +77,8 @@ class Evaluator:
         self._dtype = model.inputs[0].dtype if len(getattr(model, "inputs", None) or ()) == 1 else None
         sizes = candidates(model, data, passes) if batch_size is None else (batch_size,)
         pieces = pieces_at_once() if self._is_divisible(model) else 1
-        self.batch_size, self._pieces = quickest(sizes, self._try, passes * len(data), pieces)
+        with self._begun():
+            self.batch_size, self._pieces = quickest(sizes, self._try, passes * len(data), pieces)
         self._held = [*map(self._tensors, data.batches(self.batch_size))] if data.is_held else None
 
     def __call__(self) -> Measured:
@@ -81,11 +87,12 @@ class Evaluator:
             self._keras.reset()
         log = AnswerLog(self._own) if self._own is not None else None
         before: tuple[Any, LabelledBatch] | None = None
-        for batch in self._batches():
-            outputs = self._run(batch)
-            if before is not None:  # one behind: on some backends the next batch is under way meanwhile
-                _note(log, *before)
-            before = (outputs, batch)
+        with self._begun():
+            for batch in self._batches():
+                outputs = self._run(batch)
+                if before is not None:  # one behind: on some backends the next batch is under way meanwhile
+                    _note(log, *before)
+                before = (outputs, batch)
         if before is not None:
             _note(log, *before)
         self.answers = log.result() if log is not None else None

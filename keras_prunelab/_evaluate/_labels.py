@@ -81,6 +81,8 @@ def _indices(model: keras.Model, labels: Array, observation: tuple[int, ...], ou
     if classes == 1 and observation in {(1,), ()}:
         _require_probability(model)
         labels, observation, classes = labels.reshape(-1), (), 2
+    if observation[-1:] == (1,) and fits(observation[:-1], output[:-1]):  # as sparse losses of Keras take them
+        labels, observation = labels[..., 0], observation[:-1]
     if not fits(observation, output[:-1]):
         raise InvalidDataError(
             f"Model {model.name!r} answers with shape {shape_text(output)}, so class indices have shape "
@@ -104,8 +106,8 @@ def _require_probability(model: keras.Model) -> None:
     if activation != "sigmoid":
         raise InvalidDataError(
             f"Model {model.name!r} has one output, without a sigmoid: that is regression, but the labels "
-            "are integers. "
-            "Pass responses as floats: use y.astype(float)."
+            "are integers. Pass responses as floats: use y.astype(float). If it gives the logits of two classes, pass "
+            "metrics=[keras.metrics.BinaryAccuracy(threshold=0.0)] too."
         )
 
 

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from keras_prunelab._errors import InvalidDataError
+from keras_prunelab._model._data import at_a_time, odd_count
 from keras_prunelab._model._source import source
 from keras_prunelab._util._arrays import as_array
 
@@ -22,6 +23,7 @@ from ._data import (
     output_shape,
     restructure,
     samples,
+    unpack,
 )
 from ._labels import labels_of_batch
 from ._metric import Metric
@@ -78,10 +80,10 @@ def observations(model: keras.Model, data: Any, groups: Mapping[str, Any] | None
             groups of data that is not held in memory, or of a model with several inputs or outputs.
     """
     read = source(data)
-    if read is not None:
-        found = _collect(model, data, read.read)
-    else:
-        found = restructure(model, data) if is_structured(model) else samples(model, data)
+    found = _checked(model, data) if read is None else _collect(model, data, read.read)
+    fixed = at_a_time(model)
+    if fixed is not None and len(found) % fixed:
+        raise odd_count(model, len(found), fixed)
     if not groups:
         return found
     if not isinstance(found, Samples):
@@ -98,7 +100,7 @@ def _collect(model: keras.Model, data: Any, read: Callable[[], Iterable[Any]]) -
     def check(given: Any) -> tuple[LabelledBatch, Metric | None]:
         nonlocal outputs
         batch = _batch(given)
-        if is_structured(model) or not isinstance(batch.inputs, np.ndarray):
+        if is_structured(model, batch.inputs) or not isinstance(batch.inputs, np.ndarray):
             return batch, None
         check_inputs(model, batch.inputs)
         outputs = outputs or output_shape(model, batch.inputs)
@@ -124,8 +126,12 @@ def _collect(model: keras.Model, data: Any, read: Callable[[], Iterable[Any]]) -
         raise InvalidDataError("Some labels are class indices and some are responses; they must be all of one kind.")
     arrays = _join(held) if size <= HELD_BYTES else None
     if arrays is not None:
-        return restructure(model, arrays) if is_structured(model) else samples(model, arrays)
+        return _checked(model, arrays)
     return Stream(read, check, count, metrics[0], data)
+
+
+def _checked(model: keras.Model, data: Any) -> Observations:
+    return restructure(model, data) if is_structured(model, unpack(data)[0]) else samples(model, data)
 
 
 def _batch(given: Any) -> LabelledBatch:

@@ -15,7 +15,7 @@ from keras_prunelab._errors import InvalidDataError
 from keras_prunelab._util._arrays import all_finite, as_array
 
 from ._numbers import whole_number
-from ._source import is_array, source
+from ._source import check_ends, is_array, source
 
 Shape: TypeAlias = "tuple[int | None, ...]"
 
@@ -52,7 +52,7 @@ class Batch:
         """
         for what, part in (("inputs", self.inputs), ("labels", self.labels), ("weights", self.weights)):
             for array in keras.tree.flatten(part) if part is not None else ():
-                require_finite(what, array)
+                require_finite(what, as_array(array))
 
 
 def batches(data: Any, size: int, *, labels: bool, model: Any = None) -> Iterator[Batch]:
@@ -74,17 +74,20 @@ def batches(data: Any, size: int, *, labels: bool, model: Any = None) -> Iterato
             the data has no end; or `size` is not a positive number.
     """
     size = check_batch_size(size)
+    fixed = at_a_time(model)
     if data is None:
         raise InvalidDataError(f"There is no data; give data={'(inputs, labels)' if labels else 'inputs'}.")
     found = source(data)
     seen = 0
-    given = _given(data, model, labels) if found is None else found.read()
+    given = _given(data, model, labels) if found is None else (_parts(each, model, labels) for each in found.read())
     for one in itertools.chain.from_iterable(_of_one_shape(each, model) for each in given):
         batch = _batch(one, model)
         if labels and batch.labels is None:
             raise InvalidDataError(f"This needs labels, but the data is {_kind(data)}; give data=(inputs, labels).")
         seen += len(batch)
-        yield from batch.cut(size)
+        if fixed is not None and len(batch) % fixed:
+            raise odd_count(model, len(batch), fixed)
+        yield from batch.cut(fixed or size)
     if not seen:
         hint = (
             ""
@@ -95,6 +98,51 @@ def batches(data: Any, size: int, *, labels: bool, model: Any = None) -> Iterato
             )
         )
         raise InvalidDataError(f"The data is empty.{hint}")
+
+
+def at_a_time(model: Any) -> int | None:
+    """How many observations a model takes at once; None for any number.
+
+    The states of a stateful recurrent layer are those of so many sequences. Elsewhere the number of observations that
+    an input was made for means nothing.
+    """
+    if not any(getattr(layer, "stateful", False) for layer in getattr(model, "_flatten_layers", tuple)()):
+        return None
+    return next((tensor.shape[0] for tensor in getattr(model, "inputs", None) or () if tensor.shape[0]), None)
+
+
+def odd_count(model: Any, count: int, fixed: int) -> InvalidDataError:
+    """The error for observations that a model cannot take."""
+    return InvalidDataError(
+        f"Model {model.name!r} has stateful layers, and takes {fixed} observations at a time: {count} are no multiple "
+        f"of it. Leave the last {count % fixed} out."
+    )
+
+
+def inputs_of(model: Any, data: Any, size: int = 128) -> Iterator[Any]:
+    """The inputs of some data, as a model takes them: all at once where they are given so, else in batches.
+
+    Args:
+        model: a built functional or sequential model.
+        data: what `batches` takes.
+        size: how many observations a batch has at most.
+
+    Raises:
+        InvalidDataError: as `batches` says.
+    """
+    whole = source(data) is None and is_for(model, data) and at_a_time(model) is None and len(Batch(data))
+    check_ends(data)
+    for batch in [Batch(data)] if whole else batches(data, size, labels=False, model=model):
+        batch.require_finite()
+        yield batch.inputs
+
+
+def is_for(model: Any, inputs: Any) -> bool:
+    """Whether arrays are the inputs of a model, by their number and shapes."""
+    flat, shapes = keras.tree.flatten(inputs), _input_shapes(model)
+    return len(flat) == len(shapes) and all(
+        is_array(each) and fits(np.shape(each)[1:], wanted[1:]) for each, wanted in zip(flat, shapes, strict=True)
+    )
 
 
 def calibration_of(calibration: Any, **alias: Any) -> Any:
@@ -123,6 +171,13 @@ def check_batch_size(size: Any) -> int:
     if found is None or found < 1:
         raise InvalidDataError(f"batch_size={size!r}; a batch has at least one observation.")
     return found
+
+
+def is_text_for(model: Any, array: NDArray[Any]) -> bool:
+    """Whether an array holds strings, and a model takes some; tensors of them come as bytes."""
+    if not any(tensor.dtype == "string" for tensor in getattr(model, "inputs", None) or ()):
+        return False
+    return array.dtype.kind in "US" or all(isinstance(each, str | bytes) for each in array.ravel())
 
 
 def require_finite(what: str, array: NDArray[Any]) -> None:
@@ -190,13 +245,20 @@ def _given(data: Any, model: Any, labels: bool) -> list[Any]:
         return [(data.inputs, data.labels)]
     if not isinstance(data, list) or len(data) < 2:  # a list of one is what a model may be given
         return [data]
+    parts = _parts(data, model, labels)
+    if isinstance(parts, tuple) or _are_observations(data, _input_shapes(model)):
+        return [parts]
+    return data if len(_input_shapes(model)) == 1 else [data]
+
+
+def _parts(data: Any, model: Any, labels: bool) -> Any:
+    """A list of inputs and labels, as torch's DataLoader makes them, as a tuple; anything else as it is."""
     shapes = _input_shapes(model)
-    if _are_observations(data, shapes):
-        return [data]
+    if not isinstance(data, list) or not 2 <= len(data) <= 3 or _are_observations(data, shapes):
+        return data
     nested = isinstance(data[0], dict) or (isinstance(data[0], list) and all(map(is_array, data[0])))
-    if len(data) <= 3 and (nested or (len(shapes) == 1 and (labels or not _is_input(data[1], shapes[0])))):
-        return [tuple(data)]
-    return data if len(shapes) == 1 else [data]
+    alone = len(shapes) == 1 and (labels or not _is_input(data[1], shapes[0]))
+    return tuple(data) if nested or alone else data
 
 
 def _are_observations(part: Any, shapes: list[Shape]) -> bool:
@@ -240,12 +302,12 @@ def _batch(one: Any, model: Any) -> Batch:
         raise InvalidDataError(f"A batch is inputs, (inputs, labels) or with weights, not a tuple of {len(parts)}.")
     if parts[0] is None:
         raise InvalidDataError("There are no inputs: give data=inputs, or data=(inputs, labels).")
-    inputs = _arrays(parts[0])
+    inputs = arrays_of(parts[0])
     _check_shapes(model, keras.tree.flatten(inputs))  # before the lengths, which are odd where the shape is wrong
-    batch = Batch(inputs, *(None if part is None else _arrays(part) for part in parts[1:]))
+    batch = Batch(inputs, *(None if part is None else arrays_of(part) for part in parts[1:]))
     every = [array for part in (batch.inputs, batch.labels, batch.weights) for array in keras.tree.flatten(part)]
     for array in every:
-        if array is not None and (array.ndim == 0 or array.dtype.kind == "O"):
+        if array is not None and (array.ndim == 0 or (array.dtype.kind == "O" and not is_text_for(model, array))):
             raise InvalidDataError(
                 f"Calibration data is arrays with one observation after the other, not {array!r:.80}."
             )
@@ -268,7 +330,7 @@ def _check_shapes(model: Any, arrays: list[Any]) -> None:
         raise misfit(model, found, shape)
 
 
-def _arrays(part: Any) -> Any:
+def arrays_of(part: Any) -> Any:
     """One array, or several in their structure; lists of numbers are an array, as Keras takes them."""
     first = part
     while isinstance(first, list | tuple) and len(first):

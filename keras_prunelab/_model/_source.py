@@ -66,6 +66,10 @@ def source(data: Any) -> Source | None:
         return Source(lambda: _returned(data), tells_length=False)
     if isinstance(data, list) and not (data and all(isinstance(each, tuple) for each in data)):
         return None
+    if any(each.__module__.startswith("torch.utils.data") for each in type(data).__mro__):
+        # Its batches are lists where they are made of pairs; `fit` too reads them as tuples.
+        read = _iterate(data, tells_length=_has_length(data)).read
+        return Source(lambda: (tuple(one) if isinstance(one, list) else one for one in read()), _has_length(data))
     return _iterate(data, tells_length=_has_length(data)) if hasattr(data, "__iter__") else None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import keras
 
 NOT_KEPT = (
-    "The network of this point is not at hand: those of several rounds of training are not kept, and files hold no "
-    "network. Prune the model with these options again."
+    "The network of this point is not at hand: those of several rounds of training are not kept, and files and copies "
+    "hold no network. Prune the model with these options again."
 )
 """What a source says that has no network."""
 
@@ -57,6 +57,37 @@ class TrainedMasks:
     def network(self, _level: float, /) -> keras.Model:
         """Refuse: what was trained is not kept."""
         raise InvalidModelError(NOT_KEPT)
+
+
+@dataclass(frozen=True)
+class CopiedMasks:
+    """The masks of a curve in a copied or pickled result, which has no network: as they are and as they are applied."""
+
+    plain: TrainedMasks
+    complete: TrainedMasks
+
+    @classmethod
+    def of(cls, source: MaskSource, levels: Iterable[float]) -> CopiedMasks:
+        """The masks of a source at some levels."""
+        levels = list(levels)
+        return cls(*(_packed({level: of(level) for level in levels}) for of in (source.masks, source.applied)))
+
+    def masks(self, level: float, /) -> MaskSet:
+        """The masks at a level."""
+        return self.plain.masks(level)
+
+    def applied(self, level: float, /) -> MaskSet:
+        """The masks with all that goes with a channel."""
+        return self.complete.masks(level)
+
+    def network(self, _level: float, /) -> keras.Model:
+        """Refuse: copies hold no network."""
+        raise InvalidModelError(NOT_KEPT)
+
+
+def _packed(masks: Mapping[float, MaskSet]) -> TrainedMasks:
+    shapes = next((each.shapes for each in masks.values()), {})
+    return TrainedMasks(shapes, {level: each.packed() for level, each in masks.items()})
 
 
 @dataclass(frozen=True)

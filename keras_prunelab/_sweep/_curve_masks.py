@@ -10,6 +10,7 @@ import keras
 
 from keras_prunelab._prune._trajectory import Trajectory, trajectory
 from keras_prunelab._reconstruct._solver import Solver
+from keras_prunelab._result._mask_source import CopiedMasks
 from keras_prunelab._select._masks import MaskSet
 from keras_prunelab._select._search import OnStep
 
@@ -37,6 +38,10 @@ class CurveMasks:
     data: Any = field(repr=False)
     solver: Callable[[], Solver] | None = field(default=None, repr=False)
     _known: dict[float, tuple[Trajectory, int]] = field(default_factory=dict, repr=False)
+
+    def __reduce__(self) -> Any:
+        """Copies of a result hold the masks, without the model and the data."""
+        return CopiedMasks, tuple(vars(CopiedMasks.of(self, self._known)).values())
 
     def prepare(
         self,

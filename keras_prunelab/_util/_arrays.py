@@ -67,7 +67,9 @@ def all_finite(values: NDArray[Any]) -> bool:
 
 
 def bytes_of(array: NDArray[Any]) -> NDArray[np.uint8]:
-    """The bytes of an array, one after the other."""
+    """The bytes of an array, one after the other; of strings of any length, these and not their addresses."""
+    if array.dtype.kind == "O":
+        return np.frombuffer("".join(f"{each!r}," for each in array.ravel()).encode(), np.uint8)
     return np.ascontiguousarray(array).ravel().view(np.uint8)
 
 

@@ -80,9 +80,9 @@ class Rewind(keras.callbacks.Callback):
 
     With several batches to one execution, or to one step, the first end of both at `to` or later counts.
 
-    When `fit` begins, and before anything is changed, it raises `InvalidScheduleError` where there is no `Prune`, or
-    where its first round comes before the step to go back to; and `InvalidModelError` where that step is past and
-    unknown, or where there is no schedule of the learning rate to rewind.
+    When `fit` begins, and before anything is changed, it raises `InvalidScheduleError` where there is no `Prune` or
+    more than one, or where its first round comes before the step to go back to; and `InvalidModelError` where that
+    step is past and unknown, or where there is no schedule of the learning rate to rewind.
 
     Args:
         to: the step of the optimizer to go back to: 0 for the beginning, 500 for optimizer steps, "1ep" for epochs.
@@ -152,6 +152,15 @@ class Rewind(keras.callbacks.Callback):
         """Leave the optimizer as it would be without."""
         self._finish()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """The arguments, and where the last fit ended: copies know no model, and take part in no fit."""
+        return vars(self) | dict.fromkeys(("_model", "_run", "_memory"))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Be made from what `__getstate__` gave."""
+        self.__dict__.update(state)
+        self._memory = RewindingRecord(self._state, self._finish)
+
     # How it works ------------------------------------------------------------------------------------------------
 
     def _begin(self) -> None:
@@ -179,6 +188,12 @@ class Rewind(keras.callbacks.Callback):
             raise InvalidScheduleError(
                 f"Rewind goes back after the rounds of a Prune that stands in the same list of callbacks; {found}. "
                 "Give fit callbacks=[Prune(schedules.Iterative(...)), Rewind(...)]."
+            )
+        if training._beside is not None:
+            raise InvalidScheduleError(
+                "Rewind goes back after the rounds of one Prune, and several callbacks of the list have masks: what it "
+                "takes back, the others have not pruned. Prune all of these weights with one Prune; scope= shares "
+                "its sparsity out among the layers."
             )
         count, accumulated = counter(optimizer)
         batches = (self.params or {}).get("steps")

@@ -202,6 +202,11 @@ class Pruned(keras.layers.Wrapper):
                 f"Layer {self.name!r} was quantized inside its wrapper. Call keras_prunelab.layers.strip(model) first, "
                 "then quantize; zeros stay zero."
             )
+        if any(getattr(item.owner, "lora_enabled", False) for item in self._pruned.values()):
+            raise InvalidModelError(
+                f"Layer {self.name!r} has LoRA inside its wrapper, whose dense product makes zeros of the kernel none. "
+                "Merge it: keras_prunelab.layers.merge_lora(model), then compile the model again."
+            )
         items = list(self._pruned.values())
         masks = [item.mask.value for item in items]
         with Substitution(

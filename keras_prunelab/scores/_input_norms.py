@@ -85,7 +85,9 @@ def _watch(item: Prunable) -> _Watch | None:
         return _Watch(item.path, layer, _convolution(layer, item.shape))
     recurrent = next((outer for outer in reversed(item.containers) if isinstance(outer, keras.layers.RNN)), None)
     if recurrent is not None:
-        return _Watch(item.path, recurrent, _last_axis(item)) if name == "kernel" else None
+        cells = next((each.cells for each in item.containers if isinstance(each, keras.layers.StackedRNNCells)), ())
+        is_first = not cells or layer is cells[0]  # the others meet what the cell before them gives
+        return _Watch(item.path, recurrent, _last_axis(item)) if name == "kernel" and is_first else None
     if len(item.shape) == 2 and name == "kernel":
         return _Watch(item.path, layer, _last_axis(item))
     return None

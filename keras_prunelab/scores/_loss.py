@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from keras_prunelab._backend import gradients, hessian_products
 from keras_prunelab._errors import InvalidDataError, InvalidModelError
-from keras_prunelab._model._data import Batch, batches, check_batch_size
+from keras_prunelab._model._data import Batch, at_a_time, batches, check_batch_size
 
 from ._base import Score, ScoreContext
 
@@ -134,10 +134,11 @@ def check_loss(model: keras.Model, batch: Batch) -> None:
     compiled = getattr(model, "_compile_loss", None)
     if compiled.built if compiled is not None else _computes_its_loss(model):
         return
-    one = keras.tree.map_structure(keras.ops.convert_to_tensor, _arguments(next(batch.cut(1))))
+    one = next(batch.cut(at_a_time(model) or 1))
+    arguments = keras.tree.map_structure(keras.ops.convert_to_tensor, _arguments(one))
     values = [(variable, variable.value) for variable in model.variables]  # Keras finds those of regularizers here only
     with keras.StatelessScope(values, collect_losses=True):
-        loss(one)
+        loss(arguments)
 
 
 def needs_labels(model: keras.Model) -> bool:

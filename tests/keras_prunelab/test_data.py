@@ -48,6 +48,8 @@ TAKERS: dict[str, Callable[[Any], Any]] = {
     "wanda": lambda data: kpl.prune(make_model(), 0.5, "wanda", data=data),
     "trajectory": lambda data: kpl.trajectory(make_model(), [0.5], "snip", data=data),
     "remove_filters": lambda data: kpl.remove_filters(make_model(), 0.5, score="taylor", data=data),
+    "compact": lambda data: kpl.compact(make_model(), data),
+    "fuse": lambda data: kpl.fuse(make_model(), data),
     "recalibrate": lambda data: kpl.recalibrate(make_model(), data),
     "Prune": lambda data: fit(kpl.callbacks.Prune(0.5, "taylor", data=data)),
     "RigL": lambda data: fit(kpl.callbacks.RigL(0.5, data, frequency=1)),
@@ -109,6 +111,18 @@ def test_all_forms_are_the_same_data(take: Callable[[Any], Any]) -> None:
     batches = outcome(take(cut))  # a score that squares batch by batch depends on how they are cut
     for form in (lambda: iter(cut), lambda: cut, Pair(cut)):
         assert outcome(take(form)) == batches, type(form)
+
+
+def test_batches_of_a_torch_loader_are_lists(take: Callable[[Any], Any]) -> None:
+    torch = pytest.importorskip("torch")
+    x, y = arrays()
+    # It draws a number each time that it is read: not from the stream that shuffles in `fit`.
+    own = torch.Generator()
+    loader = torch.utils.data.DataLoader([*zip(x, y, strict=True)], batch_size=10, generator=own)
+    assert isinstance(next(iter(loader)), list)
+    assert outcome(take(loader)) == outcome(
+        take([(x[start : start + 10], y[start : start + 10]) for start in (0, 10, 20)])
+    )
 
 
 class Pair(keras.utils.PyDataset):
@@ -187,3 +201,98 @@ def test_a_list_of_several_inputs_and_labels() -> None:
     for one in found[1:]:
         for weight, other in zip(one, found[0], strict=True):
             np.testing.assert_array_equal(weight, other)
+
+
+def test_inputs_and_outputs_that_go_by_one_name() -> None:
+    entry = keras.Input((6,), name="x")
+    keras.utils.set_random_seed(0)
+    model = keras.Model({"x": entry}, {"y": L.Dense(3, name="y")(L.Dense(8)(entry))})
+    model.compile("sgd", {"y": "mse"})
+    x, y = arrays()
+    weights = np.linspace(0, 1, len(x), dtype=np.float32)
+    for data in (({"x": x}, {"y": y}, weights), ({"x": x}, {"y": y}, {"y": weights}), ({"x": x}, y, weights)):
+        expected = model.evaluate(data[0], data[1], sample_weight=weights, verbose=0)
+        for form in (data, [data]):
+            result = kpl.sweep(model, form, [0.0])
+            np.testing.assert_allclose(result.table["loss"].iloc[0], expected, rtol=1e-5)
+    kpl.sweep(keras.Model([entry], L.Dense(3)(entry)), ([x], y), [0.0])  # one array in a list
+
+
+@pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="the other backends have no strings")
+def test_strings(tmp_path: Any) -> None:
+    import tensorflow as tf
+
+    texts = np.array(["a b c", "b c d", "d e \u00e9", "e f a"] * 6, object)
+    labels = np.arange(24) % 4
+    words = L.TextVectorization(20, output_sequence_length=4)
+    words.adapt(texts)
+    entry = keras.Input((), dtype="string")
+    keras.utils.set_random_seed(0)
+    hidden = L.GlobalAveragePooling1D()(L.Embedding(20, 8)(words(entry)))
+    model = keras.Model(entry, L.Dense(4, "softmax")(L.Dense(8, "relu")(hidden)))
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    tensors = tf.constant(texts)
+    expected = float(np.mean(np.argmax(model(tensors), -1) == labels))
+    batches = tf.data.Dataset.from_tensor_slices((tensors, labels)).batch(10)
+    forms = ((texts, labels), (texts.astype(str), labels), (tensors, labels), batches)
+    for number, data in enumerate(forms):
+        result = kpl.sweep(model, data, [0.0, 0.5], "snip", store=tmp_path / f"store{number}")
+        assert result.table["accuracy"].iloc[0] == pytest.approx(expected)
+        kpl.compact(model, data)
+    kpl.sweep(model, (texts.copy(), labels), [0.0, 0.5], "snip", store=tmp_path / "store0")  # goes on
+    with pytest.raises(kpl.StoreMismatchError, match="the data"):
+        kpl.sweep(model, (texts[::-1], labels), [0.0, 0.5], "snip", store=tmp_path / "store0")
+    with pytest.raises(kpl.InvalidDataError, match="Inputs are numbers, but got an array of object"):
+        kpl.sweep(make_model(), (np.full((4, 6), "a", object), np.zeros((4, 3))), [0.5])
+
+
+def test_models_of_states_take_as_many_observations_as_they_have_states() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(20, 4, 3)).astype(np.float32), rng.normal(size=(20, 2)).astype(np.float32)
+
+    def make(count: int) -> keras.Model:
+        keras.utils.set_random_seed(0)
+        entry = keras.Input(batch_shape=(count, 4, 3))
+        model = keras.Model(entry, L.Dense(2)(L.GRU(5, stateful=True)(entry)))
+        model.compile("sgd", "mse")
+        return model
+
+    whole, parts = make(20), make(5)
+    outputs = parts.predict(x[:5], verbose=0)
+    result = kpl.sweep(parts, (x[:5], y[:5]), [0.0])  # its states begin at zero, whatever they are here
+    assert result.table["rmse"].iloc[0] == pytest.approx(np.sqrt(np.mean((outputs - y[:5]) ** 2)), rel=1e-4)
+    kpl.sweep(parts, (x, y), [0.0])
+    parts.layers[1].reset_states()
+    one, other = (kpl.prune(model, 0.5, "snip", calibration=(x, y)).get_weights() for model in (whole, parts))
+    for weight, same in zip(one, other, strict=True):  # each batch begins with states of zero, as in `whole`
+        np.testing.assert_array_equal(weight == 0, same == 0)
+    kpl.prune(parts, 0.5, "wanda", calibration=x, exclude="*/recurrent_kernel")
+    kpl.prune(parts, 0.5, reconstruct=True, calibration=x)
+    kpl.compact(parts, (x, y))
+    if keras.config.backend() != "torch":  # where Keras cannot fit a stateful layer, with callbacks or without
+        parts.fit(x, y, batch_size=5, epochs=2, verbose=0, callbacks=[kpl.callbacks.RigL(0.5, (x, y), frequency=2)])
+    for call in (
+        lambda: kpl.sweep(parts, (x[:18], y[:18]), [0.5]),
+        lambda: kpl.prune(parts, 0.5, "snip", data=(x[:18], y[:18])),
+    ):
+        with pytest.raises(
+            kpl.InvalidDataError, match=r"takes 5 observations at a time: 18 are no multiple.*last 3 out"
+        ):
+            call()
+
+
+def test_class_indices_with_an_axis_of_one_and_logits_of_two_classes() -> None:
+    x, _ = arrays()
+    keras.utils.set_random_seed(0)
+    several, logits = (keras.Sequential([keras.Input((6,)), L.Dense(count)]) for count in (3, 1))
+    labels = np.arange(24) % 3
+    expected = np.mean(several.predict(x, verbose=0).argmax(-1) == labels)
+    for form in (labels, labels[:, None]):
+        assert kpl.sweep(several, (x, form), [0.0]).table["accuracy"].iloc[0] == pytest.approx(expected)
+    with pytest.raises(kpl.InvalidDataError, match=r"BinaryAccuracy\(threshold=0\.0\)"):
+        kpl.sweep(logits, (x, labels % 2), [0.0])
+    logits.compile("sgd", keras.losses.BinaryCrossentropy(from_logits=True))
+    metric = keras.metrics.BinaryAccuracy(threshold=0.0)
+    result = kpl.sweep(logits, (x, (labels % 2).astype(float)), [0.0], metrics=[metric])
+    expected = np.mean((logits.predict(x, verbose=0)[:, 0] > 0) == labels % 2)
+    assert result.table["binary_accuracy"].iloc[0] == pytest.approx(expected)

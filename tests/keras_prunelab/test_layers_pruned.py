@@ -261,3 +261,12 @@ def test_a_layer_that_was_quantized_inside_says_so() -> None:
     pruned.layer.quantize("int8")
     with pytest.raises(kpl.InvalidModelError, match=r"strip\(model\) first"):
         model(X)
+
+
+def test_a_layer_that_has_lora_inside_says_so_until_it_is_merged() -> None:
+    model, pruned, _ = dense()
+    pruned.layer.enable_lora(2)
+    with pytest.raises(kpl.InvalidModelError, match="merge_lora"):
+        model(X)
+    kpl.layers.merge_lora(model)
+    model(X)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -276,12 +278,20 @@ def test_compiled_or_not(arguments: dict[str, Any]) -> None:
             r"the optimizer has none",
         ),
         (
+            lambda: [
+                kpl.callbacks.Rewind(),
+                *(kpl.callbacks.Prune(rounds(), include=each) for each in ("hidden", "out")),
+            ],
+            kpl.InvalidScheduleError,
+            r"rounds of one Prune",
+        ),
+        (
             lambda: [kpl.callbacks.Rewind(), kpl.callbacks.Prune(rounds(), exclude="nowhere")],
             kpl.UnknownNameError,
             r"nowhere",
         ),
     ],
-    ids=["alone", "grows", "too late", "too late in epochs", "no schedule", "the other fails"],
+    ids=["alone", "grows", "too late", "too late in epochs", "no schedule", "two of them", "the other fails"],
 )
 def test_errors_come_before_the_first_batch(callbacks: Any, error: type[Exception], message: str) -> None:
     model = make_model()
@@ -306,3 +316,13 @@ def test_arguments_are_checked() -> None:
         kpl.callbacks.Rewind(what="rate")  # type: ignore[arg-type]
     with pytest.raises(kpl.InvalidScheduleError, match=r"'soon' is no moment"):
         kpl.callbacks.Rewind("soon")
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))])  # noqa: S301
+def test_copies_of_the_callback(copied: Any) -> None:
+    first = rounds(number=1)
+    model, whole = make_model(), make_model()
+    train(whole, kpl.callbacks.Prune(first), kpl.callbacks.Rewind(2))
+    train(model, kpl.callbacks.Prune(first), rewind := copied(kpl.callbacks.Rewind(2)))
+    assert_same_weights(model, whole)
+    copied(rewind)

@@ -102,3 +102,14 @@ def test_what_cannot_be_observed_is_named() -> None:
     np.testing.assert_allclose(
         next(iter(found.values())), np.abs(model.layers[0].cell.kernel.numpy()) * np.sqrt(10), rtol=1e-5
     )
+
+
+def test_of_stacked_cells_only_the_first_meets_the_input() -> None:
+    model = keras.Sequential([keras.Input((6, 4)), L.RNN([L.GRUCell(4), L.GRUCell(4)])])
+    inputs = np.random.default_rng(0).normal(size=(10, 6, 4)).astype(np.float32)
+    first, second = model.layers[0].cell.cells
+    (found,) = score(model, inputs, exclude=[second, "*/recurrent_kernel"]).values()
+    expected = np.abs(keras.ops.convert_to_numpy(first.kernel)) * norms(inputs)[:, None]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    with pytest.raises(kpl.InvalidModelError, match="cannot be observed from outside"):
+        score(model, inputs, exclude="*/recurrent_kernel")

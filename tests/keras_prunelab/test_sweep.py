@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 from types import SimpleNamespace
 
 import keras
@@ -44,12 +46,12 @@ def data():
 
 def _accuracy(model: keras.Model, masks: kpl.MaskSet, data) -> float:
     """From the definition, on a copy whose weights are multiplied by the masks."""
-    copy = keras.models.clone_model(model)
-    copy.set_weights([np.array(weight) for weight in model.get_weights()])
-    for source, target in zip(model.trainable_weights, copy.trainable_weights, strict=True):
+    masked = keras.models.clone_model(model)
+    masked.set_weights([np.array(weight) for weight in model.get_weights()])
+    for source, target in zip(model.trainable_weights, masked.trainable_weights, strict=True):
         if source.path in masks:
             target.assign(keras.ops.convert_to_numpy(source) * masks[source.path])
-    return float(np.mean(np.argmax(copy.predict(data[0], verbose=0), axis=1) == data[1]))
+    return float(np.mean(np.argmax(masked.predict(data[0], verbose=0), axis=1) == data[1]))
 
 
 @pytest.mark.parametrize("convention", ["paper", "matlab"])
@@ -298,3 +300,17 @@ def test_channels_go_as_prune_takes_them(scale: bool) -> None:
     result.masks(choice).apply(model)
     for found, wanted in zip(model.get_weights(), expected.get_weights(), strict=True):
         np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("granularity", ["weight", "channel"])
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))])  # noqa: S301
+def test_copies_of_a_result_hold_its_masks(model, data, copied, granularity):
+    result = kpl.sweep(model, data, [0.0, 0.5], granularity=granularity, exclude="fc2")
+    other = copied(result)
+    pd.testing.assert_frame_equal(other.table, result.table)
+    choice = result.choose(sparsity=0.5)
+    assert other.masks(choice) == result.masks(choice)
+    assert other.masks(choice).zeros > 0
+    pd.testing.assert_frame_equal(other.layers(choice), result.layers(choice))
+    with pytest.raises(kpl.InvalidModelError, match="copies hold no network"):
+        other.network(choice)
