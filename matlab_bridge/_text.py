@@ -5,15 +5,11 @@ from __future__ import annotations
 import difflib
 import unicodedata
 from collections.abc import Iterable
-from typing import Any
 
 # Control characters; invisible ones such as those that turn the direction of writing; separators of lines.
 _OBEYED = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
 # Ends of lines and tabs shape a message; Persian, Indic scripts and emoji need the two joiners.
 _HARMLESS = frozenset("\n\t\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}")
-
-
-_AFTER_A_NAME = ("", ".", "(", "{")
 
 
 def visible(text: str) -> str:
@@ -55,18 +51,3 @@ def suggest(name: str, known: Iterable[str]) -> str:
     folded = {each.lower(): each for each in reversed(there)}
     nearest = difflib.get_close_matches(name.lower(), folded, 1)
     return f" Did you mean {folded[nearest[0]]!r}?" if nearest else ""
-
-
-def name_at(path: str, position: int, names: Iterable[Any]) -> str:
-    """The name that a path such as `"T.Sepal length"` has at a position, where `names` are those that may stand there.
-
-    Other programs write variables, and MATLAB tables, whose names are no identifiers; the longest that fits is taken.
-
-    Returns:
-        The name; empty where none fits.
-    """
-    start = position + (position > 0)
-    if position and not path.startswith(".", position):
-        return ""
-    fitting = (name for name in map(str, names) if path.startswith(name, start))
-    return max((name for name in fitting if path[start + len(name) :][:1] in _AFTER_A_NAME), key=len, default="")

@@ -21,7 +21,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -192,12 +193,16 @@ def matlab_name(text: str) -> str:
 
 
 def _matlab_columns(frame: pd.DataFrame) -> Iterable[tuple[str, NDArray[Any]]]:
-    names: list[str] = []
-    for name, values in frame.items():
-        found = matlab_name(str(name))
-        same = sum(re.fullmatch(rf"{found}(_\d+)?", other) is not None for other in names)
-        names.append(f"{found[: _LONGEST_NAME - 5]}_{same + 1}" if same else found)
-        yield names[-1], _column(values)
+    columns = (_column(values) for _, values in frame.items())
+    return zip(_distinct(matlab_name(str(name)) for name in frame), columns, strict=True)
+
+
+def _distinct(names: Iterable[str]) -> Iterator[str]:
+    """Names that differ: those that MATLAB's letters leave the same have numbers."""
+    seen: Counter[str] = Counter()
+    for name in names:
+        seen[name] += 1
+        yield name if seen[name] == 1 else f"{name[: _LONGEST_NAME - 5]}_{seen[name]}"
 
 
 def _column(values: pd.Series) -> NDArray[Any]:

@@ -6,7 +6,8 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,12 +93,13 @@ def write_mat(result: Measurements, path: Path) -> None:
     """A MAT-file of version 5 with a struct of columns, `sweep`, and a struct of facts, `about`."""
     import scipy.io
 
-    columns = (values for _, values in result.table.items())
+    names = _distinct(_matlab_name(str(name)) for name in result.table)
+    columns = (_column(values) for _, values in result.table.items())
     facts = {"Metric": result.metric.name, "Dense": result.dense, "Convention": result.convention} | {
         _matlab_name(name): value for name, value in result.metadata.items()
     }
     content = {
-        "sweep": dict(zip(_matlab_names(map(str, result.table)), map(_column, columns), strict=True)),
+        "sweep": dict(zip(names, columns, strict=True)),
         "about": facts,
     }
     with replace_whole(path, sources=load_from(result)) as temporary:
@@ -223,13 +225,12 @@ def _column(values: pd.Series) -> NDArray[Any]:
     return np.array([str(value) for value in values], dtype=object)
 
 
-def _matlab_names(names: Iterable[str]) -> list[str]:
-    """Names that differ: two of which MATLAB's letters leave the same have numbers."""
-    found: list[str] = []
-    for name in map(_matlab_name, names):
-        same = sum(re.fullmatch(rf"{name}(_\d+)?", other) is not None for other in found)
-        found.append(f"{name[:58]}_{same + 1}" if same else name)
-    return found
+def _distinct(names: Iterable[str]) -> Iterator[str]:
+    """Names that differ: those that MATLAB's letters leave the same have numbers."""
+    seen: Counter[str] = Counter()
+    for name in names:
+        seen[name] += 1
+        yield name if seen[name] == 1 else f"{name[:58]}_{seen[name]}"
 
 
 def _matlab_name(name: str) -> str:

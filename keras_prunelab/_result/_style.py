@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -110,8 +109,8 @@ def plain_names(names: Iterable[str], length: int = 32) -> list[str]:
     if len(set(found)) == len(set(names)):
         return found
     shared = os.path.commonprefix([name for name in names if name != MORE])  # noqa: RUF071  # letters, not folders
-    shared = re.sub(r"[^\W_]*$", "", shared)
-    return [plain(name if name == MORE else f"…{name[len(shared) :]}", length) for name in names]
+    words = 1 + max((place for place, letter in enumerate(shared) if not letter.isalnum()), default=-1)
+    return [plain(name if name == MORE else f"…{name[words:]}", length) for name in names]
 
 
 def percent_axis(axes: Axes, which: str) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from matlab_bridge._errors import VariableNotFoundError
-from matlab_bridge._text import name_at, suggest
+from matlab_bridge._named_step import name_at
+from matlab_bridge._text import suggest
 from matlab_bridge.matfile._values import MatlabObject, StructArray
 
 from ._pairs import column

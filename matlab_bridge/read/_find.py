@@ -14,7 +14,7 @@ import numpy as np
 
 from matlab_bridge._errors import MatFileError, NetworkError, NetworkNotFoundError
 from matlab_bridge._layer import Layer
-from matlab_bridge._text import name_at
+from matlab_bridge._named_step import name_at
 from matlab_bridge._unexpected import values_expected
 from matlab_bridge.matfile import MatFile, load
 from matlab_bridge.matfile._elements import numeric

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from matlab_bridge._errors import VariableNotFoundError
-from matlab_bridge._text import name_at
+from matlab_bridge._named_step import name_at
 from matlab_bridge.matfile._values import MatlabObject, is_pandas
 
 T = TypeVar("T")
