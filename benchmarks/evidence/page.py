@@ -20,6 +20,7 @@ from .papers import HEADER, reached
 from .rows import Key, read_rows, table
 from .studies import SCALES, STUDIES, jobs
 from .texts import BESIDE, CHOOSER, INTRODUCTION, SHORT, SHORT_SEQUENCES, TITLES
+from .tried import REFERENCE
 
 PAGE = ROOT / "docs" / "evidence.md"
 
@@ -49,6 +50,8 @@ def write_page(results: Path, page: Path) -> None:
             parts.append(f"Not run yet: `python benchmarks/evidence.py --study {study}`.")
             continue
         parts += section(study, tables[study], images)
+        if study == "tried":
+            parts.append(verdict(tables[study]))
         parts += [*missing(study, tables[study]), made_with(made[study], tables[study])]
     page.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     chooser = [CHOOSER, markdown(("I have", "I want", "use this", "measured"), choices(tables))]
@@ -100,6 +103,21 @@ def section(study: str, rows: pd.DataFrame, images: Path) -> Iterator[str]:
         yield errors(its)
         yield f"![{TITLES[study][0]}: {network}](images/{file.name})"
         yield sizes(str(network), its)
+
+
+def verdict(rows: pd.DataFrame) -> str:
+    """Which methods are better than the one in the library, and where, by more than seeds differ."""
+    better: dict[str, list[str]] = {}
+    for network, its in rows.groupby("network", sort=False):
+        errors = its.groupby("method")["error"].agg(["mean", "var"])
+        if REFERENCE not in errors.index:
+            continue
+        gains = errors["mean"][REFERENCE] - errors["mean"]
+        pooled = ((errors["var"][REFERENCE] + errors["var"]) / 2) ** 0.5
+        for method in errors.index[gains > pooled]:
+            better.setdefault(str(method), []).append(str(network))
+    found = [f"{method}, on {' and '.join(networks)}" for method, networks in better.items()]
+    return f"Lower than {REFERENCE} by more than the pooled standard deviation: {'; '.join(found) or 'none'}."
 
 
 def missing(study: str, rows: pd.DataFrame) -> Iterator[str]:

@@ -210,6 +210,25 @@ def test_a_paper_stands_beside_the_best_that_is_as_sparse() -> None:
     assert list(papers.reached(short))[-1][-1] == "0.20 short"
 
 
+def test_a_method_is_better_where_its_mean_is_lower_by_more_than_seeds_differ() -> None:
+    # Means 2.0 % and deviations 0.1 points. AC/DC: 1.8 % +- 0.1 on the one, 1.95 % +- 0.1 on the other.
+    errors = {
+        ("LeNet-5", tried.REFERENCE): (0.019, 0.020, 0.021),
+        ("LeNet-5", "AC/DC"): (0.017, 0.018, 0.019),
+        ("LSTM-128", tried.REFERENCE): (0.019, 0.020, 0.021),
+        ("LSTM-128", "AC/DC"): (0.0185, 0.0195, 0.0205),
+        ("LeNet-300-100", "AC/DC"): (0.001, 0.001, 0.001),  # nothing to compare with
+    }
+    known = {
+        rows.Key("tried", network, seed, method, 50.0): outcome(error)
+        for (network, method), its in errors.items()
+        for seed, error in enumerate(its)
+    }
+    assert page.verdict(rows.table(known)).endswith("deviation: AC/DC, on LeNet-5.")
+    alone = {key: found for key, found in known.items() if key.network == "LSTM-128"}
+    assert page.verdict(rows.table(alone)).endswith("deviation: none.")
+
+
 def test_images_move_by_a_pixel_and_black_comes_in(mnist: Path) -> None:
     train = data.digits(mnist).train
     batches = shifted.Shifted(train._replace(inputs=train.inputs.reshape(-1, 784)), 1, 100, seed=0)
