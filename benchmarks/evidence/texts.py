@@ -37,8 +37,8 @@ sparser."""
 
 TRIED = """A method is added where its mean error is lower than that of gradual magnitude pruning by more than the
 pooled standard deviation, with equal epochs and over three seeds, on at least two networks. AC/DC prunes to the
-whole sparsity at once, here with all layers ranked together: at 50x that breaks LeNet-5, as the table without training
-shows for magnitude, and its dense epochs do not always bring it back."""
+whole sparsity at once, here with all layers ranked together. On LeNet-5 its errors differ widely between seeds; that
+magnitude at 50x breaks that network at once (see the table without training) may be why."""
 
 SHORT = """**Where ours are short.** Biases are never pruned here, and they count: of the {kept:,} parameters that
 {network} has at {level}, {biases} are biases; Lee et al. prune theirs. Every network learns for {epochs} epochs."""

@@ -111,7 +111,7 @@ def rule_table(table: Any) -> None:
 
 
 def size_columns(table: Any, letters: Sequence[int]) -> None:
-    """Widths for the longest texts of the columns; where these have no room, the widest ones get less.
+    """Widths for the longest texts of the columns; where these are wider than the page, the widest ones get less.
 
     Args:
         table: one of python-docx.
@@ -120,10 +120,10 @@ def size_columns(table: Any, letters: Sequence[int]) -> None:
     from docx.shared import Mm
 
     needed = [min(count, _LONG) * _LETTER + 2 * _PADDING + 0.6 for count in letters]
-    widths, room = list(needed), _TEXT_WIDTH
+    widths, left = list(needed), _TEXT_WIDTH
     for rank, place in enumerate(sorted(range(len(needed)), key=needed.__getitem__)):
-        widths[place] = min(needed[place], room / (len(needed) - rank))
-        room -= widths[place]
+        widths[place] = min(needed[place], left / (len(needed) - rank))
+        left -= widths[place]
     table.autofit = False
     for column, width in zip(table.columns, widths, strict=True):
         column.width = Mm(width)

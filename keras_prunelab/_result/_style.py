@@ -29,9 +29,9 @@ NO_TEX = rc_context({"text.usetex": False})
 
 @contextmanager
 def default_style() -> Iterator[None]:
-    """Matplotlib's own settings, so that words are as large as a report makes room for; but the user's fonts.
+    """Matplotlib's own settings, so that texts have the size that a report's figures are laid out for.
 
-    Those may have letters that Matplotlib's font lacks, such as Chinese ones.
+    The user's fonts stay: they may have letters that Matplotlib's font lacks, such as Chinese ones.
     """
     fonts = {
         "font.family": rcParams["font.family"],
