@@ -244,8 +244,13 @@ def find_metric(one: MetricLike, model: Any, compiled: Sequence[str]) -> keras.m
         found = keras.metrics.get(one)
     except ValueError:
         found = None
+    except TypeError as error:
+        raise UnknownNameError(
+            f"The metric {one!r} needs more than its name; give the metric itself, made with what it needs, in place "
+            f"of its name. Keras said: {error}"
+        ) from error
     if isinstance(found, keras.metrics.Metric):
-        return found
+        return _without_number(found)
     if callable(found):
         name = getattr(found, "__name__", None) or type(found).__name__
         return keras.metrics.MeanMetricWrapper(found, name=one if isinstance(one, str) else name)
@@ -255,6 +260,17 @@ def find_metric(one: MetricLike, model: Any, compiled: Sequence[str]) -> keras.m
         f"a name of what model {model.name!r} was compiled with ({names}), a metric of Keras or its name, a "
         "function of labels and outputs, or a measure of the exported file ('int8_accuracy', 'litert_bytes', ...)."
     )
+
+
+def _without_number(metric: keras.metrics.Metric) -> keras.metrics.Metric:
+    """A metric that Keras named, without the number that tells it from those that the process made before.
+
+    `"AUC"` is `auc` then in every table, store and worker.
+    """
+    stem, _, number = metric.name.rpartition("_")
+    if number.isdigit() and stem.replace("_", "") == type(metric).__name__.lower():
+        return type(metric).from_config({**metric.get_config(), "name": stem})
+    return metric
 
 
 def _unmeasurable(model: keras.Model, error: Exception) -> str:

@@ -96,6 +96,29 @@ def test_metrics_of_ones_own_and_the_first_counts():
         kpl.sweep(made, data(), [0.5], metrics=["acuracy"])
 
 
+@pytest.mark.parametrize(
+    ("one", "name"),
+    [("AUC", "auc"), ("auc", "auc"), (keras.metrics.TrueNegatives, "true_negatives"), ("r2_score", "r2_score")],
+)
+def test_a_name_is_the_same_however_many_metrics_were_made_before(one, name):
+    keras.metrics.AUC()
+    keras.metrics.TrueNegatives()
+    x, y = data()
+    binary = keras.Sequential([keras.Input((6,)), layers.Dense(1, "sigmoid")])
+    for _ in range(2):  # Keras counts on with each
+        result = kpl.sweep(binary, (x, (y > 1)[:, None].astype("float32")), [0.0, 0.5], metrics=[one])
+        assert result.metric.name == name
+        assert name in result.table
+
+
+def test_metrics_that_need_more_than_a_name_say_so():
+    with pytest.raises(UnknownNameError, match=r"'MeanIoU' needs more than its name.*num_classes"):
+        kpl.sweep(model(), data(), [0.5], metrics=["MeanIoU"])
+    named = keras.metrics.SparseTopKCategoricalAccuracy(2, name=f"{TOP2}_7")
+    given = kpl.sweep(model(), data(), [0.5], metrics=[named])
+    assert given.metric.name == f"{TOP2}_7"  # a name that a user gave is kept
+
+
 def test_labels_that_the_loss_does_not_take_leave_the_accuracy():
     made = model(metrics=["accuracy"])
     made.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
