@@ -15,7 +15,7 @@ from keras_prunelab._errors import PruningWarning, UnknownNameError
 from keras_prunelab._model._filters import Filters
 from keras_prunelab._model._optimizers import Optimizers, StepCount, optimizers_of
 from keras_prunelab._model._prunable import prunable, share_of_zeros, trainable_in_fit
-from keras_prunelab._model._variables import Prunables
+from keras_prunelab._model._variables import Learnables, Prunables
 from keras_prunelab._select._masks import Masks, MaskSet
 from keras_prunelab._training._enforcement import Enforcement
 from keras_prunelab._training._epoch_logs import contribute, contributors, withdraw
@@ -36,6 +36,7 @@ class MaskedTraining(keras.callbacks.Callback):
     Args:
         include: only what matches one of these; see `prunable`.
         exclude: nothing that matches one of these.
+        learnables: which variables have masks: `"weights"` for kernels only, `"all"`; see `prunable`.
         data: what scores are computed on.
         masks: the masks to begin with.
         optimizers: the Keras optimizers that train the model, where it does not hold them itself.
@@ -49,6 +50,7 @@ class MaskedTraining(keras.callbacks.Callback):
         *,
         include: Filters = None,
         exclude: Filters = None,
+        learnables: Learnables = "weights",
         data: Any = None,
         masks: InitialMasks = None,
         optimizers: Optimizers = None,
@@ -56,7 +58,7 @@ class MaskedTraining(keras.callbacks.Callback):
         super().__init__()
         if not (masks is None or isinstance(masks, MaskSet) or masks == "from_zeros"):
             raise UnknownNameError(f"masks={masks!r}; it is None, 'from_zeros' or a MaskSet.")
-        self.include, self.exclude = include, exclude
+        self.include, self.exclude, self.learnables = include, exclude, learnables
         self.data = data
         self.initial_masks = masks
         self.optimizers = optimizers
@@ -219,7 +221,8 @@ class MaskedTraining(keras.callbacks.Callback):
 
     def _prepared(self, optimizers: Sequence[Any]) -> FitRun:
         """A run whose masks hold in the train step."""
-        found = trainable_in_fit(prunable(self.model, self.include, self.exclude), self.include)
+        every = prunable(self.model, self.include, self.exclude, learnables=self.learnables)
+        found = trainable_in_fit(every, self.include)
         count = StepCount(optimizers)
         steps_per_epoch = self._steps_per_epoch(count)
         found.values()  # raises where one is not finite
@@ -275,7 +278,7 @@ class MaskedTraining(keras.callbacks.Callback):
         if not run.is_unseen:
             run.oversight.check_zeros()
         before, after = run.enforcement.masks, self.update(run)
-        for path in find_emptied(before, after):
+        for path in find_emptied(run.found, before, after):
             warnings.warn(
                 f"All weights of {path!r} are pruned at step {run.step}: nothing passes it any more. Prune less, share "
                 f"the sparsity out with scope='layer' or 'erk', or leave it alone with exclude={path!r}.",

@@ -13,7 +13,7 @@ from keras_prunelab import schedules
 from keras_prunelab._errors import InvalidModelError, UnknownNameError
 from keras_prunelab._model._filters import Filters
 from keras_prunelab._model._optimizers import Optimizers
-from keras_prunelab._model._variables import Prunables
+from keras_prunelab._model._variables import Learnables, Prunables
 from keras_prunelab._select._allocation import Scope
 from keras_prunelab._select._granularity import GranularityLike
 from keras_prunelab._select._masks import Masks, MaskSet
@@ -76,6 +76,9 @@ class Prune(MaskedTraining):
         granularity: what goes as a whole: `"weight"`, `"2:4"`, `"4x4"`, `"channel"`.
         include: only what matches one of these; see `prunable`.
         exclude: nothing that matches one of these.
+        learnables: `"weights"` prunes kernels only; `"all"` biases, the scales and offsets of normalizations and
+            embeddings too, as MATLAB's example does. Of a small network at a high sparsity, biases are much of what is
+            left.
         data: what a score that needs data is computed on: inputs, `(inputs, labels)`, or batches of either.
         masks: where pruning begins: `None` for a dense model, `"from_zeros"` to keep all zeros of a sparse one, or
             a `MaskSet`.
@@ -114,12 +117,15 @@ class Prune(MaskedTraining):
         granularity: GranularityLike = "weight",
         include: Filters = None,
         exclude: Filters = None,
+        learnables: Learnables = "weights",
         data: Any = None,
         masks: InitialMasks = None,
         optimizers: Optimizers = None,
         reset_until_pruned: Sequence[keras.callbacks.Callback] = (),
     ) -> None:
-        super().__init__(include=include, exclude=exclude, data=data, masks=masks, optimizers=optimizers)
+        super().__init__(
+            include=include, exclude=exclude, learnables=learnables, data=data, masks=masks, optimizers=optimizers
+        )
         self.schedule = schedules.get(schedule)
         self.score = get_score(score)
         self.scope, self.granularity = scope, granularity

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 
 from keras_prunelab._errors import InvalidMaskError, InvalidModelError
 from keras_prunelab._model._optimizers import StepCount
 from keras_prunelab._model._variables import Prunables
-from keras_prunelab._select._masks import MaskSet
+from keras_prunelab._select._masks import Masks, MaskSet
 from keras_prunelab._training._enforcement import Enforcement
 from keras_prunelab._training._oversight import Oversight
 from keras_prunelab._training._record import Record
@@ -120,6 +119,7 @@ def find_missed(schedule: Schedule, step: int, steps_per_epoch: float | None) ->
     )
 
 
-def find_emptied(before: MaskSet, after: Any) -> list[str]:
-    """The variables of which a change of the masks takes the last weights."""
-    return [path for path, mask in before.items() if mask.any() and not after[path].any()]
+def find_emptied(found: Prunables, before: MaskSet, after: Masks) -> list[str]:
+    """The variables that a change of the masks leaves with nothing to multiply by; layers pass on without biases."""
+    multiplied = [item.path for item in found if item.role not in ("bias", "beta", "mean")]
+    return [path for path in multiplied if before[path].any() and not after[path].any()]

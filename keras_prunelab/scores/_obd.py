@@ -42,12 +42,18 @@ class OBD(Score):
     def __call__(self, context: ScoreContext) -> dict[str, NDArray[Any]]:
         """Score the weights; see `Score.__call__`."""
         optimizers = leaves_of(context.optimizers or held_optimizers(context.model))
-        scores = {}
-        for item in context.prunables:
-            if item.path in context.values:
-                weights = np.float64(context.values[item.path])
-                scores[item.path] = np.square(weights) * np.sqrt(np.float64(squared_gradients(item, optimizers))) / 2
-        return scores
+        scored = [item for item in context.prunables if item.path in context.values]
+        squares = {item.path: squared_gradients(item, optimizers) for item in scored}
+        # Those of one variable may all be zero: of a layer whose weights are all pruned, or that no gradient reaches.
+        if not any(each.any() for each in squares.values()):
+            raise InvalidModelError(
+                "The optimizer has made no step yet, so that the score 'obd' knows no curvature. Let the schedule "
+                "begin later, or train the model first."
+            )
+        return {
+            path: np.square(np.float64(context.values[path])) * np.sqrt(np.float64(each)) / 2
+            for path, each in squares.items()
+        }
 
 
 def squared_gradients(item: Prunable, optimizers: Iterable[Any]) -> NDArray[Any]:
@@ -79,10 +85,4 @@ def squared_gradients(item: Prunable, optimizers: Iterable[Any]) -> NDArray[Any]
             f"{item.path!r} is trained by {type(optimizer).__name__}, which does not. Compile the model with one of "
             "them, or take the score 'fisher', which needs data."
         )
-    array = read(squares)
-    if not array.any():
-        raise InvalidModelError(
-            f"The optimizer has made no step on {item.path!r} yet, so that the score 'obd' knows no curvature. Let the "
-            "schedule begin later, or train the model first."
-        )
-    return array
+    return read(squares)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -419,6 +420,38 @@ def test_embeddings_that_are_named() -> None:
     tokens.fit(ids, Y, BATCH, verbose=0, callbacks=[prune, probe])
     assert set(probe.zeros) == {44}
     assert (array(tokens.layers[0].embeddings) == 0).any()
+
+
+def test_all_learnables() -> None:
+    model = compiled(keras.Sequential([keras.Input((12,)), L.Dense(16), L.BatchNormalization(), L.Dense(4)]))
+    model.fit(X, Y, BATCH, verbose=0)  # biases are zero before
+    before = [array(variable) for variable in model.trainable_variables]
+    total = 12 * 16 + 16 + 2 * 16 + 16 * 4 + 4
+    ranks = np.sort(np.abs(np.concatenate([value.ravel() for value in before])))
+    threshold = ranks[total // 2 - 1 : total // 2 + 1].mean()
+    prune = kpl.callbacks.Prune(0.5, learnables="all")
+    history = model.fit(X, Y, BATCH, epochs=2, verbose=0, callbacks=[prune])
+    for variable, value in zip(model.trainable_variables, before, strict=True):
+        assert_array_equal(array(variable) == 0, np.abs(value) < threshold, variable.path)
+    assert history.history["sparsity"] == [0.5, 0.5]
+    assert kpl.sparsity(model, convention="matlab") == 0.5
+
+
+def test_a_layer_passes_on_without_biases() -> None:
+    model = compiled(dense())
+    prune = kpl.callbacks.Prune(kpl.schedules.Constant(0.1, begin_step=2), learnables="all")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "All weights of")
+        probe = trained(model, prune)  # biases are the smallest after two steps
+    assert not any(array(layer.bias).any() for layer in model.layers)
+    assert set(probe.zeros) == {0, round(0.1 * (12 * 16 + 16 + 16 * 4 + 4))}
+
+    def out_first(context: kpl.scores.ScoreContext) -> dict[str, np.ndarray]:
+        return {path: np.full(value.shape, not path.endswith("out/kernel")) for path, value in context.values.items()}
+
+    emptied = kpl.callbacks.Prune(64 / 276, out_first, learnables="all")
+    with pytest.warns(kpl.PruningWarning, match="All weights of '.*out/kernel' are pruned"):
+        trained(compiled(dense()), emptied)
 
 
 def test_ftrl_goes_on_without_the_callback() -> None:
