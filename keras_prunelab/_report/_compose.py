@@ -200,6 +200,7 @@ def _facts(result: SweepResult) -> pd.DataFrame:
 _PREPARED = {
     "calibration": "calibration data",
     "damping": "damping of the reconstruction",
+    "file_lengths": "length of what files take",
     "traces": "traces of obs",
     "sequential": "one layer after the other",
     "trained": "training after pruning",

@@ -295,10 +295,12 @@ def plan_sweep(
 
 def _calibrated(task: Task) -> dict[str, Any]:
     """What scores and reconstruction were computed on, and how."""
-    has_ranges = FileMeter.of(task.metrics, task.model, task.data) is not None
-    if not task.reconstructs and not has_ranges and not any(curve.score.needs_data for curve in task.curves):
+    files = FileMeter.of(task.metrics, task.model, task.data)
+    if not task.reconstructs and files is None and not any(curve.score.needs_data for curve in task.curves):
         return {}
     facts: dict[str, Any] = {"calibration": SAME_DATA if _calibrates_on_itself(task) else "data of its own"}
+    if files is not None and files.lengths:
+        facts["file_lengths"] = ", ".join(map(str, files.lengths))
     methods: dict[str, str] = {}
     for curve in task.curves:
         methods |= getattr(curve.score, "methods", {})

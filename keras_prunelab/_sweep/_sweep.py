@@ -113,8 +113,9 @@ def sweep(
             the model was compiled with, metrics of Keras, functions of labels and outputs; and, of the LiteRT file that
             the network becomes at each level, `"int8_accuracy"`, `"int8_weights_accuracy"`, `"float16_accuracy"` (or
             `"int8_rmse"` and so on), `"litert_bytes"`, and `"flash_bytes"` with TensorFlow Lite Micro. Ranges are
-            measured on 200 to 400 observations of `calibration`. What cannot be measured at a level is NaN, and
-            `metadata["files_left_out"]` says why.
+            measured on 200 to 400 observations of `calibration`. Of a network that takes sequences or images of any
+            size, the files take those of the data, where all have one: `metadata["file_lengths"]`. What cannot be
+            measured at a level is NaN, and `metadata["files_left_out"]` says why.
         groups: variables that put each observation into a group, such as `{"SNR": ratios}`: by the name of each, one
             number or text for each observation, in the order of the data; up to 100 different values. The metric is
             then measured for each value, too, and `SweepResult.groups` compares it with the dense network's.

@@ -104,7 +104,9 @@ def add_quantized(
     measured, numbers = _measure(lab, how.numbers, result, curve, levels, training)
     if measured is None:
         return result, None
-    note = f"{numbers}, measured at {len(levels)} levels of {curve['score']}{_ranges(lab, numbers)}"
+    lengths = measured.metadata.get("file_lengths")
+    taken = f"; the files take inputs of length {lengths}, as the data has it" if lengths else ""
+    note = f"{numbers}, measured at {len(levels)} levels of {curve['score']}{_ranges(lab, numbers)}{taken}"
     result = result.add_measures(measured)
     result = replace(result, metadata={**result.metadata, "quantized": note})
     return _with_choice(lab, result)

@@ -152,7 +152,8 @@ def test_a_level_that_cannot_be_converted_is_missing_with_its_reason_once(
 @needs_files
 def test_a_network_that_cannot_be_int8_is_refused_before_any_point() -> None:
     model = keras.Sequential([keras.Input((None, 3)), L.LSTM(4), L.Dense(2)])
-    data = RNG.normal(size=(20, 6, 3)).astype("float32"), np.arange(20) % 2
+    lengths = [6, 9] * 10  # no length is the one in use
+    data = [RNG.normal(size=(length, 3)).astype("float32") for length in lengths], np.arange(20) % 2
     told: list[int] = []
     with pytest.raises(kpl.InvalidModelError, match="free length") as caught:
         kpl.sweep(model, data, LEVELS, metrics=["accuracy", "int8_accuracy"], progress=lambda at: told.append(at.done))
@@ -160,6 +161,33 @@ def test_a_network_that_cannot_be_int8_is_refused_before_any_point() -> None:
     assert not any(told)
     result = kpl.sweep(model, data, [0.5], metrics=["accuracy", "float16_accuracy", "litert_bytes"])
     assert result.table["float16_accuracy"][0] == pytest.approx(result.table["accuracy"][0], abs=0.051)
+
+
+def sequences(length: int | None) -> keras.Model:
+    keras.utils.set_random_seed(1)
+    # Files hold the layers' names, which Keras counts on.
+    conv, out = L.Conv1D(8, 5, padding="same", name="conv"), L.Dense(2, name="out")
+    body = [keras.Input((length, 3), name="in"), conv, L.GlobalAveragePooling1D(name="mean"), out]
+    return keras.Sequential(body, name="net")
+
+
+@needs_files
+@needs_micro
+@pytest.mark.parametrize("form", ["array", "list", "stream"])
+def test_free_lengths_are_those_of_the_data(form: str, tmp_path: Path) -> None:
+    x, y = RNG.normal(size=(40, 12, 3)).astype("float32"), np.arange(40) % 2
+    data: Any = {"array": (x, y), "list": (list(x), y), "stream": lambda: iter([(x[:25], y[:25]), (x[25:], y[25:])])}
+    metrics = ["accuracy", "int8_accuracy", "flash_bytes"]
+    result = kpl.sweep(sequences(None), data[form], [0.25], calibration=x, metrics=metrics)
+    pruned = kpl.prune(sequences(12), 0.25)  # the same network, built for that length
+    kpl.export_litert(pruned, tmp_path / "net.tflite", "int8", calibration=x)
+    micro = kpl.export_litert(
+        pruned, tmp_path / "micro.tflite", "int8", runtime="tflm", calibration=x, dense_scales="channel"
+    )
+    right = answers(tmp_path / "net.tflite", x).argmax(axis=1) == y
+    assert result.table["int8_accuracy"][0] == pytest.approx(right.mean(), abs=1e-12)
+    assert result.table["flash_bytes"][0] == micro.bytes
+    assert result.metadata["file_lengths"] == "12"
 
 
 BAD: list[tuple[dict[str, Any], type[Exception], str]] = [

@@ -66,6 +66,7 @@ def trial_of(mnist: Path, folder: Path, test: data.Split | None = None) -> trial
     ("run", "method", "level"),
     [
         (methods.train, "gradual magnitude", 8),
+        (methods.train, methods.BIASES_TOO, 8),
         (methods.train, "SNIP at first", 8),
         (methods.train, "SET", 8),
         (methods.rewind, "weights rewound", 8),
@@ -81,9 +82,9 @@ def test_what_is_trained_does_not_depend_on_the_test_split(
     networks: list[list[np.ndarray]] = []
     measure = trial.Trial.measure
 
-    def keep(self: trial.Trial, model: keras.Model, epochs: int, seconds: float) -> rows.Outcome:
+    def keep(self: trial.Trial, model: keras.Model, *rest: Any) -> rows.Outcome:
         networks.append(model.get_weights())
-        return measure(self, model, epochs, seconds)
+        return measure(self, model, *rest)
 
     monkeypatch.setattr(trial.Trial, "measure", keep)
     nothing = data.Split(np.full((100, 28, 28, 1), np.nan, np.float32), np.zeros(100, np.int32))
@@ -156,6 +157,11 @@ def test_an_outcome_counts_zeros_and_multiply_adds(mnist: Path, tmp_path: Path) 
     found = its.measure(model, epochs=4, seconds=2.5)
     assert (found.parameters, found.weights, found.zeros, found.kept) == (266_610, 266_200, 133_100, 133_510)
     assert (found.macs_dense, found.macs) == (266_200, 133_100)
+    model.layers[0].bias.assign(np.zeros(300))
+    with_biases = its.measure(model, 4, 2.5, "all")
+    assert with_biases.kept == sum(np.count_nonzero(array) for array in model.get_weights()) <= 133_510 - 300
+    assert with_biases.zeros == 133_100  # of kernels
+    model.layers[0].bias.assign(its.dense.layers[0].bias)
     first, second, last = (np.asarray(layer.kernel) for layer in model.layers)
     hidden = its.data.test.inputs
     for kernel, layer in zip((first, second), model.layers, strict=False):

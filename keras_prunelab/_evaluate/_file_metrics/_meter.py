@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,13 +10,16 @@ from typing import Any
 
 import keras
 
+from keras_prunelab._compaction._lengths import fix_lengths
 from keras_prunelab._errors import InvalidModelError, NotEquivalentError, UnknownNameError
 from keras_prunelab._evaluate._data import Observations
 from keras_prunelab._evaluate._metric import Metric
 from keras_prunelab._evaluate._paired import Answers
+from keras_prunelab._export._inputs import arrays_by_input
 from keras_prunelab._export._litert_checks import check_convertible
 from keras_prunelab._export._litert_conversion import Quantize
 from keras_prunelab._model._data import batches
+from keras_prunelab._model._rebuild import is_graph
 from keras_prunelab._util._atomic import temporary_folder
 from keras_prunelab.layers._strip import without_wrappers
 
@@ -24,6 +28,8 @@ from ._registry import FILE_METRICS, NUMBERS, FileMetric
 
 MOST = 200
 """Observations on which ranges are measured: this many to twice as many, spread over all. More change them little."""
+
+_MANY = 1024
 
 
 @dataclass(frozen=True)
@@ -48,10 +54,13 @@ class FileMeter:
     Attributes:
         metrics: what is measured.
         numbers: what the files hold.
+        lengths: those of the data along the axes that the model leaves free, which its files are made for, as devices
+            take them; nothing where no axis is free, or where observations differ in length.
     """
 
     metrics: tuple[FileMetric, ...]
     numbers: Quantize
+    lengths: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, metrics: Sequence[Any] | None, model: keras.Model, data: Observations) -> FileMeter | None:
@@ -80,10 +89,12 @@ class FileMeter:
                 f"metrics= names measures of files in {' and in '.join(asked)}: {names}. Measure one kind of numbers "
                 "at a time; 'flash_bytes' is of int8."
             )
+        meter = cls(found, asked[0], lengths_in_use(model, data))
+        model = meter._deployed(model)
         check_convertible(model, asked[0])
         for one in found:
             one.check(model, data)
-        return cls(found, asked[0])
+        return meter
 
     @property
     def primary(self) -> Metric:
@@ -113,7 +124,7 @@ class FileMeter:
         found = FileMeasures({one.metric.name: math.nan for one in self.metrics})
         with temporary_folder() as folder:
             try:
-                file = MeasuredFile(without_wrappers(model), data, self.numbers, calibration, folder)
+                file = MeasuredFile(self._deployed(without_wrappers(model)), data, self.numbers, calibration, folder)
             except InvalidModelError as error:
                 if strict:
                     raise
@@ -126,6 +137,34 @@ class FileMeter:
                         raise
                     found = replace(found, left_out=str(error))
             return replace(found, answers=file.answers) if self.metrics[0].answers else found
+
+    def _deployed(self, model: keras.Model) -> keras.Model:
+        """The network with inputs of the lengths in use."""
+        return fix_lengths(model, self.lengths) if self.lengths else model
+
+
+def lengths_in_use(model: keras.Model, data: Observations) -> tuple[int, ...]:
+    """The lengths that observations have along the axes that a model leaves free.
+
+    Args:
+        model: a built model.
+        data: what it is measured on; of data that is not in memory the first observation is looked at.
+
+    Returns:
+        A length for each free axis, in the order of the inputs; nothing where no axis is free, or lengths differ.
+    """
+    if not is_graph(model) or not any(None in tensor.shape[1:] for tensor in model.inputs):
+        return ()
+    found = {
+        tuple(
+            size
+            for tensor, array in zip(model.inputs, arrays_by_input(model, batch.inputs), strict=True)
+            for length, size in zip(tensor.shape[1:], array.shape[1:], strict=True)
+            if length is None
+        )
+        for batch in (data.batches(_MANY) if data.is_held else itertools.islice(data.batches(1), 1))
+    }
+    return found.pop() if len(found) == 1 else ()
 
 
 def is_of_file(metric: Any) -> bool:
