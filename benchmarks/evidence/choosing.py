@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from .methods import RECONSTRUCTED
+from .methods import BIASES_TOO, RECONSTRUCTED
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,15 @@ ADVICE = (
         "gradual OBD",
         "gradual magnitude",
         50,
+    ),
+    Advice(
+        "a network to train, as long as a dense one takes",
+        "200 times fewer parameters: biases count by then",
+        '`fit(..., callbacks=[Prune(Polynomial(0.0, s, end_step=...), "obd", learnables="all")])`',
+        "train",
+        BIASES_TOO,
+        "gradual OBD",
+        200,
     ),
     Advice(
         "a network to train, sparse from the first step on",

@@ -12,7 +12,7 @@ import keras_prunelab as kpl
 
 from .networks import BATCH
 from .rows import Outcome
-from .trial import Clock, Trial
+from .trial import Clock, Learnables, Trial
 
 UPDATES = 20
 """Steps between two changes of the masks."""
@@ -25,13 +25,13 @@ Callbacks = Callable[[Trial, float], list[Any]]
 """From a trial and a sparsity to the callbacks of `fit`."""
 
 
-def gradual(score: str) -> Callbacks:
+def gradual(score: str, learnables: Learnables = "weights") -> Callbacks:
     """More and more weights, along the polynomial of Zhu and Gupta 2017."""
 
     def callbacks(trial: Trial, sparsity: float) -> list[Any]:
         end = int(END_OF_PRUNING * trial.epochs * math.ceil(len(trial.data.train.labels) / BATCH))
         schedule = kpl.schedules.Polynomial(0.0, sparsity, end_step=end, frequency=UPDATES)
-        return [kpl.callbacks.Prune(schedule, score)]
+        return [kpl.callbacks.Prune(schedule, score, learnables=learnables)]
 
     return callbacks
 
@@ -51,6 +51,8 @@ def sparse_evolution(trial: Trial, sparsity: float) -> list[Any]:
     return [kpl.callbacks.SET(sparsity, seed=trial.seed)]
 
 
+GRADUAL = ("gradual OBD", "gradual magnitude")
+BIASES_TOO = "gradual OBD, biases too"
 TRAINED: dict[str, Callbacks] = {
     "gradual OBD": gradual("obd"),
     "gradual magnitude": gradual("magnitude"),
@@ -60,17 +62,19 @@ TRAINED: dict[str, Callbacks] = {
     "gradual random": gradual("random"),
     "GraSP at first": at_first("grasp"),
     "SynFlow at first": at_first("synflow"),
+    BIASES_TOO: gradual("obd", "all"),
 }
 
 
 def train(trial: Trial, method: str, levels: Sequence[float]) -> Iterator[Outcome]:
     """Prune while the network is trained."""
+    learnables: Learnables = "all" if method == BIASES_TOO else "weights"
     for level in levels:
         model = trial.new()
-        callbacks = TRAINED[method](trial, trial.sparsity(level))
+        callbacks = TRAINED[method](trial, trial.sparsity(level, learnables))
         with Clock() as clock:
             trial.fit(model, callbacks)
-        yield trial.measure(model, trial.epochs, clock.seconds)
+        yield trial.measure(model, trial.epochs, clock.seconds, learnables)
 
 
 # In rounds ------------------------------------------------------------------------------------------------------------

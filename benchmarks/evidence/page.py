@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from .choosing import choices, within_a_point
 from .data import ROOT
-from .methods import END_OF_PRUNING, RECONSTRUCTED, TRAINED
+from .methods import BIASES_TOO, END_OF_PRUNING, GRADUAL, RECONSTRUCTED
 from .networks import BATCH
 from .papers import HEADER, reached
 from .rows import Key, read_rows, table
@@ -24,7 +24,7 @@ from .tried import REFERENCE
 
 PAGE = ROOT / "docs" / "evidence.md"
 
-BESIDE_METHODS = tuple(TRAINED)[:2]
+BESIDE_METHODS = (*GRADUAL, BIASES_TOO)
 _GROUP = ["network", "level", "method"]
 
 COLOURS = (*(f"C{number}" for number in range(10)), "black", "gold")

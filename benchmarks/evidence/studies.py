@@ -71,7 +71,6 @@ _FIRST = ("magnitude", "obs", "LAMP", "random")
 _SCORES = (*_FIRST, *(name for name in methods.SCORES if name not in _FIRST))
 _AFTER_PRUNING = tuple(name + after for name in _SCORES for after in ("", methods.RECONSTRUCTED))
 _TRAINED = tuple(methods.TRAINED)
-_GRADUAL = _TRAINED[:2]
 
 
 def _on_all(names: tuple[str, ...], levels: tuple[float, ...]) -> tuple[Part, ...]:
@@ -93,6 +92,8 @@ STUDIES = {
             (
                 Part(_DENSE, _TRAINED[:6], (12, 50, 56, 100, 200)),
                 Part(_CONVOLUTIONAL, _TRAINED[:4], (12, 50, 100, 200)),
+                Part(_DENSE, (methods.BIASES_TOO,), (50, 56, 100, 200)),
+                Part(_CONVOLUTIONAL, (methods.BIASES_TOO,), (50, 100, 200)),
             ),
         ),
         Study("oneshot", methods.oneshot, _on_all(_AFTER_PRUNING, LEVELS), together=True),
@@ -101,7 +102,11 @@ STUDIES = {
         Study(
             "sequences",
             methods.train,
-            (Part(_RECURRENT, _TRAINED[:4], (17.8,)), Part(_RECURRENT, _GRADUAL, (8, 32))),
+            (
+                Part(_RECURRENT, _TRAINED[:4], (17.8,)),
+                Part(_RECURRENT, methods.GRADUAL, (8, 32)),
+                Part(_RECURRENT, (methods.BIASES_TOO,), (17.8, 32)),
+            ),
         ),
         Study("rewind", methods.rewind, (Part(_DENSE, methods.REWOUND, (12, 50, 56, 100)),)),
         Study(
@@ -115,21 +120,29 @@ STUDIES = {
                 ),
             ),
         ),
-        Study("headline", methods.train, (Part(_DENSE, _GRADUAL, (12, 50, 56, 100), seeds=(3, 4)),)),
+        Study("headline", methods.train, (Part(_DENSE, methods.GRADUAL, (12, 50, 56, 100), seeds=(3, 4)),)),
         Study(
             "shifted",
             methods.train,
             (
-                Part(f"{_DENSE}-shifted", _GRADUAL, (12, 20, 50, 56, 68, 100, 200), seeds=(0, 1, 2, 3, 4)),
-                Part(f"{_CONVOLUTIONAL}-shifted", _GRADUAL, (12, 50, 100, 200)),
+                Part(f"{_DENSE}-shifted", methods.GRADUAL, (12, 20, 50, 56, 68, 100, 200), seeds=(0, 1, 2, 3, 4)),
+                Part(f"{_CONVOLUTIONAL}-shifted", methods.GRADUAL, (12, 50, 100, 200)),
+                Part(f"{_DENSE}-shifted", (methods.BIASES_TOO,), (50, 56, 68, 100, 200), seeds=(0, 1, 2, 3, 4)),
+                Part(f"{_CONVOLUTIONAL}-shifted", (methods.BIASES_TOO,), (50, 100, 108, 200, 280)),
             ),
         ),
         Study(
             "tried",
             tried,
-            tuple(
-                Part(network, (REFERENCE, TAUGHT, ALTERNATING, THRESHOLDS), (50,))
-                for network in (_DENSE, _CONVOLUTIONAL)
+            (
+                *(
+                    Part(network, (REFERENCE, TAUGHT, ALTERNATING, THRESHOLDS), (50,))
+                    for network in (_DENSE, _CONVOLUTIONAL)
+                ),
+                *(
+                    Part(network, (REFERENCE, TAUGHT), (50,))
+                    for network in (_RECURRENT, f"{_DENSE}-shifted", f"{_CONVOLUTIONAL}-shifted")
+                ),
             ),
         ),
         Study("peers", peers, (Part(_DENSE, (OURS, *PEERS), (1, 12, 50, 100)),)),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import keras
 import numpy as np
@@ -18,6 +18,9 @@ from .data import Data, Split
 from .networks import BATCH, Network, compile_for
 from .rows import Outcome
 from .shifted import Shifted
+
+Learnables: TypeAlias = Literal["weights", "all"]
+"""What is pruned: the weights of kernels, or biases too."""
 
 
 def sparsity_for(compression: float, parameters: int, weights: int) -> float:
@@ -111,20 +114,18 @@ class Trial:
         """Those that can be pruned: the weights of kernels."""
         return kpl.prunable(self.dense).total
 
-    def sparsity(self, compression: float) -> float:
-        """The sparsity of the kernels for a compression of the whole network."""
-        return sparsity_for(compression, self.parameters, self.weights)
+    def sparsity(self, compression: float, learnables: Learnables = "weights") -> float:
+        """The sparsity of what is pruned for a compression of the whole network."""
+        return sparsity_for(compression, self.parameters, kpl.prunable(self.dense, learnables=learnables).total)
 
-    def measure(self, model: keras.Model, epochs: int, seconds: float) -> Outcome:
+    def measure(self, model: keras.Model, epochs: int, seconds: float, learnables: Learnables = "weights") -> Outcome:
         """Measure a network that is finished, on the test split."""
-        found = kpl.prunable(model)
-        zeros = sum(int(np.count_nonzero(item.value() == 0)) for item in found)
-        gone = self.weights - found.total  # with filters that were cut out
+        gone = self.weights - kpl.prunable(model).total  # with filters that were cut out
         return Outcome(
             parameters=self.parameters,
-            kept=int(model.count_params()) - zeros,
+            kept=int(model.count_params()) - zeros_of(model, learnables),
             weights=self.weights,
-            zeros=zeros + gone,
+            zeros=zeros_of(model) + gone,
             macs_dense=self.macs_dense,
             macs=kpl.metrics(model).macs_effective,
             error_dense=self.error_dense,
@@ -133,6 +134,11 @@ class Trial:
             seconds=seconds,
             backend=keras.backend.backend(),
         )
+
+
+def zeros_of(model: keras.Model, learnables: Learnables = "weights") -> int:
+    """How many weights are zero."""
+    return sum(int(np.count_nonzero(item.value() == 0)) for item in kpl.prunable(model, learnables=learnables))
 
 
 def error(model: keras.Model, split: Split) -> float:

@@ -7,9 +7,9 @@ deviation, over three seeds, on at least two networks.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import keras
-import numpy as np
 
 import keras_prunelab as kpl
 
@@ -44,25 +44,16 @@ def tried(trial: Trial, method: str, levels: Sequence[float]) -> Iterator[Outcom
 
 def taught(trial: Trial, model: keras.Model, sparsity: float) -> None:
     """Prune along the same schedule; nine tenths of the loss are towards what the dense network answers."""
-    answers = softmax(trial.dense.predict(trial.data.train.inputs, 1000, verbose=0) / TEMPERATURE)
-    classes = answers.shape[1]
-    targets = np.concatenate([answers, np.eye(classes)[trial.data.train.labels]], axis=1).astype(np.float32)
+    teacher, plain = trial.dense, model.compute_loss
 
-    def loss(target: object, outputs: object) -> object:
-        crossentropy = keras.losses.categorical_crossentropy
-        answered = crossentropy(target[:, :classes], outputs / TEMPERATURE, from_logits=True)
-        right = crossentropy(target[:, classes:], outputs, from_logits=True)
-        return SHARE * TEMPERATURE**2 * answered + (1 - SHARE) * right
+    def compute_loss(x: Any, y: Any, y_pred: Any, sample_weight: Any = None, training: bool = True) -> Any:
+        answers = keras.ops.softmax(teacher(x, training=False) / TEMPERATURE)
+        answered = keras.losses.categorical_crossentropy(answers, y_pred / TEMPERATURE, from_logits=True)
+        right = plain(x, y, y_pred, sample_weight, training=training)
+        return SHARE * TEMPERATURE**2 * keras.ops.mean(answered) + (1 - SHARE) * right
 
-    model.compile(model.optimizer, loss, jit_compile=model.jit_compile)
-    callbacks = gradual("magnitude")(trial, sparsity)
-    model.fit(trial.data.train.inputs, targets, BATCH, trial.epochs, verbose=0, callbacks=callbacks)
-
-
-def softmax(outputs: np.ndarray) -> np.ndarray:
-    """Probabilities along the last axis."""
-    powers = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
+    model.compute_loss = compute_loss
+    trial.fit(model, gradual("magnitude")(trial, sparsity))
 
 
 def alternate(trial: Trial, model: keras.Model, sparsity: float) -> None:
