@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -13,6 +14,7 @@ from rich.table import Table
 from keras_prunelab._backend import when_built
 from keras_prunelab._model._filters import Filters
 from keras_prunelab._model._prunable import weights_counted
+from keras_prunelab._model._variables import Learnables, Prunable
 from keras_prunelab._text import one_line
 from keras_prunelab._training._epoch_logs import contribute, withdraw
 
@@ -30,6 +32,7 @@ class PruningSummary(keras.callbacks.Callback):
     Args:
         include: only what matches one of these; see `keras_prunelab.prunable`.
         exclude: nothing that matches one of these.
+        learnables: `"weights"` counts kernels only; `"all"` biases, normalizations and embeddings too.
         verbose: 1 to print a table when `fit` ends, 0 for the logs only.
         log_dir: a folder for TensorBoard, to which the same numbers are written under the same names, by epoch,
             counted from 0; by default none. This works on every backend, and needs
@@ -55,11 +58,12 @@ class PruningSummary(keras.callbacks.Callback):
         *,
         include: Filters = None,
         exclude: Filters = None,
+        learnables: Learnables = "weights",
         verbose: int = 1,
         log_dir: str | os.PathLike[str] | None = None,
     ) -> None:
         super().__init__()
-        self.include, self.exclude = include, exclude
+        self.include, self.exclude, self.learnables = include, exclude, learnables
         self.verbose = verbose
         self.log_dir = log_dir
         self._file = None if log_dir is None else EventFile(log_dir)
@@ -80,7 +84,10 @@ class PruningSummary(keras.callbacks.Callback):
         contribute(self.model, self)
 
     def _check(self) -> None:
-        weights_counted(self.model, self.include, self.exclude)
+        self._counted()
+
+    def _counted(self) -> Sequence[Prunable]:
+        return weights_counted(self.model, self.include, self.exclude, learnables=self.learnables)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Add the sparsity to the logs of a loop of the user's own, and write it for TensorBoard."""
@@ -115,7 +122,7 @@ class PruningSummary(keras.callbacks.Callback):
     def _counts(self) -> dict[str, tuple[int, int]]:
         """Zeros and weights of each layer, by the names of the layers that it stands in."""
         counts: dict[str, tuple[int, int]] = {}
-        for item in weights_counted(self.model, self.include, self.exclude):
+        for item in self._counted():
             zeros, size = counts.get("/".join(item.within), (0, 0))
             counts["/".join(item.within)] = (zeros + item.zeros(), size + item.size)
         return counts

@@ -430,10 +430,14 @@ def test_all_learnables() -> None:
     ranks = np.sort(np.abs(np.concatenate([value.ravel() for value in before])))
     threshold = ranks[total // 2 - 1 : total // 2 + 1].mean()
     prune = kpl.callbacks.Prune(0.5, learnables="all")
-    history = model.fit(X, Y, BATCH, epochs=2, verbose=0, callbacks=[prune])
+    summary = kpl.callbacks.PruningSummary(learnables="all", verbose=0)
+    history = model.fit(X, Y, BATCH, epochs=2, verbose=0, callbacks=[prune, summary])
     for variable, value in zip(model.trainable_variables, before, strict=True):
         assert_array_equal(array(variable) == 0, np.abs(value) < threshold, variable.path)
     assert history.history["sparsity"] == [0.5, 0.5]
+    norm = model.layers[1]
+    zeros = [np.mean(np.concatenate([array(norm.gamma), array(norm.beta)]) == 0)] * 2
+    assert history.history[f"sparsity/{norm.name}"] == zeros
     assert kpl.sparsity(model, convention="matlab") == 0.5
 
 
