@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -298,7 +299,10 @@ def _observe(layers: Sequence[Any], sees: Sequence[Callable[[Seen], None]]) -> I
 
 
 def _observer(layer: Any, call: Callable[..., Any], see: Callable[[Seen], None]) -> Callable[..., Any]:
-    def observed(inputs: Any, *args: Any, **kwargs: Any) -> Any:
+    first = next(iter(inspect.signature(call).parameters))  # a graph may give it by its name
+
+    def observed(*given: Any, **kwargs: Any) -> Any:
+        inputs, *args = given or (kwargs[first],)
         # Of Keras's layers those of a recurrent kind alone take a state, as the second argument, and heed a mask.
         state = args[0] if args else kwargs.get("initial_state")
         mask = args[1] if len(args) > 1 else kwargs.get("mask")
@@ -310,10 +314,12 @@ def _observer(layer: Any, call: Callable[..., Any], see: Callable[[Seen], None])
                 None if state is None else tuple(map(_numpy, keras.tree.flatten(state))),
             )
         )
-        return call(inputs, *args, **kwargs)
+        return call(*given, **kwargs)
 
     return observed
 
 
 def _numpy(value: Any) -> Any:
-    return np.asarray(keras.ops.convert_to_numpy(value))
+    found = np.asarray(keras.ops.convert_to_numpy(value))
+    # NumPy's own functions do not take bfloat16, and sum up float16 in float16.
+    return found.astype(np.float32) if found.dtype.itemsize < 4 and found.dtype.kind in "fV" else found
