@@ -266,8 +266,8 @@ def test_as_many_observations_run_at_once_as_their_rows_allow(monkeypatch: pytes
     layers, _ = find_layers(model)
     expected = [each.grams[0][0].matrix for each in collect(model, images, layers, size=12)]
     sizes: list[int] = []
-    run = _statistics._run
-    monkeypatch.setattr(_statistics, "_run", lambda model, batch: (sizes.append(len(batch)), run(model, batch))[1])
+    run = _statistics.call_on
+    monkeypatch.setattr(_statistics, "call_on", lambda model, batch: (sizes.append(len(batch)), run(model, batch))[1])
     monkeypatch.setattr(_statistics, "_ROWS", 5 * 36 * 10 * 8)  # five times 36 positions of 9 inputs and a bias
     found = [each.grams[0][0].matrix for each in collect(model, images, layers)]
     assert sizes == [1, 5, 5, 2]
