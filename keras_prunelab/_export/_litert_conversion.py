@@ -18,7 +18,6 @@ from keras_prunelab._backend import (
     litert_problem,
     to_litert,
 )
-
 from keras_prunelab._model._copy import require_saved_whole
 
 from ._calibration import write_calibration

@@ -20,8 +20,8 @@ from ._rebuild import (
     is_stepwise,
     keep_frozen,
     known_objects,
-    rebuild,
     reason_for,
+    rebuild,
 )
 from ._state import assign_values, copy_values
 
@@ -62,8 +62,7 @@ def copy_model(model: keras.Model) -> keras.Model:
 
 
 def repeated_layer(model: keras.Model) -> str | None:
-    """The name of a layer that stands twice in a sequential model, if there is one: Keras saves it once, and so another
-    model."""
+    """The name of a layer that stands in a sequential model twice, if there is one: Keras would save it once."""
     for part in model._flatten_layers():
         names = [each.name for each in part.layers] if isinstance(part, keras.Sequential) else []
         if len(set(names)) < len(names):

@@ -78,8 +78,8 @@ def reconstruct(
         A copy of `model` with new weights, and zeros where `model` has them.
 
     Raises:
-        InvalidModelError: `reference` has other layers or more zeros, a model is not built, has masks of `layers.wrap` or weights
-            that are not finite, or cannot be copied.
+        InvalidModelError: `reference` has other layers or more zeros, a model is not built, has masks of `layers.wrap`
+            or weights that are not finite, or cannot be copied.
         InvalidDataError: there is no data, too little, or it does not fit the model or is not finite; or `damping` or
             `budget` is negative.
         UnknownNameError: there is no such mode or convention.
