@@ -90,6 +90,23 @@ def _smaller(
     return type(layer).from_config(_unbuilt(config)), rule.rescale(site, cut_weights, count)
 
 
+def smaller_layer(rule: ChannelRule, site: Site, analysis: Analysis, kept: Flags) -> Any:
+    """A layer of the smaller model by itself, built.
+
+    Args:
+        rule: of the layer.
+        site: its first call.
+        analysis: of the model.
+        kept: for each element whether it stays.
+    """
+    new, weights = _smaller(rule, site, analysis, kept, None)
+    shape = list(site.call.inputs[0].shape)
+    shape[site.inputs[0].axis] = int(kept[site.inputs[0].ids].sum())
+    new.build(tuple(shape))
+    assign_weights(new, weights, site.layer)
+    return new
+
+
 def _operation(rule: ChannelRule, site: Site, kept: Flags) -> Any:
     """An operation, which has no weights, with the arguments for fewer channels where some speak of their number."""
     changes = rule.config(site, lambda ids: int(kept[ids].sum()))

@@ -11,7 +11,8 @@ import numpy as np
 
 from keras_prunelab._backend import trace_model
 from keras_prunelab._errors import NotEquivalentError
-from keras_prunelab._model._data import inputs_of
+from keras_prunelab._model._call import call_on
+from keras_prunelab._model._data import Batch, at_a_time, inputs_of
 from keras_prunelab._model._random_inputs import random_inputs
 from keras_prunelab._model._rounding import relative_change
 from keras_prunelab._model._state import CallState
@@ -44,7 +45,10 @@ def check_equivalence(model: keras.Model, small: keras.Model, data: Any = None) 
     whole, less = _Repeatable(model, start), _Repeatable(small, start)
     try:
         with warnings.catch_warnings(action="ignore"):  # what a layer says of its inputs is not about these
-            drawn = random_inputs(model, like=None if data is None else next(inputs_of(model, data)))
+            first = None if data is None else next(inputs_of(model, data))
+            if first is not None:
+                call_on(model, next(Batch(first).cut(at_a_time(model) or 1)))
+            drawn = random_inputs(model, like=first)
             # To a network that divides pixels by 255, small inputs are all alike.
             given = () if data is None else inputs_of(model, data)
             batches = itertools.chain([drawn, _scale(drawn, 100)], given)

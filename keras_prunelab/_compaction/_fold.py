@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,12 +11,15 @@ import numpy as np
 
 from keras_prunelab._channels._analysis import Analysis, analyze
 from keras_prunelab._channels._channels import Flags
+from keras_prunelab._channels.rules import ChannelRule, rule_of
+from keras_prunelab._channels.rules._normalization import ChannelMixingRule
 from keras_prunelab._model._copy import copy_model
 from keras_prunelab._reconstruct._gram import DAMPING
 from keras_prunelab._reconstruct._reconstruct import solve_into
 from keras_prunelab._reconstruct._solver import Mode, Solver, mode_of
+from keras_prunelab._reconstruct._statistics import twins
 
-from ._build import cut
+from ._build import cut, smaller_layer
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ class Fold:
         solver = Solver(model, self.data, self.damping)
         masked = copy_model(model)
         _mask(model, masked, kept)
+        _mix_what_is_left(model, masked, analysis, removed)
         solve_into(masked, solver, [_flat(layer, kept) for layer in solver.layers], self.mode)
         return cut(masked, analyze(masked), removed)
 
@@ -84,6 +89,35 @@ def _mask(model: keras.Model, copy: keras.Model, kept: dict[int, Flags]) -> None
         flags = kept.get(id(variable))
         if flags is not None and not flags.all():
             its.assign(np.where(flags, keras.ops.convert_to_numpy(its), 0))
+
+
+def _mix_what_is_left(model: keras.Model, copy: keras.Model, analysis: Analysis, removed: Flags) -> None:
+    """Let normalizations over the channels see in a copy of a model those alone that the smaller one will have."""
+    kept = ~removed[analysis.labels]
+    found = [(rule, site) for rule, site in analysis.layers().values() if _mixes(rule, site.layer)]
+    ours = [site.layer for _, site in found]
+    for (rule, site), layer in zip(found, twins(model, ours, copy), strict=True):
+        flow = site.inputs[0]
+        if not kept[flow.ids].all():
+            vars(layer)["call"] = _among(smaller_layer(rule, site, analysis, kept), flow.axis, kept[flow.ids])
+
+
+def _mixes(rule: ChannelRule, layer: Any) -> bool:
+    inner = rule_of(layer.layer) if isinstance(layer, keras.layers.TimeDistributed) else rule
+    return isinstance(inner, ChannelMixingRule)
+
+
+def _among(small: Any, axis: int, kept: Flags) -> Callable[..., Any]:
+    """What a smaller layer makes of the channels that are kept; the others are zero."""
+    places = np.flatnonzero(kept)
+    back = np.where(kept, np.cumsum(kept) - 1, places.size)
+
+    def call(inputs: Any, *_: Any, **__: Any) -> Any:
+        made = small(keras.ops.take(inputs, places, axis))
+        zero = keras.ops.zeros_like(keras.ops.take(made, [0], axis))
+        return keras.ops.take(keras.ops.concatenate([made, zero], axis), back, axis)
+
+    return call
 
 
 def _flat(layer: Any, kept: dict[int, Flags]) -> Flags:

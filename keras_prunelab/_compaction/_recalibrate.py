@@ -11,7 +11,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._errors import InvalidDataError, InvalidModelError
+from keras_prunelab._errors import InvalidModelError
+from keras_prunelab._model._call import call_on
 from keras_prunelab._model._copy import copy_model
 from keras_prunelab._model._data import batches, check_batch_size
 from keras_prunelab._model._source import check_ends
@@ -55,13 +56,7 @@ def recalibrate(model: keras.Model, data: Any, *, batch_size: int = 128) -> kera
     with contextlib.ExitStack() as stack:
         sums = [stack.enter_context(_in_training(layer)) for layer in layers]
         for batch in batches(data, batch_size, labels=False, model=copy):
-            try:
-                copy(batch.inputs, training=False)
-            except ValueError as error:
-                shapes = [tuple(array.shape) for array in keras.tree.flatten(batch.inputs)]
-                raise InvalidDataError(
-                    f"Data of the shapes {shapes} does not fit model {model.name!r}: {error}"
-                ) from error
+            call_on(copy, batch)
             if not all(each.is_finite for each in sums):
                 batch.require_finite()
     for each in sums:

@@ -18,6 +18,7 @@ from keras_prunelab._backend import (
     litert_problem,
     to_litert,
 )
+from keras_prunelab._model._copy import require_saved_whole
 
 from ._calibration import write_calibration
 from ._tflm._graph import Graph
@@ -76,6 +77,8 @@ def float32(model: keras.Model, how: Conversion) -> Made:
 
 def converted(model: keras.Model, how: Conversion, calibration: Any, folder: Path, runtime: Runtime) -> Made:
     """Convert in another process, and where int8 cannot be or does not pay, with other numbers that the runtime has."""
+    if keras.config.backend() != "tensorflow":  # it is sent as a file of Keras
+        require_saved_whole(model)
     if how.quantize == "int8":
         ranges = folder / "calibration"
         ranges.mkdir()

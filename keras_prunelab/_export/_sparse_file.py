@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._errors import InvalidModelError
+from keras_prunelab._model._copy import require_saved_whole
 from keras_prunelab._model._prunable import refuse_lora
 from keras_prunelab._util._atomic import replace_whole, temporary_folder
 from keras_prunelab._util._hdf5 import check_hdf5
@@ -67,7 +68,8 @@ def save_sparse(model: keras.Model, path: str | os.PathLike[str]) -> None:
         path: the file to write; its ending is `.keras`. Replaced only once the new one is whole.
 
     Raises:
-        InvalidModelError: the ending is another one.
+        InvalidModelError: the ending is another one, or a layer stands in a sequential model twice, which Keras does
+            not save.
         FileNotFoundError: there is no such folder.
 
     Examples:
@@ -84,6 +86,7 @@ def save_sparse(model: keras.Model, path: str | os.PathLike[str]) -> None:
     if target.suffix != ".keras":
         raise InvalidModelError(f"{os.fspath(path)} should end in .keras, as the files that Keras loads do.")
     refuse_lora(model)
+    require_saved_whole(model)
     with replace_whole(target) as temporary, temporary_folder() as folder:
         dense, members = folder / "dense.keras", folder / "members"
         without_wrappers(model).save(dense)

@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
+from typing import Any
+
 import keras
 import numpy as np
 
 from keras_prunelab._errors import InvalidModelError
 
-from ._rebuild import carry_over, in_memory, keep_frozen, known_objects, reason_for
+from ._rebuild import (
+    assign_all,
+    carry_over,
+    copy_of,
+    in_memory,
+    inside,
+    is_graph,
+    is_stepwise,
+    keep_frozen,
+    known_objects,
+    reason_for,
+    rebuild,
+)
+from ._state import assign_values, copy_values
 
 
 def copy_model(model: keras.Model) -> keras.Model:
     """Copy a model as saving and loading it would, in memory, with its compiled state and attributes.
+
+    What Keras cannot save and load, such as functions that refer to names around them, or a layer that stands in a
+    sequential model twice, is copied layer by layer where the model is functional or sequential.
 
     Args:
         model: a built model.
@@ -20,8 +39,10 @@ def copy_model(model: keras.Model) -> keras.Model:
         The copy.
 
     Raises:
-        InvalidModelError: Keras cannot save and load the model.
+        InvalidModelError: the model can be copied in neither way.
     """
+    if repeated_layer(model) is not None and is_graph(model):
+        return _copy_by_layers(model)
     try:
         with known_objects(model), in_memory():
             make, arguments = model.__reduce__()
@@ -29,11 +50,58 @@ def copy_model(model: keras.Model) -> keras.Model:
         equal = _same_weights(model, copy)
     # NotImplementedError is what Keras raises for a class without get_config.
     except (TypeError, ValueError, NotImplementedError, AttributeError, KeyError, OSError) as error:
+        with contextlib.suppress(InvalidModelError):
+            if is_graph(model):
+                return _copy_by_layers(model)
         raise InvalidModelError(_uncopyable(model, reason_for(model, error))) from error
     if not equal:
         raise InvalidModelError(_uncopyable(model, _difference(model, copy)))
     carry_over(model, copy)
     keep_frozen(model.weights, copy.weights)
+    return copy
+
+
+def repeated_layer(model: keras.Model) -> str | None:
+    """The name of a layer that stands in a sequential model twice, if there is one: Keras would save it once."""
+    for part in model._flatten_layers():
+        names = [each.name for each in part.layers] if isinstance(part, keras.Sequential) else []
+        if len(set(names)) < len(names):
+            return str(max(names, key=names.count))
+    return None
+
+
+def require_saved_whole(model: keras.Model) -> None:
+    """Make sure that a file of Keras would hold all of a model.
+
+    Raises:
+        InvalidModelError: a layer stands in a sequential model twice.
+    """
+    name = repeated_layer(model)
+    if name is not None:
+        raise InvalidModelError(
+            f"Layer {name!r} stands in a sequential model twice, and Keras would save it once: what is loaded would be "
+            "another model. Build the model from keras.Input and calls of its layers; keras.Model saves each call."
+        )
+
+
+def _copy_by_layers(model: keras.Model) -> keras.Model:
+    made: list[tuple[Any, Any]] = []
+
+    def replace(layer: Any) -> Any:
+        if is_stepwise(layer):
+            return inside
+        if not isinstance(layer, keras.layers.Layer):
+            return layer
+        made.append((layer, copy_of(layer)))
+        return made[-1][1]
+
+    copy = rebuild(model, replace, what="copied")
+    for layer, new in made:
+        assign_all(new, copy_values(layer.variables))
+    keep_frozen(model.weights, copy.weights)
+    if model.compiled and model.optimizer.built:
+        copy.optimizer.build(copy.trainable_variables)
+        assign_values(copy.optimizer.variables, copy_values(model.optimizer.variables))
     return copy
 
 

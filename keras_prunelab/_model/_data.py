@@ -138,10 +138,14 @@ def inputs_of(model: Any, data: Any, size: int = 128) -> Iterator[Any]:
 
 
 def is_for(model: Any, inputs: Any) -> bool:
-    """Whether arrays are the inputs of a model, by their number and shapes."""
+    """Whether arrays are the inputs of a model, by their number, shapes and equal lengths."""
     flat, shapes = keras.tree.flatten(inputs), _input_shapes(model)
-    return len(flat) == len(shapes) and all(
-        is_array(each) and fits(np.shape(each)[1:], wanted[1:]) for each, wanted in zip(flat, shapes, strict=True)
+    return (
+        len(flat) == len(shapes)
+        and all(
+            is_array(each) and fits(np.shape(each)[1:], wanted[1:]) for each, wanted in zip(flat, shapes, strict=True)
+        )
+        and len({np.shape(each)[:1] for each in flat}) == 1
     )
 
 

@@ -97,11 +97,11 @@ def reason_for(model: Any, error: Exception) -> str:
             with known_objects(model), in_memory():
                 type(layer).from_config(layer.get_config())
         except Exception as own:  # noqa: BLE001 - code of the user's
-            return f"Layer {layer.name!r} of class {type(layer).__name__}: {_text(own)}"
-    return _text(error)
+            return f"Layer {layer.name!r} of class {type(layer).__name__}: {text_of(own)}"
+    return text_of(error)
 
 
-def _text(error: Exception) -> str:
+def text_of(error: Exception) -> str:
     """What an error says, on one line and without the codes of colours; the class of one that says nothing."""
     text = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", f"{error}").split()) or f"{type(error).__name__} without a message"
     return f"{text:.300}{'' if text.endswith('.') else '.'}"

@@ -19,6 +19,7 @@ DAMPING = 0.01
 """The default pull towards the old weights, as a share of the mean of H's diagonal."""
 
 _FEW = 1024  # rows that wait at least
+_MOST = 2**23  # numbers that are taken at once: an image makes a row of each pixel, far more than the matrix holds
 
 
 @dataclass
@@ -60,15 +61,18 @@ class Gram:
         Raises:
             InvalidDataError: the rows have another width, or hold a number that is NaN or infinite.
         """
-        wide = _check(rows, self.inputs)
-        whole = None if reference is None else _check(reference, self.inputs)
-        if whole is not None and weights is not None:
-            outputs = np.square(whole @ weights).sum(axis=0)
-            self._energy = outputs if self._energy is None else self._energy + outputs
-        self._waiting.append((wide, whole))
-        self.samples += len(wide)
-        if sum(len(each) for each, _ in self._waiting) >= max(_FEW, self.inputs // 4):
-            self._take()
+        step = max(1, _MOST // max(1, self.inputs))
+        for start in range(0, len(rows), step):
+            part = slice(start, start + step)
+            wide = _check(rows[part], self.inputs)
+            whole = None if reference is None else _check(reference[part], self.inputs)
+            if whole is not None and weights is not None:
+                outputs = np.square(whole @ weights).sum(axis=0)
+                self._energy = outputs if self._energy is None else self._energy + outputs
+            self._waiting.append((wide, whole))
+            self.samples += len(wide)
+            if sum(len(each) for each, _ in self._waiting) >= max(_FEW, self.inputs // 4):
+                self._take()
 
     def _take(self) -> None:
         """Take the rows that wait into the means."""

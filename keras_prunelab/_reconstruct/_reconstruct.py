@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_prunelab._errors import UnknownNameError
+from keras_prunelab._errors import InvalidModelError, UnknownNameError
 from keras_prunelab._model._copy import copy_model
 from keras_prunelab._model._data import calibration_of
 from keras_prunelab._model._variables import Prunable
@@ -78,8 +78,8 @@ def reconstruct(
         A copy of `model` with new weights, and zeros where `model` has them.
 
     Raises:
-        InvalidModelError: `reference` has other layers, a model is not built, has masks of `layers.wrap` or weights
-            that are not finite, or cannot be copied.
+        InvalidModelError: `reference` has other layers or more zeros, a model is not built, has masks of `layers.wrap`
+            or weights that are not finite, or cannot be copied.
         InvalidDataError: there is no data, too little, or it does not fit the model or is not finite; or `damping` or
             `budget` is negative.
         UnknownNameError: there is no such mode or convention.
@@ -181,6 +181,13 @@ def _check(model: keras.Model, reference: keras.Model) -> None:
     for each in (model, reference):
         require_plain(each)
     twins(reference, find_layers(reference)[0], model)
+    ours, theirs = (sum(map(_zeros, each._flatten_layers())) for each in (model, reference))
+    if ours < theirs:
+        raise InvalidModelError(
+            f"The reference {reference.name!r} has more zeros ({theirs:,}) than the model {model.name!r} ({ours:,}): "
+            "they seem to be in the wrong order. The pruned model comes first, then the one that it was before: "
+            "reconstruct(pruned, model, x)."
+        )
 
 
 def _skipped(solver: Solver, model: keras.Model) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,8 +13,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_prunelab._errors import InvalidDataError, InvalidModelError, PruneLabError
-from keras_prunelab._model._data import Batch, batches
+from keras_prunelab._errors import InvalidDataError, InvalidModelError
+from keras_prunelab._model._call import call_on
+from keras_prunelab._model._data import batches
 from keras_prunelab._model._source import check_ends
 
 from ._gram import Gram
@@ -111,7 +113,7 @@ def in_call_order(model: keras.Model, data: Any, layers: Sequence[Any]) -> list[
     called: dict[int, Any] = {}
     for batch in batches(data, 1, labels=False, model=model):
         with _observe(layers, [lambda seen: called.setdefault(id(seen.layer), seen.layer)] * len(layers)):
-            _run(model, batch)
+            call_on(model, batch)
         break
     return list(called.values())
 
@@ -194,14 +196,14 @@ def _collect_group(
         batch.require_finite()
         if pruned is None:
             with _observe(layers, [each.see for each in statistics]):
-                _run(model, batch)
+                call_on(model, batch)
             continue
         calls: list[list[Seen]] = [[] for _ in layers]
         with _observe(layers, [each.append for each in calls]):
-            _run(model, batch)
+            call_on(model, batch)
         counts = [len(own) for own in calls]
         with _observe(doubles, [_beside(own, each.see) for own, each in zip(calls, statistics, strict=True)]):
-            _run(pruned, batch)
+            call_on(pruned, batch)
         for layer, count, left in zip(layers, counts, calls, strict=True):
             if left:
                 raise _called_otherwise(layer, count, count - len(left))
@@ -223,7 +225,7 @@ def _fitting(model: keras.Model, data: Any, layers: Sequence[Any]) -> int:
 
     for batch in batches(data, 1, labels=False, model=model):
         with _observe(layers, [measure] * len(layers)):
-            _run(model, batch)
+            call_on(model, batch)
         break
     return max(1, min(_BATCH, _ROWS // max(bytes_of.values(), default=1)))
 
@@ -261,30 +263,6 @@ def _called_otherwise(layer: Any, count: int, other: int) -> InvalidModelError:
     )
 
 
-def _run(model: keras.Model, batch: Batch) -> None:
-    """Call a model on observations.
-
-    Raises:
-        InvalidDataError: they do not fit it.
-    """
-    try:
-        model(batch.inputs, training=False)
-    except PruneLabError:
-        raise
-    except Exception as error:
-        # Of text each backend makes an error of its own; what else is none of the data's, such as memory, stays it.
-        if not isinstance(error, ValueError | TypeError | KeyError) and not _has_text(batch):
-            raise
-        kinds = ", ".join(f"{array.dtype} {tuple(array.shape)}" for array in keras.tree.flatten(batch.inputs))
-        raise InvalidDataError(
-            f"Calibration data of the type and shape {kinds} does not fit model {model.name!r}: {error}"
-        ) from error
-
-
-def _has_text(batch: Batch) -> bool:
-    return any(np.asarray(each).dtype.kind not in "fiub" for each in keras.tree.flatten(batch.inputs))
-
-
 @contextlib.contextmanager
 def _observe(layers: Sequence[Any], sees: Sequence[Callable[[Seen], None]]) -> Iterator[None]:
     """Let layers show what they are called with."""
@@ -298,7 +276,10 @@ def _observe(layers: Sequence[Any], sees: Sequence[Callable[[Seen], None]]) -> I
 
 
 def _observer(layer: Any, call: Callable[..., Any], see: Callable[[Seen], None]) -> Callable[..., Any]:
-    def observed(inputs: Any, *args: Any, **kwargs: Any) -> Any:
+    first = next(iter(inspect.signature(call).parameters))  # a graph may give it by its name
+
+    def observed(*given: Any, **kwargs: Any) -> Any:
+        inputs, *args = given or (kwargs[first],)
         # Of Keras's layers those of a recurrent kind alone take a state, as the second argument, and heed a mask.
         state = args[0] if args else kwargs.get("initial_state")
         mask = args[1] if len(args) > 1 else kwargs.get("mask")
@@ -310,10 +291,12 @@ def _observer(layer: Any, call: Callable[..., Any], see: Callable[[Seen], None])
                 None if state is None else tuple(map(_numpy, keras.tree.flatten(state))),
             )
         )
-        return call(inputs, *args, **kwargs)
+        return call(*given, **kwargs)
 
     return observed
 
 
 def _numpy(value: Any) -> Any:
-    return np.asarray(keras.ops.convert_to_numpy(value))
+    found = np.asarray(keras.ops.convert_to_numpy(value))
+    # NumPy's own functions do not take bfloat16, and sum up float16 in float16.
+    return found.astype(np.float32) if found.dtype.itemsize < 4 and found.dtype.kind in "fV" else found

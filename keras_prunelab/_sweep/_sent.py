@@ -13,6 +13,7 @@ from typing import Any
 import keras
 
 from keras_prunelab._errors import InvalidDataError, InvalidModelError
+from keras_prunelab._model._copy import require_saved_whole
 from keras_prunelab._model._prunable import prunable
 from keras_prunelab._model._rebuild import custom_objects, in_memory, known_objects
 from keras_prunelab._model._variables import Learnables, Prunables
@@ -52,10 +53,11 @@ class SentTask:
         """Describe a task.
 
         Raises:
-            InvalidModelError: Keras cannot save the model.
+            InvalidModelError: Keras cannot save the model, or not all of it.
         """
         model = task.model
         places = {item.path: place for place, item in enumerate(prunable(model, learnables="all"))}
+        require_saved_whole(model)
         try:
             with known_objects(model), in_memory():
                 made = model.__reduce__()

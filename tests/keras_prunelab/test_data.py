@@ -183,6 +183,32 @@ def test_a_function_is_read_for_its_end_only_once() -> None:
         assert len(asked) == 2 + number
 
 
+@pytest.mark.backends
+@pytest.mark.parametrize(
+    "take",
+    [
+        kpl.compact,
+        kpl.fuse,
+        kpl.recalibrate,
+        lambda model, data: kpl.remove_filters(model, 0.5, calibration=data, reconstruct=True),
+    ],
+    ids=["compact", "fuse", "recalibrate", "remove_filters"],
+)
+def test_several_inputs_that_do_not_fit_are_named(take: Callable[[keras.Model, Any], Any]) -> None:
+    one, other = keras.Input((4,), name="one"), keras.Input((4,), name="other")
+    x = L.BatchNormalization()(L.Dense(6)(L.Concatenate()([one, other])))
+    model = keras.Model([one, other], L.Dense(2)(L.ReLU()(x)), name="net")
+    x = np.ones((20, 4), "float32")
+    for given, message in (
+        ([x, x[:, :3]], r"float32 \(\d+, 4\), float32 \(\d+, 3\) does not fit model 'net'"),
+        (x, "does not fit model 'net'"),
+        ({"one": x}, "does not fit model 'net'"),
+        ([x, x[:5]], r"different lengths: \[5, 20\]"),
+    ):
+        with pytest.raises(kpl.InvalidDataError, match=message):
+            take(model, given)
+
+
 def test_keras_adds_a_last_axis_of_one() -> None:
     model = keras.Sequential([keras.Input((1,)), L.Dense(4)])
     x = np.arange(5, dtype=np.float32)

@@ -195,6 +195,14 @@ def gate() -> keras.Model:
     return keras.Model(inputs, L.Dense(3)(L.GlobalAveragePooling2D()(L.Multiply()([x, weight]))))
 
 
+def transformer() -> keras.Model:
+    inputs = keras.Input((6, 5))
+    x = L.Dense(8)(inputs)
+    x = L.LayerNormalization()(x + L.MultiHeadAttention(2, 4)(x, x))
+    x = L.RMSNormalization()(x + L.Dense(8)(L.Dense(16, "gelu")(x)))
+    return keras.Model(inputs, L.Dense(3)(L.Flatten()(x)))
+
+
 def shared() -> keras.Model:
     one, other = keras.Input((5,)), keras.Input((5,))
     layers = L.Dense(8, "sigmoid"), L.Dense(6, "tanh")
@@ -226,6 +234,13 @@ MODELS: dict[str, Callable[[], keras.Model]] = {
     "both ways": chain((7, 4), lambda: L.Bidirectional(L.GRU(8, return_sequences=True)), lambda: L.Conv1D(6, 3)),
     "attention": attention,
     "gate": gate,
+    "transformer": transformer,
+    "normalized groups": chain(
+        (6, 6, 3), lambda: L.Conv2D(8, 3), lambda: L.GroupNormalization(2), lambda: L.Conv2D(6, 3, activation="relu")
+    ),
+    "normalized steps": chain(
+        (5, 4), lambda: L.Dense(8), lambda: L.TimeDistributed(L.LayerNormalization()), lambda: L.Dense(6, "relu")
+    ),
     "shared": shared,
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -107,3 +108,51 @@ def test_texts_weighted_by_how_rare_words_are(name: str) -> None:
     weighted = next(layer for layer in new.layers if isinstance(layer, L.TextVectorization))
     np.testing.assert_array_equal(weighted(given).numpy(), text(given).numpy())
     assert new(given).shape == (2, 2)
+
+
+def twice() -> keras.Model:
+    """The same activation, the same layer and the same model two times, which Keras saves once each."""
+    act, same = L.ReLU(), L.Dense(4, name="same")
+    inner = keras.Sequential([keras.Input((4,)), L.Dense(4, "tanh")], name="inner")
+    layers = [L.Dense(4, name="first"), act, inner, same, act, same, inner, L.Dense(2, name="last")]
+    return lively(keras.Sequential([keras.Input((4,)), *layers]))
+
+
+def by_hand(model: keras.Model, x: Any) -> Any:
+    first, inner, same, last = (
+        [np.float64(keras.ops.convert_to_numpy(each)) for each in model.get_layer(name).weights]
+        for name in ("first", "inner", "same", "last")
+    )
+    x = np.tanh(np.maximum(x @ first[0] + first[1], 0) @ inner[0] + inner[1])
+    x = np.maximum(x @ same[0] + same[1], 0) @ same[0] + same[1]
+    return np.tanh(x @ inner[0] + inner[1]) @ last[0] + last[1]
+
+
+@pytest.mark.backends
+def test_a_layer_that_stands_in_a_sequential_model_twice_is_copied_so(tmp_path: Path) -> None:
+    model, x = twice(), np.random.default_rng(0).normal(size=(50, 4)).astype("float32")
+    model.compile("adam", "mse")
+    model.fit(x, np.zeros((50, 2)), verbose=0)
+    pruned = kpl.prune(model, 0.5)
+    for each in (model, pruned, kpl.reconstruct(pruned, model, x)):
+        assert [layer.name for layer in each.layers] == [layer.name for layer in model.layers]
+        np.testing.assert_allclose(each.predict(x, verbose=0), by_hand(each, x), rtol=1e-4, atol=1e-5)
+    assert kpl.sparsity(pruned) == 0.5
+    assert int(pruned.optimizer.iterations) == int(model.optimizer.iterations) > 0
+    with pytest.raises(kpl.InvalidModelError, match="twice, and Keras would save it once"):
+        kpl.save_sparse(pruned, tmp_path / "pruned.keras")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(kpl.InvalidModelError, match="twice, and Keras would save it once"):
+        kpl.sweep(model, (x, np.zeros((50, 2))), [0.5], workers=2)
+
+
+@pytest.mark.backends
+def test_functions_that_refer_to_names_around_them_are_copied() -> None:
+    layers = [L.Lambda(lambda x: ops.square(x)), L.Dense(6, activation=lambda x: ops.minimum(x, 6.0)), L.Dense(2)]
+    model, x = lively(keras.Sequential([keras.Input((4,)), *layers])), np.ones((3, 4), "float32")
+    pruned = kpl.prune(model, 0.5)
+    (kernel, bias), (last, end) = (
+        [keras.ops.convert_to_numpy(each) for each in layer.weights] for layer in pruned.layers[1:]
+    )
+    wanted = np.minimum(np.square(x) @ kernel + bias, 6) @ last + end
+    np.testing.assert_allclose(pruned.predict(x, verbose=0), wanted, rtol=1e-5, atol=1e-6)

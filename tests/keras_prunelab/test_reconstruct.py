@@ -183,6 +183,7 @@ def test_bad_input_is_refused_and_nothing_is_changed() -> None:
         (lambda: kpl.reconstruct(pruned, model, wrong), kpl.InvalidDataError, "NaN"),
         (lambda: kpl.reconstruct(pruned, model, x[..., :1]), kpl.InvalidDataError, "shape"),
         (lambda: kpl.reconstruct(pruned, other, x), kpl.InvalidModelError, "no copy"),
+        (lambda: kpl.reconstruct(model, pruned, x), kpl.InvalidModelError, "wrong order"),
         (lambda: kpl.reconstruct(pruned, model, x, damping=-1), kpl.InvalidDataError, "damping"),
         (lambda: kpl.reconstruct(pruned, model, np.full((30, 8, 8, 2), "a")), kpl.InvalidDataError, "type and shape"),
         (lambda: kpl.reconstruct(pruned, model, x, budget=-1), kpl.InvalidDataError, "multiply-adds"),

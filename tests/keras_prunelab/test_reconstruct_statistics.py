@@ -69,6 +69,30 @@ def test_a_shared_layer_adds_up_its_calls() -> None:
     check(found, with_ones(np.concatenate([first, second, again])))
 
 
+def test_a_layer_that_is_given_its_input_by_name() -> None:
+    inputs = keras.Input((4, 3))
+    model = keras.Model(inputs, L.Dense(2)(inputs=L.SimpleRNN(5)(sequences=inputs)))
+    first, second = collected(model, numbers(10, 4, 3))
+    assert first.samples == 40
+    check(second, with_ones(np.asarray(keras.ops.convert_to_numpy(model.layers[1](numbers(10, 4, 3))))))
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float64"])
+@pytest.mark.parametrize("kind", [L.LSTM, L.GRU, L.SimpleRNN])
+def test_the_states_of_cells_in_other_precisions(kind: Any, policy: str) -> None:
+    inputs = keras.Input((4, 3), dtype="float64" if policy == "float64" else "float32")
+    cells = kind(5, return_sequences=True, dtype=policy)
+    model = keras.Model(inputs, L.EinsumDense("abc,cd->ad", 2, bias_axes="d", dtype=policy)(cells(inputs)))
+    x = numbers(20, 4, 3)
+    first, second = collected(model, x)
+    states = np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(cells(x), "float32")), np.float64)
+    before = np.concatenate([np.zeros((20, 1, 5)), states[:, :-1]], axis=1)
+    near = 1e-5 if policy == "float64" else 3e-2
+    for found, rows in ((first, np.concatenate([x, before], axis=-1)), (second, states.sum(axis=1))):
+        wanted = mean_products(with_ones(rows))
+        np.testing.assert_allclose(found.grams[0][0].matrix, wanted, rtol=near, atol=near)
+
+
 def test_nested_models_and_layers_at_each_time() -> None:
     inner = keras.Sequential([keras.Input((3,)), L.Dense(2)])
     model = keras.Sequential([keras.Input((5, 3)), L.TimeDistributed(inner), L.TimeDistributed(L.Dense(4))])
@@ -242,8 +266,8 @@ def test_as_many_observations_run_at_once_as_their_rows_allow(monkeypatch: pytes
     layers, _ = find_layers(model)
     expected = [each.grams[0][0].matrix for each in collect(model, images, layers, size=12)]
     sizes: list[int] = []
-    run = _statistics._run
-    monkeypatch.setattr(_statistics, "_run", lambda model, batch: (sizes.append(len(batch)), run(model, batch))[1])
+    run = _statistics.call_on
+    monkeypatch.setattr(_statistics, "call_on", lambda model, batch: (sizes.append(len(batch)), run(model, batch))[1])
     monkeypatch.setattr(_statistics, "_ROWS", 5 * 36 * 10 * 8)  # five times 36 positions of 9 inputs and a bias
     found = [each.grams[0][0].matrix for each in collect(model, images, layers)]
     assert sizes == [1, 5, 5, 2]

@@ -99,7 +99,8 @@ def _states(seen: Seen) -> Values:
     for step in reversed(steps) if layer.go_backwards else steps:
         found.append(state[0])
         now = keras.ops.convert_to_tensor(inputs[:, step])
-        _, after = layer.cell.call(now, [keras.ops.convert_to_tensor(each) for each in state], training=False)
+        # Called as the layer does it: so its weights are cast to the type that it computes in, and the states too.
+        _, after = layer.cell(now, [keras.ops.convert_to_tensor(each) for each in state], training=False)
         new = [np.asarray(keras.ops.convert_to_numpy(each)) for each in after]
         counts = np.ones((len(inputs), 1), np.bool_) if seen.mask is None else seen.mask[:, step, None]
         state = [np.where(counts, each, old) for each, old in zip(new, state, strict=True)]
