@@ -68,6 +68,8 @@ class Metric:
 
 ACCURACY = Metric("accuracy")
 RMSE = Metric("rmse", higher_is_better=False)
+OWN_METRICS = {metric.name: metric for metric in (ACCURACY, RMSE)}
+"""The metrics that this package computes itself, by name; all others are those of Keras."""
 
 
 def percent(fraction: float, decimals: int = 1) -> str:

@@ -1,4 +1,4 @@
-"""What is measured of the outputs of an exported file, and of the model that it came from."""
+"""The metrics of a network's outputs on labelled data: of an exported file, and of the model that it came from."""
 
 from __future__ import annotations
 
@@ -14,23 +14,26 @@ from keras_prunelab._export._runtimes import ExportedFile
 
 from ._evaluate import MetricLike, classes_of, find_metric
 from ._labels import labels_of_batch
-from ._metric import ACCURACY, RMSE, Metric
+from ._metric import ACCURACY, OWN_METRICS, Metric
 from ._paired import AnswerLog
 
 Array = NDArray[Any]
 
-OWN_MEASURES = {metric.name: metric for metric in (ACCURACY, RMSE)}
-"""By name; all others are those of Keras."""
 
+class OutputMetrics:
+    """Collects the metrics of one network's outputs, batch by batch.
 
-class FileMeasures:
-    """The measures of one network's outputs, batch by batch."""
+    Args:
+        described: the model, or the file as a model: its inputs, its last layer and its name.
+        file: the file, whose outputs tell how many there are and what they are called.
+        metrics: as `evaluate_file` takes them.
+    """
 
     def __init__(self, described: Any, file: ExportedFile, metrics: Sequence[MetricLike] | None) -> None:
         self._described, self._names = described, [tensor.name for tensor in file.outputs]
         self._logs: list[AnswerLog] = []
         self._wanted = metrics
-        others = [one for one in metrics or () if not (isinstance(one, str) and one in OWN_MEASURES)]
+        others = [one for one in metrics or () if not (isinstance(one, str) and one in OWN_METRICS)]
         self._others = [[_fresh(one, described) for one in others] for _ in file.outputs]
 
     @property
@@ -62,7 +65,7 @@ class FileMeasures:
                 _update(other, label, output)
 
     def results(self) -> dict[str, float]:
-        """The measures by name."""
+        """The metrics by name; of several outputs each has its own, `accuracy_NAME`."""
         found: dict[str, float] = {}
         endings = [""] if len(self._names) == 1 else [f"_{name}" for name in self._names]
         for ending, log in zip(endings, self._logs, strict=True):
@@ -76,7 +79,7 @@ class FileMeasures:
     def _is_wanted(self, metric: Metric) -> bool:
         if self._wanted is None or metric.name in self._wanted:
             return True
-        other = next((one for one in self._wanted if isinstance(one, str) and one in OWN_MEASURES), None)
+        other = next((one for one in self._wanted if isinstance(one, str) and one in OWN_METRICS), None)
         if other is not None:
             raise InvalidDataError(f"These labels ask for {metric.name}, not for {other}.")
         return False
