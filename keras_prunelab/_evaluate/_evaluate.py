@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from keras_prunelab._backend import compile_step, pieces_at_once, wait_for
 from keras_prunelab._errors import InvalidDataError, UnknownNameError
-from keras_prunelab._model._data import at_a_time
+from keras_prunelab._model._shapes import at_a_time
 from keras_prunelab._model._state import begun_anew
 
 from ._batch_size import BatchSize, candidates, quickest

@@ -20,7 +20,8 @@ from keras_prunelab._errors import InvalidDataError, InvalidModelError
 from keras_prunelab._export._file_tensor import FileTensor
 from keras_prunelab._export._inputs import arrays_by_input, name_of
 from keras_prunelab._export._runtimes import ExportedFile, open_file, run_batch, run_parts
-from keras_prunelab._model._data import Batch, batches, fits, packed
+from keras_prunelab._model._data import Batch, batches
+from keras_prunelab._model._shapes import fits, packed
 from keras_prunelab._model._source import check_ends
 from keras_prunelab._model._state import begun_anew
 from keras_prunelab._util._notebook import paragraph, table

@@ -13,7 +13,7 @@ from keras_prunelab._errors import InvalidDataError
 from keras_prunelab._export._runtimes import ExportedFile
 
 from ._evaluate import MetricLike, classes_of, find_metric
-from ._labels import labels_of_batch
+from ._labels import labels_of_batch, mixed_labels
 from ._metric import ACCURACY, OWN_METRICS, Metric
 from ._paired import AnswerLog
 
@@ -56,9 +56,7 @@ class OutputMetrics:
             self._logs = [AnswerLog(metric) for _, metric in checked]
         for log, (label, metric), output in zip(self._logs, checked, outputs, strict=True):
             if metric != log.metric:
-                raise InvalidDataError(
-                    "Some labels are class indices and some are responses; they must be all of one kind."
-                )
+                raise mixed_labels()
             log.add(classes_of(output) if metric == ACCURACY else output, label)
         for others, label, output in zip(self._others, given, outputs, strict=True):
             for other in others:

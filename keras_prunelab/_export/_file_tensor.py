@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._model._data import Shape
+from keras_prunelab._model._shapes import Shape
 
 Array = NDArray[Any]
 
