@@ -9,8 +9,7 @@ from matlab_bridge._errors import UnsupportedLayerError
 from matlab_bridge._layer import Layer, padded_shape
 from matlab_bridge.convert.layers._settings import flag, integer, number, numbers, sizes, text
 from matlab_bridge.convert.layers._window import Window, manual_margins, padding_of, same_cropping
-
-from ._onnx_nodes import Graph, Size, Value, learnable, makes
+from matlab_bridge.write._onnx._graph import Graph, Size, Value, learnable, makes
 
 
 def _image_size(values: Sequence[Value], layer: Layer) -> Size:

@@ -17,7 +17,7 @@ from ._note import NOTE, Units, level4_note
 
 
 @final
-class Level4Copy(ArrayFile):
+class Level4Arrays(ArrayFile):
     """A MAT-file of version 4; the place of an array is its matrix.
 
     Args:

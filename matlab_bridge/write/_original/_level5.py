@@ -67,7 +67,7 @@ class TopLevelElement:
 
 
 @dataclass(frozen=True, slots=True)
-class Mat5Place:
+class Level5Place:
     """An array of a top-level element; offsets of `array` count in the inflated element."""
 
     element: TopLevelElement
@@ -75,7 +75,7 @@ class Mat5Place:
 
 
 @final
-class Mat5File(ArrayFile):
+class Level5Arrays(ArrayFile):
     """A MAT-file of version 5, 6 or 7, of either byte order.
 
     Args:
@@ -111,11 +111,11 @@ class Mat5File(ArrayFile):
                 content = element.content(file)
                 for array in numeric_arrays(content, self._order, subsystem=element.start == self._subsystem):
                     if array.dtype.kind == "f" and array.size in sizes:
-                        yield Mat5Place(element, array), array.values(content)
+                        yield Level5Place(element, array), array.values(content)
 
     def write(self, target: Path, changes: Mapping[Place, Vector], note: Units | None = None) -> None:
         changed: defaultdict[TopLevelElement, dict[NumericArray, Vector]] = defaultdict(dict)
-        for place, values in cast(Mapping[Mat5Place, Vector], changes).items():
+        for place, values in cast(Mapping[Level5Place, Vector], changes).items():
             changed[place.element][place.array] = values
         with self.path.open("rb") as source, target.open("wb") as copy:
             copy.write(source.read(HEADER_BYTES))

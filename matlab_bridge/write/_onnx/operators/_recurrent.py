@@ -12,8 +12,7 @@ from matlab_bridge._layer import Array, Layer
 from matlab_bridge.convert.layers._recurrent import returns_sequences, saved_state
 from matlab_bridge.convert.layers._settings import flag, integer, text
 from matlab_bridge.convert.layers.recurrent import reset_gate_mode
-
-from ._onnx_nodes import Graph, Value, learnable, makes
+from matlab_bridge.write._onnx._graph import Graph, Value, learnable, makes
 
 _ACTIVATIONS = {
     "tanh": "Tanh",

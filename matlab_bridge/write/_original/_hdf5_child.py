@@ -1,7 +1,7 @@
 """Put numbers into datasets of one file of HDF5, in a process of its own: `python _hdf5_child.py FILE NUMBERS`.
 
-The HDF5 library does it, and the file may be one that ends its process, or that it is never done with. `_hdf5_file`
-runs this module by its path, so it imports nothing of the package.
+The HDF5 library writes them, and a damaged file may end its process or keep it busy for ever. `_level73` runs this
+module by its path, so it imports nothing of the package.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 import h5py
 import numpy as np
 
-NOTE = "prunelab_note"  # as in `_note`
+NOTE = "prunelab_note"  # as in `_note`, which this process does not import
 
 
 def main(path: str, numbers: str) -> None:

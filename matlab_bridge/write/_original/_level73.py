@@ -26,7 +26,7 @@ _BYTES_PER_SECOND = 1e7
 
 
 @final
-class Hdf5File(ArrayFile):
+class Level73Arrays(ArrayFile):
     """A MAT-file of version 7.3; the place of an array is the name of its dataset."""
 
     def arrays(self, sizes: Collection[int]) -> Iterator[tuple[Place, Vector]]:

@@ -9,8 +9,7 @@ import numpy as np
 from matlab_bridge._errors import UnsupportedLayerError
 from matlab_bridge._layer import Layer
 from matlab_bridge.convert.layers._settings import integer, number, text
-
-from ._onnx_nodes import Graph, Value, learnable, makes
+from matlab_bridge.write._onnx._graph import Graph, Value, learnable, makes
 
 
 @makes("BatchNormalization")

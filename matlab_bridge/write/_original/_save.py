@@ -18,10 +18,10 @@ from matlab_bridge.network import Network, WeightLayer
 from matlab_bridge.read import load_network
 
 from ._array_file import ArrayFile, Place, Vector
-from ._hdf5_file import Hdf5File
-from ._level4_file import Level4Copy
+from ._level4 import Level4Arrays
+from ._level5 import Level5Arrays
+from ._level73 import Level73Arrays
 from ._locate import Parameter, locate, stored_arrays
-from ._mat5_file import Mat5File
 from ._note import units_of
 
 if TYPE_CHECKING:
@@ -94,8 +94,8 @@ def save_network(
 def _arrays_of(source: Path) -> ArrayFile:
     header = read_header(source)
     if header.version == "v7.3":
-        return Hdf5File(source)
-    return Level4Copy(source, header) if header.version == "v4" else Mat5File(source, header)
+        return Level73Arrays(source)
+    return Level4Arrays(source, header) if header.version == "v4" else Level5Arrays(source, header)
 
 
 def _network_of(source: Path, model: Model, variable: str | None, describe: Sequence[WeightLayer]) -> Network:

@@ -1,28 +1,23 @@
-"""Networks as ONNX files: for MATLAB's importer, and for every other runtime."""
+"""A network as an ONNX graph: its inputs, its layers in the order of execution, and its outputs."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from dataclasses import replace
 from importlib.metadata import version
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from onnx import TensorProto, helper, numpy_helper
 
-from matlab_bridge._atomic import replace_whole
-from matlab_bridge._errors import InvalidNetworkError, MissingPackageError, UnsupportedLayerError
+from matlab_bridge._errors import InvalidNetworkError, UnsupportedLayerError
 from matlab_bridge._layer import Layer
 from matlab_bridge._layer_classes import NAMESAKES
-from matlab_bridge._public import public_layer
+from matlab_bridge._normalization import Normalization
+from matlab_bridge.convert.layers.inputs import gain_and_offset
 from matlab_bridge.network import Network
 
-from ._model import demand_weights, network_of, path_first, sources_of
-from ._without_outputs import without_output_layers
-
-if TYPE_CHECKING:
-    import keras
+from . import operators  # noqa: F401  # it registers what makes layers
+from ._graph import MAKERS, Graph, Value
 
 # What MATLAB's importers, old ones too, and all runtimes read.
 _OPERATOR_SET = 13
@@ -31,66 +26,18 @@ _FORMAT_VERSION = 8
 _INPUTS = ("ImageInputLayer", "Image3DInputLayer", "FeatureInputLayer", "SequenceInputLayer")
 
 
-def export_onnx(path: str | os.PathLike[str], network: keras.Model | Network) -> None:
-    """Write a network as an ONNX file, with its layers' names and its weights in single precision, zeros and all.
-
-    MATLAB's `importNetworkFromONNX` reads it, and so does onnxruntime. Each layer is an operator of its name, and its
-    weights are `"conv1.Weights"` and `"conv1.Bias"`. Images are (N, C, H, W), channels first as everywhere in ONNX,
-    volumes (N, C, H, W, D), sequences (N, C, T), and features (N, D); the numbers N and T are open. The normalization
-    of the input is part of the graph, and dropout is left out. The class names stand in the metadata, as
-    `"class_names"`, one a line.
-
-    The graph is made of the network itself, and not by tracing the Keras model: so it is the same on all backends,
-    channels are first, and no converter is needed besides the package `onnx`.
+def onnx_model(network: Network) -> Any:
+    """Make the ONNX model of a network.
 
     Args:
-        path: the file to write, such as `"net.onnx"`. Version 0.1 took the network first; that order still works,
-            with a warning.
-        network: a built Keras model, pruned or compacted or not, or a network from `load_network`.
+        network: one without output layers, its layers as MATLAB shows them.
 
     Raises:
-        MissingPackageError: if the package `onnx` is not installed.
-        UnsupportedLayerError: for layers without an ONNX operator here, naming each; nothing is written then.
-            Attention is among them; `export_matlab_code` takes it.
-        UntrainedNetworkError: if layers have no weights yet.
-        InvalidNetworkError: if the network has no input layer, or the file has another ending.
-
-    Examples:
-        >>> import tempfile, keras, matlab_bridge as mb
-        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="fc")])
-        >>> mb.export_onnx(f"{tempfile.mkdtemp()}/net.onnx", model)
+        UnsupportedLayerError: for layers without an ONNX operator here, naming each.
+        InvalidNetworkError: if the network has no input layer.
     """
-    path, network = path_first("export_onnx", path, network)
-    _demand_onnx()
-    import onnx
-
-    if Path(path).suffix != ".onnx":
-        raise InvalidNetworkError(f"export_onnx writes a file that ends in .onnx, but got {os.fspath(path)}.")
-    net = network_of(network)
-    net = without_output_layers(replace(net, layers=tuple(map(public_layer, net.layers))))
-    demand_weights(net)
-    model = _model(net)
-    onnx.checker.check_model(model, full_check=True)
-    with replace_whole(path, sources=sources_of(network)) as temporary:
-        onnx.save_model(model, str(temporary))
-
-
-def _demand_onnx() -> None:
-    try:
-        import onnx  # noqa: F401  # only whether it is there
-    except ImportError as error:
-        raise MissingPackageError(
-            "export_onnx needs the package onnx, which is not installed: pip install 'keras-prunelab[onnx]'."
-        ) from error
-
-
-def _model(network: Network) -> Any:
-    from onnx import TensorProto, helper, numpy_helper
-
-    from ._onnx_nodes import Graph
-
     _demand_convertible(network)
-    graph, values, inputs = Graph(), {}, []
+    graph, values, inputs = Graph(), dict[str, Value](), []
     for layer in network.execution_order:
         if layer.kind in _INPUTS:
             shape, value = _input(layer)
@@ -119,9 +66,7 @@ def _model(network: Network) -> Any:
     return model
 
 
-def _input(layer: Layer) -> tuple[list[Any], Any]:
-    from ._onnx_nodes import Value
-
+def _input(layer: Layer) -> tuple[list[Any], Value]:
     sizes: list[Any] = [int(size) for size in np.ravel(layer.settings["InputSize"])]
     if layer.kind == "FeatureInputLayer":
         return sizes, Value(layer.name)
@@ -134,13 +79,29 @@ def _input(layer: Layer) -> tuple[list[Any], Any]:
     return [channels, *image], Value(layer.name, tuple(image))
 
 
-def _made(network: Network, layer: Layer, graph: Any, sources: list[Any]) -> Any:
-    from ._onnx_nodes import normalize
-    from ._onnx_operators import MAKERS
+def _normalize(graph: Graph, layer: Layer, value: Value) -> Value:
+    """An input after its normalization."""
+    normalization = Normalization.of(layer)
+    if normalization.type == "none":
+        return value
+    if not normalization.is_trained:
+        raise UnsupportedLayerError("its Normalization has no statistics yet; train the network first")
+    name = value.name
+    for operator, constant, neutral in zip(("Mul", "Add"), gain_and_offset(normalization), (1, 0), strict=True):
+        if np.all(constant == neutral):
+            continue
+        channels_first = np.moveaxis(np.asarray(constant), -1, 0) if np.ndim(constant) >= 3 else constant
+        if value.is_sequence:
+            channels_first = np.reshape(constant, (-1, 1))
+        by = graph.constant(f"{layer.name}.{operator}Constant", channels_first)
+        name = graph.node(operator, [name, by], f"{layer.name}.{operator}")
+    return Value(name, value.size)
 
+
+def _made(network: Network, layer: Layer, graph: Graph, sources: list[Value]) -> Value:
     try:
         if layer.kind in _INPUTS:
-            return normalize(graph, layer, sources[0])
+            return _normalize(graph, layer, sources[0])
         return MAKERS[layer.kind](graph, layer, sources)
     except UnsupportedLayerError as error:
         raise _unsupported(network, {layer.name: str(error)}) from error
@@ -153,8 +114,6 @@ def _output_names(network: Network) -> Iterator[str]:
 
 def _demand_convertible(network: Network) -> None:
     """All layers without an operator are named in one error."""
-    from ._onnx_operators import MAKERS
-
     strange = {
         layer.name: "there is no ONNX operator for it here"
         for layer in network.layers
