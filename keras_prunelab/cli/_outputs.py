@@ -96,7 +96,7 @@ def check_sources(
 
 
 def _is_read_of_a_folder(path: Path) -> bool:
-    from matlab_bridge.datasets._images import EXTENSIONS
+    from matlab_bridge.datasets._images._decode import EXTENSIONS
 
     return path.suffix.lower() in {".mat", *EXTENSIONS}
 

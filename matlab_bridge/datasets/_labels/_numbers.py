@@ -14,9 +14,8 @@ from typing import Any, Literal
 import numpy as np
 
 from matlab_bridge._errors import DatasetError
-
-from ._expected import Expected
-from ._values import Array, shorten
+from matlab_bridge.datasets._expected import Expected
+from matlab_bridge.datasets._values import Array, shorten
 
 NumberLabels = Literal["auto", "names", "indices"]
 # The positions of some observations, and the class that the network gives each of them.

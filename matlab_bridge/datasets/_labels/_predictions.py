@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 
 from matlab_bridge._errors import BridgeError
+from matlab_bridge.datasets._values import Array, Sequences
 from matlab_bridge.network import Network
 
 from ._numbers import Predictions
-from ._values import Array, Sequences
 
 _SAMPLE = 500
 

@@ -8,20 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import scipy.sparse
 
 from matlab_bridge._errors import DatasetError, LabelMismatchError
+from matlab_bridge.datasets._arrays import numbers_of
+from matlab_bridge.datasets._expected import Expected
+from matlab_bridge.datasets._values import Array, Sequences, shorten, size_text
 from matlab_bridge.matfile._elements import numeric
 from matlab_bridge.matfile._values import CategoricalArray
 
-from ._arrays import numbers_of
-from ._expected import Expected
 from ._numbers import NumberLabels, Predictions, are_whole, choose, name_of, number_readings
-from ._values import Array, Sequences, shorten, size_text
-
-Names = npt.NDArray[np.object_]
+from ._text import Text, as_text
 
 
 @dataclass(frozen=True)
@@ -50,14 +48,6 @@ class Doubt:
 
     number_labels: NumberLabels = "auto"
     predictions: Callable[[], Predictions | None] | None = None
-
-
-@dataclass(frozen=True)
-class Text:
-    """Labels that are names, with the categories in MATLAB's order where they had any."""
-
-    names: Names
-    categories: tuple[str, ...] = ()
 
 
 def encode(value: Any, expected: Expected, observations: int, doubt: Doubt = Doubt()) -> Labels:
@@ -101,28 +91,6 @@ def encode(value: Any, expected: Expected, observations: int, doubt: Doubt = Dou
     return _from_numbers(array.ravel(order="F"), expected, doubt)
 
 
-def as_text(value: Any) -> Text | None:
-    """Labels that are names, or None for a value of another kind.
-
-    Raises:
-        LabelMismatchError: if an element of a categorical is `<undefined>`.
-    """
-    if isinstance(value, pd.Categorical):
-        codes, categories = np.asarray(value.codes), tuple(str(name) for name in value.categories)
-        return Text(_names(codes, categories), categories)
-    if isinstance(value, CategoricalArray):
-        codes = np.ravel(value.codes, order="F").astype(np.int64) - 1
-        return Text(_names(codes, value.categories), value.categories)
-    if isinstance(value, str):
-        return Text(np.array([value.rstrip()], dtype=object))
-    if isinstance(value, np.ndarray) and value.dtype.kind in "OTU" and value.size:
-        elements = list(value.ravel(order="F"))
-        if all(isinstance(element, str) for element in elements):
-            # A char matrix pads its rows with blanks.
-            return Text(np.array([str(element).rstrip() for element in elements], dtype=object))
-    return None
-
-
 def label_counts(value: Any) -> set[int]:
     """For how many observations a value can hold labels: its elements, or the rows or columns of a matrix."""
     if isinstance(value, pd.Categorical):
@@ -137,16 +105,6 @@ def label_counts(value: Any) -> set[int]:
 def is_one_hot(array: Array) -> bool:
     """Whether each row of a matrix is a single one among zeros."""
     return bool(np.isin(array, (0, 1)).all() and (np.count_nonzero(array, axis=1) == 1).all())
-
-
-def _names(codes: Array, categories: tuple[str, ...]) -> Names:
-    undefined = int(np.count_nonzero(codes < 0))
-    if undefined:
-        raise LabelMismatchError(
-            f"{undefined} of {len(codes)} labels are <undefined>. Remove those observations in MATLAB, with "
-            "~isundefined(labels), or give them a category."
-        )
-    return np.array(categories, dtype=object)[codes]
 
 
 def _check_count(labels: int, observations: int) -> None:

@@ -8,11 +8,11 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from matlab_bridge._errors import DatasetNotFoundError
+from matlab_bridge.datasets._archives import bytes_of, members_of
+from matlab_bridge.datasets._names import SPLITS, split_of
+from matlab_bridge.datasets._values import shorten
 
-from ._archives import bytes_of, members_of
-from ._images import EXTENSIONS, ImageFile
-from ._names import SPLITS, split_of
-from ._values import shorten
+from ._decode import EXTENSIONS, ImageFile
 
 Images = dict[tuple[str, ...], ImageFile]
 Skipped = tuple[str, ...]

@@ -12,10 +12,9 @@ import numpy as np
 import pandas as pd
 
 from matlab_bridge._errors import DatasetError
-
-from ._archives import DAMAGE, MAX_BYTES, members_of, open_container
-from ._expected import Expected
-from ._values import Array
+from matlab_bridge.datasets._archives import DAMAGE, MAX_BYTES, members_of, open_container
+from matlab_bridge.datasets._expected import Expected
+from matlab_bridge.datasets._values import Array
 
 SINGLE = "data"
 """What the contents of a file are called that holds one thing without a name."""

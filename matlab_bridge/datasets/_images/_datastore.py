@@ -18,13 +18,14 @@ import numpy as np
 import pandas as pd
 
 from matlab_bridge._errors import DatasetError, MissingFilesError
+from matlab_bridge.datasets._labels._text import as_text
+from matlab_bridge.datasets._values import shorten
 from matlab_bridge.matfile._elements import numeric
 from matlab_bridge.matfile._values import CategoricalArray, MatlabObject
 
+from ._decode import EXTENSIONS, ImageFile
 from ._fileset import file_names, is_file_set
-from ._images import EXTENSIONS, ImageFile, Preprocessing
-from ._labels import as_text
-from ._values import shorten
+from ._prepare import Preprocessing
 
 # augmentedImageSource is the name that R2017b gave to what R2018a calls augmentedImageDatastore.
 _CLASSES = re.compile(r"(^|\.)(ImageDatastore|imageDatastore|augmentedImageDatastore|augmentedImageSource)$")
@@ -36,7 +37,7 @@ class Datastore:
 
     Attributes:
         files: full names, as the machine that saved them writes paths.
-        labels: a value that `_labels.encode` takes, or None.
+        labels: a value that `encode` of `_labels` takes, or None.
         preprocessing: size and colours, of an augmented datastore.
         notes: what a reader of the description should know.
     """
