@@ -1,4 +1,4 @@
-"""From raw forms to the Python values that `_values` describes."""
+"""From raw forms to the Python values that `_values` describes; `_save/_encode` is the way back."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ._budget import Budget
-from ._characters import text_of
-from ._known_classes import CONVERSIONS
-from ._raw import (
+from matlab_bridge.matfile._budget import Budget
+from matlab_bridge.matfile._characters import text_of
+from matlab_bridge.matfile._raw import (
     ARRAY_BYTES,
     ITEM_BYTES,
     MARKER_MAGIC,
@@ -28,11 +27,13 @@ from ._raw import (
     marker_ids,
     marker_shape,
 )
+from matlab_bridge.matfile._values import Enumeration, FunctionHandle, MatlabObject, ObjectArray, StructArray
+
+from ._decode_classes import CONVERSIONS
 from ._subsystem import Subsystem
-from ._values import Enumeration, FunctionHandle, MatlabObject, ObjectArray, StructArray
 
 
-class Converter:
+class Decoder:
     """Turns raw forms into values. Objects that are met twice become one value.
 
     Args:

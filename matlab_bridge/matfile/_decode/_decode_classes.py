@@ -1,4 +1,4 @@
-"""MATLAB's own classes that have a Python type: from the properties that MATLAB stores to that type."""
+"""MATLAB's own classes that have a Python type, from the properties that MATLAB stores."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from matlab_bridge._errors import TruncatedFileError
-
-from ._budget import Budget
-from ._raw import ARRAY_BYTES, ITEM_BYTES, TEXT_BYTES, Array, dict_bytes
-from ._values import CategoricalArray, Map, MatlabObject, categorical
+from matlab_bridge.matfile._budget import Budget
+from matlab_bridge.matfile._raw import ARRAY_BYTES, ITEM_BYTES, TEXT_BYTES, Array, dict_bytes
+from matlab_bridge.matfile._values import CategoricalArray, Map, MatlabObject, categorical
 
 # The number of characters that MATLAB states for a missing string.
 MISSING_STRING = 2**64 - 1

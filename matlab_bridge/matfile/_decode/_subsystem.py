@@ -27,10 +27,9 @@ from typing import Any
 import numpy as np
 
 from matlab_bridge._errors import MatFileError, TruncatedFileError
-
-from ._budget import Budget
-from ._characters import characters, decode_bytes, units_of
-from ._raw import ARRAY_BYTES, ITEM_BYTES, MARKER_MAGIC, TEXT_BYTES, Array, Marker, dict_bytes
+from matlab_bridge.matfile._budget import Budget
+from matlab_bridge.matfile._characters import characters, decode_bytes, units_of
+from matlab_bridge.matfile._raw import ARRAY_BYTES, ITEM_BYTES, MARKER_MAGIC, TEXT_BYTES, Array, Marker, dict_bytes
 
 _HEADER = struct.Struct("10i")
 # How many elements each version has behind the values of properties.

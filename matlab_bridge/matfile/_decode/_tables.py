@@ -12,10 +12,9 @@ import pandas as pd
 import scipy.sparse
 
 from matlab_bridge._errors import TruncatedFileError
-
-from ._budget import Budget
-from ._raw import ARRAY_BYTES, ITEM_BYTES, OBJECT_BYTES, TEXT_BYTES, Array, dict_bytes
-from ._values import CategoricalArray, Enumeration, MatlabObject, categorical
+from matlab_bridge.matfile._budget import Budget
+from matlab_bridge.matfile._raw import ARRAY_BYTES, ITEM_BYTES, OBJECT_BYTES, TEXT_BYTES, Array, dict_bytes
+from matlab_bridge.matfile._values import CategoricalArray, Enumeration, MatlabObject, categorical
 
 # What a column takes in a frame beside its values, as measured; and a time that is computed by itself.
 _COLUMN_BYTES, _TIME_BYTES = 2200, 160
