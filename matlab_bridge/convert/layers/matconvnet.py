@@ -17,7 +17,8 @@ import numpy as np
 
 from matlab_bridge._errors import UnsupportedLayerError
 from matlab_bridge._layer import Array, Layer
-from matlab_bridge.convert._rules import LayerRule, Parameter, Site, Tensor, register_layer
+from matlab_bridge.convert._rules import LayerRule, Parameter, register_layer
+from matlab_bridge.convert._site import Site, Tensor
 
 from ._settings import integer, number, numbers, sizes, text
 from ._window import Margins, crop_output, manual_margins, pad

@@ -16,7 +16,8 @@ import keras
 import numpy as np
 
 from matlab_bridge._layer import Array, Layer
-from matlab_bridge.convert._rules import LayerRule, Site, Tensor, register_layer
+from matlab_bridge.convert._rules import LayerRule, register_layer
+from matlab_bridge.convert._site import Site, Tensor
 
 from ._settings import flag, integer, is_given, numbers
 

@@ -16,8 +16,9 @@ import numpy as np
 
 from matlab_bridge._errors import UnsupportedLayerError
 from matlab_bridge._layer import Layer
-from matlab_bridge.convert._rules import LayerRule, Parameter, Site, Tensor, register_layer
+from matlab_bridge.convert._rules import LayerRule, Parameter, register_layer
 from matlab_bridge.convert._shallow_keras import TRANSFER_FUNCTIONS, DelayedFeedback, Distance
+from matlab_bridge.convert._site import Site, Tensor
 
 from ._settings import integer, is_given, numbers, text
 

@@ -138,7 +138,7 @@ def _parameters_of(model: Model, network: Network) -> dict[Parameter, Array]:
         return dict(model)
     import keras
 
-    from matlab_bridge.convert._build import model_values, to_matlab, variable_paths, with_known_paths
+    from matlab_bridge.convert._parameters import model_values, to_matlab, variable_paths, with_known_paths
 
     if not isinstance(model, keras.Model):
         raise TypeError(
