@@ -10,8 +10,8 @@ from typing import Any, final
 
 import numpy as np
 
-from matlab_bridge._child import problem_of
 from matlab_bridge._errors import TruncatedFileError
+from matlab_bridge._limited_process import problem_of
 from matlab_bridge.matfile._budget import Budget
 from matlab_bridge.matfile._damage import SYMPTOMS
 from matlab_bridge.matfile._hdf5 import File, Item, OpenedFile

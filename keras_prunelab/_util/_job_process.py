@@ -1,4 +1,4 @@
-"""A process of its own for code that may end the process that it runs in; it answers one job after the other."""
+"""A process that answers one job after the other, for code that may end the process that it runs in."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 
-class ChildEndedError(RuntimeError):
+class JobEndedError(RuntimeError):
     """A job ended the process that it ran in, or did not come to an end."""
 
 
-class ChildProcess:
+class JobProcess:
     """A process that is started when it is first asked, and anew where a job ended it.
 
     The script reads jobs as lines of JSON from its input and answers each with a line of JSON; it imports nothing of
@@ -46,7 +46,7 @@ class ChildProcess:
             seconds: after which the process is ended; None for never.
 
         Raises:
-            ChildEndedError: the job ended the process, or took too long.
+            JobEndedError: the job ended the process, or took too long.
         """
         with self._lock:
             # A process that was forked from this one shares its pipes, and must have a child of its own.
@@ -69,7 +69,7 @@ class ChildProcess:
             if answer:
                 return json.loads(answer)
             self.close()
-            raise ChildEndedError(self._script.name)
+            raise JobEndedError(self._script.name)
 
     def close(self) -> None:
         """End the process."""

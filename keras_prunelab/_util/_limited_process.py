@@ -1,8 +1,8 @@
-"""A script in a process of its own, with limits on its memory and time, and what it says that is wrong.
+"""A script run once in a process of its own, with limits on memory and time; it says what is wrong with a file.
 
 A library in C that is given damaged files may end its process, take all memory, or never be done. The script is run by
-its path, `python _child.py BYTES SECONDS SCRIPT ARGUMENTS`: it is found however this package was, starts in a fraction
-of a second, and imports nothing of the package; neither does this module.
+its path, `python _limited_process.py BYTES SECONDS SCRIPT ARGUMENTS`: it is found however this package was, starts in a
+fraction of a second, and imports nothing of the package; neither does this module.
 """
 
 from __future__ import annotations
