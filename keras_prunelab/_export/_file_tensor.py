@@ -1,4 +1,4 @@
-"""An input or output of a file, whose numbers are floating-point ones outside."""
+"""An input or output of a file: quantized inside the file, floating-point numbers outside."""
 
 from __future__ import annotations
 

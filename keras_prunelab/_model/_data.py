@@ -1,4 +1,4 @@
-"""Data in whatever form it is given, read in one way everywhere: by scores, sweeps, callbacks and `recalibrate`."""
+"""Data in any form that users give, as batches: one reader for scores, sweeps, callbacks and `recalibrate`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The slope of a model's own loss, batch by batch."""
+"""The gradient of a model's own loss, batch by batch."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def _weights(layer: Layer) -> tuple[Parameter, ...]:
 
 
 def _filter_shape(layer: Layer) -> tuple[int, int, int, int]:
-    """Of the filters, with the trailing dimensions of size 1 that MATLAB drops."""
+    """The shape of the filters, with the trailing dimensions of size 1 that MATLAB drops."""
     shape = (*layer.learnables["Weights"].shape, 1, 1)
     return shape[0], shape[1], shape[2], shape[3]
 

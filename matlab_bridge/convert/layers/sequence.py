@@ -54,7 +54,7 @@ class SequenceUnfolding(LayerRule):
     """
 
     def build(self, site: Site) -> Tensor:
-        """As many sequences, and steps, as were folded."""
+        """The images as the sequences and steps that were folded into them."""
         sequences = site.at(_SEQUENCES)
         if sequences is None:
             raise InvalidNetworkError(

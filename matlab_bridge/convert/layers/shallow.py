@@ -183,6 +183,6 @@ class InputStates(LayerRule):
     """The input before the first step: zeros in the user's units, as `net(X)` takes where `Xi` is not given."""
 
     def build(self, site: Site) -> Tensor:
-        """As many steps of zeros as the longest delay."""
+        """Zeros, for as many steps as the longest delay."""
         steps = integer(site.layer, "Delays")
         return keras.layers.ZeroPadding1D((steps, 0), name=site.name)(site.input)

@@ -1,4 +1,4 @@
-"""Max unpooling: what a pooling kept of an image, at the places where it found it, and zeros everywhere else."""
+"""Max unpooling: the maxima of a pooling, put back where it found them, with zeros everywhere else."""
 
 from __future__ import annotations
 
