@@ -39,8 +39,9 @@ if TYPE_CHECKING:
     from ._layer import Layer
     from ._toolbox import toolbox_path
     from .convert._from_keras import from_keras
-    from .convert._rules import LayerRule, Parameter, Site, register_layer
+    from .convert._rules import LayerRule, Parameter, register_layer
     from .convert._sidecar import Sidecar, load_sidecar, save_sidecar, sidecar
+    from .convert._site import Site
     from .datasets import Dataset, Imdb, load_dataset, load_groups, load_imdb
     from .matfile import info, load, save
     from .network import Connection, Network, Source, WeightLayer
@@ -112,7 +113,7 @@ _HOMES = {
     "Network": ".network",
     "Parameter": ".convert._rules",
     "Sidecar": ".convert._sidecar",
-    "Site": ".convert._rules",
+    "Site": ".convert._site",
     "Source": ".network",
     "WeightLayer": ".network",
     "export_matlab_code": ".write",

@@ -91,3 +91,8 @@ def padded_shape(array: Array, rank: int) -> Array:
     """The array with the trailing singleton dimensions that MATLAB drops put back."""
     array = np.asarray(array)
     return array.reshape(array.shape + (1,) * max(0, rank - array.ndim))
+
+
+def column_major_reshape(array: Array, shape: tuple[int, ...]) -> Array:
+    """The elements in MATLAB's order, laid out in another shape."""
+    return np.reshape(np.asarray(array), shape, order="F")

@@ -1,4 +1,4 @@
-"""Where the facts of a converted model stand: known without Keras, so that nothing is written over by mistake."""
+"""The path of a model's side-car, in a module without Keras: commands check first what they would replace."""
 
 from __future__ import annotations
 

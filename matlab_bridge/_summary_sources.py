@@ -1,4 +1,4 @@
-"""The words for layers that are no deep learning layers of MATLAB's: shallow networks, MatConvNet, weights."""
+"""Descriptions of layers from outside Deep Learning Toolbox: shallow networks, MatConvNet, plain weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ._layer import Layer
 
 
 def _size(layer: Layer) -> str:
-    """Of the weights, which a layer made by hand may lack."""
+    """The size of the weights, which a layer made by hand may lack."""
     return "x".join(map(str, np.shape(layer.learnables.get("Weights", np.empty(0)))))
 
 

@@ -1,4 +1,4 @@
-"""Names and messages for people, without what a terminal, a browser or a reader's eye would obey."""
+"""Names and messages for people, without characters that a terminal or a browser would obey."""
 
 from __future__ import annotations
 

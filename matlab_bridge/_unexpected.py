@@ -1,4 +1,4 @@
-"""What a network's values lead to where they are not of the types, shapes and sizes that the code expects."""
+"""Errors for a network whose values have types, shapes or sizes that the code does not expect."""
 
 from __future__ import annotations
 

@@ -229,7 +229,7 @@ def _masks(masks: Masks, network: Network | None) -> dict[str, Any]:
         named = {path.rpartition("/")[::2]: mask for path, mask in masks.items()}
     else:
         from ._public import public_parameter
-        from .convert._build import to_matlab
+        from .convert._parameters import to_matlab
 
         named = {
             (layer, parameter): public_parameter(network[layer], parameter, mask)

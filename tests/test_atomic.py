@@ -188,7 +188,7 @@ def test_a_long_name_leaves_room_for_a_temporary_one(replace_whole, tmp_path):
     assert target.read_text(encoding="utf-8") == "new"
 
 
-@pytest.mark.parametrize("name", ["_atomic.py", "_child.py", "_text.py"])
+@pytest.mark.parametrize("name", ["_atomic.py", "_limited_process.py", "_text.py"])
 def test_both_packages_do_the_same(name):
     """Neither imports the other, so that each has the module: what one mends the other gets."""
     ours, theirs = (Path(each.__file__).parent for each in (keras_prunelab, matlab_bridge))

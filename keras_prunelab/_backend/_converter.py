@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 
 from keras_prunelab._errors import InvalidModelError
-from keras_prunelab._util._child_process import ChildEndedError, ChildProcess
+from keras_prunelab._util._job_process import JobEndedError, JobProcess
 
 from ._litert_child import problem_of, write_saved_model
 
@@ -41,7 +41,7 @@ class Conversion:
     dense_scales: str = "channel"
 
 
-_PROCESS = ChildProcess(
+_PROCESS = JobProcess(
     Path(__file__).with_name("_litert_child.py"),
     {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
 )
@@ -80,7 +80,7 @@ def converter_of(model: keras.Model, folder: Path, batch: int | None) -> Callabl
         job = {**asdict(how), "source": str(source), "target": str(target), "modules": modules, "batch": batch}
         try:
             problem = _PROCESS.ask(job)
-        except ChildEndedError:
+        except JobEndedError:
             problem = "TensorFlow's converter ended its process."
         if problem is not None:
             raise ConversionError(problem)

@@ -1,4 +1,4 @@
-"""Numbers rounded to what eight bits can say, with the gradient of numbers that are not."""
+"""Fake quantization: numbers rounded to eight bits, with the gradient of numbers that are not rounded."""
 
 from __future__ import annotations
 

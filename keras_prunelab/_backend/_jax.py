@@ -1,4 +1,4 @@
-"""What is done on JAX."""
+"""Gradients, inference and steps on JAX."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Inference: compiled, and what else differs between the backends there."""
+"""Inference and steps, compiled on any backend, and what else differs between the backends there."""
 
 from __future__ import annotations
 

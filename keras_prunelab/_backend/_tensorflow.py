@@ -1,4 +1,4 @@
-"""What is done on TensorFlow."""
+"""Gradients, inference and steps on TensorFlow."""
 
 from __future__ import annotations
 

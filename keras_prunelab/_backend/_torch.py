@@ -1,4 +1,4 @@
-"""What is done on torch."""
+"""Gradients, inference and steps on torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training: what is written inside a train step and between two of them."""
+"""Values written on any backend while a model is trained: inside a train step, and between two of them."""
 
 from __future__ import annotations
 

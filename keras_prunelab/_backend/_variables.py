@@ -1,4 +1,4 @@
-"""Looking at variables' values."""
+"""The values of variables, read."""
 
 from __future__ import annotations
 

@@ -292,7 +292,7 @@ def constants(
 def _keep_differing(
     analysis: Analysis, values: Mapping[Tensor, Values], stays: Flags, constants_kept: dict[str, int]
 ) -> None:
-    """Of a shared layer there is one bias: channels that are another constant at another call stay."""
+    """Keep channels of a shared layer whose constants differ between its calls: the layer has one bias for all."""
     calls: dict[int, list[tuple[ChannelRule, Site]]] = {}
     for rule, site in zip(analysis.rules, analysis.sites, strict=True):
         calls.setdefault(id(site.layer), []).append((rule, site))

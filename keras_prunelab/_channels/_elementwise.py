@@ -1,4 +1,4 @@
-"""Functions that treat each number by itself, and what they make of constants."""
+"""Element-wise functions, and what they make of constants."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ TARGETS = {
         "depthwise kernels."
     ),
 }
-"""Of each target what sparsity brings there."""
+"""What sparsity brings on each target."""
 SOURCES = {
     "LiteRT, x86": f"{_DELEGATE}#sparse-inference, and benchmarks/device.py",
     "LiteRT, ARM": (
@@ -53,7 +53,7 @@ SOURCES = {
     "Ethos-U": "https://pypi.org/project/ethos-u-vela/, and benchmarks/device.py",
     "C": "benchmarks/device.py",
 }
-"""Where that is said or measured."""
+"""Where `TARGETS` has it from: a page, or a measurement."""
 
 _TWO_THIRDS = 2 / 3
 _FROM = 0.5  # zeros below this share save little anywhere

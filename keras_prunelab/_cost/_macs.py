@@ -142,7 +142,7 @@ def _einsum(call: Call) -> list[int]:
 
 
 def _normalize(call: Call) -> list[int]:
-    """Of `SpectralNormalization`, which changes its kernel in training only: those of the layer inside."""
+    """The uses in `SpectralNormalization`, which changes its kernel in training only: those of the layer inside."""
     inner = call.layer.layer
     found = dict(zip(map(id, inner.weights), uses(replace(call, layer=inner)), strict=True))
     return [found.get(id(weight), 0) for weight in call.layer.weights]

@@ -1,4 +1,4 @@
-"""The least that has to go from a model for it to stay within a budget on an NPU."""
+"""The least pruning that brings a model within a budget on an NPU."""
 
 from __future__ import annotations
 

@@ -19,9 +19,9 @@ import numpy as np
 from keras_prunelab._errors import InvalidModelError, MissingBackendError, UnknownNameError
 from keras_prunelab._export._litert import export_litert
 from keras_prunelab._export._litert_checks import require_fixed_lengths
-from keras_prunelab._model._data import packed
 from keras_prunelab._model._random_inputs import random_inputs
 from keras_prunelab._model._rebuild import is_graph
+from keras_prunelab._model._shapes import packed
 from keras_prunelab._util._atomic import temporary_folder
 
 VELA_TARGETS = (

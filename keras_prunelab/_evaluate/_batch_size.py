@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from keras_prunelab._backend import compiles_for_each_length
-from keras_prunelab._model._data import at_a_time
+from keras_prunelab._model._shapes import at_a_time
 
 from ._data import Observations, Samples
 

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 MAX_CLASSES = 2000
-"""Of labels with more classes, such as words of a vocabulary, none are counted."""
+"""Labels with more classes, such as the words of a vocabulary, are not counted by class."""
 PointKey: TypeAlias = "tuple[str, str, str, int, float]"
 """Score, scope, training, seed and the level asked for: which row of the table a point is."""
 COLUMNS = ["class", "observations", "dense", "accuracy", "change"]

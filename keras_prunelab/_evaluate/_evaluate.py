@@ -14,19 +14,18 @@ from numpy.typing import NDArray
 
 from keras_prunelab._backend import compile_step, pieces_at_once, wait_for
 from keras_prunelab._errors import InvalidDataError, UnknownNameError
-from keras_prunelab._model._data import at_a_time
+from keras_prunelab._model._shapes import at_a_time
 from keras_prunelab._model._state import begun_anew
 
 from ._batch_size import BatchSize, candidates, quickest
 from ._data import LabelledBatch, Observations
 from ._keras_metrics import KerasMetrics, in_pieces
-from ._metric import ACCURACY, RMSE, Metric
+from ._metric import ACCURACY, OWN_METRICS, Metric
 from ._paired import AnswerLog, Answers
 
 MetricLike: TypeAlias = "str | keras.metrics.Metric | Callable[[Any, Any], Any]"
 Measured: TypeAlias = dict[str, float]
 
-_OWN = {metric.name: metric for metric in (ACCURACY, RMSE)}
 _SAME = 1e-6  # Keras counts in single precision
 
 
@@ -196,8 +195,8 @@ class Evaluator:
         else:
             names = list(self._keras.results()) if self._keras else []
             name = next((each for each in names if not each.endswith("loss")), names[0])
-        if name in _OWN:
-            return _OWN[name]
+        if name in OWN_METRICS:
+            return OWN_METRICS[name]
         return Metric(name, self._keras.higher_is_better(name) if self._keras else True)
 
 

@@ -20,15 +20,16 @@ from keras_prunelab._errors import InvalidDataError, InvalidModelError
 from keras_prunelab._export._file_tensor import FileTensor
 from keras_prunelab._export._inputs import arrays_by_input, name_of
 from keras_prunelab._export._runtimes import ExportedFile, open_file, run_batch, run_parts
-from keras_prunelab._model._data import Batch, batches, fits, packed
+from keras_prunelab._model._data import Batch, batches
+from keras_prunelab._model._shapes import fits, packed
 from keras_prunelab._model._source import check_ends
 from keras_prunelab._model._state import begun_anew
 from keras_prunelab._util._notebook import paragraph, table
 from keras_prunelab.layers._strip import without_wrappers
 
 from ._evaluate import MetricLike, classes_of
-from ._file_measures import OWN_MEASURES, FileMeasures
-from ._metric import Metric
+from ._metric import OWN_METRICS, Metric
+from ._output_metrics import OutputMetrics
 
 Array = NDArray[Any]
 
@@ -148,7 +149,7 @@ def evaluate_file(
         )
     plain = None if model is None else without_wrappers(model)
     described, read = _reader(target, file, plain, data)
-    ours = [FileMeasures(described, file, metrics) for _ in range(1 if plain is None else 2)]
+    ours = [OutputMetrics(described, file, metrics) for _ in range(1 if plain is None else 2)]
     forward = None if plain is None else _forward(plain)
     same: list[Array] = []
     differences: list[Array] = []
@@ -282,6 +283,6 @@ def _first(array: Array) -> Array:
 
 
 def _texts(measures: dict[str, float]) -> dict[str, str]:
-    own = OWN_MEASURES.values()
+    own = OWN_METRICS.values()
     known = {name: next((each for each in own if name.startswith(each.name)), Metric(name)) for name in measures}
     return {name: known[name].text(value) for name, value in measures.items()}

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._errors import InvalidDataError
-from keras_prunelab._model._data import Shape, fits, require_finite, shape_text
+from keras_prunelab._model._data import require_finite
+from keras_prunelab._model._shapes import Shape, fits, shape_text
 
 from ._metric import ACCURACY, RMSE, Metric
 
@@ -35,7 +36,7 @@ def labels_of_data(model: keras.Model, labels: Any, outputs: Shape) -> tuple[Arr
     inner = outputs[1:]
     checked, metrics = zip(*(_check(model, part, inner, sequences) for part in parts), strict=True)
     if len(set(metrics)) > 1:
-        raise InvalidDataError("Some labels are class indices and some are responses; they must be all of one kind.")
+        raise mixed_labels()
     return (list(checked) if sequences else checked[0]), metrics[0]
 
 
@@ -46,6 +47,11 @@ def labels_of_batch(model: keras.Model, labels: Any, outputs: Shape) -> tuple[Ar
         InvalidDataError: they fit neither.
     """
     return _check(model, np.asarray(labels), outputs[1:], sequences=False)
+
+
+def mixed_labels() -> InvalidDataError:
+    """The error for labels of which some are class indices and some responses."""
+    return InvalidDataError("Some labels are class indices and some are responses; they must be all of one kind.")
 
 
 def _check(model: keras.Model, labels: Array, output: Shape, sequences: bool) -> tuple[Array, Metric]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 _MOST_DECIMALS = 6
-"""Of a percentage that is nearly 100."""
+"""The decimals of a percentage that is nearly 100, at most."""
 ROUNDING = 1e-9
 """Slack in comparisons: 0.98 is within 0.01 of 0.99, whatever the binary fractions say."""
 _FRACTIONS = ("acc", "accuracy", "auc", "precision", "recall", "iou", "f1_score", "top_k", "fbeta")
@@ -68,6 +68,8 @@ class Metric:
 
 ACCURACY = Metric("accuracy")
 RMSE = Metric("rmse", higher_is_better=False)
+OWN_METRICS = {metric.name: metric for metric in (ACCURACY, RMSE)}
+"""The metrics that this package computes itself, by name; all others are those of Keras."""
 
 
 def percent(fraction: float, decimals: int = 1) -> str:

@@ -2,65 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 
 from keras_prunelab._errors import InvalidDataError
-from keras_prunelab._model._data import at_a_time, odd_count
+from keras_prunelab._model._shapes import at_a_time, odd_count
 from keras_prunelab._model._source import source
 from keras_prunelab._util._arrays import as_array
 
-from ._data import (
-    LabelledBatch,
-    Observations,
-    Samples,
-    check_inputs,
-    is_structured,
-    output_shape,
-    restructure,
-    samples,
-    unpack,
-)
-from ._labels import labels_of_batch
+from ._arrays import check_inputs, is_structured, observations_of_arrays, output_shape, require_labels
+from ._data import LabelledBatch, Observations, Samples, Stream
+from ._labels import labels_of_batch, mixed_labels
 from ._metric import Metric
 
 HELD_BYTES = 2 * 2**30
 """What comes in batches is held in memory up to this size, and read once only."""
-
-
-@dataclass(frozen=True)
-class Stream:
-    """Batches that are read anew each time.
-
-    Attributes:
-        source: makes the batches, `(inputs, targets)` or with weights.
-        check: a batch with its labels.
-        count: the number of observations.
-        metric: what to measure.
-        for_scores: what the data was given as.
-    """
-
-    source: Callable[[], Iterable[Any]]
-    check: Callable[[Any], tuple[LabelledBatch, Metric | None]]
-    count: int
-    metric: Metric | None
-    for_scores: Any
-    class_names: tuple[str, ...] = ()
-
-    is_held = False
-    groups = ()
-
-    def __len__(self) -> int:
-        return self.count
-
-    def batches(self, size: int) -> Iterator[LabelledBatch]:  # noqa: ARG002  # they come as they come
-        """The batches, in the order of the source."""
-        for given in self.source():
-            yield self.check(given)[0]
 
 
 def observations(model: keras.Model, data: Any, groups: Mapping[str, Any] | None = None) -> Observations:
@@ -69,7 +28,7 @@ def observations(model: keras.Model, data: Any, groups: Mapping[str, Any] | None
     Args:
         model: a built model.
         data: `(inputs, labels)` and the like, see `samples`; or batches of these, as `source` of
-            `keras_prunelab._model._data` reads them.
+            `keras_prunelab._model._source` reads them.
         groups: variables that put each observation into a group, by name; None for none.
 
     Returns:
@@ -80,7 +39,7 @@ def observations(model: keras.Model, data: Any, groups: Mapping[str, Any] | None
             groups of data that is not held in memory, or of a model with several inputs or outputs.
     """
     read = source(data)
-    found = _checked(model, data) if read is None else _collect(model, data, read.read)
+    found = observations_of_arrays(model, data) if read is None else _collect(model, data, read.read)
     fixed = at_a_time(model)
     if fixed is not None and len(found) % fixed:
         raise odd_count(model, len(found), fixed)
@@ -123,23 +82,18 @@ def _collect(model: keras.Model, data: Any, read: Callable[[], Iterable[Any]]) -
     if not count:
         raise InvalidDataError("The data has no observations.")
     if len(metrics) > 1:
-        raise InvalidDataError("Some labels are class indices and some are responses; they must be all of one kind.")
+        raise mixed_labels()
     arrays = _join(held) if size <= HELD_BYTES else None
     if arrays is not None:
-        return _checked(model, arrays)
+        return observations_of_arrays(model, arrays)
     return Stream(read, check, count, metrics[0], data)
-
-
-def _checked(model: keras.Model, data: Any) -> Observations:
-    return restructure(model, data) if is_structured(model, unpack(data)[0]) else samples(model, data)
 
 
 def _batch(given: Any) -> LabelledBatch:
     if not isinstance(given, tuple | list) or not 2 <= len(given) <= 3:
         raise InvalidDataError(f"A batch is (inputs, labels), perhaps with weights, but got {type(given).__name__}.")
     parts = [None if part is None else keras.tree.map_structure(as_array, part) for part in given]
-    if parts[1] is None:
-        raise InvalidDataError("The data has no labels, and a sweep compares the network's answers with them.")
+    require_labels(parts[1])
     return LabelledBatch(*parts)
 
 

@@ -1,4 +1,4 @@
-"""Few different weights: the codes of each int8 kernel gathered into clusters, which compilers store in few bits."""
+"""Weight clustering: the int8 codes of each kernel gathered into few values, which compilers store in few bits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An input or output of a file, whose numbers are floating-point ones outside."""
+"""An input or output of a file: quantized inside the file, floating-point numbers outside."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_prunelab._model._data import Shape
+from keras_prunelab._model._shapes import Shape
 
 Array = NDArray[Any]
 

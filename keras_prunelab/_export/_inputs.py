@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_prunelab._errors import InvalidDataError
-from keras_prunelab._model._data import fits, misfit, packed, shape_text
+from keras_prunelab._model._shapes import fits, misfit, packed, shape_text
 
 Array = NDArray[Any]
 

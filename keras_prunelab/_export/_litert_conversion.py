@@ -1,4 +1,4 @@
-"""Models converted to LiteRT with the numbers that are asked for, or others where those cannot be or do not pay."""
+"""Models converted to LiteRT in the type of numbers asked for, or in another where that fails or does not pay."""
 
 from __future__ import annotations
 

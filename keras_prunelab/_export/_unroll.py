@@ -1,4 +1,4 @@
-"""Recurrent layers as one operator after the other, which is how int8 knows them."""
+"""Recurrent layers unrolled, with operators of their own for each step: the form that int8 needs."""
 
 from __future__ import annotations
 

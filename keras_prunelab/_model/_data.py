@@ -1,11 +1,11 @@
-"""Data in whatever form it is given, read in one way everywhere: by scores, sweeps, callbacks and `recalibrate`."""
+"""Data in any form that users give, as batches: one reader for scores, sweeps, callbacks and `recalibrate`."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,9 +15,9 @@ from keras_prunelab._errors import InvalidDataError
 from keras_prunelab._util._arrays import all_finite, as_array
 
 from ._numbers import whole_number
+from ._shapes import Shape as Shape  # others import it from here
+from ._shapes import at_a_time, check_shapes, fits, input_shapes, is_for, is_text_for, odd_count
 from ._source import check_ends, is_array, source
-
-Shape: TypeAlias = "tuple[int | None, ...]"
 
 
 @dataclass(frozen=True)
@@ -100,25 +100,6 @@ def batches(data: Any, size: int, *, labels: bool, model: Any = None) -> Iterato
         raise InvalidDataError(f"The data is empty.{hint}")
 
 
-def at_a_time(model: Any) -> int | None:
-    """How many observations a model takes at once; None for any number.
-
-    The states of a stateful recurrent layer are those of so many sequences. Elsewhere the number of observations that
-    an input was made for means nothing.
-    """
-    if not any(getattr(layer, "stateful", False) for layer in getattr(model, "_flatten_layers", tuple)()):
-        return None
-    return next((tensor.shape[0] for tensor in getattr(model, "inputs", None) or () if tensor.shape[0]), None)
-
-
-def odd_count(model: Any, count: int, fixed: int) -> InvalidDataError:
-    """The error for observations that a model cannot take."""
-    return InvalidDataError(
-        f"Model {model.name!r} has stateful layers, and takes {fixed} observations at a time: {count} are no multiple "
-        f"of it. Leave the last {count % fixed} out."
-    )
-
-
 def inputs_of(model: Any, data: Any, size: int = 128) -> Iterator[Any]:
     """The inputs of some data, as a model takes them: all at once where they are given so, else in batches.
 
@@ -137,211 +118,3 @@ def inputs_of(model: Any, data: Any, size: int = 128) -> Iterator[Any]:
         yield batch.inputs
 
 
-def is_for(model: Any, inputs: Any) -> bool:
-    """Whether arrays are the inputs of a model, by their number, shapes and equal lengths."""
-    flat, shapes = keras.tree.flatten(inputs), _input_shapes(model)
-    return (
-        len(flat) == len(shapes)
-        and all(
-            is_array(each) and fits(np.shape(each)[1:], wanted[1:]) for each, wanted in zip(flat, shapes, strict=True)
-        )
-        and len({np.shape(each)[:1] for each in flat}) == 1
-    )
-
-
-def calibration_of(calibration: Any, **alias: Any) -> Any:
-    """The data that something is computed on, given as `calibration=` or under another name.
-
-    Args:
-        calibration: as it was given, or None.
-        **alias: the other name, and what was given under it.
-
-    Raises:
-        InvalidDataError: both were given.
-    """
-    ((name, other),) = alias.items()
-    if calibration is not None and other is not None:
-        raise InvalidDataError(f"calibration= and {name}= mean the same, and both were given. Give calibration= alone.")
-    return other if calibration is None else calibration
-
-
-def check_batch_size(size: Any) -> int:
-    """Make sure that a number is the size of a batch.
-
-    Raises:
-        InvalidDataError: it is no whole number from 1.
-    """
-    found = whole_number(size)
-    if found is None or found < 1:
-        raise InvalidDataError(f"batch_size={size!r}; a batch has at least one observation.")
-    return found
-
-
-def is_text_for(model: Any, array: NDArray[Any]) -> bool:
-    """Whether an array holds strings, and a model takes some; tensors of them come as bytes."""
-    if not any(tensor.dtype == "string" for tensor in getattr(model, "inputs", None) or ()):
-        return False
-    return array.dtype.kind in "US" or all(isinstance(each, str | bytes) for each in array.ravel())
-
-
-def require_finite(what: str, array: NDArray[Any]) -> None:
-    """Make sure that no number of an array is NaN or infinite.
-
-    Args:
-        what: what the array is, for the error.
-        array: the array.
-
-    Raises:
-        InvalidDataError: one is.
-    """
-    if array.dtype.kind == "f" and not all_finite(array):
-        raise InvalidDataError(
-            f"The {what} hold NaN or infinite numbers: leave those observations out, or replace the numbers, for "
-            "example with np.nan_to_num(x)."
-        )
-
-
-def slice_batch(part: Any, chosen: slice) -> Any:
-    """Some observations of one array or of several; None stays None."""
-    return None if part is None else keras.tree.map_structure(lambda array: array[chosen], part)
-
-
-def packed(model: Any, arrays: Sequence[Any]) -> Any:
-    """Arrays in the order of `model.inputs` as the model takes them: one alone, a list, or a dictionary."""
-    struct = getattr(model, "_inputs_struct", None)  # a sequential model has none
-    return arrays[0] if struct is None else keras.tree.pack_sequence_as(struct, list(arrays))
-
-
-def fits(shape: Sequence[int], wanted: Shape) -> bool:
-    """Whether a shape is one that is wanted, where None is any length."""
-    return len(shape) == len(wanted) and all(w in (None, s) for s, w in zip(shape, wanted, strict=True))
-
-
-def shape_text(shape: Shape) -> str:
-    """A shape as a person reads it."""
-    inner = ", ".join("any" if length is None else str(length) for length in shape)
-    return f"({inner},)" if len(shape) == 1 else f"({inner})"
-
-
-def misfit(model: Any, found: Sequence[int], wanted: Shape) -> InvalidDataError:
-    """The error for an array that a model cannot take.
-
-    Args:
-        model: the model.
-        found: the array's shape, with the axis of the observations.
-        wanted: the shape that the model takes, with that axis.
-    """
-    takes = f"Model {model.name!r} takes observations of shape {shape_text(wanted[1:])}"
-    if fits(found, wanted[1:]):
-        return InvalidDataError(
-            f"{takes}, many at once, but got an array of that shape. It looks like one observation without the axis of "
-            "observations: batch the data, as with dataset.batch(32), or add the axis with x[None]."
-        )
-    if not found:
-        return InvalidDataError(f"{takes}, many at once, but got a single number.")
-    hint = " Add the channel axis with x[..., None]." if (*found[1:], 1) == wanted[1:] else ""
-    return InvalidDataError(f"{takes}, but the data has {found[0]} of shape {tuple(found[1:])}.{hint}")
-
-
-def _given(data: Any, model: Any, labels: bool) -> list[Any]:
-    """Arrays as a list of batches."""
-    if hasattr(data, "inputs") and hasattr(data, "labels"):
-        return [(data.inputs, data.labels)]
-    if not isinstance(data, list) or len(data) < 2:  # a list of one is what a model may be given
-        return [data]
-    parts = _parts(data, model, labels)
-    if isinstance(parts, tuple) or _are_observations(data, _input_shapes(model)):
-        return [parts]
-    return data if len(_input_shapes(model)) == 1 else [data]
-
-
-def _parts(data: Any, model: Any, labels: bool) -> Any:
-    """A list of inputs and labels, as torch's DataLoader makes them, as a tuple; anything else as it is."""
-    shapes = _input_shapes(model)
-    if not isinstance(data, list) or not 2 <= len(data) <= 3 or _are_observations(data, shapes):
-        return data
-    nested = isinstance(data[0], dict) or (isinstance(data[0], list) and all(map(is_array, data[0])))
-    alone = len(shapes) == 1 and (labels or not _is_input(data[1], shapes[0]))
-    return tuple(data) if nested or alone else data
-
-
-def _are_observations(part: Any, shapes: list[Shape]) -> bool:
-    """Whether inputs are a list of single observations."""
-    if len(shapes) != 1 or not isinstance(part, list) or not part:
-        return False
-    return all(is_array(each) and fits(np.shape(each), shapes[0][1:]) for each in part)
-
-
-def _of_one_shape(one: Any, model: Any) -> Iterator[Any]:
-    """A batch; or, of single observations, one for each of their shapes, in the order of the first of each."""
-    inputs, *others = one if isinstance(one, tuple) and one else (one,)
-    if not _are_observations(inputs, _input_shapes(model)):
-        yield one
-        return
-    for part in others:
-        if part is not None and len(part) != len(inputs):
-            raise InvalidDataError(
-                f"Inputs, labels and weights have different lengths: {sorted({len(inputs), len(part)})}."
-            )
-    alike: dict[tuple[int, ...], list[int]] = {}
-    for index, each in enumerate(inputs):
-        alike.setdefault(tuple(np.shape(each)), []).append(index)
-    for places in alike.values():
-        parts = [inputs, *others]
-        yield tuple(None if part is None else np.stack([as_array(part[place]) for place in places]) for part in parts)
-
-
-def _is_input(value: Any, wanted: Shape) -> bool:
-    return value is not None and fits(np.shape(as_array(value))[1:], wanted[1:])
-
-
-def _input_shapes(model: Any) -> list[Shape]:
-    """The shapes of a model's inputs; none for a subclass, of which nobody knows."""
-    return [tuple(tensor.shape) for tensor in getattr(model, "inputs", None) or ()]
-
-
-def _batch(one: Any, model: Any) -> Batch:
-    parts = one if isinstance(one, tuple) else (one,)
-    if not 1 <= len(parts) <= 3:
-        raise InvalidDataError(f"A batch is inputs, (inputs, labels) or with weights, not a tuple of {len(parts)}.")
-    if parts[0] is None:
-        raise InvalidDataError("There are no inputs: give data=inputs, or data=(inputs, labels).")
-    inputs = arrays_of(parts[0])
-    _check_shapes(model, keras.tree.flatten(inputs))  # before the lengths, which are odd where the shape is wrong
-    batch = Batch(inputs, *(None if part is None else arrays_of(part) for part in parts[1:]))
-    every = [array for part in (batch.inputs, batch.labels, batch.weights) for array in keras.tree.flatten(part)]
-    for array in every:
-        if array is not None and (array.ndim == 0 or (array.dtype.kind == "O" and not is_text_for(model, array))):
-            raise InvalidDataError(
-                f"Calibration data is arrays with one observation after the other, not {array!r:.80}."
-            )
-    lengths = {len(array) for array in every if array is not None}
-    if len(lengths) != 1:
-        raise InvalidDataError(f"Inputs, labels and weights have different lengths: {sorted(lengths)}.")
-    return batch
-
-
-def _check_shapes(model: Any, arrays: list[Any]) -> None:
-    """Compare the one input of a model; of several, Keras says by their names which one does not fit."""
-    wanted = _input_shapes(model)
-    if len(wanted) != 1 or len(arrays) != 1:
-        return
-    shape, found = wanted[0], arrays[0].shape
-    # Keras itself adds or takes off a last axis of length 1.
-    adjusted = ((*found, 1), found[:-1] if found[-1:] == (1,) else found)
-    # A model that was built in fit has a fixed number of observations, which means nothing.
-    if not any(fits(each[1:], shape[1:]) for each in (found, *adjusted)):
-        raise misfit(model, found, shape)
-
-
-def arrays_of(part: Any) -> Any:
-    """One array, or several in their structure; lists of numbers are an array, as Keras takes them."""
-    first = part
-    while isinstance(first, list | tuple) and len(first):
-        first = first[0]
-    is_numbers = first is not part and not isinstance(first, dict) and np.ndim(first) == 0
-    return as_array(part) if is_numbers else keras.tree.map_structure(as_array, part)
-
-
-def _kind(data: Any) -> str:
-    return f"an array of shape {tuple(data.shape)}" if hasattr(data, "shape") else f"of type {type(data).__name__}"

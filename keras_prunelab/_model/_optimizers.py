@@ -44,7 +44,7 @@ def counts(optimizer: Any) -> tuple[int, ...]:
 
 
 def find_updating(variable: Any, optimizers: Iterable[Any]) -> list[Any]:
-    """Those of some optimizers without others inside that update a variable, as far as they are built."""
+    """The optimizers, of some that have none inside, that update a variable; unbuilt ones update nothing yet."""
     return [leaf for leaf in optimizers if any(each is variable for each in leaf._trainable_variables)]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from keras_prunelab._backend import trace_model
 from keras_prunelab._errors import InvalidDataError
 
-from ._data import packed
+from ._shapes import fits, packed
 
 _FREE_LENGTHS = (16, 32, 64, 128, 224, 512, 1024, 2048, 4096)
 _MOST_NUMBERS = 1 << 23  # in one input: longer ones are not tried
@@ -71,12 +71,8 @@ def _given_shapes(model: Any, like: Any) -> list[list[int]] | None:
     shapes = [
         [symbol.shape[0] or 2, *map(int, each.shape[1:])] for symbol, each in zip(model.inputs, flat, strict=True)
     ]
-    fits = (
-        len(shape) == len(symbol.shape)
-        and all(one in (None, own) for one, own in zip(symbol.shape, shape, strict=True))
-        for shape, symbol in zip(shapes, model.inputs, strict=True)
-    )
-    return shapes if all(fits) else None
+    is_fitting = all(fits(shape, symbol.shape) for shape, symbol in zip(shapes, model.inputs, strict=True))
+    return shapes if is_fitting else None
 
 
 def _shape(symbol: Any, length: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""Every variable of a model, found by variable and not by layer class, with its role and those of its axes."""
+"""Every variable of a model with its role and the roles of its axes, told by the variable, not by the layer's class."""
 
 from __future__ import annotations
 

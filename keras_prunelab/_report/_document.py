@@ -129,7 +129,7 @@ class Table:
 
     @property
     def are_numbers(self) -> list[bool]:
-        """Of each column whether it holds numbers, which stand to the right."""
+        """For each column, whether it holds numbers, which are aligned to the right."""
         return [pd.api.types.is_numeric_dtype(self.frame[name]) or name in self.formats for name in self.frame.columns]
 
     @property

@@ -257,7 +257,7 @@ def _(block: doc.Sources, writer: _Writer) -> None:
 
 
 def _letters(block: doc.Table) -> Iterator[int]:
-    """Of each column, the letters of the longest cell, or of the longest word of its heading, which is bold."""
+    """For each column, the letters of its longest cell, or of the longest word of its heading, which is bold."""
     cells = zip(*block.rows, strict=True) if len(block.frame) else [()] * len(block.headings)
     for heading, column in zip(block.headings, cells, strict=True):
         words = (len(word) + 1 for word in doc.shown(heading).split(" "))

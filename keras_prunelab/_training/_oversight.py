@@ -1,4 +1,4 @@
-"""Whether masks really hold while a model is trained: an optimizer that they do not know would move behind them."""
+"""A check that masks hold while a model is trained: an optimizer that was not found would move pruned weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An optimizer that takes itself to be some steps back, while its own count goes on."""
+"""An optimizer whose schedule is set some steps back, while its own count of steps goes on."""
 
 from __future__ import annotations
 

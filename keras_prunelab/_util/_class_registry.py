@@ -1,4 +1,4 @@
-"""Rules by the class of what they are for."""
+"""A registry of rules, one for each class of objects."""
 
 from __future__ import annotations
 

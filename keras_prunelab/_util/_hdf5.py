@@ -6,7 +6,7 @@ from pathlib import Path
 
 from keras_prunelab._errors import InvalidModelError
 
-from ._child import problem_of
+from ._limited_process import problem_of
 
 _CHILD = Path(__file__).with_name("_hdf5_child.py")
 _SECONDS = 5.0  # with the start of Python

@@ -1,4 +1,4 @@
-"""What a public function says of an option that it does not have."""
+"""The error for an option that a public function does not have: it names the function and the nearest option."""
 
 from __future__ import annotations
 

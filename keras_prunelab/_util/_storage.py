@@ -1,4 +1,4 @@
-"""What arrays take when they are stored."""
+"""How many bytes arrays take when they are stored."""
 
 from __future__ import annotations
 

@@ -102,6 +102,35 @@ def open_calibration(
     return None
 
 
+def calibrated(
+    opened: OpenedModel,
+    dataset: Dataset,
+    path: Path,
+    named: Path | None,
+    split: float | None,
+    image_root: Path | None,
+) -> tuple[Dataset, Calibration | None]:
+    """What is measured, and what calibrates; None for the same, of which the console warns."""
+    from keras_prunelab._errors import InvalidDataError
+
+    if named is not None and split is not None:
+        raise InvalidDataError("--calibration and --calibration-split both say what calibrates: give one of them.")
+    if split is not None:
+        dataset, given = split_off(dataset, split)
+    else:
+        found = open_calibration(opened, dataset, path, named, image_root)
+        if found is None:
+            _console.warn(
+                "There is no data beside what is measured, so weights are solved on the same observations, which "
+                "flatters the result. --calibration names others; --calibration-split 0.5 calibrates on one half and "
+                "measures on the other."
+            )
+            return dataset, None
+        given = found
+    tell(given)
+    return dataset, given
+
+
 def split_off(data: Dataset, share: float) -> tuple[Dataset, Calibration]:
     """Cut data into what is measured and what calibrates, at random, the same on every run.
 

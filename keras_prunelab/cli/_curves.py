@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ._calibration import Calibration
     from ._inputs import OpenedModel
-    from ._sweep import Levels
+    from ._sweeps import Levels
 
 _FURTHER = 4  # levels that are solved one layer after the other
 _TRAINED = 24  # levels at which networks are trained, at most
@@ -56,7 +56,7 @@ class Lab:
             reconstruct: whether obs is added.
             training: how networks are trained; None where they are not.
         """
-        from ._sweep import run_without_collapse
+        from ._sweeps import run_without_collapse
 
         result = run_without_collapse(
             self.opened, self.dataset, self.levels, scores, convention=convention, store=self.store, groups=self.groups
@@ -76,7 +76,7 @@ class Lab:
         self, name: str, levels: Levels, scores: str, like: kpl.SweepResult, **options: Any
     ) -> kpl.SweepResult:
         """One more sweep; `name` tells its store from those of the others."""
-        from ._sweep import run_sweep, store_beside
+        from ._sweeps import run_sweep, store_beside
 
         options |= {"store": store_beside(self.store, name), "groups": self.groups}
         given = {} if self.calibration is None else {"calibration": self.calibration.inputs}
@@ -86,7 +86,7 @@ class Lab:
         """The curve of obs, solved anew; None where it cannot rank the network, as with a layer of one's own."""
         import keras_prunelab as kpl
 
-        from ._sweep import tell_cost
+        from ._sweeps import tell_cost
 
         tell_cost(self.opened, "obs")
         try:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from . import _console
+from ._options import names_in
 
 
 def open_groups(path: Path, names: str | None, count: int) -> dict[str, Any] | None:
@@ -28,7 +29,7 @@ def open_groups(path: Path, names: str | None, count: int) -> dict[str, Any] | N
         return None
     if not path.is_file() or path.suffix.lower() not in {".mat", ".npz", ".csv"}:
         raise InvalidDataError(f"--group-by names a variable of a .mat, .npz or .csv file, but the data is {path}.")
-    groups: dict[str, Any] = load_groups(path, _listed(names))
+    groups: dict[str, Any] = load_groups(path, names_in(names))
     for group in groupings(groups, count):
         _console.say(f"Groups: {len(group.values)} values of {group.name}.")
     return groups
@@ -54,9 +55,5 @@ def write_groups_code(path: Path, names: str | None, *, is_split: bool) -> str:
     """Python that reads the variables as the command did, and calls them `groups`; after that of a split."""
     if names is None:
         return ""
-    code = f"\ngroups = mb.load_groups({str(path)!r}, {_listed(names)!r})"
+    code = f"\ngroups = mb.load_groups({str(path)!r}, {names_in(names)!r})"
     return code + ("\ngroups = {name: values[rest] for name, values in groups.items()}" if is_split else "")
-
-
-def _listed(names: str) -> list[str]:
-    return [name.strip() for name in names.split(",") if name.strip()]

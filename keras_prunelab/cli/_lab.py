@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from . import _console, _options
-from ._levels import DEFAULT_LEVELS, parse_levels
+from ._levels import DEFAULT_LEVELS, levels_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
     from ._calibration import Calibration
     from ._inputs import OpenedModel
-    from ._sweep import Levels
+    from ._sweeps import Levels
 
 EXAMPLES = """\
 Examples:
@@ -40,21 +39,6 @@ Examples:
 
     prunelab lab workspace.mat --image-root D:/digits --inputs imdsValidation --sparsities 0.8:0.98:0.002
 """
-
-WRITTEN = (
-    *(
-        "report.html",
-        "report.docx",
-        "report.pdf",
-        "sweep.csv",
-        "sweep.json",
-        "results.mat",
-        "pruned.mat",
-        "pruned.keras",
-    ),
-    *("accuracy.png", "break.png", "layers.png", "filters.png", "blocks.png"),
-)
-"""The files that `lab` writes into its folder."""
 
 
 def command(
@@ -112,10 +96,10 @@ def command(
     from ._curves import Lab
     from ._groups import measured_groups, open_groups, write_groups_code
     from ._inputs import check_inputs, open_data, open_model, source_of_data, write_loading_code
-    from ._outputs import check_sources, make_folder
+    from ._outputs import LAB_FILES, check_sources, make_folder, write_lab
     from ._quantized import Quantization, add_quantized
     from ._reports import Reports, choose
-    from ._sweep import leave_if_stopped
+    from ._sweeps import leave_if_stopped
     from ._training import prepare_training, training_data
     from ._trials import fit_inputs
 
@@ -123,12 +107,12 @@ def command(
     condition = _options.condition(max_drop, min_metric, knee=knee) or {"max_drop": 0.01}
     quantization = Quantization.of(quantize, quantize_levels)
     _options.check_scores(scores)
-    levels: Levels = _levels(sparsities)
+    levels: Levels = levels_in(sparsities)
     goes_on = store is not None and store.exists()
     about = {"title": title, "author": author, "course": course, "paper": paper}
     reports = Reports.of(out, format, notes, replaces=force or goes_on, **about)
     read_files = [workspace, data, inputs, labels, calibration, notes]
-    check_sources(read_files, [*(out / name for name in WRITTEN), store], plots=out)
+    check_sources(read_files, [*(out / name for name in LAB_FILES), store], plots=out)
     check_inputs(workspace, data, calibration, image_root=image_root)
     source = source_of_data(workspace, data)
     opened = open_model(workspace, network)
@@ -170,7 +154,7 @@ def command(
     )
     code = write_loading_code(opened, source, given) + change + code
     code += write_groups_code(source, group_by, is_split=split is not None)
-    written = write_outputs(opened, result, choice, out, quantized_choice)
+    written = write_lab(opened, result, choice, out, quantized_choice)
     if store is not None:
         _keep(result, choice, store)
     reports.write(
@@ -188,10 +172,6 @@ def command(
     leave_if_stopped(result)
     if failure is not None:
         raise failure
-
-
-def _levels(text: str) -> tuple[float, ...] | str:
-    return "auto" if text.strip() == "auto" else parse_levels(text)
 
 
 def _auto_levels(condition: Mapping[str, Any]) -> kpl.AutoLevels:
@@ -252,8 +232,7 @@ def _calibration(
     finetune: int | None,
 ) -> tuple[Dataset, Calibration | None, bool]:
     """What is measured, what calibrates, and whether weights are solved anew at all."""
-    from ._calibration import open_calibration, tell
-    from ._sweep import calibrated
+    from ._calibration import calibrated, open_calibration, tell
 
     if reconstruct is False and finetune is None:
         return dataset, None, False
@@ -275,54 +254,3 @@ def _tell_earlier(out: Path) -> None:
     left = [name for name in ("pruned.mat", "pruned.keras") if (out / name).exists()]
     if left:
         _console.warn(f"{' and '.join(left)} in {out} {'is' if len(left) == 1 else 'are'} of an earlier run.")
-
-
-def write_outputs(
-    opened: OpenedModel,
-    result: kpl.SweepResult,
-    choice: kpl.Choice | None,
-    out: Path,
-    quantized_choice: kpl.Choice | None = None,
-) -> dict[str, str]:
-    """The plots, the results, and where there is a choice, the network pruned at it in both forms.
-
-    Returns:
-        What each file but the plots is, by its path. The model is as it was.
-    """
-    import keras_prunelab as kpl
-    import matlab_bridge as bridge
-
-    from ._outputs import save_keras
-
-    result.to_csv(out / "sweep.csv")
-    result.to_json(out / "sweep.json", choice)
-    kpl.export_plots(result, choice, out)
-    bridge.save_results(
-        out / "results.mat", result, choice=choice, quantized_choice=quantized_choice, network=opened.network
-    )
-    written = {
-        "sweep.csv": "all points",
-        "sweep.json": "the same with the layers and the choice, for prunelab report",
-        "results.mat": "the sweep and the choice, as MATLAB variables",
-    }
-    if choice is not None:
-        opened = replace(opened, built=result.network(choice))
-        if opened.network is not None:
-            note = _note(result, choice)
-            bridge.save_network(out / "pruned.mat", opened.model, like=opened.path, variable=opened.variable, note=note)
-            written["pruned.mat"] = "the pruned network, for MATLAB"
-        save_keras(opened, out / "pruned.keras")
-        written["pruned.keras"] = "the pruned network, for Keras"
-    return {str(out / name): what for name, what in written.items()}
-
-
-def _note(result: kpl.SweepResult, choice: kpl.Choice) -> str | None:
-    """What the network's file says of the data that its masks or weights come from; None where there was none."""
-    from keras_prunelab import scores
-
-    from ._outputs import note_of
-
-    calibration = result.metadata.get("calibration")
-    if calibration is None or (choice.training == "none" and not scores.get(choice.score).needs_data):
-        return None
-    return note_of(choice.score, choice.sparsity, choice.training, str(calibration))

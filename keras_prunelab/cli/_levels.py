@@ -8,6 +8,11 @@ DEFAULT_LEVELS = "0:0.8:0.02,0.8:0.98:0.002"
 """The levels of MathWorks' example (0 to 90 % in steps of 10), and finer ones where an over-sized network breaks."""
 
 
+def levels_in(text: str) -> tuple[float, ...] | str:
+    """The levels that `text` describes, as `parse_levels` says; or `"auto"`."""
+    return "auto" if text.strip() == "auto" else parse_levels(text)
+
+
 def parse_levels(text: str) -> tuple[float, ...]:
     """The levels that `text` describes, sorted, each once.
 

@@ -40,6 +40,11 @@ def fraction(text: str) -> float:
         raise typer.BadParameter(f"{text!r} is no fraction; write one like {number:g}, with a point.") from None
 
 
+def names_in(text: str) -> list[str]:
+    """The names in a text, which has commas between them."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
 def check_scores(text: str) -> None:
     """Make sure that every score of a list with commas exists, before anything is loaded.
 
@@ -49,7 +54,7 @@ def check_scores(text: str) -> None:
     from keras_prunelab._errors import UnknownNameError
     from keras_prunelab._text import suggest
 
-    names = [name.strip() for name in text.split(",") if name.strip()]
+    names = names_in(text)
     if not names:
         raise UnknownNameError(f"--scores names scores, with commas between, but got {text!r}.")
     for name in names:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,16 @@ from keras_prunelab._errors import InvalidModelError, OverwriteError
 from keras_prunelab._util._atomic import refuse_to_overwrite, replace_whole
 
 if TYPE_CHECKING:
+    import keras_prunelab as kpl
+
     from ._inputs import OpenedModel
+
+
+LAB_FILES = (
+    *("report.html", "report.docx", "report.pdf", "sweep.csv", "sweep.json", "results.mat"),
+    *("pruned.mat", "pruned.keras", "accuracy.png", "break.png", "layers.png", "filters.png", "blocks.png"),
+)
+"""The files that `lab` writes into its folder."""
 
 
 def save_keras(opened: OpenedModel, path: Path) -> None:
@@ -38,6 +48,53 @@ def note_of(score: str, sparsity: float, training: str, calibration: str) -> str
     """
     treated = "" if training == "none" else f", then {training}"
     return f"Pruned by {score}, {sparsity:.2%} of the weights are zero{treated}. Calibration: {calibration}."
+
+
+def write_lab(
+    opened: OpenedModel,
+    result: kpl.SweepResult,
+    choice: kpl.Choice | None,
+    out: Path,
+    quantized_choice: kpl.Choice | None = None,
+) -> dict[str, str]:
+    """Write the plots, the results, and where there is a choice, the network pruned at it in both forms.
+
+    Returns:
+        What each file but the plots is, by its path. The model is as it was.
+    """
+    import keras_prunelab as kpl
+    import matlab_bridge as bridge
+
+    result.to_csv(out / "sweep.csv")
+    result.to_json(out / "sweep.json", choice)
+    kpl.export_plots(result, choice, out)
+    bridge.save_results(
+        out / "results.mat", result, choice=choice, quantized_choice=quantized_choice, network=opened.network
+    )
+    written = {
+        "sweep.csv": "all points",
+        "sweep.json": "the same with the layers and the choice, for prunelab report",
+        "results.mat": "the sweep and the choice, as MATLAB variables",
+    }
+    if choice is not None:
+        opened = replace(opened, built=result.network(choice))
+        if opened.network is not None:
+            note = _note(result, choice)
+            bridge.save_network(out / "pruned.mat", opened.model, like=opened.path, variable=opened.variable, note=note)
+            written["pruned.mat"] = "the pruned network, for MATLAB"
+        save_keras(opened, out / "pruned.keras")
+        written["pruned.keras"] = "the pruned network, for Keras"
+    return {str(out / name): what for name, what in written.items()}
+
+
+def _note(result: kpl.SweepResult, choice: kpl.Choice) -> str | None:
+    """What the network's file says of the data that its masks or weights come from; None where there was none."""
+    from keras_prunelab import scores
+
+    calibration = result.metadata.get("calibration")
+    if calibration is None or (choice.training == "none" and not scores.get(choice.score).needs_data):
+        return None
+    return note_of(choice.score, choice.sparsity, choice.training, str(calibration))
 
 
 def check_target(path: Path, endings: Collection[str], why: str = "") -> None:
@@ -96,7 +153,7 @@ def check_sources(
 
 
 def _is_read_of_a_folder(path: Path) -> bool:
-    from matlab_bridge.datasets._images import EXTENSIONS
+    from matlab_bridge.datasets._images._decode import EXTENSIONS
 
     return path.suffix.lower() in {".mat", *EXTENSIONS}
 

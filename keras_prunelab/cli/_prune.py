@@ -64,7 +64,7 @@ def command(
     from ._calibration import open_calibration, tell
     from ._inputs import open_model
     from ._outputs import check_sources, check_target, make_folder, note_of, save_keras
-    from ._sweep import tell_cost
+    from ._sweeps import tell_cost
 
     if (sparsity is None) == (budget is None):
         raise typer.BadParameter("Give --sparsity, such as 0.9, or --budget, such as flash=60000; one of them.")

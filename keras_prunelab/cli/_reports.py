@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import _console
+from ._options import names_in
 
 if TYPE_CHECKING:
     import keras_prunelab as kpl
@@ -120,7 +121,7 @@ def _formats(names: str | None) -> list[str]:
 
     if names is None:
         return [each for each in FORMATS if is_there(f".{each}")]
-    asked = list(dict.fromkeys(name.strip().lower().removeprefix(".") for name in names.split(",") if name.strip()))
+    asked = list(dict.fromkeys(name.lower().removeprefix(".") for name in names_in(names)))
     for each in asked:
         if each not in FORMATS:
             raise UnknownNameError(f"--format takes {', '.join(FORMATS)}, with commas between, but got {each!r}.")

@@ -8,21 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from . import _console, _options
-from ._levels import DEFAULT_LEVELS, parse_levels
+from ._levels import DEFAULT_LEVELS, levels_in
+from ._options import names_in
+from ._sweeps import leave_if_stopped, run_sweep, tell_collapses, tell_cost
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import keras_prunelab as kpl
-    from keras_prunelab._result._collapse import Collapse
     from matlab_bridge import Dataset
 
-    from ._calibration import Calibration
     from ._inputs import OpenedModel
 
-    Levels = Sequence[float] | str | kpl.AutoLevels
-
-_LONG = 5.0  # seconds from which on the cost of a trace is said
 
 EXAMPLES = """\
 Examples:
@@ -104,6 +101,7 @@ def command(
     """Measure the accuracy at many sparsities and write the table."""
     from keras_prunelab._errors import InvalidDataError
 
+    from ._calibration import calibrated
     from ._groups import measured_groups, open_groups
     from ._inputs import check_inputs, open_data, open_model, source_of_data
     from ._outputs import check_sources, make_folder
@@ -115,7 +113,7 @@ def command(
     read = [model, data, train, inputs, labels, calibration]
     check_sources([*read, store], [out])
     check_sources(read, [store])
-    levels = "auto" if sparsities.strip() == "auto" else parse_levels(sparsities)
+    levels = levels_in(sparsities)
     _options.check_scores(scores)
     check_inputs(model, data, train, calibration, image_root=image_root)
     source = source_of_data(model, data)
@@ -131,7 +129,7 @@ def command(
         options |= {} if given is None else {"calibration": given.inputs}
     options["groups"] = measured_groups(groups, observations, calibration_split)
     if metrics is not None:
-        options["metrics"] = _names(metrics)
+        options["metrics"] = names_in(metrics)
         options = _ranges(opened, dataset, source, options["metrics"], image_root) | options
     if finetune is not None and epochs is not None:
         raise InvalidDataError("--finetune and --epochs both say for how many epochs to train: give one of them.")
@@ -146,7 +144,7 @@ def command(
         trained = FineTune(arrays, finetune or epochs or 1, rounds, rewind)
         options["finetune"] = trained if finetune is None else [None, trained]
     if dry_run:
-        _tell_plan(opened, dataset, levels, scores, convention=convention, scope=_names(scope), **options)
+        _tell_plan(opened, dataset, levels, scores, convention=convention, scope=names_in(scope), **options)
         return
     tell_cost(opened, scores)
     result = run_sweep(
@@ -155,23 +153,13 @@ def command(
         levels,
         scores,
         convention=convention,
-        scope=_names(scope),
+        scope=names_in(scope),
         store=store,
         workers=workers,
         **options,
     )
     make_folder(out.parent)
-    match out.suffix.lower():
-        case ".csv":
-            result.to_csv(out)
-        case ".json":
-            result.to_json(out)
-        case ".parquet":
-            result.to_parquet(out)
-        case _:
-            from matlab_bridge import save_results
-
-            save_results(out, result)
+    _write(result, out)
     dense = f"Dense {result.metric.label} {result.metric.text(result.dense)}"
     _console.say(f"{dense}; wrote {len(result.table)} points, {result.convention} convention, to {out}.")
     for doubt in result.doubts():
@@ -197,122 +185,6 @@ def _ranges(
     return {"calibration": found.inputs}
 
 
-def calibrated(
-    opened: OpenedModel,
-    dataset: Dataset,
-    path: Path,
-    named: Path | None,
-    split: float | None,
-    image_root: Path | None,
-) -> tuple[Dataset, Calibration | None]:
-    """What is measured, and what calibrates; None for the same, of which the console warns."""
-    from keras_prunelab._errors import InvalidDataError
-
-    from ._calibration import open_calibration, split_off, tell
-
-    if named is not None and split is not None:
-        raise InvalidDataError("--calibration and --calibration-split both say what calibrates: give one of them.")
-    if split is not None:
-        dataset, given = split_off(dataset, split)
-    else:
-        found = open_calibration(opened, dataset, path, named, image_root)
-        if found is None:
-            _console.warn(
-                "There is no data beside what is measured, so weights are solved on the same observations, which "
-                "flatters the result. --calibration names others; --calibration-split 0.5 calibrates on one half and "
-                "measures on the other."
-            )
-            return dataset, None
-        given = found
-    tell(given)
-    return dataset, given
-
-
-def run_sweep(
-    opened: OpenedModel,
-    dataset: Dataset,
-    levels: Levels,
-    scores: str,
-    *,
-    convention: str | None = None,
-    **options: Any,
-) -> kpl.SweepResult:
-    """A sweep with its progress on the console."""
-    import keras_prunelab as kpl
-
-    with _console.progress("Sweep") as advance:
-        try:
-            result = kpl.sweep(
-                opened.model,
-                dataset,
-                levels,
-                tuple(_names(scores)),
-                convention=convention or opened.convention,
-                progress=lambda at: advance(at.done, at.total, at.what),
-                **options,
-            )
-        except kpl.SweepStoppedError as error:
-            if error.result is None or error.result.table.empty:
-                raise
-            result = error.result
-    if result.complete:
-        return result
-    if reason := result.metadata.get("stopped"):
-        _console.warn(str(reason))
-        return result
-    if result.table.empty:
-        raise KeyboardInterrupt
-    _console.say(f"Stopped after {len(result.table)} points: what follows is about these.")
-    return result
-
-
-def tell_cost(opened: OpenedModel, scores: str) -> None:
-    """Say what a trace of obs costs, where there is one that takes long."""
-    from keras_prunelab._reconstruct._estimate import estimate
-
-    if "obs" not in _names(scores):
-        return
-    found = estimate(opened.model)
-    if found.seconds >= _LONG:
-        _console.say(f"obs: {found}.")
-
-
-def run_without_collapse(
-    opened: OpenedModel,
-    dataset: Dataset,
-    levels: Levels,
-    scores: str,
-    *,
-    convention: str | None,
-    store: Path | None = None,
-    **options: Any,
-) -> kpl.SweepResult:
-    """A sweep; where a curve collapses at its first level, the curve of a score that does not is added."""
-    result = run_sweep(opened, dataset, levels, scores, convention=convention, store=store, **options)
-    collapses = tell_collapses(result) if result.complete else []
-    remedies = {found.remedy for found in collapses if found.remedy is not None}
-    for remedy in sorted(remedies.difference(result.scores)):
-        _console.say(f"Adding the curve of {remedy}.")
-        kept = store_beside(store, remedy)
-        result = result.join(run_sweep(opened, dataset, levels, remedy, convention=convention, store=kept, **options))
-    return result
-
-
-def store_beside(store: Path | None, name: str) -> Path | None:
-    """The store of a further sweep: one sweep has one."""
-    return None if store is None else store.with_name(f"{store.stem}-{name}{store.suffix}")
-
-
-def tell_collapses(result: kpl.SweepResult) -> list[Collapse]:
-    """Say on the console which curves collapse at their first level, and why."""
-    from keras_prunelab._result._collapse import find_collapses
-
-    found = find_collapses(result)
-    for collapse in found:
-        _console.say(f"Warning: {collapse}")
-    return found
-
-
 def _tell_plan(
     opened: OpenedModel,
     dataset: Dataset,
@@ -325,14 +197,10 @@ def _tell_plan(
     import keras_prunelab as kpl
 
     convention = convention or opened.convention
-    planned = kpl.plan_sweep(opened.model, dataset, levels, tuple(_names(scores)), convention=convention, **options)
+    planned = kpl.plan_sweep(opened.model, dataset, levels, tuple(names_in(scores)), convention=convention, **options)
     _console.say(str(planned))
     seconds = planned.seconds()
     _console.say(f"Expected time in one process, after the first point: {seconds:.0f} s ({seconds / 60:.1f} min).")
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _numbers(text: str | None) -> int | list[int] | None:
@@ -347,7 +215,16 @@ def _numbers(text: str | None) -> int | list[int] | None:
     return numbers if "," in text else numbers[0]
 
 
-def leave_if_stopped(result: kpl.SweepResult) -> None:
-    """End with the exit code of Ctrl-C, or of a failure, once what was measured until then is written."""
-    if not result.complete:
-        raise typer.Exit(5 if "stopped" in result.metadata else 130)
+def _write(result: kpl.SweepResult, out: Path) -> None:
+    """Write the table in the format that the ending of its file says."""
+    match out.suffix.lower():
+        case ".csv":
+            result.to_csv(out)
+        case ".json":
+            result.to_json(out)
+        case ".parquet":
+            result.to_parquet(out)
+        case _:
+            from matlab_bridge import save_results
+
+            save_results(out, result)

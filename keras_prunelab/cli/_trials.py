@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _SAMPLE = 500
 _SURE = 0.001
-"""How likely luck alone may make any of the readings agree more: below it, a reading is taken."""
+"""A reading is taken where luck alone makes any of them agree that much more with at most this probability."""
 
 
 @dataclass(frozen=True)

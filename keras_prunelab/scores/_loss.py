@@ -1,4 +1,4 @@
-"""The slope of a model's own loss, batch by batch."""
+"""The gradient of a model's own loss, batch by batch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from keras_prunelab._backend import gradients, hessian_products
 from keras_prunelab._errors import InvalidDataError, InvalidModelError
-from keras_prunelab._model._data import Batch, at_a_time, batches, check_batch_size
+from keras_prunelab._model._data import Batch, batches, check_batch_size
+from keras_prunelab._model._shapes import at_a_time
 
 from ._base import Score, ScoreContext
 

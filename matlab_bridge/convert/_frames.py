@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import keras
 
-from ._rules import Tensor, is_sequence, spatial_size
+from ._site import Tensor, is_sequence, spatial_size
 
 
 def has_frames(tensor: Tensor) -> bool:

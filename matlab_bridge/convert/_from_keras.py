@@ -12,8 +12,8 @@ from matlab_bridge._layer import Layer
 from matlab_bridge._normalization import Normalization
 from matlab_bridge.network import Network
 
-from ._build import model_values, to_matlab, variable_paths, with_known_paths
 from ._class_names import with_class_names
+from ._parameters import model_values, to_matlab, variable_paths, with_known_paths
 from ._resized import resize
 from ._rules import rule_for
 from ._sidecar import origin

@@ -11,7 +11,8 @@ import keras
 
 from matlab_bridge._errors import UnsupportedLayerError
 
-from ._rules import Shapes, Tensor
+from ._rules import Shapes
+from ._site import Tensor
 
 
 @dataclass(frozen=True, slots=True)

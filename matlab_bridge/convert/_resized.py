@@ -17,9 +17,11 @@ from matlab_bridge._errors import NetworkMismatchError
 from matlab_bridge._layer import Layer
 from matlab_bridge.network import Network
 
-from ._build import model_values, to_keras, to_matlab
+from ._build import to_keras
 from ._keras_graph import Call, calls
-from ._rules import LayerNames, rule_for
+from ._parameters import model_values, to_matlab
+from ._rules import rule_for
+from ._site import LayerNames
 
 # What a layer's configuration says of its training, its making and its name, and not of what it computes.
 _BESIDE = ("build_config", "dtype", "name", "registered_name", "seed", "trainable")

@@ -7,7 +7,7 @@ from typing import Any, final
 
 import keras
 
-from ._rules import Tensor
+from ._site import Tensor
 
 
 def _hardlim(n: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from matlab_bridge.network import Connection, Network
 
 from ._keras_graph import Call, calls, shortest_sequence
 from ._keras_layers import describe, joint_order, with_margins, with_parameters
-from ._rules import is_sequence
+from ._site import is_sequence
 from .layers._window import Margins
 
 _PREFIX = "nnet.cnn.layer."

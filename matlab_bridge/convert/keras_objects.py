@@ -12,8 +12,8 @@ from typing import Any
 
 import keras
 
-from ._rules import Tensor
 from ._shallow_keras import DelayedFeedback, Distance
+from ._site import Tensor
 
 __all__ = ["DelayedFeedback", "Distance", "NoRecurrentBias", "ProjectedGRUCell", "ProjectedLSTMCell", "hard_sigmoid"]
 

@@ -1,4 +1,4 @@
-"""Zip archives of somebody else: opened, checked, and read no further than they claim to go."""
+"""Zip archives from elsewhere: every member is checked, and none is read beyond the size that it states."""
 
 from __future__ import annotations
 

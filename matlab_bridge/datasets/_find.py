@@ -12,19 +12,27 @@ import pandas as pd
 
 from matlab_bridge._errors import BridgeError, LabelMismatchError
 from matlab_bridge.matfile._elements import numeric
-from matlab_bridge.matfile._values import CategoricalArray, MatlabObject, StructArray
+from matlab_bridge.matfile._values import MatlabObject, StructArray
 from matlab_bridge.network import Network
 
-from ._arrays import numbers_of, readings
-from ._candidates import Candidate, Candidates, SeveralPairsError, list_candidates, the_pair
-from ._datastore import is_datastore, read_datastore
+from ._arrays import numbers_of
+from ._candidates import Candidate, Candidates
 from ._expected import Expected, expected_of
-from ._labels import as_text, encode, label_counts
-from ._names import is_output_beside_target, is_prediction, names_inputs, names_labels, split_of
-from ._pairs import column, is_pairs
-from ._paths import field_of_all, fields, resolve
-from ._responses import is_training_record, notes_a_training, response_of, without_response
-from ._values import size_text
+from ._images._datastore import is_datastore, read_datastore
+from ._labels._encode import encode, label_counts
+from ._labels._text import as_text
+from ._names import (
+    is_prediction,
+    is_training_record,
+    names_inputs,
+    names_labels,
+    notes_a_training,
+)
+from ._readings import readings
+from ._responses import response_of, without_response
+from ._values import matlab_class, matlab_size, size_text
+from ._variables._pairs import column, is_pairs
+from ._variables._paths import field_of_all, fields
 
 _MOST_ELEMENTS = 50  # of a struct array or cell that are looked into
 
@@ -60,10 +68,10 @@ def candidates_in(variables: Mapping[str, Any], network: Network | None, path: P
     source = network.source if network is not None else None
     same_file = source is not None and Path(source.path).resolve() == Path(path).resolve()
     skipped = source.variable if source is not None and same_file else None
-    everything = [leaf for leaf in _leaves(variables) if leaf[0] != skipped]
-    leaves = [(name, value) for name, value in everything if not _is_noted(name, value)]
-    stores = [pair for name, value in leaves if is_datastore(value) for pair in _datastores(name, value, expected)]
-    arrays = [leaf for leaf in leaves if not is_datastore(leaf[1])]
+    everything = [leaf for leaf in leaves(variables) if leaf[0] != skipped]
+    usable = [(name, value) for name, value in everything if not _is_noted(name, value)]
+    stores = [pair for name, value in usable if is_datastore(value) for pair in _datastores(name, value, expected)]
+    arrays = [leaf for leaf in usable if not is_datastore(leaf[1])]
     inputs = [c for name, value in arrays for c in _input_candidates(name, value, expected)]
     inputs += [candidate for candidate, _ in stores]
     counts = {count for candidate in inputs for count in candidate.observations}
@@ -84,69 +92,6 @@ def candidates_in(variables: Mapping[str, Any], network: Network | None, path: P
     return Candidates(tuple(inputs), tuple(labels), tuple(others))
 
 
-def complete(
-    inputs: str | None,
-    labels: str | None,
-    found: Candidates,
-    variables: Mapping[str, Any],
-    expected: Expected,
-    path: Path,
-) -> tuple[str, str | None]:
-    """The names of inputs and labels where one or both were not given.
-
-    Returns:
-        Both names; no labels where nothing could be the labels of the given inputs, or of the only ones.
-
-    Raises:
-        SeveralPairsError: if several variables could be what was not given.
-        DatasetNotFoundError: if there are no inputs.
-    """
-    if inputs is None and labels is None:
-        alone = _only_inputs(found, variables)
-        return (alone, None) if alone is not None else the_pair(found, path)
-    if inputs is not None:
-        given, missing, offered = inputs, "labels", found.labels
-        value = resolve(variables, inputs)
-        if is_datastore(value):
-            return inputs, None
-        counts = _label_numbers(value, expected)
-    else:
-        given, missing, offered = str(labels), "inputs", found.inputs
-        counts = label_counts(resolve(variables, given))
-    fitting = [c for c in offered if c.name != given and not counts.isdisjoint(c.observations)]
-    alike = [candidate for candidate in fitting if split_of(candidate.name) == split_of(given)]
-    best = [candidate for candidate in alike if candidate.rank == min(c.rank for c in alike)]
-    best = [each for each in best if not is_output_beside_target(each.name, [other.name for other in best])]
-    if len(best) == 1:
-        return (given, best[0].name) if inputs is not None else (best[0].name, given)
-    if inputs is not None and not fitting:
-        return inputs, None
-    names = [candidate.name for candidate in best or fitting]
-    raise SeveralPairsError(
-        f"{path}: it is not clear which {missing} belong to {given!r}; pass {missing}=.\n{list_candidates(found)}",
-        [(given, name) if inputs is not None else (name, given) for name in names],
-    )
-
-
-def _only_inputs(found: Candidates, variables: Mapping[str, Any]) -> str | None:
-    """The inputs of a file that holds nothing else: neither labels nor what was meant as such."""
-    if len(found.inputs) != 1 or found.labels:
-        return None
-    name, size = found.inputs[0].name, found.inputs[0].size
-    if len(size) == 2 and size[0] <= size[1] and found.inputs[0].class_name not in {"cell", "table"}:
-        return None  # a matrix that is not higher than wide is as likely channels x time, or no observations at all
-    others = [leaf for leaf in _leaves(variables) if leaf[0] != name and not leaf[0].startswith(f"{name}.")]
-    meant = any(names_labels(other) or (np.size(value) > 1 and _is_text(value)) for other, value in others)
-    return None if meant or is_prediction(name) else name
-
-
-def _is_text(value: Any) -> bool:
-    try:
-        return as_text(value) is not None
-    except BridgeError:  # a categorical with undefined elements
-        return True
-
-
 def _is_noted(name: str, value: Any) -> bool:
     """Whether a value is a record of a training, or a part of one."""
     named = value.fields if isinstance(value, StructArray) else fields(value)
@@ -161,7 +106,7 @@ def _reason(name: str, value: Any, expected: Expected, counts: set[int]) -> str:
         return "a single value"
     if np.size(value) == 0:
         return "empty"
-    size = f"{size_text(_size(value))} {matlab_class(value)}"
+    size = f"{size_text(matlab_size(value))} {matlab_class(value)}"
     for count in label_counts(value) & counts:
         try:
             encode(value, expected, count)
@@ -172,7 +117,7 @@ def _reason(name: str, value: Any, expected: Expected, counts: set[int]) -> str:
     return f"{size}, which is no {expected}, and no labels for what could be inputs"
 
 
-def _leaves(variables: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def leaves(variables: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """The values that could be data, with their paths: variables, and what structs and tables hold."""
     for name in variables:
         try:
@@ -244,10 +189,10 @@ def _input_candidates(name: str, value: Any, expected: Expected) -> Iterator[Can
         if is_matrix and names_labels(name):
             return
         rank = (int(is_prediction(name)), int(is_matrix), 0 if names_inputs(name) else 1)
-        yield _candidate(name, value, reason, tuple(sorted(_label_numbers(value, expected))), rank)
+        yield _candidate(name, value, reason, tuple(sorted(label_numbers(value, expected))), rank)
 
 
-def _label_numbers(value: Any, expected: Expected) -> set[int]:
+def label_numbers(value: Any, expected: Expected) -> set[int]:
     """How many labels inputs can have: one an observation, or one a time step of a single sequence."""
     counts = {reading.observations for reading in readings(without_response(value, expected), expected)}
     array = numbers_of(without_response(value, expected))
@@ -295,32 +240,4 @@ def _are_responses(data: Any, expected: Expected, *, is_named: bool) -> bool:
 def _candidate(name: str, value: Any, reason: str, observations: tuple[int, ...], rank: tuple[int, ...]) -> Candidate:
     # A whole goes before one element of it.
     rank = (*rank, int(name.count("(")))
-    return Candidate(name, matlab_class(value), _size(value), reason, observations, rank)
-
-
-def matlab_class(value: Any) -> str:
-    """What MATLAB's `class` says of a value."""
-    if isinstance(value, MatlabObject):
-        return value.class_name
-    if isinstance(value, pd.DataFrame):
-        return "table"
-    if isinstance(value, CategoricalArray | pd.Categorical):
-        return "categorical"
-    dtype = getattr(value, "dtype", None)
-    kinds = {"O": "cell", "T": "string", "U": "char", "b": "logical"}
-    names = {
-        "float64": "double",
-        "float32": "single",
-        "complex128": "complex double",
-        "complex64": "complex single",
-    }
-    return kinds.get(getattr(dtype, "kind", ""), names.get(str(dtype), str(dtype)))
-
-
-def _size(value: Any) -> tuple[int, ...]:
-    if isinstance(value, CategoricalArray):
-        return tuple(np.shape(value.codes))
-    if isinstance(value, MatlabObject):
-        return (1, 1)
-    shape = tuple(np.shape(value))
-    return (*shape, 1) if len(shape) == 1 else shape
+    return Candidate(name, matlab_class(value), matlab_size(value), reason, observations, rank)

@@ -11,10 +11,10 @@ import numpy as np
 from matlab_bridge._errors import DatasetError
 
 from ._expected import Expected
-from ._labels import as_text
-from ._paths import resolve
-from ._sources import read_variables
+from ._labels._text import as_text
 from ._values import Array
+from ._variables._paths import resolve
+from ._variables._read import read_variables
 
 
 def load_groups(path: str | os.PathLike[str], names: str | Iterable[str]) -> dict[str, Array]:

@@ -13,12 +13,12 @@ from matlab_bridge._errors import DatasetError, DatasetNotFoundError
 from matlab_bridge.matfile._elements import numeric, texts
 from matlab_bridge.network import Network
 
-from ._arrays import arrange_inputs
 from ._dataset import Dataset
 from ._expected import Expected, expected_of
-from ._labels import Doubt, encode, label_counts
-from ._paths import resolve
+from ._labels._encode import Doubt, encode, label_counts
+from ._readings import arrange_inputs
 from ._values import Array, size_text
+from ._variables._paths import resolve
 
 # https://www.vlfeat.org/matconvnet/training/ counts the parts so in images.set.
 _PARTS = ("train", "validation", "test")

@@ -14,22 +14,23 @@ from matlab_bridge._errors import DatasetError, DatasetNotFoundError, MissingFil
 from matlab_bridge.network import Network
 
 from ._archives import MAX_BYTES, open_container
-from ._arrays import arrange_inputs, readings
 from ._candidates import SeveralPairsError
+from ._complete import complete
 from ._dataset import Dataset
-from ._datastore import Datastore, is_datastore, locate, read_datastore
 from ._expected import Expected, expected_of
-from ._find import candidates_in, complete
-from ._folders import Images, Skipped, folder_images, label_images, zip_images
-from ._images import Preprocessing, stack
-from ._labels import Doubt, Labels, encode, label_counts
+from ._find import candidates_in
+from ._images._datastore import Datastore, is_datastore, locate, read_datastore
+from ._images._folders import Images, Skipped, folder_images, label_images, zip_images
+from ._images._prepare import Preprocessing, stack
+from ._labels._encode import Doubt, Labels, encode, label_counts
+from ._labels._numbers import NumberLabels
+from ._labels._predictions import predictions_of
 from ._mat_folders import is_mat_folder, read_mat_folder
-from ._numbers import NumberLabels
-from ._paths import fields, resolve
-from ._predictions import predictions_of
-from ._sources import SINGLE, is_numpy, read_variables
+from ._readings import arrange_inputs, readings
 from ._trials import known_pair
 from ._values import Array, Sequences
+from ._variables._paths import fields, resolve
+from ._variables._read import SINGLE, is_numpy, read_variables
 
 _BESIDE = "labels"  # what the variables of a second file are together
 

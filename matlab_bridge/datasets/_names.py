@@ -1,4 +1,4 @@
-"""What the names that people give to data say: validation, test or training data, or a prediction."""
+"""What the names of variables say: inputs, labels or predictions, training or test data, a record of a training."""
 
 from __future__ import annotations
 
@@ -58,3 +58,43 @@ def names_inputs(name: str) -> bool:
 def names_labels(name: str) -> bool:
     """Whether a name says that it is labels: `"YTest"`, `"IM_labels"`."""
     return any(_LABELS.search(word) for word in words(name))
+
+
+# Names of values that note how a training went: curves, and which observations were for what.
+_NOTES = frozenset(
+    f"{part}{what}"
+    for part in ("train", "training", "val", "validation", "test", "finalvalidation")
+    for what in ("accuracy", "acc", "fcn", "history", "ind", "loss", "mask", "mse", "perf", "performance", "rmse")
+) | {"baselearnrate", "bestepoch", "dividefcn", "numepochs", "outputnetworkiteration", "tperf", "valfail", "vperf"}
+# Names that data could have as well; several of them beside each other are a record of a training.
+_CURVES = _NOTES | {
+    "accuracy",
+    "averagereward",
+    "episodeindex",
+    "episodereward",
+    "epoch",
+    "epochs",
+    "iteration",
+    "loss",
+}
+_OF_RECORDS = _CURVES | {
+    *("bestperf", "besttperf", "bestvperf", "dividemode", "divideparam", "elapsedtime", "episodesteps", "goal"),
+    *("gradient", "learnrate", "lr", "maxfail", "mu", "mumax", "perf", "performfcn", "performparam", "rmse"),
+    *("states", "stop", "time", "timeelapsed", "timesincestart", "trainparam"),
+}
+
+
+def notes_a_training(name: str) -> bool:
+    """Whether the last part of a path is the name of a value that notes how a training went."""
+    return _plain(name.rpartition(".")[2]) in _NOTES
+
+
+def is_training_record(fields: Iterable[str]) -> bool:
+    """Whether a struct or a table with these fields is a record of a training: most of them note how it went."""
+    names = [_plain(str(field)) for field in fields]
+    noted = sum(name in _OF_RECORDS for name in names)
+    return noted > 1 and 2 * noted > len(names) and not _CURVES.isdisjoint(names)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z]", "", name.lower())

@@ -11,7 +11,7 @@ from matlab_bridge.network import Network
 
 from ._candidates import SeveralPairsError
 from ._dataset import Dataset
-from ._predictions import predictions_of
+from ._labels._predictions import predictions_of
 
 _MOST_PAIRS = 12
 

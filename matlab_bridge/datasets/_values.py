@@ -1,4 +1,4 @@
-"""Arrays of observations, and how they are told of in messages."""
+"""Arrays of observations, and what messages say of a value: its class and size in MATLAB's words, its names."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
+
+from matlab_bridge.matfile._values import CategoricalArray, MatlabObject
 
 Array = npt.NDArray[Any]
 Sequences = list[Array]
@@ -32,3 +35,32 @@ def shorten(names: Any, limit: int = 12) -> str:
     texts = [repr(str(name)) for name in names]
     more = len(texts) - limit
     return ", ".join(texts[:limit]) + (f" and {more} more" if more > 0 else "") if texts else "none"
+
+
+def matlab_class(value: Any) -> str:
+    """What MATLAB's `class` says of a value."""
+    if isinstance(value, MatlabObject):
+        return value.class_name
+    if isinstance(value, pd.DataFrame):
+        return "table"
+    if isinstance(value, CategoricalArray | pd.Categorical):
+        return "categorical"
+    dtype = getattr(value, "dtype", None)
+    kinds = {"O": "cell", "T": "string", "U": "char", "b": "logical"}
+    names = {
+        "float64": "double",
+        "float32": "single",
+        "complex128": "complex double",
+        "complex64": "complex single",
+    }
+    return kinds.get(getattr(dtype, "kind", ""), names.get(str(dtype), str(dtype)))
+
+
+def matlab_size(value: Any) -> tuple[int, ...]:
+    """What MATLAB's `size` says of a value."""
+    if isinstance(value, CategoricalArray):
+        return tuple(np.shape(value.codes))
+    if isinstance(value, MatlabObject):
+        return (1, 1)
+    shape = tuple(np.shape(value))
+    return (*shape, 1) if len(shape) == 1 else shape

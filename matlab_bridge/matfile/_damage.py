@@ -1,4 +1,4 @@
-"""What damaged bytes lead to in the libraries that are given them."""
+"""The errors that libraries raise over damaged bytes."""
 
 from __future__ import annotations
 

@@ -14,15 +14,15 @@ from matlab_bridge._errors import MatFileError, TruncatedFileError, VariableNotF
 from matlab_bridge._text import suggest
 
 from ._budget import Budget
-from ._convert import Converter
 from ._damage import SYMPTOMS
+from ._decode._decode import Decoder
+from ._decode._subsystem import Subsystem
 from ._header import Header, read_header
 from ._info import FileInfo, VariableInfo
 from ._lazy import LazyArray, StoredArray, Wanted
 from ._level4 import Level4File
 from ._level5._read import Level5File
 from ._level73 import Level73File
-from ._subsystem import Subsystem
 
 if TYPE_CHECKING:
     from ._raw import Array
@@ -83,7 +83,7 @@ class MatFile(Mapping[str, Any]):
     def _whole(self, name: str) -> Any:
         if name not in self._read:
             with _damage_reported(self._path, f"the variable {name!r}"):
-                self._values[name] = self._converter.value(self._container.read(name))
+                self._values[name] = self._decoder.value(self._container.read(name))
             self._read.add(name)
         return self._values[name]
 
@@ -143,8 +143,8 @@ class MatFile(Mapping[str, Any]):
         return f"MatFile {self.info}"
 
     @cached_property
-    def _converter(self) -> Converter:
-        return Converter(lambda: self._subsystem, self._budget)
+    def _decoder(self) -> Decoder:
+        return Decoder(lambda: self._subsystem, self._budget)
 
     @cached_property
     def _subsystem(self) -> Subsystem:

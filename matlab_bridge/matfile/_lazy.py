@@ -1,4 +1,4 @@
-"""A large array of which only that is read which is indexed."""
+"""Large arrays, of which only the part that is indexed is read."""
 
 from __future__ import annotations
 

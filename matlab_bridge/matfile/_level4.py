@@ -46,7 +46,7 @@ class Level4Matrix:
 
     @property
     def nbytes(self) -> int:
-        """Of its numbers in the file."""
+        """The bytes that its numbers take in the file."""
         return math.prod(self.shape) * self.dtype.itemsize * (2 if self.is_complex else 1)
 
 

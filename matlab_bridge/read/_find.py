@@ -240,7 +240,7 @@ def _candidate(value: Any, source: Source, reader: Reader) -> _Candidate:
 
 
 def _prefer(candidates: list[_Candidate]) -> list[_Candidate]:
-    """Those that are left when what is plainly not meant has gone; at least one."""
+    """The candidates without those that are plainly not meant; at least one is left."""
     if len(candidates) == 1:
         return candidates
     trained = [candidate for candidate in candidates if candidate.is_trained] or candidates

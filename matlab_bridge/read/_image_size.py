@@ -57,5 +57,5 @@ def _side(block: Layer, side: int) -> int:
 
 
 def _both_edges(margins: np.ndarray) -> int:
-    """Of `[top bottom left right]`, or of one number for every edge, what is added above and below."""
+    """What is added above and below, of margins `[top bottom left right]` or of one number for every edge."""
     return int(margins[0] + margins[1]) if margins.size > 1 else 2 * int(margins[0])

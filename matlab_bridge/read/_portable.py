@@ -12,13 +12,16 @@ import numpy as np
 
 from matlab_bridge._errors import InvalidNetworkError
 from matlab_bridge._layer import Array, Layer
-from matlab_bridge._portable_form import FORMAT, VERSION
 from matlab_bridge._public import saved_settings
 from matlab_bridge.matfile._elements import numeric, texts
 from matlab_bridge.matfile._values import MatlabObject
 from matlab_bridge.network import Network, Source, output_name
 
 from ._objects import read_connections
+
+FORMAT = "keras-prunelab network"
+VERSION = 1
+"""What the fields `Format` and `FormatVersion` say."""
 
 
 def is_portable(value: Any) -> bool:

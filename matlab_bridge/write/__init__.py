@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ._matlab_code import export_matlab_code
-from ._network import save_network
-from ._onnx import export_onnx
+from ._onnx._export import export_onnx
+from ._original._save import save_network
 from ._portable import portable_struct, save_portable
 
 __all__ = ["export_matlab_code", "export_onnx", "portable_struct", "save_network", "save_portable"]

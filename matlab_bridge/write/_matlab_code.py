@@ -23,8 +23,7 @@ from matlab_bridge.network import Connection, Network
 
 from ._constructors import Constructor, constructor_of
 from ._matlab_text import call, cell, column, is_function_name, is_large, literal, literal_size, quote, settings_field
-from ._model import demand_weights, network_of, path_first, sources_of
-from ._without_outputs import without_output_layers
+from ._model import demand_weights, network_of, path_first, sources_of, without_output_layers
 
 if TYPE_CHECKING:
     import keras

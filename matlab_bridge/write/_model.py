@@ -1,4 +1,4 @@
-"""What all writers of a whole network take: a Keras model or a network, and perhaps the names of its classes."""
+"""What the writers of whole networks share: what they take, and the network that they write."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matlab_bridge._errors import UntrainedNetworkError
+from matlab_bridge._layer import Layer
 from matlab_bridge.convert._class_names import with_class_names
+from matlab_bridge.convert._rules import rule_for
 from matlab_bridge.network import Network
 
 if TYPE_CHECKING:
@@ -81,3 +83,33 @@ def demand_weights(network: Network) -> None:
             f"{', '.join(map(repr, untrained))} have no weights yet, so there are none to write. "
             "Train the network first; in Keras, to_keras() gives a model that starts with Keras' initial ones."
         )
+
+
+def without_output_layers(network: Network) -> Network:
+    """The network without its output layers, which hold a loss, and which a `dlnetwork` does not have.
+
+    Args:
+        network: any.
+
+    Returns:
+        The same network where it has no such layer.
+    """
+    sources = {connection.source for connection in network.connections}
+    dropped = {layer.name for layer in network.layers if layer.name not in sources and _is_output(layer)}
+    if not dropped:
+        return network
+    fed = {c.destination: c.source for c in network.connections if c.destination in dropped}
+    return replace(
+        network,
+        layers=tuple(layer for layer in network.layers if layer.name not in dropped),
+        connections=tuple(c for c in network.connections if c.destination not in dropped),
+        output_names=tuple(fed.get(name, name) for name in network.output_names),
+    )
+
+
+def _is_output(layer: Layer) -> bool:
+    # The families of layers import Keras, which takes seconds; so only when a network is written.
+    from matlab_bridge.convert.layers.output import Output, is_output_of_ones_own
+
+    rule = rule_for(layer)
+    return is_output_of_ones_own(layer) if rule is None else isinstance(rule, Output)

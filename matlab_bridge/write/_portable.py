@@ -14,11 +14,11 @@ from matlab_bridge import matfile
 from matlab_bridge._atomic import refuse_to_overwrite
 from matlab_bridge._errors import InvalidNetworkError
 from matlab_bridge._layer import Array, Layer
-from matlab_bridge._portable_form import FORMAT, VERSION
 from matlab_bridge._public import public_layer
 from matlab_bridge.matfile._elements import texts
 from matlab_bridge.matfile._values import CategoricalArray, FunctionHandle
 from matlab_bridge.network import Connection, Network
+from matlab_bridge.read._portable import FORMAT, VERSION
 
 from ._model import network_of, sources_of
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from matlab_bridge import Layer
-from matlab_bridge.convert._build import model_values, to_matlab
+from matlab_bridge.convert._parameters import model_values, to_matlab
 from matlab_bridge.network import Network, series
 
 from .networks_by_hand import NNET, row

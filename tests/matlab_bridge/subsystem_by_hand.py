@@ -1,6 +1,6 @@
 """Files whose objects share, nest and repeat as no program writes them, v7 and v7.3: their tables made by hand.
 
-The layout of the tables stands at the top of `matlab_bridge.matfile._subsystem`.
+The layout of the tables stands at the top of `matlab_bridge.matfile._decode._subsystem`.
 """
 
 from __future__ import annotations

@@ -24,8 +24,9 @@ from matlab_bridge import (
     sidecar,
 )
 from matlab_bridge._layer_classes import without_rule
-from matlab_bridge.convert._build import model_values, to_matlab, variable_paths
-from matlab_bridge.convert._rules import LayerNames, keras_name, registered
+from matlab_bridge.convert._parameters import model_values, to_matlab, variable_paths
+from matlab_bridge.convert._rules import registered
+from matlab_bridge.convert._site import LayerNames, keras_name
 from matlab_bridge.network import Connection, Network, Source, series
 
 from .layer_tools import assert_close, chain, feature_input, image_input, layer, normal, outputs

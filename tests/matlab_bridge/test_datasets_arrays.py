@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matlab_bridge import DatasetError
-from matlab_bridge.datasets._arrays import arrange_inputs, numbers_of, readings
+from matlab_bridge.datasets._arrays import numbers_of
 from matlab_bridge.datasets._expected import Expected, expected_of
+from matlab_bridge.datasets._readings import arrange_inputs, readings
 from matlab_bridge.matfile import MatlabObject
 from tests.matlab_bridge.datasets_by_hand import cell, network, pixels
 

@@ -7,7 +7,7 @@ import pytest
 
 from matlab_bridge import DatasetError, MissingFilesError, load, load_dataset, load_network
 from matlab_bridge.datasets import candidates
-from matlab_bridge.datasets._datastore import is_datastore, read_datastore
+from matlab_bridge.datasets._images._datastore import is_datastore, read_datastore
 
 pytestmark = pytest.mark.corpus
 
@@ -90,7 +90,7 @@ def file_set(value, seen):
 
 def test_a_shuffled_datastore_is_in_the_order_of_the_sizes_that_matlab_noted(corpus):
     """A part of a datastore, shuffled: each file has the size that the whole datastore notes for it."""
-    from matlab_bridge.datasets._fileset import file_names
+    from matlab_bridge.datasets._images._fileset import file_names
 
     variables = load(corpus / SEGMENTATION)
     whole, part = file_set(variables["imds"], set()), file_set(variables["test"], set())

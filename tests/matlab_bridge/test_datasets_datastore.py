@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matlab_bridge import DatasetError, DatasetNotFoundError, MissingFilesError, load_dataset
-from matlab_bridge.datasets._datastore import is_datastore, locate, read_datastore
-from matlab_bridge.datasets._fileset import file_names
-from matlab_bridge.datasets._images import resize_bilinear
+from matlab_bridge.datasets._images._datastore import is_datastore, locate, read_datastore
+from matlab_bridge.datasets._images._fileset import file_names
+from matlab_bridge.datasets._images._prepare import resize_bilinear
 from matlab_bridge.matfile import MatlabObject, StructArray
 from tests.matlab_bridge.datasets_by_hand import (
     cell,

@@ -15,7 +15,8 @@ from PIL import Image
 
 from matlab_bridge import DatasetError
 from matlab_bridge.datasets._expected import Expected
-from matlab_bridge.datasets._images import ImageFile, Preprocessing, decode, resize_bilinear, rgb2gray, stack
+from matlab_bridge.datasets._images._decode import ImageFile, decode
+from matlab_bridge.datasets._images._prepare import Preprocessing, resize_bilinear, rgb2gray, stack
 from tests.matlab_bridge.datasets_by_hand import pixels
 
 GRAY, COLOUR = pixels(0, 6, 5), pixels(1, 6, 5, 3)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from matlab_bridge import DatasetError, LabelMismatchError, load_dataset, matfile
 from matlab_bridge.datasets._expected import Expected
-from matlab_bridge.datasets._labels import Doubt, encode
+from matlab_bridge.datasets._labels._encode import Doubt, encode
 from matlab_bridge.matfile import CategoricalArray, MatlabObject
 from tests.matlab_bridge.datasets_by_hand import cell, network
 

@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from matlab_bridge import VariableNotFoundError, load_dataset, matfile
-from matlab_bridge.datasets._pairs import column, is_pairs
+from matlab_bridge.datasets._variables._pairs import column, is_pairs
 from tests.matlab_bridge.datasets_by_hand import network, pixels
 
 PETS = ("bird", "cat", "dog")

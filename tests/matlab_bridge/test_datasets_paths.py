@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from matlab_bridge import VariableNotFoundError
-from matlab_bridge.datasets._paths import resolve
+from matlab_bridge.datasets._variables._paths import resolve
 from matlab_bridge.matfile import MatlabObject, StructArray
 from tests.matlab_bridge.datasets_by_hand import cell
 

@@ -9,7 +9,7 @@ import pytest
 from matlab_bridge import DatasetNotFoundError
 from matlab_bridge.datasets._candidates import the_pair
 from matlab_bridge.datasets._find import candidates_in
-from matlab_bridge.datasets._responses import is_training_record, notes_a_training
+from matlab_bridge.datasets._names import is_training_record, notes_a_training
 from matlab_bridge.matfile import StructArray
 from tests.matlab_bridge.datasets_by_hand import cell, network
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matlab_bridge.datasets._images import ImageFile, decode
+from matlab_bridge.datasets._images._decode import ImageFile, decode
 
 CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # of PNG's colour types
 

@@ -18,7 +18,7 @@ from matlab_bridge import (
     UnsupportedLayerError,
     from_keras,
 )
-from matlab_bridge.convert._build import model_values, to_matlab, variable_paths
+from matlab_bridge.convert._parameters import model_values, to_matlab, variable_paths
 
 from .layer_tools import assert_close, chain, feature_input, image_input, layer, normal, outputs, sequence_input
 from .networks_by_hand import row

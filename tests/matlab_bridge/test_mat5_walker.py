@@ -20,7 +20,7 @@ from hypothesis.extra import numpy as st_numpy
 from matlab_bridge import TruncatedFileError
 from matlab_bridge.matfile._header import ByteOrder
 from matlab_bridge.matfile._level5._places import NumericArray, numeric_arrays
-from matlab_bridge.write._mat5_file import replace_arrays
+from matlab_bridge.write._original._level5 import replace_arrays
 
 from .mat5_by_hand import Mat5
 

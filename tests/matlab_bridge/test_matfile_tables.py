@@ -9,7 +9,7 @@ import scipy.sparse
 from matlab_bridge import TruncatedFileError
 from matlab_bridge.matfile import Enumeration, MatlabObject
 from matlab_bridge.matfile._budget import Budget
-from matlab_bridge.matfile._tables import table
+from matlab_bridge.matfile._decode._tables import table
 from tests.matlab_bridge.datasets_by_hand import cell
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from matlab_bridge import TruncatedFileError
-from matlab_bridge.write import _hdf5_file
-from matlab_bridge.write._hdf5_file import Hdf5File
+from matlab_bridge.write._original import _level73
+from matlab_bridge.write._original._level73 import Level73Arrays
 
 STORAGE: dict[str, dict[str, Any]] = {
     "one piece": {},
@@ -36,11 +36,11 @@ def test_the_numbers_of_a_dataset(storage: str, dtype: str, libver: str, tmp_pat
         file["again"] = file["other"]
         file["whole numbers"] = np.arange(63)
         file["of another size"] = np.arange(3.0)
-    found = dict(Hdf5File(path).arrays({63}))
+    found = dict(Level73Arrays(path).arrays({63}))
     assert len(found) == 2
     place = next(place for place in found if "weights" in str(place))
     np.testing.assert_array_equal(found[place], values().astype(dtype).ravel())
-    Hdf5File(path).write(target, {place: values(1).astype(dtype).ravel()})
+    Level73Arrays(path).write(target, {place: values(1).astype(dtype).ravel()})
     with h5py.File(path) as before, h5py.File(target) as after:
         np.testing.assert_array_equal(before["#refs#/a/weights"], values().astype(dtype))
         np.testing.assert_array_equal(after["#refs#/a/weights"], values(1).astype(dtype))
@@ -65,7 +65,7 @@ def test_what_is_in_another_file_is_no_place_for_numbers(libver: str, tmp_path: 
         file["here"] = values(2)
         file["damaged"] = file.create_dataset("y", data=values(), chunks=(9, 7), compression=1)
         file["y"].id.write_direct_chunk((0, 0), b"damage")
-    assert [place for place, _ in Hdf5File(path).arrays({63})] == ["/here"]
+    assert [place for place, _ in Level73Arrays(path).arrays({63})] == ["/here"]
 
 
 CHILDREN = {
@@ -90,10 +90,10 @@ def test_what_becomes_of_the_process_that_writes_is_an_error(
     (tmp_path / "child.py").write_text(code)
     with h5py.File(tmp_path / "x.mat", "w", userblock_size=512) as file:
         file["x"] = values()
-    monkeypatch.setattr(_hdf5_file, "_CHILD", tmp_path / "child.py")
-    monkeypatch.setattr(_hdf5_file, "_SECONDS", 0.5 if name == "never ends" else 10.0)
+    monkeypatch.setattr(_level73, "_CHILD", tmp_path / "child.py")
+    monkeypatch.setattr(_level73, "_SECONDS", 0.5 if name == "never ends" else 10.0)
     with pytest.raises(TruncatedFileError, match=message):
-        Hdf5File(tmp_path / "x.mat").write(tmp_path / "y.mat", {"/x": values(1).ravel()})
+        Level73Arrays(tmp_path / "x.mat").write(tmp_path / "y.mat", {"/x": values(1).ravel()})
     assert capfd.readouterr() == ("", "")
 
 
@@ -102,4 +102,4 @@ def test_an_error_of_the_library_is_one_of_ours(tmp_path: Path) -> None:
         file["x"] = values()
     for place, numbers in (("/nowhere", values(1).ravel()), ("/x", np.ones(5))):
         with pytest.raises(TruncatedFileError, match="The HDF5 library cannot write into a copy"):
-            Hdf5File(tmp_path / "x.mat").write(tmp_path / "y.mat", {place: numbers})
+            Level73Arrays(tmp_path / "x.mat").write(tmp_path / "y.mat", {place: numbers})

@@ -16,8 +16,8 @@ import scipy.io
 import matlab_bridge as mb
 from matlab_bridge import matfile
 from matlab_bridge.matfile import MatlabObject
-from matlab_bridge.write import _network as writing
 from matlab_bridge.write import portable_struct
+from matlab_bridge.write._original import _save as writing
 
 from . import octave
 from .mat5_by_hand import Mat5

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import matlab_bridge as mb
-from matlab_bridge.convert._build import variable_paths
+from matlab_bridge.convert._parameters import variable_paths
 
 from .test_mat5_walker import elements_of
 from .test_read_corpus import DEEP, OTHER_NETWORKS, catalogue

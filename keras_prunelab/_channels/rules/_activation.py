@@ -1,4 +1,4 @@
-"""Activations: what treats each number by itself passes channels on, what mixes them holds them."""
+"""Activations: element-wise ones pass channels on; those that mix channels, such as softmax, keep all of them."""
 
 # ruff: noqa: ARG002 # the methods of a rule are given what any rule may need
 

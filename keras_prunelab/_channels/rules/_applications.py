@@ -50,7 +50,6 @@ class ScaledSumRule(ElementwiseMergeRule):
     """The first tensor, and the second times a number."""
 
     def join(self, layer: Any, values: Sequence[Values]) -> Values:
-        """As it says."""
         return np.asarray(values[0] + layer.scale * values[1])
 
 
@@ -59,7 +58,7 @@ class RescalingRule(PerChannelRule):
     """A number times the input and an offset, or one of each for every channel of the model's input."""
 
     def value(self, site: Site, values: Values) -> Values:
-        """As it says, where both are numbers."""
+        """The rescaled constants, where factor and offset are single numbers."""
         scale, offset = site.layer.scale, site.layer.offset
         if np.size(scale) > 1 or np.size(offset) > 1:
             return super().value(site, values)

@@ -69,7 +69,7 @@ class ConvRule(Convolving):
         return [(*_space(layer), ports["in"] if layer.groups == 1 else None, ports["out"])]
 
     def kept_weights(self, site: Site, layout: Sequence[Layout], kept: Flags) -> list[Flags]:
-        """Of a kernel in groups, the filters of each group read its own inputs; see `Rule.kept_weights`."""
+        """In a grouped kernel, the filters of each group read the inputs of that group; see `Rule.kept_weights`."""
         kernel, *rest = super().kept_weights(site, layout, kept)
         groups = site.layer.groups
         if groups > 1:
@@ -177,7 +177,7 @@ class DepthwiseConvRule(CarryingRule):
         return [Flow(axis, np.repeat(ids, call.layer.depth_multiplier))]
 
     def constants(self, site: Site, values: Sequence[Values]) -> Sequence[Values]:
-        """Of a constant comes a constant; a kernel of zeros leaves the bias."""
+        """A constant input gives a constant output; a kernel of zeros gives the bias."""
         kernel = site.weights[0]
         kernel = kernel.reshape(-1, *kernel.shape[-2:])
         given = values[0]

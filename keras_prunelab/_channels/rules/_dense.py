@@ -52,7 +52,7 @@ class EinsumDenseRule(DenseRule):
     """A product of the last axis with a matrix, as in `"abc,cd->abd"`; other equations are barriers."""
 
     def flow(self, call: Call, inputs: tuple[Flow, ...], trace: Trace) -> Sequence[Flow]:
-        """As a fully connected layer."""
+        """Channels pass as through a fully connected layer, where the equation is one."""
         layer = call.layer
         left, output = layer.equation.split("->")
         data, kernel = left.split(",")

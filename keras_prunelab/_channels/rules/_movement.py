@@ -1,4 +1,4 @@
-"""Operations of `keras.ops` that move numbers: they are tried on an array that says which channel each number is of."""
+"""Operations of `keras.ops` that move numbers: each is run on an array of channel numbers, to see where they go."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Normalizations: over the batch they treat each channel by itself, over the channels they hold them."""
+"""Normalizations: those over the batch treat each channel alone; those over channels keep all of them."""
 
 # ruff: noqa: ARG002 # the methods of a rule are given what any rule may need
 
@@ -119,7 +119,7 @@ class GroupNormalizationRule(ChannelMixingRule):
         return balance(rows[~whole], removed[rows[~whole]])
 
     def config(self, site: Site, count: Count) -> dict[str, Any]:
-        """As many groups as have not gone as a whole."""
+        """The number of groups, without those that go as a whole."""
         (rows,) = self.rows(site)
         return {"groups": sum(count(row) > 0 for row in rows)}
 

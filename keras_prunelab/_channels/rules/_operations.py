@@ -46,7 +46,7 @@ class _ArithmeticRule(ElementwiseMergeRule):
         return super().flow(call, inputs, trace)
 
     def constants(self, site: Site, values: Sequence[Values]) -> Sequence[Values]:
-        """As the operator says."""
+        """The constants after the operator."""
         if len(site.inputs) > 1:
             return super().constants(site, values)
 
@@ -59,7 +59,7 @@ class _ArithmeticRule(ElementwiseMergeRule):
         return [apply(function, values[0])]
 
     def join(self, layer: Any, values: Sequence[Values]) -> Values:
-        """As the merge of that kind does; other operators are applied to the constants."""
+        """Constants are joined by the merge of that kind; other operators are applied to them."""
         return apply(layer, *values) if self.between is None else self.between.join(layer, values)
 
 
@@ -147,7 +147,7 @@ class SumOperationRule(ReductionRule):
     """A sum over other axes than that of the channels."""
 
     def value(self, site: Site, values: Values) -> Values:
-        """As many times the same; where nobody knows how many, zero stays zero."""
+        """A constant times the number of summed elements; where that is not known, zero stays zero."""
         axes, shape = site.layer.axis, site.call.inputs[0].shape
         lengths = [shape[axis] for axis in ((axes,) if isinstance(axes, int) else axes)]
         if None in lengths:

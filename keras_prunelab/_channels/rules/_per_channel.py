@@ -1,4 +1,4 @@
-"""Layers that treat each channel by itself, and give out the channels that they are given."""
+"""Layers that treat each channel alone, and whose outputs have the channels of their inputs."""
 
 # ruff: noqa: ARG002 # the methods of a rule are given what any rule may need
 

@@ -1,4 +1,4 @@
-"""Layers that move numbers about: the new place of each is found by moving the channels' own numbers."""
+"""Layers that rearrange numbers: an array of channel numbers is rearranged with them, to see where each goes."""
 
 # ruff: noqa: ARG002 # the methods of a rule are given what any rule may need
 
@@ -104,7 +104,7 @@ class ReshapeRule(RearrangingRule):
         return numbers.reshape(layer.target_shape)
 
     def out(self, call: Call, ids: Ids, trace: Trace) -> Ids:
-        """As many at each call."""
+        """The channels have the same length at each call of the layer."""
         return trace.bind(call.layer, "out", ids)
 
     def config(self, site: Site, count: Count) -> dict[str, Any]:
@@ -141,7 +141,7 @@ class RepeatVectorRule(AxesRule):
     """The same vector at each step of a sequence."""
 
     def axis(self, layer: Any, axis: int) -> int:
-        """Behind the new axis."""
+        """The channels move behind the new axis."""
         return axis + 1
 
 

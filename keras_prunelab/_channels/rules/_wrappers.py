@@ -153,7 +153,7 @@ class BidirectionalRule(ChannelRule):
         return [*merged, *(Flow(1, flow.ids) for flow in both for _ in range(states))]
 
     def constants(self, site: Site, values: Sequence[Values]) -> Sequence[Values]:
-        """As the two are merged."""
+        """The constants of both directions, merged as the layer merges its outputs."""
         one, two = (rule.constants(inner, values)[0] for rule, inner in _directions(site))
         merge = _merge(site.layer.merge_mode, one, two)
         states = (len(site.outputs) - len(merge)) // 2
@@ -188,7 +188,7 @@ class BidirectionalRule(ChannelRule):
         return [np.stack([site.ports["forward units"], site.ports["backward units"]])]
 
     def restore(self, site: Site, removed: Flags) -> Ids:
-        """As many units of the one as of the other."""
+        """Both directions keep the same number of units."""
         (rows,) = self.rows(site)
         return balance(rows, removed[rows])
 
@@ -197,7 +197,7 @@ class BidirectionalRule(ChannelRule):
         return {"layer": {"config": forward}, "backward_layer": {"config": backward}}
 
     def fold(self, site: Site, weights: list[NDArray[Any]], folded: Sequence[Values]) -> list[NDArray[Any]]:
-        """Into the biases of both."""
+        """Constants are folded into the biases of both directions."""
         sides = zip(_directions(site), _parts(site.layer, weights), strict=True)
         return [weight for (rule, inner), part in sides for weight in rule.fold(inner, part, folded)]
 

@@ -57,7 +57,7 @@ def _sizes(run: Function | None, step: Function | None) -> str:
 
 
 def _members(step: Function) -> str:
-    """Those of a stream: what it keeps, and behind it the working memory of the same type."""
+    """The members of a stream: what it keeps, and behind it the working memory of the same type."""
     kept = sorted(step.kept, key=lambda each: -size_of({each.type: 1}))
     lines = []
     for type_, _ in in_order(step.memory):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ._operation import NotStreamableError, Operation
 from ._value import Value
-from .operations._linear import Convolution
+from .operations._convolution import Convolution
 from .operations._recurrent import Recurrent
 
 

@@ -1,4 +1,4 @@
-"""8-bit numbers: q stands for scale * (q - zero_point)."""
+"""8-bit numbers, of which q stands for factor * (q - zero_point), and the weights that are multiplied by them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+Array = NDArray[Any]
 Range = tuple[float, float]
+
+_LARGEST_BIAS = 1 << 30
+"""The largest bias of an 8-bit network, so that its sums stay within 32 bits."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +39,9 @@ class Scale:
 
 
 PROBABILITY = Scale(1 / 256, -128)
-"""That of softmax and sigmoid."""
+"""The scale of softmax and sigmoid."""
 SIGNED = Scale(1 / 128, 0)
-"""That of tanh."""
+"""The scale of tanh."""
 EVERY = np.arange(-128, 128)
 """All 8-bit numbers."""
 
@@ -61,3 +65,32 @@ def fixed_point(factor: float) -> tuple[int, int]:
     if shift < -31:
         return 0, 0
     return multiplier, min(shift, 30)
+
+
+def quantized_weights(weights: Array, bias: Array, scale: Scale) -> tuple[Array, Array, Array]:
+    """Weights as 8-bit numbers, each output with a factor of its own.
+
+    Args:
+        weights: outputs x inputs; zeros stay zeros.
+        bias: one number an output. An output whose weights are all zero gets the factor that its bias needs.
+        scale: that of the inputs.
+
+    Returns:
+        The weights in 8 bits, the bias in 32 bits, and for each output the real number that a sum of 1 stands for.
+    """
+    factors = np.abs(weights.astype(np.float64)).max(axis=1, initial=0.0) / 127
+    factors = np.maximum(factors, np.abs(bias.astype(np.float64)) / (scale.factor * _LARGEST_BIAS))
+    factors[factors == 0] = 1.0
+    found = np.clip(np.round(weights / factors[:, None]), -127, 127).astype(np.int8)
+    return found, np.round(bias / (scale.factor * factors)).astype(np.int32), np.asarray(scale.factor * factors)
+
+
+def without_zero_point(weights: Array, bias: Array, scale: Scale) -> Array:
+    """The bias less what the zero point of the inputs adds, so that weights multiply 8-bit inputs as they are."""
+    return np.asarray(bias - scale.zero_point * weights.astype(np.int64).sum(axis=1)).astype(np.int32)
+
+
+def limits(scale: Scale, ends: tuple[float, float]) -> tuple[int, int]:
+    """The 8-bit numbers between which outputs stay; an end may be infinite."""
+    low, high = (int(scale.quantize(np.array(end))) for end in ends)
+    return low, high

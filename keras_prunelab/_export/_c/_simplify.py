@@ -10,8 +10,9 @@ import numpy as np
 from ._network import Network
 from ._operation import Operation
 from .operations._arithmetic import Arithmetic
+from .operations._convolution import Convolution, Scaling
 from .operations._elementwise import Elementwise
-from .operations._linear import Convolution, Linear, Scaling
+from .operations._linear import Linear
 from .operations._shape import Pad, Permute, View
 
 _NO_LIMITS = (-math.inf, math.inf)

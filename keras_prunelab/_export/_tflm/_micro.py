@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from keras_prunelab._errors import InvalidModelError, MissingBackendError
 from keras_prunelab._export._file_tensor import FileTensor, numbered
-from keras_prunelab._util._child_process import ChildEndedError, ChildProcess
+from keras_prunelab._util._job_process import JobEndedError, JobProcess
 
 from ._graph import Graph
 
 Array: TypeAlias = "NDArray[Any]"
 
-_PROCESS = ChildProcess(Path(__file__).with_name("_child.py"), {})
+_PROCESS = JobProcess(Path(__file__).with_name("_micro_child.py"), {})
 _SECONDS = 120.0  # to open a file and run it once: some kernels never end where an operator is not as they expect
 _TRIALS = 40
 _MORE = 1.08
@@ -121,7 +121,7 @@ class MicroFile:
         }
         try:
             answer: dict[str, Any] = _PROCESS.ask(job, _SECONDS if data is None else None)
-        except ChildEndedError as error:
+        except JobEndedError as error:
             said = _reason(log.read_text("utf-8", "replace"))
             raise InvalidModelError(
                 f"TensorFlow Lite Micro ended its process when it ran {self._name}, or was not done after "

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from matlab_bridge.convert._rules import Tensor
+from matlab_bridge.convert._site import Tensor
 
 
 def add_inputs(left: Any, right: Any) -> Tensor:

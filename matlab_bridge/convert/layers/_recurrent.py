@@ -11,7 +11,8 @@ import numpy as np
 
 from matlab_bridge._errors import InvalidNetworkError, UnsupportedLayerError
 from matlab_bridge._layer import Array, Layer
-from matlab_bridge.convert._rules import LayerRule, Site, Tensor, is_sequence
+from matlab_bridge.convert._rules import LayerRule
+from matlab_bridge.convert._site import Site, Tensor, is_sequence
 from matlab_bridge.convert.keras_objects import hard_sigmoid
 
 from ._settings import flag, integer, is_given, text

@@ -136,7 +136,7 @@ def own_numbers(layer: Layer) -> dict[str, Array]:
 
 
 def single_numbers(layer: Layer) -> dict[str, float]:
-    """Those of `own_numbers` that are one number each."""
+    """The settings of `own_numbers` that are single numbers."""
     return {name: float(value.item()) for name, value in own_numbers(layer).items() if value.size == 1}
 
 

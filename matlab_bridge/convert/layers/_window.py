@@ -14,7 +14,7 @@ import numpy as np
 
 from matlab_bridge._errors import InvalidNetworkError, UnsupportedLayerError
 from matlab_bridge._layer import Array, Layer
-from matlab_bridge.convert._rules import Site, Tensor
+from matlab_bridge.convert._site import Site, Tensor
 
 from ._settings import is_given, numbers, text
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from matlab_bridge._errors import UnsupportedLayerError
 from matlab_bridge._layer import Array, Layer
-from matlab_bridge.convert._rules import LayerRule, Shapes, Site, Tensor, register_layer, spatial_size
+from matlab_bridge.convert._rules import LayerRule, Shapes, register_layer
+from matlab_bridge.convert._site import Site, Tensor, spatial_size
 
 from ._settings import expanded, no_single_number, number, single_numbers
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from matlab_bridge._errors import UnsupportedLayerError
 from matlab_bridge._layer import Array, Layer
-from matlab_bridge.convert._rules import LayerRule, Parameter, Shapes, Site, Tensor, register_layer
+from matlab_bridge.convert._rules import LayerRule, Parameter, Shapes, register_layer
+from matlab_bridge.convert._site import Site, Tensor
 
 from ._settings import flag, integer, is_given, number, text
 

@@ -10,7 +10,8 @@ import keras
 import numpy as np
 
 from matlab_bridge._errors import UnsupportedLayerError
-from matlab_bridge.convert._rules import LayerRule, Shapes, Site, Tensor, is_sequence, register_layer, spatial_size
+from matlab_bridge.convert._rules import LayerRule, Shapes, register_layer
+from matlab_bridge.convert._site import Site, Tensor, is_sequence, spatial_size
 
 from ._elementwise import add_inputs
 from ._settings import integer

@@ -9,18 +9,9 @@ import keras
 import numpy as np
 
 from matlab_bridge._errors import UnsupportedLayerError
-from matlab_bridge._layer import Array, Layer
-from matlab_bridge.convert._rules import (
-    LayerRule,
-    Parameter,
-    RankedRule,
-    Shapes,
-    Site,
-    Tensor,
-    column_major_reshape,
-    register_layer,
-    register_ranks,
-)
+from matlab_bridge._layer import Array, Layer, column_major_reshape
+from matlab_bridge.convert._rules import LayerRule, Parameter, RankedRule, Shapes, register_layer, register_ranks
+from matlab_bridge.convert._site import Site, Tensor
 
 from ._settings import integer, number, numbers, sizes, text
 from ._window import (

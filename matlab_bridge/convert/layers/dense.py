@@ -11,7 +11,8 @@ import numpy as np
 
 from matlab_bridge._errors import InvalidNetworkError, UnsupportedLayerError
 from matlab_bridge._layer import Array, Layer, padded_shape
-from matlab_bridge.convert._rules import LayerRule, Parameter, Shapes, Site, Tensor, register_layer, spatial_size
+from matlab_bridge.convert._rules import LayerRule, Parameter, Shapes, register_layer
+from matlab_bridge.convert._site import Site, Tensor, spatial_size
 
 from ._settings import is_given, numbers, text, whole
 

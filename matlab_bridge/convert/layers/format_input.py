@@ -9,7 +9,8 @@ import keras
 from matlab_bridge._errors import UnsupportedLayerError
 from matlab_bridge._input_format import observation
 from matlab_bridge._layer import Layer
-from matlab_bridge.convert._rules import LayerRule, Site, Tensor, register_layer
+from matlab_bridge.convert._rules import LayerRule, register_layer
+from matlab_bridge.convert._site import Site, Tensor
 
 # What one observation may consist of: a vector, an image, a volume; or a sequence of either.
 _OBSERVATIONS = ("C", "SSC", "SSSC", "CT", "SSCT", "SSSCT")

@@ -21,7 +21,8 @@ from matlab_bridge.convert._expressions import (
     Operation,
     parse_function,
 )
-from matlab_bridge.convert._rules import LayerRule, Site, Tensor, is_sequence, register_layer
+from matlab_bridge.convert._rules import LayerRule, register_layer
+from matlab_bridge.convert._site import Site, Tensor, is_sequence
 from matlab_bridge.matfile._values import FunctionHandle
 
 from ._elementwise import BINARY, ELEMENTWISE, LOGICAL

@@ -10,7 +10,8 @@ import numpy as np
 
 from matlab_bridge._layer import Array, Layer
 from matlab_bridge._normalization import Normalization
-from matlab_bridge.convert._rules import LayerRule, Site, Tensor, is_sequence, register_layer, spatial_size
+from matlab_bridge.convert._rules import LayerRule, register_layer
+from matlab_bridge.convert._site import Site, Tensor, is_sequence, spatial_size
 
 from ._settings import flag, integer, numbers
 

@@ -17,7 +17,8 @@ import numpy as np
 
 from matlab_bridge._errors import UnsupportedLayerError
 from matlab_bridge._layer import Array, Layer
-from matlab_bridge.convert._rules import LayerRule, Parameter, Site, Tensor, register_layer
+from matlab_bridge.convert._rules import LayerRule, Parameter, register_layer
+from matlab_bridge.convert._site import Site, Tensor
 
 from ._settings import integer, number, numbers, sizes, text
 from ._window import Margins, crop_output, manual_margins, pad
@@ -39,7 +40,7 @@ def _weights(layer: Layer) -> tuple[Parameter, ...]:
 
 
 def _filter_shape(layer: Layer) -> tuple[int, int, int, int]:
-    """Of the filters, with the trailing dimensions of size 1 that MATLAB drops."""
+    """The shape of the filters, with the trailing dimensions of size 1 that MATLAB drops."""
     shape = (*layer.learnables["Weights"].shape, 1, 1)
     return shape[0], shape[1], shape[2], shape[3]
 

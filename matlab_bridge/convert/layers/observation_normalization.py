@@ -10,7 +10,8 @@ import numpy as np
 
 from matlab_bridge._errors import UnsupportedLayerError
 from matlab_bridge._layer import Array, Layer
-from matlab_bridge.convert._rules import LayerRule, Parameter, Shapes, Site, Tensor, is_sequence, register_layer
+from matlab_bridge.convert._rules import LayerRule, Parameter, Shapes, register_layer
+from matlab_bridge.convert._site import Site, Tensor, is_sequence
 
 from ._settings import integer, number, text
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import final
 
 from matlab_bridge._layer import Layer
-from matlab_bridge.convert._rules import LayerRule, Site, Tensor, register_layer
+from matlab_bridge.convert._rules import LayerRule, register_layer
+from matlab_bridge.convert._site import Site, Tensor
 
 # The properties that a user's own output layer has from MATLAB's base classes for those,
 # nnet.layer.ClassificationLayer and nnet.layer.RegressionLayer.

@@ -10,16 +10,8 @@ import numpy as np
 
 from matlab_bridge._errors import UnsupportedLayerError
 from matlab_bridge._layer import Layer
-from matlab_bridge.convert._rules import (
-    LayerRule,
-    RankedRule,
-    Shapes,
-    Site,
-    Tensor,
-    is_sequence,
-    register_layer,
-    register_ranks,
-)
+from matlab_bridge.convert._rules import LayerRule, RankedRule, Shapes, register_layer, register_ranks
+from matlab_bridge.convert._site import Site, Tensor, is_sequence
 
 from ._settings import flag, sizes, text
 from ._window import Window, pad, padding_of, same_padding, shared_settings, sizes_of

@@ -16,7 +16,8 @@ import keras
 import numpy as np
 
 from matlab_bridge._layer import Array, Layer
-from matlab_bridge.convert._rules import LayerRule, Site, Tensor, register_layer
+from matlab_bridge.convert._rules import LayerRule, register_layer
+from matlab_bridge.convert._site import Site, Tensor
 
 from ._settings import flag, integer, is_given, numbers
 
@@ -58,7 +59,7 @@ class MapMinMax(_Linear):
     """`mapminmax`: each row from [xmin, xmax] to [ymin, ymax]; a row without a range stays as it is."""
 
     def terms(self, layer: Layer) -> tuple[Array, Array, Array]:
-        """As stored; the first versions stored the limits only."""
+        """The stored terms; the first versions stored the limits only, which they are computed from."""
         if is_given(layer, "gain"):
             return _vector(layer, "xoffset"), _vector(layer, "gain"), _vector(layer, "ymin")
         low, high = _vector(layer, "xmin"), _vector(layer, "xmax")
@@ -74,7 +75,7 @@ class MapStd(_Linear):
     """`mapstd`: each row to the mean ymean and the standard deviation ystd; a constant row stays as it is."""
 
     def terms(self, layer: Layer) -> tuple[Array, Array, Array]:
-        """As stored; the first versions stored the statistics only."""
+        """The stored terms; the first versions stored the statistics only, which they are computed from."""
         if is_given(layer, "gain"):
             return _vector(layer, "xoffset"), _vector(layer, "gain"), _vector(layer, "ymean")
         mean, deviation, target = (_vector(layer, name) for name in ("xmean", "xstd", "ymean"))

@@ -9,7 +9,8 @@ import keras
 import numpy as np
 
 from matlab_bridge._layer import Array, Layer
-from matlab_bridge.convert._rules import Parameter, Site, keras_name, register_layer
+from matlab_bridge.convert._rules import Parameter, register_layer
+from matlab_bridge.convert._site import Site, keras_name
 from matlab_bridge.convert.keras_objects import ProjectedGRUCell, ProjectedLSTMCell
 
 from ._recurrent import Recurrent, common_options, hidden_units

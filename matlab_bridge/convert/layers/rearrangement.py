@@ -8,7 +8,8 @@ import keras
 
 from matlab_bridge._errors import UnsupportedLayerError
 from matlab_bridge._layer import Layer
-from matlab_bridge.convert._rules import LayerRule, RankedRule, Site, Tensor, register_layer, register_ranks
+from matlab_bridge.convert._rules import LayerRule, RankedRule, register_layer, register_ranks
+from matlab_bridge.convert._site import Site, Tensor
 
 from ._settings import no_single_number, numbers, own_numbers, single_numbers, sizes, text
 from ._window import sizes_of

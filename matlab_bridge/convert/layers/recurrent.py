@@ -10,7 +10,8 @@ import numpy as np
 
 from matlab_bridge._errors import NetworkMismatchError, UnsupportedLayerError
 from matlab_bridge._layer import Array, Layer
-from matlab_bridge.convert._rules import Parameter, Shapes, Site, Tensor, keras_name, register_layer
+from matlab_bridge.convert._rules import Parameter, Shapes, register_layer
+from matlab_bridge.convert._site import Site, Tensor, keras_name
 from matlab_bridge.convert.keras_objects import NoRecurrentBias
 
 from ._recurrent import Recurrent, common_options, hidden_units, settings_of_recurrent

@@ -11,7 +11,8 @@ import numpy as np
 from matlab_bridge._errors import InvalidNetworkError, UnsupportedLayerError
 from matlab_bridge._layer import Array, Layer
 from matlab_bridge.convert._frames import fold, unfold
-from matlab_bridge.convert._rules import LayerRule, Parameter, Site, Tensor, is_sequence, register_layer
+from matlab_bridge.convert._rules import LayerRule, Parameter, register_layer
+from matlab_bridge.convert._site import Site, Tensor, is_sequence
 
 from ._settings import flag, integer, text
 
@@ -53,7 +54,7 @@ class SequenceUnfolding(LayerRule):
     """
 
     def build(self, site: Site) -> Tensor:
-        """As many sequences, and steps, as were folded."""
+        """The images as the sequences and steps that were folded into them."""
         sequences = site.at(_SEQUENCES)
         if sequences is None:
             raise InvalidNetworkError(

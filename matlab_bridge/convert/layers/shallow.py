@@ -16,8 +16,9 @@ import numpy as np
 
 from matlab_bridge._errors import UnsupportedLayerError
 from matlab_bridge._layer import Layer
-from matlab_bridge.convert._rules import LayerRule, Parameter, Site, Tensor, register_layer
+from matlab_bridge.convert._rules import LayerRule, Parameter, register_layer
 from matlab_bridge.convert._shallow_keras import TRANSFER_FUNCTIONS, DelayedFeedback, Distance
+from matlab_bridge.convert._site import Site, Tensor
 
 from ._settings import integer, is_given, numbers, text
 
@@ -182,6 +183,6 @@ class InputStates(LayerRule):
     """The input before the first step: zeros in the user's units, as `net(X)` takes where `Xi` is not given."""
 
     def build(self, site: Site) -> Tensor:
-        """As many steps of zeros as the longest delay."""
+        """Zeros, for as many steps as the longest delay."""
         steps = integer(site.layer, "Delays")
         return keras.layers.ZeroPadding1D((steps, 0), name=site.name)(site.input)

@@ -8,7 +8,8 @@ from typing import Any, final
 import keras
 
 from matlab_bridge._layer import Layer
-from matlab_bridge.convert._rules import LayerRule, Shapes, Site, Tensor, register_layer
+from matlab_bridge.convert._rules import LayerRule, Shapes, register_layer
+from matlab_bridge.convert._site import Site, Tensor
 
 from ._settings import text
 

@@ -1,4 +1,4 @@
-"""Max unpooling: what a pooling kept of an image, at the places where it found it, and zeros everywhere else."""
+"""Max unpooling: the maxima of a pooling, put back where it found them, with zeros everywhere else."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import keras
 import numpy as np
 
 from matlab_bridge._errors import InvalidNetworkError
-from matlab_bridge.convert._rules import LayerRule, Site, Tensor, register_layer
+from matlab_bridge.convert._rules import LayerRule, register_layer
+from matlab_bridge.convert._site import Site, Tensor
 
 from ._elementwise import add_inputs
 from ._window import Margins, Window, pad

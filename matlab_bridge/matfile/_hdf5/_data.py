@@ -123,7 +123,7 @@ def _part_of_chunks(
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """Of the positions along one axis those in one chunk: where it starts, which of it, and where they go."""
+    """The positions along one axis that lie in one chunk: where it starts, which elements of it, and where they go."""
 
     start: int
     within: Any
@@ -147,7 +147,7 @@ def _pieces(positions: Wanted, step: int) -> Iterator[_Piece]:
 
 
 def _piece(positions: Wanted, start: int, step: int) -> _Piece:
-    """Of the positions those in the chunk that begins at one of them; there may be none."""
+    """The positions that lie in the chunk that begins at `start`; there may be none."""
     if isinstance(positions, range):
         at, end = (
             min(max(-(-(edge - positions.start) // positions.step), 0), len(positions))

@@ -164,7 +164,7 @@ class File:
             raise TruncatedFileError(f"an array states a size of {nbytes} bytes, which the file cannot hold")
 
     def _fresh(self, chunks: Chunks) -> list[Chunk]:
-        """Those that were not inflated before, by whatever dataset."""
+        """The chunks that were not inflated before, for this dataset or another."""
         return [chunk for chunk in chunks.values() if chunk.address not in self._file.inflated]
 
     def _checked(self, item: Item) -> tuple[np.dtype[Any], Chunks]:

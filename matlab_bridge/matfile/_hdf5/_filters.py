@@ -1,4 +1,4 @@
-"""What was done to the bytes of a chunk before they were written, undone."""
+"""The filters that a chunk went through before it was written, undone."""
 
 from __future__ import annotations
 

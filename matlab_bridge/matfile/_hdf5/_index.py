@@ -88,7 +88,7 @@ def _check(
 
 
 def _entries(file: FileBytes, item: Item) -> tuple[Array, Array, Array, Array]:
-    """Of every chunk its first element, its address, its size and its mask, from a B-tree of the first version."""
+    """The first element, address, size and mask of every chunk, from a B-tree of the first version."""
     rank = len(item.shape)
     entry = np.dtype([("nbytes", "<u4"), ("mask", "<u4"), ("start", "<u8", (rank + 1,)), ("child", "<u8")])
     found = [np.empty(0, entry)]

@@ -55,14 +55,14 @@ class _Heads(NamedTuple):
     is_plain: Array
 
     def numeric(self) -> Array:
-        """Which are real numbers."""
+        """Which matrices are real numbers."""
         fits: Array = self.is_plain & (self.classes > _TEXT) & _IS_NUMBER[self.kinds]
         fits &= (self.rows < _LONGEST_AXIS) & (self.columns < _LONGEST_AXIS)
         fits &= self.rows * self.columns * self.widths == self.nbytes
         return fits
 
     def text(self, width: int) -> Array:
-        """Which are rows of characters of so many bytes each."""
+        """Which matrices are rows of characters of so many bytes each."""
         fits: Array = self.is_plain & (self.classes == _TEXT) & (self.widths == width) & (self.nbytes % width == 0)
         fits &= (self.rows == 1) | (self.nbytes == 0)
         return fits

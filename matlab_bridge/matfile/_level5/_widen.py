@@ -1,4 +1,4 @@
-"""Numbers that are stored in a smaller type than theirs: each byte of them is freed when its number was made.
+"""Numbers that are stored in a smaller type than their own, converted; stored bytes are freed as soon as they are read.
 
 MATLAB stores a double array of small whole numbers as bytes, each of which becomes eight. Were the bytes kept until all
 are converted, a large array would take nine bytes for each.

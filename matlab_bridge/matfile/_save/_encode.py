@@ -1,4 +1,4 @@
-"""From Python values to the forms that mat-io writes: `_convert` backwards."""
+"""From Python values to the forms that mat-io writes: `_decode/_decode` backwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MATLAB's own classes from Python values, as the properties that it stores: `_known_classes` backwards."""
+"""MATLAB's own classes from Python values, as the properties that it stores: `_decode/_decode_classes` backwards."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 
 from matlab_bridge._errors import UnwritableValueError
 from matlab_bridge.matfile._characters import units_of
-from matlab_bridge.matfile._known_classes import MISSING_STRING, STRING_VERSION
+from matlab_bridge.matfile._decode._decode_classes import MISSING_STRING, STRING_VERSION
 from matlab_bridge.matfile._raw import Array
 from matlab_bridge.matfile._values import CategoricalArray, Map
 

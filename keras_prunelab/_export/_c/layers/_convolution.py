@@ -11,8 +11,7 @@ from keras_prunelab._channels._graph import Call
 from keras_prunelab._export._c._operation import Array
 from keras_prunelab._export._c._reader import FREE_LENGTH, Reader, UnsupportedError, numbers_of, reads
 from keras_prunelab._export._c._value import Value
-from keras_prunelab._export._c.operations._linear import Convolution, Depthwise
-from keras_prunelab._export._c.operations._spread import Transposed
+from keras_prunelab._export._c.operations._convolution import Convolution, Depthwise, Transposed
 from keras_prunelab._export._c.operations._window import Window, padding_of
 
 from ._dense import refuse_quantized

@@ -11,7 +11,7 @@ from keras_prunelab._channels._graph import Call
 from keras_prunelab._export._c._operation import Array
 from keras_prunelab._export._c._reader import FREE_LENGTH, Reader, UnsupportedError, numbers_of, reads
 from keras_prunelab._export._c._value import Value
-from keras_prunelab._export._c.operations._linear import Scaling
+from keras_prunelab._export._c.operations._convolution import Scaling
 from keras_prunelab._export._c.operations._normalize import Normalize
 from keras_prunelab._export._c.operations._window import Window
 

@@ -10,10 +10,8 @@ import numpy as np
 
 from keras_prunelab._export._c._body import Body
 from keras_prunelab._export._c._operation import Array, Operation, whole_sequence
-from keras_prunelab._export._c._scale import fixed_point
+from keras_prunelab._export._c._scale import fixed_point, limits
 from keras_prunelab._export._c._value import Value
-
-from ._linear import limits
 
 _FUNCTIONS = {"add": np.add, "subtract": np.subtract, "multiply_values": np.multiply}
 

@@ -11,9 +11,7 @@ from keras_prunelab._export._c._activations import Activation
 from keras_prunelab._export._c._body import Body
 from keras_prunelab._export._c._code import Code
 from keras_prunelab._export._c._operation import Array
-from keras_prunelab._export._c._scale import Scale, fixed_point
-
-from ._linear import quantized_weights, without_zero_point
+from keras_prunelab._export._c._scale import Scale, fixed_point, quantized_weights, without_zero_point
 
 _GATE = 4096
 """Sums of gates are in 1 / 4096: from -8 to 8 in 16 bits."""

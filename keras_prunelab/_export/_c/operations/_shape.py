@@ -109,8 +109,7 @@ class Pad(Operation):
 
     def emit(self, body: Body) -> None:
         """See `Operation.emit`."""
-        scale = body.code.scale(self.inputs[0]) if body.code.is_int8 else None
-        place = self.window.constant(body.code, f"{self.name}_window", scale)
+        place = self.window.constant(body.code, f"{self.name}_window", self.inputs[0])
         body.call("pad", f"&{place}", body.at(self.inputs[0]), body.at(self.output))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_prunelab._export._c._code import Code
 from keras_prunelab._export._c._operation import Array
-from keras_prunelab._export._c._scale import Scale
+from keras_prunelab._export._c._value import Value
 
 _MEMBERS = (
     *("rows", "columns", "channels", "window_rows", "window_columns", "row_stride", "column_stride"),
@@ -53,14 +53,20 @@ class Window:
         """The window on the steps that it sees at once, the last of which is the present."""
         return replace(self, image=(1, self.sight), before=(0, 0), strides=(1, 1), output=(1, 1))
 
-    def constant(self, code: Code, name: str, scale: Scale | None) -> str:
-        """Write it; returns its name in C."""
+    def constant(self, code: Code, name: str, source: Value) -> str:
+        """Write it; returns its name in C.
+
+        Args:
+            code: takes the constant.
+            name: what to call it.
+            source: the image, whose zero point an 8-bit network sees outside of it.
+        """
         code.kernel("window")
         pairs = (self.size, self.strides, self.dilation, self.before, self.output)
         numbers = [*self.image, self.channels, *(each for pair in pairs for each in pair)]
         parts = [f".{member}~=~{number}" for member, number in zip(_MEMBERS, numbers, strict=True)]
-        if scale is not None:
-            parts.append(f".zero_point~=~{scale.zero_point}")
+        if code.is_int8:
+            parts.append(f".zero_point~=~{code.scale(source).zero_point}")
         lines = textwrap.fill(", ".join(parts), 116, initial_indent="    ", subsequent_indent="    ")
         whole = lines.replace("~", " ")  # lines end between members, not within them
         return code.constant(name, "window", f"{{\n{whole}}}")

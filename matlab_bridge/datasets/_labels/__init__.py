@@ -1,0 +1,1 @@
+"""Labels in every form that MATLAB users keep them in, as class indices or responses."""

@@ -1,0 +1,1 @@
+"""The variables of a file of any kind, and the values inside them."""
