@@ -12,9 +12,10 @@ import numpy as np
 from keras_prunelab._backend import trace_model
 from keras_prunelab._errors import NotEquivalentError
 from keras_prunelab._model._call import call_on
-from keras_prunelab._model._data import Batch, at_a_time, inputs_of
+from keras_prunelab._model._data import Batch, inputs_of
 from keras_prunelab._model._random_inputs import random_inputs
 from keras_prunelab._model._rounding import relative_change
+from keras_prunelab._model._shapes import at_a_time
 from keras_prunelab._model._state import CallState
 
 Output: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]

@@ -118,3 +118,137 @@ def inputs_of(model: Any, data: Any, size: int = 128) -> Iterator[Any]:
         yield batch.inputs
 
 
+def calibration_of(calibration: Any, **alias: Any) -> Any:
+    """The data that something is computed on, given as `calibration=` or under another name.
+
+    Args:
+        calibration: as it was given, or None.
+        **alias: the other name, and what was given under it.
+
+    Raises:
+        InvalidDataError: both were given.
+    """
+    ((name, other),) = alias.items()
+    if calibration is not None and other is not None:
+        raise InvalidDataError(f"calibration= and {name}= mean the same, and both were given. Give calibration= alone.")
+    return other if calibration is None else calibration
+
+
+def check_batch_size(size: Any) -> int:
+    """Make sure that a number is the size of a batch.
+
+    Raises:
+        InvalidDataError: it is no whole number from 1.
+    """
+    found = whole_number(size)
+    if found is None or found < 1:
+        raise InvalidDataError(f"batch_size={size!r}; a batch has at least one observation.")
+    return found
+
+
+def require_finite(what: str, array: NDArray[Any]) -> None:
+    """Make sure that no number of an array is NaN or infinite.
+
+    Args:
+        what: what the array is, for the error.
+        array: the array.
+
+    Raises:
+        InvalidDataError: one is.
+    """
+    if array.dtype.kind == "f" and not all_finite(array):
+        raise InvalidDataError(
+            f"The {what} hold NaN or infinite numbers: leave those observations out, or replace the numbers, for "
+            "example with np.nan_to_num(x)."
+        )
+
+
+def slice_batch(part: Any, chosen: slice) -> Any:
+    """Some observations of one array or of several; None stays None."""
+    return None if part is None else keras.tree.map_structure(lambda array: array[chosen], part)
+
+
+def _given(data: Any, model: Any, labels: bool) -> list[Any]:
+    """Arrays as a list of batches."""
+    if hasattr(data, "inputs") and hasattr(data, "labels"):
+        return [(data.inputs, data.labels)]
+    if not isinstance(data, list) or len(data) < 2:  # a list of one is what a model may be given
+        return [data]
+    parts = _parts(data, model, labels)
+    if isinstance(parts, tuple) or _are_observations(data, input_shapes(model)):
+        return [parts]
+    return data if len(input_shapes(model)) == 1 else [data]
+
+
+def _parts(data: Any, model: Any, labels: bool) -> Any:
+    """A list of inputs and labels, as torch's DataLoader makes them, as a tuple; anything else as it is."""
+    shapes = input_shapes(model)
+    if not isinstance(data, list) or not 2 <= len(data) <= 3 or _are_observations(data, shapes):
+        return data
+    nested = isinstance(data[0], dict) or (isinstance(data[0], list) and all(map(is_array, data[0])))
+    alone = len(shapes) == 1 and (labels or not _is_input(data[1], shapes[0]))
+    return tuple(data) if nested or alone else data
+
+
+def _are_observations(part: Any, shapes: list[Shape]) -> bool:
+    """Whether inputs are a list of single observations."""
+    if len(shapes) != 1 or not isinstance(part, list) or not part:
+        return False
+    return all(is_array(each) and fits(np.shape(each), shapes[0][1:]) for each in part)
+
+
+def _of_one_shape(one: Any, model: Any) -> Iterator[Any]:
+    """A batch; or, of single observations, one for each of their shapes, in the order of the first of each."""
+    inputs, *others = one if isinstance(one, tuple) and one else (one,)
+    if not _are_observations(inputs, input_shapes(model)):
+        yield one
+        return
+    for part in others:
+        if part is not None and len(part) != len(inputs):
+            raise InvalidDataError(
+                f"Inputs, labels and weights have different lengths: {sorted({len(inputs), len(part)})}."
+            )
+    alike: dict[tuple[int, ...], list[int]] = {}
+    for index, each in enumerate(inputs):
+        alike.setdefault(tuple(np.shape(each)), []).append(index)
+    for places in alike.values():
+        parts = [inputs, *others]
+        yield tuple(None if part is None else np.stack([as_array(part[place]) for place in places]) for part in parts)
+
+
+def _is_input(value: Any, wanted: Shape) -> bool:
+    return value is not None and fits(np.shape(as_array(value))[1:], wanted[1:])
+
+
+def _batch(one: Any, model: Any) -> Batch:
+    parts = one if isinstance(one, tuple) else (one,)
+    if not 1 <= len(parts) <= 3:
+        raise InvalidDataError(f"A batch is inputs, (inputs, labels) or with weights, not a tuple of {len(parts)}.")
+    if parts[0] is None:
+        raise InvalidDataError("There are no inputs: give data=inputs, or data=(inputs, labels).")
+    inputs = arrays_of(parts[0])
+    check_shapes(model, keras.tree.flatten(inputs))  # before the lengths, which are odd where the shape is wrong
+    batch = Batch(inputs, *(None if part is None else arrays_of(part) for part in parts[1:]))
+    every = [array for part in (batch.inputs, batch.labels, batch.weights) for array in keras.tree.flatten(part)]
+    for array in every:
+        if array is not None and (array.ndim == 0 or (array.dtype.kind == "O" and not is_text_for(model, array))):
+            raise InvalidDataError(
+                f"Calibration data is arrays with one observation after the other, not {array!r:.80}."
+            )
+    lengths = {len(array) for array in every if array is not None}
+    if len(lengths) != 1:
+        raise InvalidDataError(f"Inputs, labels and weights have different lengths: {sorted(lengths)}.")
+    return batch
+
+
+def arrays_of(part: Any) -> Any:
+    """One array, or several in their structure; lists of numbers are an array, as Keras takes them."""
+    first = part
+    while isinstance(first, list | tuple) and len(first):
+        first = first[0]
+    is_numbers = first is not part and not isinstance(first, dict) and np.ndim(first) == 0
+    return as_array(part) if is_numbers else keras.tree.map_structure(as_array, part)
+
+
+def _kind(data: Any) -> str:
+    return f"an array of shape {tuple(data.shape)}" if hasattr(data, "shape") else f"of type {type(data).__name__}"
