@@ -26,7 +26,7 @@ from keras_prunelab._model._state import begun_anew
 from keras_prunelab._util._notebook import paragraph, table
 from keras_prunelab.layers._strip import without_wrappers
 
-from ._evaluate import MetricLike, classes_of
+from ._evaluate import Metrics, classes_of, listed
 from ._file_measures import OWN_MEASURES, FileMeasures
 from ._metric import Metric
 
@@ -93,7 +93,7 @@ def evaluate_file(
     data: Any,
     *,
     model: keras.Model | None = None,
-    metrics: Sequence[MetricLike] | None = None,
+    metrics: Metrics = None,
     kernels: Literal["default", "reference", "micro"] = "default",
 ) -> FileEvaluation:
     """Measure an exported file with the interpreter that runs it.
@@ -148,7 +148,7 @@ def evaluate_file(
         )
     plain = None if model is None else without_wrappers(model)
     described, read = _reader(target, file, plain, data)
-    ours = [FileMeasures(described, file, metrics) for _ in range(1 if plain is None else 2)]
+    ours = [FileMeasures(described, file, listed(metrics)) for _ in range(1 if plain is None else 2)]
     forward = None if plain is None else _forward(plain)
     same: list[Array] = []
     differences: list[Array] = []
