@@ -162,7 +162,7 @@ def _arguments(about: Any, table: pd.DataFrame, path: str) -> dict[str, Any]:
 
 def _choice(values: Mapping[str, Any]) -> Choice:
     numbers = {name: _number(values[name]) for name in ("accuracy", "dense_accuracy", "std") if name in values}
-    return Choice(**values | numbers)
+    return Choice(**{**values, **numbers})
 
 
 _KEY = ["score", "scope", "training", "seed"]

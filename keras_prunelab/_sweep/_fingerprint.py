@@ -145,7 +145,9 @@ def _told(part: Any, names: Mapping[str, str]) -> Any:
     if isinstance(part, Mapping):
         if part.get("class_name") == "__lambda__":  # its code says in which line it stands, too
             return "lambda"
-        return {_told(str(name), names): _told(value, names) for name, value in part.items()}
+        told = {_told(str(name), names): _told(value, names) for name, value in part.items()}
+        told.pop("seed", None)  # some layers draw one where none is given
+        return told
     if isinstance(part, list | tuple | set):
         return [_told(each, names) for each in part]
     if isinstance(part, np.ndarray | np.generic):

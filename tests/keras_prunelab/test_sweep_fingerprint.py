@@ -70,6 +70,7 @@ OPTIONS: dict[str, Callable[[], dict[str, Any]]] = {
     "found": lambda: {"sparsities": kpl.AutoLevels(0.0, 0.5, step=0.25)},
     "metrics": lambda: {"metrics": ["accuracy", "loss"]},
     "sequences": lambda: {"model": recurrent(), "data": (SEQUENCES, [0, 1, 0])},
+    "random": lambda: {"model": model(hidden=layers.Dropout(0.5, seed=2))},
     "shifted": lambda: {"model": model(0.25)},
     "images": lambda: images((2, 2), model=convolution((1, 2))),
 }
@@ -203,6 +204,7 @@ SAME: list[tuple[str, Callable[[], dict[str, Any]]]] = [
     ("calibrated", lambda: {"calibration": tuple(map(keras.ops.convert_to_tensor, FEW))}),
     ("trained", lambda: {"finetune": kpl.FineTune((FEW[0].copy(), FEW[1]), batch_size=32)}),
     ("plain", lambda: {"model": model(rate=0.2)}),  # nothing is trained
+    ("random", lambda: {"model": model(hidden=layers.Dropout(0.5, seed=1))}),
     ("trained", dict),
     ("found", dict),
     ("sequences", dict),
