@@ -107,18 +107,16 @@ def check_condition(condition: Mapping[str, Any], *, is_share: bool) -> None:
         is_share: whether the metric is known to be a share from 0 to 1, such as accuracy.
 
     Raises:
-        NoTradeOffError: all of a share or more may be lost, or the least value of it is no fraction.
+        NoTradeOffError: all of a share may be lost, or the least value of it is no fraction.
     """
     from keras_prunelab._errors import NoTradeOffError
 
-    drop, least = condition.get("max_drop", 0), condition.get("min_metric", 0)
-    if is_share and drop == 1:
+    if is_share and condition.get("max_drop") == 1:
         raise NoTradeOffError(
             "--max-drop 1 can mean one point of accuracy, which is 0.01, or all of it, which every level meets: write "
             "--max-drop 0.01 for one point."
         )
-    if is_share and drop > 1:
-        raise NoTradeOffError(f"--max-drop is what may be lost, as a fraction (0.01 is one point), but got {drop:g}.")
+    least = condition.get("min_metric", 0)
     if is_share and not 0 <= least <= 1:
         raise NoTradeOffError(f"--min-metric is a fraction from 0 to 1 (0.98 is 98 %), but got {least:g}.")
 
