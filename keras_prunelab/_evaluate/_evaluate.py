@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from keras_prunelab._backend import compile_step, pieces_at_once, wait_for
 from keras_prunelab._errors import InvalidDataError, UnknownNameError
 from keras_prunelab._model._shapes import at_a_time
-from keras_prunelab._model._state import begun_anew
+from keras_prunelab._model._state import begun_anew, recurrent_states
 
 from ._batch_size import BatchSize, candidates, quickest
 from ._data import LabelledBatch, Observations
@@ -24,6 +24,7 @@ from ._metric import ACCURACY, OWN_METRICS, Metric
 from ._paired import AnswerLog, Answers
 
 MetricLike: TypeAlias = "str | keras.metrics.Metric | Callable[[Any, Any], Any]"
+Metrics: TypeAlias = "MetricLike | Sequence[MetricLike] | None"
 Measured: TypeAlias = dict[str, float]
 
 _SAME = 1e-6  # Keras counts in single precision
@@ -65,14 +66,15 @@ class Evaluator:
         self._begun = (lambda: begun_anew(model)) if at_a_time(model) is not None else contextlib.nullcontext
         self.left_out = ""
         self.answers: Answers | None = None
-        self._keras, self._wanted = self._chosen(model, metrics)
+        with self._begun():
+            self._keras, self._wanted = self._chosen(model, metrics)
         self.metric = self._primary()
         self._own = data.metric if self._keras is None or self._wanted is None or self._is_wanted(data.metric) else None
-        reads = [*model.trainable_variables, *model.non_trainable_variables]
+        reads, states = [*model.trainable_variables, *model.non_trainable_variables], list(recurrent_states(model))
         if self._keras is None:
-            self._step = compile_step(lambda pieces: in_pieces(model, pieces), reads)
+            self._step = compile_step(lambda pieces: in_pieces(model, pieces), reads, states)
         else:
-            self._step = compile_step(self._keras.step, reads, self._keras.writes)
+            self._step = compile_step(self._keras.step, reads, [*self._keras.writes, *states])
         self._dtype = model.inputs[0].dtype if len(getattr(model, "inputs", None) or ()) == 1 else None
         sizes = candidates(model, data, passes) if batch_size is None else (batch_size,)
         pieces = pieces_at_once() if self._is_divisible(model) else 1
@@ -99,7 +101,7 @@ class Evaluator:
         if self._keras is None:
             return found
         for name, value in self._keras.results().items():
-            if abs(found.get(name, math.inf) - value) > _SAME:
+            if not abs(found.get(name, math.inf) - value) <= _SAME:  # NaN is another value, too
                 found[name] = value
         if self.answers is not None and (
             self.answers.metric != self.metric or found[self.metric.name] != self.answers.value
@@ -157,7 +159,7 @@ class Evaluator:
         """What Keras has to measure, and the names of all that is wanted; None for everything."""
         if metrics is None and not model.compiled:
             return None, None
-        first = next(iter(self._data.batches(2)))
+        first = next(iter(self._data.batches(at_a_time(model) or 2)))
         if metrics is None:
             every = KerasMetrics(model, uses_compiled=True)
             try:
@@ -168,7 +170,8 @@ class Evaluator:
                 self.left_out = f"{type(error).__name__}: {error}".partition("\n")[0]
                 return None, None
             return every, None
-        if all(self._is_own(one) for one in metrics):
+        # Where steps are padded, the accuracy of `model.evaluate` is that of the others.
+        if all(self._is_own(one) for one in metrics) and not (model.compiled and _makes_masks(model)):
             return None, [str(one) for one in metrics]
         compiled = _names_of_compiled(model, first)
         found = {
@@ -181,8 +184,16 @@ class Evaluator:
             chosen.build(first)
         except Exception as error:
             raise InvalidDataError(_unmeasurable(model, error)) from error
-        keys = [one if isinstance(one, str) else id(one) for one in metrics]
-        return chosen, [found[key].name if key in found else str(key) for key in keys]
+        keys = dict.fromkeys(one if isinstance(one, str) else id(one) for one in metrics)
+        names = [found[key].name if key in found else str(key) for key in keys]
+        check_differ(names)
+        columns = [[name] if name in OWN_METRICS else chosen.columns(name) for name in names]
+        if columns[0] != names[:1]:
+            raise InvalidDataError(
+                f"The metric {names[0]!r} gives {len(columns[0])} numbers, and the first of metrics= is one, which "
+                "choices go by: give it an average, or put another metric before it."
+            )
+        return chosen, list(itertools.chain.from_iterable(columns))
 
     def _is_own(self, name: MetricLike) -> bool:
         return self._data.metric is not None and name == self._data.metric.name
@@ -224,6 +235,25 @@ def classes_of(outputs: NDArray[Any]) -> NDArray[np.int64]:
     return (outputs[..., 0] > 0.5).astype(np.int64)
 
 
+def listed(metrics: Metrics) -> Sequence[MetricLike] | None:
+    """One metric or several as several."""
+    return [metrics] if isinstance(metrics, str) or callable(metrics) else metrics
+
+
+def check_differ(names: Sequence[str]) -> None:
+    """Make sure that metrics have names of their own.
+
+    Raises:
+        UnknownNameError: two have the same.
+    """
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UnknownNameError(
+            f"Two of metrics= are called {twice!r}, and each has a column of its name: give them names, such as "
+            "keras.metrics.TopKCategoricalAccuracy(3, name='top3'), or def in place of lambda."
+        )
+
+
 def _names_of_compiled(model: keras.Model, first: LabelledBatch) -> list[str]:
     if not model.compiled:
         return []
@@ -233,6 +263,11 @@ def _names_of_compiled(model: keras.Model, first: LabelledBatch) -> list[str]:
     except Exception:  # noqa: BLE001  # losses and metrics are anybody's code
         return []
     return list(every.results())
+
+
+def _makes_masks(model: keras.Model) -> bool:
+    layers = model._flatten_layers()
+    return any(isinstance(each, keras.layers.Masking) or getattr(each, "mask_zero", False) for each in layers)
 
 
 def find_metric(one: MetricLike, model: Any, compiled: Sequence[str]) -> keras.metrics.Metric:

@@ -27,7 +27,7 @@ from keras_prunelab._model._state import begun_anew
 from keras_prunelab._util._notebook import paragraph, table
 from keras_prunelab.layers._strip import without_wrappers
 
-from ._evaluate import MetricLike, classes_of
+from ._evaluate import Metrics, classes_of, listed
 from ._metric import OWN_METRICS, Metric
 from ._output_metrics import OutputMetrics
 
@@ -94,7 +94,7 @@ def evaluate_file(
     data: Any,
     *,
     model: keras.Model | None = None,
-    metrics: Sequence[MetricLike] | None = None,
+    metrics: Metrics = None,
     kernels: Literal["default", "reference", "micro"] = "default",
 ) -> FileEvaluation:
     """Measure an exported file with the interpreter that runs it.
@@ -149,7 +149,7 @@ def evaluate_file(
         )
     plain = None if model is None else without_wrappers(model)
     described, read = _reader(target, file, plain, data)
-    ours = [OutputMetrics(described, file, metrics) for _ in range(1 if plain is None else 2)]
+    ours = [OutputMetrics(described, file, listed(metrics)) for _ in range(1 if plain is None else 2)]
     forward = None if plain is None else _forward(plain)
     same: list[Array] = []
     differences: list[Array] = []

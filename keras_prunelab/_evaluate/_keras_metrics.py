@@ -9,10 +9,14 @@ import keras
 import numpy as np
 
 from keras_prunelab._backend import run_test_step, trace_once
+from keras_prunelab._model._shapes import at_a_time
 
 from ._data import LabelledBatch
 
-_BETTER_WHEN_HIGHER = ("acc", "auc", "precision", "recall", "iou", "f1", "fbeta", "dice", "r2", "similarity", "top_k")
+_BETTER_WHEN_HIGHER = (
+    *("acc", "auc", "precision", "recall", "iou", "f1", "fbeta", "dice", "r2", "similarity", "top_k", "jaccard"),
+    *("sensitivity", "specificity", "kappa", "mcc", "matthews", "correlation", "snr", "ssim", "ndcg"),
+)
 
 
 class KerasMetrics:
@@ -31,11 +35,16 @@ class KerasMetrics:
         self._has_own_step = uses_compiled and type(model).test_step is not keras.Model.test_step
         self._loss = keras.metrics.Mean(name="loss")
         self._adds_losses = False
+        self._has_masks = False
 
     @property
     def is_whole(self) -> bool:
-        """Whether batches must come in one piece: the model has a step of its own, or layers that add to the loss."""
-        return self._has_own_step or self._adds_losses
+        """Whether batches must come in one piece.
+
+        The model has a step of its own, layers that add to the loss, or answers with masks, which are lost where
+        answers are joined.
+        """
+        return self._has_own_step or self._adds_losses or self._has_masks
 
     @property
     def writes(self) -> list[Any]:
@@ -64,6 +73,7 @@ class KerasMetrics:
         model = self._model
         of_weights = len(model.losses)
         outputs = in_pieces(model, pieces)
+        self._has_masks |= any(getattr(each, "_keras_mask", None) is not None for each in keras.tree.flatten(outputs))
         if self._uses_compiled:
             self._adds_losses = len(model.losses) > of_weights
             inputs = join(pieces)
@@ -77,7 +87,12 @@ class KerasMetrics:
 
     def build(self, batch: LabelledBatch) -> None:
         """Make the metrics' variables, by a step that counts nothing."""
-        inputs, *rest = (keras.tree.map_structure(_two, part) for part in batch[:3] if part is not None)
+        few = at_a_time(self._model) or 2
+
+        def cut(array: Any) -> Any:
+            return keras.ops.convert_to_tensor(array[:few])
+
+        inputs, *rest = (keras.tree.map_structure(cut, part) for part in batch[:3] if part is not None)
         self._plain_step([inputs], *rest)  # a step of the model's own may expect that all variables are there
         self.step([inputs], *rest)
         self.reset()
@@ -99,6 +114,11 @@ class KerasMetrics:
         for metric in self._others:
             found[metric.name] = metric.result()
         return dict(_scalars(found))
+
+    def columns(self, name: str) -> list[str]:
+        """The names in `results` of a metric: its own, or one for each class."""
+        found = self.results()
+        return [name] if name in found else [each for each in found if each.rpartition("_")[0] == name]
 
     def higher_is_better(self, name: str) -> bool:
         """Whether larger values of a metric are better, as Keras says or the name."""
@@ -124,10 +144,6 @@ def join(pieces: Sequence[Any]) -> Any:
     if len(pieces) == 1:
         return pieces[0]
     return keras.tree.map_structure(lambda *parts: keras.ops.concatenate(parts), *pieces)
-
-
-def _two(array: Any) -> Any:
-    return keras.ops.convert_to_tensor(array[:2])
 
 
 def _leaves(metrics: Iterable[Any]) -> Iterable[Any]:

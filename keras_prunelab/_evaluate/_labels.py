@@ -34,19 +34,27 @@ def labels_of_data(model: keras.Model, labels: Any, outputs: Shape) -> tuple[Arr
     sequences = isinstance(labels, list | tuple) and len({np.shape(one) for one in labels}) > 1
     parts = [np.asarray(one) for one in labels] if sequences else [np.asarray(labels)]
     inner = outputs[1:]
-    checked, metrics = zip(*(_check(model, part, inner, sequences) for part in parts), strict=True)
+    checked, metrics = zip(*(_check(model, part, inner, sequences=sequences) for part in parts), strict=True)
     if len(set(metrics)) > 1:
         raise mixed_labels()
     return (list(checked) if sequences else checked[0]), metrics[0]
 
 
-def labels_of_batch(model: keras.Model, labels: Any, outputs: Shape) -> tuple[Array, Metric]:
+def labels_of_batch(
+    model: keras.Model, labels: Any, outputs: Shape, metric: Metric | None = None
+) -> tuple[Array, Metric]:
     """Labels of one batch as class indices or as responses, and what to measure.
+
+    Args:
+        model: as for `labels_of_data`.
+        labels: an array.
+        outputs: the shape of the model's output, with the axis of the observations.
+        metric: what the batches before ask for: few responses may look like classes.
 
     Raises:
         InvalidDataError: they fit neither.
     """
-    return _check(model, np.asarray(labels), outputs[1:], sequences=False)
+    return _check(model, np.asarray(labels), outputs[1:], sequences=False, are_responses=metric == RMSE)
 
 
 def mixed_labels() -> InvalidDataError:
@@ -54,7 +62,9 @@ def mixed_labels() -> InvalidDataError:
     return InvalidDataError("Some labels are class indices and some are responses; they must be all of one kind.")
 
 
-def _check(model: keras.Model, labels: Array, output: Shape, sequences: bool) -> tuple[Array, Metric]:
+def _check(
+    model: keras.Model, labels: Array, output: Shape, *, sequences: bool, are_responses: bool = False
+) -> tuple[Array, Metric]:
     """Labels as class indices or as responses of the output's shape, and what to measure."""
     require_finite("labels", labels)
     observation = labels.shape if sequences else labels.shape[1:]
@@ -63,7 +73,7 @@ def _check(model: keras.Model, labels: Array, output: Shape, sequences: bool) ->
             f"Labels are class indices (integers from 0), one-hot rows or responses (floats), but got {labels.dtype}."
         )
     several = bool(output) and (output[-1] or 0) > 1
-    if several and fits(observation, output) and _is_one_hot(labels):
+    if several and not are_responses and fits(observation, output) and _is_one_hot(labels):
         return labels.argmax(axis=-1), ACCURACY
     if labels.dtype.kind == "f":
         return _responses(model, labels, observation, output), RMSE
@@ -90,9 +100,14 @@ def _indices(model: keras.Model, labels: Array, observation: tuple[int, ...], ou
     if observation[-1:] == (1,) and fits(observation[:-1], output[:-1]):  # as sparse losses of Keras take them
         labels, observation = labels[..., 0], observation[:-1]
     if not fits(observation, output[:-1]):
+        hint = (
+            " Where each observation may be of several classes, use y.astype(float), and name what to measure, such as "
+            "metrics='binary_accuracy'."
+        )
         raise InvalidDataError(
             f"Model {model.name!r} answers with shape {shape_text(output)}, so class indices have shape "
             f"{shape_text(output[:-1])} for each observation, but they have {observation}."
+            f"{hint if fits(observation, output) else ''}"
         )
     least, most = int(labels.min()), int(labels.max())
     if classes is not None and not -1 <= least <= most < classes:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from keras_prunelab._errors import InvalidDataError
 from keras_prunelab._export._runtimes import ExportedFile
 
-from ._evaluate import MetricLike, classes_of, find_metric
+from ._evaluate import MetricLike, check_differ, classes_of, find_metric
 from ._labels import labels_of_batch, mixed_labels
 from ._metric import ACCURACY, OWN_METRICS, Metric
 from ._paired import AnswerLog
@@ -33,8 +33,9 @@ class OutputMetrics:
         self._described, self._names = described, [tensor.name for tensor in file.outputs]
         self._logs: list[AnswerLog] = []
         self._wanted = metrics
-        others = [one for one in metrics or () if not (isinstance(one, str) and one in OWN_METRICS)]
+        others = dict.fromkeys(one for one in metrics or () if not (isinstance(one, str) and one in OWN_METRICS))
         self._others = [[_fresh(one, described) for one in others] for _ in file.outputs]
+        check_differ([other.name for other in self._others[0]])
 
     @property
     def is_accuracy(self) -> bool:
@@ -48,9 +49,10 @@ class OutputMetrics:
             raise InvalidDataError(
                 f"{self._described.name} has {len(outputs)} outputs, but the data has {len(given)} arrays of labels."
             )
+        before: list[Metric | None] = [log.metric for log in self._logs]
         checked = [
-            labels_of_batch(self._described, label, (None, *output.shape[1:]))
-            for label, output in zip(given, outputs, strict=True)
+            labels_of_batch(self._described, label, (None, *output.shape[1:]), metric)
+            for label, output, metric in zip(given, outputs, before or [None] * len(given), strict=True)
         ]
         if not self._logs:
             self._logs = [AnswerLog(metric) for _, metric in checked]

@@ -78,6 +78,7 @@ class Answers:
             found["gained"] = float(np.count_nonzero(self.values & ~baseline.values))
         return found | {"loss_error": self.error_beside(baseline)}
 
+    @np.errstate(invalid="ignore", over="ignore")  # a network that overflows has no error
     def error_beside(self, other: Answers) -> float:
         """The standard error of the difference of two networks' metrics, over the same observations."""
         count = len(self.totals)
@@ -116,6 +117,7 @@ class AnswerLog:
         self._sizes: list[Array] = []
         self._distinct: set[Any] = set()
 
+    @np.errstate(invalid="ignore", over="ignore")  # a network that overflows is measured as any other
     def add(self, answers: Array, labels: Array) -> None:
         """Note a batch.
 

@@ -55,6 +55,7 @@ def observations(model: keras.Model, data: Any, groups: Mapping[str, Any] | None
 
 def _collect(model: keras.Model, data: Any, read: Callable[[], Iterable[Any]]) -> Observations:
     outputs = None
+    metrics: list[Metric | None] = []
 
     def check(given: Any) -> tuple[LabelledBatch, Metric | None]:
         nonlocal outputs
@@ -63,11 +64,10 @@ def _collect(model: keras.Model, data: Any, read: Callable[[], Iterable[Any]]) -
             return batch, None
         check_inputs(model, batch.inputs)
         outputs = outputs or output_shape(model, batch.inputs)
-        labels, metric = labels_of_batch(model, batch.targets, outputs)
+        labels, metric = labels_of_batch(model, batch.targets, outputs, metrics[0] if metrics else None)
         return batch._replace(labels=labels), metric
 
     held: list[LabelledBatch] = []
-    metrics: list[Metric | None] = []
     count = size = 0
     for given in read():
         batch, metric = check(given)
@@ -81,11 +81,11 @@ def _collect(model: keras.Model, data: Any, read: Callable[[], Iterable[Any]]) -
             held.clear()
     if not count:
         raise InvalidDataError("The data has no observations.")
-    if len(metrics) > 1:
-        raise mixed_labels()
     arrays = _join(held) if size <= HELD_BYTES else None
     if arrays is not None:
         return observations_of_arrays(model, arrays)
+    if len(metrics) > 1:
+        raise mixed_labels()
     return Stream(read, check, count, metrics[0], data)
 
 

@@ -234,9 +234,9 @@ def keep_frozen(old: Sequence[Any], new: Sequence[Any]) -> None:
         other.trainable = other.trainable and one.trainable
 
 
-def custom_objects(model: keras.Model) -> dict[str, Any]:
-    """The classes and functions that a model is made of and that are not of Keras, by name."""
-    layers = model._flatten_layers()
+def custom_objects(model: keras.Model, *others: Any) -> dict[str, Any]:
+    """The classes and functions that a model, and others beside it, are made of and that are not of Keras, by name."""
+    layers = [*model._flatten_layers(), *others]
     parts = [*layers, *(value for layer in layers for value in vars(layer).values())]
     if model.compiled:
         parts += keras.tree.flatten(list(model._compile_config.config.values()))

@@ -66,20 +66,21 @@ def begun_anew(model: Any) -> Iterator[None]:
     """Let recurrent layers that keep their state begin at zero, and have it back afterwards."""
     state = CallState(model)
     try:
-        for layer in model._flatten_layers():
-            for each in _recurrent_states(layer):
-                each.assign(keras.ops.zeros(each.shape, each.dtype))
+        for each in recurrent_states(model):
+            each.assign(keras.ops.zeros(each.shape, each.dtype))
         yield
     finally:
         state.restore()
 
 
+def recurrent_states(model: Any) -> Iterator[Any]:
+    """The variables in which recurrent layers keep their state from call to call."""
+    for layer in model._flatten_layers():
+        if getattr(layer, "stateful", False):
+            yield from (each for each in keras.tree.flatten(getattr(layer, "states", None)) if each is not None)
+
+
 def _remembered(model: Any) -> Iterator[Any]:
     for layer in model._flatten_layers():
         yield from (generator.state for generator in layer._seed_generators)
-        yield from _recurrent_states(layer)
-
-
-def _recurrent_states(layer: Any) -> Iterator[Any]:
-    if getattr(layer, "stateful", False):
-        yield from (each for each in keras.tree.flatten(getattr(layer, "states", None)) if each is not None)
+    yield from recurrent_states(model)

@@ -31,9 +31,22 @@ class See:
     key: str
 
 
-Inline: TypeAlias = "str | See"
+@dataclass(frozen=True)
+class Link:
+    """Words that lead somewhere.
+
+    Attributes:
+        text: the words.
+        address: of a page on the web, or of mail.
+    """
+
+    text: str
+    address: str
+
+
+Inline: TypeAlias = "str | See | Link"
 Text: TypeAlias = "str | tuple[Inline, ...]"
-"""A sentence or a few; a tuple where they mention figures or tables."""
+"""A sentence or a few; a tuple where they mention figures or tables, or lead to pages on the web."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +220,12 @@ class Document:
         """A text with the numbers of what it mentions."""
         labels = self.labels
         parts = (text,) if isinstance(text, str) else text
-        return "".join(part if isinstance(part, str) else labels[part.key] for part in parts)
+        return "".join(labels[part.key] if isinstance(part, See) else words(part) for part in parts)
+
+
+def words(part: str | Link) -> str:
+    """What a reader sees of a part of a text."""
+    return part if isinstance(part, str) else part.text
 
 
 def long_date(date: dt.date) -> str:

@@ -13,13 +13,18 @@ import pandas as pd
 
 from keras_prunelab._errors import InvalidDataError
 
-from ._document import Block, Bullets, Code, Heading, Paragraph
+from ._document import Block, Bullets, Code, Heading, Link, Paragraph, Text, words
 
 Files: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Mapping[str, str] | None"
 """Paths, or what each is by its path."""
 Notes: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None"
 
 _EMPHASIS = re.compile(r"(\*\*|__|(?<!\w)[*_](?=\S)|(?<=\S)[*_](?!\w)|`)")
+_LINK = re.compile(
+    r"(?<!!)\[([^][]+)\]\(<?([^\s()>]+(?:\([^\s()]*\)[^\s()>]*)*)>?(?:\s+[\"'][^)]*)?\)|<(\w+:[^\s<>]+)>"
+)
+"""Words in brackets before an address in parentheses, or an address between angles."""
+_ADDRESSES = ("https://", "http://", "mailto:")
 _ITEM = re.compile(r"\s*(?:[-*+]|(\d+[.)]))\s+(.*)", re.DOTALL)
 _FENCED = re.compile(r"^ {0,3}(```+|~~~+)[^\n]*\n(.*?)(?:^ {0,3}\1[^\n]*$|\Z)", re.MULTILINE | re.DOTALL)
 """Code between fences; one that is not closed goes to the end."""
@@ -58,7 +63,7 @@ def named(files: Iterable[str | os.PathLike[str]], suffix: str) -> str:
 
 
 def note_blocks(notes: Iterable[str]) -> Iterator[Block]:
-    """Notes as parts of a report: Markdown's headings, paragraphs, lists and code; emphasis is left out.
+    """Notes as parts of a report: Markdown's headings, paragraphs, lists, links and code; emphasis is left out.
 
     Args:
         notes: texts in Markdown.
@@ -78,7 +83,7 @@ def _prose(text: str) -> Iterator[Block]:
         if not part.strip():
             continue
         if found := re.fullmatch(r"\s*#{1,6}(?: +(.*))?\s*", part):
-            heading = _plain((found[1] or "").rstrip("# "))
+            heading = "".join(map(words, _parts((found[1] or "").rstrip("# "))))
             if heading:
                 yield Heading(heading, 2)
         elif all(line.lstrip().startswith("|") for line in part.split("\n")):
@@ -93,13 +98,26 @@ def _lines(lines: list[str]) -> Iterator[Block]:
     pairs = itertools.groupby(zip(lines, found, strict=True), lambda pair: bool(pair[1] and not pair[1][1]))
     for are_bullets, group in pairs:
         if are_bullets:
-            yield Bullets(tuple(_plain(item[2]) for _, item in group if item))
+            yield Bullets(tuple(_text(item[2]) for _, item in group if item))
         else:
-            yield from (Paragraph(_plain(f"{item[1]} {item[2]}" if item else line)) for line, item in group)
+            yield from (Paragraph(_text(f"{item[1]} {item[2]}" if item else line)) for line, item in group)
 
 
-def _plain(text: str) -> str:
-    return _EMPHASIS.sub("", " ".join(text.split()))
+def _text(text: str) -> Text:
+    parts = tuple(_parts(text))
+    return parts if any(isinstance(each, Link) for each in parts) else "".join(map(words, parts))
+
+
+def _parts(text: str) -> Iterator[str | Link]:
+    """Text without emphasis, and what leads to pages on the web; other links stay as they are typed."""
+    text, end = " ".join(text.split()), 0
+    for found in _LINK.finditer(text):
+        address = found[2] or found[3]
+        if address.lower().startswith(_ADDRESSES):
+            yield _EMPHASIS.sub("", text[end : found.start()])
+            yield Link(_EMPHASIS.sub("", found[1]) if found[1] else address, address)
+            end = found.end()
+    yield _EMPHASIS.sub("", text[end:])
 
 
 def _size(path: Path) -> int | None:

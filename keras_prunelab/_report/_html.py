@@ -207,14 +207,15 @@ def _breakable(text: str) -> str:
 
 
 def _text(text: doc.Text, document: doc.Document) -> str:
-    labels: Mapping[str, str] = document.labels
-    parts = (text,) if isinstance(text, str) else text
-    return "".join(
-        escape(part)
-        if isinstance(part, str)
-        else f'<a href="#{_identifier(labels[part.key])}">{escape(labels[part.key])}</a>'
-        for part in parts
-    )
+    return "".join(_inline(part, document.labels) for part in ((text,) if isinstance(text, str) else text))
+
+
+def _inline(part: doc.Inline, labels: Mapping[str, str]) -> str:
+    if isinstance(part, str):
+        return escape(part)
+    if isinstance(part, doc.Link):
+        return f'<a href="{escape_markup(doc.typed(part.address))}">{escape(part.text)}</a>'
+    return f'<a href="#{_identifier(labels[part.key])}">{escape(labels[part.key])}</a>'
 
 
 def _identifier(label: str) -> str:

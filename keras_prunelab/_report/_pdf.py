@@ -161,10 +161,15 @@ def _label(document: doc.Document, key: str) -> str:
 
 def _content(text: doc.Text, document: doc.Document) -> str:
     """Text with mentions, as markup: each part a string in an expression, so that nothing in it is markup."""
-    parts = (text,) if isinstance(text, str) else text
-    return "".join(
-        f"#{_string(part)};" if isinstance(part, str) else f"@{_label(document, part.key)}" for part in parts
-    )
+    return "".join(_inline(part, document) for part in ((text,) if isinstance(text, str) else text))
+
+
+def _inline(part: doc.Inline, document: doc.Document) -> str:
+    if isinstance(part, str):
+        return f"#{_string(part)};"
+    if isinstance(part, doc.Link):
+        return f"#link({_quoted(doc.typed(part.address))}, {_string(part.text)});"
+    return f"@{_label(document, part.key)}"
 
 
 def _array(items: Iterable[str]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from . import _document as doc
 from ._extra import extra
 from ._word_xml import (
+    add_address,
     add_bookmark,
     add_field,
     add_link,
@@ -77,11 +78,13 @@ class _Writer:
             _add(block, self)
 
     def paragraph(self, text: doc.Text, style: str | None = None) -> Any:
-        """A paragraph in which mentions of figures and tables are cross-references."""
+        """A paragraph in which mentions of figures and tables are cross-references, and addresses lead there."""
         found = self.word.add_paragraph(style=style)
         for part in (text,) if isinstance(text, str) else text:
             if isinstance(part, str):
                 found.add_run(doc.shown(part))
+            elif isinstance(part, doc.Link):
+                add_address(found, doc.shown(part.text), doc.typed(part.address))
             else:
                 label = self.document.labels[part.key]
                 add_field(found, f"REF {bookmark(label)} \\h", label)

@@ -72,6 +72,19 @@ def add_link(paragraph: Any, text: str, target: str) -> None:
     paragraph._p.append(link)
 
 
+def add_address(paragraph: Any, text: str, address: str) -> None:
+    """A link to a page on the web."""
+    from docx.opc.constants import RELATIONSHIP_TYPE
+    from docx.oxml.ns import qn
+    from docx.shared import RGBColor
+
+    link, run = _element("hyperlink", history="1"), paragraph.add_run(text)
+    link.set(qn("r:id"), paragraph.part.relate_to(address, RELATIONSHIP_TYPE.HYPERLINK, is_external=True))
+    run.font.underline, run.font.color.rgb = True, RGBColor.from_string(_ACCENT)
+    link.append(run._r)
+    paragraph._p.append(link)
+
+
 def describe(shape: Any, name: str, text: str) -> None:
     """The name of a picture, and what it shows for readers who do not see it."""
     properties = shape._inline.docPr

@@ -18,12 +18,17 @@ SAME_DATA = "the observations that are measured"
 
 
 def no_meaning(result: Measurements) -> str:
-    """Why no level of a sweep is meaningful: the dense network is no better than a constant; empty where it is.
+    """Why no level of a sweep is meaningful: the dense network is no better than a constant, or overflows; or nothing.
 
     It is no better where its metric exceeds that of the best constant answer, or chance, by one standard error at most,
     taken over the same observations. Of results that do not say what a constant gets, nothing is known.
     """
     metric, facts = result.metric, result.metadata
+    if len(result.table) and not math.isfinite(result.dense):
+        return (
+            f"No level is meaningful: the {metric.label} of the dense network is {result.dense}, because its answers "
+            "overflow. Are the inputs scaled as in training, and are these the weights that training left?"
+        )
     if "trivial" not in facts:
         return ""
     trivial, error = float(facts["trivial"]), float(facts["trivial_error"])

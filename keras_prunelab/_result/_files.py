@@ -61,7 +61,7 @@ def write_json(result: Measurements, path: Path) -> None:
 
 
 def _json(result: Measurements, indent: int | None = None, **more: Any) -> str:
-    points = [{name: _json_value(value) for name, value in row.items()} for row in result.table.to_dict("records")]
+    points = [_json_values(row) for row in result.table.to_dict("records")]
     content = _about(result) | {"points": points} | more
     return json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False)
 
@@ -156,8 +156,13 @@ def _arguments(about: Any, table: pd.DataFrame, path: str) -> dict[str, Any]:
         "by_class": None if about.get("by_class") is None else ByClass.from_json(about["by_class"]),
         "by_layer": None if about.get("by_layer") is None else ByLayer.from_json(about["by_layer"]),
         "by_group": tuple(map(ByGroup.from_json, about.get("by_group") or ())),
-        "choice": None if about.get("choice") is None else Choice(**about["choice"]),
+        "choice": None if about.get("choice") is None else _choice(about["choice"]),
     }
+
+
+def _choice(values: Mapping[str, Any]) -> Choice:
+    numbers = {name: _number(values[name]) for name in ("accuracy", "dense_accuracy", "std") if name in values}
+    return Choice(**{**values, **numbers})
 
 
 _KEY = ["score", "scope", "training", "seed"]
@@ -172,9 +177,9 @@ def _about(result: Measurements) -> dict[str, Any]:
         "by_class": None if result.by_class is None else result.by_class.to_json(),
         "by_layer": None if result.by_layer is None else result.by_layer.to_json(),
         "by_group": [each.to_json() for each in result.by_group],
-        "choice": None if result.choice is None else asdict(result.choice),
+        "choice": None if result.choice is None else _json_values(asdict(result.choice)),
         "class_names": list(result.class_names),
-        "metadata": {name: _json_value(value) for name, value in result.metadata.items()},
+        "metadata": _json_values(result.metadata),
         "dtypes": {str(name): str(dtype) for name, dtype in result.table.dtypes.items()},
         "outline": [asdict(layer) for layer in result.outline.layers],
     }
@@ -205,6 +210,10 @@ def _outline(layers: list[dict[str, Any]]) -> Outline:
             for layer in layers
         )
     )
+
+
+def _json_values(values: Mapping[Any, Any]) -> dict[str, Any]:
+    return {str(name): _json_value(value) for name, value in values.items()}
 
 
 def _json_value(value: Any) -> Any:

@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from keras_prunelab._errors import StoreMismatchError
+from keras_prunelab._errors import DiskFullError, StoreMismatchError
 
 _HEAD = b"SQLite format 3\0"
 
@@ -24,9 +24,21 @@ def is_store(path: Path) -> bool:
 
 
 def write(path: str | os.PathLike[str], text: str) -> None:
-    """Put the text of a result into a store; an earlier one is replaced."""
-    with closing(sqlite3.connect(Path(path), timeout=60)) as connection, connection:
-        connection.execute("INSERT OR REPLACE INTO facts VALUES ('result', ?)", (text,))
+    """Put the text of a result into a store; an earlier one is replaced.
+
+    Raises:
+        DiskFullError: there is no room for it.
+        StoreMismatchError: the store cannot be written.
+    """
+    try:
+        with closing(sqlite3.connect(Path(path).absolute(), timeout=60)) as connection, connection:
+            connection.execute("INSERT OR REPLACE INTO facts VALUES ('result', ?)", (text,))
+    except sqlite3.DatabaseError as error:
+        is_full = str(getattr(error, "sqlite_errorname", "")).startswith(("SQLITE_FULL", "SQLITE_IOERR"))
+        raise (DiskFullError if is_full else StoreMismatchError)(
+            f"The result could not be put into the store {os.fspath(path)!r}: {error}. Its points are there: the same "
+            "call gives it again, without measuring."
+        ) from error
 
 
 def read(path: Path) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -105,11 +106,15 @@ class Task:
     batch_size: int | None = None
     damping: float = DAMPING
 
+    @property
+    def score_data(self) -> Any:
+        """What scores are computed on, weights solved on, and ranges of files measured on."""
+        return self.data.for_scores if self.calibration is None else self.calibration
+
     @cached_property
     def solver(self) -> Solver:
-        """What solves weights anew, on the calibration data; the model has its dense weights when it is first used."""
-        data = self.data.for_scores if self.calibration is None else self.calibration
-        return Solver.of(self.model, data, self.damping)
+        """What solves weights anew; the model has its dense weights when it is first used."""
+        return Solver.of(self.model, self.score_data, self.damping)
 
     @property
     def reconstructs(self) -> bool:
@@ -133,15 +138,15 @@ class Bench:
 
     def __init__(self, task: Task) -> None:
         self._task = task
+        self._random = random.getstate(), np.random.get_state()  # noqa: NPY002  # training sets their seeds
         self._model, self._pruning = task.model, task.pruning
         if task.trains:
             self._model = copy_model(task.model)
             self._pruning = task.pruning.of_copy(task.model, self._model)
         self._trainer = Trainer(self._model, self._pruning.prunables) if task.trains else None
         self._weights = MaskedWeights(task.pruning.touched(task.model, self._model))
-        calibration = task.data.for_scores if task.calibration is None else task.calibration
         self._measure = Meter(
-            self._model, task.data, task.metrics, calibration, passes=task.passes, batch_size=task.batch_size
+            self._model, task.data, task.metrics, task.score_data, passes=task.passes, batch_size=task.batch_size
         )
         self._reconstructor: Reconstructor | None = None
         self._solved: dict[int, SolvedLevels] = {}  # of the curve that was measured last
@@ -205,7 +210,7 @@ class Bench:
             curve.finetune,
             level,
             curve.seed,
-            lambda kept, sparsity: self._pruning.further(curve, self._model, self._task.calibration, kept, sparsity),
+            lambda kept, sparsity: self._pruning.further(curve, self._model, self._task.score_data, kept, sparsity),
         )
         return self._outcome(found.packed())
 
@@ -252,6 +257,9 @@ class Bench:
         self._trained = False
 
     def close(self) -> None:
-        """Leave the model as it was."""
+        """Leave the model, and the random numbers of the user's own code, as they were."""
         self.restore()
         self._measure.close()
+        if self._task.trains:
+            random.setstate(self._random[0])
+            np.random.set_state(self._random[1])  # noqa: NPY002

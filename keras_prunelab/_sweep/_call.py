@@ -158,8 +158,10 @@ def _filters(given: Mapping[str, Any], prunables: Prunables) -> dict[str, str]:
 def _metrics(metrics: Any, names: _Names) -> str | None:
     if metrics is None:
         return None
-    texts = [
-        repr(one) if isinstance(one, str) else names.of(one, str(getattr(one, "name", None) or one.__name__))
-        for one in metrics
-    ]
-    return f"[{', '.join(texts)}]"
+    return f"[{', '.join(repr(one) if isinstance(one, str) else names.of(one, _name(one)) for one in metrics)}]"
+
+
+def _name(metric: Any) -> str:
+    """What a metric is called; `metric` where that is no name in Python, as of a lambda."""
+    found = str(getattr(metric, "name", None) or getattr(metric, "__name__", ""))
+    return found if found.isidentifier() else "metric"

@@ -8,12 +8,14 @@ from typing import Any
 
 import keras
 
+from keras_prunelab._errors import InvalidModelError
 from keras_prunelab._prune._trajectory import Trajectory, trajectory
 from keras_prunelab._reconstruct._solver import Solver
 from keras_prunelab._result._mask_source import CopiedMasks
 from keras_prunelab._select._masks import MaskSet
 from keras_prunelab._select._search import OnStep
 
+from ._fingerprint import digest_of_weights
 from ._plan import Curve, Plan
 from ._pruning import Pruning
 from ._refine import AutoLevels
@@ -30,6 +32,7 @@ class CurveMasks:
         model: the model, which has its dense weights whenever `prepare` is called.
         data: what scores are computed on.
         solver: gives what solves weights anew.
+        weights: the digest of the dense weights; empty where nobody asks for networks.
     """
 
     curve: Curve
@@ -38,6 +41,7 @@ class CurveMasks:
     data: Any = field(repr=False)
     solver: Callable[[], Solver] | None = field(default=None, repr=False)
     _known: dict[float, tuple[Trajectory, int]] = field(default_factory=dict, repr=False)
+    weights: str = ""
 
     def __reduce__(self) -> Any:
         """Copies of a result hold the masks, without the model and the data."""
@@ -97,7 +101,16 @@ class CurveMasks:
         return path.zeros_by_variable(index)
 
     def network(self, level: float, /) -> keras.Model:
-        """A copy of the model, pruned to a level, solved anew and trained as it was measured."""
+        """A copy of the model, pruned to a level, solved anew and trained as it was measured.
+
+        Raises:
+            InvalidModelError: the model has changed since.
+        """
+        if digest_of_weights(self.model) != self.weights:
+            raise InvalidModelError(
+                f"Model {self.model.name!r} has other weights by now than when it was swept, so that the network of "
+                "this point cannot be made. Put them back with model.set_weights, or sweep the model as it is now."
+            )
         if self.curve.finetune is not None:
             return trained_copy(self.model, self.pruning, self.curve, level, self.masks(level), self.solver)
         return solved_copy(self.model, self.pruning, self.applied(level), self.curve.reconstruct, self.solver)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -10,10 +10,11 @@ import keras
 import numpy as np
 
 from keras_prunelab._errors import InvalidScheduleError, UnknownNameError
-from keras_prunelab._model._data import check_batch_size
+from keras_prunelab._model._data import Batch, batches, check_batch_size
 from keras_prunelab._model._numbers import whole_number
 from keras_prunelab._model._optimizers import compile_optimizer
 from keras_prunelab._model._rebuild import known_objects
+from keras_prunelab._model._source import source
 from keras_prunelab._model._state import assign_values, copy_values
 from keras_prunelab._model._variables import Prunables
 from keras_prunelab._select._masks import Masks, MaskSet
@@ -38,8 +39,9 @@ class FineTune:
     al., What is the state of neural network pruning?, MLSys 2020, https://arxiv.org/abs/2003.03033.
 
     Args:
-        data: what to train on: `(inputs, labels)`, with sample weights as a third, or whatever else `fit` takes; or a
-            function that returns a new generator for each epoch.
+        data: what to train on: `(inputs, labels)`, with sample weights as a third, where sequences of different lengths
+            are a list, or whatever else `fit` takes; or a function that returns a new generator, or a list of batches,
+            for each epoch.
         epochs: how many epochs to train, in each round.
         rounds: in how many rounds to prune.
         rewind: what goes back before every round but the first. None: nothing, the optimizer goes on;
@@ -50,8 +52,9 @@ class FineTune:
         callbacks: a function that returns the callbacks of one `fit`.
 
     Raises:
-        InvalidScheduleError: there is no epoch or no round.
+        InvalidScheduleError: there is no epoch or no round, or `callbacks` is no function.
         UnknownNameError: `rewind` is none of these.
+        InvalidDataError: the data has no end, or can be read only once.
 
     Examples:
         >>> import numpy as np
@@ -80,6 +83,13 @@ class FineTune:
             object.__setattr__(self, name, number)
         if self.rewind is not None and self.rewind not in get_args(Rewinding):
             raise UnknownNameError(f"rewind={self.rewind!r}; it is None, 'learning_rate' or 'weights'.")
+
+        source(self.data)  # data that has no end, or can be read only once, trains no second point
+        if self.callbacks is not None and not callable(self.callbacks):
+            raise InvalidScheduleError(
+                f"callbacks={self.callbacks!r}; it is a function that makes new ones for each fit, because they keep "
+                "what they have seen, such as lambda: [keras.callbacks.EarlyStopping('loss')]."
+            )
 
     def sparsities(self, sparsity: float) -> tuple[float, ...]:
         """The sparsity after each round: each keeps the same share of what the one before kept."""
@@ -110,6 +120,7 @@ class Trainer:
         with known_objects(model):
             model.compile_from_config(model.get_compile_config())  # a new optimizer of the same kind
         self._enforcement = Enforcement(model, prunables)
+        self._steps: dict[int, int] = {}
         optimizer = model.optimizer
         if not optimizer.built:
             optimizer.build(model.trainable_variables)
@@ -159,6 +170,12 @@ class Trainer:
             self._enforcement.set(masks)  # averages may have been written over the weights
         return masks
 
+    def _steps_of(self, how: FineTune) -> int:
+        """How many batches one pass over the data has that a function returns, counted once."""
+        if id(how) not in self._steps:
+            self._steps[id(how)] = sum(1 for _ in _read(how.data))
+        return self._steps[id(how)]
+
     def _seed(self, seed: int) -> None:
         keras.utils.set_random_seed(seed)
         for variable, value in zip(self._variables, self._values, strict=True):
@@ -178,14 +195,51 @@ class Trainer:
         data = how.data
         if hasattr(data, "inputs") and hasattr(data, "labels"):
             data = (data.inputs, data.labels)
+        if isinstance(data, list | tuple) and _is_ragged(data[0]):
+            data = _Batches(list(batches(tuple(data), how.batch_size, labels=True, model=self._model)))
         if isinstance(data, list | tuple):
             weights = {"sample_weight": data[2]} if len(data) > 2 else {}
             fit(*map(_arrays, data[:2]), batch_size=how.batch_size, epochs=how.epochs, **weights)
         elif callable(data) and not isinstance(data, keras.utils.PyDataset):
-            for epoch in range(how.epochs):
-                fit(data(), initial_epoch=epoch, epochs=epoch + 1)
+            steps = self._steps_of(how)  # one `fit` of known length: callbacks see all epochs
+            passes = (batch for _ in range(how.epochs) for batch in _read(data))
+            fit(passes, steps_per_epoch=steps, epochs=how.epochs, shuffle=False)
         else:
-            fit(data, epochs=how.epochs)
+            fit(data, epochs=how.epochs, shuffle=_can_shuffle(data))
+
+
+def _read(data: Any) -> Iterator[tuple[Any, ...]]:
+    """One pass over the batches that a function returns, in whatever form."""
+    found = source(data)
+    for batch in () if found is None else found.read():
+        yield tuple(batch) if isinstance(batch, list) else batch
+
+
+class _Batches(keras.utils.PyDataset):
+    """Batches of sequences, each of one length, in another order in each epoch."""
+
+    def __init__(self, held: Sequence[Batch]) -> None:
+        super().__init__()
+        self._held = held
+
+    @property
+    def num_batches(self) -> int:
+        return len(self._held)
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        batch = self._held[index]
+        return tuple(part for part in (batch.inputs, batch.labels, batch.weights) if part is not None)
+
+
+def _is_ragged(inputs: Any) -> bool:
+    """Whether inputs are sequences of different lengths, of which `fit` makes no array."""
+    shapes = {np.shape(each) for each in inputs} if isinstance(inputs, list) else set()
+    return len(shapes) > 1 == len({shape[1:] for shape in shapes})
+
+
+def _can_shuffle(data: Any) -> bool:
+    """Whether `fit` can put data in another order; it warns where it is to, and cannot."""
+    return isinstance(data, keras.utils.PyDataset) or source(data) is None
 
 
 def _arrays(value: Any) -> Any:

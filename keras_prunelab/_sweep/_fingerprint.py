@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 
 from keras_prunelab._backend import read
 from keras_prunelab._evaluate._data import Observations
+from keras_prunelab._model._rebuild import in_memory
 from keras_prunelab._util._arrays import add_to_digest, as_array, bytes_of
 
 from ._bench import Task
@@ -42,7 +44,7 @@ class Fingerprint:
     @classmethod
     def of(cls, task: Task, plan: Plan) -> Fingerprint:
         """Read all weights and all data once."""
-        return cls(_of_weights(task.model), _of_data(task.data), _settings(task, plan))
+        return cls(digest_of_weights(task.model), _of_data(task.data), _settings(task, plan))
 
     def differences(self, other: Fingerprint) -> list[str]:
         """What is not the same in another one, in words."""
@@ -58,7 +60,8 @@ class Fingerprint:
         return found
 
 
-def _of_weights(model: keras.Model) -> str:
+def digest_of_weights(model: keras.Model) -> str:
+    """What tells a model by its weights and the classes of its layers."""
     digest = _new_digest()
     for layer in model._flatten_layers():
         digest.update(type(layer).__name__.encode())
@@ -95,7 +98,9 @@ def _settings(task: Task, plan: Plan) -> dict[str, Any]:
         "score_data": None if task.calibration is None else _of_anything(task.calibration),
         **({"damping": task.damping} if task.reconstructs else {}),
         **({"groups": _of_groups(task.data)} if task.data.groups else {}),
-        "training": [_of_training(curve.finetune) for curve in plan.curves],
+        "training": [_of_training(curve.finetune, task.model) for curve in plan.curves],
+        "layers": _of_layers(task.model),
+        **({"compiled": _of_compiled(task.model)} if task.model.compiled else {}),
     }
     return json.loads(json.dumps(settings))  # type: ignore[no-any-return]  # tuples become lists, as in the store
 
@@ -104,8 +109,54 @@ def _of_groups(data: Observations) -> list[list[Any]]:
     return [[group.name, list(group.values), _of_anything(group.codes)] for group in data.groups]
 
 
-def _of_training(how: FineTune | None) -> list[Any] | None:
-    return None if how is None else [str(how), how.batch_size, _of_anything(how.data)]
+def _of_training(how: FineTune | None, model: keras.Model) -> list[Any] | None:
+    if how is None:
+        return None
+    return [str(how), how.batch_size, _of_anything(how.data), _told(getattr(model, "optimizer", None), {})]
+
+
+def _of_layers(model: keras.Model) -> str:
+    """A digest of what the layers of a model are told, such as their activations, and of how they are connected."""
+    layers = list(model._flatten_layers())
+    names = {layer.name: f"layer {place}" for place, layer in enumerate(layers)}
+    return _new_digest(json.dumps([_told(layer, names)[1] for layer in layers]).encode()).hexdigest()
+
+
+def _of_compiled(model: keras.Model) -> Any:
+    """The loss and metrics that a model is compiled with."""
+    config = model._compile_config.config
+    return {name: _told(config.get(name), {}) for name in ("loss", "loss_weights", "metrics", "weighted_metrics")}
+
+
+def _told(part: Any, names: Mapping[str, str]) -> Any:
+    """What something is made from as JSON values, the same for all that are made alike.
+
+    Args:
+        part: an object of Keras, or what stands in its configuration.
+        names: what layers are called instead of their names, which count up from model to model. Other names lose the
+            number that they end with.
+    """
+    if hasattr(part, "get_config") and not isinstance(part, type):
+        try:
+            with in_memory():
+                return [type(part).__name__, _told(part.get_config(), names)]
+        except (TypeError, ValueError, NotImplementedError, AttributeError):  # a class without a configuration
+            return [type(part).__name__, None]
+    if isinstance(part, Mapping):
+        if part.get("class_name") == "__lambda__":  # its code says in which line it stands, too
+            return "lambda"
+        told = {_told(str(name), names): _told(value, names) for name, value in part.items()}
+        told.pop("seed", None)  # some layers draw one where none is given
+        return told
+    if isinstance(part, list | tuple | set):
+        return [_told(each, names) for each in part]
+    if isinstance(part, np.ndarray | np.generic):
+        return part.tolist()
+    if isinstance(part, str):
+        return names.get(part) or re.sub(r"_\d+$", "", part)
+    if part is None or isinstance(part, int | float):
+        return part
+    return getattr(part, "__name__", type(part).__name__)
 
 
 def _of_anything(data: Any) -> str:

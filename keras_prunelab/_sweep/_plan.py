@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from numpy.typing import ArrayLike
 
@@ -156,11 +156,17 @@ def plan(
         InvalidSparsityError: there is no level, or one is outside [0, 1).
         UnknownNameError: there is no score, none of that name, or one twice; or a seed is no whole number from 0; or
             there is no such way to reconstruct.
-        InvalidScheduleError: weights are to be reconstructed where pruning and training take turns.
+        InvalidScheduleError: weights are to be reconstructed where pruning and training take turns; or what trains is
+            no `FineTune`.
     """
     found = [get(score) for score in _several(scores)]
     scopes = [_allocation.get(one) for one in _sequence(scope)]
     trainings = list(_sequence(finetune))
+    wrong = next((one for one in trainings if not (one is None or isinstance(one, FineTune))), None)
+    if wrong is not None:
+        raise InvalidScheduleError(
+            f"finetune= is how each point is trained, such as FineTune((x, y), epochs=3), or several, not {wrong!r}."
+        )
     # One trace and one pass over the data serve all levels where the layers are solved at once.
     modes = ["layers" if isinstance(one, bool) and one else mode_of(one) for one in _sequence(reconstruct)]
     if any(modes) and any(one is not None and one.rounds > 1 for one in trainings):
@@ -223,9 +229,9 @@ def _with_seed(score: Score, seed: int | None) -> Score:
 
 
 def _several(scores: ScoreLike | Iterable[ScoreLike]) -> Iterable[ScoreLike]:
-    if isinstance(scores, str | Score | Mapping | type) or callable(scores):
-        return [scores]
-    return scores
+    if isinstance(scores, Iterable) and not isinstance(scores, str | Mapping):
+        return scores
+    return [cast("ScoreLike", scores)]
 
 
 def _sequence(value: Any) -> Sequence[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from keras_prunelab._evaluate._evaluate import MetricLike
+from keras_prunelab._evaluate._evaluate import Metrics, listed
 from keras_prunelab._evaluate._file_metrics._meter import FileMeter
 from keras_prunelab._evaluate._metric import ACCURACY, percent
 from keras_prunelab._evaluate._paired import PAIRED
@@ -45,7 +45,7 @@ from ._accounting import COUNTS
 from ._bench import Bench, Dense, Outcome, Task
 from ._call import spell
 from ._curve_masks import CurveMasks
-from ._fingerprint import Fingerprint
+from ._fingerprint import Fingerprint, digest_of_weights
 from ._parallel import Workers
 from ._plan import Curve, FineTunes, Plan, Point, Reconstructs, Scopes, Seeds, Sparsities, plan
 from ._pruning import Pruning
@@ -173,19 +173,20 @@ class SweepPlan:
 
     def _masks(self) -> dict[Curve, CurveMasks]:
         task = self.task
-        data = task.data.for_scores if task.calibration is None else task.calibration
         if task.reconstructs:
             _ = task.solver  # from here on, so that obs finds its statistics, and leaves what it traces
         # Masks before training and reconstruction are the same however the weights that are left are treated.
         known: dict[Any, dict[float, tuple[Trajectory, int]]] = {}
+        weights = digest_of_weights(task.model)
         return {
             curve: CurveMasks(
                 curve,
                 task.pruning,
                 task.model,
-                data,
+                task.score_data,
                 lambda: task.solver,
                 known.setdefault((curve.score.name, str(curve.scope), curve.seed), {}),
+                weights,
             )
             for curve in task.curves
         }
@@ -224,7 +225,7 @@ def plan_sweep(
     finetune: FineTunes = None,
     reconstruct: Reconstructs = False,
     damping: float = DAMPING,
-    metrics: Sequence[MetricLike] | None = None,
+    metrics: Metrics = None,
     groups: Mapping[str, Any] | None = None,
     batch_size: int | None = None,
     score_data: Any = None,
@@ -277,7 +278,7 @@ def plan_sweep(
     points = plan(sparsities, scores, seeds, scope, finetune, reconstruct)
     damping = checked_damping(damping)
     pruning = Pruning.of(model, convention, granularity, include, exclude)
-    found = observations(model, data, groups)
+    found, metrics = observations(model, data, groups), listed(metrics)
     FileMeter.of(metrics, model, found)
     pruning.check(points, found if calibration is None else calibration)
     curves = tuple(dict.fromkeys(points.measured.values()))

@@ -155,15 +155,19 @@ class SweepRun:
         return missing
 
     def _refine(self) -> bool:
-        """Ask for more levels where a curve needs them."""
+        """Ask for more levels where a curve needs them, with all seeds: their mean is of the same ones everywhere."""
         if not isinstance(self.plan.levels, AutoLevels) or self.dense is None:
             return False
         metric, before = self.dense.metric, dict(self._asked)
+        more: dict[tuple[str, str, str], set[float]] = {}
         for curve, outcomes in self.outcomes.items():
             measured = {level: outcome.measures[metric.name] for level, outcome in outcomes.items()}
             if set(self._asked[curve]) <= measured.keys():
-                more = self.plan.levels.next(measured, self.dense.measures[metric.name], metric)
-                self._asked[curve] = tuple(sorted({*self._asked[curve], *more}))
+                wanted = self.plan.levels.next(measured, self.dense.measures[metric.name], metric)
+                more.setdefault(curve.key[:3], set()).update(wanted)
+        self._asked = {
+            curve: tuple(sorted({*levels, *more.get(curve.key[:3], ())})) for curve, levels in before.items()
+        }
         return self._asked != before
 
     def _prepared(self, point: Point) -> CurveMasks:

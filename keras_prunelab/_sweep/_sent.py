@@ -36,7 +36,8 @@ class SentTask:
         items: the places of the prunable variables among all, and their paths.
         learnables: which roles were asked for.
         pruning: the convention and the granularity.
-        metrics: what to measure, as Keras writes it down; None for what the model is compiled with.
+        metrics: what to measure, metrics of Keras as their classes and arguments; None for what the model is compiled
+            with.
         rest: the data, the curves, the data of scores, the passes, the size of a batch, the damping.
     """
 
@@ -61,31 +62,42 @@ class SentTask:
         try:
             with known_objects(model), in_memory():
                 made = model.__reduce__()
+                metrics = None if task.metrics is None else [_sent_metric(one) for one in task.metrics]
         # NotImplementedError is what Keras raises for a class without get_config.
         except (TypeError, ValueError, NotImplementedError, AttributeError) as error:
             raise InvalidModelError(
                 f"Model {model.name!r} cannot be sent to workers, because Keras cannot save it: {error}. Use workers=1."
             ) from error
         return cls(
-            objects=custom_objects(model),
+            objects=custom_objects(model, *filter(_is_metric, task.metrics or ())),
             model=made,
             items=[(places[item.path], item.path) for item in task.pruning.prunables],
             learnables=task.pruning.prunables.learnables,
             pruning=(task.pruning.convention, task.pruning.granularity),
-            metrics=None if task.metrics is None else [_sent_metric(one) for one in task.metrics],
+            metrics=metrics,
             rest=(task.data, task.curves, task.calibration, task.passes, task.batch_size, task.damping),
         )
 
     def open(self) -> Bench:
-        """Make the model again, and the bench that measures it."""
+        """Make the model again, and the bench that measures it.
+
+        Raises:
+            InvalidModelError: Keras cannot make it.
+        """
         with keras.saving.custom_object_scope(self.objects), in_memory():
             make, arguments = self.model
-            model = make(*arguments)
+            try:
+                model = make(*arguments)
+            except (TypeError, ValueError, NotImplementedError, AttributeError, KeyError, OSError) as error:
+                raise InvalidModelError(
+                    "The model cannot be made anew in a worker, because Keras cannot load what it saves of it: "
+                    f"{' '.join(str(error).split()):.300}. Write its get_config and from_config, or use workers=1."
+                ) from None  # what Keras raised may not go from process to process
+            metrics = None if self.metrics is None else [_receive_metric(one) for one in self.metrics]
         every = prunable(model, learnables="all")
         items = tuple(replace(every[place], path=path) for place, path in self.items)
         pruning = Pruning(*self.pruning, Prunables(items, (), self.learnables))
         data, curves, calibration, passes, batch_size, damping = self.rest
-        metrics = None if self.metrics is None else [_receive_metric(one) for one in self.metrics]
         return Bench(Task(model, data, pruning, metrics, curves, calibration, passes, batch_size, damping))
 
 
@@ -131,9 +143,13 @@ def _key(task: Task, plan: Plan) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
+def _is_metric(one: Any) -> bool:
+    return isinstance(one, keras.metrics.Metric)
+
+
 def _sent_metric(metric: Any) -> Any:
-    return keras.metrics.serialize(metric) if isinstance(metric, keras.metrics.Metric) else metric
+    return (type(metric), metric.get_config()) if _is_metric(metric) else metric
 
 
 def _receive_metric(metric: Any) -> Any:
-    return keras.metrics.deserialize(metric) if isinstance(metric, dict) else metric
+    return metric[0].from_config(metric[1]) if isinstance(metric, tuple) else metric

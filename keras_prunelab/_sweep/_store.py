@@ -54,7 +54,7 @@ class Store:
         if self._path.is_dir():
             raise StoreMismatchError(f"A store is a file, but {os.fspath(path)!r} is a folder.")
         try:
-            self._connection = sqlite3.connect(self._path, timeout=60, isolation_level=None)
+            self._connection = sqlite3.connect(self._path.absolute(), timeout=60, isolation_level=None)
         except sqlite3.OperationalError as error:
             raise StoreMismatchError(
                 f"The store {os.fspath(path)!r} cannot be opened: {error}. Is there such a folder?"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 
-from keras_prunelab._evaluate._evaluate import MetricLike
+from keras_prunelab._evaluate._evaluate import Metrics
 from keras_prunelab._model._data import calibration_of
 from keras_prunelab._model._filters import Filters
 from keras_prunelab._reconstruct._gram import DAMPING
@@ -64,7 +64,7 @@ def sweep(
     finetune: FineTunes = None,
     reconstruct: Reconstructs = False,
     damping: float = DAMPING,
-    metrics: Sequence[MetricLike] | None = None,
+    metrics: Metrics = None,
     groups: Mapping[str, Any] | None = None,
     batch_size: int | None = None,
     store: str | os.PathLike[str] | None = None,
@@ -109,13 +109,14 @@ def sweep(
             layer after the other, with new passes at each level; see `reconstruct`. Several, such as `[False, True]`,
             make a curve each.
         damping: the pull of reconstruction towards the old weights.
-        metrics: what to measure, the first being what choices go by: `"accuracy"`, `"rmse"`, `"loss"`, names of what
-            the model was compiled with, metrics of Keras, functions of labels and outputs; and, of the LiteRT file that
-            the network becomes at each level, `"int8_accuracy"`, `"int8_weights_accuracy"`, `"float16_accuracy"` (or
-            `"int8_rmse"` and so on), `"litert_bytes"`, and `"flash_bytes"` with TensorFlow Lite Micro. Ranges are
-            measured on 200 to 400 observations of `calibration`. Of a network that takes sequences or images of any
-            size, the files take those of the data, where all have one: `metadata["file_lengths"]`. What cannot be
-            measured at a level is NaN, and `metadata["files_left_out"]` says why.
+        metrics: what to measure, one or several, the first being what choices go by: `"accuracy"`, `"rmse"`, `"loss"`,
+            names of what the model was compiled with, metrics of Keras, functions of labels and outputs; and, of the
+            LiteRT file that the network becomes at each level, `"int8_accuracy"`, `"int8_weights_accuracy"`,
+            `"float16_accuracy"` (or `"int8_rmse"` and so on), `"litert_bytes"`, and `"flash_bytes"` with TensorFlow
+            Lite Micro. Ranges are measured on 200 to 400 observations of `calibration`. Of a network that takes
+            sequences or images of any size, the files take those of the data, where all have one:
+            `metadata["file_lengths"]`. What cannot be measured at a level is NaN, and `metadata["files_left_out"]`
+            says why.
         groups: variables that put each observation into a group, such as `{"SNR": ratios}`: by the name of each, one
             number or text for each observation, in the order of the data; up to 100 different values. The metric is
             then measured for each value, too, and `SweepResult.groups` compares it with the dense network's.

@@ -7,6 +7,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -80,6 +81,7 @@ class DynamicSparse(MaskedTraining):
         self.frequency = check_frequency(frequency)
         self.end_step = None if end_step is None else Step(end_step)
         self.seed = check_seed(seed)
+        self._end: int | None = None  # in the `fit` under way
 
     # What a subclass says ----------------------------------------------------------------------------------------
 
@@ -93,10 +95,15 @@ class DynamicSparse(MaskedTraining):
 
     # How it works ------------------------------------------------------------------------------------------------
 
+    def set_model(self, model: keras.Model) -> None:
+        """Be told the model."""
+        super().set_model(model)
+        self._end = None
+
     def check(self, found: Prunables, steps_per_epoch: float | None) -> None:
         """Raise whatever makes these arguments impossible for a model, before it is changed."""
         check(found, self.sparsity, self.scope, "weight")
-        first, end = self._times(steps_per_epoch)
+        first, end = self._interval(steps_per_epoch), self._last_end(steps_per_epoch)
         if first >= end:
             raise InvalidScheduleError(
                 f"The masks would never move: the first update is due at step {first}, and from step {end} on there is "
@@ -127,8 +134,7 @@ class DynamicSparse(MaskedTraining):
     def update(self, run: FitRun) -> Masks:
         """Drop the smallest weights of each variable, and grow as many elsewhere in it."""
         number = self._number(run, run.step)
-        frequency, end = self._times(run.steps_per_epoch)
-        fraction = self.fraction_at(number * frequency, end)
+        fraction = self.fraction_at(number * self._interval(run.steps_per_epoch), self._end_of(run))
         values, kept = run.found.values(), run.enforcement.masks
         growth = self.growth(run, values, number)
         trained = set(map(id, run.model.trainable_variables))  # the others would grow weights that stay zero
@@ -139,23 +145,34 @@ class DynamicSparse(MaskedTraining):
             for item in run.found
         }
 
-    def _times(self, steps_per_epoch: float | None) -> tuple[int, int]:
-        """How far updates are apart, and the step at which there are no more, in optimizer steps."""
-        frequency = max(1, self.frequency.steps(steps_per_epoch))
+    def _interval(self, steps_per_epoch: float | None) -> int:
+        """How far updates are apart, in optimizer steps."""
+        return max(1, self.frequency.steps(steps_per_epoch))
+
+    def _last_end(self, steps_per_epoch: float | None) -> int:
+        """The step at which there are no more updates, where training begins with the first epoch."""
         if self.end_step is not None:
-            return frequency, self.end_step.steps(steps_per_epoch)
+            return self.end_step.steps(steps_per_epoch)
         epochs = self._parameter("epochs")
         if steps_per_epoch is None or not epochs:
             raise InvalidScheduleError(
                 "How long the training will be is not known, so neither is where the masks come to rest. Give fit "
                 "steps_per_epoch=, or give end_step=."
             )
-        return frequency, int(_SHARE_OF_TRAINING * epochs * steps_per_epoch)
+        return int(_SHARE_OF_TRAINING * epochs * steps_per_epoch)
+
+    def _end_of(self, run: FitRun) -> int:
+        """The step at which there are no more updates; sooner where `fit` begins with a later epoch and a new count."""
+        if self._end is None:
+            self._end = self._last_end(run.steps_per_epoch)
+            last = run.last_step(self._parameter("epochs")) if self.end_step is None else None
+            if last is not None:
+                self._end = min(self._end, int(_SHARE_OF_TRAINING * last))
+        return self._end
 
     def _number(self, run: FitRun, step: int) -> int:
         """How many updates there are until a step."""
-        frequency, end = self._times(run.steps_per_epoch)
-        return max(0, min(step, end - 1)) // frequency
+        return max(0, min(step, self._end_of(run) - 1)) // self._interval(run.steps_per_epoch)
 
     def _filled(self, trained: MaskSet, masks: MaskSet, step: int) -> MaskSet:
         """Masks with as many weights as others have: a weight that grew and never moved looks like none."""

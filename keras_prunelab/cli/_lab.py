@@ -98,7 +98,7 @@ def command(
     from ._inputs import check_inputs, open_data, open_model, source_of_data, write_loading_code
     from ._outputs import LAB_FILES, check_sources, make_folder, write_lab
     from ._quantized import Quantization, add_quantized
-    from ._reports import Reports, choose
+    from ._reports import Reports, check_condition, choose
     from ._sweeps import leave_if_stopped
     from ._training import prepare_training, training_data
     from ._trials import fit_inputs
@@ -117,7 +117,7 @@ def command(
     source = source_of_data(workspace, data)
     opened = open_model(workspace, network)
     dataset = open_data(opened, source, inputs, labels, image_root)
-    _check_condition(condition, is_classifier=bool(dataset.class_names))
+    check_condition(condition, is_share=bool(dataset.class_names))
     if quantization is not None:
         quantization.check(opened.model)
     groups, observations = open_groups(source, group_by, len(dataset)), len(dataset)
@@ -179,27 +179,6 @@ def _auto_levels(condition: Mapping[str, Any]) -> kpl.AutoLevels:
     import keras_prunelab as kpl
 
     return kpl.AutoLevels(max_drop=condition.get("max_drop", 0.01))
-
-
-def _check_condition(condition: Mapping[str, Any], *, is_classifier: bool) -> None:
-    """Refuse conditions that cannot be meant, before anything is measured.
-
-    Raises:
-        NoTradeOffError: all of the accuracy may be lost, or the least accuracy is no fraction.
-    """
-    from keras_prunelab._errors import NoTradeOffError
-
-    if not is_classifier:
-        return
-    if condition.get("max_drop") == 1:
-        raise NoTradeOffError(
-            "--max-drop 1 can mean one point of accuracy, which is 0.01, or all of it, which every level meets: write "
-            "--max-drop 0.01 for one point."
-        )
-    if not 0 <= condition.get("min_metric", 0) <= 1:
-        raise NoTradeOffError(
-            f"--min-metric is a fraction from 0 to 1 (0.98 is 98 %), but got {condition['min_metric']:g}."
-        )
 
 
 def _keep(result: kpl.SweepResult, choice: kpl.Choice | None, store: Path) -> None:

@@ -48,7 +48,7 @@ def command(
     on from there.
     """
     from ._outputs import check_sources, make_folder
-    from ._reports import Reports, choose
+    from ._reports import Reports, check_condition, choose
 
     condition = _options.condition(max_drop, min_metric, knee=knee)
     if source.is_dir():
@@ -63,6 +63,7 @@ def command(
     import keras_prunelab as kpl
 
     result = kpl.SweepResult.load(source)
+    check_condition(condition, is_share=result.metric.is_fraction)
     choice, failure = (
         (result.choice, None) if result.choice is not None and not condition else choose(result, condition)
     )

@@ -100,6 +100,28 @@ class Reports:
             _console.say('For Word and PDF as well: pip install "keras-prunelab[report]"')
 
 
+def check_condition(condition: Mapping[str, Any], *, is_share: bool) -> None:
+    """Refuse conditions that cannot be meant, before anything is measured or written.
+
+    Args:
+        condition: as `SweepResult.choose` takes it.
+        is_share: whether the metric is known to be a share from 0 to 1, such as accuracy.
+
+    Raises:
+        NoTradeOffError: all of a share may be lost, or the least value of it is no fraction.
+    """
+    from keras_prunelab._errors import NoTradeOffError
+
+    if is_share and condition.get("max_drop") == 1:
+        raise NoTradeOffError(
+            "--max-drop 1 can mean one point of accuracy, which is 0.01, or all of it, which every level meets: write "
+            "--max-drop 0.01 for one point."
+        )
+    least = condition.get("min_metric", 0)
+    if is_share and not 0 <= least <= 1:
+        raise NoTradeOffError(f"--min-metric is a fraction from 0 to 1 (0.98 is 98 %), but got {least:g}.")
+
+
 def choose(
     result: kpl.SweepResult, condition: Mapping[str, Any]
 ) -> tuple[kpl.Choice | None, kpl.NoTradeOffError | None]:

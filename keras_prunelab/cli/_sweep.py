@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,7 +14,7 @@ from ._options import names_in
 from ._sweeps import leave_if_stopped, run_sweep, tell_collapses, tell_cost
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import keras_prunelab as kpl
     from matlab_bridge import Dataset
@@ -78,7 +79,9 @@ def command(
         typer.Option("--epochs", min=1, help="Epochs of training with --train, in each round; 1 by default."),
     ] = None,
     finetune: _options.FineTune = None,
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Prune and train in so many rounds.")] = 1,
+    rounds: Annotated[
+        int | None, typer.Option("--rounds", min=1, help="Prune and train in so many rounds; 1 by default.")
+    ] = None,
     rewind: Annotated[
         Literal["learning_rate", "weights"] | None,
         typer.Option("--rewind", help="What goes back to the beginning before each further round."),
@@ -108,8 +111,9 @@ def command(
     from ._training import prepare_training, training_data
     from ._trials import fit_inputs
 
-    if out.suffix.lower() not in {".csv", ".json", ".parquet", ".mat"}:
-        raise InvalidDataError(f"--out is a .csv, .json, .parquet or .mat file, but got {str(out)!r}.")
+    _check_out(out)
+    if train is None and finetune is None:
+        _refuse_unused({"--epochs": epochs, "--rounds": rounds, "--rewind": rewind})
     read = [model, data, train, inputs, labels, calibration]
     check_sources([*read, store], [out])
     check_sources(read, [store])
@@ -141,7 +145,7 @@ def command(
         else:
             training = training_data(given)
         arrays, _ = prepare_training(opened.model, training)
-        trained = FineTune(arrays, finetune or epochs or 1, rounds, rewind)
+        trained = FineTune(arrays, finetune or epochs or 1, rounds or 1, rewind)
         options["finetune"] = trained if finetune is None else [None, trained]
     if dry_run:
         _tell_plan(opened, dataset, levels, scores, convention=convention, scope=names_in(scope), **options)
@@ -166,6 +170,42 @@ def command(
         _console.warn(doubt)
     tell_collapses(result)
     leave_if_stopped(result)
+
+
+def _check_out(out: Path) -> None:
+    """Make sure that the table can be written, before anything is measured.
+
+    Raises:
+        InvalidDataError: there is no such format.
+        MissingBackendError: a package for it is missing.
+        NotADirectoryError: a file is in the way.
+        PermissionError: its folder cannot be written to.
+    """
+    from keras_prunelab._errors import InvalidDataError, MissingBackendError
+
+    from ._outputs import check_folder
+
+    if out.suffix.lower() not in {".csv", ".json", ".parquet", ".mat"}:
+        raise InvalidDataError(f"--out is a .csv, .json, .parquet or .mat file, but got {str(out)!r}.")
+    if out.suffix.lower() == ".parquet" and find_spec("pyarrow") is None:
+        raise MissingBackendError("Parquet files need pyarrow: pip install pyarrow, or write .csv or .json.")
+    check_folder(out.parent)
+
+
+def _refuse_unused(options: Mapping[str, object]) -> None:
+    """Refuse options of a training where nothing is trained.
+
+    Raises:
+        InvalidDataError: one is given.
+    """
+    from keras_prunelab._errors import InvalidDataError
+
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise InvalidDataError(
+            f"{' and '.join(given)} say how to train after pruning, but nothing is trained: name what to train on with "
+            "--train, or train on data beside what is measured with --finetune."
+        )
 
 
 def _ranges(

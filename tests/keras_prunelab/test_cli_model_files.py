@@ -210,3 +210,26 @@ def test_a_file_of_keras_holds_no_data(
     assert ran(*command, "net.keras") == 3
     assert "'net.keras' holds a network and no data. Name what to measure on with --data" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["net.keras"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--epochs", "3"], "--epochs say how to train after pruning, but nothing is trained"),
+        (["--rounds", "2", "--rewind", "weights"], "--rounds and --rewind say how to train after pruning"),
+        (["--out", "table.parquet"], "Parquet files need pyarrow"),
+        (["--out", "net.keras/table.csv"], "Results go into a folder"),
+    ],
+)
+def test_what_a_sweep_could_not_do_is_said_before_it_begins(
+    options: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("keras_prunelab.cli._sweep.find_spec", lambda _: None)
+    Path("net.keras").touch()
+    assert ran("sweep", "net.keras", "--data", "none.npz", *options) == 3
+    assert message in " ".join(capsys.readouterr().err.split())

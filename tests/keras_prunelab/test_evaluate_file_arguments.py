@@ -60,3 +60,20 @@ def test_what_does_not_go_with_the_file(
     keras.metrics.AUC()  # Keras numbers the names of those that follow
     with pytest.raises(error, match=match):
         kpl.evaluate_file(tmp_path / "net.tflite", (X, np.arange(50) % 3), **options)
+
+
+def test_a_last_batch_that_looks_like_classes_and_one_metric(tmp_path: Path) -> None:
+    """Of labels of several classes at once, the row with a single class is no class index."""
+    model = keras.Sequential([keras.Input((6,)), L.Dense(3, "sigmoid")])
+    kpl.export_litert(model, tmp_path / "net.tflite")
+    x = np.random.default_rng(1).normal(size=(257, 6)).astype("float32")  # one more than are read at once
+    many = np.random.default_rng(0).integers(0, 2, size=(257, 3)).astype("float32")
+    many[-1] = [0, 1, 0]
+    wanted = np.sqrt(np.mean((model.predict(x, verbose=0) - many) ** 2))
+    assert kpl.evaluate_file(tmp_path / "net.tflite", (x, many)).metrics == pytest.approx({"rmse": wanted}, abs=1e-5)
+    top = [keras.metrics.TopKCategoricalAccuracy(each) for each in (1, 2)]
+    with pytest.raises(kpl.UnknownNameError, match=r"Two of metrics= are called 'top_k_categorical_accuracy'"):
+        kpl.evaluate_file(tmp_path / "net.tflite", (x, many), metrics=top)
+    found = kpl.evaluate_file(tmp_path / "net.tflite", (x, many), metrics="binary_accuracy").metrics
+    expected = np.mean((model.predict(x, verbose=0) > 0.5) == many)
+    assert found == pytest.approx({"binary_accuracy": expected}, abs=1e-6)

@@ -332,3 +332,24 @@ def test_an_older_result_says_that_it_kept_no_classes(tmp_path):
     old = result({"magnitude": _logistic(0.9)})
     path = kpl.report(old, old.choose(max_drop=0.01), tmp_path / "r.html")
     assert "How many observations of each class are right was not kept in this result." in path.read_text("utf-8")
+
+
+@pytest.mark.parametrize("ending", ["html", "docx", "pdf"])
+def test_links_in_notes_lead_there(swept, tmp_path, ending):
+    notes = "See [the **paper** (2020)](https://a.org/x_(y)_z?a=1&b=2).\n\n"
+    notes += "- <https://b.org/a_b_c>\n- x[0](1), [no](javascript:x)"
+    path = kpl.report(swept, None, tmp_path / f"r.{ending}", notes=notes)
+    if ending == "html":
+        page = path.read_text("utf-8")
+        found = {unescape(address) for address in re.findall(r'<a href="(\w+:[^"]*)"', page)}
+    elif ending == "docx":
+        links = docx.Document(str(path)).part.rels.values()
+        found = {link.target_ref for link in links if link.is_external}
+    else:
+        marks = [mark.get_object() for page in pypdf.PdfReader(path).pages for mark in page.get("/Annots", [])]
+        found = {mark["/A"]["/URI"] for mark in marks if "/URI" in mark.get("/A", {})}
+    assert {"https://a.org/x_(y)_z?a=1&b=2", "https://b.org/a_b_c"} <= found
+    assert not any(address.startswith("javascript") for address in found)
+    shown = _plain(_text(path).replace("\u200b", ""))
+    for said in ("See the paper (2020).", "https://b.org/a_b_c", "x[0](1), [no](javascript:x)"):
+        assert _plain(said) in shown

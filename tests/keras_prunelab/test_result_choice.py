@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -180,6 +182,16 @@ def test_a_network_at_chance_has_no_meaningful_level(dense, trivial, error, is_m
     else:
         with pytest.raises(NoTradeOffError, match="No level is meaningful"):
             swept.choose()
+
+
+@pytest.mark.parametrize("dense", [math.nan, math.inf])
+def test_a_dense_network_that_overflows_has_no_meaningful_level(dense):
+    swept = result({"magnitude": [(0.5, 3.0), (0.8, 4.0)]}, dense=dense, metric=RMSE)
+    for condition in ({}, {"knee": True}, {"max_drop": 0.5}):
+        with pytest.raises(NoTradeOffError, match=rf"RMSE of the dense network is {dense}, because its answers"):
+            swept.choose(**condition)
+    assert swept.doubts() == swept.doubts(swept.choose(sparsity=0.5))
+    assert len(swept.doubts()) == 1
 
 
 def test_the_last_level_says_that_nothing_sparser_was_tested():

@@ -151,6 +151,15 @@ def test_the_masks_rest_after_three_quarters() -> None:
     assert steps == list(range(2, 18, 2))  # of 24 steps; at 18 they rest already
 
 
+def test_the_masks_rest_where_fit_begins_with_a_later_epoch() -> None:
+    """A new optimizer counts from zero: three quarters of the two epochs that are left, 9 of 12 steps."""
+    model, steps = make_model(), []
+    callback = kpl.callbacks.SET(0.8, frequency=2)
+    callback.after_update.append(lambda model, _: steps.append(int(model.optimizer.iterations) + 1))
+    train(model, callback, initial_epoch=2)
+    assert steps == [2, 4, 6, 8]
+
+
 def test_resumed_is_as_if_uncut(tmp_path: Path) -> None:
     uncut = make_model()
     train(uncut, kpl.callbacks.SET(0.8, frequency=3))

@@ -15,6 +15,7 @@ import pytest
 
 import keras_prunelab as kpl
 from keras_prunelab import DiskFullError, StoreMismatchError, SweepStoppedError
+from keras_prunelab._result import _stored_result
 from keras_prunelab._sweep._bench import Bench
 from keras_prunelab._sweep._store import Store
 
@@ -104,6 +105,20 @@ def test_a_point_is_on_the_disk_before_the_next_one_is_measured(tmp_path, monkey
     full = 2
     assert set(said) == {("wal", full, False, 0)}
     assert len(said) >= len(LEVELS)
+
+
+def test_no_room_for_the_result_of_a_store(tmp_path, monkeypatch):
+    connect = sqlite3.connect
+    kpl.sweep(model(), data(), LEVELS, store=tmp_path / "s.db")
+
+    def small(*given, **how):
+        connection = connect(*given, **how)
+        connection.execute("PRAGMA max_page_count = 1")  # as many as it has
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", small)
+    with pytest.raises(DiskFullError, match="the same call gives it again, without measuring"):
+        _stored_result.write(tmp_path / "s.db", "long " * 100_000)
 
 
 def test_a_store_on_a_full_disk(tmp_path):

@@ -26,14 +26,20 @@ WEIGHTS = np.linspace(0.5, 1, 1030).astype("float32")
 FEW = (X[:40], Y[:40])
 
 
-def model(shift: float = 0.0, hidden: Any = None) -> keras.Model:
+def model(
+    shift: float = 0.0,
+    hidden: Any = None,
+    rate: float = 0.1,
+    loss: str = "sparse_categorical_crossentropy",
+    **more: Any,
+) -> keras.Model:
     middle = hidden or layers.ReLU()
     made = keras.Sequential(
         [keras.Input((4,)), layers.Dense(3, name="one"), middle, layers.Dense(2, "softmax", name="two")], name="net"
     )
     values = np.random.default_rng(1)
     made.set_weights([values.normal(size=weight.shape) + shift * (weight.ndim > 1) for weight in made.get_weights()])
-    made.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
+    made.compile(keras.optimizers.SGD(rate), loss, **more)
     return made
 
 
@@ -64,6 +70,7 @@ OPTIONS: dict[str, Callable[[], dict[str, Any]]] = {
     "found": lambda: {"sparsities": kpl.AutoLevels(0.0, 0.5, step=0.25)},
     "metrics": lambda: {"metrics": ["accuracy", "loss"]},
     "sequences": lambda: {"model": recurrent(), "data": (SEQUENCES, [0, 1, 0])},
+    "random": lambda: {"model": model(hidden=layers.Dropout(0.5, seed=2))},
     "shifted": lambda: {"model": model(0.25)},
     "images": lambda: images((2, 2), model=convolution((1, 2))),
 }
@@ -110,7 +117,7 @@ def moved(array: np.ndarray, place: int) -> np.ndarray:
 
 DIFFERENT: list[tuple[str, Callable[[], dict[str, Any]], str]] = [
     ("plain", lambda: {"model": model(0.25)}, "in the weights of the model. Give"),
-    ("plain", lambda: {"model": model(hidden=Renamed())}, "in the weights of the model. Give"),
+    ("plain", lambda: {"model": model(hidden=Renamed())}, "in the weights of the model; the setting layers ("),
     ("plain", lambda: {"data": (X, moved(Y, 3) % 2)}, "in the data. Give"),
     ("plain", lambda: {"data": (X, moved(Y, -1) % 2)}, "in the data. Give"),
     ("plain", lambda: {"data": (moved(X, -1), Y)}, "in the data. Give"),
@@ -120,7 +127,11 @@ DIFFERENT: list[tuple[str, Callable[[], dict[str, Any]], str]] = [
     ("weighted", lambda: {"data": (X, Y, moved(WEIGHTS, 5))}, "in the data. Give"),
     ("sequences", lambda: {"data": (SEQUENCES, [0, 1, 1])}, "in the data. Give"),
     ("shifted", lambda: {"model": model()}, "in the weights of the model. Give"),
-    ("images", lambda: {"model": convolution((2, 1))}, "in the weights of the model. Give"),
+    ("images", lambda: {"model": convolution((2, 1))}, "in the weights of the model; the setting layers ("),
+    ("plain", lambda: {"model": model(hidden=layers.ReLU(max_value=1.0))}, 'in the setting layers ("'),
+    ("plain", lambda: {"model": model(loss="mse")}, 'in the setting compiled ({"loss": "sparse_categorical_crossent'),
+    ("plain", lambda: {"model": model(metrics=["accuracy"])}, "in the setting compiled ("),
+    ("trained", lambda: OPTIONS["trained"]() | {"model": model(rate=0.2)}, "in the setting training ("),
     ("images", lambda: images((1, 4)), "in the data. Give"),
     ("images", lambda: images((2, 2), calibration=(4, 1)), "in the setting score_data"),
     (
@@ -192,6 +203,9 @@ SAME: list[tuple[str, Callable[[], dict[str, Any]]]] = [
     ("calibrated", lambda: {"calibration": (FEW[0].astype("float64"), FEW[1])}),
     ("calibrated", lambda: {"calibration": tuple(map(keras.ops.convert_to_tensor, FEW))}),
     ("trained", lambda: {"finetune": kpl.FineTune((FEW[0].copy(), FEW[1]), batch_size=32)}),
+    ("plain", lambda: {"model": model(rate=0.2)}),  # nothing is trained
+    ("random", lambda: {"model": model(hidden=layers.Dropout(0.5, seed=1))}),
+    ("trained", dict),
     ("found", dict),
     ("sequences", dict),
     ("images", dict),

@@ -97,6 +97,9 @@ def test_another_condition_chooses_anew(swept: Path, tmp_path: Path, capsys: pyt
     )
     assert run("report", swept / "lab.db", "--min-metric", "1", "--format", "html", "--out", tmp_path / "none") == 4
     assert (tmp_path / "none" / "report.html").is_file()
+    for mistake in (("--max-drop", "1"), ("--min-metric", "98")):
+        assert run("report", swept / "lab.db", *mistake, "--format", "html", "--out", tmp_path / "mistake") == 4
+        assert not (tmp_path / "mistake").exists()
 
 
 def test_an_earlier_result_gives_a_report_without_layers_and_says_so(swept: Path, tmp_path: Path) -> None:
