@@ -13,7 +13,7 @@ from keras_prunelab._errors import InvalidScheduleError, UnknownNameError
 from keras_prunelab._model._data import Batch, batches, check_batch_size
 from keras_prunelab._model._numbers import whole_number
 from keras_prunelab._model._optimizers import compile_optimizer
-from keras_prunelab._model._rebuild import known_objects
+from keras_prunelab._model._rebuild import in_memory, known_objects
 from keras_prunelab._model._source import source
 from keras_prunelab._model._state import assign_values, copy_values
 from keras_prunelab._model._variables import Prunables
@@ -116,12 +116,14 @@ class Trainer:
 
     def __init__(self, model: keras.Model, prunables: Prunables) -> None:
         self._model = model
-        compile_optimizer(model)
-        with known_objects(model):
-            model.compile_from_config(model.get_compile_config())  # a new optimizer of the same kind
+        optimizer = compile_optimizer(model)
+        with known_objects(model), in_memory():
+            optimizer = type(optimizer).from_config(optimizer.get_config())  # a new one of the same kind
+        # With the loss and metrics themselves: a lambda that is written down loses the names that it refers to.
+        keras.Model.compile(model, **{**model._compile_config.config, "optimizer": optimizer})
         self._enforcement = Enforcement(model, prunables)
         self._steps: dict[int, int] = {}
-        optimizer = model.optimizer
+        optimizer = model.optimizer  # which may scale the loss for it
         if not optimizer.built:
             optimizer.build(model.trainable_variables)
         self._variables = [*model.trainable_variables, *model.non_trainable_variables]

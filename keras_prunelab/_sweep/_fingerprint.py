@@ -24,6 +24,8 @@ from ._plan import Plan
 from ._refine import AutoLevels
 
 _BATCH = 1024
+_NUMBER = re.compile(r"_\d+(?=/|$)")
+"""What Keras puts behind a name that it has given before."""
 _new_digest = functools.partial(hashlib.blake2b, digest_size=16)
 
 
@@ -91,7 +93,7 @@ def _settings(task: Task, plan: Plan) -> dict[str, Any]:
     settings = {
         "convention": task.pruning.convention.name,
         "granularity": str(task.pruning.granularity),
-        "variables": [item.path for item in task.pruning.prunables],
+        "variables": _of_variables(task),
         "sparsities": str(levels) + f" {levels.low}:{levels.high}" if isinstance(levels, AutoLevels) else list(levels),
         "curves": [[repr(curve.score), *curve.key] for curve in plan.curves],
         "metrics": None if task.metrics is None else [getattr(one, "name", None) or str(one) for one in task.metrics],
@@ -103,6 +105,15 @@ def _settings(task: Task, plan: Plan) -> dict[str, Any]:
         **({"compiled": _of_compiled(task.model)} if task.model.compiled else {}),
     }
     return json.loads(json.dumps(settings))  # type: ignore[no-any-return]  # tuples become lists, as in the store
+
+
+def _of_variables(task: Task) -> list[str]:
+    """The variables that are pruned: their places, and their paths without what is another in a model built anew."""
+    places = {id(weight): place for place, weight in enumerate(task.model.weights)}
+    return [
+        f"{places.get(id(item.variable))} {_NUMBER.sub('', item.path.removeprefix(f'{task.model.name}/'))}"
+        for item in task.pruning.prunables
+    ]
 
 
 def _of_groups(data: Observations) -> list[list[Any]]:
@@ -143,8 +154,8 @@ def _told(part: Any, names: Mapping[str, str]) -> Any:
         except (TypeError, ValueError, NotImplementedError, AttributeError):  # a class without a configuration
             return [type(part).__name__, None]
     if isinstance(part, Mapping):
-        if part.get("class_name") == "__lambda__":  # its code says in which line it stands, too
-            return "lambda"
+        if part.get("class_name") == "__lambda__" or part.keys() == {"value"}:
+            return "lambda"  # its code says in which line it stands, too
         told = {_told(str(name), names): _told(value, names) for name, value in part.items()}
         told.pop("seed", None)  # some layers draw one where none is given
         return told
@@ -153,7 +164,7 @@ def _told(part: Any, names: Mapping[str, str]) -> Any:
     if isinstance(part, np.ndarray | np.generic):
         return part.tolist()
     if isinstance(part, str):
-        return names.get(part) or re.sub(r"_\d+$", "", part)
+        return names.get(part) or _NUMBER.sub("", part)
     if part is None or isinstance(part, int | float):
         return part
     return getattr(part, "__name__", type(part).__name__)

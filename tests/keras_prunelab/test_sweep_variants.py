@@ -141,6 +141,13 @@ def test_callbacks_see_all_epochs_of_data_that_a_function_returns():
         kpl.sweep(model(), (X, Y), [0.5], finetune=kpl.FineTune(endless))
 
 
+def test_a_loss_that_is_a_lambda_trains():
+    made, double = model(), 2.0
+    made.compile("sgd", loss=lambda true, out: double * keras.losses.sparse_categorical_crossentropy(true, out))
+    rows = kpl.sweep(made, (X, Y), [0.5], finetune=[None, kpl.FineTune((X, Y), epochs=3)]).table
+    assert rows["loss"][1] < rows["loss"][0]
+
+
 def test_training_leaves_the_random_numbers_of_others_alone():
     made, drawn = model(), []
     for finetune in (None, kpl.FineTune((X, Y))):
