@@ -156,15 +156,19 @@ def _told(part: Any, names: Mapping[str, str]) -> Any:
     if isinstance(part, Mapping):
         if part.get("class_name") == "__lambda__" or part.keys() == {"value"}:
             return "lambda"  # its code says in which line it stands, too
-        told = {_told(str(name), names): _told(value, names) for name, value in part.items()}
+        own = {"name": names[part["name"]]} if part.get("name") in names else {}
+        told = {str(name): _told(value, names) for name, value in {**part, **own}.items()}
         told.pop("seed", None)  # some layers draw one where none is given
         return told
     if isinstance(part, list | tuple | set):
+        first, *rest = part or [None]
+        if isinstance(first, str) and first in names and rest and isinstance(rest[0], int):  # whose output comes in
+            part = [names[first], *rest]
         return [_told(each, names) for each in part]
     if isinstance(part, np.ndarray | np.generic):
         return part.tolist()
     if isinstance(part, str):
-        return names.get(part) or _NUMBER.sub("", part)
+        return _NUMBER.sub("", part)
     if part is None or isinstance(part, int | float):
         return part
     return getattr(part, "__name__", type(part).__name__)

@@ -234,8 +234,10 @@ def test_a_model_that_is_built_anew_or_loaded_is_the_same(tmp_path: Path) -> Non
         keras.utils.set_random_seed(0)
         inputs = keras.Input((4,))
         both = layers.Dense(3, activation)(inputs) + layers.Dense(3, "tanh")(inputs)
-        return keras.Sequential([keras.Input((4,)), keras.Model(inputs, both), layers.Dense(2, "softmax")])
+        middle = [keras.Model(inputs, both), layers.Activation("elu"), layers.Softmax()]
+        return keras.Sequential([keras.Input((4,)), *middle, layers.Dense(2, "softmax")])
 
+    keras.utils.clear_session()  # so that the first layers are called activation and softmax, as settings are
     first = unnamed()
     assert sweep(tmp_path / "sweep.db", model=first, data=FEW).complete
     first.save(tmp_path / "net.keras")
