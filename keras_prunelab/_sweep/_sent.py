@@ -15,7 +15,7 @@ import keras
 from keras_prunelab._errors import InvalidDataError, InvalidModelError
 from keras_prunelab._model._copy import require_saved_whole
 from keras_prunelab._model._prunable import prunable
-from keras_prunelab._model._rebuild import custom_objects, in_memory, known_objects
+from keras_prunelab._model._rebuild import custom_objects, in_memory, known_objects, text_of
 from keras_prunelab._model._variables import Learnables, Prunables
 from keras_prunelab._util._worker import Packet
 
@@ -77,10 +77,20 @@ class SentTask:
         )
 
     def open(self) -> Bench:
-        """Make the model again, and the bench that measures it."""
-        with keras.saving.custom_object_scope(self.objects), in_memory():
-            make, arguments = self.model
-            model = make(*arguments)
+        """Make the model again, and the bench that measures it.
+
+        Raises:
+            InvalidModelError: Keras cannot load what it has saved.
+        """
+        make, arguments = self.model
+        try:
+            with keras.saving.custom_object_scope(self.objects), in_memory():
+                model = make(*arguments)
+        except (TypeError, ValueError, NotImplementedError, AttributeError, KeyError, NameError) as error:
+            raise InvalidModelError(
+                f"The model cannot be sent to workers, because Keras cannot load what it has saved: {text_of(error)} "
+                "A lambda loses the names around it. Use workers=1."
+            ) from error
         every = prunable(model, learnables="all")
         items = tuple(replace(every[place], path=path) for place, path in self.items)
         pruning = Pruning(*self.pruning, Prunables(items, (), self.learnables))
@@ -124,7 +134,8 @@ def _key(task: Task, plan: Plan) -> str:
     for name in ("sparsities", "training"):  # said by each point; what trains is sent with its data
         fingerprint["settings"].pop(name)
     try:
-        config = keras.saving.serialize_keras_object(task.model)
+        with in_memory():
+            config = keras.saving.serialize_keras_object(task.model)
         text = json.dumps([fingerprint, config, [type(one).__name__ for one in task.curves]], default=repr)
     except (TypeError, ValueError, NotImplementedError):  # Keras or JSON cannot write it down: a task of its own
         return uuid.uuid4().hex
