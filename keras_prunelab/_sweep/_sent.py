@@ -15,7 +15,7 @@ import keras
 from keras_prunelab._errors import InvalidDataError, InvalidModelError
 from keras_prunelab._model._copy import require_saved_whole
 from keras_prunelab._model._prunable import prunable
-from keras_prunelab._model._rebuild import custom_objects, in_memory, known_objects
+from keras_prunelab._model._rebuild import custom_objects, in_memory, known_objects, text_of
 from keras_prunelab._model._variables import Learnables, Prunables
 from keras_prunelab._util._worker import Packet
 
@@ -88,10 +88,11 @@ class SentTask:
             make, arguments = self.model
             try:
                 model = make(*arguments)
-            except (TypeError, ValueError, NotImplementedError, AttributeError, KeyError, OSError) as error:
+            except (TypeError, ValueError, NotImplementedError, AttributeError, KeyError, NameError, OSError) as error:
                 raise InvalidModelError(
                     "The model cannot be made anew in a worker, because Keras cannot load what it saves of it: "
-                    f"{' '.join(str(error).split()):.300}. Write its get_config and from_config, or use workers=1."
+                    f"{text_of(error)} Write get_config and from_config of its classes, and no lambda that refers to "
+                    "names around it; or use workers=1."
                 ) from None  # what Keras raised may not go from process to process
             metrics = None if self.metrics is None else [_receive_metric(one) for one in self.metrics]
         every = prunable(model, learnables="all")
@@ -136,7 +137,8 @@ def _key(task: Task, plan: Plan) -> str:
     for name in ("sparsities", "training"):  # said by each point; what trains is sent with its data
         fingerprint["settings"].pop(name)
     try:
-        config = keras.saving.serialize_keras_object(task.model)
+        with in_memory():
+            config = keras.saving.serialize_keras_object(task.model)
         text = json.dumps([fingerprint, config, [type(one).__name__ for one in task.curves]], default=repr)
     except (TypeError, ValueError, NotImplementedError):  # Keras or JSON cannot write it down: a task of its own
         return uuid.uuid4().hex
