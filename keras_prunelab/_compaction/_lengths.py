@@ -9,9 +9,9 @@ import keras
 
 from keras_prunelab._errors import InvalidModelError, UnknownNameError
 from keras_prunelab._export._inputs import name_of
-from keras_prunelab._model._data import Shape
 from keras_prunelab._model._numbers import whole_number
 from keras_prunelab._model._rebuild import assign_all, copy_of, inside, is_graph, is_stepwise, keep_frozen, rebuild
+from keras_prunelab._model._shapes import Shape
 
 
 def fix_lengths(model: keras.Model, lengths: int | Sequence[int]) -> keras.Model:

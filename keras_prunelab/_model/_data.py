@@ -15,8 +15,7 @@ from keras_prunelab._errors import InvalidDataError
 from keras_prunelab._util._arrays import all_finite, as_array
 
 from ._numbers import whole_number
-from ._shapes import Shape as Shape  # others import it from here
-from ._shapes import at_a_time, check_shapes, fits, input_shapes, is_for, is_text_for, odd_count
+from ._shapes import Shape, at_a_time, check_shapes, fits, input_shapes, is_for, is_text_for, odd_count
 from ._source import check_ends, is_array, source
 
 
