@@ -157,5 +157,5 @@ def test_functions_that_refer_to_names_around_them_are_copied() -> None:
     wanted = np.minimum(np.square(x) @ kernel + bias, 6) @ last + end
     np.testing.assert_allclose(pruned.predict(x, verbose=0), wanted, rtol=1e-5, atol=1e-6)
     model.compile(loss="mse")
-    with pytest.raises(kpl.InvalidModelError, match=r"cannot load what it has saved.*Use workers=1"):
+    with pytest.raises(kpl.InvalidModelError, match=r"cannot be made anew in a worker.*use workers=1"):
         kpl.sweep(model, (x, np.zeros((3, 2))), [0.5], workers=2)
