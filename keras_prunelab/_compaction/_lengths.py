@@ -9,8 +9,9 @@ import keras
 
 from keras_prunelab._errors import InvalidModelError, UnknownNameError
 from keras_prunelab._export._inputs import name_of
+from keras_prunelab._model._copy import copy_by_layers
 from keras_prunelab._model._numbers import whole_number
-from keras_prunelab._model._rebuild import assign_all, copy_of, inside, is_graph, is_stepwise, keep_frozen, rebuild
+from keras_prunelab._model._rebuild import is_graph
 from keras_prunelab._model._shapes import Shape
 
 
@@ -40,21 +41,7 @@ def fix_lengths(model: keras.Model, lengths: int | Sequence[int]) -> keras.Model
         (None, 50, 4)
     """
     shapes = _fixed(model, lengths) if is_graph(model) else {}  # rebuild refuses others
-    pairs: list[tuple[Any, Any]] = []
-
-    def replace(layer: Any) -> Any:
-        if is_stepwise(layer):
-            return inside
-        new = copy_of(layer)
-        if isinstance(layer, keras.layers.Layer):  # an operation, such as an addition, has no weights
-            pairs.append((layer, new))
-        return new
-
-    fixed = rebuild(model, replace, what="given lengths", shape_of=lambda symbol: shapes.get(id(symbol), symbol.shape))
-    for layer, new in pairs:
-        assign_all(new, [keras.ops.convert_to_numpy(variable) for variable in layer.variables])
-        keep_frozen(layer.variables, new.variables)
-    return fixed
+    return copy_by_layers(model, what="given lengths", shape_of=lambda symbol: shapes.get(id(symbol), symbol.shape))
 
 
 def _fixed(model: Any, lengths: Any) -> dict[int, Shape]:

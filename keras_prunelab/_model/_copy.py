@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -85,23 +86,43 @@ def require_saved_whole(model: keras.Model) -> None:
 
 
 def _copy_by_layers(model: keras.Model) -> keras.Model:
+    copy = copy_by_layers(model, what="copied")
+    if model.compiled and model.optimizer.built:
+        copy.optimizer.build(copy.trainable_variables)
+        assign_values(copy.optimizer.variables, copy_values(model.optimizer.variables))
+    return copy
+
+
+def copy_by_layers(
+    model: keras.Model, *, what: str, shape_of: Callable[[Any], Any] = lambda symbol: symbol.shape
+) -> keras.Model:
+    """Copy a functional or sequential model layer by layer, with its weights; the optimizer begins anew.
+
+    Args:
+        model: a built model.
+        what: what cannot be done to other models, for the error: `"copied"`.
+        shape_of: from the tensor of an input to its shape in the copy.
+
+    Returns:
+        The copy, compiled as the model was.
+
+    Raises:
+        InvalidModelError: the model is a subclass, or a layer cannot be made again.
+    """
     made: list[tuple[Any, Any]] = []
 
     def replace(layer: Any) -> Any:
         if is_stepwise(layer):
             return inside
-        if not isinstance(layer, keras.layers.Layer):
+        if not isinstance(layer, keras.layers.Layer):  # an operation, such as an addition
             return layer
         made.append((layer, copy_of(layer)))
         return made[-1][1]
 
-    copy = rebuild(model, replace, what="copied")
+    copy = rebuild(model, replace, what=what, shape_of=shape_of)
     for layer, new in made:
         assign_all(new, copy_values(layer.variables))
-    keep_frozen(model.weights, copy.weights)
-    if model.compiled and model.optimizer.built:
-        copy.optimizer.build(copy.trainable_variables)
-        assign_values(copy.optimizer.variables, copy_values(model.optimizer.variables))
+        keep_frozen(layer.variables, new.variables)
     return copy
 
 

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 MAX_BARS = 22
 """Bars of one chart; of more layers or blocks the most and the least pruned are drawn, and a table has them all."""
 EXTREMES = 7
-"""How many of the most and of the least pruned a chart shows of more bars; a page has room for two such charts."""
+"""Bars for the most pruned, and as many for the least pruned, where not all are drawn: two such charts fit a page."""
 SMALL = FONT - 1.5
 """Points: the smallest letters of a figure."""
 _BAR = 0.23

@@ -27,7 +27,7 @@ def write(path: str | os.PathLike[str], text: str) -> None:
     """Put the text of a result into a store; an earlier one is replaced.
 
     Raises:
-        DiskFullError: there is no room for it.
+        DiskFullError: the disk is full.
         StoreMismatchError: the store cannot be written.
     """
     try:

@@ -220,16 +220,16 @@ def _read(data: Any) -> Iterator[tuple[Any, ...]]:
 class _Batches(keras.utils.PyDataset):
     """Batches of sequences, each of one length, in another order in each epoch."""
 
-    def __init__(self, held: Sequence[Batch]) -> None:
+    def __init__(self, batches: Sequence[Batch]) -> None:
         super().__init__()
-        self._held = held
+        self._batches = batches
 
     @property
     def num_batches(self) -> int:
-        return len(self._held)
+        return len(self._batches)
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
-        batch = self._held[index]
+        batch = self._batches[index]
         return tuple(part for part in (batch.inputs, batch.labels, batch.weights) if part is not None)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from keras_prunelab._evaluate._evaluate import Metrics, listed
-from keras_prunelab._evaluate._file_metrics._meter import FileMeter
+from keras_prunelab._evaluate._file_metrics._meter import FileMeter, is_of_file, lengths_in_use
 from keras_prunelab._evaluate._metric import ACCURACY, percent
 from keras_prunelab._evaluate._paired import PAIRED
 from keras_prunelab._evaluate._streams import observations
@@ -296,12 +296,12 @@ def plan_sweep(
 
 def _calibrated(task: Task) -> dict[str, Any]:
     """What scores and reconstruction were computed on, and how."""
-    files = FileMeter.of(task.metrics, task.model, task.data)
-    if not task.reconstructs and files is None and not any(curve.score.needs_data for curve in task.curves):
+    has_files = any(map(is_of_file, task.metrics or ()))
+    if not task.reconstructs and not has_files and not any(curve.score.needs_data for curve in task.curves):
         return {}
     facts: dict[str, Any] = {"calibration": SAME_DATA if _calibrates_on_itself(task) else "data of its own"}
-    if files is not None and files.lengths:
-        facts["file_lengths"] = ", ".join(map(str, files.lengths))
+    if has_files and (lengths := lengths_in_use(task.model, task.data)):
+        facts["file_lengths"] = ", ".join(map(str, lengths))
     methods: dict[str, str] = {}
     for curve in task.curves:
         methods |= getattr(curve.score, "methods", {})

@@ -45,7 +45,7 @@ class Store:
     Raises:
         StoreMismatchError: the file is no store, a damaged one, or one for other weights, data or settings; it is left
             as it is.
-        DiskFullError: there is no room for it.
+        DiskFullError: the disk is full.
     """
 
     def __init__(self, path: str | os.PathLike[str], fingerprint: Fingerprint, mask_bytes: int) -> None:
